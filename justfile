@@ -1,0 +1,49 @@
+# One profile (release) and one target folder outside the clone: MNN is compiled once.
+# Never set RUSTFLAGS here; it would compile everything again.
+
+cache := env("XDG_CACHE_HOME", env("HOME") / ".cache") / "offby"
+
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "target")
+
+# List the recipes.
+[private]
+default:
+    @just --list
+
+# Build the offby binary.
+build:
+    cargo build --release
+
+# The main job: split/view of MNN#2562, reference against four MNN targets.
+demo: build
+    "$CARGO_TARGET_DIR/release/offby" run debug-models/split_view.onnx --input arange \
+        --on mnn:cpu --on mnn:vulkan:high --on mnn:vulkan:low --on mnn:opencl
+
+# Run the tests; a test that finds no driver is skipped by name.
+test *args:
+    cargo test --release {{ args }}
+
+# Everything CI checks, in its order; here a missing driver is a failure.
+ci:
+    cargo fmt --check
+    cargo clippy --release --all-targets -- -D warnings
+    cargo check --release --no-default-features --all-targets
+    OFFBY_REQUIRE_DRIVERS=1 cargo test --release
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
+
+# Time the comparison: all metrics in one pass, against merely summing and against numpy.
+bench:
+    cargo bench --bench compare
+
+# Make debug-models/*.onnx again; a test proves that they do not change.
+debug-models:
+    cargo run --release --example debug_models -- debug-models
+
+# Format the sources.
+fmt:
+    cargo fmt
+
+# Delete everything kept outside the clone: the build (MNN: 11 minutes), the converter, conversions.
+[confirm("Delete the build cache, the converter and the cached conversions? [y/N]")]
+clean-cache:
+    rm -rf "{{ cache }}"

@@ -1,0 +1,122 @@
+//! The command line, as typed.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Finds where a neural network's numbers go wrong.
+#[derive(Debug, Parser)]
+#[command(name = "offby", version, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a network on every target and compare its outputs with the reference's
+    Run(RunArgs),
+    /// Compare two tensors element by element
+    Diff(DiffArgs),
+    /// Tell what is installed, and what to do about what is not
+    Doctor(DoctorArgs),
+    /// Serve one engine to a parent process
+    #[command(hide = true)]
+    Worker,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The network, an ONNX file
+    pub(super) model: PathBuf,
+    /// A target to compare, such as mnn:vulkan:low; may be given several times
+    #[arg(long = "on", value_name = "TARGET", required = true)]
+    pub(super) on: Vec<String>,
+    /// The target that is right
+    #[arg(long, value_name = "TARGET", default_value = "tract")]
+    pub(super) reference: String,
+    /// What to feed: NAME=SPEC, or SPEC for a single input. SPEC is arange, ones, zeros, const:V,
+    /// sine, normal:SEED, uniform:LO,HI,SEED, edge:SEED, or a .npy, .pb, .png or .jpg file
+    #[arg(long, value_name = "SPEC")]
+    pub(super) input: Vec<String>,
+    /// Fix the shape of an input with open dimensions: input=1,3,224,224
+    #[arg(long, value_name = "NAME=DIMS")]
+    pub(super) shape: Vec<String>,
+    /// What an image's mean is, per channel, after scaling to 0..1
+    #[arg(long, value_name = "M,M,M")]
+    pub(super) mean: Option<String>,
+    /// What an image's standard deviation is, per channel
+    #[arg(long, value_name = "S,S,S")]
+    pub(super) std: Option<String>,
+    /// A ready .mnn file, instead of converting the network
+    #[arg(long, value_name = "FILE")]
+    pub(super) mnn: Option<PathBuf>,
+    /// MNN's own MNNConvert program, instead of the Python package's
+    #[arg(long, value_name = "PROGRAM")]
+    pub(super) converter: Option<PathBuf>,
+    /// Seconds a target may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(super) timeout: u64,
+    /// How often each target runs, to see whether it always gives the same bytes
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(super) repeat: usize,
+    #[command(flatten)]
+    pub(super) tolerance: ToleranceArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    /// Store the report and every output tensor in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The tensor that is right, a .npy file
+    pub(super) reference: PathBuf,
+    /// The tensor to compare with it, a .npy file
+    pub(super) candidate: PathBuf,
+    /// How many of the worst elements to list
+    #[arg(long, value_name = "K", default_value_t = 5)]
+    pub(super) worst: usize,
+    #[command(flatten)]
+    pub(super) tolerance: ToleranceArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+/// A tolerance in place of the table's.
+#[derive(Debug, Args)]
+pub(super) struct ToleranceArgs {
+    /// Allow this absolute difference, instead of what the storage format allows
+    #[arg(long, value_name = "A")]
+    pub(super) atol: Option<f64>,
+    /// Allow this difference relative to the reference
+    #[arg(long, value_name = "R")]
+    pub(super) rtol: Option<f64>,
+}
+
+/// Where and how loudly to answer.
+#[derive(Debug, Args)]
+pub(super) struct OutputArgs {
+    /// Write the report as JSON to this file, or to stdout for `-`
+    #[arg(long, value_name = "PATH")]
+    pub(super) json: Option<PathBuf>,
+    /// Print nothing but errors; the exit code tells
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Print all that engines and drivers said
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+impl OutputArgs {
+    /// Whether JSON goes to stdout, which must then carry nothing else.
+    pub(super) fn json_to_stdout(&self) -> bool {
+        self.json.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
+}

@@ -1,0 +1,82 @@
+//! Our own failures as the terminal shows them: what, why, and what to do.
+
+use crate::compare::Incomparable;
+use crate::engine::TargetError;
+use crate::graph::{ModelError, ShapeError};
+use crate::inputs::InputError;
+use crate::tensor::NpyError;
+use anyhow::Error;
+use std::io;
+use std::path::Path;
+
+/// A failure of offby itself, with a hint where the user can act.
+#[derive(Debug)]
+pub(super) struct Failure {
+    error: Error,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure in words that fit after "failed to".
+    pub(super) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Failure { error: Error::msg(what.into()), hint: Some(hint.into()) }
+    }
+
+    /// A panic was caught.
+    pub(super) fn bug() -> Self {
+        Failure::new("go on: this is a bug in offby", "please report it with the lines above and the command")
+    }
+
+    /// The worker lost its parent.
+    pub(super) fn worker(error: io::Error) -> Self {
+        Failure::new(format!("serve: {error}"), "`offby worker` is started by offby itself, not by hand")
+    }
+
+    /// A file could not be written.
+    pub(super) fn write(path: &Path, error: impl std::fmt::Display) -> Self {
+        Failure::new(format!("write {}: {error}", path.display()), "see that the folder exists and can be written")
+    }
+
+    /// The whole on one line: the failure and its causes.
+    pub(super) fn line(&self) -> String {
+        let causes: Vec<String> = self.error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
+        format!("failed to {}", causes.join(": "))
+    }
+
+    /// What the user can do.
+    pub(super) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl From<NpyError> for Failure {
+    fn from(error: NpyError) -> Self {
+        let hint = "offby reads numpy's .npy files of plain numbers, as numpy.save writes them";
+        Failure { error: error.into(), hint: Some(hint.into()) }
+    }
+}
+
+impl From<Incomparable> for Failure {
+    fn from(error: Incomparable) -> Self {
+        Failure { error: Error::msg(error.to_string()), hint: None }
+    }
+}
+
+macro_rules! hinted {
+    ($($error:ty),+) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                let hint = Option::<String>::from(error.hint().to_owned());
+                Failure { error: error.into(), hint }
+            }
+        })+
+    };
+}
+hinted!(ModelError, ShapeError, InputError);
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        let hint = error.hint().to_owned();
+        Failure { error: error.into(), hint: Some(hint) }
+    }
+}

@@ -1,0 +1,47 @@
+//! Arguments as typed, then as meant; composition of the rooms; all printing.
+
+mod answer;
+mod args;
+mod diff;
+mod doctor;
+mod failure;
+mod registry;
+mod run;
+mod screen;
+
+use args::{Arguments, Command};
+use clap::Parser as _;
+use failure::Failure;
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+
+/// Exit code of our own failures: usage, files, bugs.
+const OWN_FAILURE: u8 = 2;
+
+/// Runs the program named by the process's arguments.
+///
+/// Exit codes: 0 all agree, 1 a divergence was found, 2 our own failure, 3 inconclusive.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // A panic is a bug of ours; it must not look like a finding.
+    match catch_unwind(|| dispatch(arguments.command)) {
+        Ok(Ok(code)) => ExitCode::from(code),
+        Ok(Err(failure)) => {
+            screen::complain(&failure);
+            ExitCode::from(OWN_FAILURE)
+        }
+        Err(_) => {
+            screen::complain(&Failure::bug());
+            ExitCode::from(OWN_FAILURE)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Diff(args) => diff::diff(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Worker => crate::worker::serve().map(|()| 0).map_err(Failure::worker),
+    }
+}

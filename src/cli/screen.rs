@@ -1,0 +1,61 @@
+//! The terminal: what is printed, how wide, in which colours, and the spinner.
+
+use super::failure::Failure;
+use crate::verdict::Kind;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+/// Columns where nothing tells.
+const DEFAULT_WIDTH: usize = 80;
+/// Lines longer than this are hard to read, however wide the screen.
+const WIDEST: usize = 120;
+
+/// Prints to stdout. A reader that left (`| head`) is not a failure.
+pub(super) fn show(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Prints a failure to stderr: one line, and a hint.
+pub(super) fn complain(failure: &Failure) {
+    let mut stderr = io::stderr().lock();
+    let _ = writeln!(stderr, "error: {}", failure.line());
+    if let Some(hint) = failure.hint() {
+        let _ = writeln!(stderr, "hint: {hint}");
+    }
+}
+
+/// How many columns to fill.
+pub(super) fn width() -> usize {
+    let columns = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map(|size| usize::from(size.ws_col));
+    columns.ok().filter(|&columns| columns > 0).unwrap_or(DEFAULT_WIDTH).clamp(40, WIDEST)
+}
+
+/// Colours a verdict on a terminal; anything else gets plain text.
+pub(super) fn painter() -> crate::report::Paint {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if io::stdout().is_terminal() && !plain { coloured } else { |_, text| text.to_owned() }
+}
+
+fn coloured(kind: Kind, text: &str) -> String {
+    use crate::verdict::News;
+    let colour = match kind.news() {
+        News::Good => "32",
+        News::Bad => "31",
+        News::None => "33",
+    };
+    format!("\x1b[{colour}m{text}\x1b[0m")
+}
+
+/// A spinner on stderr that says what is being waited for; invisible unless somebody watches.
+pub(super) fn progress(quiet: bool) -> ProgressBar {
+    if quiet || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}

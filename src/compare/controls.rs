@@ -1,0 +1,1 @@
+//! Negative controls: rules that pass what they must not, each with the tensors that expose it.

@@ -1,0 +1,187 @@
+//! What follows from a comparison, from its saved numbers alone.
+//!
+//! The rules are an ordered table; the first that fires decides, and the judgement names it.
+
+use super::metrics::{Comparison, Incomparable};
+use super::rounding::{Explanation, Format, Rounding};
+use super::tolerance::{Storage, Tolerance};
+use super::frontier::Needed;
+use serde::{Deserialize, Serialize};
+
+/// What the numbers say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Agreement {
+    /// Equal, or within the tolerance that counts.
+    Agrees,
+    /// Every difference is the rounding of one storage format.
+    Explained,
+    /// Different beyond what is allowed.
+    Diverges,
+    /// Not compared, which is not agreement.
+    Incomparable,
+}
+
+/// By what to judge.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judging {
+    /// For an honest backend that stores what the reference stores.
+    pub strict: Tolerance,
+    /// The storage format that the target declares, if that is another.
+    pub declared: Option<&'static Storage>,
+    /// What the user asked for; it replaces both of the above.
+    pub user: Option<Tolerance>,
+}
+
+impl Judging {
+    /// By the tolerance of one storage format alone.
+    pub fn strict(storage: &Storage) -> Self {
+        Judging { strict: storage.tolerance, declared: None, user: None }
+    }
+
+    /// The widest tolerance that could still make the comparison agree.
+    fn last(&self) -> Tolerance {
+        let declared = self.declared.map(|storage| storage.tolerance);
+        self.user.or(declared).unwrap_or(self.strict)
+    }
+}
+
+/// An agreement with its grounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// What the numbers say.
+    pub agreement: Agreement,
+    /// The rule that fired.
+    pub rule: String,
+    /// The same in words.
+    pub words: String,
+    /// The least tolerance that would pass, with the relative part of the widest that was tried;
+    /// none where no tolerance can help.
+    pub needed: Option<Needed>,
+}
+
+struct Rule {
+    name: &'static str,
+    agreement: Agreement,
+    fires: fn(&Comparison, &Judging) -> bool,
+    words: fn(&Comparison, &Judging) -> String,
+}
+
+const RULES: [Rule; 8] = [
+    Rule {
+        name: "unmeasured",
+        agreement: Agreement::Diverges,
+        fires: |comparison, _| comparison.elements == 0 || comparison.max_abs.is_nan(),
+        words: |_, _| "the comparison holds no measured difference".to_owned(),
+    },
+    Rule {
+        name: "identical",
+        agreement: Agreement::Agrees,
+        fires: |comparison, _| comparison.mismatched == 0 && comparison.nonfinite.disagreeing == 0,
+        words: |comparison, _| format!("all {} elements are equal", comparison.elements),
+    },
+    Rule {
+        name: "nonfinite",
+        agreement: Agreement::Diverges,
+        fires: |comparison, _| comparison.nonfinite.disagreeing > 0 && !is_explained(comparison),
+        words: |comparison, _| {
+            format!("{} elements are NaN or infinite on one side only, or not alike", comparison.nonfinite.disagreeing)
+        },
+    },
+    Rule {
+        name: "user tolerance",
+        agreement: Agreement::Agrees,
+        fires: |comparison, judging| judging.user.is_some_and(|user| is_met(&user, comparison)),
+        words: |_, judging| format!("within the tolerance asked for, {}", text(&judging.last())),
+    },
+    Rule {
+        name: "strict tolerance",
+        agreement: Agreement::Agrees,
+        fires: |comparison, judging| judging.user.is_none() && is_met(&judging.strict, comparison),
+        words: |_, judging| format!("within the strict tolerance, {}", text(&judging.strict)),
+    },
+    Rule {
+        name: "rounding",
+        agreement: Agreement::Explained,
+        fires: |comparison, _| is_explained(comparison),
+        words: |comparison, _| match &comparison.explained_by {
+            Some(explanation) => format!("every difference is the reference rounded {}", rounding(explanation)),
+            None => String::new(),
+        },
+    },
+    Rule {
+        name: "declared tolerance",
+        agreement: Agreement::Agrees,
+        fires: |comparison, judging| {
+            let declared = judging.declared.filter(|_| judging.user.is_none());
+            declared.is_some_and(|storage| is_met(&storage.tolerance, comparison))
+        },
+        words: |_, judging| {
+            let name = judging.declared.map_or("declared", |storage| storage.name);
+            format!("within the {name} tolerance, {}", text(&judging.last()))
+        },
+    },
+    Rule {
+        name: "beyond tolerance",
+        agreement: Agreement::Diverges,
+        fires: |_, _| true,
+        words: |_, judging| format!("beyond the widest tolerance that applies, {}", text(&judging.last())),
+    },
+];
+
+/// Judges a comparison by its saved numbers.
+pub fn judge(comparison: &Comparison, judging: &Judging) -> Judgement {
+    let rule = RULES.iter().find(|rule| (rule.fires)(comparison, judging));
+    let rule = rule.expect("the last rule always fires");
+    let rtol = judging.last().rtol;
+    let atol = comparison.needed.least_atol(rtol);
+    let helps = comparison.nonfinite.disagreeing == 0 && comparison.finite > 0 && !atol.is_nan();
+    Judgement {
+        agreement: rule.agreement,
+        rule: rule.name.to_owned(),
+        words: (rule.words)(comparison, judging),
+        needed: helps.then_some(Needed { rtol, atol }),
+    }
+}
+
+impl From<&Incomparable> for Judgement {
+    fn from(reason: &Incomparable) -> Self {
+        Judgement {
+            agreement: Agreement::Incomparable,
+            rule: "incomparable".to_owned(),
+            words: reason.to_string(),
+            needed: None,
+        }
+    }
+}
+
+/// Without a finite pair every tolerance would be met by nothing.
+fn is_met(tolerance: &Tolerance, comparison: &Comparison) -> bool {
+    comparison.finite > 0 && tolerance.is_met_by(comparison)
+}
+
+fn is_explained(comparison: &Comparison) -> bool {
+    comparison.explained_by.is_some_and(|explanation| explanation.share == 1.0)
+}
+
+fn text(tolerance: &Tolerance) -> String {
+    let Tolerance { rtol, atol, atol_typical } = tolerance;
+    match (*atol == 0.0, *atol_typical == 0.0) {
+        (true, true) => format!("rtol {rtol:e}"),
+        (false, true) => format!("rtol {rtol:e} and atol {atol:e}"),
+        (true, false) => format!("rtol {rtol:e} and {atol_typical:e} of the typical magnitude"),
+        (false, false) => format!("rtol {rtol:e} and atol {atol:e} or {atol_typical:e} of the typical magnitude"),
+    }
+}
+
+fn rounding(explanation: &Explanation) -> String {
+    let format = match explanation.format {
+        Format::F16 => "f16",
+        Format::Bf16 => "bf16",
+        Format::Tf32 => "tf32",
+    };
+    match explanation.rounding {
+        Rounding::NearestEven => format!("to the nearest {format}"),
+        Rounding::TowardZero => format!("toward zero to {format}"),
+    }
+}

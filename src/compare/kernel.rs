@@ -1,0 +1,286 @@
+//! Vectorised loops over one cache-resident block of `f32` pairs.
+//!
+//! Each function is one simple loop that the compiler turns into AVX-512, AVX2 or NEON code, whichever
+//! `pulp` finds at run time. All values are finite: the caller replaces pairs that are not by (0, 0),
+//! which add nothing to anything here. Sums have a fixed number of lanes, so every machine adds in the same order.
+//!
+//! Maxima are taken of the bits read as integers, where positive floats keep their order and negative ones
+//! stay below zero: such a reduction vectorises, that of floats does not.
+
+use super::rounding::{Explained, HYPOTHESES};
+use super::tally::Sums;
+use pulp::Arch;
+
+/// Elements of a block: two blocks and what is derived from them stay in the first-level cache.
+pub(super) const BLOCK: usize = 1024;
+/// Partial sums side by side.
+const LANES: usize = 8;
+
+/// One block of a tensor.
+pub(super) type Block = [f32; BLOCK];
+
+const MAGNITUDE: u32 = 0x7fff_ffff;
+/// Bits that `f16` and `tf32` cut off an `f32`, and those that `bf16` does.
+const CUT_F16: u32 = 13;
+const CUT_BF16: u32 = 16;
+
+/// What decides whether, and how, a block is looked at more closely.
+pub(super) struct Survey {
+    /// The two blocks are the same bits.
+    pub(super) identical: bool,
+    /// The bits of the largest magnitude on either side; NaN and infinity are the largest of all.
+    pub(super) largest: u32,
+}
+
+pub(super) fn survey(arch: Arch, reference: &Block, candidate: &Block) -> Survey {
+    arch.dispatch(#[inline(always)] || {
+        let (mut differing, mut largest) = (0u32, 0u32);
+        for i in 0..BLOCK {
+            let (r, c) = (reference[i].to_bits(), candidate[i].to_bits());
+            differing |= r ^ c;
+            largest = largest.max(r & MAGNITUDE).max(c & MAGNITUDE);
+        }
+        Survey { identical: differing == 0, largest }
+    })
+}
+
+/// The sums of a block, each term exact or rounded once to `f64`.
+pub(super) fn sums(arch: Arch, reference: &Block, candidate: &Block) -> Sums {
+    arch.dispatch(#[inline(always)] || {
+        let [mut d1, mut d2, mut r2, mut c2, mut rc] = [[0.0f64; LANES]; 5];
+        let pairs = reference.as_chunks::<LANES>().0.iter().zip(candidate.as_chunks::<LANES>().0);
+        for (r, c) in pairs {
+            for lane in 0..LANES {
+                let (r, c) = (f64::from(r[lane]), f64::from(c[lane]));
+                let d = c - r;
+                d1[lane] += d.abs();
+                d2[lane] += d * d;
+                r2[lane] += r * r;
+                c2[lane] += c * c;
+                rc[lane] += r * c;
+            }
+        }
+        Sums {
+            difference: d1.iter().sum(),
+            squared_difference: d2.iter().sum(),
+            squared_reference: r2.iter().sum(),
+            squared_candidate: c2.iter().sum(),
+            product: rc.iter().sum(),
+        }
+    })
+}
+
+/// Σr² alone, which is all that a block of equal pairs adds.
+pub(super) fn energy(arch: Arch, reference: &Block) -> f64 {
+    arch.dispatch(#[inline(always)] || {
+        let mut r2 = [0.0f64; LANES];
+        for r in reference.as_chunks::<LANES>().0 {
+            for lane in 0..LANES {
+                r2[lane] += f64::from(r[lane]) * f64::from(r[lane]);
+            }
+        }
+        r2.iter().sum()
+    })
+}
+
+/// What is counted of a block.
+pub(super) struct Counts {
+    /// Pairs of different values.
+    pub(super) mismatched: u32,
+    /// Candidates that end in as many zero bits as every format of [`HYPOTHESES`] leaves.
+    pub(super) short: u32,
+    /// The largest distance in `f32` ulps.
+    pub(super) ulps: u32,
+}
+
+pub(super) fn counts(arch: Arch, reference: &Block, candidate: &Block) -> Counts {
+    arch.dispatch(#[inline(always)] || {
+        let (mut mismatched, mut short, mut ulps) = (0u32, 0u32, 0u32);
+        for i in 0..BLOCK {
+            let (r, c) = (reference[i], candidate[i]);
+            mismatched += u32::from(r != c);
+            short += u32::from(c.to_bits() << (32 - CUT_F16) == 0);
+            ulps = ulps.max(distance(place_f32(r.to_bits()), place_f32(c.to_bits())));
+        }
+        Counts { mismatched, short, ulps }
+    })
+}
+
+/// The largest distance in `f16` ulps.
+pub(super) fn ulps_f16(arch: Arch, reference: &Block, candidate: &Block) -> u32 {
+    arch.dispatch(#[inline(always)] || {
+        (0..BLOCK).fold(0, |ulps: u32, i| {
+            ulps.max(distance(place_f16(reference[i].to_bits()), place_f16(candidate[i].to_bits())))
+        })
+    })
+}
+
+#[inline(always)]
+fn distance(a: i32, b: i32) -> u32 {
+    a.max(b).wrapping_sub(a.min(b)).cast_unsigned()
+}
+
+/// Where a float lies on the number line of `f32`, see [`super::ulp`].
+#[inline(always)]
+fn place_f32(bits: u32) -> i32 {
+    with_sign((bits & MAGNITUDE).cast_signed(), bits)
+}
+
+/// The same on the line of `f16`, after rounding to nearest even.
+#[inline(always)]
+fn place_f16(bits: u32) -> i32 {
+    let magnitude = bits & MAGNITUDE;
+    let normal = (nearest(magnitude, CUT_F16) >> CUT_F16).wrapping_sub(112 << 10).min(0x7c00);
+    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
+    let steps = if magnitude < SMALLEST_F16 { subnormal } else { normal };
+    with_sign(steps.cast_signed(), bits)
+}
+
+#[inline(always)]
+fn with_sign(steps: i32, bits: u32) -> i32 {
+    let sign = bits.cast_signed() >> 31;
+    (steps ^ sign) - sign
+}
+
+/// The bits of 2^-14, the smallest normal `f16`. Below it the step is 2^-24, which is that of `f32` from 0.5 to 1:
+/// adding 0.5 rounds to whole steps.
+const SMALLEST_F16: u32 = 0x3880_0000;
+/// The bits of 65504, the largest `f16`, and of 65536, what nearest rounding makes of all beyond.
+const LARGEST_F16: u32 = 0x477f_e000;
+const BEYOND_F16: u32 = 0x4780_0000;
+
+/// A magnitude rounded to nearest even at `cut` bits; it overflows into the bits of infinity by itself.
+#[inline(always)]
+fn nearest(magnitude: u32, cut: u32) -> u32 {
+    let odd = (magnitude >> cut) & 1;
+    (magnitude + (1 << (cut - 1)) - 1 + odd) & !((1 << cut) - 1)
+}
+
+#[inline(always)]
+fn toward_zero(magnitude: u32, cut: u32) -> u32 {
+    magnitude & !((1 << cut) - 1)
+}
+
+#[inline(always)]
+fn nearest_f16(magnitude: u32) -> u32 {
+    let normal = nearest(magnitude, CUT_F16);
+    let normal = if normal >= BEYOND_F16 { f32::INFINITY.to_bits() } else { normal };
+    let subnormal = (f32::from_bits(magnitude) + 0.5) - 0.5;
+    if magnitude < SMALLEST_F16 { subnormal.to_bits() } else { normal }
+}
+
+#[inline(always)]
+fn toward_zero_f16(magnitude: u32) -> u32 {
+    let nearest = (f32::from_bits(magnitude) + 0.5) - 0.5;
+    let step = f32::from_bits((127 - 24) << 23);
+    let subnormal = if nearest.to_bits() > magnitude { nearest - step } else { nearest };
+    let normal = toward_zero(magnitude, CUT_F16).min(LARGEST_F16);
+    if magnitude < SMALLEST_F16 { subnormal.to_bits() } else { normal }
+}
+
+/// How many of the differing candidates each of [`HYPOTHESES`] explains.
+pub(super) fn explained(arch: Arch, reference: &Block, candidate: &Block) -> Explained {
+    let counts: [u32; HYPOTHESES.len()] = [
+        count(arch, reference, candidate, nearest_f16),
+        count(arch, reference, candidate, toward_zero_f16),
+        count(arch, reference, candidate, |magnitude| nearest(magnitude, CUT_BF16)),
+        count(arch, reference, candidate, |magnitude| toward_zero(magnitude, CUT_BF16)),
+        count(arch, reference, candidate, |magnitude| nearest(magnitude, CUT_F16)),
+        count(arch, reference, candidate, |magnitude| toward_zero(magnitude, CUT_F16)),
+    ];
+    counts.map(u64::from)
+}
+
+fn count(arch: Arch, reference: &Block, candidate: &Block, round: impl Fn(u32) -> u32) -> u32 {
+    arch.dispatch(#[inline(always)] || {
+        (0..BLOCK).fold(0, |count, i| {
+            let (r, c) = (reference[i], candidate[i]);
+            let rounded = round(r.to_bits() & MAGNITUDE) | (r.to_bits() & !MAGNITUDE);
+            count + u32::from((f32::from_bits(rounded) == c) & (r != c))
+        })
+    })
+}
+
+/// |c − r| and |r| of a block, the former scaled for [`bound`].
+pub(super) struct Errors {
+    difference: Block,
+    reference: Block,
+}
+
+/// A power of two that keeps subnormal products normal, and a margin wider than all roundings of [`bound`].
+const SCALE: f64 = (1u64 << 30) as f64;
+const MARGIN: f64 = 1.0 / (1u64 << 20) as f64;
+
+impl Errors {
+    pub(super) fn new() -> Self {
+        Errors { difference: [0.0; BLOCK], reference: [0.0; BLOCK] }
+    }
+
+    pub(super) fn fill(&mut self, arch: Arch, reference: &Block, candidate: &Block) {
+        let scale = (SCALE * (1.0 + MARGIN)) as f32;
+        arch.dispatch(#[inline(always)] || {
+            for i in 0..BLOCK {
+                self.difference[i] = (candidate[i] - reference[i]).abs() * scale;
+                self.reference[i] = reference[i].abs();
+            }
+        });
+    }
+
+    /// An upper bound of max(|d| − rtol·|r|), close and cheap: 0 or less when all are.
+    pub(super) fn bound(&self, arch: Arch, rtol: f64) -> f64 {
+        let factor = lowered(rtol);
+        let largest = arch.dispatch(#[inline(always)] || {
+            (0..BLOCK).fold(i32::MIN, |largest, i| {
+                let excess = self.difference[i] - self.reference[i] * factor;
+                largest.max(excess.to_bits().cast_signed())
+            })
+        });
+        unscaled(largest)
+    }
+
+    /// Whether |d| / |r| may be beyond `ratio` where r is not 0.
+    pub(super) fn ratio_beyond(&self, arch: Arch, ratio: f64) -> bool {
+        let factor = lowered(ratio);
+        let largest = arch.dispatch(#[inline(always)] || {
+            (0..BLOCK).fold(i32::MIN, |largest, i| {
+                let excess = self.difference[i] - self.reference[i] * factor;
+                let excess = if self.reference[i] == 0.0 { 0.0 } else { excess };
+                largest.max(excess.to_bits().cast_signed())
+            })
+        });
+        unscaled(largest) > 0.0
+    }
+}
+
+/// A factor on the scale of [`Errors`], rounded down and still finite: less of it only raises a bound.
+fn lowered(factor: f64) -> f32 {
+    (factor * SCALE * (1.0 - MARGIN)).min(f32::MAX.into()) as f32
+}
+
+fn unscaled(bits: i32) -> f64 {
+    f64::from(f32::from_bits(bits.max(0).cast_unsigned())) / SCALE
+}
+
+/// max(0, max(|d| − rtol·|r|)) to the last bit of `f64`.
+pub(super) fn needed(arch: Arch, reference: &Block, candidate: &Block, rtol: f64) -> f64 {
+    let largest = arch.dispatch(#[inline(always)] || {
+        (0..BLOCK).fold(0, |largest: i64, i| {
+            let (r, c) = (f64::from(reference[i]), f64::from(candidate[i]));
+            let excess = (c - r).abs() - rtol * r.abs();
+            largest.max(excess.to_bits().cast_signed())
+        })
+    });
+    f64::from_bits(largest.cast_unsigned())
+}
+
+/// max |d| / |r| over r ≠ 0 to the last bit of `f64`.
+pub(super) fn max_ratio(arch: Arch, reference: &Block, candidate: &Block) -> f64 {
+    let largest = arch.dispatch(#[inline(always)] || {
+        (0..BLOCK).fold(0, |largest: i64, i| {
+            let (r, c) = (f64::from(reference[i]), f64::from(candidate[i]));
+            let ratio = if r == 0.0 { 0.0 } else { (c - r).abs() / r.abs() };
+            largest.max(ratio.to_bits().cast_signed())
+        })
+    });
+    f64::from_bits(largest.cast_unsigned())
+}

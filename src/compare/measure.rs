@@ -1,0 +1,123 @@
+//! The pass itself: chunks in parallel, tallies in order.
+
+use super::element::{fits_single, row_major};
+use super::kernel::BLOCK;
+use super::metrics::{Comparison, Incomparable};
+use super::preview::preview;
+use super::tally::Tally;
+use super::worst::Worst;
+use super::{element, frontier, rounding, scalar, single};
+use crate::tensor::Tensor;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use std::ops::Range;
+
+/// Elements of the sample that [`Comparison::typical`] is the median of.
+const SAMPLE: usize = 4096;
+/// Chunks of a large tensor: enough to keep threads busy, few enough that maxima settle early in each.
+const CHUNKS: usize = 64;
+/// The least elements of a chunk, below which a thread is not worth waking.
+const LEAST_CHUNK: usize = 16 * BLOCK;
+
+/// What to measure beside the fixed metrics.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CompareOptions {
+    /// How many of the worst elements to keep.
+    pub worst: usize,
+    /// A relative tolerance to measure the need for exactly, beside those always measured.
+    pub extra_rtol: Option<f64>,
+}
+
+impl Default for CompareOptions {
+    fn default() -> Self {
+        CompareOptions { worst: 5, extra_rtol: None }
+    }
+}
+
+/// Measures how far the candidate is from the reference.
+///
+/// Floats of different width are compared as the wider one, integers of any type by value.
+///
+/// # Errors
+/// When the two cannot be compared: shapes differ, one holds floats and the other does not, or
+/// there are no elements.
+pub fn compare(reference: &Tensor, candidate: &Tensor) -> Result<Comparison, Incomparable> {
+    compare_with(reference, candidate, &CompareOptions::default())
+}
+
+/// [`compare`] with options.
+///
+/// # Errors
+/// As for [`compare`].
+pub fn compare_with(
+    reference: &Tensor,
+    candidate: &Tensor,
+    options: &CompareOptions,
+) -> Result<Comparison, Incomparable> {
+    Incomparable::check(reference, candidate)?;
+    let (reference, candidate) = (row_major(reference), row_major(candidate));
+    let tensors = [&*reference, &*candidate];
+    let grid = frontier::grid(options.extra_rtol);
+    let observe = if tensors.iter().all(|tensor| fits_single(tensor.dtype())) {
+        single::observe
+    } else {
+        scalar::observe
+    };
+    let tallies: Vec<Tally> = chunks(reference.len())
+        .into_par_iter()
+        .map(|chunk| {
+            let mut tally = Tally::new(grid.len(), options.worst);
+            observe(&mut tally, &grid, tensors, chunk);
+            tally
+        })
+        .collect();
+    let tally = tallies.into_iter().reduce(Tally::merge).expect("there are elements");
+    Ok(conclude(&tally, &grid, tensors))
+}
+
+/// Chunks depend on the length alone, so that sums do not depend on the threads.
+pub(super) fn chunks(len: usize) -> Vec<Range<usize>> {
+    let size = len.div_ceil(CHUNKS).next_multiple_of(BLOCK).max(LEAST_CHUNK);
+    (0..len).step_by(size).map(|start| start..len.min(start + size)).collect()
+}
+
+fn conclude(tally: &Tally, grid: &[f64], [reference, candidate]: [&Tensor; 2]) -> Comparison {
+    let mean = |sum: f64| if tally.finite == 0 { 0.0 } else { sum / tally.finite as f64 };
+    let is_float = reference.dtype().is_float();
+    let nmse = tally.sums.nmse();
+    Comparison {
+        elements: reference.len() as u64,
+        finite: tally.finite,
+        mismatched: tally.mismatched,
+        max_abs: tally.needed[0],
+        max_rel: tally.max_rel,
+        mean_abs: mean(tally.sums.difference),
+        rmse: mean(tally.sums.squared_difference).sqrt(),
+        nmse,
+        rel_l2: nmse.sqrt(),
+        cosine: if tally.finite == 0 { 0.0 } else { tally.sums.cosine() },
+        max_ulp_f32: is_float.then_some(tally.ulps.f32),
+        max_ulp_f16: is_float.then_some(tally.ulps.f16),
+        nonfinite: tally.nonfinite,
+        worst: tally.worst.positions().map(|flat| Worst::at(reference, candidate, flat)).collect(),
+        preview: preview(candidate),
+        reference_preview: preview(reference),
+        typical: typical(reference),
+        needed: tally.frontier(grid),
+        explained_by: is_float.then(|| rounding::best(&tally.explained, tally.mismatched)).flatten(),
+    }
+}
+
+/// See [`Comparison::typical`]. The stride is odd, lest it stay within one column or channel.
+fn typical(reference: &Tensor) -> f64 {
+    let stride = reference.len().div_ceil(SAMPLE) | 1;
+    let mut sample: Vec<f64> = (0..reference.len())
+        .step_by(stride)
+        .map(|flat| element::element(reference, flat).0.value().abs())
+        .filter(|magnitude| magnitude.is_finite() && *magnitude > 0.0)
+        .collect();
+    sample.sort_by(f64::total_cmp);
+    match sample.len() {
+        0 => 0.0,
+        len => f64::midpoint(sample[(len - 1) / 2], sample[len / 2]),
+    }
+}

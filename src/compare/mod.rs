@@ -1,0 +1,39 @@
+//! One pass over two tensors: how far apart they are, where, and whether plain rounding explains it.
+//!
+//! A [`Comparison`] is what was measured, a [`Tolerance`] is what is allowed, and a [`Judgement`] is
+//! what follows. Only the first needs the tensors: a saved comparison can be judged again.
+//!
+//! The pass goes over fixed chunks of fixed blocks, so its result does not depend on the number of
+//! threads. Single and half precision go through a vectorised [`kernel`]; `f64` and the integers,
+//! whose values do not fit an `f32`, through [`scalar`]. Both fill the same [`tally`].
+
+mod beyond;
+mod element;
+mod frontier;
+mod judge;
+mod kernel;
+mod measure;
+mod metrics;
+mod number;
+mod preview;
+mod rounding;
+mod scalar;
+mod single;
+mod tally;
+mod tolerance;
+mod ulp;
+mod worst;
+
+#[cfg(test)]
+mod controls;
+#[cfg(test)]
+mod oracle;
+
+pub use beyond::count_beyond;
+pub use frontier::{Frontier, Needed};
+pub use judge::{Agreement, Judgement, Judging, judge};
+pub use measure::{CompareOptions, compare, compare_with};
+pub use metrics::{Census, Comparison, Incomparable, Nonfinite};
+pub use rounding::{Explanation, Format, Rounding};
+pub use tolerance::{STORAGE, Storage, Tolerance};
+pub use worst::Worst;

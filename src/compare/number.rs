@@ -1,0 +1,48 @@
+//! Floats in JSON, which has neither NaN nor infinities: those are the strings `"nan"`, `"inf"` and
+//! `"-inf"`, every other value is a number. For use as `#[serde(with = "number")]`.
+
+use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(f64),
+    Word(String),
+}
+
+pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    match *value {
+        value if value.is_nan() => serializer.serialize_str("nan"),
+        f64::INFINITY => serializer.serialize_str("inf"),
+        f64::NEG_INFINITY => serializer.serialize_str("-inf"),
+        finite => serializer.serialize_f64(finite),
+    }
+}
+
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    match Written::deserialize(deserializer)? {
+        Written::Number(number) => Ok(number),
+        Written::Word(word) => match word.as_str() {
+            "nan" => Ok(f64::NAN),
+            "inf" => Ok(f64::INFINITY),
+            "-inf" => Ok(f64::NEG_INFINITY),
+            _ => Err(D::Error::custom(format!("`{word}` is no number, nan, inf or -inf"))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Holder(#[serde(with = "super")] f64);
+
+    #[test]
+    fn every_float_comes_back() {
+        for value in [0.0, -0.0, 0.1, 1e-310, f64::MAX, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            let text = serde_json::to_string(&Holder(value)).unwrap();
+            let back: Holder = serde_json::from_str(&text).unwrap();
+            assert!(back.0.to_bits() == value.to_bits(), "{value} became {text}");
+        }
+        assert!(serde_json::from_str::<Holder>("\"many\"").is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! The comparison by its definitions, element by element, against the real one.

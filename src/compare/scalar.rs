@@ -1,0 +1,75 @@
+//! The plain pass, one pair at a time: for `f64` and integers, and for pairs that are not finite.
+
+use super::element::{Number, numbers};
+use super::metrics::same;
+use super::tally::Tally;
+use super::{rounding, ulp};
+use crate::tensor::Tensor;
+use std::ops::Range;
+
+/// Elements promoted at a time; a promoted element takes 32 bytes.
+const BLOCK: usize = 1024;
+
+/// Adds the pairs at the given positions of two row-major tensors.
+pub(super) fn observe(tally: &mut Tally, grid: &[f64], tensors: [&Tensor; 2], chunk: Range<usize>) {
+    for start in chunk.clone().step_by(BLOCK) {
+        let block = start..chunk.end.min(start + BLOCK);
+        let [references, candidates] = tensors.map(|tensor| numbers(tensor, block.clone()));
+        for ((flat, reference), candidate) in block.zip(references).zip(candidates) {
+            match (reference, candidate) {
+                (Number::Float(r), Number::Float(c)) => observe_floats(tally, grid, flat, r, c),
+                (Number::Integer(r), Number::Integer(c)) => {
+                    let difference = (c - r).unsigned_abs() as f64;
+                    observe_finite(tally, grid, flat, [r as f64, c as f64], difference);
+                }
+                _ => unreachable!("floats are not compared with integers"),
+            }
+        }
+    }
+}
+
+fn observe_floats(tally: &mut Tally, grid: &[f64], flat: usize, reference: f64, candidate: f64) {
+    if observe_nonfinite(tally, flat, reference, candidate) {
+        return;
+    }
+    observe_finite(tally, grid, flat, [reference, candidate], (candidate - reference).abs());
+    if reference != candidate {
+        rounding::observe(&mut tally.explained, reference, candidate);
+        tally.ulps.f32 = tally.ulps.f32.max(ulp::ulps_f32(reference, candidate));
+        tally.ulps.f16 = tally.ulps.f16.max(ulp::ulps_f16(reference, candidate));
+    }
+}
+
+/// Adds a pair of which a value is not finite, and says whether it is such a pair.
+pub(super) fn observe_nonfinite(tally: &mut Tally, flat: usize, reference: f64, candidate: f64) -> bool {
+    let either = tally.nonfinite.observe(reference, candidate);
+    if either && !same(reference, candidate) {
+        tally.mismatched += 1;
+        tally.worst.observe_nonfinite(flat);
+        rounding::observe(&mut tally.explained, reference, candidate);
+    }
+    either
+}
+
+/// `difference` is |candidate − reference| before any rounding to `f64`.
+fn observe_finite(tally: &mut Tally, grid: &[f64], flat: usize, [reference, candidate]: [f64; 2], difference: f64) {
+    tally.finite += 1;
+    tally.sums.squared_reference += reference * reference;
+    tally.sums.squared_candidate += candidate * candidate;
+    tally.sums.product += reference * candidate;
+    if difference == 0.0 {
+        return;
+    }
+    tally.mismatched += 1;
+    tally.sums.difference += difference;
+    tally.sums.squared_difference += difference * difference;
+    if reference != 0.0 {
+        tally.max_rel = tally.max_rel.max(difference / reference.abs());
+    }
+    for (needed, rtol) in tally.needed.iter_mut().zip(grid) {
+        *needed = needed.max(difference - rtol * reference.abs());
+    }
+    if difference > tally.worst.threshold() {
+        tally.worst.observe(difference, flat);
+    }
+}

@@ -1,0 +1,108 @@
+//! What is allowed, as data: one row per storage format.
+
+use super::metrics::Comparison;
+use serde::{Deserialize, Serialize};
+
+/// An element passes if |d| ≤ `rtol`·|r| + max(`atol`, `atol_typical`·typical), where typical is
+/// [`Comparison::typical`]: the absolute part then follows the tensor's scale, not its largest value.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Tolerance {
+    /// Relative to the reference element.
+    pub rtol: f64,
+    /// Absolute.
+    pub atol: f64,
+    /// Absolute, in units of the typical magnitude.
+    pub atol_typical: f64,
+}
+
+impl Tolerance {
+    /// Nothing but equality passes.
+    pub const EXACT: Tolerance = Tolerance { rtol: 0.0, atol: 0.0, atol_typical: 0.0 };
+
+    /// What a user asked for: an absolute and a relative part.
+    pub fn user(atol: f64, rtol: f64) -> Self {
+        Tolerance { rtol, atol, atol_typical: 0.0 }
+    }
+
+    /// The absolute part for a tensor of this typical magnitude; NaN, which allows nothing, if any term of it is.
+    pub fn absolute(&self, typical: f64) -> f64 {
+        let scaled = self.atol_typical * typical;
+        if self.atol >= scaled { self.atol } else if self.atol.is_nan() { f64::NAN } else { scaled }
+    }
+
+    /// Whether a finite pair passes, given |d| and the reference.
+    pub fn allows(&self, difference: f64, reference: f64, typical: f64) -> bool {
+        // Written as the frontier has it, so that counting and judging agree.
+        difference - self.rtol * reference.abs() <= self.absolute(typical)
+    }
+
+    /// Whether every pair of a comparison passes. Disagreeing non-finite pairs never do.
+    pub fn is_met_by(&self, comparison: &Comparison) -> bool {
+        comparison.nonfinite.disagreeing == 0
+            && comparison.needed.least_atol(self.rtol) <= self.absolute(comparison.typical)
+    }
+}
+
+/// A storage format and what results stored in it are allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Storage {
+    /// `f32`, `bf16`, `integer`.
+    pub name: &'static str,
+    /// What is allowed.
+    pub tolerance: Tolerance,
+    /// Why that much.
+    pub reason: &'static str,
+}
+
+/// The storage formats offby knows.
+pub const STORAGE: [Storage; 6] = [
+    row("f64", 1e-9, "sums in another order differ in the last of 16 digits"),
+    row("f32", 1e-4, "sums in another order and fast functions cost 3 of 7 digits"),
+    row("tf32", 1e-2, "11 bits of significand, as f16"),
+    row("f16", 1e-2, "11 bits of significand: 5e-4 for each rounding, and there are many in a row"),
+    row("bf16", 8e-2, "8 bits of significand: 4e-3 for each rounding, and there are many in a row"),
+    row("integer", 0.0, "integers are exact"),
+];
+
+const fn row(name: &'static str, share: f64, reason: &'static str) -> Storage {
+    Storage { name, tolerance: Tolerance { rtol: share, atol: 0.0, atol_typical: share }, reason }
+}
+
+impl Storage {
+    /// The row of this name; integer and boolean element types are all `integer`.
+    pub fn named(name: &str) -> Option<&'static Storage> {
+        let integer = matches!(name, "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "bool");
+        let name = if integer { "integer" } else { name };
+        STORAGE.iter().find(|storage| storage.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::frontier::GRID;
+    use crate::tensor::Dtype;
+
+    #[test]
+    fn every_row_is_judged_at_a_grid_point() {
+        for storage in STORAGE {
+            assert!(GRID.contains(&storage.tolerance.rtol), "{}", storage.name);
+        }
+    }
+
+    #[test]
+    fn every_element_type_has_a_row() {
+        for dtype in [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I64, Dtype::U8, Dtype::Bool] {
+            assert!(Storage::named(dtype.name()).is_some(), "{dtype}");
+        }
+        assert_eq!(Storage::named("i32").unwrap().tolerance, Tolerance::EXACT);
+    }
+
+    #[test]
+    fn nan_allows_nothing() {
+        for tolerance in [Tolerance::user(f64::NAN, 0.0), Tolerance::user(0.0, f64::NAN)] {
+            assert!(!tolerance.allows(0.0, 1.0, 1.0));
+        }
+        assert!(!Tolerance { atol_typical: 1.0, ..Tolerance::EXACT }.allows(0.0, 1.0, f64::NAN));
+    }
+}

@@ -1,0 +1,57 @@
+//! The contract every engine keeps, the targets that name them, and the tract reference.
+//!
+//! An engine takes a [`Request`] and gives an [`Execution`]: what happened, where it really ran,
+//! and the outputs. What happens to an engine is an outcome, never an error of ours.
+
+mod outcome;
+mod target;
+mod tract;
+mod unary;
+
+pub use outcome::{Execution, Outcome, Output, Runs};
+pub use target::{Backend, Memory, MnnTarget, Precision, Target, TargetError, Tune};
+pub use tract::{Tract, VERSION as TRACT_VERSION};
+
+use crate::graph::Model;
+use crate::inputs::Feed;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What really ran, as opposed to what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RanOn {
+    /// The engine: `tract`, `mnn`.
+    pub engine: String,
+    /// Its version.
+    pub engine_version: String,
+    /// The backend that really ran: `cpu`, `vulkan`, `opencl`.
+    pub backend: String,
+    /// The device's own name.
+    pub device: String,
+    /// The driver and its version; empty where none is involved.
+    pub driver: String,
+    /// How many operators each backend executed. A backend that lacks an operator hands it to
+    /// the CPU without a word; this is where that shows. Empty where the engine cannot tell.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub operators: BTreeMap<String, usize>,
+}
+
+/// One network to run, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The network; its input shapes are resolved.
+    pub model: &'a Model,
+    /// One tensor for each input.
+    pub feeds: &'a [Feed],
+    /// How often to run it, at least once.
+    pub repeats: usize,
+    /// The longest the whole may take.
+    pub deadline: Duration,
+}
+
+/// Anything that runs a network.
+pub trait Engine {
+    /// Runs the network to its end, whatever that is.
+    fn execute(&self, request: &Request<'_>) -> Execution;
+}

@@ -1,0 +1,103 @@
+//! What happened to an engine. Every way a run can end has a name; none of them is an `Err`.
+
+use super::RanOn;
+use crate::graph::ValueName;
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How an engine's run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The engine ran where it was asked to and gave outputs.
+    Completed,
+    /// The engine ran, but on another backend than the one asked for.
+    FellBack,
+    /// The engine refused the model or the inputs in words of its own.
+    Rejected,
+    /// The engine's process died.
+    Crashed,
+    /// The deadline passed.
+    TimedOut,
+    /// The engine, backend or driver is not here.
+    Unavailable,
+}
+
+impl Outcome {
+    /// The name used in reports: `fell_back`, `timed_out`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::FellBack => "fell_back",
+            Outcome::Rejected => "rejected",
+            Outcome::Crashed => "crashed",
+            Outcome::TimedOut => "timed_out",
+            Outcome::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One output of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// The name of the value in the graph.
+    pub name: ValueName,
+    /// Its elements.
+    pub tensor: Tensor,
+}
+
+/// Whether the same inputs gave the same bytes each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runs {
+    /// How often the network ran.
+    pub repeats: usize,
+    /// Whether all runs gave the same bytes.
+    pub identical: bool,
+}
+
+/// All that came of running one network on one target.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What really ran; absent where the engine never got that far.
+    pub ran_on: Option<RanOn>,
+    /// Why, in one sentence, where the outcome is not `Completed`.
+    pub reason: Option<String>,
+    /// What the user can do about it.
+    pub hint: Option<String>,
+    /// What engine and driver said, line by line.
+    pub evidence: Vec<String>,
+    /// The outputs of the first run; empty unless `Completed`.
+    pub outputs: Vec<Output>,
+    /// Repetition.
+    pub runs: Option<Runs>,
+}
+
+impl Execution {
+    /// An execution that gave no outputs, and why.
+    pub fn without_outputs(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Execution {
+            outcome,
+            ran_on: None,
+            reason: Some(reason.into()),
+            hint: None,
+            evidence: Vec::new(),
+            outputs: Vec::new(),
+            runs: None,
+        }
+    }
+
+    /// The same with a hint.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

@@ -1,0 +1,279 @@
+//! Targets: what `--on` names, as typed and as meant.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use thiserror::Error;
+
+/// The form every target is written in.
+const FORM: &str = "ENGINE[:BACKEND[:PRECISION]][,key=value...], such as tract, tract:f64, mnn:cpu, \
+                    mnn:vulkan:low or mnn:opencl:high,memory=buffer";
+
+/// One engine on one backend, with its settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The reference, computing in `f32`.
+    Tract,
+    /// The yardstick, computing in `f64`.
+    TractF64,
+    /// MNN.
+    Mnn(MnnTarget),
+}
+
+/// MNN on one of its backends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MnnTarget {
+    /// Where it is asked to run.
+    pub backend: Backend,
+    /// MNN's precision mode.
+    pub precision: Precision,
+    /// CPU threads, `None` for offby's default of 2.
+    pub threads: Option<u16>,
+    /// OpenCL memory type, `None` to leave it to MNN.
+    pub memory: Option<Memory>,
+    /// How much MNN tunes GPU kernels, `None` for its default (wide).
+    pub tune: Option<Tune>,
+}
+
+macro_rules! names {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// Every name a user can type.
+            pub const NAMES: &[&str] = &[$($text),+];
+
+            /// The name as typed.
+            pub fn name(self) -> &'static str {
+                match self { $($name::$variant => $text),+ }
+            }
+
+            fn from_name(name: &str) -> Option<Self> {
+                match name { $($text => Some($name::$variant),)+ _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+names! {
+    /// Where an engine can be asked to run.
+    Backend {
+        /// The host's processor.
+        Cpu = "cpu",
+        /// Vulkan compute.
+        Vulkan = "vulkan",
+        /// OpenCL.
+        Opencl = "opencl",
+        /// NVIDIA CUDA.
+        Cuda = "cuda",
+    }
+}
+names! {
+    /// MNN's precision modes.
+    Precision {
+        /// 32-bit storage and arithmetic.
+        High = "high",
+        /// MNN's default; on Vulkan this already stores 16 bits.
+        Normal = "normal",
+        /// 16-bit storage, and arithmetic where the device can.
+        Low = "low",
+    }
+}
+names! {
+    /// MNN's OpenCL memory types.
+    Memory {
+        /// Linear buffers.
+        Buffer = "buffer",
+        /// Two-dimensional images.
+        Image = "image",
+    }
+}
+names! {
+    /// MNN's kernel tuning levels.
+    Tune {
+        /// No tuning.
+        None = "none",
+        /// Fast tuning.
+        Fast = "fast",
+        /// Normal tuning.
+        Normal = "normal",
+        /// Wide tuning, MNN's default.
+        Wide = "wide",
+        /// Heavy tuning.
+        Heavy = "heavy",
+    }
+}
+
+/// A target that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("read the target `{text}`: {what}")]
+pub struct TargetError {
+    text: String,
+    what: String,
+    hint: String,
+}
+
+impl TargetError {
+    /// What the user can do.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        let fail = |what: String, hint: String| TargetError { text: text.to_owned(), what, hint };
+        let mut parts = text.split(',');
+        let path: Vec<&str> = parts.next().unwrap_or_default().split(':').collect();
+        let options: Vec<&str> = parts.collect();
+        match path.as_slice() {
+            ["tract"] | ["tract", "f32"] if options.is_empty() => Ok(Target::Tract),
+            ["tract", "f64"] if options.is_empty() => Ok(Target::TractF64),
+            ["tract", other] => Err(fail(
+                format!("tract has no mode `{other}`"),
+                "tract computes in f32 (`tract`) or f64 (`tract:f64`)".into(),
+            )),
+            ["mnn", rest @ ..] if rest.len() <= 2 => {
+                mnn(rest, &options).map(Target::Mnn).map_err(|(what, hint)| fail(what, hint))
+            }
+            [engine, ..] if !["tract", "mnn"].contains(engine) => Err(fail(
+                format!("there is no engine `{engine}`"),
+                format!("engines are tract and mnn; a target is {FORM}"),
+            )),
+            _ => Err(fail("it has too many parts".into(), format!("a target is {FORM}"))),
+        }
+    }
+}
+
+impl Target {
+    /// The storage format the target may use instead of the model's own, by its precision mode:
+    /// MNN's GPU backends store `f16` unless asked for high precision.
+    pub fn declared_storage(&self) -> Option<&'static str> {
+        match self {
+            Target::Mnn(MnnTarget { precision: Precision::Low, .. }) => Some("f16"),
+            Target::Mnn(MnnTarget { backend, precision: Precision::Normal, .. }) if *backend != Backend::Cpu => {
+                Some("f16")
+            }
+            _ => None,
+        }
+    }
+}
+
+type Complaint = (String, String);
+
+fn mnn(path: &[&str], options: &[&str]) -> Result<MnnTarget, Complaint> {
+    let backend = path.first().copied().unwrap_or("cpu");
+    let precision = path.get(1).copied().unwrap_or("normal");
+    let mut target = MnnTarget {
+        backend: pick("backend", backend, Backend::from_name, Backend::NAMES)?,
+        precision: pick("precision", precision, Precision::from_name, Precision::NAMES)?,
+        threads: None,
+        memory: None,
+        tune: None,
+    };
+    for option in options {
+        let Some((key, value)) = option.split_once('=') else {
+            return Err((format!("`{option}` is not key=value"), format!("a target is {FORM}")));
+        };
+        set_option(&mut target, key, value)?;
+    }
+    Ok(target)
+}
+
+fn set_option(target: &mut MnnTarget, key: &str, value: &str) -> Result<(), Complaint> {
+    match key {
+        "memory" => target.memory = Some(pick(key, value, Memory::from_name, Memory::NAMES)?),
+        "tune" => target.tune = Some(pick(key, value, Tune::from_name, Tune::NAMES)?),
+        "threads" => match value.parse::<u16>() {
+            Ok(threads) if threads > 0 => target.threads = Some(threads),
+            _ => return Err((format!("`{value}` is no number of threads"), "threads=1 to threads=65535".into())),
+        },
+        _ => {
+            let hint = "options are threads=N, memory=buffer|image and tune=none|fast|normal|wide|heavy";
+            return Err((format!("there is no option `{key}`"), hint.into()));
+        }
+    }
+    check_meaning(target, key)
+}
+
+/// An option that does nothing would be a lie in the report.
+fn check_meaning(target: &MnnTarget, key: &str) -> Result<(), Complaint> {
+    let backend = target.backend;
+    let means_something = match key {
+        "memory" => backend == Backend::Opencl,
+        "tune" => matches!(backend, Backend::Opencl | Backend::Vulkan),
+        _ => backend == Backend::Cpu,
+    };
+    if means_something {
+        return Ok(());
+    }
+    Err((format!("`{key}` does nothing on {backend}"), format!("leave `{key}` out, or choose another backend")))
+}
+
+fn pick<T>(what: &str, name: &str, from: fn(&str) -> Option<T>, names: &[&str]) -> Result<T, Complaint> {
+    from(name).ok_or_else(|| (format!("there is no {what} `{name}`"), format!("{what} is one of {}", names.join(", "))))
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Tract => f.write_str("tract"),
+            Target::TractF64 => f.write_str("tract:f64"),
+            Target::Mnn(target) => target.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for MnnTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mnn:{}", self.backend)?;
+        if self.precision != Precision::Normal {
+            write!(f, ":{}", self.precision)?;
+        }
+        if let Some(threads) = self.threads {
+            write!(f, ",threads={threads}")?;
+        }
+        if let Some(memory) = self.memory {
+            write!(f, ",memory={memory}")?;
+        }
+        if let Some(tune) = self.tune {
+            write!(f, ",tune={tune}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_reads_back() {
+        for text in ["tract", "tract:f64", "mnn:cpu", "mnn:vulkan:low", "mnn:opencl:high,memory=buffer,tune=none"] {
+            assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+        }
+        assert_eq!("mnn".parse::<Target>().unwrap().to_string(), "mnn:cpu");
+        assert_eq!("mnn:vulkan:normal".parse::<Target>().unwrap().to_string(), "mnn:vulkan");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_a_hint() {
+        for text in [
+            "", "torch", "mnn:gpu", "mnn:vulkan:fast", "mnn:cpu:high:x", "tract:f16", "mnn:cpu,memory=buffer",
+            "mnn:vulkan,threads=2", "mnn:cpu,threads=0", "mnn:cpu,threads", "tract,threads=2",
+        ] {
+            assert!(!text.parse::<Target>().unwrap_err().hint().is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The reference: tract, on the un-decluttered typed plan, in `f32` or `f64`.
+//!
+//! Nothing is fused, renamed or reordered, so every ONNX value keeps its name. The only file of
+//! this room that sees tract.
+
+use super::unary::f64_kernel;
+use super::{Engine, Execution, Outcome, Output, RanOn, Request, Runs};
+use crate::graph::{Model, ValueName};
+use crate::inputs::Feed;
+use crate::tensor::{Dtype, Tensor};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::floats::FloatPrecisionTranslator;
+use tract_onnx::tract_core::internal::{EvalContext, ModelTransform as _, OpState};
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
+use tract_onnx::tract_core::plan::eval;
+
+/// The version of tract this crate is pinned to (Cargo.toml).
+pub const VERSION: &str = "0.23.9";
+
+/// The tract engine.
+#[derive(Debug, Clone, Copy)]
+pub struct Tract {
+    /// Whether floating-point values are computed in `f64`.
+    pub f64: bool,
+}
+
+impl Engine for Tract {
+    fn execute(&self, request: &Request<'_>) -> Execution {
+        // tract is Rust, but not proof against hostile models: a panic there is its crash, not ours.
+        match catch_unwind(AssertUnwindSafe(|| self.run(request))) {
+            Ok(Ok(execution)) => execution,
+            Ok(Err(error)) => Execution::without_outputs(Outcome::Rejected, describe(&error)),
+            Err(panic) => Execution::without_outputs(Outcome::Crashed, panic_text(panic.as_ref())),
+        }
+    }
+}
+
+impl Tract {
+    fn run(&self, request: &Request<'_>) -> TractResult<Execution> {
+        let plan = self.load(request.model)?;
+        let mut outputs: Vec<Output> = Vec::new();
+        let mut identical = true;
+        for repeat in 0..request.repeats.max(1) {
+            let values = self.run_once(&plan, request.feeds)?;
+            if repeat == 0 {
+                outputs = named(request.model, values)?;
+            } else {
+                let again = named(request.model, values)?;
+                identical &= outputs.iter().zip(&again).all(|(a, b)| same_bytes(&a.tensor, &b.tensor));
+            }
+        }
+        Ok(Execution {
+            outcome: Outcome::Completed,
+            ran_on: Some(self.ran_on(plan.model().nodes().len())),
+            reason: None,
+            hint: None,
+            evidence: Vec::new(),
+            outputs,
+            runs: Some(Runs { repeats: request.repeats.max(1), identical }),
+        })
+    }
+
+    fn load(&self, model: &Model) -> TractResult<Arc<TypedRunnableModel>> {
+        let folder = model.path().parent().and_then(|folder| folder.to_str());
+        let parsed = tract_onnx::onnx().with_ignore_output_shapes(true).parse(model.proto(), folder)?;
+        if !parsed.unresolved_inputs.is_empty() {
+            let names = parsed.unresolved_inputs.join(", ");
+            return Err(refuse(format!("no node or input gives the value {names}")));
+        }
+        let mut typed = parsed.model.into_typed()?;
+        if self.f64 {
+            FloatPrecisionTranslator::new(f32::datum_type(), f64::datum_type()).transform(&mut typed)?;
+        }
+        typed.into_runnable()
+    }
+
+    fn run_once(&self, plan: &Arc<TypedRunnableModel>, feeds: &[Feed]) -> TractResult<TVec<TValue>> {
+        let inputs = plan.model().input_outlets()?.to_vec();
+        let mut values = tvec![];
+        for outlet in inputs {
+            let name = &plan.model().node(outlet.node).name;
+            let feed = feeds.iter().find(|feed| feed.name.as_str() == name);
+            let feed = feed.ok_or_else(|| refuse(format!("there is no feed for input {name}")))?;
+            values.push(self.to_tract(&feed.tensor)?.into_tvalue());
+        }
+        let with_f64 = self.f64;
+        plan.spawn()?.run_plan_with_eval(values, |context, state, node, inputs| {
+            if with_f64 { eval_f64(context, state, node, inputs) } else { eval(context, state, node, inputs) }
+        })
+    }
+
+    fn ran_on(&self, nodes: usize) -> RanOn {
+        RanOn {
+            engine: "tract".into(),
+            engine_version: VERSION.into(),
+            backend: "cpu".into(),
+            device: if self.f64 { "host, f64" } else { "host, f32" }.into(),
+            driver: String::new(),
+            operators: BTreeMap::from([("cpu".to_owned(), nodes)]),
+        }
+    }
+
+    fn to_tract(&self, tensor: &Tensor) -> TractResult<tract_onnx::prelude::Tensor> {
+        match tensor {
+            Tensor::F32(array) if self.f64 => Ok(array.mapv(f64::from).into()),
+            other => to_tract(other),
+        }
+    }
+}
+
+/// Evaluates one node in `f64`, with our kernel where tract has none.
+fn eval_f64(
+    context: &EvalContext<'_>,
+    state: Option<&mut (dyn OpState + 'static)>,
+    node: &TypedNode,
+    inputs: TVec<TValue>,
+) -> TractResult<TVec<TValue>> {
+    let kernel = node.op_as::<ElementWiseOp>().and_then(|op| f64_kernel(&op.0.name()));
+    match (kernel, inputs.as_slice()) {
+        (Some(kernel), [input]) if input.datum_type() == f64::datum_type() => {
+            let mapped = input.to_plain_array_view::<f64>()?.mapv(kernel);
+            Ok(tvec![tract_onnx::prelude::Tensor::from(mapped).into_tvalue()])
+        }
+        _ => eval(context, state, node, inputs),
+    }
+}
+
+fn named(model: &Model, values: TVec<TValue>) -> TractResult<Vec<Output>> {
+    let names = model.outputs().iter().cloned();
+    names.zip(values).map(|(name, value)| Ok(Output { tensor: from_tract(&name, &value)?, name })).collect()
+}
+
+fn same_bytes(a: &Tensor, b: &Tensor) -> bool {
+    a.dtype() == b.dtype() && a.shape() == b.shape() && a.to_bytes() == b.to_bytes()
+}
+
+/// Pairs of our element types and tract's that are the same in memory.
+const DTYPES: &[(Dtype, DatumType)] = &[
+    (Dtype::F32, DatumType::F32),
+    (Dtype::F16, DatumType::F16),
+    (Dtype::F64, DatumType::F64),
+    (Dtype::I8, DatumType::I8),
+    (Dtype::I16, DatumType::I16),
+    (Dtype::I32, DatumType::I32),
+    (Dtype::I64, DatumType::I64),
+    (Dtype::U8, DatumType::U8),
+    (Dtype::U16, DatumType::U16),
+    (Dtype::U32, DatumType::U32),
+    (Dtype::U64, DatumType::U64),
+    (Dtype::Bool, DatumType::Bool),
+];
+
+fn to_tract(tensor: &Tensor) -> TractResult<tract_onnx::prelude::Tensor> {
+    let dtype = tensor.dtype();
+    let found = DTYPES.iter().find(|(ours, _)| *ours == dtype);
+    let (_, theirs) = found.ok_or_else(|| refuse(format!("tract has no element type {dtype}")))?;
+    from_bytes(*theirs, tensor.shape(), &tensor.to_bytes())
+}
+
+fn from_bytes(datum: DatumType, shape: &[usize], bytes: &[u8]) -> TractResult<tract_onnx::prelude::Tensor> {
+    let mut made = tract_onnx::prelude::Tensor::zero_dt(datum, shape)?;
+    made.try_as_plain_ram_mut()?.as_bytes_mut().copy_from_slice(bytes);
+    Ok(made)
+}
+
+fn from_tract(name: &ValueName, value: &TValue) -> TractResult<Tensor> {
+    let datum = value.datum_type();
+    // Shapes come out of tract as symbolic dimensions; as numbers they are plain i64.
+    let value = if datum.is_tdim() { value.cast_to::<i64>()?.into_owned() } else { value.clone().into_tensor() };
+    let datum = value.datum_type();
+    let found = DTYPES.iter().find(|(_, theirs)| *theirs == datum);
+    let (ours, _) = found.ok_or_else(|| refuse(format!("output {name} has element type {datum:?}")))?;
+    let plain = value.try_as_plain_ram()?;
+    Ok(Tensor::from_bytes(*ours, value.shape(), plain.as_bytes())?)
+}
+
+fn refuse(text: String) -> TractError {
+    TractError::msg(text)
+}
+
+/// tract's causes on one line, the outermost first.
+fn describe(error: &TractError) -> String {
+    let causes: Vec<String> = error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
+    format!("tract refuses the model: {}", causes.join(": "))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("tract panicked: {}", text.unwrap_or_else(|| "without a message".into()))
+}

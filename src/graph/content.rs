@@ -1,0 +1,126 @@
+//! What a file that is no ONNX model looks like instead, so that the error can say it.
+
+use std::fmt;
+use std::path::Path;
+
+/// The guessed content of a file that was given as a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Lines of `key: value`.
+    Yaml,
+    /// The stand-in that git leaves for a file kept in Git LFS.
+    GitLfsPointer,
+    /// HTML, usually the error page of a failed download.
+    WebPage,
+    /// Some other text.
+    Text,
+    /// A zip archive: PyTorch's `.pt`, numpy's `.npz`.
+    Zip,
+    /// A TensorFlow Lite flatbuffer.
+    TfLite,
+    /// A numpy array.
+    Npy,
+    /// An MNN model, told by its name.
+    Mnn,
+    /// Nothing recognised: another format, or a broken ONNX file.
+    Unknown,
+}
+
+impl Content {
+    /// Guesses from the first bytes and the file's name.
+    pub fn of(bytes: &[u8], path: &Path) -> Self {
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
+        let head = bytes.get(..4096).unwrap_or(bytes);
+        if extension == "mnn" {
+            Content::Mnn
+        } else if head.starts_with(b"PK\x03\x04") {
+            Content::Zip
+        } else if head.starts_with(b"\x93NUMPY") {
+            Content::Npy
+        } else if head.get(4..8) == Some(b"TFL3") {
+            Content::TfLite
+        } else {
+            text(head).map_or(Content::Unknown, |text| text_kind(&text, &extension))
+        }
+    }
+
+    /// What the user most likely wants to do.
+    pub fn hint(self) -> String {
+        match self {
+            Content::Yaml => "a case file is run with `offby case run FILE`; `offby run` takes an .onnx model",
+            Content::GitLfsPointer => "fetch the real file with `git lfs pull`",
+            Content::WebPage => "the download brought a web page; fetch the raw file instead",
+            Content::Text => "give a binary .onnx file",
+            Content::Zip => "export the model to ONNX first, for PyTorch with torch.onnx.export",
+            Content::TfLite => "convert it to ONNX first, for example with tf2onnx",
+            Content::Npy => "a .npy is an input: give it with `--input`, or compare two with `offby diff`",
+            Content::Mnn => "give the ONNX model it was converted from: the reference is computed from that",
+            Content::Unknown => "check that the file is complete: onnx.checker.check_model(\"FILE\") in Python",
+        }
+        .to_owned()
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Content::Yaml => "it looks like YAML text",
+            Content::GitLfsPointer => "it is a Git LFS pointer",
+            Content::WebPage => "it looks like a web page",
+            Content::Text => "it looks like text",
+            Content::Zip => "it looks like a zip archive (PyTorch .pt, numpy .npz)",
+            Content::TfLite => "it looks like a TensorFlow Lite model",
+            Content::Npy => "it looks like a numpy array",
+            Content::Mnn => "its name says it is an MNN model",
+            Content::Unknown => "its bytes are not those of one, or it is truncated",
+        })
+    }
+}
+
+/// The bytes as text, if nothing in them is binary.
+fn text(head: &[u8]) -> Option<String> {
+    let valid = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        // The cut at 4096 bytes may split a character; more than that is no text.
+        Err(error) if error.valid_up_to() + 4 > head.len() => std::str::from_utf8(head.get(..error.valid_up_to())?).ok()?,
+        Err(_) => return None,
+    };
+    let binary = valid.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+    (!binary && !valid.is_empty()).then(|| valid.to_owned())
+}
+
+fn text_kind(text: &str, extension: &str) -> Content {
+    let start = text.trim_start();
+    let is_key = |line: &str| {
+        let key = line.trim_start_matches("- ").split_once(':').map_or("", |(key, _)| key);
+        !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c))
+    };
+    if start.starts_with("version https://git-lfs") {
+        Content::GitLfsPointer
+    } else if start.starts_with('<') {
+        Content::WebPage
+    } else if matches!(extension, "yaml" | "yml") || start.starts_with("---") || text.lines().any(is_key) {
+        Content::Yaml
+    } else {
+        Content::Text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_are_told_apart() {
+        let of = |bytes: &[u8], name: &str| Content::of(bytes, Path::new(name));
+        assert_eq!(of(b"# a case\nmodel: a.onnx\n", "c.onnx"), Content::Yaml);
+        assert_eq!(of(b"hello there\n", "c.onnx"), Content::Text);
+        assert_eq!(of("zażółć ".repeat(900).as_bytes(), "c.onnx"), Content::Text);
+        assert_eq!(of(b"<!doctype html>", "c.onnx"), Content::WebPage);
+        assert_eq!(of(b"version https://git-lfs.github.com/spec/v1\noid: x", "c.onnx"), Content::GitLfsPointer);
+        assert_eq!(of(b"PK\x03\x04....", "c.onnx"), Content::Zip);
+        assert_eq!(of(b"\x20\0\0\0TFL3", "c.onnx"), Content::TfLite);
+        assert_eq!(of(b"\x08\x07\x12\x03abc", "c.onnx"), Content::Unknown);
+        assert_eq!(of(b"", "c.MNN"), Content::Mnn);
+    }
+}

@@ -1,0 +1,25 @@
+//! ONNX in and out: loading, looking inside, fixing shapes, building and writing networks.
+//!
+//! The only room that knows protobuf; the tract engine alone also sees the decoded types.
+
+mod content;
+mod error;
+mod external;
+mod model;
+mod name;
+mod network;
+mod shape;
+mod tensor_proto;
+mod value_info;
+
+pub use content::Content;
+pub use error::{ModelError, ShapeError};
+pub use model::{Model, Node};
+pub use name::{ValueName, closest};
+pub use network::{Attribute, Network};
+pub use shape::{LARGEST_INPUT, ResolvedInput};
+pub use tensor_proto::{TensorProtoError, from_proto, read_tensor_proto, to_proto};
+pub use value_info::{Dim, ValueInfo};
+
+#[cfg(test)]
+mod tests;

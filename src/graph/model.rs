@@ -1,0 +1,222 @@
+//! An ONNX model: loaded, checked to be one, and looked into.
+
+use super::{Content, ModelError, ValueInfo, ValueName, external};
+use crate::tensor::Digest;
+use prost::Message as _;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use tract_onnx::pb::{GraphProto, ModelProto};
+
+/// The size a protobuf message cannot exceed.
+const PROTOBUF_LIMIT: u64 = i32::MAX as u64;
+
+/// An ONNX model with at least one node, one output and an opset; inputs are tensors of numbers.
+#[derive(Debug, Clone)]
+pub struct Model {
+    proto: ModelProto,
+    path: PathBuf,
+    digest: Digest,
+    inputs: Vec<ValueInfo>,
+    outputs: Vec<ValueName>,
+}
+
+/// One node of the graph, borrowed from its model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node<'a> {
+    /// Position in the file, which is a topological order.
+    pub index: usize,
+    /// The node's own name; exporters may leave it empty.
+    pub name: &'a str,
+    /// `Conv`, `Split`, ...
+    pub op_type: &'a str,
+    /// The operator set's domain; empty for ONNX's own.
+    pub domain: &'a str,
+    /// The values read; an empty name is an optional input left out.
+    pub inputs: &'a [String],
+    /// The values written; an empty name is an optional output left out.
+    pub outputs: &'a [String],
+}
+
+impl Node<'_> {
+    /// The node's name, or its first output's where it has none.
+    pub fn label(&self) -> &str {
+        match self.outputs.first() {
+            Some(output) if self.name.is_empty() => output,
+            _ => self.name,
+        }
+    }
+}
+
+impl Model {
+    /// Reads and checks an ONNX file, and that its external data is there.
+    ///
+    /// # Errors
+    /// When the file is not a usable ONNX model; every error has a hint.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        Model::from_bytes(&read(path)?, path)
+    }
+
+    /// Checks the bytes of an ONNX file; `path` is where it lies, or would lie, and names its external data.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, ModelError> {
+        check_size(bytes.len() as u64, path)?;
+        let not_onnx = |content| ModelError::NotOnnx { path: path.to_owned(), content };
+        let content = Content::of(bytes, path);
+        if content == Content::Mnn {
+            return Err(not_onnx(content));
+        }
+        let proto = ModelProto::decode(bytes).map_err(|_| not_onnx(content))?;
+        check_complete(&proto, path).map_err(|error| match content {
+            Content::Unknown => error,
+            // Protobuf decodes almost anything: a recognised stranger is not a broken model.
+            _ => not_onnx(content),
+        })?;
+        let model = Model::from_proto(proto, path, Digest::of([bytes]))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        match external::first_missing(&model.proto, folder) {
+            Some((tensor, reason)) => Err(ModelError::ExternalData { path: path.to_owned(), tensor, reason }),
+            None => Ok(model),
+        }
+    }
+
+    fn from_proto(proto: ModelProto, path: &Path, digest: Digest) -> Result<Self, ModelError> {
+        let graph = proto.graph.as_ref().ok_or_else(|| incomplete("graph", path))?;
+        let inputs = read_inputs(graph)
+            .map_err(|(input, reason)| ModelError::Input { path: path.to_owned(), input, reason })?;
+        let outputs = graph.output.iter().map(|output| output.name.as_str().into()).collect();
+        Ok(Model { proto, path: path.to_owned(), digest, inputs, outputs })
+    }
+
+    /// The inputs to feed: those the graph declares and no initializer fills.
+    pub fn inputs(&self) -> &[ValueInfo] {
+        &self.inputs
+    }
+
+    /// The outputs, in the file's order.
+    pub fn outputs(&self) -> &[ValueName] {
+        &self.outputs
+    }
+
+    /// What the file declares of any input, output or intermediate value; `None` where it is silent or
+    /// the value is not a tensor of numbers.
+    pub fn value_info(&self, name: &ValueName) -> Option<ValueInfo> {
+        let graph = self.graph();
+        let declared = graph.input.iter().chain(&graph.output).chain(&graph.value_info);
+        declared.filter(|value| value.name == name.as_str()).find_map(|value| ValueInfo::read(value).ok())
+    }
+
+    /// How many nodes the graph has, those inside subgraphs not counted.
+    pub fn node_count(&self) -> usize {
+        self.graph().node.len()
+    }
+
+    /// The nodes, in the file's order.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = Node<'_>> {
+        self.graph().node.iter().enumerate().map(|(index, node)| Node {
+            index,
+            name: &node.name,
+            op_type: &node.op_type,
+            domain: &node.domain,
+            inputs: &node.input,
+            outputs: &node.output,
+        })
+    }
+
+    /// The version of ONNX's own operator set.
+    pub fn opset(&self) -> i64 {
+        let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+        self.proto.opset_import.iter().find(|set| own(&set.domain)).map_or(0, |set| set.version)
+    }
+
+    /// The digest of the bytes the model was read from, whatever was changed since.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Where the model was read from; its folder holds its external data.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The model as it is now, encoded; not byte for byte the file it was read from.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.proto.encode_to_vec()
+    }
+
+    /// The decoded protobuf, for the tract engine.
+    pub fn proto(&self) -> &ModelProto {
+        &self.proto
+    }
+
+    /// The graph.
+    pub(super) fn graph(&self) -> &GraphProto {
+        self.proto.graph.as_ref().expect("a model was checked to have a graph")
+    }
+
+    /// The graph, to change it; call [`Model::reread_inputs`] when its inputs change.
+    pub(super) fn graph_mut(&mut self) -> &mut GraphProto {
+        self.proto.graph.as_mut().expect("a model was checked to have a graph")
+    }
+
+    /// Brings [`Model::inputs`] up to date with the protobuf.
+    pub(super) fn reread_inputs(&mut self) {
+        self.inputs = read_inputs(self.graph()).expect("only shapes have changed since the inputs were read");
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+    let owned = || path.to_owned();
+    let fail = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ModelError::Missing { path: owned() },
+        _ => ModelError::Read { path: owned(), source },
+    };
+    let facts = std::fs::metadata(path).map_err(fail)?;
+    if facts.is_dir() {
+        return Err(ModelError::Directory { path: owned() });
+    }
+    // Before reading: the answer for a 40 GB file must not take 40 GB.
+    check_size(facts.len(), path)?;
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(PROTOBUF_LIMIT + 1).read_to_end(&mut bytes)).map_err(fail)?;
+    if bytes.is_empty() {
+        return Err(ModelError::Empty { path: owned() });
+    }
+    Ok(bytes)
+}
+
+fn check_size(bytes: u64, path: &Path) -> Result<(), ModelError> {
+    if bytes > PROTOBUF_LIMIT {
+        return Err(ModelError::TooLarge { path: path.to_owned(), bytes });
+    }
+    Ok(())
+}
+
+fn incomplete(missing: &'static str, path: &Path) -> ModelError {
+    ModelError::Incomplete { path: path.to_owned(), missing }
+}
+
+fn check_complete(proto: &ModelProto, path: &Path) -> Result<(), ModelError> {
+    let graph = proto.graph.as_ref().ok_or_else(|| incomplete("graph", path))?;
+    let parts = [
+        ("opset", proto.opset_import.is_empty()),
+        ("nodes", graph.node.is_empty()),
+        ("outputs", graph.output.is_empty()),
+    ];
+    match parts.iter().find(|(_, absent)| *absent) {
+        Some((missing, _)) => Err(incomplete(missing, path)),
+        None => Ok(()),
+    }
+}
+
+/// The graph's inputs that are not initializers, or the first that cannot be fed and why.
+fn read_inputs(graph: &GraphProto) -> Result<Vec<ValueInfo>, (ValueName, String)> {
+    let dense = graph.initializer.iter().map(|tensor| tensor.name.as_str());
+    let sparse = graph.sparse_initializer.iter().filter_map(|tensor| tensor.values.as_ref()).map(|v| v.name.as_str());
+    let filled: BTreeSet<&str> = dense.chain(sparse).collect();
+    let fed = graph.input.iter().filter(|input| !filled.contains(input.name.as_str()));
+    fed.map(|input| ValueInfo::read(input).map_err(|reason| (input.name.as_str().into(), reason))).collect()
+}

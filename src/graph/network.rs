@@ -1,0 +1,145 @@
+//! Builds small ONNX networks: debug networks, and models of a single node.
+
+use super::value_info::declare;
+use super::{Model, ModelError, tensor_proto};
+use crate::tensor::{Dtype, Tensor};
+use prost::Message as _;
+use std::path::Path;
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, attribute_proto::AttributeType,
+};
+
+/// ONNX's intermediate representation 8, which opset 13 files may use.
+const IR_VERSION: i64 = 8;
+const OPSET: i64 = 13;
+
+/// A network under construction; the same calls always give the same bytes.
+///
+/// Values are declared where they are named: nothing is checked before [`Network::finish`], and a
+/// dangling name only when an engine loads the model.
+#[derive(Debug, Clone)]
+pub struct Network {
+    graph: GraphProto,
+}
+
+/// The value of a node's attribute.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Attribute {
+    /// One integer.
+    Int(i64),
+    /// A list of integers.
+    Ints(Vec<i64>),
+    /// One number.
+    Float(f32),
+    /// A list of numbers.
+    Floats(Vec<f32>),
+    /// A string.
+    Text(String),
+    /// A tensor, as the `value` of a `Constant`.
+    Tensor(Tensor),
+}
+
+impl Network {
+    /// An empty network of opset 13.
+    pub fn new(name: &str) -> Self {
+        Network { graph: GraphProto { name: name.to_owned(), ..GraphProto::default() } }
+    }
+
+    /// Declares an input.
+    #[must_use]
+    pub fn input(mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Self {
+        self.graph.input.push(declare(name, dtype, shape));
+        self
+    }
+
+    /// Declares an output, which some node must write.
+    #[must_use]
+    pub fn output(mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Self {
+        self.graph.output.push(declare(name, dtype, shape));
+        self
+    }
+
+    /// Adds a constant.
+    #[must_use]
+    pub fn initializer(mut self, name: &str, tensor: &Tensor) -> Self {
+        self.graph.initializer.push(tensor_proto::to_proto(name, tensor));
+        self
+    }
+
+    /// Adds a node; nodes must come in topological order.
+    #[must_use]
+    pub fn node(
+        mut self,
+        name: &str,
+        op_type: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &[(&str, Attribute)],
+    ) -> Self {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        self.graph.node.push(NodeProto {
+            name: name.to_owned(),
+            op_type: op_type.to_owned(),
+            input: names(inputs),
+            output: names(outputs),
+            attribute: attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
+            ..NodeProto::default()
+        });
+        self
+    }
+
+    /// The bytes of the ONNX file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let opset = OperatorSetIdProto { domain: String::new(), version: OPSET };
+        ModelProto {
+            ir_version: IR_VERSION,
+            opset_import: vec![opset],
+            // No version here: a release must not change the committed files.
+            producer_name: "offby".to_owned(),
+            graph: Some(self.graph.clone()),
+            ..ModelProto::default()
+        }
+        .encode_to_vec()
+    }
+
+    /// The finished model; its path is the network's name with `.onnx`.
+    ///
+    /// # Errors
+    /// When it has no nodes or no outputs.
+    pub fn finish(self) -> Result<Model, ModelError> {
+        let path = format!("{}.onnx", self.graph.name);
+        Model::from_bytes(&self.to_bytes(), Path::new(&path))
+    }
+}
+
+fn attribute(name: &str, value: &Attribute) -> AttributeProto {
+    let mut proto = AttributeProto { name: name.to_owned(), ..AttributeProto::default() };
+    let kind = match value {
+        Attribute::Int(int) => {
+            proto.i = *int;
+            AttributeType::Int
+        }
+        Attribute::Ints(ints) => {
+            proto.ints.clone_from(ints);
+            AttributeType::Ints
+        }
+        Attribute::Float(float) => {
+            proto.f = *float;
+            AttributeType::Float
+        }
+        Attribute::Floats(floats) => {
+            proto.floats.clone_from(floats);
+            AttributeType::Floats
+        }
+        Attribute::Text(text) => {
+            proto.s = text.clone().into_bytes();
+            AttributeType::String
+        }
+        Attribute::Tensor(tensor) => {
+            proto.t = Some(tensor_proto::to_proto("", tensor));
+            AttributeType::Tensor
+        }
+    };
+    proto.r#type = kind as i32;
+    proto
+}

@@ -1,0 +1,147 @@
+//! From declared shapes with symbols to the numbers of one run.
+
+use super::value_info::{known, known_dim};
+use super::{Dim, Model, ShapeError, ValueInfo, ValueName, closest};
+use crate::tensor::{Dtype, element_count};
+use std::collections::BTreeMap;
+use tract_onnx::pb::{
+    GraphProto, TensorShapeProto, ValueInfoProto, tensor_shape_proto::dimension::Value::DimParam, type_proto,
+};
+
+/// The most bytes one input may take; a hostile file must not make us allocate without limit.
+pub const LARGEST_INPUT: usize = 8 << 30;
+
+/// An input whose every dimension is a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedInput {
+    /// The input.
+    pub name: ValueName,
+    /// Its element type.
+    pub dtype: Dtype,
+    /// The extent of each axis, none of them zero.
+    pub shape: Vec<usize>,
+}
+
+impl Model {
+    /// Gives numbers to the inputs' open dimensions, as `--shape input=1,3,224,224` asks.
+    ///
+    /// A named symbol settled in one input is settled everywhere it is written.
+    ///
+    /// # Errors
+    /// When a name is unknown, a rank differs, or a number contradicts one already settled; the
+    /// model is then unchanged.
+    pub fn fix_shapes(&mut self, shapes: &BTreeMap<ValueName, Vec<usize>>) -> Result<(), ShapeError> {
+        let mut symbols = BTreeMap::new();
+        for (name, given) in shapes {
+            let input = self.input_named(name)?;
+            bind(input, given, &mut symbols)?;
+        }
+        let graph = self.graph_mut();
+        for (name, given) in shapes {
+            graph.input.iter_mut().filter(|value| value.name == name.as_str()).for_each(|value| set_shape(value, given));
+        }
+        settle(graph, &symbols);
+        self.reread_inputs();
+        Ok(())
+    }
+
+    /// The inputs with numbers for every dimension.
+    ///
+    /// # Errors
+    /// When a dimension is still open, with the `--shape` to give as the hint; or when an input
+    /// would have no elements, or more bytes than [`LARGEST_INPUT`].
+    pub fn resolved_inputs(&self) -> Result<Vec<ResolvedInput>, ShapeError> {
+        self.inputs().iter().map(resolve).collect()
+    }
+
+    fn input_named(&self, name: &ValueName) -> Result<&ValueInfo, ShapeError> {
+        self.inputs().iter().find(|input| input.name == *name).ok_or_else(|| {
+            let known: Vec<ValueName> = self.inputs().iter().map(|input| input.name.clone()).collect();
+            let closest = closest(name.as_str(), known.iter().map(ValueName::as_str)).map(ValueName::from);
+            ShapeError::UnknownInput { name: name.clone(), closest, known }
+        })
+    }
+}
+
+/// Checks a given shape against the declared one and notes what it says about named symbols.
+fn bind(input: &ValueInfo, given: &[usize], symbols: &mut BTreeMap<String, usize>) -> Result<(), ShapeError> {
+    let name = input.name.clone();
+    let Some(dims) = &input.shape else { return Ok(()) };
+    if dims.len() != given.len() {
+        return Err(ShapeError::Rank { name, given: given.to_vec(), declared: text(dims) });
+    }
+    for (axis, (dim, &given)) in dims.iter().zip(given).enumerate() {
+        let settled = match dim {
+            // Zero is how some old exporters wrote an open batch.
+            Dim::Known(0) => given,
+            Dim::Known(extent) => *extent,
+            Dim::Symbol(symbol) if symbol == "?" => given,
+            Dim::Symbol(symbol) => *symbols.entry(symbol.clone()).or_insert(given),
+        };
+        if settled != given {
+            return Err(ShapeError::Contradiction { name, axis, given, settled });
+        }
+    }
+    Ok(())
+}
+
+fn shape_mut(value: &mut ValueInfoProto) -> Option<&mut Option<TensorShapeProto>> {
+    match value.r#type.as_mut()?.value.as_mut()? {
+        type_proto::Value::TensorType(tensor) => Some(&mut tensor.shape),
+    }
+}
+
+fn set_shape(value: &mut ValueInfoProto, given: &[usize]) {
+    if let Some(shape) = shape_mut(value) {
+        *shape = Some(known(given));
+    }
+}
+
+/// Writes the settled symbols into every declaration of the graph.
+fn settle(graph: &mut GraphProto, symbols: &BTreeMap<String, usize>) {
+    let values = graph.input.iter_mut().chain(&mut graph.output).chain(&mut graph.value_info);
+    for dim in values.filter_map(shape_mut).flatten().flat_map(|shape| &mut shape.dim) {
+        if let Some(DimParam(symbol)) = &dim.value
+            && let Some(&extent) = symbols.get(symbol)
+        {
+            *dim = known_dim(extent);
+        }
+    }
+}
+
+fn resolve(input: &ValueInfo) -> Result<ResolvedInput, ShapeError> {
+    let name = input.name.clone();
+    let dims = input.shape.as_ref().ok_or_else(|| ShapeError::NoRank { name: name.clone() })?;
+    let mut shape = Vec::with_capacity(dims.len());
+    for (axis, dim) in dims.iter().enumerate() {
+        let Dim::Known(extent) = dim else {
+            return Err(ShapeError::Open { name, axis, declared: text(dims), example: example(dims) });
+        };
+        shape.push(*extent);
+    }
+    match element_count(&shape).and_then(|count| count.checked_mul(input.dtype.size())) {
+        Some(0) => Err(ShapeError::NoElements { name, shape }),
+        Some(bytes) if bytes <= LARGEST_INPUT => Ok(ResolvedInput { name, dtype: input.dtype, shape }),
+        _ => Err(ShapeError::TooLarge { name, shape }),
+    }
+}
+
+/// A declared shape as people write it: `Nx3x224x224`.
+fn text(dims: &[Dim]) -> String {
+    if dims.is_empty() {
+        return "scalar".to_owned();
+    }
+    dims.iter().map(Dim::to_string).collect::<Vec<_>>().join("x")
+}
+
+/// The declared shape with plausible numbers for its symbols: 1 for the batch, 224 for image sides.
+fn example(dims: &[Dim]) -> String {
+    let plausible = |(axis, dim): (usize, &Dim)| match dim {
+        Dim::Known(extent) => extent.to_string(),
+        Dim::Symbol(_) if axis == 0 => "1".to_owned(),
+        Dim::Symbol(_) if axis == 1 && dims.len() == 4 => "3".to_owned(),
+        Dim::Symbol(_) if dims.len() == 4 => "224".to_owned(),
+        Dim::Symbol(_) => "16".to_owned(),
+    };
+    dims.iter().enumerate().map(plausible).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,247 @@
+//! ONNX's `TensorProto` from and to [`Tensor`]: raw bytes, typed fields, external files and `.pb` files.
+
+use super::external;
+use crate::tensor::{Dtype, Tensor, TensorError};
+use prost::Message as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
+
+/// A serialized ONNX tensor that cannot be read.
+#[derive(Debug, Error)]
+pub enum TensorProtoError {
+    /// The file cannot be opened or read.
+    #[error("read {path} as an ONNX tensor: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The bytes are not a `TensorProto`.
+    #[error("read {path}: it is not a serialized ONNX tensor (TensorProto)")]
+    NotATensor {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The element type is one offby does not compute with.
+    #[error("read ONNX tensor `{name}`: {found}")]
+    ElementType {
+        /// The tensor's own name, possibly empty.
+        name: String,
+        /// What it holds instead of numbers.
+        found: String,
+    },
+    /// A dimension is negative.
+    #[error("read ONNX tensor `{name}`: dimension {dim} is negative")]
+    NegativeDim {
+        /// The tensor's own name, possibly empty.
+        name: String,
+        /// The dimension.
+        dim: i64,
+    },
+    /// The elements do not fill the shape.
+    #[error("read ONNX tensor `{name}`: {source}")]
+    Elements {
+        /// The tensor's own name, possibly empty.
+        name: String,
+        /// The mismatch.
+        source: TensorError,
+    },
+    /// The elements lie in another file, which cannot be read.
+    #[error("read ONNX tensor `{name}`: {reason}")]
+    External {
+        /// The tensor's own name, possibly empty.
+        name: String,
+        /// What stands in the way.
+        reason: String,
+    },
+}
+
+impl TensorProtoError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            TensorProtoError::NotATensor { .. } => {
+                Some("write one in Python with onnx.numpy_helper.from_array(a).SerializeToString(), or give a .npy".to_owned())
+            }
+            TensorProtoError::External { .. } => {
+                Some("keep the external data file beside the file that names it".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads a `.pb` file that holds one serialized `TensorProto`, as ONNX test data sets do.
+///
+/// # Errors
+/// When the file cannot be read or does not hold a tensor of numbers.
+pub fn read_tensor_proto(path: &Path) -> Result<Tensor, TensorProtoError> {
+    let bytes = std::fs::read(path).map_err(|source| TensorProtoError::Read { path: path.to_owned(), source })?;
+    let not_a_tensor = || TensorProtoError::NotATensor { path: path.to_owned() };
+    let proto = TensorProto::decode(bytes.as_slice()).map_err(|_| not_a_tensor())?;
+    if proto.data_type == DataType::Undefined as i32 {
+        return Err(not_a_tensor());
+    }
+    from_proto(&proto, path.parent().unwrap_or(Path::new("")))
+}
+
+/// The tensor a `TensorProto` holds; external elements are looked for in `folder`.
+///
+/// # Errors
+/// When it does not hold numbers, or not as many as its shape needs.
+pub fn from_proto(proto: &TensorProto, folder: &Path) -> Result<Tensor, TensorProtoError> {
+    let name = || proto.name.clone();
+    let dtype = dtype(proto.data_type).map_err(|found| TensorProtoError::ElementType { name: name(), found })?;
+    let mut shape = Vec::with_capacity(proto.dims.len());
+    for &dim in &proto.dims {
+        shape.push(usize::try_from(dim).map_err(|_| TensorProtoError::NegativeDim { name: name(), dim })?);
+    }
+    let elements = |bytes: &[u8]| {
+        Tensor::from_bytes(dtype, &shape, bytes).map_err(|source| TensorProtoError::Elements { name: name(), source })
+    };
+    if external::is_external(proto) {
+        let bytes =
+            external::read(proto, folder).map_err(|reason| TensorProtoError::External { name: name(), reason })?;
+        elements(&bytes)
+    } else if proto.raw_data.is_empty() {
+        elements(&typed_bytes(proto, dtype))
+    } else {
+        elements(&proto.raw_data)
+    }
+}
+
+/// The `TensorProto` of a tensor, its elements as raw little-endian bytes.
+pub fn to_proto(name: &str, tensor: &Tensor) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        data_type: code(tensor.dtype()) as i32,
+        dims: tensor.shape().iter().map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX)).collect(),
+        raw_data: tensor.to_bytes(),
+        ..TensorProto::default()
+    }
+}
+
+/// The little-endian bytes of the typed field that ONNX assigns to this element type.
+fn typed_bytes(proto: &TensorProto, dtype: Dtype) -> Vec<u8> {
+    // Narrow types travel in the low bytes of wider fields.
+    let size = dtype.size();
+    match dtype {
+        Dtype::F32 => proto.float_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Dtype::F64 => proto.double_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Dtype::I64 => proto.int64_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Dtype::U32 | Dtype::U64 => {
+            proto.uint64_data.iter().flat_map(|v| v.to_le_bytes().into_iter().take(size)).collect()
+        }
+        Dtype::F16 | Dtype::Bf16 | Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::U8 | Dtype::U16 | Dtype::Bool => {
+            proto.int32_data.iter().flat_map(|v| v.to_le_bytes().into_iter().take(size)).collect()
+        }
+    }
+}
+
+/// The element type behind ONNX's code; what it is instead, in words, where offby has none.
+pub(super) fn dtype(code: i32) -> Result<Dtype, String> {
+    let known = DataType::try_from(code).map_err(|_| format!("element type {code} is unknown"))?;
+    Ok(match known {
+        DataType::Float => Dtype::F32,
+        DataType::Float16 => Dtype::F16,
+        DataType::Bfloat16 => Dtype::Bf16,
+        DataType::Double => Dtype::F64,
+        DataType::Int8 => Dtype::I8,
+        DataType::Int16 => Dtype::I16,
+        DataType::Int32 => Dtype::I32,
+        DataType::Int64 => Dtype::I64,
+        DataType::Uint8 => Dtype::U8,
+        DataType::Uint16 => Dtype::U16,
+        DataType::Uint32 => Dtype::U32,
+        DataType::Uint64 => Dtype::U64,
+        DataType::Bool => Dtype::Bool,
+        other => return Err(format!("element type {} is not supported", other.as_str_name().to_lowercase())),
+    })
+}
+
+/// ONNX's code of an element type.
+pub(super) fn code(dtype: Dtype) -> DataType {
+    match dtype {
+        Dtype::F32 => DataType::Float,
+        Dtype::F16 => DataType::Float16,
+        Dtype::Bf16 => DataType::Bfloat16,
+        Dtype::F64 => DataType::Double,
+        Dtype::I8 => DataType::Int8,
+        Dtype::I16 => DataType::Int16,
+        Dtype::I32 => DataType::Int32,
+        Dtype::I64 => DataType::Int64,
+        Dtype::U8 => DataType::Uint8,
+        Dtype::U16 => DataType::Uint16,
+        Dtype::U32 => DataType::Uint32,
+        Dtype::U64 => DataType::Uint64,
+        Dtype::Bool => DataType::Bool,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Dtype; 13] = [
+        Dtype::F32,
+        Dtype::F16,
+        Dtype::Bf16,
+        Dtype::F64,
+        Dtype::I8,
+        Dtype::I16,
+        Dtype::I32,
+        Dtype::I64,
+        Dtype::U8,
+        Dtype::U16,
+        Dtype::U32,
+        Dtype::U64,
+        Dtype::Bool,
+    ];
+
+    #[test]
+    fn every_element_type_comes_back() {
+        for dtype in ALL {
+            let bytes: Vec<u8> = (0..6 * dtype.size()).map(|i| (i % 2) as u8).collect();
+            let tensor = Tensor::from_bytes(dtype, &[2, 3], &bytes).unwrap();
+            let proto = TensorProto::decode(to_proto("t", &tensor).encode_to_vec().as_slice()).unwrap();
+            assert_eq!(from_proto(&proto, Path::new("")).unwrap(), tensor, "{dtype}");
+        }
+    }
+
+    #[test]
+    fn typed_fields_are_read() {
+        let proto = TensorProto { dims: vec![3], int32_data: vec![0x3c00, 0xfbff, 0x8000], ..TensorProto::default() };
+        let half = TensorProto { data_type: DataType::Float16 as i32, ..proto.clone() };
+        let Tensor::F16(array) = from_proto(&half, Path::new("")).unwrap() else { panic!("not f16") };
+        assert_eq!(array.iter().map(|v| v.to_f32()).collect::<Vec<_>>(), [1.0, -65504.0, -0.0]);
+        let bytes = TensorProto { data_type: DataType::Int8 as i32, int32_data: vec![-1, 127, -128], ..proto };
+        let Tensor::I8(array) = from_proto(&bytes, Path::new("")).unwrap() else { panic!("not i8") };
+        assert_eq!(array.iter().copied().collect::<Vec<_>>(), [-1, 127, -128]);
+    }
+
+    #[test]
+    fn hostile_tensors_are_errors() {
+        let huge = TensorProto { dims: vec![i64::MAX, 4], data_type: 1, ..TensorProto::default() };
+        assert!(matches!(from_proto(&huge, Path::new("")), Err(TensorProtoError::Elements { .. })));
+        let negative = TensorProto { dims: vec![-1], data_type: 1, ..TensorProto::default() };
+        assert!(matches!(from_proto(&negative, Path::new("")), Err(TensorProtoError::NegativeDim { .. })));
+        let text = TensorProto { dims: vec![1], data_type: 8, ..TensorProto::default() };
+        assert!(matches!(from_proto(&text, Path::new("")), Err(TensorProtoError::ElementType { .. })));
+        let odd = TensorProto { data_type: 99, ..TensorProto::default() };
+        assert!(matches!(from_proto(&odd, Path::new("")), Err(TensorProtoError::ElementType { .. })));
+    }
+
+    #[test]
+    fn a_file_that_holds_no_tensor_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.pb");
+        std::fs::write(&path, b"").unwrap();
+        let error = read_tensor_proto(&path).unwrap_err();
+        assert!(matches!(error, TensorProtoError::NotATensor { .. }));
+        assert!(error.hint().is_some());
+        assert!(matches!(read_tensor_proto(&folder.path().join("none")), Err(TensorProtoError::Read { .. })));
+    }
+}

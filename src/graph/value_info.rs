@@ -1,0 +1,84 @@
+//! What an ONNX file states about a value: element type and dimensions, known or not.
+
+use super::{ValueName, tensor_proto};
+use crate::tensor::Dtype;
+use std::fmt;
+use tract_onnx::pb::{TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto, type_proto};
+
+/// One dimension of a declared shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dim {
+    /// A number.
+    Known(usize),
+    /// A name such as `batch`; `?` where the file gives none.
+    Symbol(String),
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dim::Known(extent) => write!(f, "{extent}"),
+            Dim::Symbol(symbol) => f.pad(symbol),
+        }
+    }
+}
+
+/// A value's name, element type and shape, as the ONNX file declares them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValueInfo {
+    /// The value.
+    pub name: ValueName,
+    /// Its element type.
+    pub dtype: Dtype,
+    /// Its dimensions; `None` where the file does not even state how many there are.
+    pub shape: Option<Vec<Dim>>,
+}
+
+impl ValueInfo {
+    /// Reads a declaration; what stands in the way, in words, where it is not a numeric tensor.
+    pub(super) fn read(proto: &ValueInfoProto) -> Result<Self, String> {
+        let Some(type_proto::Value::TensorType(tensor)) = proto.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+            return Err("no tensor type".to_owned());
+        };
+        let dtype = tensor_proto::dtype(tensor.elem_type)?;
+        let shape = tensor.shape.as_ref().map(|shape| shape.dim.iter().map(read_dim).collect());
+        Ok(ValueInfo { name: proto.name.as_str().into(), dtype, shape })
+    }
+}
+
+fn read_dim(dim: &tensor_shape_proto::Dimension) -> Dim {
+    use tensor_shape_proto::dimension::Value::{DimParam, DimValue};
+    let unnamed = || Dim::Symbol("?".to_owned());
+    match &dim.value {
+        // Some exporters write -1 for a dimension that is open.
+        Some(DimValue(extent)) => usize::try_from(*extent).map_or_else(|_| unnamed(), Dim::Known),
+        Some(DimParam(symbol)) if !symbol.is_empty() => Dim::Symbol(symbol.clone()),
+        Some(DimParam(_)) | None => unnamed(),
+    }
+}
+
+/// The protobuf form of a declared value of known shape.
+pub(super) fn declare(name: &str, dtype: Dtype, shape: &[usize]) -> ValueInfoProto {
+    let tensor = type_proto::Tensor { elem_type: tensor_proto::code(dtype) as i32, shape: Some(known(shape)) };
+    let value = Some(type_proto::Value::TensorType(tensor));
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto { value, ..TypeProto::default() }),
+        ..ValueInfoProto::default()
+    }
+}
+
+/// The protobuf form of a fully known shape.
+pub(super) fn known(shape: &[usize]) -> TensorShapeProto {
+    let dim = shape.iter().map(|&extent| known_dim(extent)).collect();
+    TensorShapeProto { dim }
+}
+
+/// The protobuf form of a known dimension.
+pub(super) fn known_dim(extent: usize) -> tensor_shape_proto::Dimension {
+    let value = i64::try_from(extent).unwrap_or(i64::MAX);
+    tensor_shape_proto::Dimension {
+        value: Some(tensor_shape_proto::dimension::Value::DimValue(value)),
+        ..tensor_shape_proto::Dimension::default()
+    }
+}

@@ -1,0 +1,170 @@
+//! Everything that can be wrong with what the user wants fed.
+
+use crate::graph::{TensorProtoError, ValueName};
+use crate::tensor::{Dtype, NpyError, ShapeText};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// A feed that cannot be understood or drawn.
+#[derive(Debug, Error)]
+pub enum InputError {
+    /// Neither a known word nor a file of a known kind.
+    #[error("read input spec `{spec}`: it is neither a known spec nor a .npy, .pb, .png or .jpg file")]
+    UnknownSpec {
+        /// What was given.
+        spec: String,
+        /// The most similar known word.
+        closest: Option<&'static str>,
+    },
+    /// A known word with wrong arguments.
+    #[error("read input spec `{spec}`: {problem}")]
+    Argument {
+        /// What was given.
+        spec: String,
+        /// What is wrong with it.
+        problem: String,
+        /// How it is written.
+        usage: &'static str,
+    },
+    /// The model has no input of that name.
+    #[error("feed input `{name}`: the model has no such input")]
+    UnknownInput {
+        /// The name given.
+        name: String,
+        /// The most similar input.
+        closest: Option<ValueName>,
+        /// The model's inputs.
+        known: Vec<ValueName>,
+    },
+    /// A spec without a name, and not exactly one input it could mean.
+    #[error("feed `{spec}`: it names no input, and the model has {}", known.len())]
+    Unnamed {
+        /// What was given.
+        spec: String,
+        /// The model's inputs.
+        known: Vec<ValueName>,
+    },
+    /// Two specs for one input.
+    #[error("feed input `{name}`: it is given twice")]
+    Twice {
+        /// The input.
+        name: ValueName,
+    },
+    /// The spec makes no sense for, or does not fit, the element type.
+    #[error("feed input `{name}` with `{spec}`: {problem}")]
+    Unfit {
+        /// The input.
+        name: ValueName,
+        /// The spec.
+        spec: String,
+        /// Why it does not fit.
+        problem: String,
+        /// What fits.
+        remedy: String,
+    },
+    /// The file's element type is not the input's.
+    #[error("feed input `{name}` from {path}: it holds {found}, the input is {wanted}")]
+    FileDtype {
+        /// The input.
+        name: ValueName,
+        /// The file.
+        path: PathBuf,
+        /// The file's element type.
+        found: Dtype,
+        /// The input's.
+        wanted: Dtype,
+    },
+    /// The file's shape is not the input's.
+    #[error("feed input `{name}` from {path}: its shape is {}, the input's {}", ShapeText(found), ShapeText(wanted))]
+    FileShape {
+        /// The input.
+        name: ValueName,
+        /// The file.
+        path: PathBuf,
+        /// The file's shape.
+        found: Vec<usize>,
+        /// The input's.
+        wanted: Vec<usize>,
+    },
+    /// A `.npy` file cannot be read.
+    #[error(transparent)]
+    Npy(#[from] NpyError),
+    /// A `.pb` file cannot be read.
+    #[error(transparent)]
+    TensorProto(#[from] TensorProtoError),
+    /// An image cannot be read.
+    #[error("feed input `{name}` from {path}: {problem}")]
+    Picture {
+        /// The input.
+        name: ValueName,
+        /// The image file.
+        path: PathBuf,
+        /// What stands in the way.
+        problem: String,
+    },
+    /// `--mean` or `--std` cannot be used.
+    #[error("normalize images: {problem}")]
+    Normalization {
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl InputError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let inputs = |known: &[ValueName]| match known {
+            [] => "the model has no inputs: leave `--input` out".to_owned(),
+            known => {
+                let known: Vec<&str> = known.iter().map(ValueName::as_str).collect();
+                format!("write `--input NAME=SPEC`; the model's inputs are: {}", known.join(", "))
+            }
+        };
+        Some(match self {
+            InputError::UnknownSpec { closest: Some(closest), .. } => format!("did you mean `{closest}`?"),
+            InputError::UnknownSpec { .. } => format!("write one of: {}", super::spec::USAGES.join(", ")),
+            InputError::Argument { usage, .. } => format!("write `{usage}`"),
+            InputError::UnknownInput { closest: Some(closest), .. } => format!("did you mean `{closest}`?"),
+            InputError::UnknownInput { known, .. } | InputError::Unnamed { known, .. } => inputs(known),
+            InputError::Twice { name } => format!("keep one `--input {name}=...`"),
+            InputError::Unfit { remedy, .. } => remedy.clone(),
+            InputError::FileDtype { path, wanted, .. } => dtype_hint(path, *wanted),
+            InputError::FileShape { path, found, wanted, .. } => shape_hint(path, found, wanted),
+            InputError::Npy(_) => "write it in Python with numpy.save".to_owned(),
+            InputError::TensorProto(error) => return error.hint(),
+            InputError::Picture { .. } => "an image feeds an input of shape N x 3 x H x W (or N x 1 x H x W) of floats; \
+                 prepare others as a .npy"
+                .to_owned(),
+            InputError::Normalization { .. } => "give one number, or three: `--mean 0.485,0.456,0.406`".to_owned(),
+        })
+    }
+}
+
+fn dtype_hint(path: &std::path::Path, wanted: Dtype) -> String {
+    let numpy = match wanted {
+        Dtype::F32 => "float32",
+        Dtype::F16 => "float16",
+        Dtype::F64 => "float64",
+        // numpy has no bfloat16; f32 values that are exactly bf16 are taken.
+        Dtype::Bf16 => return "give a float32 .npy whose values are exactly bf16".to_owned(),
+        Dtype::I8 => "int8",
+        Dtype::I16 => "int16",
+        Dtype::I32 => "int32",
+        Dtype::I64 => "int64",
+        Dtype::U8 => "uint8",
+        Dtype::U16 => "uint16",
+        Dtype::U32 => "uint32",
+        Dtype::U64 => "uint64",
+        Dtype::Bool => "bool_",
+    };
+    let path = path.display();
+    format!("convert it in Python, where rounding is yours to decide: numpy.save(\"{path}\", a.astype(numpy.{numpy}))")
+}
+
+fn shape_hint(path: &std::path::Path, found: &[usize], wanted: &[usize]) -> String {
+    if found.iter().product::<usize>() == wanted.iter().product::<usize>() {
+        format!("it has as many elements: numpy.save(\"{}\", a.reshape({wanted:?}))", path.display())
+    } else {
+        "give a file of the input's shape, or set the input's with `--shape`".to_owned()
+    }
+}

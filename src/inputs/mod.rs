@@ -1,0 +1,25 @@
+//! Feeds: what every engine is given, drawn once, seeded, and known by digest.
+//!
+//! The same spec gives the same bytes on every platform: one generator (ChaCha8), `libm` instead of
+//! the system's mathematics, and no rounding that depends on the processor.
+
+mod assign;
+mod edge;
+mod element;
+mod error;
+mod feed;
+mod fill;
+mod picture;
+mod random;
+mod spec;
+mod stored;
+
+pub use assign::parse_inputs;
+pub use error::InputError;
+pub use feed::{Feed, draw};
+pub use picture::Normalization;
+pub use random::Random;
+pub use spec::{Number, Spec};
+
+#[cfg(test)]
+mod tests;

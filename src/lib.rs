@@ -1,0 +1,15 @@
+//! Finds where a neural network's numbers go wrong.
+//!
+//! One network runs on a reference CPU path and on each GPU backend; the outputs are compared
+//! element by element and the finding is put into words. Data flows one way:
+//! case → cut → feeds → taps → comparison → trace → verdict → report.
+
+pub mod cli;
+pub mod compare;
+pub mod engine;
+pub mod graph;
+pub mod inputs;
+pub mod report;
+pub mod tensor;
+pub mod verdict;
+pub mod worker;

@@ -1,0 +1,114 @@
+//! The report as it is saved: `schema: "offby.report/1"`. Fields may come, names stay.
+
+use crate::compare::{Agreement, Comparison, Explanation, Judgement};
+use crate::engine::{Outcome, RanOn, Runs};
+use crate::graph::ValueName;
+use crate::tensor::{Digest, Dtype};
+use crate::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+
+/// The schema this version writes.
+pub const SCHEMA: &str = "offby.report/1";
+
+/// One command's findings, complete: it can be rendered again without running anything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Who wrote it.
+    pub tool: ToolReport,
+    /// The command: `run`.
+    pub command: String,
+    /// The network.
+    pub model: ModelReport,
+    /// What it was fed; every engine got these bytes.
+    pub inputs: Vec<InputReport>,
+    /// The reference target.
+    pub reference: String,
+    /// What the reference really ran on.
+    pub reference_ran_on: Option<RanOn>,
+    /// The candidates, in the order given.
+    pub targets: Vec<TargetReport>,
+}
+
+/// The program that wrote a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolReport {
+    /// `offby`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+impl ToolReport {
+    /// This program.
+    pub fn this() -> Self {
+        ToolReport { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() }
+    }
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelReport {
+    /// The file as the user named it.
+    pub path: String,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// How many nodes its graph has.
+    pub nodes: usize,
+}
+
+/// One input's tensor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputReport {
+    /// The input's name.
+    pub name: ValueName,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its element type.
+    pub dtype: Dtype,
+    /// How it was made: `normal:0`, or a file.
+    pub spec: String,
+    /// The digest of its bytes.
+    pub digest: Digest,
+}
+
+/// One candidate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetReport {
+    /// The target as `--on` names it.
+    pub target: String,
+    /// How the engine's run ended.
+    pub outcome: Outcome,
+    /// What really ran.
+    pub ran_on: Option<RanOn>,
+    /// What engine and driver said.
+    pub evidence: Vec<String>,
+    /// Each output against the reference's.
+    pub outputs: Vec<OutputReport>,
+    /// Repetition.
+    pub runs: Option<Runs>,
+    /// The walk over the operators; `run` does none.
+    pub walk: Option<serde_json::Value>,
+    /// What is said of it.
+    pub verdict: Verdict,
+}
+
+/// One output of one candidate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutputReport {
+    /// The output's name.
+    pub name: ValueName,
+    /// The reference's shape.
+    pub shape: Vec<usize>,
+    /// What was measured; absent where nothing could be compared, and the judgement says why.
+    pub comparison: Option<Comparison>,
+    /// The storage format whose rounding explains every difference, if one does.
+    pub explained_by: Option<Explanation>,
+    /// What follows.
+    pub agreement: Agreement,
+    /// The grounds: which rule fired, and what tolerance would have been needed.
+    pub judgement: Judgement,
+    /// Elements beyond the tolerance, where the output diverges.
+    pub beyond_tolerance: Option<u64>,
+}

@@ -1,0 +1,7 @@
+//! One document, many renderers. A renderer sees nothing but the document.
+
+mod document;
+mod text;
+
+pub use document::{InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport, ToolReport};
+pub use text::{Paint, diff_text, evidence_text, run_text};

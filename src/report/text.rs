@@ -1,0 +1,247 @@
+//! The terminal view: what fits in 80 columns, and only what matters.
+
+use super::document::{InputReport, OutputReport, Report, TargetReport};
+use crate::compare::{Comparison, Judgement};
+use crate::engine::RanOn;
+use crate::tensor::ShapeText;
+use crate::verdict::Kind;
+use prettytable::format::{FormatBuilder, TableFormat};
+use prettytable::{Cell, Row, Table};
+use std::fmt::Write as _;
+
+/// How many lines of evidence are shown for a target that gave nothing to compare.
+const EVIDENCE_SHOWN: usize = 6;
+
+/// Paints a kind of verdict, or leaves it plain.
+pub type Paint = fn(Kind, &str) -> String;
+
+/// `offby run` as text.
+pub fn run_text(report: &Report, width: usize, paint: Paint) -> String {
+    let mut text = heading(report);
+    text.push_str(&summary(report));
+    for name in output_names(report) {
+        text.push_str(&previews(report, name));
+    }
+    for target in &report.targets {
+        text.push_str(&verdict(target, width, paint));
+    }
+    text
+}
+
+/// `offby diff` as text.
+pub fn diff_text(comparison: &Comparison, judgement: &Judgement, width: usize) -> String {
+    let mut table = Table::new();
+    table.set_format(columns());
+    let mut row = |name: &str, value: String| {
+        table.add_row(Row::new(vec![Cell::new(name), Cell::new(&value)]));
+    };
+    row("elements", comparison.elements.to_string());
+    row("mismatched", comparison.mismatched.to_string());
+    row("max abs", number(comparison.max_abs));
+    row("max rel", number(comparison.max_rel));
+    row("mean abs", number(comparison.mean_abs));
+    row("rmse", number(comparison.rmse));
+    row("relative L2", number(comparison.rel_l2));
+    row("cosine", format!("{}", comparison.cosine));
+    row("max ulp f32", optional(comparison.max_ulp_f32));
+    row("max ulp f16", optional(comparison.max_ulp_f16));
+    row("non-finite", nonfinite(comparison));
+    row("reference", comparison.reference_preview.clone());
+    row("candidate", comparison.preview.clone());
+    let mut text = table.to_string();
+    for worst in &comparison.worst {
+        let (index, r, c) = (&worst.index, worst.reference, worst.candidate);
+        let _ = writeln!(text, " worst {index:?}: {r} ({}) becomes {c} ({})", worst.reference_bits, worst.candidate_bits);
+    }
+    text.push_str(&wrapped(&format!("{:?}: {}", judgement.agreement, judgement.words).to_lowercase(), width));
+    text.push_str(&needed(judgement, width));
+    text
+}
+
+/// All that engines and drivers said, target by target.
+pub fn evidence_text(report: &Report) -> String {
+    let mut text = String::new();
+    for target in report.targets.iter().filter(|target| !target.evidence.is_empty()) {
+        let _ = writeln!(text, "\nevidence of {}", target.target);
+        for line in &target.evidence {
+            let _ = writeln!(text, "  | {line}");
+        }
+    }
+    text
+}
+
+fn heading(report: &Report) -> String {
+    let mut text = format!("{}, {} nodes; reference {}", report.model.path, report.model.nodes, report.reference);
+    if let Some(ran_on) = &report.reference_ran_on {
+        let _ = write!(text, " ({} {})", ran_on.engine, ran_on.engine_version);
+    }
+    text.push('\n');
+    for InputReport { name, shape, dtype, spec, .. } in &report.inputs {
+        let _ = writeln!(text, "input `{name}` {} {dtype} = {spec}", ShapeText(shape));
+    }
+    text.push('\n');
+    text
+}
+
+fn summary(report: &Report) -> String {
+    let mut table = Table::new();
+    table.set_format(columns());
+    let titles = ["target", "ran on", "says", "rel. L2", "max abs", "f32 ulp"];
+    table.set_titles(Row::new(titles.map(Cell::new).to_vec()));
+    for target in &report.targets {
+        // A target that gave no output still has its line.
+        if target.outputs.is_empty() {
+            table.add_row(row(target, None));
+        }
+        for output in &target.outputs {
+            table.add_row(row(target, Some(output)));
+        }
+    }
+    table.to_string()
+}
+
+fn row(target: &TargetReport, output: Option<&OutputReport>) -> Row {
+    let measured = output.and_then(|output| output.comparison.as_ref());
+    let of = |metric: fn(&Comparison) -> String| measured.map_or_else(|| "-".to_owned(), metric);
+    let says = output.map_or(target.verdict.kind.name().to_owned(), |output| {
+        format!("{:?}", output.agreement).to_lowercase()
+    });
+    Row::new(vec![
+        Cell::new(&shortened(&target.target, 24)),
+        Cell::new(&place(target.ran_on.as_ref())),
+        Cell::new(&says),
+        Cell::new(&of(|c| number(c.rel_l2))),
+        Cell::new(&of(|c| number(c.max_abs))),
+        Cell::new(&of(|c| optional(c.max_ulp_f32))),
+    ])
+}
+
+/// Backend and the first word of the device: `vulkan, llvmpipe`.
+fn place(ran_on: Option<&RanOn>) -> String {
+    let Some(ran_on) = ran_on else { return "-".to_owned() };
+    if ran_on.backend == "cpu" {
+        return ran_on.backend.clone();
+    }
+    let device = ran_on.device.split(" (").next().unwrap_or_default();
+    shortened(&format!("{}, {device}", ran_on.backend), 20)
+}
+
+fn output_names(report: &Report) -> Vec<&str> {
+    let first = report.targets.iter().find(|target| !target.outputs.is_empty());
+    first.map(|target| target.outputs.iter().map(|output| output.name.as_str()).collect()).unwrap_or_default()
+}
+
+/// The seed's four numbers for the reference and each target, one under the other.
+fn previews(report: &Report, name: &str) -> String {
+    let outputs = report.targets.iter().flat_map(|target| target.outputs.iter().map(move |output| (target, output)));
+    let rows: Vec<(&str, &Comparison)> = outputs
+        .filter(|(_, output)| output.name.as_str() == name)
+        .filter_map(|(target, output)| Some((target.target.as_str(), output.comparison.as_ref()?)))
+        .collect();
+    let Some((_, first)) = rows.first() else { return String::new() };
+    let mut text = format!("\noutput `{name}`\n");
+    let mut table = Table::new();
+    table.set_format(columns());
+    table.add_row(Row::new(vec![Cell::new(&report.reference), Cell::new(&first.reference_preview)]));
+    for (target, comparison) in rows {
+        table.add_row(Row::new(vec![Cell::new(&shortened(target, 24)), Cell::new(&comparison.preview)]));
+    }
+    text.push_str(&table.to_string());
+    text
+}
+
+fn verdict(target: &TargetReport, width: usize, paint: Paint) -> String {
+    let verdict = &target.verdict;
+    let mut text = String::from("\n");
+    let line = format!("{} {}: {}.", target.target, verdict.kind, verdict.sentence);
+    text.push_str(&paint(verdict.kind, &wrapped(&line, width)));
+    if target.outputs.is_empty() {
+        let skipped = target.evidence.len().saturating_sub(EVIDENCE_SHOWN);
+        for line in &target.evidence[skipped..] {
+            let _ = writeln!(text, "  | {}", shortened(line, width.saturating_sub(4)));
+        }
+    }
+    if let Some(elsewhere) = operators_elsewhere(target.ran_on.as_ref()) {
+        text.push_str(&wrapped(&elsewhere, width));
+    }
+    if let Some(hint) = &verdict.hint {
+        text.push_str(&wrapped(&format!("hint: {hint}"), width));
+    }
+    for output in &target.outputs {
+        if verdict.kind == Kind::Divergent || verdict.kind == Kind::Nonfinite {
+            text.push_str(&needed(&output.judgement, width));
+        }
+    }
+    text
+}
+
+/// A backend that hands operators to the CPU does so without a word; here it is said.
+fn operators_elsewhere(ran_on: Option<&RanOn>) -> Option<String> {
+    let ran_on = ran_on?;
+    let total: usize = ran_on.operators.values().sum();
+    let here = ran_on.operators.get(&ran_on.backend).copied().unwrap_or_default();
+    let elsewhere: Vec<String> = ran_on
+        .operators
+        .iter()
+        .filter(|(backend, _)| **backend != ran_on.backend)
+        .map(|(backend, count)| format!("{count} on the {backend}"))
+        .collect();
+    let list = elsewhere.join(", ");
+    (!elsewhere.is_empty()).then(|| format!("note: of {total} operators {here} ran on {}, {list}", ran_on.backend))
+}
+
+fn needed(judgement: &Judgement, width: usize) -> String {
+    let Some(needed) = &judgement.needed else { return String::new() };
+    wrapped(&format!("it would pass with --rtol {} --atol {:.3e}", needed.rtol, needed.atol), width)
+}
+
+fn nonfinite(comparison: &Comparison) -> String {
+    let nonfinite = &comparison.nonfinite;
+    let side = |census: &crate::compare::Census| format!("{} nan, {} +inf, {} -inf", census.nan, census.pos_inf, census.neg_inf);
+    let (r, c) = (side(&nonfinite.reference), side(&nonfinite.candidate));
+    format!("{} disagree (reference {r}; candidate {c})", nonfinite.disagreeing)
+}
+
+/// Three digits, plain for whole numbers of ordinary size.
+fn number(value: f64) -> String {
+    if value == 0.0 || (value.fract() == 0.0 && value.abs() < 1e6) {
+        return value.to_string();
+    }
+    format!("{value:.2e}")
+}
+
+fn optional(value: Option<u64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+fn columns() -> TableFormat {
+    FormatBuilder::new().padding(1, 1).build()
+}
+
+fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+/// Breaks a line at spaces; what cannot be broken stays whole.
+fn wrapped(line: &str, width: usize) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for word in line.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            text.push_str("\n  ");
+            column = 2;
+        } else if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text.push('\n');
+    text
+}

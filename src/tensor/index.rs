@@ -1,0 +1,56 @@
+//! Shapes and indices: flat positions as people read them.
+
+use std::fmt;
+
+/// How many elements a shape holds, or `None` where the product overflows.
+pub fn element_count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim))
+}
+
+/// The row-major multi-index of a flat position.
+///
+/// A position outside the shape wraps in the first axis, which callers never ask for.
+pub fn multi_index(mut flat: usize, shape: &[usize]) -> Vec<usize> {
+    let mut index = vec![0; shape.len()];
+    for (slot, &dim) in index.iter_mut().zip(shape).rev() {
+        if dim > 0 {
+            *slot = flat % dim;
+            flat /= dim;
+        }
+    }
+    index
+}
+
+/// Displays a shape as `1x3x224x224`, and the shape of a scalar as `scalar`.
+pub struct ShapeText<'a>(pub &'a [usize]);
+
+impl fmt::Display for ShapeText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("scalar");
+        }
+        for (axis, dim) in self.0.iter().enumerate() {
+            let times = if axis == 0 { "" } else { "x" };
+            write!(f, "{times}{dim}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_axis_runs_fastest() {
+        assert_eq!(multi_index(0, &[2, 3]), [0, 0]);
+        assert_eq!(multi_index(5, &[2, 3]), [1, 2]);
+        assert_eq!(multi_index(0, &[]), [0usize; 0]);
+    }
+
+    #[test]
+    fn overflow_is_seen() {
+        assert_eq!(element_count(&[usize::MAX, 2]), None);
+        assert_eq!(element_count(&[]), Some(1));
+    }
+}

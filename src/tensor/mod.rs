@@ -1,0 +1,15 @@
+//! Tensors as every other room sees them: element types, shapes, digests and `.npy` files.
+//!
+//! This room knows nothing of graphs, engines or comparisons.
+
+mod digest;
+mod dtype;
+mod index;
+mod npy;
+mod value;
+
+pub use digest::Digest;
+pub use dtype::Dtype;
+pub use index::{element_count, multi_index, ShapeText};
+pub use npy::{read_npy, write_npy, NpyError};
+pub use value::{Tensor, TensorError};

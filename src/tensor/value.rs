@@ -1,0 +1,199 @@
+//! The tensor itself: one of numpy's element types over an `ndarray`.
+
+use super::{Digest, Dtype, element_count};
+use half::{bf16, f16};
+use ndarray::{ArrayD, IxDyn};
+use thiserror::Error;
+
+/// A tensor whose element type is known at run time; elements lie in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the variants are the element types of `Dtype`")]
+pub enum Tensor {
+    F32(ArrayD<f32>),
+    F16(ArrayD<f16>),
+    Bf16(ArrayD<bf16>),
+    F64(ArrayD<f64>),
+    I8(ArrayD<i8>),
+    I16(ArrayD<i16>),
+    I32(ArrayD<i32>),
+    I64(ArrayD<i64>),
+    U8(ArrayD<u8>),
+    U16(ArrayD<u16>),
+    U32(ArrayD<u32>),
+    U64(ArrayD<u64>),
+    Bool(ArrayD<bool>),
+}
+
+/// Evaluates one expression with the typed array inside a [`Tensor`], whatever its element type.
+#[macro_export]
+macro_rules! with_array {
+    ($tensor:expr, $array:ident => $body:expr) => {
+        match $tensor {
+            $crate::tensor::Tensor::F32($array) => $body,
+            $crate::tensor::Tensor::F16($array) => $body,
+            $crate::tensor::Tensor::Bf16($array) => $body,
+            $crate::tensor::Tensor::F64($array) => $body,
+            $crate::tensor::Tensor::I8($array) => $body,
+            $crate::tensor::Tensor::I16($array) => $body,
+            $crate::tensor::Tensor::I32($array) => $body,
+            $crate::tensor::Tensor::I64($array) => $body,
+            $crate::tensor::Tensor::U8($array) => $body,
+            $crate::tensor::Tensor::U16($array) => $body,
+            $crate::tensor::Tensor::U32($array) => $body,
+            $crate::tensor::Tensor::U64($array) => $body,
+            $crate::tensor::Tensor::Bool($array) => $body,
+        }
+    };
+}
+
+/// Bytes that do not make a tensor.
+#[derive(Debug, Error)]
+pub enum TensorError {
+    /// The shape's element count does not fit the machine.
+    #[error("build a tensor of shape {0:?}: its size overflows")]
+    TooLarge(Vec<usize>),
+    /// Byte count and shape disagree.
+    #[error("build a {dtype} tensor of shape {shape:?}: {got} bytes given, {want} needed")]
+    Length {
+        /// Element type asked for.
+        dtype: Dtype,
+        /// Shape asked for.
+        shape: Vec<usize>,
+        /// Bytes given.
+        got: usize,
+        /// Bytes needed.
+        want: usize,
+    },
+}
+
+impl Tensor {
+    /// The element type.
+    pub fn dtype(&self) -> Dtype {
+        match self {
+            Tensor::F32(_) => Dtype::F32,
+            Tensor::F16(_) => Dtype::F16,
+            Tensor::Bf16(_) => Dtype::Bf16,
+            Tensor::F64(_) => Dtype::F64,
+            Tensor::I8(_) => Dtype::I8,
+            Tensor::I16(_) => Dtype::I16,
+            Tensor::I32(_) => Dtype::I32,
+            Tensor::I64(_) => Dtype::I64,
+            Tensor::U8(_) => Dtype::U8,
+            Tensor::U16(_) => Dtype::U16,
+            Tensor::U32(_) => Dtype::U32,
+            Tensor::U64(_) => Dtype::U64,
+            Tensor::Bool(_) => Dtype::Bool,
+        }
+    }
+
+    /// The extent of each axis; empty for a scalar.
+    pub fn shape(&self) -> &[usize] {
+        with_array!(self, array => array.shape())
+    }
+
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        with_array!(self, array => array.len())
+    }
+
+    /// Whether there is no element to compare.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements as little-endian bytes in row-major order.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.len() * self.dtype().size());
+        match self {
+            Tensor::Bool(array) => bytes.extend(array.iter().map(|&b| u8::from(b))),
+            Tensor::F32(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+            Tensor::F16(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+            Tensor::Bf16(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+            Tensor::F64(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+            Tensor::I8(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+            Tensor::I16(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+            Tensor::I32(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+            Tensor::I64(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+            Tensor::U8(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+            Tensor::U16(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+            Tensor::U32(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+            Tensor::U64(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
+        }
+        bytes
+    }
+
+    /// A tensor from little-endian bytes in row-major order.
+    ///
+    /// # Errors
+    /// When the byte count is not what `shape` and `dtype` need.
+    pub fn from_bytes(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Result<Self, TensorError> {
+        let want = element_count(shape)
+            .and_then(|count| count.checked_mul(dtype.size()))
+            .ok_or_else(|| TensorError::TooLarge(shape.to_vec()))?;
+        if want != bytes.len() {
+            let (shape, got) = (shape.to_vec(), bytes.len());
+            return Err(TensorError::Length { dtype, shape, got, want });
+        }
+        Ok(match dtype {
+            Dtype::F32 => Tensor::F32(parse(shape, bytes, f32::from_le_bytes)),
+            Dtype::F16 => Tensor::F16(parse(shape, bytes, f16::from_le_bytes)),
+            Dtype::Bf16 => Tensor::Bf16(parse(shape, bytes, bf16::from_le_bytes)),
+            Dtype::F64 => Tensor::F64(parse(shape, bytes, f64::from_le_bytes)),
+            Dtype::I8 => Tensor::I8(parse(shape, bytes, i8::from_le_bytes)),
+            Dtype::I16 => Tensor::I16(parse(shape, bytes, i16::from_le_bytes)),
+            Dtype::I32 => Tensor::I32(parse(shape, bytes, i32::from_le_bytes)),
+            Dtype::I64 => Tensor::I64(parse(shape, bytes, i64::from_le_bytes)),
+            Dtype::U8 => Tensor::U8(parse(shape, bytes, u8::from_le_bytes)),
+            Dtype::U16 => Tensor::U16(parse(shape, bytes, u16::from_le_bytes)),
+            Dtype::U32 => Tensor::U32(parse(shape, bytes, u32::from_le_bytes)),
+            Dtype::U64 => Tensor::U64(parse(shape, bytes, u64::from_le_bytes)),
+            Dtype::Bool => Tensor::Bool(parse(shape, bytes, |[byte]| byte != 0)),
+        })
+    }
+
+    /// A tensor of `f32` elements in row-major order.
+    ///
+    /// # Errors
+    /// When `elements` are not as many as `shape` needs.
+    pub fn from_f32(shape: &[usize], elements: Vec<f32>) -> Result<Self, TensorError> {
+        let got = elements.len() * Dtype::F32.size();
+        ArrayD::from_shape_vec(IxDyn(shape), elements).map(Tensor::F32).map_err(|_| {
+            let want = element_count(shape).unwrap_or(usize::MAX).saturating_mul(4);
+            TensorError::Length { dtype: Dtype::F32, shape: shape.to_vec(), got, want }
+        })
+    }
+
+    /// The digest of element type, shape and bytes.
+    pub fn digest(&self) -> Digest {
+        let head = format!("{} {:?} ", self.dtype(), self.shape());
+        Digest::of([head.as_bytes(), &self.to_bytes()])
+    }
+}
+
+fn extend<T: Copy, const N: usize>(bytes: &mut Vec<u8>, array: &ArrayD<T>, le: fn(T) -> [u8; N]) {
+    bytes.extend(array.iter().flat_map(|&element| le(element)));
+}
+
+fn parse<T, const N: usize>(shape: &[usize], bytes: &[u8], le: fn([u8; N]) -> T) -> ArrayD<T> {
+    let elements = bytes.as_chunks::<N>().0.iter().map(|&chunk| le(chunk)).collect();
+    ArrayD::from_shape_vec(IxDyn(shape), elements).expect("the byte count was checked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back() {
+        let tensor = Tensor::from_f32(&[2, 2], vec![1.0, -0.0, f32::INFINITY, 4.5]).unwrap();
+        let back = Tensor::from_bytes(Dtype::F32, &[2, 2], &tensor.to_bytes()).unwrap();
+        assert_eq!(tensor, back);
+        assert_eq!(tensor.digest(), back.digest());
+    }
+
+    #[test]
+    fn a_wrong_byte_count_is_refused() {
+        assert!(Tensor::from_bytes(Dtype::I64, &[2], &[0; 15]).is_err());
+        assert!(Tensor::from_bytes(Dtype::U8, &[usize::MAX, 2], &[]).is_err());
+    }
+}

@@ -1,0 +1,7 @@
+//! From what was measured to what is said: the kind, the sentence and the confidence.
+
+mod kind;
+mod sentence;
+
+pub use kind::{Confidence, Kind, Verdict, exit_code};
+pub use sentence::{Finding, decide};

@@ -1,0 +1,135 @@
+//! One target's comparisons and outcome, in one sentence that says no more than was seen.
+
+use super::kind::{Confidence, Kind, Verdict};
+use crate::compare::{Agreement, Comparison, Judgement};
+use crate::engine::{Execution, Outcome, Runs};
+
+/// What was found of one output.
+#[derive(Debug, Clone, Copy)]
+pub struct Finding<'a> {
+    /// The output's name.
+    pub name: &'a str,
+    /// What was measured, `None` where nothing could be.
+    pub comparison: Option<&'a Comparison>,
+    /// What follows.
+    pub judgement: &'a Judgement,
+    /// Elements beyond the tolerance, counted where the output diverges.
+    pub beyond: Option<u64>,
+}
+
+/// The verdict on one target's whole outputs.
+pub fn decide(execution: &Execution, findings: &[Finding<'_>]) -> Verdict {
+    let Some(kind) = outcome_kind(execution.outcome) else {
+        return decide_completed(execution.runs, findings);
+    };
+    Verdict {
+        kind,
+        sentence: execution.reason.clone().unwrap_or_else(|| kind.to_string()),
+        confidence: Confidence { reproduced: 0, of: 1 },
+        diagnosis: Vec::new(),
+        hint: execution.hint.clone(),
+    }
+}
+
+fn outcome_kind(outcome: Outcome) -> Option<Kind> {
+    match outcome {
+        Outcome::Completed => None,
+        Outcome::FellBack => Some(Kind::FellBack),
+        Outcome::Rejected => Some(Kind::Rejected),
+        Outcome::Crashed => Some(Kind::Crashed),
+        Outcome::TimedOut => Some(Kind::TimedOut),
+        Outcome::Unavailable => Some(Kind::Unavailable),
+    }
+}
+
+fn decide_completed(runs: Option<Runs>, findings: &[Finding<'_>]) -> Verdict {
+    let runs = runs.unwrap_or(Runs { repeats: 1, identical: true });
+    let (kind, sentence) = if runs.identical {
+        judge_outputs(findings)
+    } else {
+        (Kind::Nondeterministic, format!("the same input gave different bytes within {} runs", runs.repeats))
+    };
+    // Identical runs all show what the first one shows; differing ones were only compared once.
+    let reproduced = if runs.identical { runs.repeats } else { 1 };
+    let confidence = Confidence { reproduced, of: runs.repeats };
+    Verdict { kind, sentence, confidence, diagnosis: Vec::new(), hint: None }
+}
+
+fn judge_outputs(findings: &[Finding<'_>]) -> (Kind, String) {
+    // The worst output speaks for the target.
+    let worst = findings.iter().max_by_key(|finding| severity(finding));
+    match worst {
+        None => (Kind::Inconclusive, "the network gave no output to compare".to_owned()),
+        Some(finding) => (kind_of(finding), describe(finding, findings.len())),
+    }
+}
+
+fn severity(finding: &Finding<'_>) -> u8 {
+    match kind_of(finding) {
+        Kind::Nonfinite => 4,
+        Kind::Divergent => 3,
+        Kind::Inconclusive => 2,
+        Kind::Explained => 1,
+        _ => 0,
+    }
+}
+
+fn kind_of(finding: &Finding<'_>) -> Kind {
+    let disagreeing = finding.comparison.map_or(0, |comparison| comparison.nonfinite.disagreeing);
+    match finding.judgement.agreement {
+        Agreement::Agrees => Kind::Agrees,
+        Agreement::Explained => Kind::Explained,
+        Agreement::Diverges if disagreeing > 0 => Kind::Nonfinite,
+        Agreement::Diverges => Kind::Divergent,
+        Agreement::Incomparable => Kind::Inconclusive,
+    }
+}
+
+fn describe(finding: &Finding<'_>, outputs: usize) -> String {
+    let of = if outputs > 1 { format!("`{}`: ", finding.name) } else { String::new() };
+    let words = &finding.judgement.words;
+    match (finding.comparison, finding.judgement.agreement) {
+        (Some(comparison), Agreement::Explained) => {
+            let (n, of_n) = (count(comparison.mismatched), count(comparison.elements));
+            format!("{of}{n} of {of_n} elements differ; {words}{}", example(comparison))
+        }
+        (Some(comparison), Agreement::Diverges) => {
+            let beyond = finding.beyond.unwrap_or(comparison.mismatched);
+            let (n, of_n) = (count(beyond), count(comparison.elements));
+            let size = format!("relative L2 {:.2e}", comparison.rel_l2);
+            format!("{of}{n} of {of_n} elements are {words}; {size}{}", example(comparison))
+        }
+        _ => format!("{of}{words}"),
+    }
+}
+
+/// The worst element, as what became of what.
+fn example(comparison: &Comparison) -> String {
+    let Some(worst) = comparison.worst.first() else { return String::new() };
+    format!(" (at {:?}, {} becomes {})", worst.index, worst.reference, worst.candidate)
+}
+
+/// A number with commas between its thousands.
+fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn thousands_have_commas() {
+        assert_eq!(count(7), "7");
+        assert_eq!(count(1024), "1,024");
+        assert_eq!(count(401_408), "401,408");
+    }
+}

@@ -1,0 +1,160 @@
+//! From ONNX to MNN's own format: a ready file, the user's `MNNConvert`, or the converter inside
+//! the `MNN` Python package, called without its telemetry. Conversions are kept by digest.
+
+use super::cache::cache_folder;
+use crate::graph::Model;
+use crate::tensor::Digest;
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// The version of MNN the runtime has; a newer converter's models would not load.
+pub(super) const MNN_VERSION: &str = "3.6.1";
+/// The Python package's entry that does not phone home.
+const PYTHON_ENTRY: &str = "import _tools,sys; _tools.mnnconvert(sys.argv)";
+
+/// A way to get an MNN model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Converter {
+    /// A `.mnn` file that is already there.
+    Ready(PathBuf),
+    /// MNN's own `MNNConvert` program.
+    Native(PathBuf),
+    /// A Python that has the `MNN` package.
+    Python(PathBuf),
+    /// None was found.
+    Missing,
+}
+
+/// A conversion that gave no model.
+#[derive(Debug, Error)]
+pub enum ConvertError {
+    /// No converter is installed.
+    #[error("there is no MNN converter here")]
+    Missing,
+    /// The converter said no.
+    #[error("MNN's converter refuses the model: {reason}")]
+    Refused {
+        /// Its last word.
+        reason: String,
+        /// All it said.
+        words: Vec<String>,
+    },
+    /// The converter was still busy at the deadline.
+    #[error("MNN's converter did not finish before the deadline")]
+    TimedOut,
+    /// Files could not be read or written.
+    #[error("the conversion could not be stored: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Finds a converter: `OFFBY_MNNCONVERT`, then the Python named by `OFFBY_PYTHON`, then the one
+/// that `scripts/up` installs.
+pub fn find_converter() -> Converter {
+    let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(native) = named("OFFBY_MNNCONVERT") {
+        return Converter::Native(native);
+    }
+    if let Some(python) = named("OFFBY_PYTHON") {
+        return Converter::Python(python);
+    }
+    let python = cache_folder().join("venv/bin/python");
+    if python.exists() { Converter::Python(python) } else { Converter::Missing }
+}
+
+impl Converter {
+    /// The MNN form of a model, from the cache where it is there.
+    ///
+    /// # Errors
+    /// When there is no converter, it refuses, or files cannot be written.
+    pub(super) fn convert(&self, model: &Model, patience: Duration) -> Result<PathBuf, ConvertError> {
+        match self {
+            Converter::Ready(path) => Ok(path.clone()),
+            Converter::Missing => Err(ConvertError::Missing),
+            Converter::Native(_) | Converter::Python(_) => self.through_cache(model, patience),
+        }
+    }
+
+    fn through_cache(&self, model: &Model, patience: Duration) -> Result<PathBuf, ConvertError> {
+        let folder = cache_folder().join("converted");
+        fs::create_dir_all(&folder)?;
+        let kept = folder.join(format!("{}.mnn", self.key(model)));
+        if kept.exists() {
+            return Ok(kept);
+        }
+        let workspace = tempfile::tempdir_in(&folder)?;
+        let source = if model.path().is_file() {
+            model.path().to_owned()
+        } else {
+            let path = workspace.path().join("model.onnx");
+            fs::write(&path, model.to_bytes())?;
+            path
+        };
+        let made = workspace.path().join("model.mnn");
+        self.run(&source, &made, workspace.path(), patience)?;
+        // Renaming is atomic: two conversions of one model at once both end well.
+        fs::rename(&made, &kept)?;
+        Ok(kept)
+    }
+
+    /// Model and converter together: another converter may make another network.
+    fn key(&self, model: &Model) -> String {
+        let converter = format!("{self:?} {MNN_VERSION}");
+        Digest::of([model.digest().hex().as_bytes(), converter.as_bytes()]).hex().to_owned()
+    }
+
+    fn run(&self, source: &Path, made: &Path, workspace: &Path, patience: Duration) -> Result<(), ConvertError> {
+        let mut command = match self {
+            Converter::Native(program) => Command::new(program),
+            Converter::Python(python) => {
+                let mut command = Command::new(python);
+                command.args(["-c", PYTHON_ENTRY]);
+                command
+            }
+            Converter::Ready(_) | Converter::Missing => return Err(ConvertError::Missing),
+        };
+        command.args(["-f", "ONNX", "--bizCode", "offby", "--modelFile"]).arg(source).arg("--MNNModel").arg(made);
+        let said = run_to_end(command, workspace, patience)?;
+        // The converter leaves with status 0 whatever happens: only the file tells.
+        match fs::metadata(made) {
+            Ok(file) if file.len() > 0 => Ok(()),
+            _ => Err(refusal(&said)),
+        }
+    }
+}
+
+fn refusal(said: &str) -> ConvertError {
+    let words: Vec<String> = said.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let telling = |line: &&String| {
+        let line = line.to_lowercase();
+        ["check failed", "not support", "unsupported", "error", "can't", "convert "].iter().any(|word| line.contains(word))
+    };
+    let reason = words.iter().find(telling).or(words.last()).cloned();
+    ConvertError::Refused { reason: reason.unwrap_or_else(|| "it says nothing".into()), words }
+}
+
+/// Runs a program to its end and gives what it said on both streams.
+fn run_to_end(mut command: Command, workspace: &Path, patience: Duration) -> Result<String, ConvertError> {
+    let path = workspace.join("words");
+    let words = File::create(&path)?;
+    let mut child = command.stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words).spawn()?;
+    let until = Instant::now() + patience;
+    while child.try_wait()?.is_none() {
+        if Instant::now() >= until {
+            child.kill()?;
+            child.wait()?;
+            return Err(ConvertError::TimedOut);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mut bytes = Vec::new();
+    let mut words = File::open(&path)?;
+    words.rewind()?;
+    words.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,52 @@
+//! The child's side: read an ask, do it, answer.
+
+use super::frame::{FrameError, read_frame, write_frame};
+use super::protocol::{Ask, PROTOCOL, Reply};
+use std::fs::File;
+use std::io::{self, BufReader};
+
+/// Serves the parent until it hangs up.
+///
+/// Frames go to what was stdout; from then on file descriptor 1 is stderr, so that whatever an
+/// engine or a driver prints there is evidence and never a broken frame.
+///
+/// # Errors
+/// When the pipes cannot be set up or break.
+pub fn serve() -> io::Result<()> {
+    let frames = rustix::io::dup(rustix::stdio::stdout())?;
+    rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
+    let mut frames = File::from(frames);
+    let mut asks = BufReader::new(io::stdin().lock());
+    loop {
+        let (ask, body) = match read_frame::<Ask>(&mut asks) {
+            Ok(message) => message,
+            Err(FrameError::Ended) => return Ok(()),
+            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
+        };
+        let mut send = |reply: &Reply, body: &[u8]| write_frame(&mut frames, reply, body);
+        answer(ask, &body, &mut send)?;
+    }
+}
+
+/// Sends one reply to the parent.
+pub(super) type Send<'a> = dyn FnMut(&Reply, &[u8]) -> io::Result<()> + 'a;
+
+fn answer(ask: Ask, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
+    match ask {
+        Ask::Hello { .. } => {
+            send(&Reply::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").into() }, &[])
+        }
+        #[cfg(feature = "mnn")]
+        Ask::Run { model, target, feeds, repeats } => {
+            super::mnn::run(&super::mnn::Job { model, target, feeds, repeats }, body, send)
+        }
+        #[cfg(feature = "mnn")]
+        Ask::Probe { target } => send(&super::mnn::probe(&target), &[]),
+        #[cfg(not(feature = "mnn"))]
+        Ask::Run { .. } | Ask::Probe { .. } => {
+            let _ = body;
+            let (reason, hint) = super::mnn_engine::without_mnn();
+            send(&Reply::Unavailable { reason, hint }, &[])
+        }
+    }
+}

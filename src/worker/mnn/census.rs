@@ -1,0 +1,23 @@
+//! Which backend ran each operator: a tap that reads no element.
+
+use super::session::{Op, Tap, TensorRef};
+use std::collections::BTreeMap;
+
+/// Counts operators by the backend that holds their first output.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    /// Operators by backend.
+    pub(super) operators: BTreeMap<String, usize>,
+}
+
+impl Tap for Census {
+    fn before(&mut self, _: &Op, _: &[TensorRef<'_>]) -> bool {
+        true
+    }
+
+    fn after(&mut self, _: &Op, outputs: &[TensorRef<'_>]) -> bool {
+        let backend = outputs.first().map_or("unknown", TensorRef::backend);
+        *self.operators.entry(backend.to_owned()).or_default() += 1;
+        true
+    }
+}

@@ -1,0 +1,170 @@
+//! MNN inside the worker: the only place of the crate with `unsafe`.
+#![allow(unsafe_code, reason = "MNN, Vulkan and OpenCL are C and C++; every block says why it is sound")]
+
+mod bindings;
+mod census;
+mod device;
+mod log;
+mod session;
+
+use super::host::Send;
+use super::protocol::{ProbeReport, Reply, TensorHead, pack, unpack};
+use crate::engine::{MnnTarget, Output, RanOn, Runs};
+use crate::graph::ValueName;
+use crate::tensor::{Dtype, Tensor};
+use census::Census;
+use session::{Refusal, Session, backend_name, forward_type};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+/// One network to run on one backend.
+pub(super) struct Job {
+    /// The `.mnn` file.
+    pub(super) model: PathBuf,
+    /// Where to run it.
+    pub(super) target: MnnTarget,
+    /// The tensors in the frame's body.
+    pub(super) feeds: Vec<TensorHead>,
+    /// How often to run it.
+    pub(super) repeats: usize,
+}
+
+/// What is known of a backend without a model.
+pub(super) fn probe(target: &MnnTarget) -> Reply {
+    log::listen();
+    match device::of(target.backend) {
+        Ok(device) => Reply::Probed(ProbeReport { engine_version: session::version(), device: Some(device) }),
+        Err(reason) => Reply::Rejected { reason },
+    }
+}
+
+/// Opens, runs, answers. A refusal is an answer, too.
+pub(super) fn run(job: &Job, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
+    log::listen();
+    match try_run(job, body, send) {
+        Ok((outputs, runs, ran_on)) => {
+            let (heads, body) = pack(outputs.iter().map(|output| (&output.name, &output.tensor)));
+            send(&Reply::Ran { outputs: heads, runs, ran_on }, &body)
+        }
+        Err(Stop::Refused(reason)) => send(&Reply::Rejected { reason }, &[]),
+        Err(Stop::FellBack) => Ok(()),
+        Err(Stop::Pipe(error)) => Err(error),
+    }
+}
+
+enum Stop {
+    Refused(Refusal),
+    FellBack,
+    Pipe(io::Error),
+}
+
+impl From<Refusal> for Stop {
+    fn from(reason: Refusal) -> Self {
+        Stop::Refused(reason)
+    }
+}
+
+fn try_run(job: &Job, body: &[u8], send: &mut Send<'_>) -> Result<(Vec<Output>, Runs, RanOn), Stop> {
+    let feeds = unpack(job.feeds.clone(), body).map_err(|error| error.to_string())?;
+    let model = std::fs::read(&job.model).map_err(|error| format!("{}: {error}", job.model.display()))?;
+    let mut session = Session::open(&model, &job.target)?;
+    let as_asked = backend_name(session.forward_type()) == backend_name(forward_type(job.target.backend));
+    let mut ran_on = ran_on(&session, &job.target, as_asked);
+    send(&Reply::Opened { ran_on: ran_on.clone(), as_asked }, &[]).map_err(Stop::Pipe)?;
+    if !as_asked {
+        // Numbers from another backend than the one asked for would only mislead.
+        return Err(Stop::FellBack);
+    }
+    fit_shapes(&mut session, &feeds)?;
+    let mut outputs = Vec::new();
+    let mut identical = true;
+    for repeat in 0..job.repeats.max(1) {
+        write_feeds(&session, &feeds)?;
+        session.run()?;
+        let read = read_outputs(&session)?;
+        if repeat == 0 {
+            outputs = read;
+        } else {
+            identical &= same_bytes(&outputs, &read);
+        }
+    }
+    write_feeds(&session, &feeds)?;
+    ran_on.operators = count_operators(&mut session)?;
+    Ok((outputs, Runs { repeats: job.repeats.max(1), identical }, ran_on))
+}
+
+fn ran_on(session: &Session, target: &MnnTarget, as_asked: bool) -> RanOn {
+    let backend = backend_name(session.forward_type());
+    let device = if as_asked { device::of(target.backend) } else { device::of(crate::engine::Backend::Cpu) };
+    let (device, driver) = match device {
+        Ok(device) => (device.name, device.driver),
+        Err(why) => (format!("unknown ({why})"), String::new()),
+    };
+    RanOn {
+        engine: "mnn".into(),
+        engine_version: session::version(),
+        backend: backend.into(),
+        device,
+        driver,
+        operators: BTreeMap::new(),
+    }
+}
+
+/// Resizes the session where the model's shapes are not those of the feeds.
+fn fit_shapes(session: &mut Session, feeds: &[Output]) -> Result<(), Refusal> {
+    let mut shapes = Vec::new();
+    let mut differs = false;
+    for (name, input) in session.inputs() {
+        let feed = find(feeds, &name)?;
+        differs |= input.shape() != feed.shape();
+        shapes.push(feed.shape().to_vec());
+    }
+    if differs { session.resize(&shapes) } else { Ok(()) }
+}
+
+fn find<'a>(feeds: &'a [Output], name: &str) -> Result<&'a Tensor, Refusal> {
+    let feed = feeds.iter().find(|feed| feed.name.as_str() == name);
+    feed.map(|feed| &feed.tensor).ok_or_else(|| format!("the MNN model has an input `{name}` that is not fed"))
+}
+
+fn write_feeds(session: &Session, feeds: &[Output]) -> Result<(), Refusal> {
+    for (name, input) in session.inputs() {
+        let wanted = input.dtype().ok_or_else(|| format!("input `{name}` has an unknown element type"))?;
+        input.write(&narrow(find(feeds, &name)?, wanted, &name)?)?;
+    }
+    Ok(())
+}
+
+/// MNN's converter makes 32-bit integers of 64-bit ones; a feed follows where nothing is lost.
+fn narrow(feed: &Tensor, wanted: Dtype, name: &str) -> Result<Tensor, Refusal> {
+    let refuse = || format!("input `{name}` is {wanted} in the MNN model, and the feed is {}", feed.dtype());
+    match (feed, wanted) {
+        (feed, wanted) if feed.dtype() == wanted => Ok(feed.clone()),
+        (Tensor::I64(array), Dtype::I32) => {
+            let narrowed: Option<Vec<i32>> = array.iter().map(|&v| i32::try_from(v).ok()).collect();
+            let bytes: Vec<u8> = narrowed.ok_or_else(refuse)?.into_iter().flat_map(i32::to_le_bytes).collect();
+            Tensor::from_bytes(Dtype::I32, feed.shape(), &bytes).map_err(|error| error.to_string())
+        }
+        (Tensor::Bool(array), Dtype::I32) => Ok(Tensor::I32(array.mapv(i32::from))),
+        (Tensor::F16(array), Dtype::F32) => Ok(Tensor::F32(array.mapv(f32::from))),
+        (Tensor::Bf16(array), Dtype::F32) => Ok(Tensor::F32(array.mapv(f32::from))),
+        _ => Err(refuse()),
+    }
+}
+
+fn read_outputs(session: &Session) -> Result<Vec<Output>, Refusal> {
+    let outputs = session.outputs();
+    outputs.into_iter().map(|(name, tensor)| Ok(Output { name: ValueName::from(name), tensor: tensor.read()? })).collect()
+}
+
+fn same_bytes(a: &[Output], b: &[Output]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.tensor.to_bytes() == b.tensor.to_bytes())
+}
+
+/// A backend that lacks an operator hands it to the CPU in silence: count who ran what.
+fn count_operators(session: &mut Session) -> Result<BTreeMap<String, usize>, Refusal> {
+    let mut census = Census::default();
+    session.run_tapped(&mut census)?;
+    Ok(census.operators)
+}

@@ -1,0 +1,296 @@
+//! A safe face of one MNN session: named tensors, and a tap around every operator.
+
+use super::bindings::*;
+use crate::engine::{Backend, Memory, MnnTarget, Precision, Tune};
+use crate::tensor::{Dtype, Tensor};
+use std::ffi::{CStr, c_char, c_void};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{self, NonNull};
+
+/// What MNN or the shim said when it refused.
+pub(super) type Refusal = String;
+
+/// MNN's `MNNForwardType` of a backend.
+pub(super) fn forward_type(backend: Backend) -> i32 {
+    match backend {
+        Backend::Cpu => 0,
+        Backend::Cuda => 2,
+        Backend::Opencl => 3,
+        Backend::Vulkan => 7,
+    }
+}
+
+/// The backend of an `MNNForwardType`; 13 is the CPU with its vector extensions.
+pub(super) fn backend_name(forward_type: i32) -> &'static str {
+    match forward_type {
+        0 | 13 => "cpu",
+        2 => "cuda",
+        3 => "opencl",
+        7 => "vulkan",
+        _ => "unknown",
+    }
+}
+
+/// MNN's version, as the library says.
+pub(super) fn version() -> String {
+    // SAFETY: the shim returns a static string.
+    unsafe { text(offby_mnn_version()) }
+}
+
+/// # Safety
+/// `raw` is null or a string that lives through the call.
+unsafe fn text(raw: *const c_char) -> String {
+    if raw.is_null() {
+        return String::new();
+    }
+    // SAFETY: not null, and the caller vouches for the string.
+    unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned()
+}
+
+fn refusal() -> Refusal {
+    // SAFETY: the shim returns a thread-local string that lives until its next call.
+    unsafe { text(offby_last_error()) }
+}
+
+fn checked(code: i32) -> Result<(), Refusal> {
+    if code < 0 { Err(refusal()) } else { Ok(()) }
+}
+
+/// One model opened on one backend.
+pub(super) struct Session {
+    raw: NonNull<RawSession>,
+}
+
+impl Session {
+    /// Opens a model on the target's backend, or wherever MNN falls back to: see [`Session::backend`].
+    pub(super) fn open(model: &[u8], target: &MnnTarget) -> Result<Self, Refusal> {
+        let config = RawConfig {
+            forward_type: forward_type(target.backend),
+            mode: mode(target),
+            precision: match target.precision {
+                Precision::Normal => 0,
+                Precision::High => 1,
+                Precision::Low => 2,
+            },
+        };
+        // SAFETY: the shim copies the model and the config before it returns.
+        let raw = unsafe { offby_open(model.as_ptr().cast(), model.len(), &config) };
+        NonNull::new(raw).map(|raw| Session { raw }).ok_or_else(refusal)
+    }
+
+    /// The `MNNForwardType` that really runs this session.
+    pub(super) fn forward_type(&self) -> i32 {
+        // SAFETY: the session is open.
+        unsafe { offby_backend(self.raw.as_ptr()) }
+    }
+
+    /// The network's inputs.
+    pub(super) fn inputs(&self) -> Vec<(String, TensorRef<'_>)> {
+        self.ends(0)
+    }
+
+    /// The network's outputs.
+    pub(super) fn outputs(&self) -> Vec<(String, TensorRef<'_>)> {
+        self.ends(1)
+    }
+
+    fn ends(&self, outputs: i32) -> Vec<(String, TensorRef<'_>)> {
+        let raw = self.raw.as_ptr();
+        // SAFETY: the session is open, and indices stay below the count it gives.
+        let at = |index| unsafe {
+            (text(offby_name(raw, outputs, index)), TensorRef::new(offby_tensor(raw, outputs, index)))
+        };
+        // SAFETY: as above.
+        (0..unsafe { offby_count(raw, outputs) }).map(at).collect()
+    }
+
+    /// Gives the inputs new shapes; `shapes` are those of [`Session::inputs`], in their order.
+    pub(super) fn resize(&mut self, shapes: &[Vec<usize>]) -> Result<(), Refusal> {
+        let inputs: Vec<*mut RawTensor> = self.inputs().iter().map(|(_, tensor)| tensor.raw).collect();
+        for (input, shape) in inputs.into_iter().zip(shapes) {
+            let dims: Result<Vec<i32>, _> = shape.iter().map(|&dim| i32::try_from(dim)).collect();
+            let dims = dims.map_err(|_| format!("shape {shape:?} is beyond MNN's 32-bit dimensions"))?;
+            // SAFETY: session and input are open; dims and rank belong together.
+            checked(unsafe { offby_resize_input(self.raw.as_ptr(), input, dims.as_ptr(), dims.len() as i32) })?;
+        }
+        // SAFETY: the session is open; tensors of before are not used again.
+        checked(unsafe { offby_resize(self.raw.as_ptr()) })
+    }
+
+    /// Runs undisturbed.
+    pub(super) fn run(&mut self) -> Result<(), Refusal> {
+        // SAFETY: the session is open; without taps the context is not read.
+        finished(unsafe { offby_run(self.raw.as_ptr(), None, None, ptr::null_mut()) })
+    }
+
+    /// Runs with a tap around every operator.
+    pub(super) fn run_tapped(&mut self, tap: &mut dyn Tap) -> Result<(), Refusal> {
+        let mut context = TapContext { tap };
+        let context = ptr::from_mut(&mut context).cast::<c_void>();
+        // SAFETY: the context outlives the call, and only this thread's callbacks read it.
+        finished(unsafe { offby_run(self.raw.as_ptr(), Some(before), Some(after), context) })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // SAFETY: the session is open and nobody uses it after this.
+        unsafe { offby_close(self.raw.as_ptr()) }
+    }
+}
+
+/// CPU: threads. GPU: the bits of `MNNGpuMode`.
+fn mode(target: &MnnTarget) -> i32 {
+    if target.backend == Backend::Cpu {
+        return i32::from(target.threads.unwrap_or(2));
+    }
+    let tune = match target.tune.unwrap_or(Tune::Wide) {
+        Tune::None => 1,
+        Tune::Heavy => 2,
+        Tune::Wide => 4,
+        Tune::Normal => 8,
+        Tune::Fast => 16,
+    };
+    let memory = match target.memory {
+        None => 0,
+        Some(Memory::Buffer) => 64,
+        Some(Memory::Image) => 128,
+    };
+    tune | memory
+}
+
+/// `MNN::ErrorCode` in words.
+fn finished(code: i32) -> Result<(), Refusal> {
+    let words = match code {
+        0 | 11 => return Ok(()),
+        1 => "out of memory",
+        2 => "an operator is not supported",
+        3 => "a shape could not be computed",
+        4 => "an operator has no implementation on this backend",
+        5 => "an invalid value",
+        10 => "invalid input data",
+        20 => "a tensor is not supported by the backend",
+        21 => "a tensor is too large for the backend",
+        _ if code < 0 => return Err(refusal()),
+        _ => return Err(format!("MNN ended the run with error {code}")),
+    };
+    Err(format!("MNN ended the run with error {code}: {words}"))
+}
+
+/// An operator, as the callbacks name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Op {
+    /// Its name; names may repeat.
+    pub(super) name: String,
+    /// Its MNN type, such as `Raster`.
+    pub(super) kind: String,
+}
+
+/// Watches a run, operator by operator.
+pub(super) trait Tap {
+    /// Before an operator, with its inputs; `false` skips it.
+    fn before(&mut self, op: &Op, inputs: &[TensorRef<'_>]) -> bool;
+    /// After an operator, with its outputs; `false` ends the run.
+    fn after(&mut self, op: &Op, outputs: &[TensorRef<'_>]) -> bool;
+}
+
+struct TapContext<'a> {
+    tap: &'a mut dyn Tap,
+}
+
+extern "C" fn before(context: *mut c_void, op: *const RawOp, tensors: *const *mut RawTensor, count: usize) -> i32 {
+    call(context, op, tensors, count, |tap, op, tensors| tap.before(op, tensors))
+}
+
+extern "C" fn after(context: *mut c_void, op: *const RawOp, tensors: *const *mut RawTensor, count: usize) -> i32 {
+    call(context, op, tensors, count, |tap, op, tensors| tap.after(op, tensors))
+}
+
+fn call(
+    context: *mut c_void,
+    op: *const RawOp,
+    tensors: *const *mut RawTensor,
+    count: usize,
+    body: impl FnOnce(&mut dyn Tap, &Op, &[TensorRef<'_>]) -> bool,
+) -> i32 {
+    // A panic must not unwind through MNN; it ends the run.
+    let unwound = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `run_tapped` passes this context, and MNN calls back on its thread alone.
+        let context = unsafe { &mut *context.cast::<TapContext<'_>>() };
+        // SAFETY: the shim fills the operator for the length of the call.
+        let op = unsafe { Op { name: text((*op).name), kind: text((*op).kind) } };
+        // SAFETY: the shim passes `count` tensors that live through the call; none is a null pointer.
+        let raw: &[*mut RawTensor] = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(tensors, count) } };
+        let tensors: Vec<TensorRef<'_>> = raw.iter().map(|&raw| TensorRef::new(raw)).collect();
+        body(context.tap, &op, &tensors)
+    }));
+    i32::from(unwound.unwrap_or(false))
+}
+
+/// A tensor inside a session.
+pub(super) struct TensorRef<'s> {
+    raw: *mut RawTensor,
+    session: PhantomData<&'s Session>,
+}
+
+impl TensorRef<'_> {
+    fn new(raw: *mut RawTensor) -> Self {
+        TensorRef { raw, session: PhantomData }
+    }
+
+    fn info(&self) -> RawInfo {
+        let mut info = RawInfo::default();
+        // SAFETY: the tensor lives as long as its session; the shim fills the info.
+        unsafe { offby_tensor_info(self.raw, &mut info) };
+        info
+    }
+
+    /// The extent of each axis; a negative one is not known yet and comes out as 0.
+    pub(super) fn shape(&self) -> Vec<usize> {
+        let info = self.info();
+        info.dims[..info.rank as usize].iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect()
+    }
+
+    /// The element type, `None` where MNN has one that offby has not.
+    pub(super) fn dtype(&self) -> Option<Dtype> {
+        let info = self.info();
+        Some(match (info.type_code, info.bits) {
+            (2, 32) => Dtype::F32,
+            (2, 16) => Dtype::F16,
+            (0, 8) => Dtype::I8,
+            (0, 16) => Dtype::I16,
+            (0, 32) => Dtype::I32,
+            (0, 64) => Dtype::I64,
+            (1, 8) => Dtype::U8,
+            (1, 16) => Dtype::U16,
+            (1, 32) => Dtype::U32,
+            _ => return None,
+        })
+    }
+
+    /// The backend whose memory holds it.
+    pub(super) fn backend(&self) -> &'static str {
+        backend_name(self.info().backend)
+    }
+
+    /// Its elements, in row-major NCHW order.
+    pub(super) fn read(&self) -> Result<Tensor, Refusal> {
+        let dtype = self.dtype().ok_or_else(|| "a tensor has an element type offby does not know".to_owned())?;
+        let shape = self.shape();
+        let count: usize = shape.iter().product();
+        let mut bytes = vec![0u8; count * dtype.size()];
+        if count > 0 {
+            // SAFETY: the buffer is as long as the size says; the shim refuses any other size.
+            checked(unsafe { offby_read(self.raw, bytes.as_mut_ptr().cast(), bytes.len()) })?;
+        }
+        Tensor::from_bytes(dtype, &shape, &bytes).map_err(|error| error.to_string())
+    }
+
+    /// Overwrites its elements.
+    pub(super) fn write(&self, tensor: &Tensor) -> Result<(), Refusal> {
+        let bytes = tensor.to_bytes();
+        // SAFETY: the buffer is as long as the size says; the shim refuses any other size.
+        checked(unsafe { offby_write(self.raw, bytes.as_ptr().cast(), bytes.len()) })
+    }
+}

@@ -1,0 +1,190 @@
+#include "shim.h"
+#include <MNN/Interpreter.hpp>
+#include <MNN/Tensor.hpp>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+#include "core/Backend.hpp"
+#include "core/TensorUtils.hpp"
+
+using namespace MNN;
+
+struct OffbySession {
+    std::unique_ptr<Interpreter> net;
+    BackendConfig backend;
+    Session* session = nullptr;
+    std::vector<std::pair<std::string, Tensor*>> ends[2]; // inputs, outputs
+};
+
+namespace {
+
+thread_local std::string gError;
+
+Tensor* plain(OffbyTensor* tensor) { return reinterpret_cast<Tensor*>(tensor); }
+const Tensor* plain(const OffbyTensor* tensor) { return reinterpret_cast<const Tensor*>(tensor); }
+
+// Runs `body`, turning any exception into `failed` and a reason.
+template <typename Result, typename Body>
+Result guarded(Result failed, Body body) {
+    try {
+        gError.clear();
+        return body();
+    } catch (const std::exception& error) {
+        gError = error.what();
+    } catch (...) {
+        gError = "an exception of unknown type";
+    }
+    return failed;
+}
+
+template <typename Result>
+Result refuse(Result failed, const std::string& reason) {
+    gError = reason;
+    return failed;
+}
+
+void listEnds(OffbySession* s) {
+    s->ends[0].clear();
+    s->ends[1].clear();
+    for (auto& entry : s->net->getSessionInputAll(s->session)) {
+        s->ends[0].push_back(entry);
+    }
+    for (auto& entry : s->net->getSessionOutputAll(s->session)) {
+        s->ends[1].push_back(entry);
+    }
+}
+
+TensorCallBackWithInfo wrap(OffbyTap tap, void* context) {
+    return [tap, context](const std::vector<Tensor*>& tensors, const OperatorInfo* info) {
+        if (tap == nullptr) {
+            return true;
+        }
+        OffbyOp op = {info->name().c_str(), info->type().c_str(), info->flops()};
+        auto list = reinterpret_cast<OffbyTensor* const*>(tensors.data());
+        return tap(context, &op, list, tensors.size()) != 0;
+    };
+}
+
+bool sizeAgrees(const Tensor& host, size_t size) { return static_cast<size_t>(host.size()) == size; }
+
+} // namespace
+
+const char* offby_mnn_version(void) { return getVersion(); }
+const char* offby_last_error(void) { return gError.c_str(); }
+
+OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* config) {
+    return guarded<OffbySession*>(nullptr, [&]() -> OffbySession* {
+        std::unique_ptr<OffbySession> s(new OffbySession);
+        s->net.reset(Interpreter::createFromBuffer(model, size));
+        if (s->net == nullptr) {
+            return refuse<OffbySession*>(nullptr, "MNN does not read this file as a model");
+        }
+        s->net->setSessionMode(Interpreter::Session_Debug);
+        s->backend.precision = static_cast<BackendConfig::PrecisionMode>(config->precision);
+        ScheduleConfig schedule;
+        schedule.type = static_cast<MNNForwardType>(config->forward_type);
+        schedule.mode = config->mode;
+        schedule.backendConfig = &s->backend;
+        s->session = s->net->createSession(schedule);
+        if (s->session == nullptr) {
+            return refuse<OffbySession*>(nullptr, "MNN could not create a session for this model");
+        }
+        listEnds(s.get());
+        return s.release();
+    });
+}
+
+void offby_close(OffbySession* session) {
+    guarded(0, [&] {
+        delete session;
+        return 0;
+    });
+}
+
+int32_t offby_backend(OffbySession* s) {
+    return guarded<int32_t>(-1, [&] {
+        int backends[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
+        if (!s->net->getSessionInfo(s->session, Interpreter::BACKENDS, backends)) {
+            return refuse(-1, "MNN does not say which backend the session has");
+        }
+        return backends[0];
+    });
+}
+
+const char* offby_model_version(OffbySession* s) { return s->net->getModelVersion(); }
+
+size_t offby_count(OffbySession* s, int32_t outputs) { return s->ends[outputs != 0].size(); }
+const char* offby_name(OffbySession* s, int32_t outputs, size_t index) {
+    return s->ends[outputs != 0][index].first.c_str();
+}
+OffbyTensor* offby_tensor(OffbySession* s, int32_t outputs, size_t index) {
+    return reinterpret_cast<OffbyTensor*>(s->ends[outputs != 0][index].second);
+}
+
+int32_t offby_resize_input(OffbySession* s, OffbyTensor* input, const int32_t* dims, int32_t rank) {
+    return guarded<int32_t>(-1, [&] {
+        s->net->resizeTensor(plain(input), std::vector<int>(dims, dims + rank));
+        return 0;
+    });
+}
+
+int32_t offby_resize(OffbySession* s) {
+    return guarded<int32_t>(-1, [&] {
+        s->net->resizeSession(s->session);
+        listEnds(s);
+        return 0;
+    });
+}
+
+void offby_tensor_info(const OffbyTensor* tensor, OffbyTensorInfo* info) {
+    const Tensor* t = plain(tensor);
+    std::memset(info, 0, sizeof(*info));
+    info->rank = t->dimensions() < OFFBY_MAX_RANK ? t->dimensions() : OFFBY_MAX_RANK;
+    for (int axis = 0; axis < info->rank; ++axis) {
+        info->dims[axis] = t->length(axis);
+    }
+    info->type_code = t->getType().code;
+    info->bits = t->getType().bits;
+    auto holder = TensorUtils::getDescribeOrigin(t)->getBackend();
+    info->backend = holder == nullptr ? -1 : static_cast<int32_t>(holder->type());
+}
+
+int32_t offby_read(const OffbyTensor* tensor, void* bytes, size_t size) {
+    return guarded<int32_t>(-1, [&] {
+        Tensor host(plain(tensor), Tensor::CAFFE, true);
+        if (!sizeAgrees(host, size)) {
+            return refuse(-1, "the tensor holds " + std::to_string(host.size()) + " bytes, not " + std::to_string(size));
+        }
+        if (!plain(tensor)->copyToHostTensor(&host)) {
+            return refuse(-1, "MNN could not copy the tensor to the host");
+        }
+        std::memcpy(bytes, host.host<void>(), size);
+        return 0;
+    });
+}
+
+int32_t offby_write(OffbyTensor* tensor, const void* bytes, size_t size) {
+    return guarded<int32_t>(-1, [&] {
+        Tensor host(plain(tensor), Tensor::CAFFE, true);
+        if (!sizeAgrees(host, size)) {
+            return refuse(-1, "the tensor holds " + std::to_string(host.size()) + " bytes, not " + std::to_string(size));
+        }
+        std::memcpy(host.host<void>(), bytes, size);
+        if (!plain(tensor)->copyFromHostTensor(&host)) {
+            return refuse(-1, "MNN could not copy the tensor to the device");
+        }
+        return 0;
+    });
+}
+
+int32_t offby_run(OffbySession* s, OffbyTap before, OffbyTap after, void* context) {
+    return guarded<int32_t>(-1, [&] {
+        if (before == nullptr && after == nullptr) {
+            return static_cast<int32_t>(s->net->runSession(s->session));
+        }
+        auto code = s->net->runSessionWithCallBackInfo(s->session, wrap(before, context), wrap(after, context), true);
+        return static_cast<int32_t>(code);
+    });
+}

@@ -1,0 +1,72 @@
+// The C face of MNN that offby needs: one session with named tensors of any rank,
+// stepped op by op. mnn-sys' own wrapper cuts shapes at four axes and hands callbacks a
+// closure of its own, so the few calls that matter are wrapped here instead.
+//
+// Every function that can fail returns a negative number or NULL and leaves its reason in
+// offby_last_error(). No C++ exception crosses this boundary.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct OffbySession OffbySession;
+typedef struct OffbyTensor OffbyTensor; // an MNN::Tensor, owned by its session
+
+typedef struct {
+    int32_t forward_type; // MNNForwardType
+    int32_t mode;         // CPU: threads; GPU: MNNGpuMode bits
+    int32_t precision;    // BackendConfig::PrecisionMode
+} OffbyConfig;
+
+enum { OFFBY_MAX_RANK = 16 };
+
+typedef struct {
+    int32_t rank;
+    int32_t dims[OFFBY_MAX_RANK];
+    int32_t type_code; // halide_type_code_t: 0 int, 1 uint, 2 float
+    int32_t bits;
+    int32_t backend;   // MNNForwardType of the backend that holds it
+} OffbyTensorInfo;
+
+typedef struct {
+    const char* name;
+    const char* type;
+    float mflops;
+} OffbyOp;
+
+// Called before an op with its inputs and after it with its outputs. Before: 0 skips the op.
+// After: 0 ends the run.
+typedef int32_t (*OffbyTap)(void* context, const OffbyOp* op, OffbyTensor* const* tensors, size_t count);
+
+const char* offby_mnn_version(void);
+const char* offby_last_error(void);
+
+OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* config);
+void offby_close(OffbySession* session);
+// The MNNForwardType that really runs the session, whatever was asked for.
+int32_t offby_backend(OffbySession* session);
+const char* offby_model_version(OffbySession* session);
+
+// Inputs (outputs = 0) and outputs (outputs = 1), in the order of their names.
+size_t offby_count(OffbySession* session, int32_t outputs);
+const char* offby_name(OffbySession* session, int32_t outputs, size_t index);
+OffbyTensor* offby_tensor(OffbySession* session, int32_t outputs, size_t index);
+
+int32_t offby_resize_input(OffbySession* session, OffbyTensor* input, const int32_t* dims, int32_t rank);
+int32_t offby_resize(OffbySession* session);
+
+void offby_tensor_info(const OffbyTensor* tensor, OffbyTensorInfo* info);
+// Row-major NCHW bytes; `size` must be what the info says.
+int32_t offby_read(const OffbyTensor* tensor, void* bytes, size_t size);
+int32_t offby_write(OffbyTensor* tensor, const void* bytes, size_t size);
+
+// Runs to the end; both taps may be NULL. Returns MNN's ErrorCode (0 is success, 11 is "a tap
+// ended it") or a negative number.
+int32_t offby_run(OffbySession* session, OffbyTap before, OffbyTap after, void* context);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,92 @@
+//! What parent and child say to each other. Tensors travel in a frame's body, one after the other.
+
+use crate::engine::{MnnTarget, Output, RanOn, Runs};
+use crate::graph::ValueName;
+use crate::tensor::{Dtype, Tensor, TensorError, element_count};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Raised whenever a message changes its meaning.
+pub(super) const PROTOCOL: u32 = 1;
+
+/// Parent to child. The first is always `Hello`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub(super) enum Ask {
+    /// Who speaks.
+    Hello { protocol: u32 },
+    /// Open a model on a backend and run it on the tensors in the body.
+    Run { model: PathBuf, target: MnnTarget, feeds: Vec<TensorHead>, repeats: usize },
+    /// Tell what would run on a backend.
+    Probe { target: MnnTarget },
+}
+
+/// Child to parent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub(super) enum Reply {
+    /// The answer to `Hello`.
+    Hello { protocol: u32, version: String },
+    /// The session stands; this is where it runs.
+    Opened { ran_on: RanOn, as_asked: bool },
+    /// Done; the outputs are in the body.
+    Ran { outputs: Vec<TensorHead>, runs: Runs, ran_on: RanOn },
+    /// What the backend is.
+    Probed(ProbeReport),
+    /// The engine refused.
+    Rejected { reason: String },
+    /// This build, or this machine, lacks the engine.
+    Unavailable { reason: String, hint: String },
+}
+
+/// What is known of one backend before any model runs on it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProbeReport {
+    /// The engine's version.
+    pub engine_version: String,
+    /// The device a session would get, `None` where there is none.
+    pub device: Option<Device>,
+}
+
+/// A device as its driver describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The device's name.
+    pub name: String,
+    /// The driver and its version.
+    pub driver: String,
+}
+
+/// A tensor in a frame's body.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct TensorHead {
+    name: ValueName,
+    dtype: Dtype,
+    shape: Vec<usize>,
+}
+
+/// Heads and body of a row of named tensors.
+pub(super) fn pack<'a>(
+    tensors: impl IntoIterator<Item = (&'a ValueName, &'a Tensor)>,
+) -> (Vec<TensorHead>, Vec<u8>) {
+    let mut heads = Vec::new();
+    let mut body = Vec::new();
+    for (name, tensor) in tensors {
+        heads.push(TensorHead { name: name.clone(), dtype: tensor.dtype(), shape: tensor.shape().to_vec() });
+        body.extend(tensor.to_bytes());
+    }
+    (heads, body)
+}
+
+/// The tensors that heads and body describe.
+pub(super) fn unpack(heads: Vec<TensorHead>, mut body: &[u8]) -> Result<Vec<Output>, TensorError> {
+    let mut outputs = Vec::new();
+    for TensorHead { name, dtype, shape } in heads {
+        let size = element_count(&shape).and_then(|count| count.checked_mul(dtype.size()));
+        let size = size.ok_or_else(|| TensorError::TooLarge(shape.clone()))?;
+        let (bytes, rest) = body.split_at(size.min(body.len()));
+        body = rest;
+        outputs.push(Output { name, tensor: Tensor::from_bytes(dtype, &shape, bytes)? });
+    }
+    Ok(outputs)
+}
