@@ -5,9 +5,11 @@
 //! threads, the same vector units, enough accumulators that only memory is waited for. numpy runs
 //! the same metrics in `numpy_compare.py`, with `OFFBY_PYTHON`, offby's own environment or `python3`.
 
+#![allow(clippy::print_stdout, reason = "a benchmark's output is its result")]
+
 use offby::compare::compare;
 use offby::tensor::{Tensor, write_npy};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -18,23 +20,33 @@ const REPEATS: usize = 9;
 const LANES: usize = 64;
 
 fn main() {
-    let mib = std::env::var("OFFBY_BENCH_MIB").ok().and_then(|text| text.parse().ok()).unwrap_or(256usize);
+    let mib = std::env::var("OFFBY_BENCH_MIB")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(256usize);
     let len = mib * (1 << 20) / 4;
     let reference: Vec<f32> = (0..len as u64).into_par_iter().map(normal).collect();
-    let candidate: Vec<f32> = (0..len as u64)
-        .into_par_iter()
-        .map(|i| normal(i) + 1e-3 * (uniform(!i) - 0.5))
-        .collect();
-    println!("2 tensors of {mib} MiB, {} threads, {:?}", rayon::current_num_threads(), Arch::new());
+    let candidate: Vec<f32> =
+        (0..len as u64).into_par_iter().map(|i| normal(i) + 1e-3 * (uniform(!i) - 0.5)).collect();
+    println!("2 tensors of {mib} MiB, {} threads, {}", rayon::current_num_threads(), vector_unit());
 
-    let together = median(|| sum_together(&reference, &candidate));
-    let apart = median(|| sum(&reference) + sum(&candidate));
+    let tensors = [reference, candidate]
+        .map(|elements| Tensor::from_f32(&[len], elements).expect("one axis"));
+    let [Tensor::F32(reference), Tensor::F32(candidate)] = &tensors else {
+        unreachable!("both are f32")
+    };
+    let slices = [reference, candidate].map(|array| array.as_slice().expect("row-major"));
+    let [together, apart, comparing] = medians([
+        &|| f64::from(sum_together(slices)),
+        &|| f64::from(slices.map(sum).iter().sum::<f32>()),
+        &|| compare(&tensors[0], &tensors[1]).expect("comparable").max_abs,
+    ]);
     let summing = together.min(apart);
-    let tensors = [reference, candidate].map(|elements| Tensor::from_f32(&[len], elements).expect("one axis"));
-    let comparing = median(|| compare(&tensors[0], &tensors[1]).expect("comparable").max_abs);
 
     let bytes = (8 * len) as f64;
-    let line = |what: &str, seconds: f64| println!("{what:<8} {:8.1} ms {:7.2} GB/s", seconds * 1e3, bytes / seconds / 1e9);
+    let line = |what: &str, seconds: f64| {
+        println!("{what:<8} {:8.1} ms {:7.2} GB/s", seconds * 1e3, bytes / seconds / 1e9)
+    };
     line("sum", summing);
     line("compare", comparing);
     println!("compare runs at {:.2} of the speed of the sum", summing / comparing);
@@ -45,6 +57,12 @@ fn main() {
         }
         Err(reason) => println!("numpy not measured: {reason}"),
     }
+}
+
+/// The instruction set that `pulp` found: `V4` is AVX-512, `V3` AVX2.
+fn vector_unit() -> String {
+    let found = format!("{:?}", Arch::new());
+    found.split('(').next().unwrap_or(&found).to_owned()
 }
 
 /// Evenly distributed in [0, 1), by Steele's SplitMix64 of the position.
@@ -60,54 +78,57 @@ fn normal(i: u64) -> f32 {
     (0..12).map(|k| uniform(12 * i + k)).sum::<f32>() - 6.0
 }
 
-/// The median of several runs, in seconds, after one to warm up.
-fn median<T>(mut run: impl FnMut() -> T) -> f64 {
-    black_box(run());
-    let mut seconds: Vec<f64> = (0..REPEATS)
-        .map(|_| {
+/// The median seconds of each run, one after the other in every round, so that a busy machine slows all alike.
+fn medians<const N: usize>(runs: [&dyn Fn() -> f64; N]) -> [f64; N] {
+    let mut seconds = [const { Vec::new() }; N];
+    for _ in 0..=REPEATS {
+        for (run, seconds) in runs.iter().zip(&mut seconds) {
             let start = Instant::now();
             black_box(run());
-            start.elapsed().as_secs_f64()
-        })
-        .collect();
-    seconds.sort_by(f64::total_cmp);
-    seconds[REPEATS / 2]
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+    }
+    seconds.map(|mut seconds| {
+        // The first round only warms up.
+        seconds.remove(0);
+        seconds.sort_by(f64::total_cmp);
+        seconds[REPEATS / 2]
+    })
 }
 
 /// Large enough pieces that handing them out costs nothing.
 const PIECE: usize = 1 << 20;
 
 fn sum(elements: &[f32]) -> f32 {
-    elements.par_chunks(PIECE).map(|piece| add(piece).iter().sum::<f32>()).sum()
+    elements.par_chunks(PIECE).map(|piece| Arch::new().dispatch(Sum([piece]))).sum()
 }
 
-fn sum_together(a: &[f32], b: &[f32]) -> f32 {
-    let pieces = a.par_chunks(PIECE).zip(b.par_chunks(PIECE));
-    pieces
-        .map(|(a, b)| {
-            Arch::new().dispatch(#[inline(always)] || {
-                let mut lanes = [0.0f32; LANES];
-                for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-                    for lane in 0..LANES {
-                        lanes[lane] += a[lane] + b[lane];
-                    }
-                }
-                lanes.iter().sum::<f32>()
-            })
-        })
+fn sum_together([a, b]: [&[f32]; 2]) -> f32 {
+    a.par_chunks(PIECE)
+        .zip(b.par_chunks(PIECE))
+        .map(|(a, b)| Arch::new().dispatch(Sum([a, b])))
         .sum()
 }
 
-fn add(piece: &[f32]) -> [f32; LANES] {
-    Arch::new().dispatch(#[inline(always)] || {
-        let mut lanes = [0.0f32; LANES];
-        for chunk in piece.as_chunks::<LANES>().0 {
-            for lane in 0..LANES {
-                lanes[lane] += chunk[lane];
+/// Sums the elements of slices of one length side by side.
+struct Sum<'a, const N: usize>([&'a [f32]; N]);
+
+impl<const N: usize> WithSimd for Sum<'_, N> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f32 {
+        let chunks = self.0.map(|slice| slice.as_chunks::<LANES>().0);
+        let mut lanes = [[0.0f32; LANES]; N];
+        for i in 0..chunks[0].len() {
+            for (lanes, chunks) in lanes.iter_mut().zip(chunks) {
+                for (lane, element) in lanes.iter_mut().zip(&chunks[i]) {
+                    *lane += element;
+                }
             }
         }
-        lanes
-    })
+        lanes.as_flattened().iter().sum()
+    }
 }
 
 /// The median seconds numpy takes for the same metrics, without reading the files.
@@ -119,17 +140,25 @@ fn numpy_seconds(tensors: &[Tensor; 2]) -> Result<f64, String> {
         write_npy(path, tensor).map_err(|error| error.to_string())?;
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/numpy_compare.py");
-    let output = Command::new(python).arg(script).args(&paths).output().map_err(|error| error.to_string())?;
+    let output = Command::new(python)
+        .arg(script)
+        .args(&paths)
+        .output()
+        .map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
     text.trim().parse().map_err(|_| format!("{text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 fn python_with_numpy() -> Option<PathBuf> {
     let asked = std::env::var_os("OFFBY_PYTHON").map(PathBuf::from);
-    let own = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/offby/venv/bin/python"));
+    let own =
+        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/offby/venv/bin/python"));
     let candidates = asked.into_iter().chain(own).chain([PathBuf::from("python3")]);
     let imports = |python: &PathBuf| {
-        Command::new(python).args(["-c", "import numpy"]).output().is_ok_and(|output| output.status.success())
+        Command::new(python)
+            .args(["-c", "import numpy"])
+            .output()
+            .is_ok_and(|output| output.status.success())
     };
     candidates.into_iter().find(imports)
 }

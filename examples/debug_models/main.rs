@@ -1,1 +1,21 @@
-fn main(){}
+//! Writes the debug networks: `cargo run --release --example debug_models -- OUTDIR`.
+//!
+//! The same bytes come out on every machine; `tests/debug_models.rs` holds the committed files to it.
+
+mod networks;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+fn main() -> io::Result<()> {
+    let Some(folder) = std::env::args_os().nth(1).map(PathBuf::from) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "give the folder to write to"));
+    };
+    std::fs::create_dir_all(&folder)?;
+    for debug in networks::all() {
+        let bytes = debug.network.to_bytes();
+        std::fs::write(folder.join(debug.file), &bytes)?;
+        writeln!(io::stdout(), "{:<28} {:>7} bytes  {}", debug.file, bytes.len(), debug.case)?;
+    }
+    Ok(())
+}

@@ -42,11 +42,11 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "NAME=DIMS")]
     pub(super) shape: Vec<String>,
     /// What an image's mean is, per channel, after scaling to 0..1
-    #[arg(long, value_name = "M,M,M")]
-    pub(super) mean: Option<String>,
+    #[arg(long, value_name = "M,M,M", value_delimiter = ',', allow_negative_numbers = true)]
+    pub(super) mean: Vec<f32>,
     /// What an image's standard deviation is, per channel
-    #[arg(long, value_name = "S,S,S")]
-    pub(super) std: Option<String>,
+    #[arg(long, value_name = "S,S,S", value_delimiter = ',')]
+    pub(super) std: Vec<f32>,
     /// A ready .mnn file, instead of converting the network
     #[arg(long, value_name = "FILE")]
     pub(super) mnn: Option<PathBuf>,

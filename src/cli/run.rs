@@ -5,7 +5,7 @@ use super::args::{RunArgs, ToleranceArgs};
 use super::failure::Failure;
 use super::registry::Registry;
 use super::screen;
-use crate::compare::{Agreement, CompareOptions, Judgement, Judging, Storage, Tolerance, compare_with, count_beyond, judge};
+use crate::compare::{Agreement, CompareOptions, Declared, Judgement, Judging, Storage, Tolerance, compare_with, count_beyond, judge};
 use crate::engine::{Execution, Outcome, Output, Request, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::{Feed, Normalization, draw, parse_inputs};
@@ -94,10 +94,9 @@ fn parse_shape(text: &str) -> Result<(ValueName, Vec<usize>), Failure> {
 }
 
 fn feeds(model: &Model, args: &RunArgs) -> Result<Vec<Feed>, Failure> {
-    let inputs = model.resolved_inputs()?;
-    let scale = Normalization::parse(args.mean.as_deref(), args.std.as_deref())?;
-    let specs = parse_inputs(&inputs, &args.input)?;
-    Ok(draw(&inputs, &specs, &scale)?)
+    let normalization = Normalization::new(&args.mean, &args.std)?;
+    let specs = parse_inputs(&args.input, model.inputs(), &normalization)?;
+    Ok(draw(&model.resolved_inputs()?, &specs)?)
 }
 
 fn converter(args: &RunArgs) -> Converter {
@@ -179,7 +178,7 @@ fn compare_output(target: &Target, reference: &Output, candidates: &[Output], us
             if report.judgement.agreement == Agreement::Diverges {
                 let widest = judging.widest();
                 report.beyond_tolerance =
-                    Some(count_beyond(&reference.tensor, &candidate.tensor, &widest, comparison.typical));
+                    count_beyond(&reference.tensor, &candidate.tensor, &widest, comparison.typical).ok();
             }
             report.explained_by = comparison.explained_by;
             report.comparison = Some(comparison);
@@ -193,7 +192,8 @@ fn compare_output(target: &Target, reference: &Output, candidates: &[Output], us
 fn judging_for(target: &Target, reference: &Output) -> Judging {
     let strict = Storage::named(reference.tensor.dtype().name()).expect("every element type has a row");
     let declared = target.declared_storage().filter(|_| reference.tensor.dtype().is_float());
-    Judging { declared: declared.and_then(Storage::named), ..Judging::strict(strict) }
+    let declared = declared.and_then(Storage::named).map_or(Declared::Own, Declared::Storage);
+    Judging { declared, ..Judging::strict(strict) }
 }
 
 fn describe_feed(feed: &Feed) -> InputReport {

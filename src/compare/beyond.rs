@@ -35,7 +35,11 @@ fn within(reference: Number, candidate: Number, tolerance: &Tolerance, typical: 
         (Number::Integer(r), Number::Integer(c)) => {
             tolerance.allows((c - r).unsigned_abs() as f64, r as f64, typical)
         }
-        _ => tolerance.allows((candidate.value() - reference.value()).abs(), reference.value(), typical),
+        _ => tolerance.allows(
+            (candidate.value() - reference.value()).abs(),
+            reference.value(),
+            typical,
+        ),
     }
 }
 

@@ -56,7 +56,10 @@ macro_rules! integer_element {
         }
     )*};
 }
-integer_element!(i8 as u8, i16 as u16, i32 as u32, i64 as u64, u8 as u8, u16 as u16, u32 as u32, u64 as u64, bool as u8);
+integer_element!(
+    i8 as u8, i16 as u16, i32 as u32, i64 as u64, u8 as u8, u16 as u16, u32 as u32, u64 as u64,
+    bool as u8
+);
 
 /// The tensor with its elements in memory in row-major order: copied only where they are not.
 pub(super) fn row_major(tensor: &Tensor) -> Cow<'_, Tensor> {
@@ -106,8 +109,12 @@ pub(super) fn singles<'a, const N: usize>(
             }
             scratch[..filled].copy_from_slice(elements);
         }
-        Tensor::F16(array) => row_major_slice(array)[flat].convert_to_f32_slice(&mut scratch[..filled]),
-        Tensor::Bf16(array) => row_major_slice(array)[flat].convert_to_f32_slice(&mut scratch[..filled]),
+        Tensor::F16(array) => {
+            row_major_slice(array)[flat].convert_to_f32_slice(&mut scratch[..filled])
+        }
+        Tensor::Bf16(array) => {
+            row_major_slice(array)[flat].convert_to_f32_slice(&mut scratch[..filled])
+        }
         _ => unreachable!("only single and half precision fit an f32"),
     }
     scratch[filled..].fill(0.0);

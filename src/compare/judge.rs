@@ -2,10 +2,10 @@
 //!
 //! The rules are an ordered table; the first that fires decides, and the judgement names it.
 
-use super::metrics::{Comparison, Incomparable};
-use super::rounding::{Explanation, Format, Rounding};
-use super::tolerance::{Storage, Tolerance};
 use super::frontier::Needed;
+use super::metrics::{Comparison, Incomparable};
+use super::rounding::{Explanation, Rounding};
+use super::tolerance::{Storage, Tolerance};
 use serde::{Deserialize, Serialize};
 
 /// What the numbers say.
@@ -22,26 +22,53 @@ pub enum Agreement {
     Incomparable,
 }
 
+/// What the candidate is known to store.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Declared {
+    /// Nothing is known of it: any format's rounding is an explanation.
+    Nothing,
+    /// What the reference stores: no other format's rounding is an excuse.
+    Own,
+    /// This format.
+    Storage(&'static Storage),
+}
+
 /// By what to judge.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Judging {
     /// For an honest backend that stores what the reference stores.
     pub strict: Tolerance,
-    /// The storage format that the target declares, if that is another.
-    pub declared: Option<&'static Storage>,
-    /// What the user asked for; it replaces both of the above.
+    /// What the candidate stores.
+    pub declared: Declared,
+    /// What the user asked for, in place of both tolerances.
     pub user: Option<Tolerance>,
 }
 
 impl Judging {
-    /// By the tolerance of one storage format alone.
+    /// By the tolerance of one storage format, with nothing known of the candidate's.
     pub fn strict(storage: &Storage) -> Self {
-        Judging { strict: storage.tolerance, declared: None, user: None }
+        Judging { strict: storage.tolerance, declared: Declared::Nothing, user: None }
+    }
+
+    fn declared_storage(&self) -> Option<&'static Storage> {
+        match self.declared {
+            Declared::Storage(storage) => Some(storage),
+            Declared::Nothing | Declared::Own => None,
+        }
+    }
+
+    /// Whether the candidate may store what explains the comparison.
+    fn excuses(&self, explanation: &Explanation) -> bool {
+        match self.declared {
+            Declared::Nothing => true,
+            Declared::Own => false,
+            Declared::Storage(storage) => storage.name == explanation.format.name(),
+        }
     }
 
     /// The widest tolerance that could still make the comparison agree.
-    fn last(&self) -> Tolerance {
-        let declared = self.declared.map(|storage| storage.tolerance);
+    pub fn widest(&self) -> Tolerance {
+        let declared = self.declared_storage().map(|storage| storage.tolerance);
         self.user.or(declared).unwrap_or(self.strict)
     }
 }
@@ -83,16 +110,21 @@ const RULES: [Rule; 8] = [
     Rule {
         name: "nonfinite",
         agreement: Agreement::Diverges,
-        fires: |comparison, _| comparison.nonfinite.disagreeing > 0 && !is_explained(comparison),
+        fires: |comparison, judging| {
+            comparison.nonfinite.disagreeing > 0 && !is_explained(comparison, judging)
+        },
         words: |comparison, _| {
-            format!("{} elements are NaN or infinite on one side only, or not alike", comparison.nonfinite.disagreeing)
+            format!(
+                "{} elements are NaN or infinite on one side only, or not alike",
+                comparison.nonfinite.disagreeing
+            )
         },
     },
     Rule {
         name: "user tolerance",
         agreement: Agreement::Agrees,
         fires: |comparison, judging| judging.user.is_some_and(|user| is_met(&user, comparison)),
-        words: |_, judging| format!("within the tolerance asked for, {}", text(&judging.last())),
+        words: |_, judging| format!("within the tolerance asked for, {}", text(&judging.widest())),
     },
     Rule {
         name: "strict tolerance",
@@ -103,9 +135,11 @@ const RULES: [Rule; 8] = [
     Rule {
         name: "rounding",
         agreement: Agreement::Explained,
-        fires: |comparison, _| is_explained(comparison),
+        fires: |comparison, judging| is_explained(comparison, judging),
         words: |comparison, _| match &comparison.explained_by {
-            Some(explanation) => format!("every difference is the reference rounded {}", rounding(explanation)),
+            Some(explanation) => {
+                format!("every difference is the reference rounded {}", rounding(explanation))
+            }
             None => String::new(),
         },
     },
@@ -113,19 +147,21 @@ const RULES: [Rule; 8] = [
         name: "declared tolerance",
         agreement: Agreement::Agrees,
         fires: |comparison, judging| {
-            let declared = judging.declared.filter(|_| judging.user.is_none());
+            let declared = judging.declared_storage().filter(|_| judging.user.is_none());
             declared.is_some_and(|storage| is_met(&storage.tolerance, comparison))
         },
         words: |_, judging| {
-            let name = judging.declared.map_or("declared", |storage| storage.name);
-            format!("within the {name} tolerance, {}", text(&judging.last()))
+            let name = judging.declared_storage().map_or("declared", |storage| storage.name);
+            format!("within the {name} tolerance, {}", text(&judging.widest()))
         },
     },
     Rule {
         name: "beyond tolerance",
         agreement: Agreement::Diverges,
         fires: |_, _| true,
-        words: |_, judging| format!("beyond the widest tolerance that applies, {}", text(&judging.last())),
+        words: |_, judging| {
+            format!("beyond the widest tolerance that applies, {}", text(&judging.widest()))
+        },
     },
 ];
 
@@ -133,7 +169,7 @@ const RULES: [Rule; 8] = [
 pub fn judge(comparison: &Comparison, judging: &Judging) -> Judgement {
     let rule = RULES.iter().find(|rule| (rule.fires)(comparison, judging));
     let rule = rule.expect("the last rule always fires");
-    let rtol = judging.last().rtol;
+    let rtol = judging.widest().rtol;
     let atol = comparison.needed.least_atol(rtol);
     let helps = comparison.nonfinite.disagreeing == 0 && comparison.finite > 0 && !atol.is_nan();
     Judgement {
@@ -144,14 +180,17 @@ pub fn judge(comparison: &Comparison, judging: &Judging) -> Judgement {
     }
 }
 
+impl Judgement {
+    /// For what could not be compared, and why.
+    pub fn incomparable(reason: impl Into<String>) -> Self {
+        let (agreement, rule) = (Agreement::Incomparable, "incomparable".to_owned());
+        Judgement { agreement, rule, words: reason.into(), needed: None }
+    }
+}
+
 impl From<&Incomparable> for Judgement {
     fn from(reason: &Incomparable) -> Self {
-        Judgement {
-            agreement: Agreement::Incomparable,
-            rule: "incomparable".to_owned(),
-            words: reason.to_string(),
-            needed: None,
-        }
+        Judgement::incomparable(reason.to_string())
     }
 }
 
@@ -160,8 +199,10 @@ fn is_met(tolerance: &Tolerance, comparison: &Comparison) -> bool {
     comparison.finite > 0 && tolerance.is_met_by(comparison)
 }
 
-fn is_explained(comparison: &Comparison) -> bool {
-    comparison.explained_by.is_some_and(|explanation| explanation.share == 1.0)
+fn is_explained(comparison: &Comparison, judging: &Judging) -> bool {
+    comparison
+        .explained_by
+        .is_some_and(|explanation| explanation.share == 1.0 && judging.excuses(&explanation))
 }
 
 fn text(tolerance: &Tolerance) -> String {
@@ -170,16 +211,14 @@ fn text(tolerance: &Tolerance) -> String {
         (true, true) => format!("rtol {rtol:e}"),
         (false, true) => format!("rtol {rtol:e} and atol {atol:e}"),
         (true, false) => format!("rtol {rtol:e} and {atol_typical:e} of the typical magnitude"),
-        (false, false) => format!("rtol {rtol:e} and atol {atol:e} or {atol_typical:e} of the typical magnitude"),
+        (false, false) => {
+            format!("rtol {rtol:e} and atol {atol:e} or {atol_typical:e} of the typical magnitude")
+        }
     }
 }
 
 fn rounding(explanation: &Explanation) -> String {
-    let format = match explanation.format {
-        Format::F16 => "f16",
-        Format::Bf16 => "bf16",
-        Format::Tf32 => "tf32",
-    };
+    let format = explanation.format.name();
     match explanation.rounding {
         Rounding::NearestEven => format!("to the nearest {format}"),
         Rounding::TowardZero => format!("toward zero to {format}"),

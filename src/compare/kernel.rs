@@ -1,7 +1,8 @@
 //! Vectorised loops over one cache-resident block of `f32` pairs.
 //!
 //! Each function is one simple loop that the compiler turns into AVX-512, AVX2 or NEON code, whichever
-//! `pulp` finds at run time. All values are finite: the caller replaces pairs that are not by (0, 0),
+//! `pulp` finds at run time. [`sums`] shows whether all values are finite; for the other functions they are,
+//! since the caller replaces pairs that are not by (0, 0),
 //! which add nothing to anything here. Sums have a fixed number of lanes, so every machine adds in the same order.
 //!
 //! Maxima are taken of the bits read as integers, where positive floats keep their order and negative ones
@@ -9,7 +10,7 @@
 
 use super::rounding::{Explained, HYPOTHESES};
 use super::tally::Sums;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 /// Elements of a block: two blocks and what is derived from them stay in the first-level cache.
 pub(super) const BLOCK: usize = 1024;
@@ -24,63 +25,48 @@ const MAGNITUDE: u32 = 0x7fff_ffff;
 const CUT_F16: u32 = 13;
 const CUT_BF16: u32 = 16;
 
-/// What decides whether, and how, a block is looked at more closely.
-pub(super) struct Survey {
-    /// The two blocks are the same bits.
-    pub(super) identical: bool,
-    /// The bits of the largest magnitude on either side; NaN and infinity are the largest of all.
-    pub(super) largest: u32,
-}
-
-pub(super) fn survey(arch: Arch, reference: &Block, candidate: &Block) -> Survey {
-    arch.dispatch(#[inline(always)] || {
-        let (mut differing, mut largest) = (0u32, 0u32);
-        for i in 0..BLOCK {
-            let (r, c) = (reference[i].to_bits(), candidate[i].to_bits());
-            differing |= r ^ c;
-            largest = largest.max(r & MAGNITUDE).max(c & MAGNITUDE);
-        }
-        Survey { identical: differing == 0, largest }
-    })
-}
-
-/// The sums of a block, each term exact or rounded once to `f64`.
+/// The sums of a block: not finite where some value is not, as squares of `f32` cannot overflow an `f64`.
+///
+/// The products of `f32` are exact, and every addition rounds once, on machines with and without fused ones.
 pub(super) fn sums(arch: Arch, reference: &Block, candidate: &Block) -> Sums {
-    arch.dispatch(#[inline(always)] || {
-        let [mut d1, mut d2, mut r2, mut c2, mut rc] = [[0.0f64; LANES]; 5];
-        let pairs = reference.as_chunks::<LANES>().0.iter().zip(candidate.as_chunks::<LANES>().0);
-        for (r, c) in pairs {
-            for lane in 0..LANES {
-                let (r, c) = (f64::from(r[lane]), f64::from(c[lane]));
-                let d = c - r;
-                d1[lane] += d.abs();
-                d2[lane] += d * d;
-                r2[lane] += r * r;
-                c2[lane] += c * c;
-                rc[lane] += r * c;
-            }
-        }
-        Sums {
-            difference: d1.iter().sum(),
-            squared_difference: d2.iter().sum(),
-            squared_reference: r2.iter().sum(),
-            squared_candidate: c2.iter().sum(),
-            product: rc.iter().sum(),
-        }
-    })
+    let lanes = arch.dispatch(Summing { reference, candidate });
+    // Added up out here: inside, the vectoriser would lay the lanes out for these few additions.
+    let [difference, squared_difference, squared_reference, squared_candidate, product] =
+        lanes.map(|lanes| lanes.iter().sum());
+    Sums { difference, squared_difference, squared_reference, squared_candidate, product }
 }
 
-/// Σr² alone, which is all that a block of equal pairs adds.
-pub(super) fn energy(arch: Arch, reference: &Block) -> f64 {
-    arch.dispatch(#[inline(always)] || {
-        let mut r2 = [0.0f64; LANES];
-        for r in reference.as_chunks::<LANES>().0 {
-            for lane in 0..LANES {
-                r2[lane] += f64::from(r[lane]) * f64::from(r[lane]);
-            }
+/// The loop of [`sums`], too long for the compiler to take a closure of it into the dispatched code.
+struct Summing<'a> {
+    reference: &'a Block,
+    candidate: &'a Block,
+}
+
+impl WithSimd for Summing<'_> {
+    type Output = [[f64; LANES]; 5];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let [mut d1, mut d2, mut r2, mut c2, mut rc] = [[0.0; LANES]; 5];
+        let candidates = self.candidate.as_chunks::<LANES>().0;
+        for (r, c) in self.reference.as_chunks::<LANES>().0.iter().zip(candidates) {
+            let (r, c) = (r.map(f64::from), c.map(f64::from));
+            let d: [f64; LANES] = std::array::from_fn(|lane| c[lane] - r[lane]);
+            each(&mut d1, |lane, sum| sum + d[lane].abs());
+            each(&mut d2, |lane, sum| d[lane].mul_add(d[lane], sum));
+            each(&mut r2, |lane, sum| r[lane].mul_add(r[lane], sum));
+            each(&mut c2, |lane, sum| c[lane].mul_add(c[lane], sum));
+            each(&mut rc, |lane, sum| r[lane].mul_add(c[lane], sum));
         }
-        r2.iter().sum()
-    })
+        [d1, d2, r2, c2, rc]
+    }
+}
+
+#[inline(always)]
+fn each(lanes: &mut [f64; LANES], step: impl Fn(usize, f64) -> f64) {
+    for (lane, value) in lanes.iter_mut().enumerate() {
+        *value = step(lane, *value);
+    }
 }
 
 /// What is counted of a block.
@@ -94,7 +80,7 @@ pub(super) struct Counts {
 }
 
 pub(super) fn counts(arch: Arch, reference: &Block, candidate: &Block) -> Counts {
-    arch.dispatch(#[inline(always)] || {
+    arch.dispatch(|| {
         let (mut mismatched, mut short, mut ulps) = (0u32, 0u32, 0u32);
         for i in 0..BLOCK {
             let (r, c) = (reference[i], candidate[i]);
@@ -108,7 +94,7 @@ pub(super) fn counts(arch: Arch, reference: &Block, candidate: &Block) -> Counts
 
 /// The largest distance in `f16` ulps.
 pub(super) fn ulps_f16(arch: Arch, reference: &Block, candidate: &Block) -> u32 {
-    arch.dispatch(#[inline(always)] || {
+    arch.dispatch(|| {
         (0..BLOCK).fold(0, |ulps: u32, i| {
             ulps.max(distance(place_f16(reference[i].to_bits()), place_f16(candidate[i].to_bits())))
         })
@@ -192,7 +178,7 @@ pub(super) fn explained(arch: Arch, reference: &Block, candidate: &Block) -> Exp
 }
 
 fn count(arch: Arch, reference: &Block, candidate: &Block, round: impl Fn(u32) -> u32) -> u32 {
-    arch.dispatch(#[inline(always)] || {
+    arch.dispatch(|| {
         (0..BLOCK).fold(0, |count, i| {
             let (r, c) = (reference[i], candidate[i]);
             let rounded = round(r.to_bits() & MAGNITUDE) | (r.to_bits() & !MAGNITUDE);
@@ -201,37 +187,41 @@ fn count(arch: Arch, reference: &Block, candidate: &Block, round: impl Fn(u32) -
     })
 }
 
-/// |c − r| and |r| of a block, the former scaled for [`bound`].
-pub(super) struct Errors {
-    difference: Block,
-    reference: Block,
+/// |c − r| of a block, scaled for the bounds it gives.
+pub(super) struct Errors<'a> {
+    reference: &'a Block,
+    scaled: Block,
+    /// An upper bound of max |d|, close and cheap.
+    pub(super) largest: f64,
 }
 
-/// A power of two that keeps subnormal products normal, and a margin wider than all roundings of [`bound`].
+/// A power of two that keeps subnormal products normal, and a margin wider than all roundings of a bound.
 const SCALE: f64 = (1u64 << 30) as f64;
 const MARGIN: f64 = 1.0 / (1u64 << 20) as f64;
+/// Elements that [`Errors::beyond`] passes over at a time.
+const GROUP: usize = 64;
 
-impl Errors {
-    pub(super) fn new() -> Self {
-        Errors { difference: [0.0; BLOCK], reference: [0.0; BLOCK] }
-    }
-
-    pub(super) fn fill(&mut self, arch: Arch, reference: &Block, candidate: &Block) {
+impl<'a> Errors<'a> {
+    pub(super) fn new(arch: Arch, reference: &'a Block, candidate: &Block) -> Self {
         let scale = (SCALE * (1.0 + MARGIN)) as f32;
-        arch.dispatch(#[inline(always)] || {
-            for i in 0..BLOCK {
-                self.difference[i] = (candidate[i] - reference[i]).abs() * scale;
-                self.reference[i] = reference[i].abs();
+        let mut scaled = [0.0; BLOCK];
+        let largest = arch.dispatch(|| {
+            let mut largest = 0;
+            for (scaled, (r, c)) in scaled.iter_mut().zip(reference.iter().zip(candidate)) {
+                *scaled = (c - r).abs() * scale;
+                largest = largest.max(scaled.to_bits().cast_signed());
             }
+            largest
         });
+        Errors { reference, scaled, largest: unscaled(largest) }
     }
 
-    /// An upper bound of max(|d| − rtol·|r|), close and cheap: 0 or less when all are.
+    /// An upper bound of max(|d| − rtol·|r|): 0 when none is positive.
     pub(super) fn bound(&self, arch: Arch, rtol: f64) -> f64 {
         let factor = lowered(rtol);
-        let largest = arch.dispatch(#[inline(always)] || {
-            (0..BLOCK).fold(i32::MIN, |largest, i| {
-                let excess = self.difference[i] - self.reference[i] * factor;
+        let largest = arch.dispatch(|| {
+            self.reference.iter().zip(&self.scaled).fold(0, |largest: i32, (r, scaled)| {
+                let excess = scaled - r.abs() * factor;
                 largest.max(excess.to_bits().cast_signed())
             })
         });
@@ -241,29 +231,38 @@ impl Errors {
     /// Whether |d| / |r| may be beyond `ratio` where r is not 0.
     pub(super) fn ratio_beyond(&self, arch: Arch, ratio: f64) -> bool {
         let factor = lowered(ratio);
-        let largest = arch.dispatch(#[inline(always)] || {
-            (0..BLOCK).fold(i32::MIN, |largest, i| {
-                let excess = self.difference[i] - self.reference[i] * factor;
-                let excess = if self.reference[i] == 0.0 { 0.0 } else { excess };
+        let largest = arch.dispatch(|| {
+            self.reference.iter().zip(&self.scaled).fold(0, |largest: i32, (&r, scaled)| {
+                let excess = if r == 0.0 { 0.0 } else { scaled - r.abs() * factor };
                 largest.max(excess.to_bits().cast_signed())
             })
         });
-        unscaled(largest) > 0.0
+        largest > 0
+    }
+
+    /// The positions in groups of which some |d| may be beyond `limit`.
+    pub(super) fn beyond(&self, limit: f64) -> impl Iterator<Item = usize> {
+        let limit = lowered(limit);
+        let groups = self.scaled.as_chunks::<GROUP>().0.iter().enumerate();
+        let any = move |group: &[f32; GROUP]| {
+            group.iter().fold(false, |any, &scaled| any | (scaled > limit))
+        };
+        groups.filter(move |(_, group)| any(group)).flat_map(|(at, _)| at * GROUP..(at + 1) * GROUP)
     }
 }
 
-/// A factor on the scale of [`Errors`], rounded down and still finite: less of it only raises a bound.
+/// A factor on the scale of [`Errors`], rounded down and still finite: less of it only makes more positions pass.
 fn lowered(factor: f64) -> f32 {
     (factor * SCALE * (1.0 - MARGIN)).min(f32::MAX.into()) as f32
 }
 
 fn unscaled(bits: i32) -> f64 {
-    f64::from(f32::from_bits(bits.max(0).cast_unsigned())) / SCALE
+    f64::from(f32::from_bits(bits.cast_unsigned())) / SCALE
 }
 
 /// max(0, max(|d| − rtol·|r|)) to the last bit of `f64`.
 pub(super) fn needed(arch: Arch, reference: &Block, candidate: &Block, rtol: f64) -> f64 {
-    let largest = arch.dispatch(#[inline(always)] || {
+    let largest = arch.dispatch(|| {
         (0..BLOCK).fold(0, |largest: i64, i| {
             let (r, c) = (f64::from(reference[i]), f64::from(candidate[i]));
             let excess = (c - r).abs() - rtol * r.abs();
@@ -275,7 +274,7 @@ pub(super) fn needed(arch: Arch, reference: &Block, candidate: &Block, rtol: f64
 
 /// max |d| / |r| over r ≠ 0 to the last bit of `f64`.
 pub(super) fn max_ratio(arch: Arch, reference: &Block, candidate: &Block) -> f64 {
-    let largest = arch.dispatch(#[inline(always)] || {
+    let largest = arch.dispatch(|| {
         (0..BLOCK).fold(0, |largest: i64, i| {
             let (r, c) = (f64::from(reference[i]), f64::from(candidate[i]));
             let ratio = if r == 0.0 { 0.0 } else { (c - r).abs() / r.abs() };

@@ -103,7 +103,9 @@ fn conclude(tally: &Tally, grid: &[f64], [reference, candidate]: [&Tensor; 2]) -
         reference_preview: preview(reference),
         typical: typical(reference),
         needed: tally.frontier(grid),
-        explained_by: is_float.then(|| rounding::best(&tally.explained, tally.mismatched)).flatten(),
+        explained_by: is_float
+            .then(|| rounding::best(&tally.explained, tally.mismatched))
+            .flatten(),
     }
 }
 

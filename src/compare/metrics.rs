@@ -126,7 +126,11 @@ pub(super) fn same(reference: f64, candidate: f64) -> bool {
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum Incomparable {
     /// The shapes differ.
-    #[error("the reference has shape {}, the candidate {}", ShapeText(reference), ShapeText(candidate))]
+    #[error(
+        "the reference has shape {}, the candidate {}",
+        ShapeText(reference),
+        ShapeText(candidate)
+    )]
     Shape {
         /// Of the reference.
         reference: Vec<usize>,

@@ -31,7 +31,7 @@ mod oracle;
 
 pub use beyond::count_beyond;
 pub use frontier::{Frontier, Needed};
-pub use judge::{Agreement, Judgement, Judging, judge};
+pub use judge::{Agreement, Declared, Judgement, Judging, judge};
 pub use measure::{CompareOptions, compare, compare_with};
 pub use metrics::{Census, Comparison, Incomparable, Nonfinite};
 pub use rounding::{Explanation, Format, Rounding};

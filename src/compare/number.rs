@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn every_float_comes_back() {
-        for value in [0.0, -0.0, 0.1, 1e-310, f64::MAX, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+        for value in [0.0, -0.0, 0.1, 1e-310, f64::MAX, f64::INFINITY, f64::NEG_INFINITY, f64::NAN]
+        {
             let text = serde_json::to_string(&Holder(value)).unwrap();
             let back: Holder = serde_json::from_str(&text).unwrap();
             assert!(back.0.to_bits() == value.to_bits(), "{value} became {text}");

@@ -61,9 +61,20 @@ mod tests {
     #[test]
     fn numbers_are_printed_as_c_prints_them() {
         let cases = [
-            (0.22279, "0.22279"), (-1.491014, "-1.49101"), (f64::NAN, "nan"), (f64::NEG_INFINITY, "-inf"),
-            (-0.0, "-0"), (4046.0, "4046"), (1e-5, "1e-05"), (1.5e6, "1.5e+06"), (999999.5, "1e+06"),
-            (0.0001, "0.0001"), (123456.7, "123457"), (3.4e38, "3.4e+38"), (100000.0, "100000"), (-1e100, "-1e+100"),
+            (0.22279, "0.22279"),
+            (-1.491014, "-1.49101"),
+            (f64::NAN, "nan"),
+            (f64::NEG_INFINITY, "-inf"),
+            (-0.0, "-0"),
+            (4046.0, "4046"),
+            (1e-5, "1e-05"),
+            (1.5e6, "1.5e+06"),
+            (999999.5, "1e+06"),
+            (0.0001, "0.0001"),
+            (123456.7, "123457"),
+            (3.4e38, "3.4e+38"),
+            (100000.0, "100000"),
+            (-1e100, "-1e+100"),
         ];
         for (value, text) in cases {
             assert_eq!(general(value), text);
@@ -72,7 +83,8 @@ mod tests {
 
     #[test]
     fn short_tensors_repeat_nothing() {
-        let tensor = |len: usize| Tensor::from_f32(&[len], (0..len).map(|i| i as f32).collect()).unwrap();
+        let tensor =
+            |len: usize| Tensor::from_f32(&[len], (0..len).map(|i| i as f32).collect()).unwrap();
         assert_eq!(preview(&tensor(0)), "[len: 0]");
         assert_eq!(preview(&tensor(1)), "[len: 1] (0: 0)");
         assert_eq!(preview(&tensor(3)), "[len: 3] (0: 0) (1: 1) (-1: 2)");

@@ -18,6 +18,17 @@ pub enum Format {
     Tf32,
 }
 
+impl Format {
+    /// The name used in reports and in the table of tolerances.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::F16 => "f16",
+            Format::Bf16 => "bf16",
+            Format::Tf32 => "tf32",
+        }
+    }
+}
+
 /// What becomes of the digits that do not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -147,7 +158,9 @@ mod tests {
 
     #[test]
     fn beyond_the_largest_value() {
-        let both = |value| [Rounding::NearestEven, Rounding::TowardZero].map(|r| round(value, Format::F16, r));
+        let both = |value| {
+            [Rounding::NearestEven, Rounding::TowardZero].map(|r| round(value, Format::F16, r))
+        };
         assert_eq!(both(70000.0), [f64::INFINITY, 65504.0]);
         assert_eq!(both(-65519.0), [-65504.0, -65504.0]);
         assert_eq!(both(65520.0), [f64::INFINITY, 65504.0]);

@@ -41,7 +41,12 @@ fn observe_floats(tally: &mut Tally, grid: &[f64], flat: usize, reference: f64, 
 }
 
 /// Adds a pair of which a value is not finite, and says whether it is such a pair.
-pub(super) fn observe_nonfinite(tally: &mut Tally, flat: usize, reference: f64, candidate: f64) -> bool {
+pub(super) fn observe_nonfinite(
+    tally: &mut Tally,
+    flat: usize,
+    reference: f64,
+    candidate: f64,
+) -> bool {
     let either = tally.nonfinite.observe(reference, candidate);
     if either && !same(reference, candidate) {
         tally.mismatched += 1;
@@ -52,7 +57,13 @@ pub(super) fn observe_nonfinite(tally: &mut Tally, flat: usize, reference: f64, 
 }
 
 /// `difference` is |candidate − reference| before any rounding to `f64`.
-fn observe_finite(tally: &mut Tally, grid: &[f64], flat: usize, [reference, candidate]: [f64; 2], difference: f64) {
+fn observe_finite(
+    tally: &mut Tally,
+    grid: &[f64],
+    flat: usize,
+    [reference, candidate]: [f64; 2],
+    difference: f64,
+) {
     tally.finite += 1;
     tally.sums.squared_reference += reference * reference;
     tally.sums.squared_candidate += candidate * candidate;

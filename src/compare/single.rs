@@ -11,15 +11,19 @@ use crate::tensor::Tensor;
 use pulp::Arch;
 use std::ops::Range;
 
-const INFINITY: u32 = f32::INFINITY.to_bits();
-/// The bits of 2^90: from here on the scaled bounds of [`Errors`] may overflow.
-const LARGE: u32 = (127 + 90) << 23;
+/// 2^180, the least energy of a block with a value of 2^90: there the scaled bounds of [`Errors`] may overflow.
+const LARGE: f64 = (1u128 << 90) as f64 * (1u128 << 90) as f64;
 /// Steps of `f32` that `f16` takes as one, at least.
 const STEPS_F16: u64 = 1 << 13;
 
 /// Adds the pairs at the given positions of two row-major tensors.
-pub(super) fn observe(tally: &mut Tally, grid: &[f64], [reference, candidate]: [&Tensor; 2], chunk: Range<usize>) {
-    let mut pass = Pass { arch: Arch::new(), grid, errors: Errors::new() };
+pub(super) fn observe(
+    tally: &mut Tally,
+    grid: &[f64],
+    [reference, candidate]: [&Tensor; 2],
+    chunk: Range<usize>,
+) {
+    let pass = Pass { arch: Arch::new(), grid };
     let mut scratch = [[0.0; BLOCK]; 2];
     for start in chunk.clone().step_by(BLOCK) {
         let block = start..chunk.end.min(start + BLOCK);
@@ -34,27 +38,23 @@ pub(super) fn observe(tally: &mut Tally, grid: &[f64], [reference, candidate]: [
 struct Pass<'a> {
     arch: Arch,
     grid: &'a [f64],
-    errors: Errors,
 }
 
 impl Pass<'_> {
     /// Adds one block, filled up with pairs of zeros, whose first pair is at the flat position `start`.
-    fn observe(&mut self, tally: &mut Tally, start: usize, reference: &Block, candidate: &Block) {
-        let survey = kernel::survey(self.arch, reference, candidate);
-        if survey.largest >= INFINITY {
+    fn observe(&self, tally: &mut Tally, start: usize, reference: &Block, candidate: &Block) {
+        let sums = kernel::sums(self.arch, reference, candidate);
+        let energy = sums.squared_reference + sums.squared_candidate;
+        if !energy.is_finite() {
             let (reference, candidate) = set_aside_nonfinite(tally, start, reference, candidate);
             return self.observe(tally, start, &reference, &candidate);
         }
-        if survey.identical {
-            let energy = kernel::energy(self.arch, reference);
-            tally.sums.squared_reference += energy;
-            tally.sums.squared_candidate += energy;
-            tally.sums.product += energy;
+        tally.sums.add(&sums);
+        if sums.difference == 0.0 {
             return;
         }
-        tally.sums.add(&kernel::sums(self.arch, reference, candidate));
         self.count(tally, reference, candidate);
-        self.raise_maxima(tally, start, [reference, candidate], survey.largest >= LARGE);
+        self.raise_maxima(tally, start, [reference, candidate], energy >= LARGE);
     }
 
     fn count(&self, tally: &mut Tally, reference: &Block, candidate: &Block) {
@@ -74,28 +74,44 @@ impl Pass<'_> {
         }
     }
 
-    fn raise_maxima(&mut self, tally: &mut Tally, start: usize, [reference, candidate]: [&Block; 2], large: bool) {
-        self.errors.fill(self.arch, reference, candidate);
-        let worst = self.errors.bound(self.arch, 0.0);
+    fn raise_maxima(
+        &self,
+        tally: &mut Tally,
+        start: usize,
+        [reference, candidate]: [&Block; 2],
+        large: bool,
+    ) {
+        let errors = Errors::new(self.arch, reference, candidate);
+        let mut ceiling = errors.largest;
         for (needed, &rtol) in tally.needed.iter_mut().zip(self.grid) {
-            // What |d| alone does not reach, less than |d| does not either.
-            if large || (worst > *needed && self.errors.bound(self.arch, rtol) > *needed) {
+            // |d| − rtol·|r| falls as rtol grows: what one rtol does not reach, the larger ones do not either.
+            if large || ceiling > *needed {
+                ceiling = errors.bound(self.arch, rtol);
+            }
+            if large || ceiling > *needed {
                 *needed = needed.max(kernel::needed(self.arch, reference, candidate, rtol));
             }
         }
-        if large || self.errors.ratio_beyond(self.arch, tally.max_rel) {
+        if large || errors.ratio_beyond(self.arch, tally.max_rel) {
             tally.max_rel = tally.max_rel.max(kernel::max_ratio(self.arch, reference, candidate));
         }
-        let threshold = tally.worst.threshold();
-        if (large || worst > threshold) && kernel::needed(self.arch, reference, candidate, 0.0) > threshold {
-            rank(tally, start, reference, candidate);
+        if large {
+            rank(tally, start, reference, candidate, 0..BLOCK);
+        } else if errors.largest > tally.worst.threshold() {
+            rank(tally, start, reference, candidate, errors.beyond(tally.worst.threshold()));
         }
     }
 }
 
-fn rank(tally: &mut Tally, start: usize, reference: &Block, candidate: &Block) {
-    for (i, (&r, &c)) in reference.iter().zip(candidate).enumerate() {
-        let difference = (f64::from(c) - f64::from(r)).abs();
+fn rank(
+    tally: &mut Tally,
+    start: usize,
+    reference: &Block,
+    candidate: &Block,
+    among: impl Iterator<Item = usize>,
+) {
+    for i in among {
+        let difference = (f64::from(candidate[i]) - f64::from(reference[i])).abs();
         if difference > tally.worst.threshold() {
             tally.worst.observe(difference, start + i);
         }
@@ -103,7 +119,12 @@ fn rank(tally: &mut Tally, start: usize, reference: &Block, candidate: &Block) {
 }
 
 /// Counts the pairs that are not finite, and gives the blocks with zeros in their place.
-fn set_aside_nonfinite(tally: &mut Tally, start: usize, reference: &Block, candidate: &Block) -> (Block, Block) {
+fn set_aside_nonfinite(
+    tally: &mut Tally,
+    start: usize,
+    reference: &Block,
+    candidate: &Block,
+) -> (Block, Block) {
     let (mut reference, mut candidate) = (*reference, *candidate);
     for (i, (r, c)) in reference.iter_mut().zip(&mut candidate).enumerate() {
         if observe_nonfinite(tally, start + i, (*r).into(), (*c).into()) {

@@ -31,7 +31,11 @@ impl Sums {
 
     /// Σd² / Σr²; 0 when both are 0.
     pub(super) fn nmse(&self) -> f64 {
-        if self.squared_difference == 0.0 { 0.0 } else { self.squared_difference / self.squared_reference }
+        if self.squared_difference == 0.0 {
+            0.0
+        } else {
+            self.squared_difference / self.squared_reference
+        }
     }
 
     /// The cosine of the angle between the tensors: 1 when they are equal, 0 when one is all zero.
@@ -105,6 +109,8 @@ impl Tally {
 
     /// The frontier over the grid the tally was made for.
     pub(super) fn frontier(&self, grid: &[f64]) -> Frontier {
-        Frontier(grid.iter().zip(&self.needed).map(|(&rtol, &atol)| Needed { rtol, atol }).collect())
+        Frontier(
+            grid.iter().zip(&self.needed).map(|(&rtol, &atol)| Needed { rtol, atol }).collect(),
+        )
     }
 }

@@ -27,7 +27,13 @@ impl Tolerance {
     /// The absolute part for a tensor of this typical magnitude; NaN, which allows nothing, if any term of it is.
     pub fn absolute(&self, typical: f64) -> f64 {
         let scaled = self.atol_typical * typical;
-        if self.atol >= scaled { self.atol } else if self.atol.is_nan() { f64::NAN } else { scaled }
+        if self.atol >= scaled {
+            self.atol
+        } else if self.atol.is_nan() {
+            f64::NAN
+        } else {
+            scaled
+        }
     }
 
     /// Whether a finite pair passes, given |d| and the reference.
@@ -71,7 +77,8 @@ const fn row(name: &'static str, share: f64, reason: &'static str) -> Storage {
 impl Storage {
     /// The row of this name; integer and boolean element types are all `integer`.
     pub fn named(name: &str) -> Option<&'static Storage> {
-        let integer = matches!(name, "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "bool");
+        let integer =
+            matches!(name, "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "bool");
         let name = if integer { "integer" } else { name };
         STORAGE.iter().find(|storage| storage.name == name)
     }
@@ -92,7 +99,9 @@ mod tests {
 
     #[test]
     fn every_element_type_has_a_row() {
-        for dtype in [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I64, Dtype::U8, Dtype::Bool] {
+        for dtype in
+            [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I64, Dtype::U8, Dtype::Bool]
+        {
             assert!(Storage::named(dtype.name()).is_some(), "{dtype}");
         }
         assert_eq!(Storage::named("i32").unwrap().tolerance, Tolerance::EXACT);

@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::floats::FloatPrecisionTranslator;
-use tract_onnx::tract_core::internal::{EvalContext, ModelTransform as _, OpState};
+use tract_onnx::tract_core::internal::{EvalContext, OpState};
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::plan::eval;
+use tract_onnx::tract_core::transform::ModelTransform as _;
 
 /// The version of tract this crate is pinned to (Cargo.toml).
 pub const VERSION: &str = "0.23.9";

@@ -37,7 +37,7 @@ pub enum InputError {
         known: Vec<ValueName>,
     },
     /// A spec without a name, and not exactly one input it could mean.
-    #[error("feed `{spec}`: it names no input, and the model has {}", known.len())]
+    #[error("feed `{spec}`: it names no input, and the model has {} of them", known.len())]
     Unnamed {
         /// What was given.
         spec: String,

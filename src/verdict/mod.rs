@@ -3,5 +3,5 @@
 mod kind;
 mod sentence;
 
-pub use kind::{Confidence, Kind, Verdict, exit_code};
+pub use kind::{Confidence, Kind, News, Verdict, exit_code};
 pub use sentence::{Finding, decide};

@@ -34,6 +34,19 @@ pub(super) struct RawInfo {
     pub(super) type_code: i32,
     pub(super) bits: i32,
     pub(super) backend: i32,
+    pub(super) constant: i32,
+}
+
+/// One block that a Raster copies.
+#[repr(C)]
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct RawRegion {
+    pub(super) input: i32,
+    pub(super) size: [i32; 3],
+    pub(super) source_offset: i32,
+    pub(super) source_stride: [i32; 3],
+    pub(super) target_offset: i32,
+    pub(super) target_stride: [i32; 3],
 }
 
 /// An operator as the callbacks name it.
@@ -62,4 +75,6 @@ unsafe extern "C" {
     pub(super) fn offby_read(tensor: *const RawTensor, bytes: *mut c_void, size: usize) -> i32;
     pub(super) fn offby_write(tensor: *mut RawTensor, bytes: *const c_void, size: usize) -> i32;
     pub(super) fn offby_run(session: *mut RawSession, before: Option<RawTap>, after: Option<RawTap>, context: *mut c_void) -> i32;
+    pub(super) fn offby_step(session: *mut RawSession, index: usize, before: Option<RawTap>, after: Option<RawTap>, context: *mut c_void) -> i32;
+    pub(super) fn offby_regions(output: *const RawTensor, inputs: *const *mut RawTensor, count: usize, regions: *mut RawRegion, room: usize) -> usize;
 }

@@ -3,6 +3,7 @@
 use super::bindings::*;
 use crate::engine::{Backend, Memory, MnnTarget, Precision, Tune};
 use crate::tensor::{Dtype, Tensor};
+use mnn_sys::MNNForwardType;
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,12 +14,13 @@ pub(super) type Refusal = String;
 
 /// MNN's `MNNForwardType` of a backend.
 pub(super) fn forward_type(backend: Backend) -> i32 {
-    match backend {
-        Backend::Cpu => 0,
-        Backend::Cuda => 2,
-        Backend::Opencl => 3,
-        Backend::Vulkan => 7,
-    }
+    let forward_type = match backend {
+        Backend::Cpu => MNNForwardType::MNN_FORWARD_CPU,
+        Backend::Cuda => MNNForwardType::MNN_FORWARD_CUDA,
+        Backend::Opencl => MNNForwardType::MNN_FORWARD_OPENCL,
+        Backend::Vulkan => MNNForwardType::MNN_FORWARD_VULKAN,
+    };
+    forward_type as i32
 }
 
 /// The backend of an `MNNForwardType`; 13 is the CPU with its vector extensions.
@@ -34,7 +36,7 @@ pub(super) fn backend_name(forward_type: i32) -> &'static str {
 
 /// MNN's version, as the library says.
 pub(super) fn version() -> String {
-    // SAFETY: the shim returns a static string.
+    // SAFETY: MNN returns a static string.
     unsafe { text(offby_mnn_version()) }
 }
 

@@ -147,6 +147,7 @@ void offby_tensor_info(const OffbyTensor* tensor, OffbyTensorInfo* info) {
     }
     info->type_code = t->getType().code;
     info->bits = t->getType().bits;
+    info->constant = TensorUtils::getDescribe(t)->usage == Tensor::InsideDescribe::CONSTANT ? 1 : 0;
     auto holder = TensorUtils::getDescribeOrigin(t)->getBackend();
     info->backend = holder == nullptr ? -1 : static_cast<int32_t>(holder->type());
 }
@@ -187,4 +188,45 @@ int32_t offby_run(OffbySession* s, OffbyTap before, OffbyTap after, void* contex
         auto code = s->net->runSessionWithCallBackInfo(s->session, wrap(before, context), wrap(after, context), true);
         return static_cast<int32_t>(code);
     });
+}
+
+int32_t offby_step(OffbySession* s, size_t index, OffbyTap before, OffbyTap after, void* context) {
+    return guarded<int32_t>(-1, [&] {
+        size_t next = 0;
+        auto runBefore = wrap(before, context);
+        auto runAfter = wrap(after, context);
+        // A callback that answers false before an op skips it; false after it ends the run.
+        auto skip = [&](const std::vector<Tensor*>& tensors, const OperatorInfo* info) {
+            return next == index && runBefore(tensors, info);
+        };
+        auto stop = [&](const std::vector<Tensor*>& tensors, const OperatorInfo* info) {
+            if (next++ != index) {
+                return true;
+            }
+            runAfter(tensors, info);
+            return false;
+        };
+        return static_cast<int32_t>(s->net->runSessionWithCallBackInfo(s->session, skip, stop, true));
+    });
+}
+
+size_t offby_regions(const OffbyTensor* output, OffbyTensor* const* inputs, size_t count, OffbyRegion* regions, size_t room) {
+    auto& list = TensorUtils::getDescribe(plain(output))->regions;
+    for (size_t i = 0; i < list.size() && i < room; ++i) {
+        OffbyRegion& to = regions[i];
+        to.input = -1;
+        for (size_t j = 0; j < count; ++j) {
+            if (plain(inputs[j]) == list[i].origin) {
+                to.input = static_cast<int32_t>(j);
+            }
+        }
+        to.source_offset = list[i].src.offset;
+        to.target_offset = list[i].dst.offset;
+        for (int axis = 0; axis < 3; ++axis) {
+            to.size[axis] = list[i].size[axis];
+            to.source_stride[axis] = list[i].src.stride[axis];
+            to.target_stride[axis] = list[i].dst.stride[axis];
+        }
+    }
+    return list.size();
 }

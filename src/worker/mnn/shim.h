@@ -29,7 +29,17 @@ typedef struct {
     int32_t type_code; // halide_type_code_t: 0 int, 1 uint, 2 float
     int32_t bits;
     int32_t backend;   // MNNForwardType of the backend that holds it
+    int32_t constant;  // 1 for weights and other constants of the network
 } OffbyTensorInfo;
+
+// One block of a Raster: for z, y, x below `size`, destination[offset + strides . (z, y, x)] is
+// source[...] of input number `input`; both in row-major order.
+typedef struct {
+    int32_t input; // index among the op's inputs, or -1
+    int32_t size[3];
+    int32_t source_offset, source_stride[3];
+    int32_t target_offset, target_stride[3];
+} OffbyRegion;
 
 typedef struct {
     const char* name;
@@ -66,6 +76,12 @@ int32_t offby_write(OffbyTensor* tensor, const void* bytes, size_t size);
 // Runs to the end; both taps may be NULL. Returns MNN's ErrorCode (0 is success, 11 is "a tap
 // ended it") or a negative number.
 int32_t offby_run(OffbySession* session, OffbyTap before, OffbyTap after, void* context);
+
+// Runs the operator of this number alone, on what the session's tensors hold.
+int32_t offby_step(OffbySession* session, size_t index, OffbyTap before, OffbyTap after, void* context);
+
+// What a Raster copies: fills at most `room` regions, returns how many there are.
+size_t offby_regions(const OffbyTensor* output, OffbyTensor* const* inputs, size_t count, OffbyRegion* regions, size_t room);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,136 @@
+//! `offby run` on real engines and drivers: what is found, what is said, and the exit code.
+
+mod support;
+
+use serde_json::Value;
+use support::{can_run, debug_model, finish, finish_json, first_target, offby};
+
+fn run_json(model: &str, rest: &[&str]) -> (i32, Value) {
+    let mut command = offby();
+    command.arg("run").arg(debug_model(model)).args(["--json", "-"]).args(rest);
+    finish_json(command)
+}
+
+#[test]
+fn split_view_on_vulkan_low_is_explained_by_f16_toward_zero() {
+    if !can_run("split_view_on_vulkan_low", "mnn:vulkan:low") {
+        return;
+    }
+    let (code, report) = run_json("split_view.onnx", &["--input", "arange", "--on", "mnn:vulkan:low"]);
+    assert_eq!(code, 0);
+    let target = first_target(&report);
+    assert_eq!(target["ran_on"]["backend"], "vulkan");
+    let output = &target["outputs"][0];
+    assert_eq!(output["agreement"], "explained");
+    assert_eq!(output["explained_by"]["format"], "f16");
+    assert_eq!(output["explained_by"]["rounding"], "toward-zero");
+    assert_eq!(output["explained_by"]["share"], 1.0);
+    assert_eq!(output["comparison"]["preview"], "[len: 1024] (0: 0) (1: 1) (-2: 4046) (-1: 4046)");
+    assert_eq!(output["comparison"]["reference_preview"], "[len: 1024] (0: 0) (1: 1) (-2: 4046) (-1: 4047)");
+    assert_eq!(target["verdict"]["kind"], "explained");
+}
+
+#[test]
+fn split_view_small_is_exact_in_f16() {
+    if !can_run("split_view_small", "mnn:vulkan:low") {
+        return;
+    }
+    let (code, report) = run_json("split_view_small.onnx", &["--input", "arange", "--on", "mnn:vulkan:low"]);
+    assert_eq!(code, 0);
+    let output = &first_target(&report)["outputs"][0];
+    assert_eq!(output["agreement"], "agrees");
+    assert_eq!(output["comparison"]["mismatched"], 0);
+    assert_eq!(output["comparison"]["preview"], "[len: 256] (0: 0) (1: 1) (-2: 974) (-1: 975)");
+}
+
+#[test]
+fn every_debug_network_agrees_on_the_cpu() {
+    if !can_run("every_debug_network", "mnn:cpu") {
+        return;
+    }
+    for entry in std::fs::read_dir(debug_model("")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "onnx") {
+            continue;
+        }
+        let mut command = offby();
+        command.arg("run").arg(&path).args(["--on", "mnn:cpu", "--on", "tract:f64", "--json", "-"]);
+        let (code, report) = finish_json(command);
+        assert_eq!(code, 0, "{}: {report:#}", path.display());
+        for target in report["targets"].as_array().unwrap() {
+            assert_eq!(target["outputs"][0]["agreement"], "agrees", "{}", path.display());
+            assert_eq!(target["runs"]["identical"], true);
+        }
+    }
+}
+
+#[test]
+fn opencl_at_high_precision_agrees() {
+    if !can_run("opencl_at_high_precision", "mnn:opencl:high") {
+        return;
+    }
+    let (code, report) = run_json("efformer_mlp_3.onnx", &["--on", "mnn:opencl:high"]);
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(first_target(&report)["ran_on"]["backend"], "opencl");
+}
+
+#[test]
+fn a_hidden_vulkan_driver_is_a_fallback_and_never_agrees() {
+    if !can_run("a_hidden_vulkan_driver", "mnn:vulkan") {
+        return;
+    }
+    let mut command = offby();
+    command.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
+    command.arg("run").arg(debug_model("split_view.onnx")).args(["--on", "mnn:vulkan", "--json", "-"]);
+    let (code, report) = finish_json(command);
+    let target = first_target(&report);
+    assert_eq!(code, 3);
+    assert_eq!(target["outcome"], "fell_back");
+    assert_eq!(target["ran_on"]["backend"], "cpu");
+    assert_eq!(target["outputs"].as_array().unwrap().len(), 0);
+    assert!(target["verdict"]["sentence"].as_str().unwrap().contains("finds no device"), "{target:#}");
+}
+
+#[test]
+fn the_same_seed_feeds_the_same_bytes() {
+    let digest = |input: &str| {
+        let (_, report) = run_json("split_view_small.onnx", &["--input", input, "--on", "tract"]);
+        report["inputs"][0]["digest"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(digest("normal:7"), digest("input=normal:7"));
+    assert_ne!(digest("normal:7"), digest("normal:8"));
+}
+
+#[test]
+fn a_deadline_is_kept() {
+    if !can_run("a_deadline", "mnn:cpu") {
+        return;
+    }
+    let (code, report) = run_json("split_view.onnx", &["--on", "mnn:cpu", "--timeout", "0"]);
+    assert_eq!(code, 3);
+    assert_eq!(first_target(&report)["outcome"], "timed_out");
+}
+
+#[test]
+fn the_screen_holds_eighty_columns() {
+    let mut command = offby();
+    command.arg("run").arg(debug_model("split_view.onnx")).args(["--input", "arange", "--on", "tract:f64", "--on", "mnn:cpu"]);
+    let (_, stdout, _) = finish(command);
+    assert!(stdout.contains("(-2: 4046) (-1: 4047)"), "{stdout}");
+    let model_line = 1;
+    for line in stdout.lines().skip(model_line) {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+}
+
+#[test]
+fn outputs_are_kept_where_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = offby();
+    command.arg("run").arg(debug_model("split_view_small.onnx")).args(["--on", "tract:f64", "--out"]).arg(folder.path());
+    let (code, _, _) = finish(command);
+    assert_eq!(code, 0);
+    assert!(folder.path().join("report.json").exists());
+    let kept = std::fs::read_dir(folder.path().join("reference_tract")).unwrap().count();
+    assert_eq!(kept, 1);
+}
