@@ -17,4 +17,17 @@ fn compile_shim() {
         build.include(vendor.join(folder));
     }
     build.compile("offby_mnn_shim");
+    link_all_of_mnn(vendor);
+}
+
+/// MNN's Vulkan backend and its operators register themselves in static initialisers that nothing
+/// refers to: the linker would drop them, and every Vulkan session would silently run on the CPU.
+#[cfg(feature = "mnn")]
+fn link_all_of_mnn(vendor: &std::path::Path) {
+    println!("cargo:rerun-if-env-changed=MNN_LIB_DIR");
+    // Next to the sources in mnn-sys' own output folder, or where its user says.
+    let built = vendor.with_file_name("mnn-install").join("lib");
+    let folder = std::env::var_os("MNN_LIB_DIR").map_or(built, std::path::PathBuf::from);
+    println!("cargo:rustc-link-search=native={}", folder.display());
+    println!("cargo:rustc-link-lib=static:+whole-archive,-bundle=MNN");
 }

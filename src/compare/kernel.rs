@@ -1,12 +1,12 @@
 //! Vectorised loops over one cache-resident block of `f32` pairs.
 //!
-//! Each function is one simple loop that the compiler turns into AVX-512, AVX2 or NEON code, whichever
-//! `pulp` finds at run time. [`sums`] shows whether all values are finite; for the other functions they are,
-//! since the caller replaces pairs that are not by (0, 0),
-//! which add nothing to anything here. Sums have a fixed number of lanes, so every machine adds in the same order.
+//! Each function is one simple loop that the compiler turns into AVX-512, AVX2 or NEON code,
+//! whichever `pulp` finds at run time. [`sums`] shows whether all values are finite. For the other
+//! functions they are: the caller replaces pairs that are not by (0, 0), which add nothing here.
+//! Sums have a fixed number of lanes, so every machine adds in the same order.
 //!
-//! Maxima are taken of the bits read as integers, where positive floats keep their order and negative ones
-//! stay below zero: such a reduction vectorises, that of floats does not.
+//! Maxima are taken of the bits read as integers, where positive floats keep their order and
+//! negative ones stay below zero: such a reduction vectorises, that of floats does not.
 
 use super::rounding::{Explained, HYPOTHESES};
 use super::tally::Sums;

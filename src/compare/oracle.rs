@@ -288,6 +288,19 @@ fn the_number_of_threads_decides_nothing() {
     }
 }
 
+/// Products of subnormals round to whole steps: a bound taken of them must not fall short.
+#[test]
+fn subnormal_differences_are_not_lost() {
+    let steps = |count| vec![f32::from_bits(count); 3000];
+    let (r, c) = (steps(7), steps(8));
+    let [a, b] = [&r, &c].map(|v| Tensor::from_f32(&[v.len()], v.clone()).unwrap());
+    let wide = [&r, &c].map(|v| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
+    let got = compare(&a, &b).unwrap();
+    assert!(got.needed.least_atol(0.1) > 0.0);
+    check(&wide[0], &wide[1], &got, "one step of 7");
+    check_formats(&r, &c, &got, "one step of 7");
+}
+
 #[test]
 fn options_are_kept() {
     let (r, c) = pairs(9, 5000, 0, FAULTS[1].1, false);

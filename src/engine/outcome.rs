@@ -54,12 +54,18 @@ pub struct Output {
 }
 
 /// Whether the same inputs gave the same bytes each time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Runs {
     /// How often the network ran.
     pub repeats: usize,
     /// Whether all runs gave the same bytes.
     pub identical: bool,
+    /// Seconds to open the model: weights, kernel compilation, tuning.
+    #[serde(default)]
+    pub open_seconds: f64,
+    /// Seconds of each run, feeding and reading included.
+    #[serde(default)]
+    pub seconds: Vec<f64>,
 }
 
 /// All that came of running one network on one target.

@@ -10,6 +10,7 @@ use crate::inputs::Feed;
 use crate::tensor::{Dtype, Tensor};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::floats::FloatPrecisionTranslator;
 use tract_onnx::tract_core::internal::{EvalContext, OpState};
@@ -40,11 +41,16 @@ impl Engine for Tract {
 
 impl Tract {
     fn run(&self, request: &Request<'_>) -> TractResult<Execution> {
+        let started = Instant::now();
         let plan = self.load(request.model)?;
+        let open_seconds = started.elapsed().as_secs_f64();
+        let mut seconds = Vec::new();
         let mut outputs: Vec<Output> = Vec::new();
         let mut identical = true;
         for repeat in 0..request.repeats.max(1) {
+            let started = Instant::now();
             let values = self.run_once(&plan, request.feeds)?;
+            seconds.push(started.elapsed().as_secs_f64());
             if repeat == 0 {
                 outputs = named(request.model, values)?;
             } else {
@@ -59,7 +65,7 @@ impl Tract {
             hint: None,
             evidence: Vec::new(),
             outputs,
-            runs: Some(Runs { repeats: request.repeats.max(1), identical }),
+            runs: Some(Runs { repeats: request.repeats.max(1), identical, open_seconds, seconds }),
         })
     }
 

@@ -47,15 +47,23 @@ impl Content {
     /// What the user most likely wants to do.
     pub fn hint(self) -> String {
         match self {
-            Content::Yaml => "a case file is run with `offby case run FILE`; `offby run` takes an .onnx model",
+            Content::Yaml => {
+                "a case file is run with `offby case run FILE`; `offby run` takes an .onnx model"
+            }
             Content::GitLfsPointer => "fetch the real file with `git lfs pull`",
             Content::WebPage => "the download brought a web page; fetch the raw file instead",
             Content::Text => "give a binary .onnx file",
             Content::Zip => "export the model to ONNX first, for PyTorch with torch.onnx.export",
             Content::TfLite => "convert it to ONNX first, for example with tf2onnx",
-            Content::Npy => "a .npy is an input: give it with `--input`, or compare two with `offby diff`",
-            Content::Mnn => "give the ONNX model it was converted from: the reference is computed from that",
-            Content::Unknown => "check that the file is complete: onnx.checker.check_model(\"FILE\") in Python",
+            Content::Npy => {
+                "a .npy is an input: give it with `--input`, or compare two with `offby diff`"
+            }
+            Content::Mnn => {
+                "give the ONNX model it was converted from: the reference is computed from that"
+            }
+            Content::Unknown => {
+                "check that the file is complete: onnx.checker.check_model(\"FILE\") in Python"
+            }
         }
         .to_owned()
     }
@@ -82,7 +90,9 @@ fn text(head: &[u8]) -> Option<String> {
     let valid = match std::str::from_utf8(head) {
         Ok(text) => text,
         // The cut at 4096 bytes may split a character; more than that is no text.
-        Err(error) if error.valid_up_to() + 4 > head.len() => std::str::from_utf8(head.get(..error.valid_up_to())?).ok()?,
+        Err(error) if error.valid_up_to() + 4 > head.len() => {
+            std::str::from_utf8(head.get(..error.valid_up_to())?).ok()?
+        }
         Err(_) => return None,
     };
     let binary = valid.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
@@ -99,7 +109,10 @@ fn text_kind(text: &str, extension: &str) -> Content {
         Content::GitLfsPointer
     } else if start.starts_with('<') {
         Content::WebPage
-    } else if matches!(extension, "yaml" | "yml") || start.starts_with("---") || text.lines().any(is_key) {
+    } else if matches!(extension, "yaml" | "yml")
+        || start.starts_with("---")
+        || text.lines().any(is_key)
+    {
         Content::Yaml
     } else {
         Content::Text
@@ -117,7 +130,10 @@ mod tests {
         assert_eq!(of(b"hello there\n", "c.onnx"), Content::Text);
         assert_eq!(of("zażółć ".repeat(900).as_bytes(), "c.onnx"), Content::Text);
         assert_eq!(of(b"<!doctype html>", "c.onnx"), Content::WebPage);
-        assert_eq!(of(b"version https://git-lfs.github.com/spec/v1\noid: x", "c.onnx"), Content::GitLfsPointer);
+        assert_eq!(
+            of(b"version https://git-lfs.github.com/spec/v1\noid: x", "c.onnx"),
+            Content::GitLfsPointer
+        );
         assert_eq!(of(b"PK\x03\x04....", "c.onnx"), Content::Zip);
         assert_eq!(of(b"\x20\0\0\0TFL3", "c.onnx"), Content::TfLite);
         assert_eq!(of(b"\x08\x07\x12\x03abc", "c.onnx"), Content::Unknown);

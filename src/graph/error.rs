@@ -181,7 +181,9 @@ impl ShapeError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            ShapeError::UnknownInput { closest: Some(closest), .. } => format!("did you mean `{closest}`?"),
+            ShapeError::UnknownInput { closest: Some(closest), .. } => {
+                format!("did you mean `{closest}`?")
+            }
             ShapeError::UnknownInput { known, .. } => {
                 let known: Vec<&str> = known.iter().map(ValueName::as_str).collect();
                 format!("the model's inputs are: {}", known.join(", "))
@@ -189,11 +191,19 @@ impl ShapeError {
             ShapeError::Rank { name, declared, .. } => {
                 format!("give every dimension of {declared}: `--shape {name}=N,N,...`")
             }
-            ShapeError::Contradiction { settled, axis, .. } => format!("give {settled} for dimension {axis}"),
-            ShapeError::Open { name, example, .. } => format!("give its shape: `--shape {name}={example}`"),
+            ShapeError::Contradiction { settled, axis, .. } => {
+                format!("give {settled} for dimension {axis}")
+            }
+            ShapeError::Open { name, example, .. } => {
+                format!("give its shape: `--shape {name}={example}`")
+            }
             ShapeError::NoRank { name } => format!("give its shape: `--shape {name}=1,3,224,224`"),
-            ShapeError::NoElements { name, .. } => format!("give a shape without zeros: `--shape {name}=N,N,...`"),
-            ShapeError::TooLarge { name, .. } => format!("give a smaller shape: `--shape {name}=N,N,...`"),
+            ShapeError::NoElements { name, .. } => {
+                format!("give a shape without zeros: `--shape {name}=N,N,...`")
+            }
+            ShapeError::TooLarge { name, .. } => {
+                format!("give a smaller shape: `--shape {name}=N,N,...`")
+            }
         })
     }
 }

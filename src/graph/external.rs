@@ -41,18 +41,25 @@ pub(super) fn read(tensor: &TensorProto, folder: &Path) -> Result<Vec<u8>, Strin
 
 /// The open file, offset and length of an external tensor.
 fn locate(tensor: &TensorProto, folder: &Path) -> Result<(File, u64, u64), String> {
-    let entry = |key: &str| tensor.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str());
+    let entry =
+        |key: &str| tensor.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str());
     let location = entry("location").ok_or("its external data has no location")?;
     // A model must not make us read files outside its own folder.
-    if !Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+    if !Path::new(location)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    {
         return Err(format!("its external data `{location}` lies outside the model's folder"));
     }
-    let file = File::open(folder.join(location))
-        .map_err(|error| format!("its external data file `{location}` cannot be opened: {error}"))?;
+    let file = File::open(folder.join(location)).map_err(|error| {
+        format!("its external data file `{location}` cannot be opened: {error}")
+    })?;
     let size = file.metadata().map(|m| m.len()).unwrap_or(0);
     let number = |key: &str, otherwise: u64| match entry(key) {
         None => Ok(otherwise),
-        Some(text) => text.parse::<u64>().map_err(|_| format!("its external data's {key} `{text}` is not a number")),
+        Some(text) => text
+            .parse::<u64>()
+            .map_err(|_| format!("its external data's {key} `{text}` is not a number")),
     };
     let offset = number("offset", 0)?;
     let length = number("length", size.saturating_sub(offset))?;

@@ -78,15 +78,20 @@ impl Model {
         let model = Model::from_proto(proto, path, Digest::of([bytes]))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         match external::first_missing(&model.proto, folder) {
-            Some((tensor, reason)) => Err(ModelError::ExternalData { path: path.to_owned(), tensor, reason }),
+            Some((tensor, reason)) => {
+                Err(ModelError::ExternalData { path: path.to_owned(), tensor, reason })
+            }
             None => Ok(model),
         }
     }
 
     fn from_proto(proto: ModelProto, path: &Path, digest: Digest) -> Result<Self, ModelError> {
         let graph = proto.graph.as_ref().ok_or_else(|| incomplete("graph", path))?;
-        let inputs = read_inputs(graph)
-            .map_err(|(input, reason)| ModelError::Input { path: path.to_owned(), input, reason })?;
+        let inputs = read_inputs(graph).map_err(|(input, reason)| ModelError::Input {
+            path: path.to_owned(),
+            input,
+            reason,
+        })?;
         let outputs = graph.output.iter().map(|output| output.name.as_str().into()).collect();
         Ok(Model { proto, path: path.to_owned(), digest, inputs, outputs })
     }
@@ -106,7 +111,9 @@ impl Model {
     pub fn value_info(&self, name: &ValueName) -> Option<ValueInfo> {
         let graph = self.graph();
         let declared = graph.input.iter().chain(&graph.output).chain(&graph.value_info);
-        declared.filter(|value| value.name == name.as_str()).find_map(|value| ValueInfo::read(value).ok())
+        declared
+            .filter(|value| value.name == name.as_str())
+            .find_map(|value| ValueInfo::read(value).ok())
     }
 
     /// How many nodes the graph has, those inside subgraphs not counted.
@@ -164,14 +171,17 @@ impl Model {
 
     /// Brings [`Model::inputs`] up to date with the protobuf.
     pub(super) fn reread_inputs(&mut self) {
-        self.inputs = read_inputs(self.graph()).expect("only shapes have changed since the inputs were read");
+        self.inputs =
+            read_inputs(self.graph()).expect("only shapes have changed since the inputs were read");
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
     let owned = || path.to_owned();
     let fail = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ModelError::Missing { path: owned() },
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            ModelError::Missing { path: owned() }
+        }
         _ => ModelError::Read { path: owned(), source },
     };
     let facts = std::fs::metadata(path).map_err(fail)?;
@@ -181,7 +191,9 @@ fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
     // Before reading: the answer for a 40 GB file must not take 40 GB.
     check_size(facts.len(), path)?;
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(PROTOBUF_LIMIT + 1).read_to_end(&mut bytes)).map_err(fail)?;
+    File::open(path)
+        .and_then(|file| file.take(PROTOBUF_LIMIT + 1).read_to_end(&mut bytes))
+        .map_err(fail)?;
     if bytes.is_empty() {
         return Err(ModelError::Empty { path: owned() });
     }
@@ -215,8 +227,13 @@ fn check_complete(proto: &ModelProto, path: &Path) -> Result<(), ModelError> {
 /// The graph's inputs that are not initializers, or the first that cannot be fed and why.
 fn read_inputs(graph: &GraphProto) -> Result<Vec<ValueInfo>, (ValueName, String)> {
     let dense = graph.initializer.iter().map(|tensor| tensor.name.as_str());
-    let sparse = graph.sparse_initializer.iter().filter_map(|tensor| tensor.values.as_ref()).map(|v| v.name.as_str());
+    let sparse = graph
+        .sparse_initializer
+        .iter()
+        .filter_map(|tensor| tensor.values.as_ref())
+        .map(|v| v.name.as_str());
     let filled: BTreeSet<&str> = dense.chain(sparse).collect();
     let fed = graph.input.iter().filter(|input| !filled.contains(input.name.as_str()));
-    fed.map(|input| ValueInfo::read(input).map_err(|reason| (input.name.as_str().into(), reason))).collect()
+    fed.map(|input| ValueInfo::read(input).map_err(|reason| (input.name.as_str().into(), reason)))
+        .collect()
 }

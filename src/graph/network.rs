@@ -6,7 +6,8 @@ use crate::tensor::{Dtype, Tensor};
 use prost::Message as _;
 use std::path::Path;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, attribute_proto::AttributeType,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    attribute_proto::AttributeType,
 };
 
 /// ONNX's intermediate representation 8, which opset 13 files may use.

@@ -5,7 +5,8 @@ use super::{Dim, Model, ShapeError, ValueInfo, ValueName, closest};
 use crate::tensor::{Dtype, element_count};
 use std::collections::BTreeMap;
 use tract_onnx::pb::{
-    GraphProto, TensorShapeProto, ValueInfoProto, tensor_shape_proto::dimension::Value::DimParam, type_proto,
+    GraphProto, TensorShapeProto, ValueInfoProto, tensor_shape_proto::dimension::Value::DimParam,
+    type_proto,
 };
 
 /// The most bytes one input may take; a hostile file must not make us allocate without limit.
@@ -30,7 +31,10 @@ impl Model {
     /// # Errors
     /// When a name is unknown, a rank differs, or a number contradicts one already settled; the
     /// model is then unchanged.
-    pub fn fix_shapes(&mut self, shapes: &BTreeMap<ValueName, Vec<usize>>) -> Result<(), ShapeError> {
+    pub fn fix_shapes(
+        &mut self,
+        shapes: &BTreeMap<ValueName, Vec<usize>>,
+    ) -> Result<(), ShapeError> {
         let mut symbols = BTreeMap::new();
         for (name, given) in shapes {
             let input = self.input_named(name)?;
@@ -38,7 +42,11 @@ impl Model {
         }
         let graph = self.graph_mut();
         for (name, given) in shapes {
-            graph.input.iter_mut().filter(|value| value.name == name.as_str()).for_each(|value| set_shape(value, given));
+            graph
+                .input
+                .iter_mut()
+                .filter(|value| value.name == name.as_str())
+                .for_each(|value| set_shape(value, given));
         }
         settle(graph, &symbols);
         self.reread_inputs();
@@ -56,15 +64,21 @@ impl Model {
 
     fn input_named(&self, name: &ValueName) -> Result<&ValueInfo, ShapeError> {
         self.inputs().iter().find(|input| input.name == *name).ok_or_else(|| {
-            let known: Vec<ValueName> = self.inputs().iter().map(|input| input.name.clone()).collect();
-            let closest = closest(name.as_str(), known.iter().map(ValueName::as_str)).map(ValueName::from);
+            let known: Vec<ValueName> =
+                self.inputs().iter().map(|input| input.name.clone()).collect();
+            let closest =
+                closest(name.as_str(), known.iter().map(ValueName::as_str)).map(ValueName::from);
             ShapeError::UnknownInput { name: name.clone(), closest, known }
         })
     }
 }
 
 /// Checks a given shape against the declared one and notes what it says about named symbols.
-fn bind(input: &ValueInfo, given: &[usize], symbols: &mut BTreeMap<String, usize>) -> Result<(), ShapeError> {
+fn bind(
+    input: &ValueInfo,
+    given: &[usize],
+    symbols: &mut BTreeMap<String, usize>,
+) -> Result<(), ShapeError> {
     let name = input.name.clone();
     let Some(dims) = &input.shape else { return Ok(()) };
     if dims.len() != given.len() {
@@ -115,13 +129,20 @@ fn resolve(input: &ValueInfo) -> Result<ResolvedInput, ShapeError> {
     let mut shape = Vec::with_capacity(dims.len());
     for (axis, dim) in dims.iter().enumerate() {
         let Dim::Known(extent) = dim else {
-            return Err(ShapeError::Open { name, axis, declared: text(dims), example: example(dims) });
+            return Err(ShapeError::Open {
+                name,
+                axis,
+                declared: text(dims),
+                example: example(dims),
+            });
         };
         shape.push(*extent);
     }
     match element_count(&shape).and_then(|count| count.checked_mul(input.dtype.size())) {
         Some(0) => Err(ShapeError::NoElements { name, shape }),
-        Some(bytes) if bytes <= LARGEST_INPUT => Ok(ResolvedInput { name, dtype: input.dtype, shape }),
+        Some(bytes) if bytes <= LARGEST_INPUT => {
+            Ok(ResolvedInput { name, dtype: input.dtype, shape })
+        }
         _ => Err(ShapeError::TooLarge { name, shape }),
     }
 }

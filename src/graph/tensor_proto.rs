@@ -79,7 +79,8 @@ impl TensorProtoError {
 /// # Errors
 /// When the file cannot be read or does not hold a tensor of numbers.
 pub fn read_tensor_proto(path: &Path) -> Result<Tensor, TensorProtoError> {
-    let bytes = std::fs::read(path).map_err(|source| TensorProtoError::Read { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path)
+        .map_err(|source| TensorProtoError::Read { path: path.to_owned(), source })?;
     let not_a_tensor = || TensorProtoError::NotATensor { path: path.to_owned() };
     let proto = TensorProto::decode(bytes.as_slice()).map_err(|_| not_a_tensor())?;
     if proto.data_type == DataType::Undefined as i32 {
@@ -94,17 +95,22 @@ pub fn read_tensor_proto(path: &Path) -> Result<Tensor, TensorProtoError> {
 /// When it does not hold numbers, or not as many as its shape needs.
 pub fn from_proto(proto: &TensorProto, folder: &Path) -> Result<Tensor, TensorProtoError> {
     let name = || proto.name.clone();
-    let dtype = dtype(proto.data_type).map_err(|found| TensorProtoError::ElementType { name: name(), found })?;
+    let dtype = dtype(proto.data_type)
+        .map_err(|found| TensorProtoError::ElementType { name: name(), found })?;
     let mut shape = Vec::with_capacity(proto.dims.len());
     for &dim in &proto.dims {
-        shape.push(usize::try_from(dim).map_err(|_| TensorProtoError::NegativeDim { name: name(), dim })?);
+        shape.push(
+            usize::try_from(dim)
+                .map_err(|_| TensorProtoError::NegativeDim { name: name(), dim })?,
+        );
     }
     let elements = |bytes: &[u8]| {
-        Tensor::from_bytes(dtype, &shape, bytes).map_err(|source| TensorProtoError::Elements { name: name(), source })
+        Tensor::from_bytes(dtype, &shape, bytes)
+            .map_err(|source| TensorProtoError::Elements { name: name(), source })
     };
     if external::is_external(proto) {
-        let bytes =
-            external::read(proto, folder).map_err(|reason| TensorProtoError::External { name: name(), reason })?;
+        let bytes = external::read(proto, folder)
+            .map_err(|reason| TensorProtoError::External { name: name(), reason })?;
         elements(&bytes)
     } else if proto.raw_data.is_empty() {
         elements(&typed_bytes(proto, dtype))
@@ -135,7 +141,14 @@ fn typed_bytes(proto: &TensorProto, dtype: Dtype) -> Vec<u8> {
         Dtype::U32 | Dtype::U64 => {
             proto.uint64_data.iter().flat_map(|v| v.to_le_bytes().into_iter().take(size)).collect()
         }
-        Dtype::F16 | Dtype::Bf16 | Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::U8 | Dtype::U16 | Dtype::Bool => {
+        Dtype::F16
+        | Dtype::Bf16
+        | Dtype::I8
+        | Dtype::I16
+        | Dtype::I32
+        | Dtype::U8
+        | Dtype::U16
+        | Dtype::Bool => {
             proto.int32_data.iter().flat_map(|v| v.to_le_bytes().into_iter().take(size)).collect()
         }
     }
@@ -158,7 +171,12 @@ pub(super) fn dtype(code: i32) -> Result<Dtype, String> {
         DataType::Uint32 => Dtype::U32,
         DataType::Uint64 => Dtype::U64,
         DataType::Bool => Dtype::Bool,
-        other => return Err(format!("element type {} is not supported", other.as_str_name().to_lowercase())),
+        other => {
+            return Err(format!(
+                "element type {} is not supported",
+                other.as_str_name().to_lowercase()
+            ));
+        }
     })
 }
 
@@ -206,19 +224,32 @@ mod tests {
         for dtype in ALL {
             let bytes: Vec<u8> = (0..6 * dtype.size()).map(|i| (i % 2) as u8).collect();
             let tensor = Tensor::from_bytes(dtype, &[2, 3], &bytes).unwrap();
-            let proto = TensorProto::decode(to_proto("t", &tensor).encode_to_vec().as_slice()).unwrap();
+            let proto =
+                TensorProto::decode(to_proto("t", &tensor).encode_to_vec().as_slice()).unwrap();
             assert_eq!(from_proto(&proto, Path::new("")).unwrap(), tensor, "{dtype}");
         }
     }
 
     #[test]
     fn typed_fields_are_read() {
-        let proto = TensorProto { dims: vec![3], int32_data: vec![0x3c00, 0xfbff, 0x8000], ..TensorProto::default() };
+        let proto = TensorProto {
+            dims: vec![3],
+            int32_data: vec![0x3c00, 0xfbff, 0x8000],
+            ..TensorProto::default()
+        };
         let half = TensorProto { data_type: DataType::Float16 as i32, ..proto.clone() };
-        let Tensor::F16(array) = from_proto(&half, Path::new("")).unwrap() else { panic!("not f16") };
+        let Tensor::F16(array) = from_proto(&half, Path::new("")).unwrap() else {
+            panic!("not f16")
+        };
         assert_eq!(array.iter().map(|v| v.to_f32()).collect::<Vec<_>>(), [1.0, -65504.0, -0.0]);
-        let bytes = TensorProto { data_type: DataType::Int8 as i32, int32_data: vec![-1, 127, -128], ..proto };
-        let Tensor::I8(array) = from_proto(&bytes, Path::new("")).unwrap() else { panic!("not i8") };
+        let bytes = TensorProto {
+            data_type: DataType::Int8 as i32,
+            int32_data: vec![-1, 127, -128],
+            ..proto
+        };
+        let Tensor::I8(array) = from_proto(&bytes, Path::new("")).unwrap() else {
+            panic!("not i8")
+        };
         assert_eq!(array.iter().copied().collect::<Vec<_>>(), [-1, 127, -128]);
     }
 
@@ -227,11 +258,20 @@ mod tests {
         let huge = TensorProto { dims: vec![i64::MAX, 4], data_type: 1, ..TensorProto::default() };
         assert!(matches!(from_proto(&huge, Path::new("")), Err(TensorProtoError::Elements { .. })));
         let negative = TensorProto { dims: vec![-1], data_type: 1, ..TensorProto::default() };
-        assert!(matches!(from_proto(&negative, Path::new("")), Err(TensorProtoError::NegativeDim { .. })));
+        assert!(matches!(
+            from_proto(&negative, Path::new("")),
+            Err(TensorProtoError::NegativeDim { .. })
+        ));
         let text = TensorProto { dims: vec![1], data_type: 8, ..TensorProto::default() };
-        assert!(matches!(from_proto(&text, Path::new("")), Err(TensorProtoError::ElementType { .. })));
+        assert!(matches!(
+            from_proto(&text, Path::new("")),
+            Err(TensorProtoError::ElementType { .. })
+        ));
         let odd = TensorProto { data_type: 99, ..TensorProto::default() };
-        assert!(matches!(from_proto(&odd, Path::new("")), Err(TensorProtoError::ElementType { .. })));
+        assert!(matches!(
+            from_proto(&odd, Path::new("")),
+            Err(TensorProtoError::ElementType { .. })
+        ));
     }
 
     #[test]
@@ -242,6 +282,9 @@ mod tests {
         let error = read_tensor_proto(&path).unwrap_err();
         assert!(matches!(error, TensorProtoError::NotATensor { .. }));
         assert!(error.hint().is_some());
-        assert!(matches!(read_tensor_proto(&folder.path().join("none")), Err(TensorProtoError::Read { .. })));
+        assert!(matches!(
+            read_tensor_proto(&folder.path().join("none")),
+            Err(TensorProtoError::Read { .. })
+        ));
     }
 }

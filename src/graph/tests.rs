@@ -6,7 +6,8 @@ use prost::Message as _;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tract_onnx::pb::{
-    ModelProto, StringStringEntryProto, TensorShapeProto, tensor_proto::DataLocation, tensor_shape_proto, type_proto,
+    ModelProto, StringStringEntryProto, TensorShapeProto, tensor_proto::DataLocation,
+    tensor_shape_proto, type_proto,
 };
 
 fn add_one() -> Network {
@@ -32,7 +33,9 @@ fn with_symbols(symbols: &[&str]) -> Model {
         .collect();
     let shape = TensorShapeProto { dim };
     for value in graph.input.iter_mut().take(1).chain(&mut graph.output) {
-        let Some(type_proto::Value::TensorType(tensor)) = value.r#type.as_mut().unwrap().value.as_mut() else {
+        let Some(type_proto::Value::TensorType(tensor)) =
+            value.r#type.as_mut().unwrap().value.as_mut()
+        else {
             panic!("not a tensor")
         };
         tensor.shape = Some(shape.clone());
@@ -54,7 +57,10 @@ fn a_network_is_read_back() {
     let node = model.nodes().next().unwrap();
     assert_eq!((node.name, node.op_type, node.inputs.len()), ("add", "Add", 2));
     assert_eq!(model.to_bytes(), add_one().to_bytes(), "the bytes are deterministic");
-    assert_eq!(model.value_info(&"output".into()).unwrap().shape, Some(vec![Dim::Known(1), Dim::Known(3)]));
+    assert_eq!(
+        model.value_info(&"output".into()).unwrap().shape,
+        Some(vec![Dim::Known(1), Dim::Known(3)])
+    );
     assert_eq!(model.resolved_inputs().unwrap()[0].shape, [1, 3]);
 }
 
@@ -107,7 +113,10 @@ fn parts_that_are_missing_are_named() {
     assert!(missing(|p| p.opset_import.clear()).ends_with("no opset"));
     assert!(missing(|p| p.graph.as_mut().unwrap().node.clear()).ends_with("no nodes"));
     assert!(missing(|p| p.graph.as_mut().unwrap().output.clear()).ends_with("no outputs"));
-    assert!(missing(|p| p.graph.as_mut().unwrap().input[0].r#type = None).contains("`input` cannot be fed"));
+    assert!(
+        missing(|p| p.graph.as_mut().unwrap().input[0].r#type = None)
+            .contains("`input` cannot be fed")
+    );
 }
 
 #[test]
@@ -131,11 +140,15 @@ fn external_data_is_looked_for_beside_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.onnx");
     let mut proto = ModelProto::decode(add_one().to_bytes().as_slice()).unwrap();
-    let entry = |key: &str, value: &str| StringStringEntryProto { key: key.to_owned(), value: value.to_owned() };
+    let entry = |key: &str, value: &str| StringStringEntryProto {
+        key: key.to_owned(),
+        value: value.to_owned(),
+    };
     let tensor = &mut proto.graph.as_mut().unwrap().initializer[0];
     tensor.raw_data.clear();
     tensor.data_location = Some(DataLocation::External as i32);
-    tensor.external_data = vec![entry("location", "m.data"), entry("offset", "4"), entry("length", "4")];
+    tensor.external_data =
+        vec![entry("location", "m.data"), entry("offset", "4"), entry("length", "4")];
     std::fs::write(&path, proto.encode_to_vec()).unwrap();
     let error = Model::load(&path).unwrap_err();
     assert!(error.to_string().contains("`m.data` cannot be opened"), "{error}");
@@ -144,7 +157,10 @@ fn external_data_is_looked_for_beside_the_model() {
     std::fs::write(folder.path().join("m.data"), [0, 0, 0, 0, 0, 0, 0x80, 0x3f]).unwrap();
     let model = Model::load(&path).unwrap();
     let tensor = &model.proto().graph.as_ref().unwrap().initializer[0];
-    assert_eq!(from_proto(tensor, folder.path()).unwrap(), Tensor::from_f32(&[1], vec![1.0]).unwrap());
+    assert_eq!(
+        from_proto(tensor, folder.path()).unwrap(),
+        Tensor::from_f32(&[1], vec![1.0]).unwrap()
+    );
     let tensor = &mut proto.graph.as_mut().unwrap().initializer[0];
     tensor.external_data[0].value = "../m.data".to_owned();
     std::fs::write(&path, proto.encode_to_vec()).unwrap();
@@ -160,7 +176,11 @@ fn open_dimensions_ask_for_a_shape() {
     model.fix_shapes(&shapes("input", &[2, 3])).unwrap();
     assert_eq!(model.resolved_inputs().unwrap()[0].shape, [2, 3]);
     let output = model.value_info(&"output".into()).unwrap();
-    assert_eq!(output.shape, Some(vec![Dim::Known(2), Dim::Known(3)]), "a symbol is settled everywhere");
+    assert_eq!(
+        output.shape,
+        Some(vec![Dim::Known(2), Dim::Known(3)]),
+        "a symbol is settled everywhere"
+    );
 }
 
 #[test]
@@ -176,7 +196,10 @@ fn shapes_that_do_not_fit_are_refused() {
     assert_eq!(error.to_string(), "fix the shape of input `input`: dimension 1 is 3, not 4");
     assert_eq!(model.to_bytes(), before);
     let mut square = with_symbols(&["n", "n"]);
-    assert!(matches!(square.fix_shapes(&shapes("input", &[2, 3])), Err(ShapeError::Contradiction { .. })));
+    assert!(matches!(
+        square.fix_shapes(&shapes("input", &[2, 3])),
+        Err(ShapeError::Contradiction { .. })
+    ));
 }
 
 #[test]

@@ -37,7 +37,9 @@ pub struct ValueInfo {
 impl ValueInfo {
     /// Reads a declaration; what stands in the way, in words, where it is not a numeric tensor.
     pub(super) fn read(proto: &ValueInfoProto) -> Result<Self, String> {
-        let Some(type_proto::Value::TensorType(tensor)) = proto.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        let Some(type_proto::Value::TensorType(tensor)) =
+            proto.r#type.as_ref().and_then(|t| t.value.as_ref())
+        else {
             return Err("no tensor type".to_owned());
         };
         let dtype = tensor_proto::dtype(tensor.elem_type)?;
@@ -59,7 +61,10 @@ fn read_dim(dim: &tensor_shape_proto::Dimension) -> Dim {
 
 /// The protobuf form of a declared value of known shape.
 pub(super) fn declare(name: &str, dtype: Dtype, shape: &[usize]) -> ValueInfoProto {
-    let tensor = type_proto::Tensor { elem_type: tensor_proto::code(dtype) as i32, shape: Some(known(shape)) };
+    let tensor = type_proto::Tensor {
+        elem_type: tensor_proto::code(dtype) as i32,
+        shape: Some(known(shape)),
+    };
     let value = Some(type_proto::Value::TensorType(tensor));
     ValueInfoProto {
         name: name.to_owned(),

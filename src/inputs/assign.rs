@@ -42,7 +42,8 @@ fn assign(text: &str, inputs: &[ValueInfo]) -> Result<(ValueName, Spec), InputEr
     if let Some((name, _)) = text.split_once('=')
         && !Path::new(text).exists()
     {
-        let closest = closest(name, inputs.iter().map(|input| input.name.as_str())).map(ValueName::from);
+        let closest =
+            closest(name, inputs.iter().map(|input| input.name.as_str())).map(ValueName::from);
         return Err(InputError::UnknownInput { name: name.to_owned(), closest, known: known() });
     }
     let spec = text.parse()?;

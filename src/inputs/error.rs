@@ -9,7 +9,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum InputError {
     /// Neither a known word nor a file of a known kind.
-    #[error("read input spec `{spec}`: it is neither a known spec nor a .npy, .pb, .png or .jpg file")]
+    #[error(
+        "read input spec `{spec}`: it is neither a known spec nor a .npy, .pb, .png or .jpg file"
+    )]
     UnknownSpec {
         /// What was given.
         spec: String,
@@ -75,7 +77,11 @@ pub enum InputError {
         wanted: Dtype,
     },
     /// The file's shape is not the input's.
-    #[error("feed input `{name}` from {path}: its shape is {}, the input's {}", ShapeText(found), ShapeText(wanted))]
+    #[error(
+        "feed input `{name}` from {path}: its shape is {}, the input's {}",
+        ShapeText(found),
+        ShapeText(wanted)
+    )]
     FileShape {
         /// The input.
         name: ValueName,
@@ -121,21 +127,33 @@ impl InputError {
             }
         };
         Some(match self {
-            InputError::UnknownSpec { closest: Some(closest), .. } => format!("did you mean `{closest}`?"),
-            InputError::UnknownSpec { .. } => format!("write one of: {}", super::spec::USAGES.join(", ")),
+            InputError::UnknownSpec { closest: Some(closest), .. } => {
+                format!("did you mean `{closest}`?")
+            }
+            InputError::UnknownSpec { .. } => {
+                format!("write one of: {}", super::spec::USAGES.join(", "))
+            }
             InputError::Argument { usage, .. } => format!("write `{usage}`"),
-            InputError::UnknownInput { closest: Some(closest), .. } => format!("did you mean `{closest}`?"),
-            InputError::UnknownInput { known, .. } | InputError::Unnamed { known, .. } => inputs(known),
+            InputError::UnknownInput { closest: Some(closest), .. } => {
+                format!("did you mean `{closest}`?")
+            }
+            InputError::UnknownInput { known, .. } | InputError::Unnamed { known, .. } => {
+                inputs(known)
+            }
             InputError::Twice { name } => format!("keep one `--input {name}=...`"),
             InputError::Unfit { remedy, .. } => remedy.clone(),
             InputError::FileDtype { path, wanted, .. } => dtype_hint(path, *wanted),
             InputError::FileShape { path, found, wanted, .. } => shape_hint(path, found, wanted),
             InputError::Npy(_) => "write it in Python with numpy.save".to_owned(),
             InputError::TensorProto(error) => return error.hint(),
-            InputError::Picture { .. } => "an image feeds an input of shape N x 3 x H x W (or N x 1 x H x W) of floats; \
+            InputError::Picture { .. } => {
+                "an image feeds an input of shape N x 3 x H x W (or N x 1 x H x W) of floats; \
                  prepare others as a .npy"
-                .to_owned(),
-            InputError::Normalization { .. } => "give one number, or three: `--mean 0.485,0.456,0.406`".to_owned(),
+                    .to_owned()
+            }
+            InputError::Normalization { .. } => {
+                "give one number, or three: `--mean 0.485,0.456,0.406`".to_owned()
+            }
         })
     }
 }
@@ -158,12 +176,17 @@ fn dtype_hint(path: &std::path::Path, wanted: Dtype) -> String {
         Dtype::Bool => "bool_",
     };
     let path = path.display();
-    format!("convert it in Python, where rounding is yours to decide: numpy.save(\"{path}\", a.astype(numpy.{numpy}))")
+    format!(
+        "convert it in Python, where rounding is yours to decide: numpy.save(\"{path}\", a.astype(numpy.{numpy}))"
+    )
 }
 
 fn shape_hint(path: &std::path::Path, found: &[usize], wanted: &[usize]) -> String {
     if found.iter().product::<usize>() == wanted.iter().product::<usize>() {
-        format!("it has as many elements: numpy.save(\"{}\", a.reshape({wanted:?}))", path.display())
+        format!(
+            "it has as many elements: numpy.save(\"{}\", a.reshape({wanted:?}))",
+            path.display()
+        )
     } else {
         "give a file of the input's shape, or set the input's with `--shape`".to_owned()
     }

@@ -22,7 +22,10 @@ pub struct Feed {
 ///
 /// # Errors
 /// When a file cannot be read, or a spec or file does not fit the input.
-pub fn draw(inputs: &[ResolvedInput], specs: &BTreeMap<ValueName, Spec>) -> Result<Vec<Feed>, InputError> {
+pub fn draw(
+    inputs: &[ResolvedInput],
+    specs: &BTreeMap<ValueName, Spec>,
+) -> Result<Vec<Feed>, InputError> {
     let draw_one = |(index, input): (usize, &ResolvedInput)| {
         let default = Spec::default_for(index);
         let spec = specs.get(&input.name).unwrap_or(&default);

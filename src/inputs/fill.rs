@@ -22,7 +22,8 @@ pub(super) fn fill(spec: &Spec, input: &ResolvedInput) -> Result<Tensor, InputEr
             element::push_whole(&mut bytes, input.dtype, next(index));
         }
     }
-    Ok(Tensor::from_bytes(input.dtype, &input.shape, &bytes).expect("one element was pushed for each index"))
+    Ok(Tensor::from_bytes(input.dtype, &input.shape, &bytes)
+        .expect("one element was pushed for each index"))
 }
 
 /// The numbers of a spec over the flat index, for a float type.
@@ -53,7 +54,10 @@ fn real_source(spec: &Spec, input: &ResolvedInput) -> Box<dyn FnMut(usize) -> f6
 }
 
 /// The numbers of a spec over the flat index, for an integer type or booleans.
-fn whole_source(spec: &Spec, input: &ResolvedInput) -> Result<Box<dyn FnMut(usize) -> i128>, InputError> {
+fn whole_source(
+    spec: &Spec,
+    input: &ResolvedInput,
+) -> Result<Box<dyn FnMut(usize) -> i128>, InputError> {
     let (_, largest) = element::bounds(input.dtype);
     Ok(match spec {
         Spec::Arange => Box::new(move |index| index as i128 % (largest + 1)),
@@ -92,13 +96,22 @@ fn pick<T: Copy + Default + 'static>(values: Vec<T>, seed: u64) -> Box<dyn FnMut
 }
 
 /// The number as an integer of the input's type, or at most `beyond` past its largest.
-fn whole_within(number: &Number, beyond: i128, spec: &Spec, input: &ResolvedInput) -> Result<i128, InputError> {
+fn whole_within(
+    number: &Number,
+    beyond: i128,
+    spec: &Spec,
+    input: &ResolvedInput,
+) -> Result<i128, InputError> {
     let Some(whole) = number.whole() else {
         let problem = format!("{number} is not a whole number, the input is {}", input.dtype);
         return Err(unfit(spec, input, problem, "give whole numbers"));
     };
     let (low, high) = element::bounds(input.dtype);
-    if (low..=high + beyond).contains(&whole) { Ok(whole) } else { Err(out_of_range(spec, input, &whole.to_string())) }
+    if (low..=high + beyond).contains(&whole) {
+        Ok(whole)
+    } else {
+        Err(out_of_range(spec, input, &whole.to_string()))
+    }
 }
 
 fn out_of_range(spec: &Spec, input: &ResolvedInput, value: &str) -> InputError {
@@ -107,5 +120,10 @@ fn out_of_range(spec: &Spec, input: &ResolvedInput, value: &str) -> InputError {
 }
 
 fn unfit(spec: &Spec, input: &ResolvedInput, problem: String, remedy: &str) -> InputError {
-    InputError::Unfit { name: input.name.clone(), spec: spec.to_string(), problem, remedy: remedy.to_owned() }
+    InputError::Unfit {
+        name: input.name.clone(),
+        spec: spec.to_string(),
+        problem,
+        remedy: remedy.to_owned(),
+    }
 }

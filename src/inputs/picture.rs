@@ -54,15 +54,25 @@ impl fmt::Display for Normalization {
 }
 
 /// Reads an image into an N x C x H x W input of floats, resized bilinearly; C is 3 (RGB) or 1 (grey).
-pub(super) fn read(path: &Path, norm: &Normalization, input: &ResolvedInput) -> Result<Tensor, InputError> {
-    let fail = |problem: String| InputError::Picture { name: input.name.clone(), path: path.to_owned(), problem };
+pub(super) fn read(
+    path: &Path,
+    norm: &Normalization,
+    input: &ResolvedInput,
+) -> Result<Tensor, InputError> {
+    let fail = |problem: String| InputError::Picture {
+        name: input.name.clone(),
+        path: path.to_owned(),
+        problem,
+    };
     let &[batch, channels @ (1 | 3), height, width] = input.shape.as_slice() else {
         return Err(fail(format!("an image does not fit shape {:?}", input.shape)));
     };
     if !input.dtype.is_float() {
         return Err(fail(format!("an image does not fit element type {}", input.dtype)));
     }
-    let side = |extent: usize| u32::try_from(extent).map_err(|_| fail("the input is too large".to_owned()));
+    let side = |extent: usize| {
+        u32::try_from(extent).map_err(|_| fail("the input is too large".to_owned()))
+    };
     let (rows, columns) = (side(height)?, side(width)?);
     let picture = open(path).map_err(fail)?;
     let pixels = if channels == 3 {
@@ -73,10 +83,15 @@ pub(super) fn read(path: &Path, norm: &Normalization, input: &ResolvedInput) -> 
     let mut bytes = Vec::new();
     for (channel, (mean, std)) in norm.mean.iter().zip(norm.std).take(channels).enumerate() {
         for &value in pixels.iter().skip(channel).step_by(channels) {
-            element::push_real(&mut bytes, input.dtype, f64::from((f32::from(value) / 255.0 - mean) / std));
+            element::push_real(
+                &mut bytes,
+                input.dtype,
+                f64::from((f32::from(value) / 255.0 - mean) / std),
+            );
         }
     }
-    Tensor::from_bytes(input.dtype, &input.shape, &bytes.repeat(batch)).map_err(|error| fail(error.to_string()))
+    Tensor::from_bytes(input.dtype, &input.shape, &bytes.repeat(batch))
+        .map_err(|error| fail(error.to_string()))
 }
 
 fn open(path: &Path) -> Result<DynamicImage, String> {

@@ -128,16 +128,23 @@ impl FromStr for Spec {
             ("ones", None) => Ok(Spec::Ones),
             ("zeros", None) => Ok(Spec::Zeros),
             ("sine", None) => Ok(Spec::Sine),
-            ("arange" | "ones" | "zeros" | "sine", Some(_)) => {
-                refuse("it takes no arguments", USAGES.iter().find(|usage| **usage == word).copied().unwrap_or("sine"))
-            }
+            ("arange" | "ones" | "zeros" | "sine", Some(_)) => refuse(
+                "it takes no arguments",
+                USAGES.iter().find(|usage| **usage == word).copied().unwrap_or("sine"),
+            ),
             ("const", _) => match arguments.unwrap_or("").parse() {
                 Ok(number) => Ok(Spec::Constant(number)),
                 Err(_) => refuse("its value is not a number", "const:VALUE"),
             },
-            ("normal", _) => seed(arguments).map(|seed| Spec::Normal { seed }).or_else(|p| refuse(p, "normal:SEED")),
-            ("edge", _) => seed(arguments).map(|seed| Spec::Edge { seed }).or_else(|p| refuse(p, "edge:SEED")),
-            ("uniform", _) => uniform(arguments.unwrap_or("")).or_else(|p| refuse(p, "uniform:LO,HI,SEED")),
+            ("normal", _) => seed(arguments)
+                .map(|seed| Spec::Normal { seed })
+                .or_else(|p| refuse(p, "normal:SEED")),
+            ("edge", _) => {
+                seed(arguments).map(|seed| Spec::Edge { seed }).or_else(|p| refuse(p, "edge:SEED"))
+            }
+            ("uniform", _) => {
+                uniform(arguments.unwrap_or("")).or_else(|p| refuse(p, "uniform:LO,HI,SEED"))
+            }
             _ => file(text),
         }
     }
@@ -145,13 +152,18 @@ impl FromStr for Spec {
 
 /// The seed after the colon; 0 where there is none.
 fn seed(arguments: Option<&str>) -> Result<u64, &'static str> {
-    arguments.map_or(Ok(0), |text| text.parse().map_err(|_| "its seed is not a whole number from 0"))
+    arguments
+        .map_or(Ok(0), |text| text.parse().map_err(|_| "its seed is not a whole number from 0"))
 }
 
 fn uniform(arguments: &str) -> Result<Spec, &'static str> {
     let mut parts = arguments.split(',').map(str::trim);
-    let mut bound = || parts.next().and_then(|text| text.parse::<Number>().ok()).filter(|n| n.value.is_finite());
-    let (Some(low), Some(high)) = (bound(), bound()) else { return Err("its bounds are not two numbers") };
+    let mut bound = || {
+        parts.next().and_then(|text| text.parse::<Number>().ok()).filter(|n| n.value.is_finite())
+    };
+    let (Some(low), Some(high)) = (bound(), bound()) else {
+        return Err("its bounds are not two numbers");
+    };
     let seed = seed(parts.next())?;
     if parts.next().is_some() {
         return Err("it has more than three arguments");
@@ -168,7 +180,9 @@ fn file(text: &str) -> Result<Spec, InputError> {
     match extension.as_str() {
         "npy" => Ok(Spec::Npy(path)),
         "pb" => Ok(Spec::Pb(path)),
-        "png" | "jpg" | "jpeg" => Ok(Spec::Picture { path, normalization: Normalization::default() }),
+        "png" | "jpg" | "jpeg" => {
+            Ok(Spec::Picture { path, normalization: Normalization::default() })
+        }
         _ => {
             let word = text.split(':').next().unwrap_or(text);
             Err(InputError::UnknownSpec { spec: text.to_owned(), closest: closest(word, WORDS) })

@@ -20,7 +20,12 @@ fn accept(tensor: Tensor, path: &Path, input: &ResolvedInput) -> Result<Tensor, 
     let (found, wanted) = (tensor.dtype(), input.dtype);
     let tensor = exactly_bf16(tensor, wanted);
     if tensor.dtype() != wanted {
-        return Err(InputError::FileDtype { name: input.name.clone(), path: path.to_owned(), found, wanted });
+        return Err(InputError::FileDtype {
+            name: input.name.clone(),
+            path: path.to_owned(),
+            found,
+            wanted,
+        });
     }
     if tensor.shape() != input.shape {
         return Err(InputError::FileShape {

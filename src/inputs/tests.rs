@@ -36,7 +36,11 @@ fn refusal(spec: &str, dtype: Dtype, shape: &[usize]) -> (String, String) {
 }
 
 fn model_inputs(names: &[&str]) -> Vec<ValueInfo> {
-    let info = |name: &&str| ValueInfo { name: (*name).into(), dtype: Dtype::F32, shape: Some(vec![Dim::Known(1)]) };
+    let info = |name: &&str| ValueInfo {
+        name: (*name).into(),
+        dtype: Dtype::F32,
+        shape: Some(vec![Dim::Known(1)]),
+    };
     names.iter().map(info).collect()
 }
 
@@ -48,7 +52,11 @@ fn plain_specs_have_known_values() {
     assert_eq!(floats("zeros", 1)[0].to_bits(), 0);
     assert!(floats("const:nan", 1)[0].is_nan());
     assert_eq!(longs("arange", 3), [0, 1, 2]);
-    assert_eq!(longs("const:9007199254740993", 1), [9_007_199_254_740_993], "integers do not pass through f64");
+    assert_eq!(
+        longs("const:9007199254740993", 1),
+        [9_007_199_254_740_993],
+        "integers do not pass through f64"
+    );
     assert_eq!(longs("const:1e3", 1), [1000]);
     assert_eq!(one("arange", Dtype::U8, &[258]).to_bytes()[254..], [254, 255, 0, 1]);
     assert_eq!(one("arange", Dtype::I8, &[130]).to_bytes()[126..], [126, 127, 0, 1]);
@@ -68,17 +76,44 @@ fn the_sine_is_the_prototypes() {
 
 #[test]
 fn random_specs_are_pinned() {
-    let digest = |spec: &str, dtype| try_one(spec, &input(dtype, &[1000])).unwrap().digest.to_string();
+    let digest =
+        |spec: &str, dtype| try_one(spec, &input(dtype, &[1000])).unwrap().digest.to_string();
     let pinned = [
-        ("normal:0", Dtype::F32, "PIN"),
-        ("normal:1", Dtype::F16, "PIN"),
-        ("uniform:-1,1,3", Dtype::F32, "PIN"),
-        ("edge:0", Dtype::F32, "PIN"),
-        ("uniform:0,30522,4", Dtype::I64, "PIN"),
-        ("sine", Dtype::F32, "PIN"),
+        (
+            "normal:0",
+            Dtype::F32,
+            "sha256:4a5953503ca66d55d0875703ad9b723cf3d3d72fdbfba7153cf14a0fda26467c",
+        ),
+        (
+            "normal:1",
+            Dtype::F16,
+            "sha256:53032c969a105d0b5d09a45a0a95ec6cd7a023f0bf7fb6e873f130a47a5402a3",
+        ),
+        (
+            "uniform:-1,1,3",
+            Dtype::F32,
+            "sha256:3ce63d7bd2337953ea0092839e4df75c89b1b0a56cffa94ea5215ffe0341ecea",
+        ),
+        (
+            "edge:0",
+            Dtype::F32,
+            "sha256:c2c092d82242d4cc7211597aee401ca9da9f6efd37087424e99dbe9b504aa900",
+        ),
+        (
+            "uniform:0,30522,4",
+            Dtype::I64,
+            "sha256:c6fe41ebb866a657ae855f12bc42783f792c3f622f25dd15f87e2fed9ded8cc5",
+        ),
+        (
+            "sine",
+            Dtype::F32,
+            "sha256:94d1aa93cf009915b279c9f28193363ed5e8e5ce447b22ef339041784aa5c663",
+        ),
     ];
-    let found: Vec<_> = pinned.iter().map(|&(spec, dtype, _)| (spec, dtype, digest(spec, dtype))).collect();
-    let wanted: Vec<_> = pinned.iter().map(|&(spec, dtype, digest)| (spec, dtype, digest.to_owned())).collect();
+    let found: Vec<_> =
+        pinned.iter().map(|&(spec, dtype, _)| (spec, dtype, digest(spec, dtype))).collect();
+    let wanted: Vec<_> =
+        pinned.iter().map(|&(spec, dtype, digest)| (spec, dtype, digest.to_owned())).collect();
     assert_eq!(found, wanted, "feeds must never change: reports name them by digest");
     assert_eq!(digest("normal", Dtype::F32), digest("normal:0", Dtype::F32));
     assert_ne!(digest("normal:0", Dtype::F32), digest("normal:1", Dtype::F32));
@@ -88,10 +123,16 @@ fn random_specs_are_pinned() {
 fn ranges_are_kept() {
     assert!(floats("uniform:-2,5,1", 999).iter().all(|v| (-2.0..=5.0).contains(v)));
     let drawn = longs("uniform:3,6,1", 999);
-    assert!([3, 4, 5].iter().all(|v| drawn.contains(v)) && drawn.iter().all(|v| (3..6).contains(v)));
+    assert!(
+        [3, 4, 5].iter().all(|v| drawn.contains(v)) && drawn.iter().all(|v| (3..6).contains(v))
+    );
     let drawn = longs("normal:0", 99);
     assert!(drawn.contains(&0) && drawn.contains(&1) && drawn.iter().all(|v| (0..2).contains(v)));
-    assert_eq!(one("uniform:0,256,0", Dtype::U8, &[9]).len(), 9, "the end may lie one beyond the type");
+    assert_eq!(
+        one("uniform:0,256,0", Dtype::U8, &[9]).len(),
+        9,
+        "the end may lie one beyond the type"
+    );
 }
 
 #[test]
@@ -132,14 +173,23 @@ fn bad_specs_have_hints() {
     assert!(refused("ones:3").ends_with("it takes no arguments | write `ones`"));
     assert!(refused("const").ends_with("write `const:VALUE`"));
     assert!(refused("normal:-1").ends_with("write `normal:SEED`"));
-    for spec in ["uniform", "uniform:1", "uniform:2,1,0", "uniform:0,1,2,3", "uniform:0,inf,1", "uniform:a,b,1"] {
+    for spec in [
+        "uniform",
+        "uniform:1",
+        "uniform:2,1,0",
+        "uniform:0,1,2,3",
+        "uniform:0,inf,1",
+        "uniform:a,b,1",
+    ] {
         assert!(refused(spec).ends_with("write `uniform:LO,HI,SEED`"), "{spec}");
     }
 }
 
 #[test]
 fn specs_are_written_as_they_are_read() {
-    for text in ["arange", "const:1e3", "normal:7", "uniform:-1,1,0", "edge:2", "a/b.npy", "b.pb", "c.png"] {
+    for text in
+        ["arange", "const:1e3", "normal:7", "uniform:-1,1,0", "edge:2", "a/b.npy", "b.pb", "c.png"]
+    {
         assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
     }
     assert_eq!("uniform:0, 1".parse::<Spec>().unwrap().to_string(), "uniform:0,1,0");
@@ -147,7 +197,9 @@ fn specs_are_written_as_they_are_read() {
 
 #[test]
 fn arguments_find_their_inputs() {
-    let parse = |texts: &[&str], names: &[&str]| parse_inputs(texts, &model_inputs(names), &Normalization::default());
+    let parse = |texts: &[&str], names: &[&str]| {
+        parse_inputs(texts, &model_inputs(names), &Normalization::default())
+    };
     assert_eq!(parse(&["ones"], &["x"]).unwrap()[&ValueName::from("x")], Spec::Ones);
     assert_eq!(parse(&["b=ones"], &["a", "b"]).unwrap().len(), 1);
     assert_eq!(parse(&["a=b=sine"], &["a=b"]).unwrap()[&ValueName::from("a=b")], Spec::Sine);
@@ -160,7 +212,11 @@ fn arguments_find_their_inputs() {
 
 #[test]
 fn inputs_left_out_differ_from_each_other() {
-    let inputs = ["a", "b"].map(|name| ResolvedInput { name: name.into(), dtype: Dtype::F32, shape: vec![9] });
+    let inputs = ["a", "b"].map(|name| ResolvedInput {
+        name: name.into(),
+        dtype: Dtype::F32,
+        shape: vec![9],
+    });
     let feeds = draw(&inputs, &BTreeMap::new()).unwrap();
     assert_eq!([feeds[0].spec.as_str(), feeds[1].spec.as_str()], ["normal:0", "normal:1"]);
     assert_ne!(feeds[0].digest, feeds[1].digest);
@@ -189,7 +245,8 @@ fn files_are_taken_as_they_are_or_refused() {
 }
 
 fn save_picture(path: &Path) {
-    let pixels = image::RgbImage::from_fn(4, 2, |x, y| image::Rgb([(x * 60) as u8, (y * 200) as u8, 255]));
+    let pixels =
+        image::RgbImage::from_fn(4, 2, |x, y| image::Rgb([(x * 60) as u8, (y * 200) as u8, 255]));
     pixels.save(path).unwrap();
 }
 

@@ -20,7 +20,7 @@ pub struct Finding<'a> {
 /// The verdict on one target's whole outputs.
 pub fn decide(execution: &Execution, findings: &[Finding<'_>]) -> Verdict {
     let Some(kind) = outcome_kind(execution.outcome) else {
-        return decide_completed(execution.runs, findings);
+        return decide_completed(execution.runs.as_ref(), findings);
     };
     Verdict {
         kind,
@@ -42,16 +42,16 @@ fn outcome_kind(outcome: Outcome) -> Option<Kind> {
     }
 }
 
-fn decide_completed(runs: Option<Runs>, findings: &[Finding<'_>]) -> Verdict {
-    let runs = runs.unwrap_or(Runs { repeats: 1, identical: true });
-    let (kind, sentence) = if runs.identical {
+fn decide_completed(runs: Option<&Runs>, findings: &[Finding<'_>]) -> Verdict {
+    let (repeats, identical) = runs.map_or((1, true), |runs| (runs.repeats, runs.identical));
+    let (kind, sentence) = if identical {
         judge_outputs(findings)
     } else {
-        (Kind::Nondeterministic, format!("the same input gave different bytes within {} runs", runs.repeats))
+        (Kind::Nondeterministic, format!("the same input gave different bytes within {repeats} runs"))
     };
     // Identical runs all show what the first one shows; differing ones were only compared once.
-    let reproduced = if runs.identical { runs.repeats } else { 1 };
-    let confidence = Confidence { reproduced, of: runs.repeats };
+    let reproduced = if identical { repeats } else { 1 };
+    let confidence = Confidence { reproduced, of: repeats };
     Verdict { kind, sentence, confidence, diagnosis: Vec::new(), hint: None }
 }
 

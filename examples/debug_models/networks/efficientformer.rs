@@ -37,11 +37,17 @@ pub(super) fn mlp(name: &str, layers: usize) -> Network {
     let path = "/network/0/0/mlp";
     let network = Network::new(name).input("input", F32, &[1, CHANNELS, SIDE, SIDE]);
     let result = |layer: usize, module: &str| {
-        if layer == layers { "output".to_owned() } else { format!("{path}/{module}/BatchNormalization_output_0") }
+        if layer == layers {
+            "output".to_owned()
+        } else {
+            format!("{path}/{module}/BatchNormalization_output_0")
+        }
     };
     let mut last = result(1, "norm1");
     let mut network = mlp.fc1.add(network, "fc1", "input", "norm1", &last);
-    for (layer, stage, module, norm) in [(2, &mlp.mid, "mid", "mid_norm"), (3, &mlp.fc2, "fc2", "norm2")] {
+    for (layer, stage, module, norm) in
+        [(2, &mlp.mid, "mid", "mid_norm"), (3, &mlp.fc2, "fc2", "norm2")]
+    {
         if layer > layers {
             break;
         }
@@ -73,18 +79,30 @@ impl Stage {
     /// Output `channel` of a 1x1 convolution, before the batch norm.
     fn mix(&self, channel: usize, inputs: &[f64]) -> f64 {
         let row = self.weight.chunks(self.shape[1]).nth(channel).into_iter().flatten();
-        row.zip(inputs).map(|(weight, input)| f64::from(*weight) * input).sum::<f64>() + f64::from(self.bias[channel])
+        row.zip(inputs).map(|(weight, input)| f64::from(*weight) * input).sum::<f64>()
+            + f64::from(self.bias[channel])
     }
 
     /// Output `channel` of a 3x3 depthwise convolution over one constant, which sees `rows` and `columns` of its kernel.
     fn slide(&self, channel: usize, input: f64, rows: &[usize], columns: &[usize]) -> f64 {
-        let taps = rows.iter().flat_map(|row| columns.iter().map(move |column| channel * 9 + row * 3 + column));
-        taps.map(|tap| f64::from(self.weight[tap])).sum::<f64>() * input + f64::from(self.bias[channel])
+        let taps = rows
+            .iter()
+            .flat_map(|row| columns.iter().map(move |column| channel * 9 + row * 3 + column));
+        taps.map(|tap| f64::from(self.weight[tap])).sum::<f64>() * input
+            + f64::from(self.bias[channel])
     }
 
-    fn add(&self, network: Network, module: &str, input: &str, norm: &str, output: &str) -> Network {
+    fn add(
+        &self,
+        network: Network,
+        module: &str,
+        input: &str,
+        norm: &str,
+        output: &str,
+    ) -> Network {
         let path = format!("/network/0/0/mlp/{module}/Conv");
-        let (weight, bias) = (format!("{MODULE}.{module}.weight"), format!("{MODULE}.{module}.bias"));
+        let (weight, bias) =
+            (format!("{MODULE}.{module}.weight"), format!("{MODULE}.{module}.bias"));
         let (kernel, result) = (self.shape[2] as i64, format!("{path}_output_0"));
         let groups = if self.shape[1] == 1 { self.shape[0] as i64 } else { 1 };
         let attributes = [
@@ -129,10 +147,14 @@ impl Mlp {
 
     /// Solves norm1 and returns what GELU makes of its channels, each the same at every place.
     fn aim_fc1(&mut self) -> Vec<f64> {
-        let sums: Vec<f64> = (0..HIDDEN).map(|channel| self.fc1.mix(channel, &[1.0; CHANNELS])).collect();
+        let sums: Vec<f64> =
+            (0..HIDDEN).map(|channel| self.fc1.mix(channel, &[1.0; CHANNELS])).collect();
         self.fc1.norm.aim(0, sums[0], 0.545583);
         self.fc1.norm.aim(HIDDEN - 1, sums[HIDDEN - 1], -6.11306);
-        sums.iter().enumerate().map(|(channel, &sum)| gelu(self.fc1.norm.apply(channel, sum))).collect()
+        sums.iter()
+            .enumerate()
+            .map(|(channel, &sum)| gelu(self.fc1.norm.apply(channel, sum)))
+            .collect()
     }
 
     /// Solves mid_norm, and the one kernel weight that the second place sees and the first does not.
@@ -151,7 +173,9 @@ impl Mlp {
     /// Solves norm2, and for two channels one weight each, so that a corner and its neighbour come out.
     fn aim_fc2(&mut self, hidden: &[f64]) {
         let bent = |mid: &Stage, rows: &[usize], columns: &[usize]| -> Vec<f64> {
-            let at = |(channel, &input): (usize, &f64)| mid.norm.apply(channel, mid.slide(channel, input, rows, columns));
+            let at = |(channel, &input): (usize, &f64)| {
+                mid.norm.apply(channel, mid.slide(channel, input, rows, columns))
+            };
             hidden.iter().enumerate().map(at).map(gelu).collect()
         };
         let top = [bent(&self.mid, &FIRST, &FIRST), bent(&self.mid, &FIRST, &INNER)];

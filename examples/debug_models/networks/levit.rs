@@ -14,7 +14,13 @@ pub(super) fn split_view(name: &str, tokens: usize) -> Network {
     Network::new(name)
         .input("input", F32, &[1, tokens, 256])
         .node("/blocks/0/m/Constant", "Constant", &[], &[shape], &constant(view))
-        .node("/blocks/0/m/Reshape", "Reshape", &["input", shape], &["/blocks/0/m/Reshape_output_0"], &[])
+        .node(
+            "/blocks/0/m/Reshape",
+            "Reshape",
+            &["input", shape],
+            &["/blocks/0/m/Reshape_output_0"],
+            &[],
+        )
         .node("Constant_1", "Constant", &[], &[sizes], &constant(longs(&[16, 16, 32])))
         .node(
             "/blocks/0/m/Split",
@@ -34,7 +40,8 @@ pub(super) fn attention_bias() -> Network {
     const SIDE: usize = 14;
     const PLACES: usize = SIDE * SIDE;
     let mut random = Random::new(3);
-    let mut heads: Vec<Vec<f32>> = (0..4).map(|_| between(&mut random, -12.0, 4.0, PLACES)).collect();
+    let mut heads: Vec<Vec<f32>> =
+        (0..4).map(|_| between(&mut random, -12.0, 4.0, PLACES)).collect();
     // The seed's four printed sums are of input 1 with the first two offsets of the first and last head.
     for (head, offset, sum) in [(0, 0, 6.64336), (0, 1, 6.14926), (3, 1, 3.50332), (3, 0, 3.2117)] {
         heads[head][offset] = (sum - 1.0) as f32;
@@ -42,7 +49,8 @@ pub(super) fn attention_bias() -> Network {
     let mut bias = Vec::with_capacity(4 * PLACES * PLACES);
     for head in &heads {
         for (from, to) in (0..PLACES).flat_map(|from| (0..PLACES).map(move |to| (from, to))) {
-            let (rows, columns) = ((from / SIDE).abs_diff(to / SIDE), (from % SIDE).abs_diff(to % SIDE));
+            let (rows, columns) =
+                ((from / SIDE).abs_diff(to / SIDE), (from % SIDE).abs_diff(to % SIDE));
             bias.push(head[rows * SIDE + columns]);
         }
     }

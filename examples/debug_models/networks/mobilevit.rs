@@ -20,7 +20,8 @@ pub(super) fn group_norm() -> Network {
 /// A depthwise 3x3 convolution (batch norm folded in, as the exporter does) with SiLU, and a 1x1 convolution.
 fn local(network: Network, random: &mut Random) -> Network {
     let at = |name: &str| format!("{BLOCK}/local_rep/{name}");
-    let [conv, sigmoid, silu] = ["0/Conv_output_0", "0/act/Sigmoid_output_0", "0/act/Mul_output_0"].map(at);
+    let [conv, sigmoid, silu] =
+        ["0/Conv_output_0", "0/act/Sigmoid_output_0", "0/act/Mul_output_0"].map(at);
     let weight = between(random, -0.5, 0.5, CHANNELS * 9);
     let bias = between(random, -0.2, 0.2, CHANNELS);
     let mix = between(random, -0.1, 0.1, UNITS * CHANNELS);
@@ -28,7 +29,13 @@ fn local(network: Network, random: &mut Random) -> Network {
         .initializer("onnx::Conv_64", &floats(&[CHANNELS, 1, 3, 3], &weight))
         .initializer("onnx::Conv_65", &floats(&[CHANNELS], &bias))
         .initializer("layer_5.1.local_rep.1.weight", &floats(&[UNITS, CHANNELS, 1, 1], &mix))
-        .node(&at("0/Conv"), "Conv", &["input", "onnx::Conv_64", "onnx::Conv_65"], &[&conv], &window(CHANNELS, 3, 1, 1))
+        .node(
+            &at("0/Conv"),
+            "Conv",
+            &["input", "onnx::Conv_64", "onnx::Conv_65"],
+            &[&conv],
+            &window(CHANNELS, 3, 1, 1),
+        )
         .node(&at("0/act/Sigmoid"), "Sigmoid", &[&conv], &[&sigmoid], &[])
         .node(&at("0/act/Mul"), "Mul", &[&conv, &sigmoid], &[&silu], &[])
         .node(
@@ -43,49 +50,63 @@ fn local(network: Network, random: &mut Random) -> Network {
 /// The 2x2 patches as a convolution with an identity, and the view as 1, 128, 4, -1.
 fn unfold(network: Network) -> Network {
     let at = |name: &str| format!("{BLOCK}/{name}");
-    let identity: Vec<f32> = (0..UNITS * 16).map(|i| if i % 16 % 5 == 0 { 1.0 } else { 0.0 }).collect();
+    let identity: Vec<f32> =
+        (0..UNITS * 16).map(|i| if i % 16 % 5 == 0 { 1.0 } else { 0.0 }).collect();
     let view = Attribute::Tensor(longs(&[1, UNITS as i64, 4, -1]));
     let attributes = window(UNITS, 2, 2, 0);
-    let (local, weights, patches) = (at("local_rep/1/Conv_output_0"), "layer_5.1.unfolding_weights", at("Conv_output_0"));
+    let (local, weights, patches) =
+        (at("local_rep/1/Conv_output_0"), "layer_5.1.unfolding_weights", at("Conv_output_0"));
     network
         .initializer(weights, &floats(&[UNITS * 4, 1, 2, 2], &identity))
         .node(&at("Conv"), "Conv", &[&local, weights], &[&patches], &attributes)
         .node(&at("Constant"), "Constant", &[], &[&at("Constant_output_0")], &[("value", view)])
-        .node(&at("Reshape"), "Reshape", &[&patches, &at("Constant_output_0")], &[&at("Reshape_output_0")], &[])
+        .node(
+            &at("Reshape"),
+            "Reshape",
+            &[&patches, &at("Constant_output_0")],
+            &[&at("Reshape_output_0")],
+            &[],
+        )
 }
 
 /// `nn.GroupNorm(1, 128)` in the operators PyTorch exports for it at opset 13.
 fn norm(network: Network, random: &mut Random) -> Network {
     let at = |name: &str| format!("{NORM}/{name}");
     let result = |name: &str| format!("{NORM}/{name}_output_0");
-    let constant = |network: Network, name: &str, tensor| {
-        network.node(&at(name), "Constant", &[], &[&result(name)], &[("value", Attribute::Tensor(tensor))])
-    };
+    let [grouped, normalized, shape, back, scaled] =
+        ["Reshape", "InstanceNormalization", "Shape", "Reshape_1", "Mul"].map(result);
+    let [groups, one, zero] = ["Constant", "Constant_1", "Constant_2"].map(result);
     let patches = format!("{BLOCK}/Reshape_output_0");
-    let network = constant(network, "Constant", longs(&[0, 1, -1]));
-    let network = constant(network, "Constant_1", floats(&[1], &[1.0]));
-    let network = constant(network, "Constant_2", floats(&[1], &[0.0]));
-    network
+    let epsilon = [("epsilon", Attribute::Float(1e-5))];
+    let instances = [&grouped, &one, &zero].map(String::as_str);
+    group_constants(network)
         .initializer("onnx::Mul_66", &floats(&[UNITS, 1, 1], &between(random, 0.5, 1.5, UNITS)))
         .initializer("onnx::Add_67", &floats(&[UNITS, 1, 1], &between(random, -0.5, 0.5, UNITS)))
-        .node(&at("Reshape"), "Reshape", &[&patches, &result("Constant")], &[&result("Reshape")], &[])
+        .node(&at("Reshape"), "Reshape", &[&patches, &groups], &[&grouped], &[])
         .node(
             &at("InstanceNormalization"),
             "InstanceNormalization",
-            &[&result("Reshape"), &result("Constant_1"), &result("Constant_2")],
-            &[&result("InstanceNormalization")],
-            &[("epsilon", Attribute::Float(1e-5))],
+            &instances,
+            &[&normalized],
+            &epsilon,
         )
-        .node(&at("Shape"), "Shape", &[&patches], &[&result("Shape")], &[])
-        .node(
-            &at("Reshape_1"),
-            "Reshape",
-            &[&result("InstanceNormalization"), &result("Shape")],
-            &[&result("Reshape_1")],
-            &[],
-        )
-        .node(&at("Mul"), "Mul", &[&result("Reshape_1"), "onnx::Mul_66"], &[&result("Mul")], &[])
-        .node(&at("Add"), "Add", &[&result("Mul"), "onnx::Add_67"], &["output"], &[])
+        .node(&at("Shape"), "Shape", &[&patches], &[&shape], &[])
+        .node(&at("Reshape_1"), "Reshape", &[&normalized, &shape], &[&back], &[])
+        .node(&at("Mul"), "Mul", &[&back, "onnx::Mul_66"], &[&scaled], &[])
+        .node(&at("Add"), "Add", &[&scaled, "onnx::Add_67"], &["output"], &[])
+}
+
+/// The view as one group, and the scale and bias of an instance norm that does nothing more.
+fn group_constants(network: Network) -> Network {
+    let constants = [
+        ("Constant", longs(&[0, 1, -1])),
+        ("Constant_1", floats(&[1], &[1.0])),
+        ("Constant_2", floats(&[1], &[0.0])),
+    ];
+    constants.into_iter().fold(network, |network, (name, tensor)| {
+        let (path, output) = (format!("{NORM}/{name}"), format!("{NORM}/{name}_output_0"));
+        network.node(&path, "Constant", &[], &[&output], &[("value", Attribute::Tensor(tensor))])
+    })
 }
 
 /// The attributes of a convolution.

@@ -32,29 +32,43 @@ impl Norm {
 
     /// By how much a channel is multiplied.
     pub(super) fn scale(&self, channel: usize) -> f64 {
-        f64::from(self.gamma[channel]) / libm::sqrt(f64::from(self.variance[channel]) + f64::from(EPSILON))
+        f64::from(self.gamma[channel])
+            / libm::sqrt(f64::from(self.variance[channel]) + f64::from(EPSILON))
     }
 
     /// What becomes of `value` in a channel.
     pub(super) fn apply(&self, channel: usize, value: f64) -> f64 {
-        (value - f64::from(self.mean[channel])) * self.scale(channel) + f64::from(self.beta[channel])
+        (value - f64::from(self.mean[channel])) * self.scale(channel)
+            + f64::from(self.beta[channel])
     }
 
     /// Chooses the channel's bias so that `value` becomes `wanted`.
     pub(super) fn aim(&mut self, channel: usize, value: f64, wanted: f64) {
-        self.beta[channel] = (wanted - (value - f64::from(self.mean[channel])) * self.scale(channel)) as f32;
+        self.beta[channel] =
+            (wanted - (value - f64::from(self.mean[channel])) * self.scale(channel)) as f32;
     }
 
     /// Adds the normalization as PyTorch exports it; `module` is its name in the Python model.
     pub(super) fn add(&self, network: Network, module: &str, input: &str, output: &str) -> Network {
         let path = format!("/{}/BatchNormalization", module.replace('.', "/"));
-        let [weight, bias, mean, variance] =
-            ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{module}.{part}"));
-        let constants = [(&weight, &self.gamma), (&bias, &self.beta), (&mean, &self.mean), (&variance, &self.variance)];
+        let [weight, bias, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
+            .map(|part| format!("{module}.{part}"));
+        let constants = [
+            (&weight, &self.gamma),
+            (&bias, &self.beta),
+            (&mean, &self.mean),
+            (&variance, &self.variance),
+        ];
         let network = constants.into_iter().fold(network, |network, (name, numbers)| {
             network.initializer(name, &floats(&[numbers.len()], numbers))
         });
         let inputs = [input, &weight, &bias, &mean, &variance];
-        network.node(&path, "BatchNormalization", &inputs, &[output], &[("epsilon", Attribute::Float(EPSILON))])
+        network.node(
+            &path,
+            "BatchNormalization",
+            &inputs,
+            &[output],
+            &[("epsilon", Attribute::Float(EPSILON))],
+        )
     }
 }

@@ -16,5 +16,6 @@ pub(super) fn floats(shape: &[usize], numbers: &[f32]) -> Tensor {
 /// A one-dimensional tensor of integers, as shapes and sizes are given to operators.
 pub(super) fn longs(numbers: &[i64]) -> Tensor {
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-    Tensor::from_bytes(Dtype::I64, &[numbers.len()], &bytes).expect("eight bytes are given for each number")
+    Tensor::from_bytes(Dtype::I64, &[numbers.len()], &bytes)
+        .expect("eight bytes are given for each number")
 }

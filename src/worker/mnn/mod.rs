@@ -17,6 +17,7 @@ use session::{Refusal, Session, backend_name, forward_type};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// One network to run on one backend.
 pub(super) struct Job {
@@ -68,6 +69,7 @@ impl From<Refusal> for Stop {
 fn try_run(job: &Job, body: &[u8], send: &mut Send<'_>) -> Result<(Vec<Output>, Runs, RanOn), Stop> {
     let feeds = unpack(job.feeds.clone(), body).map_err(|error| error.to_string())?;
     let model = std::fs::read(&job.model).map_err(|error| format!("{}: {error}", job.model.display()))?;
+    let started = Instant::now();
     let mut session = Session::open(&model, &job.target)?;
     let as_asked = backend_name(session.forward_type()) == backend_name(forward_type(job.target.backend));
     let mut ran_on = ran_on(&session, &job.target, as_asked);
@@ -77,12 +79,16 @@ fn try_run(job: &Job, body: &[u8], send: &mut Send<'_>) -> Result<(Vec<Output>, 
         return Err(Stop::FellBack);
     }
     fit_shapes(&mut session, &feeds)?;
+    let open_seconds = started.elapsed().as_secs_f64();
+    let mut seconds = Vec::new();
     let mut outputs = Vec::new();
     let mut identical = true;
     for repeat in 0..job.repeats.max(1) {
+        let started = Instant::now();
         write_feeds(&session, &feeds)?;
         session.run()?;
         let read = read_outputs(&session)?;
+        seconds.push(started.elapsed().as_secs_f64());
         if repeat == 0 {
             outputs = read;
         } else {
@@ -91,7 +97,7 @@ fn try_run(job: &Job, body: &[u8], send: &mut Send<'_>) -> Result<(Vec<Output>, 
     }
     write_feeds(&session, &feeds)?;
     ran_on.operators = count_operators(&mut session)?;
-    Ok((outputs, Runs { repeats: job.repeats.max(1), identical }, ran_on))
+    Ok((outputs, Runs { repeats: job.repeats.max(1), identical, open_seconds, seconds }, ran_on))
 }
 
 fn ran_on(session: &Session, target: &MnnTarget, as_asked: bool) -> RanOn {
