@@ -14,7 +14,10 @@ fn assert_refused(arguments: &[&str]) -> String {
     assert_eq!(code, 2, "{arguments:?}: {stdout}{stderr}");
     assert_eq!(stdout, "", "{arguments:?}");
     let lines: Vec<&str> = stderr.lines().collect();
-    assert!(lines.len() == 2 && lines[0].starts_with("error: ") && lines[1].starts_with("hint: "), "{stderr}");
+    assert!(
+        lines.len() == 2 && lines[0].starts_with("error: ") && lines[1].starts_with("hint: "),
+        "{stderr}"
+    );
     assert!(!stderr.contains("panicked"), "{stderr}");
     stderr
 }
@@ -38,7 +41,11 @@ fn files_that_are_no_models() {
     assert_model_refused(&write(&folder, "ready.mnn", &[1, 2, 3]));
     assert_model_refused(&folder.path().join("missing.onnx"));
     assert_model_refused(folder.path());
-    let said = assert_model_refused(&write(&folder, "case.onnx", b"id: a1\ntitle: split and view\nmodel: x.onnx\n"));
+    let said = assert_model_refused(&write(
+        &folder,
+        "case.onnx",
+        b"id: a1\ntitle: split and view\nmodel: x.onnx\n",
+    ));
     assert!(said.contains("YAML"), "{said}");
     for cut in [1, 7, whole.len() / 2, whole.len() - 1] {
         assert_model_refused(&write(&folder, "truncated.onnx", &whole[..cut]));

@@ -16,7 +16,8 @@ fn split_view_on_vulkan_low_is_explained_by_f16_toward_zero() {
     if !can_run("split_view_on_vulkan_low", "mnn:vulkan:low") {
         return;
     }
-    let (code, report) = run_json("split_view.onnx", &["--input", "arange", "--on", "mnn:vulkan:low"]);
+    let (code, report) =
+        run_json("split_view.onnx", &["--input", "arange", "--on", "mnn:vulkan:low"]);
     assert_eq!(code, 0);
     let target = first_target(&report);
     assert_eq!(target["ran_on"]["backend"], "vulkan");
@@ -26,7 +27,10 @@ fn split_view_on_vulkan_low_is_explained_by_f16_toward_zero() {
     assert_eq!(output["explained_by"]["rounding"], "toward-zero");
     assert_eq!(output["explained_by"]["share"], 1.0);
     assert_eq!(output["comparison"]["preview"], "[len: 1024] (0: 0) (1: 1) (-2: 4046) (-1: 4046)");
-    assert_eq!(output["comparison"]["reference_preview"], "[len: 1024] (0: 0) (1: 1) (-2: 4046) (-1: 4047)");
+    assert_eq!(
+        output["comparison"]["reference_preview"],
+        "[len: 1024] (0: 0) (1: 1) (-2: 4046) (-1: 4047)"
+    );
     assert_eq!(target["verdict"]["kind"], "explained");
 }
 
@@ -35,7 +39,8 @@ fn split_view_small_is_exact_in_f16() {
     if !can_run("split_view_small", "mnn:vulkan:low") {
         return;
     }
-    let (code, report) = run_json("split_view_small.onnx", &["--input", "arange", "--on", "mnn:vulkan:low"]);
+    let (code, report) =
+        run_json("split_view_small.onnx", &["--input", "arange", "--on", "mnn:vulkan:low"]);
     assert_eq!(code, 0);
     let output = &first_target(&report)["outputs"][0];
     assert_eq!(output["agreement"], "agrees");
@@ -81,14 +86,22 @@ fn a_hidden_vulkan_driver_is_a_fallback_and_never_agrees() {
     }
     let mut command = offby();
     command.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
-    command.arg("run").arg(debug_model("split_view.onnx")).args(["--on", "mnn:vulkan", "--json", "-"]);
+    command.arg("run").arg(debug_model("split_view.onnx")).args([
+        "--on",
+        "mnn:vulkan",
+        "--json",
+        "-",
+    ]);
     let (code, report) = finish_json(command);
     let target = first_target(&report);
     assert_eq!(code, 3);
     assert_eq!(target["outcome"], "fell_back");
     assert_eq!(target["ran_on"]["backend"], "cpu");
     assert_eq!(target["outputs"].as_array().unwrap().len(), 0);
-    assert!(target["verdict"]["sentence"].as_str().unwrap().contains("finds no device"), "{target:#}");
+    assert!(
+        target["verdict"]["sentence"].as_str().unwrap().contains("finds no device"),
+        "{target:#}"
+    );
 }
 
 #[test]
@@ -114,7 +127,14 @@ fn a_deadline_is_kept() {
 #[test]
 fn the_screen_holds_eighty_columns() {
     let mut command = offby();
-    command.arg("run").arg(debug_model("split_view.onnx")).args(["--input", "arange", "--on", "tract:f64", "--on", "mnn:cpu"]);
+    command.arg("run").arg(debug_model("split_view.onnx")).args([
+        "--input",
+        "arange",
+        "--on",
+        "tract:f64",
+        "--on",
+        "mnn:cpu",
+    ]);
     let (_, stdout, _) = finish(command);
     assert!(stdout.contains("(-2: 4046) (-1: 4047)"), "{stdout}");
     let model_line = 1;
@@ -127,7 +147,11 @@ fn the_screen_holds_eighty_columns() {
 fn outputs_are_kept_where_asked() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = offby();
-    command.arg("run").arg(debug_model("split_view_small.onnx")).args(["--on", "tract:f64", "--out"]).arg(folder.path());
+    command
+        .arg("run")
+        .arg(debug_model("split_view_small.onnx"))
+        .args(["--on", "tract:f64", "--out"])
+        .arg(folder.path());
     let (code, _, _) = finish(command);
     assert_eq!(code, 0);
     assert!(folder.path().join("report.json").exists());

@@ -8,7 +8,11 @@ use std::fs;
 use std::path::Path;
 
 /// Gives `result` as JSON where that was asked for, and as text unless stdout is taken or quiet.
-pub(super) fn give(output: &OutputArgs, result: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+pub(super) fn give(
+    output: &OutputArgs,
+    result: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
     match &output.json {
         Some(_) if output.json_to_stdout() => screen::show(&format!("{}\n", json(result)?)),
         Some(path) => write_json(path, result)?,

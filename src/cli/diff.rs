@@ -5,7 +5,9 @@ use super::args::DiffArgs;
 use super::failure::Failure;
 use super::run::user_tolerance;
 use super::screen;
-use crate::compare::{Agreement, CompareOptions, Comparison, Judgement, Judging, Storage, compare_with, judge};
+use crate::compare::{
+    Agreement, CompareOptions, Comparison, Judgement, Judging, Storage, compare_with, judge,
+};
 use crate::report::diff_text;
 use crate::tensor::{Dtype, Tensor, read_npy};
 use serde::Serialize;

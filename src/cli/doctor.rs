@@ -40,14 +40,26 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Failure> {
 }
 
 fn check_backend(worker: &WorkerProgram, backend: Backend) -> Check {
-    let target = MnnTarget { backend, precision: Precision::Normal, threads: None, memory: None, tune: None };
+    let target = MnnTarget {
+        backend,
+        precision: Precision::Normal,
+        threads: None,
+        memory: None,
+        tune: None,
+    };
     let name = format!("mnn:{backend}");
     let required = backend != Backend::Cuda;
     match probe(worker, &target) {
         Ok(report) => {
             let device = report.device.map(|device| format!("{} ({})", device.name, device.driver));
             let device = device.unwrap_or_else(|| "no device".into()).replace(" ()", "");
-            Check { name, found: true, detail: format!("MNN {} on {device}", report.engine_version), hint: None, required }
+            Check {
+                name,
+                found: true,
+                detail: format!("MNN {} on {device}", report.engine_version),
+                hint: None,
+                required,
+            }
         }
         Err((reason, hint)) => {
             let hint = hint.or_else(|| install_hint(backend));
@@ -76,11 +88,14 @@ fn check_converter() -> Check {
     let converter = find_converter();
     let (found, detail) = match &converter {
         Converter::Native(path) => (path.exists(), format!("MNNConvert at {}", path.display())),
-        Converter::Python(path) => (path.exists(), format!("the MNN package of {}", path.display())),
+        Converter::Python(path) => {
+            (path.exists(), format!("the MNN package of {}", path.display()))
+        }
         Converter::Ready(path) => (true, path.display().to_string()),
         Converter::Missing => (false, "no MNN converter".into()),
     };
-    let hint = (!found).then(|| "scripts/up demo installs it; or OFFBY_MNNCONVERT=/path/to/MNNConvert".into());
+    let hint = (!found)
+        .then(|| "scripts/up demo installs it; or OFFBY_MNNCONVERT=/path/to/MNNConvert".into());
     Check { name: "converter".into(), found, detail, hint, required: true }
 }
 

@@ -24,22 +24,32 @@ impl Failure {
 
     /// A panic was caught.
     pub(super) fn bug() -> Self {
-        Failure::new("go on: this is a bug in offby", "please report it with the lines above and the command")
+        Failure::new(
+            "go on: this is a bug in offby",
+            "please report it with the lines above and the command",
+        )
     }
 
     /// The worker lost its parent.
     pub(super) fn worker(error: io::Error) -> Self {
-        Failure::new(format!("serve: {error}"), "`offby worker` is started by offby itself, not by hand")
+        Failure::new(
+            format!("serve: {error}"),
+            "`offby worker` is started by offby itself, not by hand",
+        )
     }
 
     /// A file could not be written.
     pub(super) fn write(path: &Path, error: impl std::fmt::Display) -> Self {
-        Failure::new(format!("write {}: {error}", path.display()), "see that the folder exists and can be written")
+        Failure::new(
+            format!("write {}: {error}", path.display()),
+            "see that the folder exists and can be written",
+        )
     }
 
     /// The whole on one line: the failure and its causes.
     pub(super) fn line(&self) -> String {
-        let causes: Vec<String> = self.error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
+        let causes: Vec<String> =
+            self.error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
         format!("failed to {}", causes.join(": "))
     }
 

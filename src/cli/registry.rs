@@ -35,7 +35,11 @@ impl Registry {
 
 /// This program, to be started again as a worker.
 pub(super) fn this_program() -> Result<WorkerProgram, Failure> {
-    let path = std::env::current_exe()
-        .map_err(|error| Failure::new(format!("find this program's own file: {error}"), "call offby by its full path"))?;
+    let path = std::env::current_exe().map_err(|error| {
+        Failure::new(
+            format!("find this program's own file: {error}"),
+            "call offby by its full path",
+        )
+    })?;
     Ok(WorkerProgram::offby(path))
 }

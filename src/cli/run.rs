@@ -5,11 +5,17 @@ use super::args::{RunArgs, ToleranceArgs};
 use super::failure::Failure;
 use super::registry::Registry;
 use super::screen;
-use crate::compare::{Agreement, CompareOptions, Declared, Judgement, Judging, Storage, Tolerance, compare_with, count_beyond, judge};
+use crate::compare::{
+    Agreement, CompareOptions, Declared, Judgement, Judging, Storage, Tolerance, compare_with,
+    count_beyond, judge,
+};
 use crate::engine::{Execution, Outcome, Output, Request, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::{Feed, Normalization, draw, parse_inputs};
-use crate::report::{InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport, ToolReport, evidence_text, run_text};
+use crate::report::{
+    InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport, ToolReport,
+    evidence_text, run_text,
+};
 use crate::tensor::write_npy;
 use crate::verdict::{Finding, decide, exit_code};
 use crate::worker::{Converter, find_converter};
@@ -87,9 +93,17 @@ fn load(args: &RunArgs) -> Result<Model, Failure> {
 }
 
 fn parse_shape(text: &str) -> Result<(ValueName, Vec<usize>), Failure> {
-    let fail = || Failure::new(format!("read the shape `{text}`"), "a shape is NAME=DIMS, such as input=1,3,224,224");
+    let fail = || {
+        Failure::new(
+            format!("read the shape `{text}`"),
+            "a shape is NAME=DIMS, such as input=1,3,224,224",
+        )
+    };
     let (name, dims) = text.rsplit_once('=').ok_or_else(fail)?;
-    let dims = dims.split(',').map(|dim| dim.trim().parse::<usize>().map_err(|_| fail())).collect::<Result<_, _>>()?;
+    let dims = dims
+        .split(',')
+        .map(|dim| dim.trim().parse::<usize>().map_err(|_| fail()))
+        .collect::<Result<_, _>>()?;
     Ok((ValueName::from(name), dims))
 }
 
@@ -112,7 +126,10 @@ pub(super) fn user_tolerance(args: &ToleranceArgs) -> Result<Option<Tolerance>, 
     for (name, value) in [("atol", args.atol), ("rtol", args.rtol)] {
         // Written so that NaN is refused, too.
         if value.is_some_and(|value| !(value >= 0.0)) {
-            return Err(Failure::new(format!("use --{name}"), "a tolerance is a number, 0 or more"));
+            return Err(Failure::new(
+                format!("use --{name}"),
+                "a tolerance is a number, 0 or more",
+            ));
         }
     }
     let given = args.atol.is_some() || args.rtol.is_some();
@@ -127,7 +144,12 @@ fn no_reference(reference: &Target, truth: &Execution) -> Failure {
     Failure::new(format!("run the reference {reference}: {reason}"), hint)
 }
 
-fn examine(target: &Target, execution: Execution, truth: &Execution, user: Option<Tolerance>) -> TargetReport {
+fn examine(
+    target: &Target,
+    execution: Execution,
+    truth: &Execution,
+    user: Option<Tolerance>,
+) -> TargetReport {
     let outputs: Vec<OutputReport> = if execution.outcome == Outcome::Completed {
         let judge_one = |reference| compare_output(target, reference, &execution.outputs, user);
         truth.outputs.iter().map(judge_one).collect()
@@ -156,7 +178,12 @@ fn examine(target: &Target, execution: Execution, truth: &Execution, user: Optio
     }
 }
 
-fn compare_output(target: &Target, reference: &Output, candidates: &[Output], user: Option<Tolerance>) -> OutputReport {
+fn compare_output(
+    target: &Target,
+    reference: &Output,
+    candidates: &[Output],
+    user: Option<Tolerance>,
+) -> OutputReport {
     let mut report = OutputReport {
         name: reference.name.clone(),
         shape: reference.tensor.shape().to_vec(),
@@ -169,7 +196,8 @@ fn compare_output(target: &Target, reference: &Output, candidates: &[Output], us
     let Some(candidate) = candidates.iter().find(|output| output.name == reference.name) else {
         return report;
     };
-    let options = CompareOptions { extra_rtol: user.map(|user| user.rtol), ..CompareOptions::default() };
+    let options =
+        CompareOptions { extra_rtol: user.map(|user| user.rtol), ..CompareOptions::default() };
     let judging = Judging { user, ..judging_for(target, reference) };
     match compare_with(&reference.tensor, &candidate.tensor, &options) {
         Err(reason) => report.judgement = Judgement::from(&reason),
@@ -178,7 +206,8 @@ fn compare_output(target: &Target, reference: &Output, candidates: &[Output], us
             if report.judgement.agreement == Agreement::Diverges {
                 let widest = judging.widest();
                 report.beyond_tolerance =
-                    count_beyond(&reference.tensor, &candidate.tensor, &widest, comparison.typical).ok();
+                    count_beyond(&reference.tensor, &candidate.tensor, &widest, comparison.typical)
+                        .ok();
             }
             report.explained_by = comparison.explained_by;
             report.comparison = Some(comparison);
@@ -190,7 +219,8 @@ fn compare_output(target: &Target, reference: &Output, candidates: &[Output], us
 
 /// Strictly by the reference's element type; more loosely by what the target declares to store.
 fn judging_for(target: &Target, reference: &Output) -> Judging {
-    let strict = Storage::named(reference.tensor.dtype().name()).expect("every element type has a row");
+    let strict =
+        Storage::named(reference.tensor.dtype().name()).expect("every element type has a row");
     let declared = target.declared_storage().filter(|_| reference.tensor.dtype().is_float());
     let declared = declared.and_then(Storage::named).map_or(Declared::Own, Declared::Storage);
     Judging { declared, ..Judging::strict(strict) }
@@ -211,12 +241,17 @@ fn keep_outputs(args: &RunArgs, who: &str, outputs: &[Output]) -> Result<(), Fai
     let folder = folder.join(file_name(who));
     fs::create_dir_all(&folder).map_err(|error| Failure::write(&folder, error))?;
     for output in outputs {
-        write_npy(&folder.join(format!("{}.npy", file_name(output.name.as_str()))), &output.tensor)?;
+        write_npy(
+            &folder.join(format!("{}.npy", file_name(output.name.as_str()))),
+            &output.tensor,
+        )?;
     }
     Ok(())
 }
 
 /// A value or target name as a file name.
 fn file_name(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+        .collect()
 }

@@ -27,7 +27,8 @@ pub(super) fn complain(failure: &Failure) {
 
 /// How many columns to fill.
 pub(super) fn width() -> usize {
-    let columns = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map(|size| usize::from(size.ws_col));
+    let columns =
+        rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map(|size| usize::from(size.ws_col));
     columns.ok().filter(|&columns| columns > 0).unwrap_or(DEFAULT_WIDTH).clamp(40, WIDEST)
 }
 

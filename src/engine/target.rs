@@ -162,7 +162,9 @@ impl Target {
     pub fn declared_storage(&self) -> Option<&'static str> {
         match self {
             Target::Mnn(MnnTarget { precision: Precision::Low, .. }) => Some("f16"),
-            Target::Mnn(MnnTarget { backend, precision: Precision::Normal, .. }) if *backend != Backend::Cpu => {
+            Target::Mnn(MnnTarget { backend, precision: Precision::Normal, .. })
+                if *backend != Backend::Cpu =>
+            {
                 Some("f16")
             }
             _ => None,
@@ -197,10 +199,16 @@ fn set_option(target: &mut MnnTarget, key: &str, value: &str) -> Result<(), Comp
         "tune" => target.tune = Some(pick(key, value, Tune::from_name, Tune::NAMES)?),
         "threads" => match value.parse::<u16>() {
             Ok(threads) if threads > 0 => target.threads = Some(threads),
-            _ => return Err((format!("`{value}` is no number of threads"), "threads=1 to threads=65535".into())),
+            _ => {
+                return Err((
+                    format!("`{value}` is no number of threads"),
+                    "threads=1 to threads=65535".into(),
+                ));
+            }
         },
         _ => {
-            let hint = "options are threads=N, memory=buffer|image and tune=none|fast|normal|wide|heavy";
+            let hint =
+                "options are threads=N, memory=buffer|image and tune=none|fast|normal|wide|heavy";
             return Err((format!("there is no option `{key}`"), hint.into()));
         }
     }
@@ -218,11 +226,21 @@ fn check_meaning(target: &MnnTarget, key: &str) -> Result<(), Complaint> {
     if means_something {
         return Ok(());
     }
-    Err((format!("`{key}` does nothing on {backend}"), format!("leave `{key}` out, or choose another backend")))
+    Err((
+        format!("`{key}` does nothing on {backend}"),
+        format!("leave `{key}` out, or choose another backend"),
+    ))
 }
 
-fn pick<T>(what: &str, name: &str, from: fn(&str) -> Option<T>, names: &[&str]) -> Result<T, Complaint> {
-    from(name).ok_or_else(|| (format!("there is no {what} `{name}`"), format!("{what} is one of {}", names.join(", "))))
+fn pick<T>(
+    what: &str,
+    name: &str,
+    from: fn(&str) -> Option<T>,
+    names: &[&str],
+) -> Result<T, Complaint> {
+    from(name).ok_or_else(|| {
+        (format!("there is no {what} `{name}`"), format!("{what} is one of {}", names.join(", ")))
+    })
 }
 
 impl fmt::Display for Target {
@@ -260,7 +278,13 @@ mod tests {
 
     #[test]
     fn what_is_shown_reads_back() {
-        for text in ["tract", "tract:f64", "mnn:cpu", "mnn:vulkan:low", "mnn:opencl:high,memory=buffer,tune=none"] {
+        for text in [
+            "tract",
+            "tract:f64",
+            "mnn:cpu",
+            "mnn:vulkan:low",
+            "mnn:opencl:high,memory=buffer,tune=none",
+        ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
         assert_eq!("mnn".parse::<Target>().unwrap().to_string(), "mnn:cpu");
@@ -270,8 +294,17 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_with_a_hint() {
         for text in [
-            "", "torch", "mnn:gpu", "mnn:vulkan:fast", "mnn:cpu:high:x", "tract:f16", "mnn:cpu,memory=buffer",
-            "mnn:vulkan,threads=2", "mnn:cpu,threads=0", "mnn:cpu,threads", "tract,threads=2",
+            "",
+            "torch",
+            "mnn:gpu",
+            "mnn:vulkan:fast",
+            "mnn:cpu:high:x",
+            "tract:f16",
+            "mnn:cpu,memory=buffer",
+            "mnn:vulkan,threads=2",
+            "mnn:cpu,threads=0",
+            "mnn:cpu,threads",
+            "tract,threads=2",
         ] {
             assert!(!text.parse::<Target>().unwrap_err().hint().is_empty(), "{text}");
         }

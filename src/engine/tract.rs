@@ -55,7 +55,8 @@ impl Tract {
                 outputs = named(request.model, values)?;
             } else {
                 let again = named(request.model, values)?;
-                identical &= outputs.iter().zip(&again).all(|(a, b)| same_bytes(&a.tensor, &b.tensor));
+                identical &=
+                    outputs.iter().zip(&again).all(|(a, b)| same_bytes(&a.tensor, &b.tensor));
             }
         }
         Ok(Execution {
@@ -71,19 +72,25 @@ impl Tract {
 
     fn load(&self, model: &Model) -> TractResult<Arc<TypedRunnableModel>> {
         let folder = model.path().parent().and_then(|folder| folder.to_str());
-        let parsed = tract_onnx::onnx().with_ignore_output_shapes(true).parse(model.proto(), folder)?;
+        let parsed =
+            tract_onnx::onnx().with_ignore_output_shapes(true).parse(model.proto(), folder)?;
         if !parsed.unresolved_inputs.is_empty() {
             let names = parsed.unresolved_inputs.join(", ");
             return Err(refuse(format!("no node or input gives the value {names}")));
         }
         let mut typed = parsed.model.into_typed()?;
         if self.f64 {
-            FloatPrecisionTranslator::new(f32::datum_type(), f64::datum_type()).transform(&mut typed)?;
+            FloatPrecisionTranslator::new(f32::datum_type(), f64::datum_type())
+                .transform(&mut typed)?;
         }
         typed.into_runnable()
     }
 
-    fn run_once(&self, plan: &Arc<TypedRunnableModel>, feeds: &[Feed]) -> TractResult<TVec<TValue>> {
+    fn run_once(
+        &self,
+        plan: &Arc<TypedRunnableModel>,
+        feeds: &[Feed],
+    ) -> TractResult<TVec<TValue>> {
         let inputs = plan.model().input_outlets()?.to_vec();
         let mut values = tvec![];
         for outlet in inputs {
@@ -94,7 +101,11 @@ impl Tract {
         }
         let with_f64 = self.f64;
         plan.spawn()?.run_plan_with_eval(values, |context, state, node, inputs| {
-            if with_f64 { eval_f64(context, state, node, inputs) } else { eval(context, state, node, inputs) }
+            if with_f64 {
+                eval_f64(context, state, node, inputs)
+            } else {
+                eval(context, state, node, inputs)
+            }
         })
     }
 
@@ -136,7 +147,10 @@ fn eval_f64(
 
 fn named(model: &Model, values: TVec<TValue>) -> TractResult<Vec<Output>> {
     let names = model.outputs().iter().cloned();
-    names.zip(values).map(|(name, value)| Ok(Output { tensor: from_tract(&name, &value)?, name })).collect()
+    names
+        .zip(values)
+        .map(|(name, value)| Ok(Output { tensor: from_tract(&name, &value)?, name }))
+        .collect()
 }
 
 fn same_bytes(a: &Tensor, b: &Tensor) -> bool {
@@ -166,7 +180,11 @@ fn to_tract(tensor: &Tensor) -> TractResult<tract_onnx::prelude::Tensor> {
     from_bytes(*theirs, tensor.shape(), &tensor.to_bytes())
 }
 
-fn from_bytes(datum: DatumType, shape: &[usize], bytes: &[u8]) -> TractResult<tract_onnx::prelude::Tensor> {
+fn from_bytes(
+    datum: DatumType,
+    shape: &[usize],
+    bytes: &[u8],
+) -> TractResult<tract_onnx::prelude::Tensor> {
     let mut made = tract_onnx::prelude::Tensor::zero_dt(datum, shape)?;
     made.try_as_plain_ram_mut()?.as_bytes_mut().copy_from_slice(bytes);
     Ok(made)
@@ -175,10 +193,15 @@ fn from_bytes(datum: DatumType, shape: &[usize], bytes: &[u8]) -> TractResult<tr
 fn from_tract(name: &ValueName, value: &TValue) -> TractResult<Tensor> {
     let datum = value.datum_type();
     // Shapes come out of tract as symbolic dimensions; as numbers they are plain i64.
-    let value = if datum.is_tdim() { value.cast_to::<i64>()?.into_owned() } else { value.clone().into_tensor() };
+    let value = if datum.is_tdim() {
+        value.cast_to::<i64>()?.into_owned()
+    } else {
+        value.clone().into_tensor()
+    };
     let datum = value.datum_type();
     let found = DTYPES.iter().find(|(_, theirs)| *theirs == datum);
-    let (ours, _) = found.ok_or_else(|| refuse(format!("output {name} has element type {datum:?}")))?;
+    let (ours, _) =
+        found.ok_or_else(|| refuse(format!("output {name} has element type {datum:?}")))?;
     let plain = value.try_as_plain_ram()?;
     Ok(Tensor::from_bytes(*ours, value.shape(), plain.as_bytes())?)
 }
@@ -189,7 +212,8 @@ fn refuse(text: String) -> TractError {
 
 /// tract's causes on one line, the outermost first.
 fn describe(error: &TractError) -> String {
-    let causes: Vec<String> = error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
+    let causes: Vec<String> =
+        error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
     format!("tract refuses the model: {}", causes.join(": "))
 }
 

@@ -43,7 +43,10 @@ pub struct ToolReport {
 impl ToolReport {
     /// This program.
     pub fn this() -> Self {
-        ToolReport { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() }
+        ToolReport {
+            name: env!("CARGO_PKG_NAME").into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
     }
 }
 

@@ -3,5 +3,7 @@
 mod document;
 mod text;
 
-pub use document::{InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport, ToolReport};
+pub use document::{
+    InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport, ToolReport,
+};
 pub use text::{Paint, diff_text, evidence_text, run_text};

@@ -51,9 +51,16 @@ pub fn diff_text(comparison: &Comparison, judgement: &Judgement, width: usize) -
     let mut text = table.to_string();
     for worst in &comparison.worst {
         let (index, r, c) = (&worst.index, worst.reference, worst.candidate);
-        let _ = writeln!(text, " worst {index:?}: {r} ({}) becomes {c} ({})", worst.reference_bits, worst.candidate_bits);
+        let _ = writeln!(
+            text,
+            " worst {index:?}: {r} ({}) becomes {c} ({})",
+            worst.reference_bits, worst.candidate_bits
+        );
     }
-    text.push_str(&wrapped(&format!("{:?}: {}", judgement.agreement, judgement.words).to_lowercase(), width));
+    text.push_str(&wrapped(
+        &format!("{:?}: {}", judgement.agreement, judgement.words).to_lowercase(),
+        width,
+    ));
     text.push_str(&needed(judgement, width));
     text
 }
@@ -71,7 +78,10 @@ pub fn evidence_text(report: &Report) -> String {
 }
 
 fn heading(report: &Report) -> String {
-    let mut text = format!("{}, {} nodes; reference {}", report.model.path, report.model.nodes, report.reference);
+    let mut text = format!(
+        "{}, {} nodes; reference {}",
+        report.model.path, report.model.nodes, report.reference
+    );
     if let Some(ran_on) = &report.reference_ran_on {
         let _ = write!(text, " ({} {})", ran_on.engine, ran_on.engine_version);
     }
@@ -128,12 +138,17 @@ fn place(ran_on: Option<&RanOn>) -> String {
 
 fn output_names(report: &Report) -> Vec<&str> {
     let first = report.targets.iter().find(|target| !target.outputs.is_empty());
-    first.map(|target| target.outputs.iter().map(|output| output.name.as_str()).collect()).unwrap_or_default()
+    first
+        .map(|target| target.outputs.iter().map(|output| output.name.as_str()).collect())
+        .unwrap_or_default()
 }
 
 /// The seed's four numbers for the reference and each target, one under the other.
 fn previews(report: &Report, name: &str) -> String {
-    let outputs = report.targets.iter().flat_map(|target| target.outputs.iter().map(move |output| (target, output)));
+    let outputs = report
+        .targets
+        .iter()
+        .flat_map(|target| target.outputs.iter().map(move |output| (target, output)));
     let rows: Vec<(&str, &Comparison)> = outputs
         .filter(|(_, output)| output.name.as_str() == name)
         .filter_map(|(target, output)| Some((target.target.as_str(), output.comparison.as_ref()?)))
@@ -142,9 +157,13 @@ fn previews(report: &Report, name: &str) -> String {
     let mut text = format!("\noutput `{name}`\n");
     let mut table = Table::new();
     table.set_format(columns());
-    table.add_row(Row::new(vec![Cell::new(&report.reference), Cell::new(&first.reference_preview)]));
+    table
+        .add_row(Row::new(vec![Cell::new(&report.reference), Cell::new(&first.reference_preview)]));
     for (target, comparison) in rows {
-        table.add_row(Row::new(vec![Cell::new(&shortened(target, 24)), Cell::new(&comparison.preview)]));
+        table.add_row(Row::new(vec![
+            Cell::new(&shortened(target, 24)),
+            Cell::new(&comparison.preview),
+        ]));
     }
     text.push_str(&table.to_string());
     text
@@ -187,7 +206,8 @@ fn operators_elsewhere(ran_on: Option<&RanOn>) -> Option<String> {
         .map(|(backend, count)| format!("{count} on the {backend}"))
         .collect();
     let list = elsewhere.join(", ");
-    (!elsewhere.is_empty()).then(|| format!("note: of {total} operators {here} ran on {}, {list}", ran_on.backend))
+    (!elsewhere.is_empty())
+        .then(|| format!("note: of {total} operators {here} ran on {}, {list}", ran_on.backend))
 }
 
 fn needed(judgement: &Judgement, width: usize) -> String {
@@ -197,7 +217,9 @@ fn needed(judgement: &Judgement, width: usize) -> String {
 
 fn nonfinite(comparison: &Comparison) -> String {
     let nonfinite = &comparison.nonfinite;
-    let side = |census: &crate::compare::Census| format!("{} nan, {} +inf, {} -inf", census.nan, census.pos_inf, census.neg_inf);
+    let side = |census: &crate::compare::Census| {
+        format!("{} nan, {} +inf, {} -inf", census.nan, census.pos_inf, census.neg_inf)
+    };
     let (r, c) = (side(&nonfinite.reference), side(&nonfinite.candidate));
     format!("{} disagree (reference {r}; candidate {c})", nonfinite.disagreeing)
 }

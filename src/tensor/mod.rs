@@ -10,6 +10,6 @@ mod value;
 
 pub use digest::Digest;
 pub use dtype::Dtype;
-pub use index::{element_count, multi_index, ShapeText};
-pub use npy::{read_npy, write_npy, NpyError};
+pub use index::{ShapeText, element_count, multi_index};
+pub use npy::{NpyError, read_npy, write_npy};
 pub use value::{Tensor, TensorError};

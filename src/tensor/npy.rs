@@ -2,7 +2,9 @@
 
 use super::{Tensor, element_count};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder as _};
-use npyz::{AutoSerialize, DType, Deserialize, NpyFile, Order, TypeChar, TypeStr, WriterBuilder as _};
+use npyz::{
+    AutoSerialize, DType, Deserialize, NpyFile, Order, TypeChar, TypeStr, WriterBuilder as _,
+};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -48,7 +50,10 @@ pub fn read_npy(path: &Path) -> Result<Tensor, NpyError> {
     let size = file.metadata().map_err(fail)?.len();
     file.read_exact(&mut magic).map_err(fail)?;
     if magic != *b"\x93NUMPY" {
-        return Err(fail(io::Error::new(io::ErrorKind::InvalidData, "it does not begin as a .npy file")));
+        return Err(fail(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it does not begin as a .npy file",
+        )));
     }
     let npy = NpyFile::new((&magic[..]).chain(BufReader::new(file))).map_err(fail)?;
     let descr = npy.dtype().descr();
@@ -69,7 +74,10 @@ fn check_size<R: Read>(npy: &NpyFile<R>, plain: &TypeStr, size: u64) -> io::Resu
         .and_then(|count| (count as u64).checked_mul(plain.size_field()));
     match bytes {
         Some(bytes) if bytes <= size => Ok(()),
-        _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the header promises more elements than the file holds")),
+        _ => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the header promises more elements than the file holds",
+        )),
     }
 }
 
@@ -127,9 +135,13 @@ pub fn write_npy(path: &Path, tensor: &Tensor) -> Result<(), NpyError> {
     .map_err(fail)
 }
 
-fn write<T: AutoSerialize + Clone>(file: &mut BufWriter<File>, array: &ArrayD<T>) -> io::Result<()> {
+fn write<T: AutoSerialize + Clone>(
+    file: &mut BufWriter<File>,
+    array: &ArrayD<T>,
+) -> io::Result<()> {
     let shape: Vec<u64> = array.shape().iter().map(|&dim| dim as u64).collect();
-    let mut npy = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd()?;
+    let mut npy =
+        npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd()?;
     npy.extend(array.iter().cloned())?;
     npy.finish()
 }
@@ -142,7 +154,8 @@ mod tests {
     fn what_is_written_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.npy");
-        let tensor = Tensor::from_f32(&[2, 3], vec![1.0, 2.0, 3.0, f32::INFINITY, -0.0, 6.0]).unwrap();
+        let tensor =
+            Tensor::from_f32(&[2, 3], vec![1.0, 2.0, 3.0, f32::INFINITY, -0.0, 6.0]).unwrap();
         write_npy(&path, &tensor).unwrap();
         assert_eq!(read_npy(&path).unwrap(), tensor);
     }

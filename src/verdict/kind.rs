@@ -51,7 +51,9 @@ impl Kind {
     pub fn news(self) -> News {
         match self {
             Kind::Agrees | Kind::Explained => News::Good,
-            Kind::Precision | Kind::Divergent | Kind::Nonfinite | Kind::Nondeterministic => News::Bad,
+            Kind::Precision | Kind::Divergent | Kind::Nonfinite | Kind::Nondeterministic => {
+                News::Bad
+            }
             Kind::Crashed
             | Kind::TimedOut
             | Kind::Rejected

@@ -47,7 +47,10 @@ fn decide_completed(runs: Option<&Runs>, findings: &[Finding<'_>]) -> Verdict {
     let (kind, sentence) = if identical {
         judge_outputs(findings)
     } else {
-        (Kind::Nondeterministic, format!("the same input gave different bytes within {repeats} runs"))
+        (
+            Kind::Nondeterministic,
+            format!("the same input gave different bytes within {repeats} runs"),
+        )
     };
     // Identical runs all show what the first one shows; differing ones were only compared once.
     let reproduced = if identical { repeats } else { 1 };

@@ -72,7 +72,11 @@ impl Converter {
     ///
     /// # Errors
     /// When there is no converter, it refuses, or files cannot be written.
-    pub(super) fn convert(&self, model: &Model, patience: Duration) -> Result<PathBuf, ConvertError> {
+    pub(super) fn convert(
+        &self,
+        model: &Model,
+        patience: Duration,
+    ) -> Result<PathBuf, ConvertError> {
         match self {
             Converter::Ready(path) => Ok(path.clone()),
             Converter::Missing => Err(ConvertError::Missing),
@@ -108,7 +112,13 @@ impl Converter {
         Digest::of([model.digest().hex().as_bytes(), converter.as_bytes()]).hex().to_owned()
     }
 
-    fn run(&self, source: &Path, made: &Path, workspace: &Path, patience: Duration) -> Result<(), ConvertError> {
+    fn run(
+        &self,
+        source: &Path,
+        made: &Path,
+        workspace: &Path,
+        patience: Duration,
+    ) -> Result<(), ConvertError> {
         let mut command = match self {
             Converter::Native(program) => Command::new(program),
             Converter::Python(python) => {
@@ -118,7 +128,11 @@ impl Converter {
             }
             Converter::Ready(_) | Converter::Missing => return Err(ConvertError::Missing),
         };
-        command.args(["-f", "ONNX", "--bizCode", "offby", "--modelFile"]).arg(source).arg("--MNNModel").arg(made);
+        command
+            .args(["-f", "ONNX", "--bizCode", "offby", "--modelFile"])
+            .arg(source)
+            .arg("--MNNModel")
+            .arg(made);
         let said = run_to_end(command, workspace, patience)?;
         // The converter leaves with status 0 whatever happens: only the file tells.
         match fs::metadata(made) {
@@ -129,20 +143,28 @@ impl Converter {
 }
 
 fn refusal(said: &str) -> ConvertError {
-    let words: Vec<String> = said.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let words: Vec<String> =
+        said.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     let telling = |line: &&String| {
         let line = line.to_lowercase();
-        ["check failed", "not support", "unsupported", "error", "can't", "convert "].iter().any(|word| line.contains(word))
+        ["check failed", "not support", "unsupported", "error", "can't", "convert "]
+            .iter()
+            .any(|word| line.contains(word))
     };
     let reason = words.iter().find(telling).or(words.last()).cloned();
     ConvertError::Refused { reason: reason.unwrap_or_else(|| "it says nothing".into()), words }
 }
 
 /// Runs a program to its end and gives what it said on both streams.
-fn run_to_end(mut command: Command, workspace: &Path, patience: Duration) -> Result<String, ConvertError> {
+fn run_to_end(
+    mut command: Command,
+    workspace: &Path,
+    patience: Duration,
+) -> Result<String, ConvertError> {
     let path = workspace.join("words");
     let words = File::create(&path)?;
-    let mut child = command.stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words).spawn()?;
+    let mut child =
+        command.stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words).spawn()?;
     let until = Instant::now() + patience;
     while child.try_wait()?.is_none() {
         if Instant::now() >= until {

@@ -20,7 +20,8 @@ pub fn opencl_drivers() -> BTreeSet<String> {
 /// The variables that make Mesa's rusticl offer its CPU device as a GPU, where it is the only
 /// OpenCL driver and the user has not chosen otherwise.
 pub(super) fn for_opencl() -> Vec<(String, String)> {
-    let chosen = ["OCL_ICD_VENDORS", "RUSTICL_ENABLE"].iter().any(|name| env::var_os(name).is_some());
+    let chosen =
+        ["OCL_ICD_VENDORS", "RUSTICL_ENABLE"].iter().any(|name| env::var_os(name).is_some());
     if chosen || !only_rusticl(&opencl_drivers()) {
         return Vec::new();
     }
@@ -34,14 +35,17 @@ pub(super) fn for_opencl() -> Vec<(String, String)> {
 }
 
 fn only_rusticl(drivers: &BTreeSet<String>) -> bool {
-    drivers.contains("rusticl.icd") && drivers.iter().all(|driver| WITHOUT_GPU.contains(&driver.as_str()))
+    drivers.contains("rusticl.icd")
+        && drivers.iter().all(|driver| WITHOUT_GPU.contains(&driver.as_str()))
 }
 
 /// The line of evidence that says what was set.
 pub(super) fn describe(environment: &[(String, String)]) -> Option<String> {
-    let set: Vec<String> = environment.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let set: Vec<String> =
+        environment.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let set = set.join(" ");
-    (!environment.is_empty()).then(|| format!("offby set {set} for the worker: rusticl is the only OpenCL driver here"))
+    (!environment.is_empty())
+        .then(|| format!("offby set {set} for the worker: rusticl is the only OpenCL driver here"))
 }
 
 #[cfg(test)]

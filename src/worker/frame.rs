@@ -33,7 +33,11 @@ pub(super) enum FrameError {
 }
 
 /// Writes one frame and flushes it.
-pub(super) fn write_frame(out: &mut impl Write, head: &impl Serialize, body: &[u8]) -> io::Result<()> {
+pub(super) fn write_frame(
+    out: &mut impl Write,
+    head: &impl Serialize,
+    body: &[u8],
+) -> io::Result<()> {
     let head = serde_json::to_vec(head)?;
     out.write_all(MAGIC)?;
     out.write_all(&(head.len() as u32).to_le_bytes())?;
@@ -44,11 +48,16 @@ pub(super) fn write_frame(out: &mut impl Write, head: &impl Serialize, body: &[u
 }
 
 /// Reads one frame.
-pub(super) fn read_frame<T: DeserializeOwned>(input: &mut impl Read) -> Result<(T, Vec<u8>), FrameError> {
+pub(super) fn read_frame<T: DeserializeOwned>(
+    input: &mut impl Read,
+) -> Result<(T, Vec<u8>), FrameError> {
     let mut magic = [0u8; 4];
     read_start(input, &mut magic)?;
     if &magic != MAGIC {
-        return Err(FrameError::Garbage(format!("it begins with {:?}", String::from_utf8_lossy(&magic))));
+        return Err(FrameError::Garbage(format!(
+            "it begins with {:?}",
+            String::from_utf8_lossy(&magic)
+        )));
     }
     let head_length = u32::from_le_bytes(read_array(input)?);
     let body_length = u64::from_le_bytes(read_array(input)?);
@@ -57,7 +66,8 @@ pub(super) fn read_frame<T: DeserializeOwned>(input: &mut impl Read) -> Result<(
     }
     let head = read_exactly(input, u64::from(head_length))?;
     let body = read_exactly(input, body_length)?;
-    let head = serde_json::from_slice(&head).map_err(|error| FrameError::Garbage(error.to_string()))?;
+    let head =
+        serde_json::from_slice(&head).map_err(|error| FrameError::Garbage(error.to_string()))?;
     Ok((head, body))
 }
 
@@ -89,7 +99,11 @@ fn read_exactly(input: &mut impl Read, length: u64) -> Result<Vec<u8>, FrameErro
 }
 
 fn half(error: io::Error) -> FrameError {
-    if error.kind() == io::ErrorKind::UnexpectedEof { FrameError::Half } else { FrameError::Io(error) }
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        FrameError::Half
+    } else {
+        FrameError::Io(error)
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +126,10 @@ mod tests {
         let mut pipe = Vec::new();
         write_frame(&mut pipe, &"head", b"body").unwrap();
         for cut in 1..pipe.len() {
-            assert!(matches!(read_frame::<String>(&mut &pipe[..cut]), Err(FrameError::Half)), "{cut}");
+            assert!(
+                matches!(read_frame::<String>(&mut &pipe[..cut]), Err(FrameError::Half)),
+                "{cut}"
+            );
         }
         assert!(matches!(read_frame::<u8>(&mut &b"hello world"[..]), Err(FrameError::Garbage(_))));
         let lengths = [&MAGIC[..], &[0xff; 12]].concat();

@@ -21,7 +21,9 @@ pub fn serve() -> io::Result<()> {
         let (ask, body) = match read_frame::<Ask>(&mut asks) {
             Ok(message) => message,
             Err(FrameError::Ended) => return Ok(()),
-            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
+            Err(error) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string()));
+            }
         };
         let mut send = |reply: &Reply, body: &[u8]| write_frame(&mut frames, reply, body);
         answer(ask, &body, &mut send)?;
@@ -33,9 +35,10 @@ pub(super) type Send<'a> = dyn FnMut(&Reply, &[u8]) -> io::Result<()> + 'a;
 
 fn answer(ask: Ask, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
     match ask {
-        Ask::Hello { .. } => {
-            send(&Reply::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").into() }, &[])
-        }
+        Ask::Hello { .. } => send(
+            &Reply::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").into() },
+            &[],
+        ),
         #[cfg(feature = "mnn")]
         Ask::Run { model, target, feeds, repeats } => {
             super::mnn::run(&super::mnn::Job { model, target, feeds, repeats }, body, send)

@@ -57,7 +57,10 @@ impl MnnEngine {
         let mut answer = worker.ask(&Ask::Run { model, target, feeds, repeats }, body);
         if let Ok((Reply::Opened { ran_on: really, as_asked }, _)) = answer {
             if !as_asked {
-                return Execution { ran_on: Some(really), ..Execution::without_outputs(Outcome::FellBack, "") };
+                return Execution {
+                    ran_on: Some(really),
+                    ..Execution::without_outputs(Outcome::FellBack, "")
+                };
             }
             ran_on = Some(really);
             answer = worker.receive();
@@ -82,19 +85,25 @@ fn conclude(answer: Result<(Reply, Vec<u8>), Ending>, deadline: Duration) -> Exe
             },
             Err(error) => ended(&Ending::Garbage(error.to_string()), deadline),
         },
-        Ok((Reply::Rejected { reason }, _)) => Execution::without_outputs(Outcome::Rejected, reason),
+        Ok((Reply::Rejected { reason }, _)) => {
+            Execution::without_outputs(Outcome::Rejected, reason)
+        }
         Ok((Reply::Unavailable { reason, hint }, _)) => {
             Execution::without_outputs(Outcome::Unavailable, reason).with_hint(hint)
         }
-        Ok((other, _)) => ended(&Ending::Garbage(format!("an unexpected answer, {other:?}")), deadline),
+        Ok((other, _)) => {
+            ended(&Ending::Garbage(format!("an unexpected answer, {other:?}")), deadline)
+        }
         Err(ending) => ended(&ending, deadline),
     }
 }
 
 fn ended(ending: &Ending, deadline: Duration) -> Execution {
     if *ending == Ending::TimedOut {
-        let reason = format!("no answer within {} seconds; the worker was killed", deadline.as_secs());
-        return Execution::without_outputs(Outcome::TimedOut, reason).with_hint("give it longer with --timeout SECONDS");
+        let reason =
+            format!("no answer within {} seconds; the worker was killed", deadline.as_secs());
+        return Execution::without_outputs(Outcome::TimedOut, reason)
+            .with_hint("give it longer with --timeout SECONDS");
     }
     Execution::without_outputs(Outcome::Crashed, ending.describe())
 }
@@ -144,10 +153,12 @@ const FALLBACKS: &[(&str, &str, &str)] = &[
 ];
 
 fn explain_fallback(execution: &mut Execution, asked: Backend) {
-    let really = execution.ran_on.as_ref().map_or("another backend", |ran_on| ran_on.backend.as_str());
+    let really =
+        execution.ran_on.as_ref().map_or("another backend", |ran_on| ran_on.backend.as_str());
     let said = |pattern: &str| execution.evidence.iter().any(|line| line.contains(pattern));
     let known = FALLBACKS.iter().find(|(pattern, _, _)| said(pattern));
-    let (why, hint) = known.map_or(("MNN does not say why", "see `offby doctor`"), |(_, why, hint)| (why, hint));
+    let (why, hint) =
+        known.map_or(("MNN does not say why", "see `offby doctor`"), |(_, why, hint)| (why, hint));
     execution.reason = Some(format!(
         "MNN was asked for {asked} and would have run on the {really} without an error: {why}; nothing was compared"
     ));
@@ -168,7 +179,10 @@ fn missing_from_build(backend: Backend) -> Option<(String, String)> {
         return Some(without_mnn());
     }
     let hint = match backend {
-        Backend::Cuda => "offby does not build MNN's CUDA backend; use mnn:vulkan or mnn:opencl on the same card".into(),
+        Backend::Cuda => {
+            "offby does not build MNN's CUDA backend; use mnn:vulkan or mnn:opencl on the same card"
+                .into()
+        }
         other => format!("build with `cargo build --release --features {other}`"),
     };
     Some((format!("this build of offby has no MNN on {backend}"), hint))
@@ -176,22 +190,31 @@ fn missing_from_build(backend: Backend) -> Option<(String, String)> {
 
 /// Why MNN is not there, and what to do.
 pub(super) fn without_mnn() -> (String, String) {
-    ("this build of offby has no MNN".into(), "build with the default features: `cargo build --release`".into())
+    (
+        "this build of offby has no MNN".into(),
+        "build with the default features: `cargo build --release`".into(),
+    )
 }
 
 /// Asks a worker what would run on a backend; `Err` says why nothing would.
 ///
 /// # Errors
 /// The reason, and a hint where there is one.
-pub fn probe(worker: &WorkerProgram, target: &MnnTarget) -> Result<ProbeReport, (String, Option<String>)> {
+pub fn probe(
+    worker: &WorkerProgram,
+    target: &MnnTarget,
+) -> Result<ProbeReport, (String, Option<String>)> {
     if let Some((reason, hint)) = missing_from_build(target.backend) {
         return Err((reason, Some(hint)));
     }
     let environment = environment_for(target.backend);
-    let mut child = Worker::start(worker, &environment, PROBE_PATIENCE).map_err(|ending| (ending.describe(), None))?;
+    let mut child = Worker::start(worker, &environment, PROBE_PATIENCE)
+        .map_err(|ending| (ending.describe(), None))?;
     match child.ask(&Ask::Probe { target: target.clone() }, Vec::new()) {
         Ok((Reply::Probed(report), _)) => Ok(report),
-        Ok((Reply::Rejected { reason } | Reply::Unavailable { reason, .. }, _)) => Err((reason, None)),
+        Ok((Reply::Rejected { reason } | Reply::Unavailable { reason, .. }, _)) => {
+            Err((reason, None))
+        }
         Ok((other, _)) => Err((format!("an unexpected answer, {other:?}"), None)),
         Err(ending) => Err((ending.describe(), None)),
     }

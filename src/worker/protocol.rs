@@ -72,7 +72,11 @@ pub(super) fn pack<'a>(
     let mut heads = Vec::new();
     let mut body = Vec::new();
     for (name, tensor) in tensors {
-        heads.push(TensorHead { name: name.clone(), dtype: tensor.dtype(), shape: tensor.shape().to_vec() });
+        heads.push(TensorHead {
+            name: name.clone(),
+            dtype: tensor.dtype(),
+            shape: tensor.shape().to_vec(),
+        });
         body.extend(tensor.to_bytes());
     }
     (heads, body)

@@ -51,7 +51,9 @@ impl Ending {
     /// The sentence for the report.
     pub(super) fn describe(&self) -> String {
         match self {
-            Ending::TimedOut => "the worker did not answer before the deadline and was killed".into(),
+            Ending::TimedOut => {
+                "the worker did not answer before the deadline and was killed".into()
+            }
             Ending::Signal(signal) => format!("the worker died by {}", signal_name(*signal)),
             Ending::Exit(code) => format!("the worker left with status {code} without an answer"),
             Ending::Garbage(what) => format!("the worker's answer cannot be read: {what}"),
@@ -99,7 +101,9 @@ impl Worker {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(|error| Ending::NotStarted(format!("{}: {error}", program.program.display())))?;
+            .map_err(|error| {
+                Ending::NotStarted(format!("{}: {error}", program.program.display()))
+            })?;
         let asks = child.stdin.take();
         let (sender, replies) = channel();
         if let Some(stdout) = child.stdout.take() {
@@ -188,7 +192,8 @@ impl Worker {
 
     fn end(&mut self) {
         drop(self.asks.take());
-        let _ = rustix::process::kill_process_group(group(&self.child), rustix::process::Signal::KILL);
+        let _ =
+            rustix::process::kill_process_group(group(&self.child), rustix::process::Signal::KILL);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -212,7 +217,10 @@ fn from_status(status: ExitStatus) -> Ending {
 }
 
 /// Collects the child's lines. Bytes that are no UTF-8 are kept as replacement characters.
-fn listen(mut stderr: impl Read + Send + 'static, evidence: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+fn listen(
+    mut stderr: impl Read + Send + 'static,
+    evidence: Arc<Mutex<Vec<String>>>,
+) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut pending = Vec::new();
         let mut chunk = [0u8; 4096];

@@ -48,7 +48,10 @@ pub fn can_run(test: &str, target: &str) -> bool {
         return true;
     }
     let reason = &first_target(&report)["verdict"]["sentence"];
-    assert!(std::env::var_os("OFFBY_REQUIRE_DRIVERS").is_none(), "{test} needs {target}, which {outcome}: {reason}");
+    assert!(
+        std::env::var_os("OFFBY_REQUIRE_DRIVERS").is_none(),
+        "{test} needs {target}, which {outcome}: {reason}"
+    );
     eprintln!("SKIPPED {test}: {target} {outcome}: {reason}");
     false
 }

@@ -58,23 +58,55 @@ pub(super) struct RawOp {
 }
 
 /// A callback around each operator.
-pub(super) type RawTap = extern "C" fn(*mut c_void, *const RawOp, *const *mut RawTensor, usize) -> i32;
+pub(super) type RawTap =
+    extern "C" fn(*mut c_void, *const RawOp, *const *mut RawTensor, usize) -> i32;
 
 unsafe extern "C" {
     pub(super) fn offby_mnn_version() -> *const c_char;
     pub(super) fn offby_last_error() -> *const c_char;
-    pub(super) fn offby_open(model: *const c_void, size: usize, config: *const RawConfig) -> *mut RawSession;
+    pub(super) fn offby_open(
+        model: *const c_void,
+        size: usize,
+        config: *const RawConfig,
+    ) -> *mut RawSession;
     pub(super) fn offby_close(session: *mut RawSession);
     pub(super) fn offby_backend(session: *mut RawSession) -> i32;
     pub(super) fn offby_count(session: *mut RawSession, outputs: i32) -> usize;
-    pub(super) fn offby_name(session: *mut RawSession, outputs: i32, index: usize) -> *const c_char;
-    pub(super) fn offby_tensor(session: *mut RawSession, outputs: i32, index: usize) -> *mut RawTensor;
-    pub(super) fn offby_resize_input(session: *mut RawSession, input: *mut RawTensor, dims: *const i32, rank: i32) -> i32;
+    pub(super) fn offby_name(session: *mut RawSession, outputs: i32, index: usize)
+    -> *const c_char;
+    pub(super) fn offby_tensor(
+        session: *mut RawSession,
+        outputs: i32,
+        index: usize,
+    ) -> *mut RawTensor;
+    pub(super) fn offby_resize_input(
+        session: *mut RawSession,
+        input: *mut RawTensor,
+        dims: *const i32,
+        rank: i32,
+    ) -> i32;
     pub(super) fn offby_resize(session: *mut RawSession) -> i32;
     pub(super) fn offby_tensor_info(tensor: *const RawTensor, info: *mut RawInfo);
     pub(super) fn offby_read(tensor: *const RawTensor, bytes: *mut c_void, size: usize) -> i32;
     pub(super) fn offby_write(tensor: *mut RawTensor, bytes: *const c_void, size: usize) -> i32;
-    pub(super) fn offby_run(session: *mut RawSession, before: Option<RawTap>, after: Option<RawTap>, context: *mut c_void) -> i32;
-    pub(super) fn offby_step(session: *mut RawSession, index: usize, before: Option<RawTap>, after: Option<RawTap>, context: *mut c_void) -> i32;
-    pub(super) fn offby_regions(output: *const RawTensor, inputs: *const *mut RawTensor, count: usize, regions: *mut RawRegion, room: usize) -> usize;
+    pub(super) fn offby_run(
+        session: *mut RawSession,
+        before: Option<RawTap>,
+        after: Option<RawTap>,
+        context: *mut c_void,
+    ) -> i32;
+    pub(super) fn offby_step(
+        session: *mut RawSession,
+        index: usize,
+        before: Option<RawTap>,
+        after: Option<RawTap>,
+        context: *mut c_void,
+    ) -> i32;
+    pub(super) fn offby_regions(
+        output: *const RawTensor,
+        inputs: *const *mut RawTensor,
+        count: usize,
+        regions: *mut RawRegion,
+        room: usize,
+    ) -> usize;
 }

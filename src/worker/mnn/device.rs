@@ -17,7 +17,8 @@ pub(super) fn of(backend: Backend) -> Result<Device, String> {
 
 fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = info.lines().find(|line| line.starts_with("model name") || line.starts_with("Hardware"));
+    let line =
+        info.lines().find(|line| line.starts_with("model name") || line.starts_with("Hardware"));
     let name = line.and_then(|line| line.split_once(':')).map(|(_, name)| name.trim().to_owned());
     name.unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
@@ -26,7 +27,8 @@ fn processor() -> String {
 fn vulkan() -> Result<Device, String> {
     use ash::vk;
     // SAFETY: loading the system's Vulkan loader runs its initialisers, as MNN does right after.
-    let entry = unsafe { ash::Entry::load() }.map_err(|error| format!("no Vulkan loader: {error}"))?;
+    let entry =
+        unsafe { ash::Entry::load() }.map_err(|error| format!("no Vulkan loader: {error}"))?;
     let application = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_2);
     let create = vk::InstanceCreateInfo::default().application_info(&application);
     // SAFETY: the create info and what it points to live through the call.
@@ -45,23 +47,36 @@ fn vulkan() -> Result<Device, String> {
 #[cfg(feature = "vulkan")]
 fn describe_vulkan(instance: &ash::Instance, device: ash::vk::PhysicalDevice) -> Device {
     use ash::vk;
-    let words = |raw: Result<&std::ffi::CStr, _>| raw.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
+    let words = |raw: Result<&std::ffi::CStr, _>| {
+        raw.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+    };
     let mut driver = vk::PhysicalDeviceDriverProperties::default();
     let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut driver);
     // SAFETY: the device belongs to the live instance; the chain's structures live through the call.
     unsafe { instance.get_physical_device_properties2(device, &mut properties) };
     let name = words(properties.properties.device_name_as_c_str());
-    let driver = format!("{} {}", words(driver.driver_name_as_c_str()), words(driver.driver_info_as_c_str()));
+    let driver = format!(
+        "{} {}",
+        words(driver.driver_name_as_c_str()),
+        words(driver.driver_info_as_c_str())
+    );
     Device { name, driver: driver.trim().to_owned() }
 }
 
 #[cfg(feature = "opencl")]
 fn opencl() -> Result<Device, String> {
-    use cl3::device::{CL_DEVICE_NAME, CL_DEVICE_TYPE_GPU, CL_DEVICE_VERSION, CL_DRIVER_VERSION, get_device_ids, get_device_info};
-    let platforms = cl3::platform::get_platform_ids().map_err(|code| format!("no OpenCL platform (error {code})"))?;
+    use cl3::device::{
+        CL_DEVICE_NAME, CL_DEVICE_TYPE_GPU, CL_DEVICE_VERSION, CL_DRIVER_VERSION, get_device_ids,
+        get_device_info,
+    };
+    let platforms = cl3::platform::get_platform_ids()
+        .map_err(|code| format!("no OpenCL platform (error {code})"))?;
     let platform = platforms.first().copied().ok_or_else(|| "no OpenCL platform".to_owned())?;
     let devices = get_device_ids(platform, CL_DEVICE_TYPE_GPU).unwrap_or_default();
-    let device = devices.first().copied().ok_or_else(|| "the first OpenCL platform has no device of type GPU".to_owned())?;
+    let device = devices
+        .first()
+        .copied()
+        .ok_or_else(|| "the first OpenCL platform has no device of type GPU".to_owned())?;
     let ask = |what| get_device_info(device, what).map(|info| info.to_string()).unwrap_or_default();
     let driver = format!("{}, {}", ask(CL_DEVICE_VERSION), ask(CL_DRIVER_VERSION));
     Ok(Device { name: ask(CL_DEVICE_NAME), driver })

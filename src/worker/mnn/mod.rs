@@ -1,5 +1,8 @@
 //! MNN inside the worker: the only place of the crate with `unsafe`.
-#![allow(unsafe_code, reason = "MNN, Vulkan and OpenCL are C and C++; every block says why it is sound")]
+#![allow(
+    unsafe_code,
+    reason = "MNN, Vulkan and OpenCL are C and C++; every block says why it is sound"
+)]
 
 mod bindings;
 mod census;
@@ -35,7 +38,9 @@ pub(super) struct Job {
 pub(super) fn probe(target: &MnnTarget) -> Reply {
     log::listen();
     match device::of(target.backend) {
-        Ok(device) => Reply::Probed(ProbeReport { engine_version: session::version(), device: Some(device) }),
+        Ok(device) => {
+            Reply::Probed(ProbeReport { engine_version: session::version(), device: Some(device) })
+        }
         Err(reason) => Reply::Rejected { reason },
     }
 }
@@ -66,12 +71,18 @@ impl From<Refusal> for Stop {
     }
 }
 
-fn try_run(job: &Job, body: &[u8], send: &mut Send<'_>) -> Result<(Vec<Output>, Runs, RanOn), Stop> {
+fn try_run(
+    job: &Job,
+    body: &[u8],
+    send: &mut Send<'_>,
+) -> Result<(Vec<Output>, Runs, RanOn), Stop> {
     let feeds = unpack(job.feeds.clone(), body).map_err(|error| error.to_string())?;
-    let model = std::fs::read(&job.model).map_err(|error| format!("{}: {error}", job.model.display()))?;
+    let model =
+        std::fs::read(&job.model).map_err(|error| format!("{}: {error}", job.model.display()))?;
     let started = Instant::now();
     let mut session = Session::open(&model, &job.target)?;
-    let as_asked = backend_name(session.forward_type()) == backend_name(forward_type(job.target.backend));
+    let as_asked =
+        backend_name(session.forward_type()) == backend_name(forward_type(job.target.backend));
     let mut ran_on = ran_on(&session, &job.target, as_asked);
     send(&Reply::Opened { ran_on: ran_on.clone(), as_asked }, &[]).map_err(Stop::Pipe)?;
     if !as_asked {
@@ -102,7 +113,8 @@ fn try_run(job: &Job, body: &[u8], send: &mut Send<'_>) -> Result<(Vec<Output>, 
 
 fn ran_on(session: &Session, target: &MnnTarget, as_asked: bool) -> RanOn {
     let backend = backend_name(session.forward_type());
-    let device = if as_asked { device::of(target.backend) } else { device::of(crate::engine::Backend::Cpu) };
+    let device =
+        if as_asked { device::of(target.backend) } else { device::of(crate::engine::Backend::Cpu) };
     let (device, driver) = match device {
         Ok(device) => (device.name, device.driver),
         Err(why) => (format!("unknown ({why})"), String::new()),
@@ -131,12 +143,14 @@ fn fit_shapes(session: &mut Session, feeds: &[Output]) -> Result<(), Refusal> {
 
 fn find<'a>(feeds: &'a [Output], name: &str) -> Result<&'a Tensor, Refusal> {
     let feed = feeds.iter().find(|feed| feed.name.as_str() == name);
-    feed.map(|feed| &feed.tensor).ok_or_else(|| format!("the MNN model has an input `{name}` that is not fed"))
+    feed.map(|feed| &feed.tensor)
+        .ok_or_else(|| format!("the MNN model has an input `{name}` that is not fed"))
 }
 
 fn write_feeds(session: &Session, feeds: &[Output]) -> Result<(), Refusal> {
     for (name, input) in session.inputs() {
-        let wanted = input.dtype().ok_or_else(|| format!("input `{name}` has an unknown element type"))?;
+        let wanted =
+            input.dtype().ok_or_else(|| format!("input `{name}` has an unknown element type"))?;
         input.write(&narrow(find(feeds, &name)?, wanted, &name)?)?;
     }
     Ok(())
@@ -144,12 +158,14 @@ fn write_feeds(session: &Session, feeds: &[Output]) -> Result<(), Refusal> {
 
 /// MNN's converter makes 32-bit integers of 64-bit ones; a feed follows where nothing is lost.
 fn narrow(feed: &Tensor, wanted: Dtype, name: &str) -> Result<Tensor, Refusal> {
-    let refuse = || format!("input `{name}` is {wanted} in the MNN model, and the feed is {}", feed.dtype());
+    let refuse =
+        || format!("input `{name}` is {wanted} in the MNN model, and the feed is {}", feed.dtype());
     match (feed, wanted) {
         (feed, wanted) if feed.dtype() == wanted => Ok(feed.clone()),
         (Tensor::I64(array), Dtype::I32) => {
             let narrowed: Option<Vec<i32>> = array.iter().map(|&v| i32::try_from(v).ok()).collect();
-            let bytes: Vec<u8> = narrowed.ok_or_else(refuse)?.into_iter().flat_map(i32::to_le_bytes).collect();
+            let bytes: Vec<u8> =
+                narrowed.ok_or_else(refuse)?.into_iter().flat_map(i32::to_le_bytes).collect();
             Tensor::from_bytes(Dtype::I32, feed.shape(), &bytes).map_err(|error| error.to_string())
         }
         (Tensor::Bool(array), Dtype::I32) => Ok(Tensor::I32(array.mapv(i32::from))),
@@ -161,7 +177,10 @@ fn narrow(feed: &Tensor, wanted: Dtype, name: &str) -> Result<Tensor, Refusal> {
 
 fn read_outputs(session: &Session) -> Result<Vec<Output>, Refusal> {
     let outputs = session.outputs();
-    outputs.into_iter().map(|(name, tensor)| Ok(Output { name: ValueName::from(name), tensor: tensor.read()? })).collect()
+    outputs
+        .into_iter()
+        .map(|(name, tensor)| Ok(Output { name: ValueName::from(name), tensor: tensor.read()? }))
+        .collect()
 }
 
 fn same_bytes(a: &[Output], b: &[Output]) -> bool {

@@ -101,7 +101,10 @@ impl Session {
         let raw = self.raw.as_ptr();
         // SAFETY: the session is open, and indices stay below the count it gives.
         let at = |index| unsafe {
-            (text(offby_name(raw, outputs, index)), TensorRef::new(offby_tensor(raw, outputs, index)))
+            (
+                text(offby_name(raw, outputs, index)),
+                TensorRef::new(offby_tensor(raw, outputs, index)),
+            )
         };
         // SAFETY: as above.
         (0..unsafe { offby_count(raw, outputs) }).map(at).collect()
@@ -109,12 +112,16 @@ impl Session {
 
     /// Gives the inputs new shapes; `shapes` are those of [`Session::inputs`], in their order.
     pub(super) fn resize(&mut self, shapes: &[Vec<usize>]) -> Result<(), Refusal> {
-        let inputs: Vec<*mut RawTensor> = self.inputs().iter().map(|(_, tensor)| tensor.raw).collect();
+        let inputs: Vec<*mut RawTensor> =
+            self.inputs().iter().map(|(_, tensor)| tensor.raw).collect();
         for (input, shape) in inputs.into_iter().zip(shapes) {
             let dims: Result<Vec<i32>, _> = shape.iter().map(|&dim| i32::try_from(dim)).collect();
-            let dims = dims.map_err(|_| format!("shape {shape:?} is beyond MNN's 32-bit dimensions"))?;
+            let dims =
+                dims.map_err(|_| format!("shape {shape:?} is beyond MNN's 32-bit dimensions"))?;
             // SAFETY: session and input are open; dims and rank belong together.
-            checked(unsafe { offby_resize_input(self.raw.as_ptr(), input, dims.as_ptr(), dims.len() as i32) })?;
+            checked(unsafe {
+                offby_resize_input(self.raw.as_ptr(), input, dims.as_ptr(), dims.len() as i32)
+            })?;
         }
         // SAFETY: the session is open; tensors of before are not used again.
         checked(unsafe { offby_resize(self.raw.as_ptr()) })
@@ -201,11 +208,21 @@ struct TapContext<'a> {
     tap: &'a mut dyn Tap,
 }
 
-extern "C" fn before(context: *mut c_void, op: *const RawOp, tensors: *const *mut RawTensor, count: usize) -> i32 {
+extern "C" fn before(
+    context: *mut c_void,
+    op: *const RawOp,
+    tensors: *const *mut RawTensor,
+    count: usize,
+) -> i32 {
     call(context, op, tensors, count, |tap, op, tensors| tap.before(op, tensors))
 }
 
-extern "C" fn after(context: *mut c_void, op: *const RawOp, tensors: *const *mut RawTensor, count: usize) -> i32 {
+extern "C" fn after(
+    context: *mut c_void,
+    op: *const RawOp,
+    tensors: *const *mut RawTensor,
+    count: usize,
+) -> i32 {
     call(context, op, tensors, count, |tap, op, tensors| tap.after(op, tensors))
 }
 
@@ -223,7 +240,8 @@ fn call(
         // SAFETY: the shim fills the operator for the length of the call.
         let op = unsafe { Op { name: text((*op).name), kind: text((*op).kind) } };
         // SAFETY: the shim passes `count` tensors that live through the call; none is a null pointer.
-        let raw: &[*mut RawTensor] = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(tensors, count) } };
+        let raw: &[*mut RawTensor] =
+            if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(tensors, count) } };
         let tensors: Vec<TensorRef<'_>> = raw.iter().map(|&raw| TensorRef::new(raw)).collect();
         body(context.tap, &op, &tensors)
     }));
@@ -251,7 +269,10 @@ impl TensorRef<'_> {
     /// The extent of each axis; a negative one is not known yet and comes out as 0.
     pub(super) fn shape(&self) -> Vec<usize> {
         let info = self.info();
-        info.dims[..info.rank as usize].iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect()
+        info.dims[..info.rank as usize]
+            .iter()
+            .map(|&dim| usize::try_from(dim).unwrap_or(0))
+            .collect()
     }
 
     /// The element type, `None` where MNN has one that offby has not.
@@ -278,7 +299,9 @@ impl TensorRef<'_> {
 
     /// Its elements, in row-major NCHW order.
     pub(super) fn read(&self) -> Result<Tensor, Refusal> {
-        let dtype = self.dtype().ok_or_else(|| "a tensor has an element type offby does not know".to_owned())?;
+        let dtype = self
+            .dtype()
+            .ok_or_else(|| "a tensor has an element type offby does not know".to_owned())?;
         let shape = self.shape();
         let count: usize = shape.iter().product();
         let mut bytes = vec![0u8; count * dtype.size()];
