@@ -93,6 +93,14 @@ pub(super) fn fits_single(dtype: Dtype) -> bool {
     matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::Bf16)
 }
 
+/// A whole block of `f32` in a row-major tensor, if that is what lies there.
+pub(super) fn full_block<const N: usize>(tensor: &Tensor, flat: Range<usize>) -> Option<&[f32; N]> {
+    match tensor {
+        Tensor::F32(array) => row_major_slice(array)[flat].try_into().ok(),
+        _ => None,
+    }
+}
+
 /// The elements of a row-major tensor that [`fits_single`]; borrowed where they are `f32` already.
 pub(super) fn singles<'a, const N: usize>(
     tensor: &'a Tensor,

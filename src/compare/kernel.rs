@@ -28,7 +28,7 @@ const CUT_BF16: u32 = 16;
 /// The sums of a block: not finite where some value is not, as squares of `f32` cannot overflow an `f64`.
 ///
 /// The products of `f32` are exact, and every addition rounds once, on machines with and without fused ones.
-pub(super) fn sums(arch: Arch, reference: &Block, candidate: &Block) -> Sums {
+pub(super) fn sums(arch: Arch, [reference, candidate]: [&Block; 2]) -> Sums {
     let lanes = arch.dispatch(Summing { reference, candidate });
     // Added up out here: inside, the vectoriser would lay the lanes out for these few additions.
     let [difference, squared_difference, squared_reference, squared_candidate, product] =
@@ -63,37 +63,14 @@ impl WithSimd for Summing<'_> {
 }
 
 #[inline(always)]
-fn each(lanes: &mut [f64; LANES], step: impl Fn(usize, f64) -> f64) {
+fn each<T: Copy, const N: usize>(lanes: &mut [T; N], step: impl Fn(usize, T) -> T) {
     for (lane, value) in lanes.iter_mut().enumerate() {
         *value = step(lane, *value);
     }
 }
 
-/// What is counted of a block.
-pub(super) struct Counts {
-    /// Pairs of different values.
-    pub(super) mismatched: u32,
-    /// Candidates that end in as many zero bits as every format of [`HYPOTHESES`] leaves.
-    pub(super) short: u32,
-    /// The largest distance in `f32` ulps.
-    pub(super) ulps: u32,
-}
-
-pub(super) fn counts(arch: Arch, reference: &Block, candidate: &Block) -> Counts {
-    arch.dispatch(|| {
-        let (mut mismatched, mut short, mut ulps) = (0u32, 0u32, 0u32);
-        for i in 0..BLOCK {
-            let (r, c) = (reference[i], candidate[i]);
-            mismatched += u32::from(r != c);
-            short += u32::from(c.to_bits() << (32 - CUT_F16) == 0);
-            ulps = ulps.max(distance(place_f32(r.to_bits()), place_f32(c.to_bits())));
-        }
-        Counts { mismatched, short, ulps }
-    })
-}
-
 /// The largest distance in `f16` ulps.
-pub(super) fn ulps_f16(arch: Arch, reference: &Block, candidate: &Block) -> u32 {
+pub(super) fn ulps_f16(arch: Arch, [reference, candidate]: [&Block; 2]) -> u32 {
     arch.dispatch(|| {
         (0..BLOCK).fold(0, |ulps: u32, i| {
             ulps.max(distance(place_f16(reference[i].to_bits()), place_f16(candidate[i].to_bits())))
@@ -165,19 +142,19 @@ fn toward_zero_f16(magnitude: u32) -> u32 {
 }
 
 /// How many of the differing candidates each of [`HYPOTHESES`] explains.
-pub(super) fn explained(arch: Arch, reference: &Block, candidate: &Block) -> Explained {
+pub(super) fn explained(arch: Arch, blocks: [&Block; 2]) -> Explained {
     let counts: [u32; HYPOTHESES.len()] = [
-        count(arch, reference, candidate, nearest_f16),
-        count(arch, reference, candidate, toward_zero_f16),
-        count(arch, reference, candidate, |magnitude| nearest(magnitude, CUT_BF16)),
-        count(arch, reference, candidate, |magnitude| toward_zero(magnitude, CUT_BF16)),
-        count(arch, reference, candidate, |magnitude| nearest(magnitude, CUT_F16)),
-        count(arch, reference, candidate, |magnitude| toward_zero(magnitude, CUT_F16)),
+        count(arch, blocks, nearest_f16),
+        count(arch, blocks, toward_zero_f16),
+        count(arch, blocks, |magnitude| nearest(magnitude, CUT_BF16)),
+        count(arch, blocks, |magnitude| toward_zero(magnitude, CUT_BF16)),
+        count(arch, blocks, |magnitude| nearest(magnitude, CUT_F16)),
+        count(arch, blocks, |magnitude| toward_zero(magnitude, CUT_F16)),
     ];
     counts.map(u64::from)
 }
 
-fn count(arch: Arch, reference: &Block, candidate: &Block, round: impl Fn(u32) -> u32) -> u32 {
+fn count(arch: Arch, [reference, candidate]: [&Block; 2], round: impl Fn(u32) -> u32) -> u32 {
     arch.dispatch(|| {
         (0..BLOCK).fold(0, |count, i| {
             let (r, c) = (reference[i], candidate[i]);
@@ -187,12 +164,21 @@ fn count(arch: Arch, reference: &Block, candidate: &Block, round: impl Fn(u32) -
     })
 }
 
-/// |c − r| of a block, scaled for the bounds it gives.
+/// The differences of a block: what is counted of them, and the bounds they give.
 pub(super) struct Errors<'a> {
     reference: &'a Block,
+    /// |c − r| times [`SCALE`], a little more.
     scaled: Block,
     /// An upper bound of max |d|, close and cheap.
     pub(super) largest: f64,
+    /// Whether |d| / |r| may be beyond the ratio asked about where r is not 0.
+    pub(super) ratio_beyond: bool,
+    /// Pairs of different values.
+    pub(super) mismatched: u32,
+    /// Candidates that end in as many zero bits as every format of [`HYPOTHESES`] leaves.
+    pub(super) short: u32,
+    /// The largest distance in `f32` ulps.
+    pub(super) ulps: u32,
 }
 
 /// A power of two that keeps subnormal products normal, and a margin wider than all roundings of a bound.
@@ -201,19 +187,59 @@ const MARGIN: f64 = 1.0 / (1u64 << 20) as f64;
 /// Elements that [`Errors::beyond`] passes over at a time.
 const GROUP: usize = 64;
 
+/// Reads a few lines of the blocks ahead, at which the processor goes on fetching by itself.
+#[inline(always)]
+fn touch(ahead: [&Block; 2], quarter: usize) {
+    let lines = (0..TOUCH).map(|line| quarter * BLOCK / 4 + line * LINE);
+    std::hint::black_box(lines.fold(0, |bits, at| bits ^ ahead[0][at].to_bits() ^ ahead[1][at].to_bits()));
+}
+
+const TOUCH: usize = 8;
+/// Elements of a cache line.
+const LINE: usize = 16;
+
+struct Counts {
+    mismatched: u32,
+    short: u32,
+    ulps: u32,
+}
+
+fn counts(arch: Arch, [reference, candidate]: [&Block; 2]) -> Counts {
+    arch.dispatch(|| {
+        let (mut mismatched, mut short, mut ulps) = (0u32, 0u32, 0u32);
+        for i in 0..BLOCK {
+            let (r, c) = (reference[i], candidate[i]);
+            mismatched += u32::from(r != c);
+            short += u32::from(c.to_bits() << (32 - CUT_F16) == 0);
+            ulps = ulps.max(distance(place_f32(r.to_bits()), place_f32(c.to_bits())));
+        }
+        Counts { mismatched, short, ulps }
+    })
+}
+
 impl<'a> Errors<'a> {
-    pub(super) fn new(arch: Arch, reference: &'a Block, candidate: &Block) -> Self {
+    /// Measures a block, and meanwhile has the processor fetch the blocks ahead.
+    pub(super) fn new(arch: Arch, [reference, candidate]: [&'a Block; 2], ratio: f64, ahead: [&Block; 2]) -> Self {
+        touch(ahead, 0);
+        let Counts { mismatched, short, ulps } = counts(arch, [reference, candidate]);
+        touch(ahead, 1);
         let scale = (SCALE * (1.0 + MARGIN)) as f32;
+        let factor = lowered(ratio);
         let mut scaled = [0.0; BLOCK];
-        let largest = arch.dispatch(|| {
-            let mut largest = 0;
-            for (scaled, (r, c)) in scaled.iter_mut().zip(reference.iter().zip(candidate)) {
-                *scaled = (c - r).abs() * scale;
-                largest = largest.max(scaled.to_bits().cast_signed());
+        let (largest, excess) = arch.dispatch(|| {
+            let (mut largest, mut most) = (0, 0);
+            for i in 0..BLOCK {
+                let r = reference[i];
+                let error = (candidate[i] - r).abs() * scale;
+                scaled[i] = error;
+                largest = largest.max(error.to_bits().cast_signed());
+                let excess = if r == 0.0 { 0.0 } else { error - r.abs() * factor };
+                most = most.max(excess.to_bits().cast_signed());
             }
-            largest
+            (largest, most)
         });
-        Errors { reference, scaled, largest: unscaled(largest) }
+        touch(ahead, 2);
+        Errors { reference, scaled, largest: unscaled(largest), ratio_beyond: excess > 0, mismatched, short, ulps }
     }
 
     /// An upper bound of max(|d| − rtol·|r|): 0 when none is positive.
@@ -226,18 +252,6 @@ impl<'a> Errors<'a> {
             })
         });
         unscaled(largest)
-    }
-
-    /// Whether |d| / |r| may be beyond `ratio` where r is not 0.
-    pub(super) fn ratio_beyond(&self, arch: Arch, ratio: f64) -> bool {
-        let factor = lowered(ratio);
-        let largest = arch.dispatch(|| {
-            self.reference.iter().zip(&self.scaled).fold(0, |largest: i32, (&r, scaled)| {
-                let excess = if r == 0.0 { 0.0 } else { scaled - r.abs() * factor };
-                largest.max(excess.to_bits().cast_signed())
-            })
-        });
-        largest > 0
     }
 
     /// The positions in groups of which some |d| may be beyond `limit`.
@@ -261,7 +275,7 @@ fn unscaled(bits: i32) -> f64 {
 }
 
 /// max(0, max(|d| − rtol·|r|)) to the last bit of `f64`.
-pub(super) fn needed(arch: Arch, reference: &Block, candidate: &Block, rtol: f64) -> f64 {
+pub(super) fn needed(arch: Arch, [reference, candidate]: [&Block; 2], rtol: f64) -> f64 {
     let largest = arch.dispatch(|| {
         (0..BLOCK).fold(0, |largest: i64, i| {
             let (r, c) = (f64::from(reference[i]), f64::from(candidate[i]));
@@ -273,7 +287,7 @@ pub(super) fn needed(arch: Arch, reference: &Block, candidate: &Block, rtol: f64
 }
 
 /// max |d| / |r| over r ≠ 0 to the last bit of `f64`.
-pub(super) fn max_ratio(arch: Arch, reference: &Block, candidate: &Block) -> f64 {
+pub(super) fn max_ratio(arch: Arch, [reference, candidate]: [&Block; 2]) -> f64 {
     let largest = arch.dispatch(|| {
         (0..BLOCK).fold(0, |largest: i64, i| {
             let (r, c) = (f64::from(reference[i]), f64::from(candidate[i]));
