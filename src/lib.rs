@@ -12,4 +12,5 @@ pub mod inputs;
 pub mod report;
 pub mod tensor;
 pub mod verdict;
+pub mod walk;
 pub mod worker;

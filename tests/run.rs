@@ -72,7 +72,11 @@ fn debug_networks_on_the_cpu_differ_by_gelu_alone() {
             assert_eq!(code, 1, "{name}: {report:#}");
             assert!((1e-4..2e-3).contains(&max_abs), "{name}: {max_abs}");
         } else {
-            assert_eq!((code, output["agreement"].as_str()), (0, Some("agrees")), "{name}: {report:#}");
+            assert_eq!(
+                (code, output["agreement"].as_str()),
+                (0, Some("agrees")),
+                "{name}: {report:#}"
+            );
         }
         assert_eq!(first_target(&report)["runs"]["identical"], true, "{name}");
     }

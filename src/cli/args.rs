@@ -15,6 +15,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Run a network on every target and compare its outputs with the reference's
     Run(RunArgs),
+    /// Walk the operators: which introduce error, and is it a bug or the storage format?
+    Walk(WalkArgs),
     /// Compare two tensors element by element
     Diff(DiffArgs),
     /// Tell what is installed, and what to do about what is not
@@ -26,14 +28,33 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The network, an ONNX file
-    pub(super) model: PathBuf,
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
     /// A target to compare, such as mnn:vulkan:low; may be given several times
     #[arg(long = "on", value_name = "TARGET", required = true)]
     pub(super) on: Vec<String>,
     /// The target that is right
     #[arg(long, value_name = "TARGET", default_value = "tract")]
     pub(super) reference: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WalkArgs {
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+    /// The target to walk, such as mnn:vulkan:low
+    #[arg(long = "on", value_name = "TARGET")]
+    pub(super) on: String,
+    /// List every operator, not only those that matter
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+/// A network, what it is fed, and how it is to be run.
+#[derive(Debug, Args)]
+pub(super) struct NetworkArgs {
+    /// The network, an ONNX file
+    pub(super) model: PathBuf,
     /// What to feed: NAME=SPEC, or SPEC for a single input. SPEC is arange, ones, zeros, const:V,
     /// sine, normal:SEED, uniform:LO,HI,SEED, edge:SEED, or a .npy, .pb, .png or .jpg file
     #[arg(long, value_name = "SPEC")]

@@ -3,7 +3,7 @@
 use super::answer;
 use super::args::DiffArgs;
 use super::failure::Failure;
-use super::run::user_tolerance;
+use super::prepare::user_tolerance;
 use super::screen;
 use crate::compare::{
     Agreement, CompareOptions, Comparison, Judgement, Judging, Storage, compare_with, judge,

@@ -4,10 +4,13 @@ mod answer;
 mod args;
 mod diff;
 mod doctor;
+mod examine;
 mod failure;
+mod prepare;
 mod registry;
 mod run;
 mod screen;
+mod walk;
 
 use args::{Arguments, Command};
 use clap::Parser as _;
@@ -40,6 +43,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => run::run(&args),
+        Command::Walk(args) => walk::walk(&args),
         Command::Diff(args) => diff::diff(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Worker => crate::worker::serve().map(|()| 0).map_err(Failure::worker),

@@ -93,14 +93,6 @@ pub(super) fn fits_single(dtype: Dtype) -> bool {
     matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::Bf16)
 }
 
-/// A whole block of `f32` in a row-major tensor, if that is what lies there.
-pub(super) fn full_block<const N: usize>(tensor: &Tensor, flat: Range<usize>) -> Option<&[f32; N]> {
-    match tensor {
-        Tensor::F32(array) => row_major_slice(array)[flat].try_into().ok(),
-        _ => None,
-    }
-}
-
 /// The elements of a row-major tensor that [`fits_single`]; borrowed where they are `f32` already.
 pub(super) fn singles<'a, const N: usize>(
     tensor: &'a Tensor,
@@ -108,23 +100,19 @@ pub(super) fn singles<'a, const N: usize>(
     scratch: &'a mut [f32; N],
 ) -> &'a [f32; N] {
     use half::slice::HalfFloatSliceExt as _;
+    if let Tensor::F32(array) = tensor
+        && let Ok(block) = row_major_slice(array)[flat.clone()].try_into()
+    {
+        return block;
+    }
     let filled = flat.len();
+    let (head, rest) = scratch.split_at_mut(filled);
     match tensor {
-        Tensor::F32(array) => {
-            let elements = &row_major_slice(array)[flat];
-            if let Ok(block) = elements.try_into() {
-                return block;
-            }
-            scratch[..filled].copy_from_slice(elements);
-        }
-        Tensor::F16(array) => {
-            row_major_slice(array)[flat].convert_to_f32_slice(&mut scratch[..filled])
-        }
-        Tensor::Bf16(array) => {
-            row_major_slice(array)[flat].convert_to_f32_slice(&mut scratch[..filled])
-        }
+        Tensor::F32(array) => head.copy_from_slice(&row_major_slice(array)[flat]),
+        Tensor::F16(array) => row_major_slice(array)[flat].convert_to_f32_slice(head),
+        Tensor::Bf16(array) => row_major_slice(array)[flat].convert_to_f32_slice(head),
         _ => unreachable!("only single and half precision fit an f32"),
     }
-    scratch[filled..].fill(0.0);
+    rest.fill(0.0);
     scratch
 }

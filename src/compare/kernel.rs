@@ -63,15 +63,38 @@ impl WithSimd for Summing<'_> {
 }
 
 #[inline(always)]
-fn each<T: Copy, const N: usize>(lanes: &mut [T; N], step: impl Fn(usize, T) -> T) {
+fn each(lanes: &mut [f64; LANES], step: impl Fn(usize, f64) -> f64) {
     for (lane, value) in lanes.iter_mut().enumerate() {
         *value = step(lane, *value);
     }
 }
 
+/// What is counted of a block.
+pub(super) struct Counts {
+    /// Pairs of different values.
+    pub(super) mismatched: u32,
+    /// Candidates that end in as many zero bits as every format of [`HYPOTHESES`] leaves.
+    pub(super) short: u32,
+    /// The largest distance in `f32` ulps.
+    pub(super) ulps: u32,
+}
+
+pub(super) fn counts(arch: Arch, [reference, candidate]: [&Block; 2]) -> Counts {
+    arch.dispatch(move || {
+        let (mut mismatched, mut short, mut ulps) = (0u32, 0u32, 0u32);
+        for i in 0..BLOCK {
+            let (r, c) = (reference[i], candidate[i]);
+            mismatched += u32::from(r != c);
+            short += u32::from(c.to_bits() << (32 - CUT_F16) == 0);
+            ulps = ulps.max(distance(place_f32(r.to_bits()), place_f32(c.to_bits())));
+        }
+        Counts { mismatched, short, ulps }
+    })
+}
+
 /// The largest distance in `f16` ulps.
 pub(super) fn ulps_f16(arch: Arch, [reference, candidate]: [&Block; 2]) -> u32 {
-    arch.dispatch(|| {
+    arch.dispatch(move || {
         (0..BLOCK).fold(0, |ulps: u32, i| {
             ulps.max(distance(place_f16(reference[i].to_bits()), place_f16(candidate[i].to_bits())))
         })
@@ -142,20 +165,20 @@ fn toward_zero_f16(magnitude: u32) -> u32 {
 }
 
 /// How many of the differing candidates each of [`HYPOTHESES`] explains.
-pub(super) fn explained(arch: Arch, blocks: [&Block; 2]) -> Explained {
+pub(super) fn explained(arch: Arch, pair: [&Block; 2]) -> Explained {
     let counts: [u32; HYPOTHESES.len()] = [
-        count(arch, blocks, nearest_f16),
-        count(arch, blocks, toward_zero_f16),
-        count(arch, blocks, |magnitude| nearest(magnitude, CUT_BF16)),
-        count(arch, blocks, |magnitude| toward_zero(magnitude, CUT_BF16)),
-        count(arch, blocks, |magnitude| nearest(magnitude, CUT_F16)),
-        count(arch, blocks, |magnitude| toward_zero(magnitude, CUT_F16)),
+        count(arch, pair, nearest_f16),
+        count(arch, pair, toward_zero_f16),
+        count(arch, pair, |magnitude| nearest(magnitude, CUT_BF16)),
+        count(arch, pair, |magnitude| toward_zero(magnitude, CUT_BF16)),
+        count(arch, pair, |magnitude| nearest(magnitude, CUT_F16)),
+        count(arch, pair, |magnitude| toward_zero(magnitude, CUT_F16)),
     ];
     counts.map(u64::from)
 }
 
 fn count(arch: Arch, [reference, candidate]: [&Block; 2], round: impl Fn(u32) -> u32) -> u32 {
-    arch.dispatch(|| {
+    arch.dispatch(move || {
         (0..BLOCK).fold(0, |count, i| {
             let (r, c) = (reference[i], candidate[i]);
             let rounded = round(r.to_bits() & MAGNITUDE) | (r.to_bits() & !MAGNITUDE);
@@ -164,108 +187,73 @@ fn count(arch: Arch, [reference, candidate]: [&Block; 2], round: impl Fn(u32) ->
     })
 }
 
-/// The differences of a block: what is counted of them, and the bounds they give.
-pub(super) struct Errors<'a> {
+/// A relative tolerance amid the grid.
+pub(super) const MIDDLE: f64 = 1e-3;
+
+/// Upper bounds, close and cheap, of how far a block's pairs are apart.
+pub(super) struct Bounds<'a> {
     reference: &'a Block,
-    /// |c − r| times [`SCALE`], a little more.
-    scaled: Block,
-    /// An upper bound of max |d|, close and cheap.
+    candidate: &'a Block,
+    /// Of max |d|.
     pub(super) largest: f64,
+    /// Of max(|d| − [`MIDDLE`]·|r|), which rules out most of what larger tolerances could need.
+    pub(super) middle: f64,
     /// Whether |d| / |r| may be beyond the ratio asked about where r is not 0.
     pub(super) ratio_beyond: bool,
-    /// Pairs of different values.
-    pub(super) mismatched: u32,
-    /// Candidates that end in as many zero bits as every format of [`HYPOTHESES`] leaves.
-    pub(super) short: u32,
-    /// The largest distance in `f32` ulps.
-    pub(super) ulps: u32,
 }
 
 /// A power of two that keeps subnormal products normal, and a margin wider than all roundings of a bound.
 const SCALE: f64 = (1u64 << 30) as f64;
 const MARGIN: f64 = 1.0 / (1u64 << 20) as f64;
-/// Elements that [`Errors::beyond`] passes over at a time.
-const GROUP: usize = 64;
 
-/// Reads a few lines of the blocks ahead, at which the processor goes on fetching by itself.
-#[inline(always)]
-fn touch(ahead: [&Block; 2], quarter: usize) {
-    let lines = (0..TOUCH).map(|line| quarter * BLOCK / 4 + line * LINE);
-    std::hint::black_box(lines.fold(0, |bits, at| bits ^ ahead[0][at].to_bits() ^ ahead[1][at].to_bits()));
-}
-
-const TOUCH: usize = 8;
-/// Elements of a cache line.
-const LINE: usize = 16;
-
-struct Counts {
-    mismatched: u32,
-    short: u32,
-    ulps: u32,
-}
-
-fn counts(arch: Arch, [reference, candidate]: [&Block; 2]) -> Counts {
-    arch.dispatch(|| {
-        let (mut mismatched, mut short, mut ulps) = (0u32, 0u32, 0u32);
-        for i in 0..BLOCK {
-            let (r, c) = (reference[i], candidate[i]);
-            mismatched += u32::from(r != c);
-            short += u32::from(c.to_bits() << (32 - CUT_F16) == 0);
-            ulps = ulps.max(distance(place_f32(r.to_bits()), place_f32(c.to_bits())));
-        }
-        Counts { mismatched, short, ulps }
-    })
-}
-
-impl<'a> Errors<'a> {
-    /// Measures a block, and meanwhile has the processor fetch the blocks ahead.
-    pub(super) fn new(arch: Arch, [reference, candidate]: [&'a Block; 2], ratio: f64, ahead: [&Block; 2]) -> Self {
-        touch(ahead, 0);
-        let Counts { mismatched, short, ulps } = counts(arch, [reference, candidate]);
-        touch(ahead, 1);
-        let scale = (SCALE * (1.0 + MARGIN)) as f32;
+impl<'a> Bounds<'a> {
+    /// The bounds of a block, and whether a ratio |d| / |r| may be beyond `ratio`.
+    pub(super) fn new(arch: Arch, [reference, candidate]: [&'a Block; 2], ratio: f64) -> Self {
         let factor = lowered(ratio);
-        let mut scaled = [0.0; BLOCK];
-        let (largest, excess) = arch.dispatch(|| {
-            let (mut largest, mut most) = (0, 0);
+        let middle_factor = lowered(MIDDLE);
+        let (largest, middle, excess) = arch.dispatch(move || {
+            let (mut largest, mut middle, mut most) = (0, 0, 0);
             for i in 0..BLOCK {
                 let r = reference[i];
-                let error = (candidate[i] - r).abs() * scale;
-                scaled[i] = error;
+                let error = scaled(r, candidate[i]);
+                let excess = error - r.abs() * factor;
+                let excess = if r == 0.0 { 0.0 } else { excess };
+                let rest = error - r.abs() * middle_factor;
                 largest = largest.max(error.to_bits().cast_signed());
-                let excess = if r == 0.0 { 0.0 } else { error - r.abs() * factor };
+                middle = middle.max(rest.to_bits().cast_signed());
                 most = most.max(excess.to_bits().cast_signed());
             }
-            (largest, most)
+            (largest, middle, most)
         });
-        touch(ahead, 2);
-        Errors { reference, scaled, largest: unscaled(largest), ratio_beyond: excess > 0, mismatched, short, ulps }
+        Bounds {
+            reference,
+            candidate,
+            largest: unscaled(largest),
+            middle: unscaled(middle),
+            ratio_beyond: excess > 0,
+        }
     }
 
-    /// An upper bound of max(|d| − rtol·|r|): 0 when none is positive.
-    pub(super) fn bound(&self, arch: Arch, rtol: f64) -> f64 {
-        let factor = lowered(rtol);
-        let largest = arch.dispatch(|| {
-            self.reference.iter().zip(&self.scaled).fold(0, |largest: i32, (r, scaled)| {
-                let excess = scaled - r.abs() * factor;
+    /// Of max(|d| − rtol·|r|); 0 when none is positive.
+    pub(super) fn excess(&self, arch: Arch, rtol: f64) -> f64 {
+        let (reference, candidate, factor) = (self.reference, self.candidate, lowered(rtol));
+        let largest = arch.dispatch(move || {
+            (0..BLOCK).fold(0, |largest: i32, i| {
+                let excess = scaled(reference[i], candidate[i]) - reference[i].abs() * factor;
                 largest.max(excess.to_bits().cast_signed())
             })
         });
         unscaled(largest)
     }
-
-    /// The positions in groups of which some |d| may be beyond `limit`.
-    pub(super) fn beyond(&self, limit: f64) -> impl Iterator<Item = usize> {
-        let limit = lowered(limit);
-        let groups = self.scaled.as_chunks::<GROUP>().0.iter().enumerate();
-        let any = move |group: &[f32; GROUP]| {
-            group.iter().fold(false, |any, &scaled| any | (scaled > limit))
-        };
-        groups.filter(move |(_, group)| any(group)).flat_map(|(at, _)| at * GROUP..(at + 1) * GROUP)
-    }
 }
 
-/// A factor on the scale of [`Errors`], rounded down and still finite: less of it only makes more positions pass.
+/// |c − r| times [`SCALE`], and a little more.
+#[inline(always)]
+fn scaled(r: f32, c: f32) -> f32 {
+    (c - r).abs() * (SCALE * (1.0 + MARGIN)) as f32
+}
+
+/// A factor on the scale of [`scaled`], rounded down and still finite: less of it only raises a bound.
 fn lowered(factor: f64) -> f32 {
     (factor * SCALE * (1.0 - MARGIN)).min(f32::MAX.into()) as f32
 }
@@ -276,7 +264,7 @@ fn unscaled(bits: i32) -> f64 {
 
 /// max(0, max(|d| − rtol·|r|)) to the last bit of `f64`.
 pub(super) fn needed(arch: Arch, [reference, candidate]: [&Block; 2], rtol: f64) -> f64 {
-    let largest = arch.dispatch(|| {
+    let largest = arch.dispatch(move || {
         (0..BLOCK).fold(0, |largest: i64, i| {
             let (r, c) = (f64::from(reference[i]), f64::from(candidate[i]));
             let excess = (c - r).abs() - rtol * r.abs();
@@ -288,7 +276,7 @@ pub(super) fn needed(arch: Arch, [reference, candidate]: [&Block; 2], rtol: f64)
 
 /// max |d| / |r| over r ≠ 0 to the last bit of `f64`.
 pub(super) fn max_ratio(arch: Arch, [reference, candidate]: [&Block; 2]) -> f64 {
-    let largest = arch.dispatch(|| {
+    let largest = arch.dispatch(move || {
         (0..BLOCK).fold(0, |largest: i64, i| {
             let (r, c) = (f64::from(reference[i]), f64::from(candidate[i]));
             let ratio = if r == 0.0 { 0.0 } else { (c - r).abs() / r.abs() };

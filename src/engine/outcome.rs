@@ -88,6 +88,19 @@ pub struct Execution {
 }
 
 impl Execution {
+    /// An execution that came to its end.
+    pub fn completed(ran_on: RanOn, outputs: Vec<Output>, runs: Runs) -> Self {
+        Execution {
+            outcome: Outcome::Completed,
+            ran_on: Some(ran_on),
+            reason: None,
+            hint: None,
+            evidence: Vec::new(),
+            outputs,
+            runs: Some(runs),
+        }
+    }
+
     /// An execution that gave no outputs, and why.
     pub fn without_outputs(outcome: Outcome, reason: impl Into<String>) -> Self {
         Execution {

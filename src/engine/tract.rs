@@ -59,15 +59,8 @@ impl Tract {
                     outputs.iter().zip(&again).all(|(a, b)| same_bytes(&a.tensor, &b.tensor));
             }
         }
-        Ok(Execution {
-            outcome: Outcome::Completed,
-            ran_on: Some(self.ran_on(plan.model().nodes().len())),
-            reason: None,
-            hint: None,
-            evidence: Vec::new(),
-            outputs,
-            runs: Some(Runs { repeats: request.repeats.max(1), identical, open_seconds, seconds }),
-        })
+        let runs = Runs { repeats: request.repeats.max(1), identical, open_seconds, seconds };
+        Ok(Execution::completed(self.ran_on(plan.model().nodes().len()), outputs, runs))
     }
 
     fn load(&self, model: &Model) -> TractResult<Arc<TypedRunnableModel>> {

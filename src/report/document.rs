@@ -5,6 +5,7 @@ use crate::engine::{Outcome, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype};
 use crate::verdict::Verdict;
+use crate::walk::{Gauge, WalkReport};
 use serde::{Deserialize, Serialize};
 
 /// The schema this version writes.
@@ -92,7 +93,7 @@ pub struct TargetReport {
     /// Repetition.
     pub runs: Option<Runs>,
     /// The walk over the operators; `run` does none.
-    pub walk: Option<serde_json::Value>,
+    pub walk: Option<WalkReport>,
     /// What is said of it.
     pub verdict: Verdict,
 }
@@ -114,4 +115,8 @@ pub struct OutputReport {
     pub judgement: Judgement,
     /// Elements beyond the tolerance, where the output diverges.
     pub beyond_tolerance: Option<u64>,
+    /// How far the walk's reference is from tract, before any backend is looked at: what the
+    /// conversion changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<Gauge>,
 }

@@ -2,8 +2,10 @@
 
 mod document;
 mod text;
+mod walk_text;
 
 pub use document::{
     InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport, ToolReport,
 };
 pub use text::{Paint, diff_text, evidence_text, run_text};
+pub use walk_text::walk_text;

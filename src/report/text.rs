@@ -19,11 +19,9 @@ pub type Paint = fn(Kind, &str) -> String;
 pub fn run_text(report: &Report, width: usize, paint: Paint) -> String {
     let mut text = heading(report);
     text.push_str(&summary(report));
-    for name in output_names(report) {
-        text.push_str(&previews(report, name));
-    }
+    text.push_str(&previews_of(report, &report.reference));
     for target in &report.targets {
-        text.push_str(&verdict(target, width, paint));
+        text.push_str(&verdict_text(target, width, paint));
     }
     text
 }
@@ -77,7 +75,7 @@ pub fn evidence_text(report: &Report) -> String {
     text
 }
 
-fn heading(report: &Report) -> String {
+pub(super) fn heading(report: &Report) -> String {
     let mut text = format!(
         "{}, {} nodes; reference {}",
         report.model.path, report.model.nodes, report.reference
@@ -143,8 +141,13 @@ fn output_names(report: &Report) -> Vec<&str> {
         .unwrap_or_default()
 }
 
+/// The seed's four numbers of every output, the reference's first.
+pub(super) fn previews_of(report: &Report, reference: &str) -> String {
+    output_names(report).into_iter().map(|name| previews(report, reference, name)).collect()
+}
+
 /// The seed's four numbers for the reference and each target, one under the other.
-fn previews(report: &Report, name: &str) -> String {
+fn previews(report: &Report, reference: &str, name: &str) -> String {
     let outputs = report
         .targets
         .iter()
@@ -157,8 +160,7 @@ fn previews(report: &Report, name: &str) -> String {
     let mut text = format!("\noutput `{name}`\n");
     let mut table = Table::new();
     table.set_format(columns());
-    table
-        .add_row(Row::new(vec![Cell::new(&report.reference), Cell::new(&first.reference_preview)]));
+    table.add_row(Row::new(vec![Cell::new(reference), Cell::new(&first.reference_preview)]));
     for (target, comparison) in rows {
         table.add_row(Row::new(vec![
             Cell::new(&shortened(target, 24)),
@@ -169,7 +171,7 @@ fn previews(report: &Report, name: &str) -> String {
     text
 }
 
-fn verdict(target: &TargetReport, width: usize, paint: Paint) -> String {
+pub(super) fn verdict_text(target: &TargetReport, width: usize, paint: Paint) -> String {
     let verdict = &target.verdict;
     let mut text = String::from("\n");
     let line = format!("{} {}: {}.", target.target, verdict.kind, verdict.sentence);
@@ -236,11 +238,11 @@ fn optional(value: Option<u64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-fn columns() -> TableFormat {
+pub(super) fn columns() -> TableFormat {
     FormatBuilder::new().padding(1, 1).build()
 }
 
-fn shortened(text: &str, width: usize) -> String {
+pub(super) fn shortened(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -249,7 +251,7 @@ fn shortened(text: &str, width: usize) -> String {
 }
 
 /// Breaks a line at spaces; what cannot be broken stays whole.
-fn wrapped(line: &str, width: usize) -> String {
+pub(super) fn wrapped(line: &str, width: usize) -> String {
     let mut text = String::new();
     let mut column = 0;
     for word in line.split(' ') {

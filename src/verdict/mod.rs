@@ -2,6 +2,8 @@
 
 mod kind;
 mod sentence;
+mod walk;
 
 pub use kind::{Confidence, Kind, News, Verdict, exit_code};
 pub use sentence::{Finding, decide};
+pub use walk::decide_walk;

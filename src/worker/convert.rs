@@ -67,6 +67,15 @@ pub fn find_converter() -> Converter {
     if python.exists() { Converter::Python(python) } else { Converter::Missing }
 }
 
+/// How the weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weights {
+    /// As in the ONNX file.
+    Full,
+    /// In 16 bits.
+    Half,
+}
+
 impl Converter {
     /// The MNN form of a model, from the cache where it is there.
     ///
@@ -75,19 +84,27 @@ impl Converter {
     pub(super) fn convert(
         &self,
         model: &Model,
+        weights: Weights,
         patience: Duration,
     ) -> Result<PathBuf, ConvertError> {
         match self {
             Converter::Ready(path) => Ok(path.clone()),
             Converter::Missing => Err(ConvertError::Missing),
-            Converter::Native(_) | Converter::Python(_) => self.through_cache(model, patience),
+            Converter::Native(_) | Converter::Python(_) => {
+                self.through_cache(model, weights, patience)
+            }
         }
     }
 
-    fn through_cache(&self, model: &Model, patience: Duration) -> Result<PathBuf, ConvertError> {
+    fn through_cache(
+        &self,
+        model: &Model,
+        weights: Weights,
+        patience: Duration,
+    ) -> Result<PathBuf, ConvertError> {
         let folder = cache_folder().join("converted");
         fs::create_dir_all(&folder)?;
-        let kept = folder.join(format!("{}.mnn", self.key(model)));
+        let kept = folder.join(format!("{}.mnn", self.key(model, weights)));
         if kept.exists() {
             return Ok(kept);
         }
@@ -100,15 +117,15 @@ impl Converter {
             path
         };
         let made = workspace.path().join("model.mnn");
-        self.run(&source, &made, workspace.path(), patience)?;
+        self.run(&source, &made, weights, workspace.path(), patience)?;
         // Renaming is atomic: two conversions of one model at once both end well.
         fs::rename(&made, &kept)?;
         Ok(kept)
     }
 
     /// Model and converter together: another converter may make another network.
-    fn key(&self, model: &Model) -> String {
-        let converter = format!("{self:?} {MNN_VERSION}");
+    fn key(&self, model: &Model, weights: Weights) -> String {
+        let converter = format!("{self:?} {weights:?} {MNN_VERSION}");
         Digest::of([model.digest().hex().as_bytes(), converter.as_bytes()]).hex().to_owned()
     }
 
@@ -116,6 +133,7 @@ impl Converter {
         &self,
         source: &Path,
         made: &Path,
+        weights: Weights,
         workspace: &Path,
         patience: Duration,
     ) -> Result<(), ConvertError> {
@@ -133,6 +151,9 @@ impl Converter {
             .arg(source)
             .arg("--MNNModel")
             .arg(made);
+        if weights == Weights::Half {
+            command.arg("--fp16");
+        }
         let said = run_to_end(command, workspace, patience)?;
         // The converter leaves with status 0 whatever happens: only the file tells.
         match fs::metadata(made) {

@@ -44,9 +44,14 @@ fn answer(ask: Ask, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
             super::mnn::run(&super::mnn::Job { model, target, feeds, repeats }, body, send)
         }
         #[cfg(feature = "mnn")]
+        Ask::Walk { model, half_model, target, feeds, repeats } => {
+            let job = super::mnn::WalkJob { model, half_model, target, feeds, repeats };
+            super::mnn::walk(&job, body, send)
+        }
+        #[cfg(feature = "mnn")]
         Ask::Probe { target } => send(&super::mnn::probe(&target), &[]),
         #[cfg(not(feature = "mnn"))]
-        Ask::Run { .. } | Ask::Probe { .. } => {
+        Ask::Run { .. } | Ask::Walk { .. } | Ask::Probe { .. } => {
             let _ = body;
             let (reason, hint) = super::mnn_engine::without_mnn();
             send(&Reply::Unavailable { reason, hint }, &[])

@@ -1,11 +1,13 @@
 //! MNN as an engine: convert, hand the work to a child process, and name what came of it.
 
-use super::convert::{ConvertError, Converter};
+use super::convert::{ConvertError, Converter, Weights};
 use super::environment;
+use super::fell_back;
 use super::protocol::{Ask, ProbeReport, Reply, pack, unpack};
 use super::supervise::{Ending, Worker, WorkerProgram};
-use crate::engine::{Backend, Engine, Execution, MnnTarget, Outcome, Request};
-use std::path::{Path, PathBuf};
+use crate::engine::{Backend, Engine, Execution, MnnTarget, Outcome, Output, RanOn, Request};
+use crate::walk::{Trace, Trust};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long a probe of one backend may take.
@@ -22,79 +24,194 @@ pub struct MnnEngine {
     pub worker: WorkerProgram,
 }
 
+/// What came of a walk.
+#[derive(Debug)]
+pub struct Walked {
+    /// The candidate's run, with the outputs of its first untapped run.
+    pub execution: Execution,
+    /// The outputs of the reference's clean stream.
+    pub reference: Vec<Output>,
+    /// What was measured, where the walk came to its end.
+    pub found: Option<(Trace, Trust)>,
+    /// The operator that was announced last: where a crash or a hang happened.
+    pub last: Option<Announced>,
+}
+
+/// An operator about to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// Its place in the order of execution.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// The engine's name of its type.
+    pub op_type: String,
+}
+
 impl Engine for MnnEngine {
     fn execute(&self, request: &Request<'_>) -> Execution {
-        if let Some((reason, hint)) = missing_from_build(self.target.backend) {
-            return Execution::without_outputs(Outcome::Unavailable, reason).with_hint(hint);
-        }
         let started = Instant::now();
-        let model = match self.converter.convert(request.model, request.deadline) {
-            Ok(path) => path,
-            Err(error) => return refused_conversion(error),
+        let model = match self.prepare(request, &[Weights::Full]) {
+            Ok(models) => models.into_iter().next().unwrap_or_default(),
+            Err(execution) => return execution,
         };
+        let (feeds, body) = pack(request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)));
+        let (target, repeats) = (self.target.clone(), request.repeats);
+        let ask = Ask::Run { model, target, feeds, repeats };
         let patience = request.deadline.saturating_sub(started.elapsed());
-        let environment = environment_for(self.target.backend);
-        let (mut execution, said) = match Worker::start(&self.worker, &environment, patience) {
-            Ok(mut worker) => {
-                let execution = self.converse(&mut worker, &model, request);
-                (execution, worker.finish())
-            }
-            Err(ending) => (ended(&ending, request.deadline), Vec::new()),
-        };
-        execution.evidence = environment::describe(&environment).into_iter().chain(said).collect();
-        if execution.outcome == Outcome::FellBack {
-            explain_fallback(&mut execution, self.target.backend);
-        }
-        execution
+        let conversation = self.converse(&ask, body, patience, &mut |_| ());
+        conversation.conclude(self.target.backend, request.deadline).0
     }
+}
+
+/// One exchange with a worker, from its start to its end.
+struct Conversation {
+    ran_on: Option<RanOn>,
+    fell_back: bool,
+    end: Result<(Reply, Vec<u8>), Ending>,
+    evidence: Vec<String>,
 }
 
 impl MnnEngine {
-    fn converse(&self, worker: &mut Worker, model: &Path, request: &Request<'_>) -> Execution {
-        let (feeds, body) = pack(request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)));
-        let (model, target, repeats) = (PathBuf::from(model), self.target.clone(), request.repeats);
-        let mut ran_on = None;
-        let mut answer = worker.ask(&Ask::Run { model, target, feeds, repeats }, body);
-        if let Ok((Reply::Opened { ran_on: really, as_asked }, _)) = answer {
-            if !as_asked {
-                return Execution {
-                    ran_on: Some(really),
-                    ..Execution::without_outputs(Outcome::FellBack, "")
-                };
+    /// Walks the operators; `announced` is told of each before it runs.
+    pub fn walk(&self, request: &Request<'_>, announced: &mut dyn FnMut(&Announced)) -> Walked {
+        let started = Instant::now();
+        let models = match self.prepare(request, &[Weights::Full, Weights::Half]) {
+            Ok(models) => models,
+            Err(execution) => {
+                return Walked { execution, reference: Vec::new(), found: None, last: None };
             }
-            ran_on = Some(really);
-            answer = worker.receive();
+        };
+        let [model, half_model] = <[PathBuf; 2]>::try_from(models).unwrap_or_default();
+        let (feeds, body) = pack(request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)));
+        let (target, repeats) = (self.target.clone(), request.repeats);
+        let ask = Ask::Walk { model, half_model, target, feeds, repeats };
+        let patience = request.deadline.saturating_sub(started.elapsed());
+        let mut last = None;
+        let conversation = self.converse(&ask, body, patience, &mut |operator| {
+            announced(&operator);
+            last = Some(operator);
+        });
+        let (execution, walked) = conversation.conclude(self.target.backend, request.deadline);
+        let (reference, found) =
+            walked.map_or((Vec::new(), None), |(reference, found)| (reference, Some(found)));
+        Walked { execution, reference, found, last }
+    }
+
+    /// What must be there before a worker is started: the backend in this build, and the models.
+    fn prepare(
+        &self,
+        request: &Request<'_>,
+        weights: &[Weights],
+    ) -> Result<Vec<PathBuf>, Execution> {
+        if let Some((reason, hint)) = missing_from_build(self.target.backend) {
+            return Err(Execution::without_outputs(Outcome::Unavailable, reason).with_hint(hint));
         }
-        let mut execution = conclude(answer, request.deadline);
-        execution.ran_on = execution.ran_on.or(ran_on);
-        execution
+        let convert =
+            |&weights: &Weights| self.converter.convert(request.model, weights, request.deadline);
+        weights.iter().map(convert).collect::<Result<_, _>>().map_err(refused_conversion)
+    }
+
+    fn converse(
+        &self,
+        ask: &Ask,
+        body: Vec<u8>,
+        patience: Duration,
+        announced: &mut dyn FnMut(Announced),
+    ) -> Conversation {
+        let environment = environment_for(self.target.backend);
+        let mut conversation = Conversation {
+            ran_on: None,
+            fell_back: false,
+            end: Err(Ending::TimedOut),
+            evidence: environment::describe(&environment).into_iter().collect(),
+        };
+        match Worker::start(&self.worker, &environment, patience) {
+            Err(ending) => conversation.end = Err(ending),
+            Ok(mut worker) => {
+                let first = worker.ask(ask, body);
+                conversation.listen(&mut worker, first, announced);
+                conversation.evidence.extend(worker.finish());
+            }
+        }
+        conversation
     }
 }
 
-fn conclude(answer: Result<(Reply, Vec<u8>), Ending>, deadline: Duration) -> Execution {
-    match answer {
-        Ok((Reply::Ran { outputs, runs, ran_on }, body)) => match unpack(outputs, &body) {
-            Ok(outputs) => Execution {
-                outcome: Outcome::Completed,
-                ran_on: Some(ran_on),
-                reason: None,
-                hint: None,
-                evidence: Vec::new(),
-                outputs,
-                runs: Some(runs),
-            },
-            Err(error) => ended(&Ending::Garbage(error.to_string()), deadline),
+impl Conversation {
+    /// Takes messages until one ends the exchange.
+    fn listen(
+        &mut self,
+        worker: &mut Worker,
+        first: Result<(Reply, Vec<u8>), Ending>,
+        announced: &mut dyn FnMut(Announced),
+    ) {
+        let mut message = first;
+        loop {
+            match message {
+                Ok((Reply::Opened { ran_on, as_asked }, _)) => {
+                    self.ran_on = Some(ran_on);
+                    self.fell_back = !as_asked;
+                    if self.fell_back {
+                        return;
+                    }
+                }
+                Ok((Reply::Op { index, name, op_type }, _)) => {
+                    announced(Announced { index, name, op_type })
+                }
+                end => {
+                    self.end = end;
+                    return;
+                }
+            }
+            message = worker.receive();
+        }
+    }
+
+    fn conclude(
+        self,
+        asked: Backend,
+        deadline: Duration,
+    ) -> (Execution, Option<(Vec<Output>, (Trace, Trust))>) {
+        if self.fell_back {
+            return (fell_back::explain(asked, self.ran_on, self.evidence), None);
+        }
+        let (mut execution, walked) = match self.end {
+            Ok((reply, body)) => from_reply(reply, &body, deadline),
+            Err(ending) => (ended(&ending, deadline), None),
+        };
+        execution.ran_on = execution.ran_on.or(self.ran_on);
+        execution.evidence = self.evidence;
+        (execution, walked)
+    }
+}
+
+fn from_reply(
+    reply: Reply,
+    body: &[u8],
+    deadline: Duration,
+) -> (Execution, Option<(Vec<Output>, (Trace, Trust))>) {
+    let garbage = |error: String| (ended(&Ending::Garbage(error), deadline), None);
+    match reply {
+        Reply::Ran { outputs, runs, ran_on } => match unpack(outputs, body) {
+            Ok(outputs) => (Execution::completed(ran_on, outputs, runs), None),
+            Err(error) => garbage(error.to_string()),
         },
-        Ok((Reply::Rejected { reason }, _)) => {
-            Execution::without_outputs(Outcome::Rejected, reason)
+        Reply::Walked { trace, trust, runs, ran_on, outputs, reference } => {
+            let candidates = outputs.len();
+            match unpack(outputs.into_iter().chain(reference).collect(), body) {
+                Ok(mut outputs) => {
+                    let reference = outputs.split_off(candidates);
+                    (Execution::completed(ran_on, outputs, runs), Some((reference, (trace, trust))))
+                }
+                Err(error) => garbage(error.to_string()),
+            }
         }
-        Ok((Reply::Unavailable { reason, hint }, _)) => {
-            Execution::without_outputs(Outcome::Unavailable, reason).with_hint(hint)
+        Reply::Rejected { reason } => (Execution::without_outputs(Outcome::Rejected, reason), None),
+        Reply::Unavailable { reason, hint } => {
+            (Execution::without_outputs(Outcome::Unavailable, reason).with_hint(hint), None)
         }
-        Ok((other, _)) => {
-            ended(&Ending::Garbage(format!("an unexpected answer, {other:?}")), deadline)
-        }
-        Err(ending) => ended(&ending, deadline),
+        other => garbage(format!("an unexpected answer, {other:?}")),
     }
 }
 
@@ -125,44 +242,6 @@ fn refused_conversion(error: ConvertError) -> Execution {
 
 fn environment_for(backend: Backend) -> Vec<(String, String)> {
     if backend == Backend::Opencl { environment::for_opencl() } else { Vec::new() }
-}
-
-/// What MNN logs when it gives a backend up, in words for the user, and what helps.
-const FALLBACKS: &[(&str, &str, &str)] = &[
-    (
-        "Load vulkan library error",
-        "the Vulkan loader libvulkan.so is missing",
-        "apt-get install libvulkan-dev (MNN opens libvulkan.so, which only the -dev package has)",
-    ),
-    (
-        "Invalide device for support vulkan",
-        "the Vulkan loader finds no device",
-        "install the GPU's Vulkan driver, or apt-get install mesa-vulkan-drivers for the software one; look at VK_DRIVER_FILES",
-    ),
-    (
-        "OpenCL init error",
-        "OpenCL could not be set up: no driver offers a device of type GPU",
-        "install the GPU's OpenCL driver, or apt-get install ocl-icd-opencl-dev mesa-opencl-icd for the software one",
-    ),
-    (
-        "Parsing OpenCL symbols error",
-        "the OpenCL loader libOpenCL.so is missing",
-        "apt-get install ocl-icd-opencl-dev",
-    ),
-    ("Can't Find type", "MNN found no usable driver for it", "see `offby doctor`"),
-];
-
-fn explain_fallback(execution: &mut Execution, asked: Backend) {
-    let really =
-        execution.ran_on.as_ref().map_or("another backend", |ran_on| ran_on.backend.as_str());
-    let said = |pattern: &str| execution.evidence.iter().any(|line| line.contains(pattern));
-    let known = FALLBACKS.iter().find(|(pattern, _, _)| said(pattern));
-    let (why, hint) =
-        known.map_or(("MNN does not say why", "see `offby doctor`"), |(_, why, hint)| (why, hint));
-    execution.reason = Some(format!(
-        "MNN was asked for {asked} and would have run on the {really} without an error: {why}; nothing was compared"
-    ));
-    execution.hint = Some(hint.to_owned());
 }
 
 fn missing_from_build(backend: Backend) -> Option<(String, String)> {

@@ -6,6 +6,7 @@
 mod cache;
 mod convert;
 mod environment;
+mod fell_back;
 mod frame;
 mod host;
 #[cfg(feature = "mnn")]
@@ -18,6 +19,6 @@ pub use cache::cache_folder;
 pub use convert::{ConvertError, Converter, find_converter};
 pub use environment::opencl_drivers;
 pub use host::serve;
-pub use mnn_engine::{MnnEngine, probe};
+pub use mnn_engine::{Announced, MnnEngine, Walked, probe};
 pub use protocol::ProbeReport;
 pub use supervise::WorkerProgram;

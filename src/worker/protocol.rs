@@ -3,6 +3,7 @@
 use crate::engine::{MnnTarget, Output, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor, TensorError, element_count};
+use crate::walk::{Trace, Trust};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -17,6 +18,14 @@ pub(super) enum Ask {
     Hello { protocol: u32 },
     /// Open a model on a backend and run it on the tensors in the body.
     Run { model: PathBuf, target: MnnTarget, feeds: Vec<TensorHead>, repeats: usize },
+    /// Open a model on a backend and walk its operators; `half_model` has 16-bit weights.
+    Walk {
+        model: PathBuf,
+        half_model: PathBuf,
+        target: MnnTarget,
+        feeds: Vec<TensorHead>,
+        repeats: usize,
+    },
     /// Tell what would run on a backend.
     Probe { target: MnnTarget },
 }
@@ -31,6 +40,17 @@ pub(super) enum Reply {
     Opened { ran_on: RanOn, as_asked: bool },
     /// Done; the outputs are in the body.
     Ran { outputs: Vec<TensorHead>, runs: Runs, ran_on: RanOn },
+    /// The journal of a walk: this operator comes next.
+    Op { index: usize, name: String, op_type: String },
+    /// The walk is done; the candidate's outputs are in the body, then the reference's.
+    Walked {
+        trace: Trace,
+        trust: Trust,
+        runs: Runs,
+        ran_on: RanOn,
+        outputs: Vec<TensorHead>,
+        reference: Vec<TensorHead>,
+    },
     /// What the backend is.
     Probed(ProbeReport),
     /// The engine refused.

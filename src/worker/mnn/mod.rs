@@ -7,19 +7,23 @@
 mod bindings;
 mod census;
 mod device;
+mod follow;
 mod log;
 mod session;
+mod walk;
 
 use super::host::Send;
 use super::protocol::{ProbeReport, Reply, TensorHead, pack, unpack};
 use crate::engine::{MnnTarget, Output, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor};
+pub(super) use walk::{WalkJob, walk};
+
 use census::Census;
-use session::{Refusal, Session, backend_name, forward_type};
+use session::{Refusal, Session, backend_name};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// One network to run on one backend.
@@ -53,9 +57,7 @@ pub(super) fn run(job: &Job, body: &[u8], send: &mut Send<'_>) -> io::Result<()>
             let (heads, body) = pack(outputs.iter().map(|output| (&output.name, &output.tensor)));
             send(&Reply::Ran { outputs: heads, runs, ran_on }, &body)
         }
-        Err(Stop::Refused(reason)) => send(&Reply::Rejected { reason }, &[]),
-        Err(Stop::FellBack) => Ok(()),
-        Err(Stop::Pipe(error)) => Err(error),
+        Err(stop) => stop.answer(send),
     }
 }
 
@@ -63,6 +65,17 @@ enum Stop {
     Refused(Refusal),
     FellBack,
     Pipe(io::Error),
+}
+
+impl Stop {
+    fn answer(self, send: &mut Send<'_>) -> io::Result<()> {
+        match self {
+            Stop::Refused(reason) => send(&Reply::Rejected { reason }, &[]),
+            // `Opened` has said it already.
+            Stop::FellBack => Ok(()),
+            Stop::Pipe(error) => Err(error),
+        }
+    }
 }
 
 impl From<Refusal> for Stop {
@@ -77,18 +90,8 @@ fn try_run(
     send: &mut Send<'_>,
 ) -> Result<(Vec<Output>, Runs, RanOn), Stop> {
     let feeds = unpack(job.feeds.clone(), body).map_err(|error| error.to_string())?;
-    let model =
-        std::fs::read(&job.model).map_err(|error| format!("{}: {error}", job.model.display()))?;
     let started = Instant::now();
-    let mut session = Session::open(&model, &job.target)?;
-    let as_asked =
-        backend_name(session.forward_type()) == backend_name(forward_type(job.target.backend));
-    let mut ran_on = ran_on(&session, &job.target, as_asked);
-    send(&Reply::Opened { ran_on: ran_on.clone(), as_asked }, &[]).map_err(Stop::Pipe)?;
-    if !as_asked {
-        // Numbers from another backend than the one asked for would only mislead.
-        return Err(Stop::FellBack);
-    }
+    let (mut session, mut ran_on) = open_as_asked(&job.model, &job.target, send)?;
     fit_shapes(&mut session, &feeds)?;
     let open_seconds = started.elapsed().as_secs_f64();
     let mut seconds = Vec::new();
@@ -109,6 +112,21 @@ fn try_run(
     write_feeds(&session, &feeds)?;
     ran_on.operators = count_operators(&mut session)?;
     Ok((outputs, Runs { repeats: job.repeats.max(1), identical, open_seconds, seconds }, ran_on))
+}
+
+/// Opens a model and tells the parent where it landed; elsewhere than asked is the end of it, for
+/// numbers from another backend would only mislead.
+fn open_as_asked(
+    model: &Path,
+    target: &MnnTarget,
+    send: &mut Send<'_>,
+) -> Result<(Session, RanOn), Stop> {
+    let bytes = std::fs::read(model).map_err(|error| format!("{}: {error}", model.display()))?;
+    let session = Session::open(&bytes, target)?;
+    let as_asked = backend_name(session.forward_type()) == target.backend.name();
+    let ran_on = ran_on(&session, target, as_asked);
+    send(&Reply::Opened { ran_on: ran_on.clone(), as_asked }, &[]).map_err(Stop::Pipe)?;
+    if as_asked { Ok((session, ran_on)) } else { Err(Stop::FellBack) }
 }
 
 fn ran_on(session: &Session, target: &MnnTarget, as_asked: bool) -> RanOn {

@@ -3,6 +3,7 @@
 use super::bindings::*;
 use crate::engine::{Backend, Memory, MnnTarget, Precision, Tune};
 use crate::tensor::{Dtype, Tensor};
+use crate::walk::Block;
 use mnn_sys::MNNForwardType;
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
@@ -131,6 +132,16 @@ impl Session {
     pub(super) fn run(&mut self) -> Result<(), Refusal> {
         // SAFETY: the session is open; without taps the context is not read.
         finished(unsafe { offby_run(self.raw.as_ptr(), None, None, ptr::null_mut()) })
+    }
+
+    /// Runs the operator of this number alone, on what the session's tensors hold now.
+    pub(super) fn step(&mut self, number: usize, tap: &mut dyn Tap) -> Result<(), Refusal> {
+        let mut context = TapContext { tap };
+        let context = ptr::from_mut(&mut context).cast::<c_void>();
+        // SAFETY: as in `run_tapped`.
+        finished(unsafe {
+            offby_step(self.raw.as_ptr(), number, Some(before), Some(after), context)
+        })
     }
 
     /// Runs with a tap around every operator.
@@ -292,6 +303,32 @@ impl TensorRef<'_> {
         })
     }
 
+    /// Whether it is a weight or another constant of the network.
+    pub(super) fn is_constant(&self) -> bool {
+        self.info().constant != 0
+    }
+
+    /// Tells tensors of one session apart; not a pointer to be followed.
+    pub(super) fn identity(&self) -> usize {
+        self.raw as usize
+    }
+
+    /// What a Raster that wrote this tensor copied, from the tensors of these identities. `None`
+    /// stands for a block that comes from elsewhere.
+    pub(super) fn regions(&self, inputs: &[usize]) -> Vec<Option<Block>> {
+        let inputs: Vec<*mut RawTensor> =
+            inputs.iter().map(|&input| input as *mut RawTensor).collect();
+        // SAFETY: the tensor lives; inputs are only compared; with no room nothing is written.
+        let count =
+            unsafe { offby_regions(self.raw, inputs.as_ptr(), inputs.len(), ptr::null_mut(), 0) };
+        let mut regions = vec![RawRegion::default(); count];
+        // SAFETY: as above, with room for as many as there are.
+        unsafe {
+            offby_regions(self.raw, inputs.as_ptr(), inputs.len(), regions.as_mut_ptr(), count)
+        };
+        regions.iter().map(block).collect()
+    }
+
     /// The backend whose memory holds it.
     pub(super) fn backend(&self) -> &'static str {
         backend_name(self.info().backend)
@@ -318,4 +355,14 @@ impl TensorRef<'_> {
         // SAFETY: the buffer is as long as the size says; the shim refuses any other size.
         checked(unsafe { offby_write(self.raw, bytes.as_ptr().cast(), bytes.len()) })
     }
+}
+
+fn block(region: &RawRegion) -> Option<Block> {
+    let size = region.size.map(|extent| usize::try_from(extent).unwrap_or(0));
+    Some(Block {
+        input: usize::try_from(region.input).ok()?,
+        size,
+        source: (i64::from(region.source_offset), region.source_stride.map(i64::from)),
+        target: (i64::from(region.target_offset), region.target_stride.map(i64::from)),
+    })
 }

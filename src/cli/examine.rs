@@ -1,0 +1,97 @@
+//! One target's outputs against the reference's: compared, judged, put into words.
+
+use crate::compare::{
+    Agreement, CompareOptions, Declared, Judgement, Judging, Storage, Tolerance, compare_with,
+    count_beyond, judge,
+};
+use crate::engine::{Execution, Outcome, Output, Target};
+use crate::report::{OutputReport, TargetReport};
+use crate::verdict::{Finding, decide_walk};
+use crate::walk::WalkReport;
+
+/// The report on one target, with the walk where there was one.
+pub(super) fn examine(
+    target: &Target,
+    execution: Execution,
+    truth: &[Output],
+    user: Option<Tolerance>,
+    walk: Option<WalkReport>,
+) -> TargetReport {
+    let outputs: Vec<OutputReport> = if execution.outcome == Outcome::Completed {
+        truth
+            .iter()
+            .map(|reference| compare_output(target, reference, &execution.outputs, user))
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let findings: Vec<Finding<'_>> = outputs
+        .iter()
+        .map(|output| Finding {
+            name: output.name.as_str(),
+            comparison: output.comparison.as_ref(),
+            judgement: &output.judgement,
+            beyond: output.beyond_tolerance,
+        })
+        .collect();
+    let verdict = decide_walk(&execution, &findings, walk.as_ref());
+    TargetReport {
+        target: target.to_string(),
+        outcome: execution.outcome,
+        ran_on: execution.ran_on,
+        evidence: execution.evidence,
+        outputs,
+        runs: execution.runs,
+        walk,
+        verdict,
+    }
+}
+
+fn compare_output(
+    target: &Target,
+    reference: &Output,
+    candidates: &[Output],
+    user: Option<Tolerance>,
+) -> OutputReport {
+    let mut report = OutputReport {
+        name: reference.name.clone(),
+        shape: reference.tensor.shape().to_vec(),
+        comparison: None,
+        explained_by: None,
+        agreement: Agreement::Incomparable,
+        judgement: Judgement::incomparable("the target gave no output of this name"),
+        beyond_tolerance: None,
+        conversion: None,
+    };
+    let Some(candidate) = candidates.iter().find(|output| output.name == reference.name) else {
+        return report;
+    };
+    let options =
+        CompareOptions { extra_rtol: user.map(|user| user.rtol), ..CompareOptions::default() };
+    let judging = Judging { user, ..judging_for(target, reference) };
+    match compare_with(&reference.tensor, &candidate.tensor, &options) {
+        Err(reason) => report.judgement = Judgement::from(&reason),
+        Ok(comparison) => {
+            report.judgement = judge(&comparison, &judging);
+            if report.judgement.agreement == Agreement::Diverges {
+                let widest = judging.widest();
+                report.beyond_tolerance =
+                    count_beyond(&reference.tensor, &candidate.tensor, &widest, comparison.typical)
+                        .ok();
+            }
+            report.explained_by = comparison.explained_by;
+            report.comparison = Some(comparison);
+        }
+    }
+    report.agreement = report.judgement.agreement;
+    report
+}
+
+/// Strictly by the reference's element type; more loosely by what the target declares to store.
+fn judging_for(target: &Target, reference: &Output) -> Judging {
+    let strict =
+        Storage::named(reference.tensor.dtype().name()).expect("every element type has a row");
+    let declared = target.declared_storage().filter(|_| reference.tensor.dtype().is_float());
+    let declared = declared.and_then(Storage::named).map_or(Declared::Own, Declared::Storage);
+    Judging { declared, ..Judging::strict(strict) }
+}

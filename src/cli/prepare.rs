@@ -1,0 +1,174 @@
+//! What `run` and `walk` share: the network, its feeds, the engines, and where results are kept.
+
+use super::answer;
+use super::args::{NetworkArgs, ToleranceArgs};
+use super::failure::Failure;
+use super::registry::Registry;
+use crate::compare::Tolerance;
+use crate::engine::{Execution, Output, Request, Target};
+use crate::graph::{Model, ValueName};
+use crate::inputs::{Feed, Normalization, draw, parse_inputs};
+use crate::report::{InputReport, ModelReport, Report, SCHEMA, TargetReport, ToolReport};
+use crate::tensor::write_npy;
+use crate::worker::{Converter, find_converter};
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+/// All that is known before anything runs.
+pub(super) struct Prepared<'a> {
+    args: &'a NetworkArgs,
+    /// The network, its input shapes resolved.
+    pub(super) model: Model,
+    /// One tensor for each input.
+    pub(super) feeds: Vec<Feed>,
+    /// The engines.
+    pub(super) registry: Registry,
+    /// The user's own tolerance, in place of the table's.
+    pub(super) user: Option<Tolerance>,
+}
+
+impl<'a> Prepared<'a> {
+    /// Reads and checks everything the user gave; the output folder is made before anything runs.
+    pub(super) fn new(args: &'a NetworkArgs) -> Result<Self, Failure> {
+        let user = user_tolerance(&args.tolerance)?;
+        let model = load(args)?;
+        let feeds = feeds(&model, args)?;
+        if let Some(folder) = &args.out {
+            fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
+        }
+        Ok(Prepared { args, model, feeds, registry: Registry::new(converter(args))?, user })
+    }
+
+    /// The request every engine gets.
+    pub(super) fn request(&self) -> Request<'_> {
+        Request {
+            model: &self.model,
+            feeds: &self.feeds,
+            repeats: self.args.repeat.max(1),
+            deadline: Duration::from_secs(self.args.timeout),
+        }
+    }
+
+    /// Stores outputs under `--out`, where that was asked for.
+    pub(super) fn keep(&self, who: &str, outputs: &[Output]) -> Result<(), Failure> {
+        let Some(folder) = &self.args.out else { return Ok(()) };
+        let folder = folder.join(file_name(who));
+        fs::create_dir_all(&folder).map_err(|error| Failure::write(&folder, error))?;
+        for output in outputs {
+            write_npy(
+                &folder.join(format!("{}.npy", file_name(output.name.as_str()))),
+                &output.tensor,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The report of a command, complete.
+    pub(super) fn report(
+        &self,
+        command: &str,
+        reference: &Target,
+        truth: &Execution,
+        targets: Vec<TargetReport>,
+    ) -> Report {
+        Report {
+            schema: SCHEMA.into(),
+            tool: ToolReport::this(),
+            command: command.into(),
+            model: ModelReport {
+                path: self.args.model.display().to_string(),
+                digest: self.model.digest().clone(),
+                nodes: self.model.node_count(),
+            },
+            inputs: self.feeds.iter().map(describe_feed).collect(),
+            reference: reference.to_string(),
+            reference_ran_on: truth.ran_on.clone(),
+            targets,
+        }
+    }
+
+    /// Hands the report over: to `--out`, as JSON, to the screen.
+    pub(super) fn answer(
+        &self,
+        report: &Report,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        if let Some(folder) = &self.args.out {
+            answer::write_json(&folder.join("report.json"), report)?;
+        }
+        answer::give(&self.args.output, report, text)
+    }
+}
+
+fn load(args: &NetworkArgs) -> Result<Model, Failure> {
+    let mut model = Model::load(&args.model)?;
+    let mut shapes = BTreeMap::new();
+    for text in &args.shape {
+        let (name, dims) = parse_shape(text)?;
+        shapes.insert(name, dims);
+    }
+    model.fix_shapes(&shapes)?;
+    Ok(model)
+}
+
+fn parse_shape(text: &str) -> Result<(ValueName, Vec<usize>), Failure> {
+    let fail = || {
+        Failure::new(
+            format!("read the shape `{text}`"),
+            "a shape is NAME=DIMS, such as input=1,3,224,224",
+        )
+    };
+    let (name, dims) = text.rsplit_once('=').ok_or_else(fail)?;
+    let dims = dims
+        .split(',')
+        .map(|dim| dim.trim().parse::<usize>().map_err(|_| fail()))
+        .collect::<Result<_, _>>()?;
+    Ok((ValueName::from(name), dims))
+}
+
+fn feeds(model: &Model, args: &NetworkArgs) -> Result<Vec<Feed>, Failure> {
+    let normalization = Normalization::new(&args.mean, &args.std)?;
+    let specs = parse_inputs(&args.input, model.inputs(), &normalization)?;
+    Ok(draw(&model.resolved_inputs()?, &specs)?)
+}
+
+fn converter(args: &NetworkArgs) -> Converter {
+    match (&args.mnn, &args.converter) {
+        (Some(ready), _) => Converter::Ready(ready.clone()),
+        (None, Some(native)) => Converter::Native(native.clone()),
+        (None, None) => find_converter(),
+    }
+}
+
+/// A tolerance of the user's own takes the place of the table's.
+pub(super) fn user_tolerance(args: &ToleranceArgs) -> Result<Option<Tolerance>, Failure> {
+    for (name, value) in [("atol", args.atol), ("rtol", args.rtol)] {
+        // Written so that NaN is refused, too.
+        if value.is_some_and(|value| !(value >= 0.0)) {
+            return Err(Failure::new(
+                format!("use --{name}"),
+                "a tolerance is a number, 0 or more",
+            ));
+        }
+    }
+    let given = args.atol.is_some() || args.rtol.is_some();
+    Ok(given.then(|| Tolerance::user(args.atol.unwrap_or(0.0), args.rtol.unwrap_or(0.0))))
+}
+
+fn describe_feed(feed: &Feed) -> InputReport {
+    InputReport {
+        name: feed.name.clone(),
+        shape: feed.tensor.shape().to_vec(),
+        dtype: feed.tensor.dtype(),
+        spec: feed.spec.clone(),
+        digest: feed.digest.clone(),
+    }
+}
+
+/// A value or target name as a file name.
+fn file_name(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+        .collect()
+}

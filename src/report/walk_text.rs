@@ -1,0 +1,138 @@
+//! The terminal view of a walk: the sources in their context, the rest in a line.
+
+use super::Paint;
+use super::document::{Report, TargetReport};
+use super::text::{columns, heading, previews_of, shortened, verdict_text, wrapped};
+use crate::walk::{OpReport, Role, WalkReport};
+use prettytable::{Cell, Row, Table};
+use std::fmt::Write as _;
+
+/// How many operators before a source are shown with it.
+const CONTEXT: usize = 1;
+/// How many rows a table of what matters may have.
+const MOST_ROWS: usize = 40;
+
+/// `offby walk` as text; `all` lists every operator.
+pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> String {
+    let mut text = heading(report);
+    for target in &report.targets {
+        if let Some(walk) = &target.walk {
+            text.push_str(&operators(walk, all, width));
+            text.push_str(&facts(target, walk, width));
+        }
+        text.push_str(&previews_of(report, "mnn:cpu:high"));
+        text.push_str(&verdict_text(target, width, paint));
+    }
+    text
+}
+
+fn operators(walk: &WalkReport, all: bool, width: usize) -> String {
+    let shown = rows(walk, all);
+    let mut table = Table::new();
+    table.set_format(columns());
+    let titles = ["op", "name", "type", "role", "introduced", "floor", "ratio", "cumulative"];
+    table.set_titles(Row::new(titles.map(Cell::new).to_vec()));
+    let name_width = width.saturating_sub(66).clamp(14, 60);
+    for &index in shown.iter().take(if all { usize::MAX } else { MOST_ROWS }) {
+        table.add_row(row(&walk.ops[index], name_width));
+    }
+    let mut text = table.to_string();
+    let rest: Vec<&OpReport> = walk
+        .ops
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !shown.contains(index))
+        .map(|(_, op)| op)
+        .collect();
+    text.push_str(&summary(&rest));
+    text
+}
+
+/// Sources and what runs just before them.
+fn rows(walk: &WalkReport, all: bool) -> Vec<usize> {
+    let is_near_source = |index: usize| {
+        (index..=index + CONTEXT)
+            .any(|at| walk.ops.get(at).is_some_and(|op| op.role == Role::Source))
+    };
+    (0..walk.ops.len()).filter(|&index| all || is_near_source(index)).collect()
+}
+
+fn row(op: &OpReport, name_width: usize) -> Row {
+    let number =
+        |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
+    let ratio = op.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.1}"));
+    Row::new(vec![
+        Cell::new(&op.index.to_string()),
+        Cell::new(&ended(&op.name, name_width)),
+        Cell::new(&shortened(&op.op_type, 11)),
+        Cell::new(op.role.name()),
+        Cell::new(&number(op.introduced)),
+        Cell::new(&number(Some(op.floor))),
+        Cell::new(&ratio),
+        Cell::new(&number(op.cumulative)),
+    ])
+}
+
+/// The end of a name tells operators of one network apart better than its beginning.
+fn ended(name: &str, width: usize) -> String {
+    let count = name.chars().count();
+    if count <= width {
+        return name.to_owned();
+    }
+    let kept: String = name.chars().skip(count + 1 - width).collect();
+    format!("…{kept}")
+}
+
+/// `297 carriers, all within 1.2 x floor`.
+fn summary(rest: &[&OpReport]) -> String {
+    let mut text = String::new();
+    for role in [Role::Carrier, Role::Amplifier, Role::Absorber, Role::Clean] {
+        let ops: Vec<&&OpReport> = rest.iter().filter(|op| op.role == role).collect();
+        let Some(worst) = ops.iter().filter_map(|op| op.ratio).reduce(f64::max) else { continue };
+        let plural = if role == Role::Clean { "" } else { "s" };
+        let _ = writeln!(
+            text,
+            " … {} {}{plural}, each introduces at most {worst:.1} x floor",
+            ops.len(),
+            role.name()
+        );
+    }
+    text
+}
+
+fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
+    let mut text = String::from("\n");
+    let share = 100.0 * walk.float_share;
+    let unchecked = walk.ops_unchecked.len();
+    let line = format!(
+        "{} of {} operators compared ({share:.1} % of those with floats), {unchecked} not; {:.0} % traced to ONNX nodes; {} candidate runs; values stored as {}",
+        walk.ops_compared,
+        walk.ops_total,
+        100.0 * walk.mapped_share,
+        walk.candidate_runs,
+        walk.storage.name(),
+    );
+    text.push_str(&wrapped(&line, width));
+    if let Some(tightest) =
+        walk.ops.iter().max_by(|a, b| a.headroom_used.total_cmp(&b.headroom_used))
+    {
+        let used = 100.0 * tightest.headroom_used;
+        let line = format!(
+            "largest value {:.4e} in `{}`: {used:.2e} % of what {} holds",
+            tightest.absmax,
+            tightest.name,
+            walk.storage.name()
+        );
+        text.push_str(&wrapped(&line, width));
+    }
+    for output in &target.outputs {
+        if let Some(conversion) = output.conversion.filter(|gauge| !gauge.within_f32) {
+            let line = format!(
+                "note: before any backend, MNN's CPU differs from tract by {:.2e} (relative L2) in `{}`: the conversion changed the network there",
+                conversion.rel_l2, output.name
+            );
+            text.push_str(&wrapped(&line, width));
+        }
+    }
+    text
+}

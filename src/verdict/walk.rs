@@ -1,0 +1,163 @@
+//! The verdict on a walk: is it a bug, only the storage format, or can it not be said?
+
+use super::kind::{Confidence, Kind, Verdict};
+use super::sentence::{Finding, decide};
+use crate::engine::Execution;
+use crate::walk::{OpReport, Role, WalkReport};
+
+/// The final error may be this many times its floor and still be rounding.
+const HONEST: f64 = 16.0;
+
+/// The verdict on one walked target. Without a walk the outcome speaks.
+pub fn decide_walk(
+    execution: &Execution,
+    findings: &[Finding<'_>],
+    walk: Option<&WalkReport>,
+) -> Verdict {
+    let whole = decide(execution, findings);
+    let Some(walk) = walk else { return whole };
+    let mut verdict =
+        if walk.trust.identical { stable(whole, findings, walk) } else { unstable(walk) };
+    if walk.disturbed_by_taps {
+        verdict
+            .diagnosis
+            .push("observing it changed its result: the taps disturb this backend".into());
+    }
+    verdict
+}
+
+fn unstable(walk: &WalkReport) -> Verdict {
+    let first = walk.trust.first_unstable.as_deref();
+    let from = first.map_or(String::new(), |op| {
+        format!("; `{op}` is the first operator whose bytes differ between two runs")
+    });
+    Verdict {
+        kind: Kind::Nondeterministic,
+        sentence: format!(
+            "the same input gave different bytes within {} runs{from}",
+            walk.trust.repeats
+        ),
+        confidence: Confidence { reproduced: 1, of: walk.trust.repeats },
+        diagnosis: Vec::new(),
+        hint: None,
+    }
+}
+
+fn stable(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdict {
+    let sources: Vec<&OpReport> = walk.ops.iter().filter(|op| op.role == Role::Source).collect();
+    let (reproduced, of) = walk.trust.reproduced;
+    let confidence = Confidence { reproduced, of };
+    match sources.first() {
+        Some(first) if reproduced == of => Verdict {
+            kind: if walk.first_nonfinite.is_some() { Kind::Nonfinite } else { Kind::Divergent },
+            sentence: accuse(first, &sources, walk),
+            confidence,
+            diagnosis: diagnosis(first),
+            hint: Some(next_step(first)),
+        },
+        Some(first) => Verdict {
+            kind: Kind::Inconclusive,
+            sentence: format!(
+                "`{}` introduced error in {reproduced} of {of} walks: the finding was lost on repetition",
+                first.name
+            ),
+            confidence,
+            diagnosis: Vec::new(),
+            hint: Some("walk again with more --repeat".into()),
+        },
+        None => no_source(whole, findings, walk),
+    }
+}
+
+/// Nothing introduces error beyond rounding: agreement, or the sum of honest roundings.
+fn no_source(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdict {
+    if !matches!(whole.kind, Kind::Divergent | Kind::Nonfinite) {
+        return whole;
+    }
+    let error = findings
+        .iter()
+        .filter_map(|finding| finding.comparison)
+        .map(|comparison| comparison.rel_l2)
+        .fold(0.0, f64::max);
+    let floor = walk.final_floor.unwrap_or(0.0);
+    if whole.kind == Kind::Divergent && error <= HONEST * floor {
+        let top: Vec<String> =
+            contributors(walk).iter().map(|op| format!("`{}`", op.name)).collect();
+        return Verdict {
+            kind: Kind::Precision,
+            sentence: format!(
+                "no operator introduces more than {} rounding; it adds up to a relative error of {error:.2e}, where an honest {} backend has {floor:.2e}; most comes from {}",
+                walk.storage.name(),
+                walk.storage.name(),
+                top.join(", ")
+            ),
+            hint: Some("ask for higher precision, or keep the largest contributors in it".into()),
+            ..whole
+        };
+    }
+    Verdict {
+        kind: Kind::Inconclusive,
+        sentence: format!(
+            "{}; but no operator that could be compared introduces it",
+            whole.sentence
+        ),
+        ..whole
+    }
+}
+
+/// The three operators that introduce most.
+fn contributors(walk: &WalkReport) -> Vec<&OpReport> {
+    let mut ops: Vec<&OpReport> =
+        walk.ops.iter().filter(|op| op.introduced.is_some_and(|error| error > 0.0)).collect();
+    ops.sort_by(|a, b| b.introduced.unwrap_or(0.0).total_cmp(&a.introduced.unwrap_or(0.0)));
+    ops.truncate(3);
+    ops
+}
+
+fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String {
+    let others = match sources.len() {
+        1 => "; it is the only one".to_owned(),
+        n if sources.iter().all(|op| op.op_type == first.op_type) => {
+            format!("; so do {} more, every one a {}", n - 1, first.op_type)
+        }
+        n => format!("; so do {} more", n - 1),
+    };
+    let size = match (&first.nonfinite, first.introduced) {
+        (Some(found), _) => format!(
+            "{} NaN and {} infinite elements where the reference, on the same inputs, has numbers: {}",
+            found.nan,
+            found.inf,
+            found.cause.words()
+        ),
+        (None, error) => format!(
+            "a relative error of {:.2e} on inputs that the reference shares, where {} rounding costs {:.2e}",
+            error.unwrap_or(f64::NAN),
+            walk.storage.name(),
+            first.floor
+        ),
+    };
+    format!(
+        "`{}` ({}, {}) is the first operator to introduce error: {size}{others}",
+        first.name, first.op_type, first.backend
+    )
+}
+
+fn diagnosis(op: &OpReport) -> Vec<String> {
+    op.diagnosis
+        .iter()
+        .map(|pattern| {
+            format!(
+                "looks like {}: {} (disproved by {})",
+                pattern.name, pattern.words, pattern.disproof
+            )
+        })
+        .collect()
+}
+
+fn next_step(op: &OpReport) -> String {
+    let node = op.onnx_node.as_deref().unwrap_or("an operator the converter added");
+    format!(
+        "in the ONNX file this is {node}; attach this report to the backend's issue, or run {} operators on the CPU",
+        op.op_type
+    )
+}

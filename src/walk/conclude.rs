@@ -1,0 +1,82 @@
+//! From a trace to the walk as the report has it.
+
+use super::floor::floor;
+use super::mapping::map_to_nodes;
+use super::role::{Role, assign_roles};
+use super::trace::{Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport};
+use super::{Gauge, Storage};
+use std::collections::BTreeMap;
+
+/// Draws the conclusions of a trace. `values` gives for each ONNX value and node the node's name.
+pub fn conclude(trace: &Trace, trust: &Trust, values: &BTreeMap<String, String>) -> WalkReport {
+    let measured = &trace.measured;
+    let names: Vec<String> = measured.iter().map(|op| op.name.clone()).collect();
+    let (nodes, mapped_share) = map_to_nodes(&names, values);
+    let roles = assign_roles(measured, trace.storage);
+    let ops: Vec<OpReport> = measured
+        .iter()
+        .zip(roles.iter().zip(nodes))
+        .map(|(op, (role, node))| report(op, *role, node, trace.storage))
+        .collect();
+    let floats = measured.iter().filter(|op| op.float).count();
+    let compared_floats = measured.iter().filter(|op| op.float && op.introduced.is_some()).count();
+    WalkReport {
+        strategy: "follow".into(),
+        candidate_runs: trust.candidate_runs,
+        ops_total: measured.len(),
+        ops_compared: measured.iter().filter(|op| op.introduced.is_some()).count(),
+        ops_unchecked: measured.iter().filter_map(unchecked).collect(),
+        float_share: if floats == 0 { 1.0 } else { compared_floats as f64 / floats as f64 },
+        mapped_share,
+        disturbed_by_taps: trust.disturbed_by_taps,
+        storage: trace.storage,
+        final_floor: trace.final_half.map(|half| floor(trace.storage, Some(half))),
+        first_divergent: measured
+            .iter()
+            .find(|op| diverges(op, trace.storage))
+            .map(|op| op.name.clone()),
+        first_nonfinite: measured.iter().find_map(|op| op.nonfinite.clone()),
+        sources: sources(&ops),
+        ops,
+        trust: trust.clone(),
+    }
+}
+
+fn sources(ops: &[OpReport]) -> Vec<String> {
+    ops.iter().filter(|op| op.role == Role::Source).map(|op| op.name.clone()).collect()
+}
+
+fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage) -> OpReport {
+    let floor = floor(storage, op.half);
+    let introduced = op.introduced.map(|gauge| gauge.rel_l2);
+    OpReport {
+        index: op.index,
+        name: op.name.clone(),
+        op_type: op.op_type.clone(),
+        backend: op.backend.clone(),
+        onnx_node,
+        cumulative: op.cumulative.map(|gauge| gauge.rel_l2),
+        introduced,
+        floor,
+        ratio: introduced.map(|introduced| introduced / floor),
+        role,
+        nonfinite: op.nonfinite.clone(),
+        explained_by: op.introduced.and_then(|gauge| gauge.explained_by),
+        absmax: op.absmax,
+        headroom_used: op.absmax / storage.max(),
+        diagnosis: op.patterns.clone(),
+    }
+}
+
+fn unchecked(op: &Measured) -> Option<UncheckedOp> {
+    let reason = op.unchecked.clone()?;
+    Some(UncheckedOp { name: op.name.clone(), op_type: op.op_type.clone(), reason })
+}
+
+fn diverges(op: &Measured, storage: Storage) -> bool {
+    let within = |gauge: &Gauge| match storage {
+        Storage::F32 => gauge.within_f32,
+        Storage::F16 => gauge.within_f16,
+    };
+    op.cumulative.is_some_and(|gauge| !within(&gauge))
+}

@@ -1,0 +1,190 @@
+//! Following: one candidate run, each operator measured as it comes and its tensors dropped.
+
+use super::contract::{Clean, Executed, Operand, Reference};
+use super::floor::{StorageCensus, round_operands, round_to_f16};
+use super::gauge::{Gauge, gauge};
+use super::trace::Measured;
+use super::{movement, nonfinite};
+use crate::compare::{Pattern, recognize};
+use crate::tensor::Tensor;
+use crate::with_array;
+
+/// Measures the operators of one tapped run against a reference.
+pub struct Follow<'a> {
+    reference: &'a mut dyn Reference,
+    storage: StorageCensus,
+    measured: Vec<Measured>,
+}
+
+impl<'a> Follow<'a> {
+    /// A walk that has seen nothing yet.
+    pub fn new(reference: &'a mut dyn Reference) -> Self {
+        Follow { reference, storage: StorageCensus::default(), measured: Vec::new() }
+    }
+
+    /// Measures one operator. Call in the order of execution.
+    pub fn observe(&mut self, executed: &Executed) {
+        let clean = self.reference.advance(&executed.operator);
+        let measured = self.measure(executed, clean);
+        self.measured.push(measured);
+    }
+
+    /// All measurements and what the values say of the storage.
+    pub fn finish(self) -> (Vec<Measured>, StorageCensus) {
+        (self.measured, self.storage)
+    }
+
+    fn measure(&mut self, executed: &Executed, clean: Result<Clean, String>) -> Measured {
+        let outputs: Result<Vec<&Tensor>, String> =
+            executed.outputs.iter().map(|output| output.as_ref().map_err(Clone::clone)).collect();
+        let mut measured = blank(executed);
+        let outputs = match outputs {
+            Ok(outputs) => outputs,
+            Err(reason) => {
+                measured.unchecked = Some(reason);
+                return measured;
+            }
+        };
+        outputs.iter().for_each(|output| self.storage.observe(output));
+        measured.absmax = outputs.iter().map(|output| absmax(output)).fold(0.0, f64::max);
+        measured.float = outputs.iter().any(|output| output.dtype().is_float());
+        if let Ok(clean) = &clean {
+            measured.cumulative = worst(clean.outputs.iter().zip(outputs.iter().copied()));
+            measured.inherited = inherited(clean, &executed.inputs);
+        }
+        match self.recompute(executed, &outputs) {
+            Ok(expected) => self.compare(executed, &expected, &outputs, &mut measured),
+            Err(reason) => measured.unchecked = Some(reason),
+        }
+        measured
+    }
+
+    /// The operator on the candidate's own inputs.
+    fn recompute(
+        &mut self,
+        executed: &Executed,
+        outputs: &[&Tensor],
+    ) -> Result<Vec<Tensor>, String> {
+        if let (Some(blocks), [output]) = (&executed.moves, outputs)
+            && let Ok(moved) = movement::apply(blocks, &executed.inputs, output.shape())
+        {
+            return Ok(vec![moved]);
+        }
+        self.reference.recompute(&executed.operator, &executed.inputs)
+    }
+
+    fn compare(
+        &mut self,
+        executed: &Executed,
+        expected: &[Tensor],
+        outputs: &[&Tensor],
+        measured: &mut Measured,
+    ) {
+        if expected.len() != outputs.len() {
+            measured.unchecked = Some(format!(
+                "the reference gives {} outputs, not {}",
+                expected.len(),
+                outputs.len()
+            ));
+            return;
+        }
+        measured.introduced = worst(expected.iter().zip(outputs.iter().copied()));
+        if measured.introduced.is_none() {
+            measured.unchecked =
+                Some("shapes or element types differ from the reference's".to_owned());
+            return;
+        }
+        if measured.introduced.is_some_and(|introduced| introduced.mismatched > 0) {
+            measured.half = self.half(executed, expected);
+        }
+        for (reference, candidate) in expected.iter().zip(outputs.iter().copied()) {
+            let (name, op_type) = (&measured.name, &measured.op_type);
+            let found = nonfinite::find(name, op_type, &executed.inputs, reference, candidate);
+            measured.nonfinite = measured.nonfinite.take().or(found);
+        }
+        if measured.introduced.is_some_and(|introduced| !introduced.within_f32) {
+            measured.patterns = patterns(&executed.inputs, expected, outputs);
+        }
+    }
+
+    /// What an honest 16-bit backend would have made of the same operator.
+    fn half(&mut self, executed: &Executed, expected: &[Tensor]) -> Option<Gauge> {
+        if executed.moves.is_some() {
+            return worst(expected.iter().zip(&rounded(expected)));
+        }
+        let inputs = round_operands(&executed.inputs);
+        let outputs = self.reference.recompute_half(&executed.operator, &inputs).ok()?;
+        worst(expected.iter().zip(&rounded(&outputs)))
+    }
+}
+
+fn rounded(tensors: &[Tensor]) -> Vec<Tensor> {
+    tensors.iter().map(round_to_f16).collect()
+}
+
+fn blank(executed: &Executed) -> Measured {
+    let operator = &executed.operator;
+    let name = match operator.occurrence {
+        0 => operator.name.clone(),
+        again => format!("{}#{}", operator.name, again + 1),
+    };
+    Measured {
+        index: executed.index,
+        name,
+        op_type: operator.op_type.clone(),
+        backend: executed.backend.clone(),
+        cumulative: None,
+        inherited: None,
+        introduced: None,
+        half: None,
+        absmax: 0.0,
+        nonfinite: None,
+        patterns: Vec::new(),
+        unchecked: None,
+        float: true,
+        movement: executed.moves.is_some(),
+    }
+}
+
+/// The worst gauge of several pairs; `None` where any of them cannot be compared.
+fn worst<'t>(pairs: impl Iterator<Item = (&'t Tensor, &'t Tensor)>) -> Option<Gauge> {
+    let mut worst = None;
+    for (reference, candidate) in pairs {
+        let gauge = gauge(reference, candidate)?;
+        worst = Some(worst.map_or(gauge, |worst: Gauge| worst.worse(gauge)));
+    }
+    worst
+}
+
+/// How wrong the candidate's inputs were already.
+fn inherited(clean: &Clean, inputs: &[Operand]) -> Option<Gauge> {
+    let pairs = clean.inputs.iter().zip(inputs).filter_map(|(clean, input)| match (clean, input) {
+        (Some(clean), Operand::Value(input)) => gauge(clean, input),
+        _ => None,
+    });
+    pairs.reduce(Gauge::worse)
+}
+
+fn patterns(inputs: &[Operand], expected: &[Tensor], outputs: &[&Tensor]) -> Vec<Pattern> {
+    let values: Vec<&Tensor> = inputs
+        .iter()
+        .filter_map(|input| match input {
+            Operand::Value(tensor) => Some(tensor),
+            _ => None,
+        })
+        .collect();
+    expected
+        .iter()
+        .zip(outputs)
+        .flat_map(|(reference, candidate)| recognize(&values, reference, candidate))
+        .collect()
+}
+
+fn absmax(tensor: &Tensor) -> f64 {
+    match tensor {
+        Tensor::F32(array) => {
+            array.iter().filter(|v| v.is_finite()).fold(0.0, |max, v| f64::from(v.abs()).max(max))
+        }
+        other => with_array!(other, array => if array.is_empty() { 0.0 } else { 1.0 }),
+    }
+}

@@ -1,0 +1,69 @@
+//! The size of an error, small enough to keep for every operator.
+
+use crate::compare::{CompareOptions, Comparison, Explanation, STORAGE, compare_with};
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// How far one tensor is from another.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Gauge {
+    /// ‖d‖₂ / ‖r‖₂ over pairs that are both finite; 1 where the reference is all zero and the other is not.
+    pub rel_l2: f64,
+    /// max |d|.
+    pub max_abs: f64,
+    /// Elements that differ at all.
+    pub mismatched: u64,
+    /// Elements there are.
+    pub elements: u64,
+    /// Pairs of which exactly one is finite, or both are not and differ.
+    pub disagreeing: u64,
+    /// Whether a 32-bit backend may differ by this much (`compare::STORAGE`).
+    pub within_f32: bool,
+    /// Whether a 16-bit backend may.
+    pub within_f16: bool,
+    /// The rounding that explains every difference, if one does.
+    pub explained_by: Option<Explanation>,
+}
+
+impl Gauge {
+    /// No error over this many elements.
+    pub const ZERO: Gauge = Gauge {
+        rel_l2: 0.0,
+        max_abs: 0.0,
+        mismatched: 0,
+        elements: 0,
+        disagreeing: 0,
+        within_f32: true,
+        within_f16: true,
+        explained_by: None,
+    };
+
+    /// The larger of two errors.
+    pub fn worse(self, other: Gauge) -> Gauge {
+        let key = |gauge: &Gauge| (gauge.disagreeing > 0, gauge.rel_l2);
+        if key(&other) > key(&self) { other } else { self }
+    }
+}
+
+/// Gauges a candidate against a reference; `None` where they cannot be compared.
+pub fn gauge(reference: &Tensor, candidate: &Tensor) -> Option<Gauge> {
+    let options = CompareOptions { worst: 0, extra_rtol: None };
+    compare_with(reference, candidate, &options).ok().map(|comparison| reduce(&comparison))
+}
+
+fn reduce(comparison: &Comparison) -> Gauge {
+    let within = |name: &str| {
+        let row = STORAGE.iter().find(|row| row.name == name).expect("the table has this row");
+        comparison.mismatched == 0 || (comparison.finite > 0 && row.tolerance.is_met_by(comparison))
+    };
+    Gauge {
+        rel_l2: if comparison.rel_l2.is_finite() { comparison.rel_l2 } else { 1.0 },
+        max_abs: comparison.max_abs,
+        mismatched: comparison.mismatched,
+        elements: comparison.elements,
+        disagreeing: comparison.nonfinite.disagreeing,
+        within_f32: within("f32"),
+        within_f16: within("f16"),
+        explained_by: comparison.explained_by.filter(|explanation| explanation.share == 1.0),
+    }
+}

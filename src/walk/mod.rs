@@ -1,0 +1,28 @@
+//! The walk: which operators introduce error, which only carry it, and what an honest backend
+//! would have introduced in their place.
+//!
+//! The candidate runs freely. For each operator it executes, the reference computes the same
+//! operator on the candidate's own inputs: what differs then was introduced there. A second stream
+//! of the reference on its own values gives the cumulative error. Nothing is written into the
+//! candidate.
+
+mod conclude;
+mod contract;
+mod floor;
+mod follow;
+mod gauge;
+mod mapping;
+mod movement;
+mod nonfinite;
+mod role;
+mod trace;
+
+pub use conclude::conclude;
+pub use contract::{Block, Clean, Executed, Operand, Operator, Reference, Unchecked};
+pub use floor::{Storage, StorageCensus, round_to_f16};
+pub use follow::Follow;
+pub use gauge::{Gauge, gauge};
+pub use mapping::map_to_nodes;
+pub use nonfinite::{Cause, NonfiniteFinding};
+pub use role::{Role, assign_roles};
+pub use trace::{Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport};

@@ -1,0 +1,128 @@
+//! From measurements to roles: which operators introduce error and which only pass it on.
+
+use super::floor::{Storage, floor};
+use super::gauge::Gauge;
+use super::trace::Measured;
+use serde::{Deserialize, Serialize};
+
+/// Introduced error beyond this many times the floor is no rounding.
+const OUT_OF_RANGE: f64 = 16.0;
+/// Error that grows or shrinks by this factor is said to be amplified or absorbed.
+const FACTOR: f64 = 4.0;
+
+/// The part an operator plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It introduces error.
+    Source,
+    /// It passes error on.
+    Carrier,
+    /// It makes inherited error larger, honestly.
+    Amplifier,
+    /// It makes inherited error smaller.
+    Absorber,
+    /// It has none.
+    Clean,
+}
+
+impl Role {
+    /// The name used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Source => "source",
+            Role::Carrier => "carrier",
+            Role::Amplifier => "amplifier",
+            Role::Absorber => "absorber",
+            Role::Clean => "clean",
+        }
+    }
+}
+
+/// The role of every operator, given the storage the candidate uses.
+pub fn assign_roles(measured: &[Measured], storage: Storage) -> Vec<Role> {
+    measured.iter().map(|measured| role(measured, storage)).collect()
+}
+
+fn role(measured: &Measured, storage: Storage) -> Role {
+    let floor = floor(storage, measured.half);
+    if measured.introduced.is_some_and(|introduced| is_source(&introduced, floor, storage)) {
+        return Role::Source;
+    }
+    let Some(cumulative) = measured.cumulative else { return Role::Carrier };
+    let inherited = measured.inherited.map_or(0.0, |gauge| gauge.rel_l2);
+    if cumulative.disagreeing > 0 {
+        return Role::Carrier;
+    }
+    if cumulative.rel_l2 <= 2.0 * floor {
+        // Next to nothing is left; was there something before?
+        return if inherited > 2.0 * FACTOR * floor { Role::Absorber } else { Role::Clean };
+    }
+    if cumulative.rel_l2 > FACTOR * inherited.max(floor) {
+        Role::Amplifier
+    } else if FACTOR * cumulative.rel_l2 < inherited {
+        Role::Absorber
+    } else {
+        Role::Carrier
+    }
+}
+
+/// Both must hold: far above what rounding costs here, and beyond what the storage is allowed.
+fn is_source(introduced: &Gauge, floor: f64, storage: Storage) -> bool {
+    let within = match storage {
+        Storage::F32 => introduced.within_f32,
+        Storage::F16 => introduced.within_f16,
+    };
+    let rounding = introduced.explained_by.is_some() && storage == Storage::F16;
+    if introduced.disagreeing > 0 {
+        return !rounding;
+    }
+    // Written so that NaN counts as out of range.
+    !within && !rounding && !(introduced.rel_l2 <= OUT_OF_RANGE * floor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(introduced: f64, cumulative: f64, inherited: f64) -> Measured {
+        let gauge = |rel_l2: f64| Gauge {
+            rel_l2,
+            mismatched: u64::from(rel_l2 > 0.0),
+            elements: 10,
+            within_f32: rel_l2 < 1e-4,
+            within_f16: rel_l2 < 1e-2,
+            ..Gauge::ZERO
+        };
+        Measured {
+            index: 0,
+            name: "op".into(),
+            op_type: "Op".into(),
+            backend: "cpu".into(),
+            cumulative: Some(gauge(cumulative)),
+            inherited: Some(gauge(inherited)),
+            introduced: Some(gauge(introduced)),
+            half: None,
+            absmax: 1.0,
+            nonfinite: None,
+            patterns: vec![],
+            unchecked: None,
+            float: true,
+            movement: false,
+        }
+    }
+
+    #[test]
+    fn roles_follow_from_three_errors() {
+        let role_of = |i, c, h, storage| role(&measured(i, c, h), storage);
+        assert_eq!(role_of(0.3, 0.3, 0.0, Storage::F32), Role::Source);
+        assert_eq!(role_of(0.3, 0.3, 0.0, Storage::F16), Role::Source);
+        assert_eq!(role_of(1e-3, 1e-3, 0.0, Storage::F16), Role::Carrier);
+        assert_eq!(role_of(0.0, 0.3, 0.3, Storage::F32), Role::Carrier);
+        assert_eq!(role_of(0.0, 0.3, 0.01, Storage::F32), Role::Amplifier);
+        assert_eq!(role_of(0.0, 0.01, 0.3, Storage::F32), Role::Absorber);
+        assert_eq!(role_of(0.0, 0.0, 0.3, Storage::F32), Role::Absorber);
+        assert_eq!(role_of(0.0, 0.0, 0.0, Storage::F32), Role::Clean);
+        assert_eq!(role_of(f64::NAN, 0.0, 0.0, Storage::F32), Role::Source);
+    }
+}

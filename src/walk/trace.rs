@@ -1,0 +1,151 @@
+//! What a walk leaves behind: measurements of every operator, and what follows from them.
+
+use super::floor::Storage;
+use super::gauge::Gauge;
+use super::nonfinite::NonfiniteFinding;
+use super::role::Role;
+use crate::compare::{Explanation, Pattern};
+use serde::{Deserialize, Serialize};
+
+/// What was measured of one operator, in the order of execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Its place in the order of execution.
+    pub index: usize,
+    /// Its name, made unique by `#2`, `#3`... where the engine repeats it.
+    pub name: String,
+    /// The engine's name of its type.
+    pub op_type: String,
+    /// The backend that ran it.
+    pub backend: String,
+    /// Error of the candidate's value against the clean stream's; absent where the stream lacks it.
+    pub cumulative: Option<Gauge>,
+    /// The same of its inputs, the worst of them.
+    pub inherited: Option<Gauge>,
+    /// Error against the reference computing this operator on the candidate's own inputs.
+    pub introduced: Option<Gauge>,
+    /// Error the reference itself makes with 16-bit inputs, weights and outputs.
+    pub half: Option<Gauge>,
+    /// The largest magnitude in its outputs.
+    pub absmax: f64,
+    /// Non-finite elements the operator itself brought about, and why.
+    pub nonfinite: Option<NonfiniteFinding>,
+    /// What the difference looks like, where the operator introduces one.
+    pub patterns: Vec<Pattern>,
+    /// Why it was not compared.
+    pub unchecked: Option<String>,
+    /// Whether it holds any floating-point output.
+    pub float: bool,
+    /// Whether it only moves data.
+    pub movement: bool,
+}
+
+/// One tapped run: every operator, and the storage format its values show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// Every executed operator.
+    pub measured: Vec<Measured>,
+    /// The format the candidate stores.
+    pub storage: Storage,
+    /// The clean stream against itself with 16-bit inputs, weights and outputs all the way: the
+    /// floor of the final outputs.
+    pub final_half: Option<Gauge>,
+}
+
+/// Whether the finding can be trusted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trust {
+    /// Runs of the candidate, tapped and untapped.
+    pub candidate_runs: usize,
+    /// Whether the final bytes of the tapped run differ from those of the untapped ones.
+    pub disturbed_by_taps: bool,
+    /// Untapped runs.
+    pub repeats: usize,
+    /// Whether all untapped runs gave the same bytes.
+    pub identical: bool,
+    /// Where they do not: the first operator whose bytes differ between two tapped runs.
+    pub first_unstable: Option<String>,
+    /// How many tapped runs showed the sources, of how many.
+    pub reproduced: (usize, usize),
+}
+
+/// An operator that was not compared, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UncheckedOp {
+    /// Its name.
+    pub name: String,
+    /// The engine's name of its type.
+    pub op_type: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One operator as the report has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpReport {
+    /// Its place in the order of execution.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// The engine's name of its type.
+    pub op_type: String,
+    /// The backend that ran it.
+    pub backend: String,
+    /// The ONNX node it comes from, or the span between its nearest named neighbours.
+    pub onnx_node: Option<String>,
+    /// Relative L2 error against the clean stream.
+    pub cumulative: Option<f64>,
+    /// Relative L2 error against the reference on the candidate's own inputs.
+    pub introduced: Option<f64>,
+    /// Relative L2 error an honest backend with this storage would introduce.
+    pub floor: f64,
+    /// `introduced` / `floor`.
+    pub ratio: Option<f64>,
+    /// Its part in the whole.
+    pub role: Role,
+    /// Non-finite elements it brought about.
+    pub nonfinite: Option<NonfiniteFinding>,
+    /// The rounding that explains every difference it introduces.
+    pub explained_by: Option<Explanation>,
+    /// The largest magnitude in its outputs, and its share of the format's maximum.
+    pub absmax: f64,
+    /// `absmax` over the largest finite value of the storage format.
+    pub headroom_used: f64,
+    /// What the difference looks like.
+    pub diagnosis: Vec<Pattern>,
+}
+
+/// The walk as the report has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WalkReport {
+    /// `follow`.
+    pub strategy: String,
+    /// Runs of the candidate, tapped and untapped.
+    pub candidate_runs: usize,
+    /// Operators the candidate executed.
+    pub ops_total: usize,
+    /// Operators of which the introduced error is known.
+    pub ops_compared: usize,
+    /// Operators of which it is not.
+    pub ops_unchecked: Vec<UncheckedOp>,
+    /// Share of floating-point operators that were compared.
+    pub float_share: f64,
+    /// Share of operators that could be traced to an ONNX node.
+    pub mapped_share: f64,
+    /// Whether the taps changed the result.
+    pub disturbed_by_taps: bool,
+    /// The storage format the candidate's values show.
+    pub storage: Storage,
+    /// The clean stream's final error with that storage all the way.
+    pub final_floor: Option<f64>,
+    /// Every operator.
+    pub ops: Vec<OpReport>,
+    /// The first operator whose value is beyond the storage's tolerance.
+    pub first_divergent: Option<String>,
+    /// The first operator that gives NaN or infinities where the reference has numbers.
+    pub first_nonfinite: Option<NonfiniteFinding>,
+    /// Every operator that introduces error, in the order of execution.
+    pub sources: Vec<String>,
+    /// What speaks for and against the finding.
+    pub trust: Trust,
+}
