@@ -187,17 +187,12 @@ fn count(arch: Arch, [reference, candidate]: [&Block; 2], round: impl Fn(u32) ->
     })
 }
 
-/// A relative tolerance amid the grid.
-pub(super) const MIDDLE: f64 = 1e-3;
-
 /// Upper bounds, close and cheap, of how far a block's pairs are apart.
 pub(super) struct Bounds<'a> {
     reference: &'a Block,
     candidate: &'a Block,
     /// Of max |d|.
     pub(super) largest: f64,
-    /// Of max(|d| − [`MIDDLE`]·|r|), which rules out most of what larger tolerances could need.
-    pub(super) middle: f64,
     /// Whether |d| / |r| may be beyond the ratio asked about where r is not 0.
     pub(super) ratio_beyond: bool,
 }
@@ -210,28 +205,19 @@ impl<'a> Bounds<'a> {
     /// The bounds of a block, and whether a ratio |d| / |r| may be beyond `ratio`.
     pub(super) fn new(arch: Arch, [reference, candidate]: [&'a Block; 2], ratio: f64) -> Self {
         let factor = lowered(ratio);
-        let middle_factor = lowered(MIDDLE);
-        let (largest, middle, excess) = arch.dispatch(move || {
-            let (mut largest, mut middle, mut most) = (0, 0, 0);
+        let (largest, excess) = arch.dispatch(move || {
+            let (mut largest, mut most) = (0, 0);
             for i in 0..BLOCK {
                 let r = reference[i];
                 let error = scaled(r, candidate[i]);
                 let excess = error - r.abs() * factor;
                 let excess = if r == 0.0 { 0.0 } else { excess };
-                let rest = error - r.abs() * middle_factor;
                 largest = largest.max(error.to_bits().cast_signed());
-                middle = middle.max(rest.to_bits().cast_signed());
                 most = most.max(excess.to_bits().cast_signed());
             }
-            (largest, middle, most)
+            (largest, most)
         });
-        Bounds {
-            reference,
-            candidate,
-            largest: unscaled(largest),
-            middle: unscaled(middle),
-            ratio_beyond: excess > 0,
-        }
+        Bounds { reference, candidate, largest: unscaled(largest), ratio_beyond: excess > 0 }
     }
 
     /// Of max(|d| − rtol·|r|); 0 when none is positive.

@@ -4,7 +4,7 @@
 //! hold a new maximum, and only such a block, one in hundreds, is measured exactly.
 
 use super::element::singles;
-use super::kernel::{self, BLOCK, Block, Bounds, MIDDLE};
+use super::kernel::{self, BLOCK, Block, Bounds};
 use super::scalar::observe_nonfinite;
 use super::tally::Tally;
 use crate::tensor::Tensor;
@@ -81,9 +81,6 @@ impl Pass<'_> {
         let mut ceiling = bounds.largest;
         for (needed, &rtol) in tally.needed.iter_mut().zip(self.grid) {
             // |d| − rtol·|r| falls as rtol grows: what one does not reach, larger ones do not either.
-            if rtol >= MIDDLE {
-                ceiling = ceiling.min(bounds.middle);
-            }
             if large || ceiling > *needed {
                 ceiling = bounds.excess(self.arch, rtol);
             }

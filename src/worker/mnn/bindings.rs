@@ -95,9 +95,10 @@ unsafe extern "C" {
         after: Option<RawTap>,
         context: *mut c_void,
     ) -> i32;
+    pub(super) fn offby_commands(session: *mut RawSession) -> usize;
     pub(super) fn offby_step(
         session: *mut RawSession,
-        index: usize,
+        number: usize,
         before: Option<RawTap>,
         after: Option<RawTap>,
         context: *mut c_void,

@@ -125,7 +125,7 @@ impl MnnReference {
 
     /// Ends the clean stream: whatever the candidate has no operator for still has to run.
     pub(super) fn complete(&mut self) -> Result<(), Refusal> {
-        let all = self.clean.numbers.len();
+        let all = self.clean.session.commands();
         for number in self.cursor..all {
             self.clean.session.step(number, &mut Silent)?;
         }
@@ -174,12 +174,11 @@ impl Reference for MnnReference {
 impl Stepper {
     fn new(mut session: Session) -> Result<Self, Refusal> {
         let mut list = ListTap::default();
-        session.run_tapped(&mut list)?;
-        let keys = list.operators.into_iter().map(|operator| (operator.name, operator.occurrence));
-        Ok(Stepper {
-            session,
-            numbers: keys.enumerate().map(|(number, key)| (key, number)).collect(),
-        })
+        for number in 0..session.commands() {
+            list.number = number;
+            session.step(number, &mut list)?;
+        }
+        Ok(Stepper { session, numbers: list.numbers })
     }
 
     fn number(&self, operator: &Operator) -> Result<usize, Unchecked> {
@@ -217,16 +216,18 @@ impl Tap for Silent {
     }
 }
 
-/// Lists the operators and runs none.
+/// Numbers the operators and runs none of them.
 #[derive(Default)]
 struct ListTap {
     names: Names,
-    operators: Vec<Operator>,
+    number: usize,
+    numbers: BTreeMap<(String, usize), usize>,
 }
 
 impl Tap for ListTap {
     fn before(&mut self, op: &Op, _: &[TensorRef<'_>]) -> bool {
-        self.operators.push(self.names.operator(op));
+        let operator = self.names.operator(op);
+        self.numbers.insert((operator.name, operator.occurrence), self.number);
         false
     }
     fn after(&mut self, _: &Op, _: &[TensorRef<'_>]) -> bool {

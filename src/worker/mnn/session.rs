@@ -134,7 +134,14 @@ impl Session {
         finished(unsafe { offby_run(self.raw.as_ptr(), None, None, ptr::null_mut()) })
     }
 
-    /// Runs the operator of this number alone, on what the session's tensors hold now.
+    /// How many commands a run executes, MNN's own copies among them.
+    pub(super) fn commands(&self) -> usize {
+        // SAFETY: the session is open.
+        unsafe { offby_commands(self.raw.as_ptr()) }
+    }
+
+    /// Runs the command of this number alone, on what the session's tensors hold now. The tap sees
+    /// it unless it is one of MNN's own.
     pub(super) fn step(&mut self, number: usize, tap: &mut dyn Tap) -> Result<(), Refusal> {
         let mut context = TapContext { tap };
         let context = ptr::from_mut(&mut context).cast::<c_void>();

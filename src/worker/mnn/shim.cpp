@@ -7,6 +7,10 @@
 #include <string>
 #include <vector>
 #include "core/Backend.hpp"
+#include "core/Command.hpp"
+#include "core/Execution.hpp"
+#include "core/Schedule.hpp"
+#include "core/Session.hpp"
 #include "core/TensorUtils.hpp"
 
 using namespace MNN;
@@ -65,6 +69,20 @@ TensorCallBackWithInfo wrap(OffbyTap tap, void* context) {
         auto list = reinterpret_cast<OffbyTensor* const*>(tensors.data());
         return tap(context, &op, list, tensors.size()) != 0;
     };
+}
+
+Command* commandOf(Schedule::PipelineInfo& pipeline, size_t number) {
+    for (auto& op : pipeline.second) {
+        if (op.type == Schedule::CONSTANT) {
+            continue;
+        }
+        auto& commands = op.executeBuffer.command;
+        if (number < commands.size()) {
+            return commands[number].get();
+        }
+        number -= commands.size();
+    }
+    return nullptr;
 }
 
 bool sizeAgrees(const Tensor& host, size_t size) { return static_cast<size_t>(host.size()) == size; }
@@ -190,23 +208,36 @@ int32_t offby_run(OffbySession* s, OffbyTap before, OffbyTap after, void* contex
     });
 }
 
-int32_t offby_step(OffbySession* s, size_t index, OffbyTap before, OffbyTap after, void* context) {
+size_t offby_commands(OffbySession* s) {
+    size_t count = 0;
+    for (auto& op : s->session->getPipelineInfo(0).second) {
+        count += op.type == Schedule::CONSTANT ? 0 : op.executeBuffer.command.size();
+    }
+    return count;
+}
+
+int32_t offby_step(OffbySession* s, size_t number, OffbyTap before, OffbyTap after, void* context) {
     return guarded<int32_t>(-1, [&] {
-        size_t next = 0;
-        auto runBefore = wrap(before, context);
-        auto runAfter = wrap(after, context);
-        // A callback that answers false before an op skips it; false after it ends the run.
-        auto skip = [&](const std::vector<Tensor*>& tensors, const OperatorInfo* info) {
-            return next == index && runBefore(tensors, info);
-        };
-        auto stop = [&](const std::vector<Tensor*>& tensors, const OperatorInfo* info) {
-            if (next++ != index) {
-                return true;
-            }
-            runAfter(tensors, info);
-            return false;
-        };
-        return static_cast<int32_t>(s->net->runSessionWithCallBackInfo(s->session, skip, stop, true));
+        auto& pipeline = s->session->getPipelineInfo(0);
+        auto command = commandOf(pipeline, number);
+        if (command == nullptr) {
+            return refuse(-1, "there is no command of this number");
+        }
+        auto info = command->info.get();
+        if (info != nullptr && !wrap(before, context)(command->workInputs, info)) {
+            return 0;
+        }
+        // As Pipeline::executeCallBack does around a whole run.
+        auto& backends = pipeline.first.cache;
+        backends.first->onExecuteBegin();
+        backends.second->onExecuteBegin();
+        auto code = command->execution->onExecute(command->workInputs, command->workOutputs);
+        backends.second->onExecuteEnd();
+        backends.first->onExecuteEnd();
+        if (code == NO_ERROR && info != nullptr) {
+            wrap(after, context)(command->workOutputs, info);
+        }
+        return static_cast<int32_t>(code);
     });
 }
 

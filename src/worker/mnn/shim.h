@@ -77,8 +77,12 @@ int32_t offby_write(OffbyTensor* tensor, const void* bytes, size_t size);
 // ended it") or a negative number.
 int32_t offby_run(OffbySession* session, OffbyTap before, OffbyTap after, void* context);
 
-// Runs the operator of this number alone, on what the session's tensors hold.
-int32_t offby_step(OffbySession* session, size_t index, OffbyTap before, OffbyTap after, void* context);
+// How many commands a run executes; some of them are copies of MNN's own that no tap sees.
+size_t offby_commands(OffbySession* session);
+
+// Runs the command of this number alone, on what the session's tensors hold. The taps see it
+// unless it is one of MNN's own; `before` may skip it by answering 0. Meant for CPU sessions.
+int32_t offby_step(OffbySession* session, size_t number, OffbyTap before, OffbyTap after, void* context);
 
 // What a Raster copies: fills at most `room` regions, returns how many there are.
 size_t offby_regions(const OffbyTensor* output, OffbyTensor* const* inputs, size_t count, OffbyRegion* regions, size_t room);
