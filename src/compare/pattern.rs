@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(first(&plant(&|i| if i == 3 { 1e30 } else { right[i] })), "unwritten memory");
         assert_eq!(first(&plant(&|i| right[i] * 2.0)), "scale");
         assert_eq!(first(&plant(&|i| right[i] + 5.0)), "offset");
-        assert_eq!(first(&plant(&|i| right[(i + 3) % 24])), "permutation");
+        assert_eq!(first(&plant(&|i| right[(i * 5) % 24])), "permutation");
         assert_eq!(first(&plant(&|i| if i < 21 { right[i + 3] } else { 9.0 })), "shift");
         assert_eq!(first(&plant(&|i| right[i].min(2.5))), "saturated");
         assert_eq!(

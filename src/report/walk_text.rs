@@ -9,6 +9,10 @@ use std::fmt::Write as _;
 
 /// How many operators before a source are shown with it.
 const CONTEXT: usize = 1;
+/// A network of so few operators is shown whole.
+const FEW: usize = 12;
+/// How many operators are shown where none is a source.
+const CONTRIBUTORS: usize = 6;
 /// How many rows a table of what matters may have.
 const MOST_ROWS: usize = 40;
 
@@ -48,13 +52,25 @@ fn operators(walk: &WalkReport, all: bool, width: usize) -> String {
     text
 }
 
-/// Sources and what runs just before them.
+/// Sources and what runs just before them; where there are none, the largest contributors.
 fn rows(walk: &WalkReport, all: bool) -> Vec<usize> {
+    let everything = 0..walk.ops.len();
+    if all || walk.ops.len() <= FEW {
+        return everything.collect();
+    }
+    if walk.sources.is_empty() {
+        let mut largest: Vec<usize> = everything.collect();
+        let introduced = |index: usize| walk.ops[index].introduced.unwrap_or(0.0);
+        largest.sort_by(|&a, &b| introduced(b).total_cmp(&introduced(a)));
+        largest.truncate(CONTRIBUTORS);
+        largest.sort_unstable();
+        return largest;
+    }
     let is_near_source = |index: usize| {
         (index..=index + CONTEXT)
             .any(|at| walk.ops.get(at).is_some_and(|op| op.role == Role::Source))
     };
-    (0..walk.ops.len()).filter(|&index| all || is_near_source(index)).collect()
+    everything.filter(|&index| is_near_source(index)).collect()
 }
 
 fn row(op: &OpReport, name_width: usize) -> Row {

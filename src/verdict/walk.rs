@@ -3,7 +3,7 @@
 use super::kind::{Confidence, Kind, Verdict};
 use super::sentence::{Finding, decide};
 use crate::engine::Execution;
-use crate::walk::{OpReport, Role, WalkReport};
+use crate::walk::{OpReport, Role, Storage, WalkReport};
 
 /// The final error may be this many times its floor and still be rounding.
 const HONEST: f64 = 16.0;
@@ -71,38 +71,46 @@ fn stable(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdic
 
 /// Nothing introduces error beyond rounding: agreement, or the sum of honest roundings.
 fn no_source(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdict {
-    if !matches!(whole.kind, Kind::Divergent | Kind::Nonfinite) {
-        return whole;
-    }
     let error = findings
         .iter()
         .filter_map(|finding| finding.comparison)
         .map(|comparison| comparison.rel_l2)
         .fold(0.0, f64::max);
     let floor = walk.final_floor.unwrap_or(0.0);
-    if whole.kind == Kind::Divergent && error <= HONEST * floor {
-        let top: Vec<String> =
-            contributors(walk).iter().map(|op| format!("`{}`", op.name)).collect();
-        return Verdict {
+    let honest = error <= HONEST * floor;
+    let strict = findings.iter().all(|finding| {
+        ["identical", "strict tolerance"].contains(&finding.judgement.rule.as_str())
+    });
+    match whole.kind {
+        Kind::Agrees if honest && !strict && walk.storage == Storage::F16 => {
+            Verdict { kind: Kind::Explained, sentence: rounding(walk, error, floor), ..whole }
+        }
+        Kind::Divergent if honest => Verdict {
             kind: Kind::Precision,
-            sentence: format!(
-                "no operator introduces more than {} rounding; it adds up to a relative error of {error:.2e}, where an honest {} backend has {floor:.2e}; most comes from {}",
-                walk.storage.name(),
-                walk.storage.name(),
-                top.join(", ")
-            ),
+            sentence: rounding(walk, error, floor),
             hint: Some("ask for higher precision, or keep the largest contributors in it".into()),
             ..whole
-        };
+        },
+        Kind::Divergent | Kind::Nonfinite => Verdict {
+            kind: Kind::Inconclusive,
+            sentence: format!(
+                "{}; but no operator that could be compared introduces it",
+                whole.sentence
+            ),
+            ..whole
+        },
+        _ => whole,
     }
-    Verdict {
-        kind: Kind::Inconclusive,
-        sentence: format!(
-            "{}; but no operator that could be compared introduces it",
-            whole.sentence
-        ),
-        ..whole
-    }
+}
+
+/// Rounding in every operator, and its sum.
+fn rounding(walk: &WalkReport, error: f64, floor: f64) -> String {
+    let storage = walk.storage.name();
+    let top: Vec<String> = contributors(walk).iter().map(|op| format!("`{}`", op.name)).collect();
+    format!(
+        "no operator introduces more than {storage} rounding; it adds up to a relative error of {error:.2e}, where an honest {storage} backend has {floor:.2e}; most comes from {}",
+        top.join(", ")
+    )
 }
 
 /// The three operators that introduce most.

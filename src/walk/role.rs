@@ -58,7 +58,8 @@ fn role(measured: &Measured, storage: Storage) -> Role {
         // Next to nothing is left; was there something before?
         return if inherited > 2.0 * FACTOR * floor { Role::Absorber } else { Role::Clean };
     }
-    if cumulative.rel_l2 > FACTOR * inherited.max(floor) {
+    let introduced = measured.introduced.map_or(0.0, |gauge| gauge.rel_l2);
+    if cumulative.rel_l2 > FACTOR * (inherited + introduced).max(floor) {
         Role::Amplifier
     } else if FACTOR * cumulative.rel_l2 < inherited {
         Role::Absorber
