@@ -41,6 +41,10 @@ ci:
 bench:
     cargo bench --bench compare
 
+# Walk every debug network with 20 seeds on the OpenCL and CPU backends: no source may show.
+sweep:
+    OFFBY_REQUIRE_DRIVERS=1 cargo test --release --test walk -- --ignored --nocapture
+
 # Make debug-models/*.onnx again; a test proves that they do not change.
 debug-models:
     cargo run --release --example debug_models -- debug-models

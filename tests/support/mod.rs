@@ -1,4 +1,5 @@
 //! What the command-line tests share: the program, small files, and drivers that may be missing.
+#![allow(dead_code, reason = "every test file uses a part of it")]
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -6,39 +7,39 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 /// The program under test, with an environment that changes nothing.
-pub fn offby() -> Command {
+pub(crate) fn offby() -> Command {
     let mut command = Command::cargo_bin("offby").expect("cargo builds the program for its tests");
     command.env("NO_COLOR", "1").current_dir(env!("CARGO_MANIFEST_DIR"));
     command
 }
 
 /// A committed debug network.
-pub fn debug_model(name: &str) -> PathBuf {
+pub(crate) fn debug_model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("debug-models").join(name)
 }
 
 /// Exit code, stdout and stderr.
-pub fn finish(mut command: Command) -> (i32, String, String) {
+pub(crate) fn finish(mut command: Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("offby prints UTF-8");
     (status.code().expect("offby is not killed"), text(stdout), text(stderr))
 }
 
 /// Exit code and the JSON on stdout.
-pub fn finish_json(command: Command) -> (i32, Value) {
+pub(crate) fn finish_json(command: Command) -> (i32, Value) {
     let (code, stdout, stderr) = finish(command);
     let value = serde_json::from_str(&stdout);
     (code, value.unwrap_or_else(|error| panic!("{error}: stdout {stdout:?}, stderr {stderr:?}")))
 }
 
 /// The first target of a report.
-pub fn first_target(report: &Value) -> &Value {
+pub(crate) fn first_target(report: &Value) -> &Value {
     &report["targets"][0]
 }
 
 /// Whether a test that needs `target` can run. Where drivers are required a missing one fails the
 /// test; elsewhere the test says by name that it was skipped.
-pub fn can_run(test: &str, target: &str) -> bool {
+pub(crate) fn can_run(test: &str, target: &str) -> bool {
     let model = debug_model("split_view_small.onnx");
     let mut command = offby();
     command.arg("run").arg(model).args(["--on", target, "--json", "-", "--repeat", "1"]);

@@ -85,6 +85,7 @@ unsafe extern "C" {
         dims: *const i32,
         rank: i32,
     ) -> i32;
+    pub(super) fn offby_seal(session: *mut RawSession) -> i32;
     pub(super) fn offby_resize(session: *mut RawSession) -> i32;
     pub(super) fn offby_tensor_info(tensor: *const RawTensor, info: *mut RawInfo);
     pub(super) fn offby_read(tensor: *const RawTensor, bytes: *mut c_void, size: usize) -> i32;

@@ -147,7 +147,7 @@ fn ran_on(session: &Session, target: &MnnTarget, as_asked: bool) -> RanOn {
     }
 }
 
-/// Resizes the session where the model's shapes are not those of the feeds.
+/// Resizes the session where the model's shapes are not those of the feeds, and seals it.
 fn fit_shapes(session: &mut Session, feeds: &[Output]) -> Result<(), Refusal> {
     let mut shapes = Vec::new();
     let mut differs = false;
@@ -156,7 +156,10 @@ fn fit_shapes(session: &mut Session, feeds: &[Output]) -> Result<(), Refusal> {
         differs |= input.shape() != feed.shape();
         shapes.push(feed.shape().to_vec());
     }
-    if differs { session.resize(&shapes) } else { Ok(()) }
+    if differs {
+        session.resize(&shapes)?;
+    }
+    session.seal()
 }
 
 fn find<'a>(feeds: &'a [Output], name: &str) -> Result<&'a Tensor, Refusal> {

@@ -128,6 +128,12 @@ impl Session {
         checked(unsafe { offby_resize(self.raw.as_ptr()) })
     }
 
+    /// Gives the model's buffer back, as large as all weights; shapes are fixed from then on.
+    pub(super) fn seal(&mut self) -> Result<(), Refusal> {
+        // SAFETY: the session is open; nothing resizes it after this.
+        checked(unsafe { offby_seal(self.raw.as_ptr()) })
+    }
+
     /// Runs undisturbed.
     pub(super) fn run(&mut self) -> Result<(), Refusal> {
         // SAFETY: the session is open; without taps the context is not read.

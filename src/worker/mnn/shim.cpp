@@ -156,6 +156,13 @@ int32_t offby_resize(OffbySession* s) {
     });
 }
 
+int32_t offby_seal(OffbySession* s) {
+    return guarded<int32_t>(-1, [&] {
+        s->net->releaseModel();
+        return 0;
+    });
+}
+
 void offby_tensor_info(const OffbyTensor* tensor, OffbyTensorInfo* info) {
     const Tensor* t = plain(tensor);
     std::memset(info, 0, sizeof(*info));

@@ -68,6 +68,9 @@ OffbyTensor* offby_tensor(OffbySession* session, int32_t outputs, size_t index);
 int32_t offby_resize_input(OffbySession* session, OffbyTensor* input, const int32_t* dims, int32_t rank);
 int32_t offby_resize(OffbySession* session);
 
+// Gives the model's buffer back; shapes are fixed from then on.
+int32_t offby_seal(OffbySession* session);
+
 void offby_tensor_info(const OffbyTensor* tensor, OffbyTensorInfo* info);
 // Row-major NCHW bytes; `size` must be what the info says.
 int32_t offby_read(const OffbyTensor* tensor, void* bytes, size_t size);

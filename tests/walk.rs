@@ -1,0 +1,91 @@
+//! `offby walk` on real drivers: who introduces error, and who only carries it.
+
+mod support;
+
+use serde_json::Value;
+use support::{can_run, debug_model, finish_json, first_target, offby};
+
+fn walk(model: &str, input: &str, target: &str) -> (i32, Value) {
+    let mut command = offby();
+    command.arg("walk").arg(debug_model(model));
+    command.args(["--input", input, "--on", target, "--json", "-"]);
+    finish_json(command)
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect()
+}
+
+#[test]
+fn three_layers_of_f16_are_explained_and_add_up() {
+    if !can_run("three_layers_of_f16", "mnn:vulkan:low") {
+        return;
+    }
+    let (code, report) = walk("efformer_mlp_3.onnx", "ones", "mnn:vulkan:low");
+    let walk = &first_target(&report)["walk"];
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(names(&walk["sources"]), [""; 0]);
+    assert_eq!(walk["storage"], "f16");
+    assert_eq!(first_target(&report)["verdict"]["kind"], "explained");
+    let ops = walk["ops"].as_array().unwrap();
+    assert!(ops.iter().all(|op| op["ratio"].as_f64().unwrap() < 4.0), "{ops:#?}");
+    let convolutions =
+        ops.iter().filter(|op| op["op_type"].as_str().unwrap().contains("Convolution"));
+    let errors: Vec<f64> = convolutions.map(|op| op["cumulative"].as_f64().unwrap()).collect();
+    assert!(errors.is_sorted() && errors.len() == 3, "{errors:?}");
+    assert_eq!(walk["ops_compared"], walk["ops_total"]);
+    assert_eq!(walk["disturbed_by_taps"], false);
+}
+
+#[test]
+fn the_cpu_against_itself_has_no_source() {
+    if !can_run("the_cpu_against_itself", "mnn:cpu") {
+        return;
+    }
+    for model in ["efformer_mlp_gelu.onnx", "group_norm.onnx", "attention_bias.onnx"] {
+        let (code, report) = walk(model, "normal:3", "mnn:cpu");
+        assert_eq!(code, 0, "{model}: {report:#}");
+        assert_eq!(names(&first_target(&report)["walk"]["sources"]), [""; 0], "{model}");
+    }
+}
+
+#[test]
+fn a_walk_that_falls_back_is_no_walk() {
+    if !can_run("a_walk_that_falls_back", "mnn:vulkan") {
+        return;
+    }
+    let mut command = offby();
+    command.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
+    command.arg("walk").arg(debug_model("split_view.onnx")).args([
+        "--on",
+        "mnn:vulkan",
+        "--json",
+        "-",
+    ]);
+    let (code, report) = finish_json(command);
+    assert_eq!((code, first_target(&report)["outcome"].as_str()), (3, Some("fell_back")));
+    assert!(first_target(&report)["walk"].is_null());
+}
+
+/// The long one: `just sweep`.
+#[test]
+#[ignore = "takes minutes; run it with `just sweep`"]
+fn no_seed_gives_a_false_source() {
+    let mut walks = 0;
+    for entry in std::fs::read_dir(debug_model("")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if !name.ends_with(".onnx") {
+            continue;
+        }
+        for target in ["mnn:opencl:high", "mnn:cpu"] {
+            for seed in 0..20 {
+                let (_, report) = walk(&name, &format!("normal:{seed}"), target);
+                let found = first_target(&report);
+                assert_eq!(found["outcome"], "completed", "{name} {target} {seed}");
+                assert_eq!(names(&found["walk"]["sources"]), [""; 0], "{name} {target} {seed}");
+                walks += 1;
+            }
+        }
+    }
+    eprintln!("{walks} walks, no source");
+}
