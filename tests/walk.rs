@@ -89,3 +89,63 @@ fn no_seed_gives_a_false_source() {
     }
     eprintln!("{walks} walks, no source");
 }
+
+/// A simulated device with a planted fault: exit code, verdict and report of the walk.
+fn simulated(target: &str, extra: &[&str]) -> (i32, String, Value) {
+    let mut command = offby();
+    command.arg("walk").arg(debug_model("efformer_mlp_3.onnx"));
+    command.args(["--input", "ones", "--on", target, "--json", "-"]).args(extra);
+    let (code, report) = finish_json(command);
+    let kind = first_target(&report)["verdict"]["kind"].as_str().unwrap().to_owned();
+    (code, kind, report)
+}
+
+const PLANTED: &str = "/network/0/0/mlp/act/Erf";
+
+#[test]
+fn planted_faults_are_named() {
+    for (fault, expected) in [("nan", "nonfinite"), ("scale", "divergent"), ("zero", "divergent")] {
+        let (code, kind, report) = simulated(&format!("sim:{fault},at=5"), &[]);
+        assert_eq!((code, kind.as_str()), (1, expected), "{report:#}");
+        assert_eq!(names(&first_target(&report)["walk"]["sources"]), [PLANTED]);
+        assert_eq!(first_target(&report)["verdict"]["confidence"]["reproduced"], 2);
+    }
+    let (_, _, zero) = simulated("sim:zero,at=5", &[]);
+    let diagnosis = &first_target(&zero)["verdict"]["diagnosis"][0];
+    assert!(diagnosis.as_str().unwrap().contains("all zero"), "{diagnosis}");
+}
+
+#[test]
+fn an_honest_device_is_not_accused() {
+    let (code, kind, _) = simulated("sim:honest", &[]);
+    assert_eq!((code, kind.as_str()), (0, "agrees"));
+    let (code, kind, report) = simulated("sim:f16", &[]);
+    assert_eq!((code, kind.as_str()), (0, "explained"), "{report:#}");
+    assert_eq!(names(&first_target(&report)["walk"]["sources"]), [""; 0]);
+}
+
+#[test]
+fn a_driver_that_differs_on_every_run_is_found_out() {
+    let (code, kind, report) = simulated("sim:random,at=5", &[]);
+    assert_eq!((code, kind.as_str()), (1, "nondeterministic"));
+    assert_eq!(first_target(&report)["walk"]["trust"]["first_unstable"], PLANTED);
+}
+
+#[test]
+fn a_driver_that_lies_to_the_taps_is_found_out() {
+    let (code, kind, report) = simulated("sim:liar,at=5", &[]);
+    assert_eq!((code, kind.as_str()), (1, "divergent"));
+    assert_eq!(first_target(&report)["walk"]["disturbed_by_taps"], true);
+    let sentence = first_target(&report)["verdict"]["sentence"].as_str().unwrap();
+    assert!(sentence.contains("the taps disturb"), "{sentence}");
+}
+
+#[test]
+fn a_crash_and_a_hang_are_named_with_their_operator() {
+    for (fault, expected) in [("crash", "crashed"), ("hang", "timed_out")] {
+        let (code, kind, report) = simulated(&format!("sim:{fault},at=5"), &["--timeout", "4"]);
+        assert_eq!((code, kind.as_str()), (3, expected), "{report:#}");
+        let sentence = first_target(&report)["verdict"]["sentence"].as_str().unwrap();
+        assert!(sentence.contains("operator 5") && sentence.contains(PLANTED), "{sentence}");
+    }
+}

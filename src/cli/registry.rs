@@ -1,16 +1,16 @@
 //! Every engine by its target: the one place that knows them all.
 
 use super::failure::Failure;
-use crate::engine::{Engine, Target, Tract};
-use crate::worker::{Converter, MnnEngine, WorkerProgram};
+use crate::engine::{Engine, MnnTarget, SimTarget, Target, Tract};
+use crate::worker::{Converter, MnnEngine, SimEngine, Walker, WorkerProgram};
 
 /// What engines need beyond their target.
 #[derive(Debug, Clone)]
 pub(super) struct Registry {
     /// How MNN models are made.
-    pub(super) converter: Converter,
+    converter: Converter,
     /// The program that serves engines in a child process.
-    pub(super) worker: WorkerProgram,
+    worker: WorkerProgram,
 }
 
 impl Registry {
@@ -24,12 +24,27 @@ impl Registry {
         match target {
             Target::Tract => Box::new(Tract { f64: false }),
             Target::TractF64 => Box::new(Tract { f64: true }),
-            Target::Mnn(target) => Box::new(MnnEngine {
-                target: target.clone(),
-                converter: self.converter.clone(),
-                worker: self.worker.clone(),
-            }),
+            Target::Mnn(target) => Box::new(self.mnn(target)),
+            Target::Sim(target) => Box::new(self.sim(target)),
         }
+    }
+
+    /// The engine of a target whose operators can be walked.
+    pub(super) fn walker(&self, target: &Target) -> Option<Box<dyn Walker>> {
+        match target {
+            Target::Tract | Target::TractF64 => None,
+            Target::Mnn(target) => Some(Box::new(self.mnn(target))),
+            Target::Sim(target) => Some(Box::new(self.sim(target))),
+        }
+    }
+
+    fn mnn(&self, target: &MnnTarget) -> MnnEngine {
+        let (converter, worker) = (self.converter.clone(), self.worker.clone());
+        MnnEngine { target: target.clone(), converter, worker }
+    }
+
+    fn sim(&self, target: &SimTarget) -> SimEngine {
+        SimEngine { target: target.clone(), worker: self.worker.clone() }
     }
 }
 

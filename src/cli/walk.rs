@@ -6,28 +6,23 @@ use super::failure::Failure;
 use super::prepare::Prepared;
 use super::run::run_reference;
 use super::screen;
-use crate::engine::{Execution, MnnTarget, Output, Target};
+use crate::engine::{Execution, Output, Target};
 use crate::graph::Model;
 use crate::report::{TargetReport, evidence_text, walk_text};
 use crate::verdict::exit_code;
 use crate::walk::{conclude, gauge};
-use crate::worker::{MnnEngine, Walked};
+use crate::worker::Walked;
 use std::collections::BTreeMap;
 
 /// Walks, concludes, reports; gives the exit code.
 pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     let target: Target = args.on.parse()?;
-    let mnn = walkable(&target)?;
     let prepared = Prepared::new(&args.network)?;
     let progress = screen::progress(args.network.output.quiet);
     progress.set_message("tract (reference)");
     let truth = run_reference(&prepared, &Target::Tract)?;
 
-    let engine = MnnEngine {
-        target: mnn,
-        converter: prepared.registry.converter.clone(),
-        worker: prepared.registry.worker.clone(),
-    };
+    let engine = prepared.registry.walker(&target).ok_or_else(|| not_walkable(&target))?;
     progress.set_message(format!("{target}: opening"));
     let walked = engine.walk(&prepared.request(), &mut |operator| {
         progress.set_message(format!(
@@ -53,14 +48,11 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     Ok(exit_code(report.targets.iter().map(|target| target.verdict.kind)))
 }
 
-fn walkable(target: &Target) -> Result<MnnTarget, Failure> {
-    match target {
-        Target::Mnn(mnn) => Ok(mnn.clone()),
-        other => Err(Failure::new(
-            format!("walk {other}: its operators cannot be tapped"),
-            "walk one of MNN's backends, such as mnn:vulkan:low",
-        )),
-    }
+fn not_walkable(target: &Target) -> Failure {
+    Failure::new(
+        format!("walk {target}: it is the reference"),
+        "walk one of MNN's backends, such as mnn:vulkan:low",
+    )
 }
 
 /// The target against the reference's clean stream, and that against tract: what is left between

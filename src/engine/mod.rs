@@ -9,8 +9,10 @@ mod tract;
 mod unary;
 
 pub use outcome::{Execution, Outcome, Output, Runs};
-pub use target::{Backend, Memory, MnnTarget, Precision, Target, TargetError, Tune};
-pub use tract::{Tract, VERSION as TRACT_VERSION};
+pub use target::{
+    Backend, Memory, MnnTarget, Precision, SimFault, SimTarget, Target, TargetError, Tune,
+};
+pub use tract::{NodeSteps, Tract, VERSION as TRACT_VERSION};
 
 use crate::graph::Model;
 use crate::inputs::Feed;

@@ -18,6 +18,17 @@ pub enum Target {
     TractF64,
     /// MNN.
     Mnn(MnnTarget),
+    /// A simulated device: tract with a declared fault.
+    Sim(SimTarget),
+}
+
+/// A simulated device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimTarget {
+    /// What is wrong with it.
+    pub fault: SimFault,
+    /// At which operator, by its place in the order of execution.
+    pub at: usize,
 }
 
 /// MNN on one of its backends.
@@ -98,6 +109,29 @@ names! {
     }
 }
 names! {
+    /// What a simulated device does wrong.
+    SimFault {
+        /// Nothing.
+        Honest = "honest",
+        /// Nothing, but it stores 16-bit values, cut toward zero.
+        F16 = "f16",
+        /// One operator gives NaN in its first element.
+        Nan = "nan",
+        /// One operator gives twice what it should.
+        Scale = "scale",
+        /// One operator gives zeros.
+        Zero = "zero",
+        /// One operator gives something else on every run.
+        Random = "random",
+        /// One operator is wrong, but not while it is watched.
+        Liar = "liar",
+        /// The process aborts in one operator.
+        Crash = "crash",
+        /// One operator never ends.
+        Hang = "hang",
+    }
+}
+names! {
     /// MNN's kernel tuning levels.
     Tune {
         /// No tuning.
@@ -147,9 +181,12 @@ impl FromStr for Target {
             ["mnn", rest @ ..] if rest.len() <= 2 => {
                 mnn(rest, &options).map(Target::Mnn).map_err(|(what, hint)| fail(what, hint))
             }
-            [engine, ..] if !["tract", "mnn"].contains(engine) => Err(fail(
+            ["sim", fault] => {
+                sim(fault, &options).map(Target::Sim).map_err(|(what, hint)| fail(what, hint))
+            }
+            [engine, ..] if !["tract", "mnn", "sim"].contains(engine) => Err(fail(
                 format!("there is no engine `{engine}`"),
-                format!("engines are tract and mnn; a target is {FORM}"),
+                format!("engines are tract, mnn and sim; a target is {FORM}"),
             )),
             _ => Err(fail("it has too many parts".into(), format!("a target is {FORM}"))),
         }
@@ -161,7 +198,8 @@ impl Target {
     /// MNN's GPU backends store `f16` unless asked for high precision.
     pub fn declared_storage(&self) -> Option<&'static str> {
         match self {
-            Target::Mnn(MnnTarget { precision: Precision::Low, .. }) => Some("f16"),
+            Target::Mnn(MnnTarget { precision: Precision::Low, .. })
+            | Target::Sim(SimTarget { fault: SimFault::F16, .. }) => Some("f16"),
             Target::Mnn(MnnTarget { backend, precision: Precision::Normal, .. })
                 if *backend != Backend::Cpu =>
             {
@@ -173,6 +211,22 @@ impl Target {
 }
 
 type Complaint = (String, String);
+
+fn sim(fault: &str, options: &[&str]) -> Result<SimTarget, Complaint> {
+    let fault = pick("simulated fault", fault, SimFault::from_name, SimFault::NAMES)?;
+    let at = match options {
+        [] => Some(0),
+        [option] => option.strip_prefix("at=").and_then(|at| at.parse().ok()),
+        _ => None,
+    };
+    let at = at.ok_or_else(|| {
+        (
+            "its options are wrong".to_owned(),
+            "write sim:FAULT,at=N for the operator number N".to_owned(),
+        )
+    })?;
+    Ok(SimTarget { fault, at })
+}
 
 fn mnn(path: &[&str], options: &[&str]) -> Result<MnnTarget, Complaint> {
     let backend = path.first().copied().unwrap_or("cpu");
@@ -249,6 +303,7 @@ impl fmt::Display for Target {
             Target::Tract => f.write_str("tract"),
             Target::TractF64 => f.write_str("tract:f64"),
             Target::Mnn(target) => target.fmt(f),
+            Target::Sim(SimTarget { fault, at }) => write!(f, "sim:{fault},at={at}"),
         }
     }
 }

@@ -185,6 +185,9 @@ pub(super) fn verdict_text(target: &TargetReport, width: usize, paint: Paint) ->
     if let Some(elsewhere) = operators_elsewhere(target.ran_on.as_ref()) {
         text.push_str(&wrapped(&elsewhere, width));
     }
+    for resemblance in &verdict.diagnosis {
+        text.push_str(&wrapped(resemblance, width));
+    }
     if let Some(hint) = &verdict.hint {
         text.push_str(&wrapped(&format!("hint: {hint}"), width));
     }

@@ -24,7 +24,7 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
             text.push_str(&operators(walk, all, width));
             text.push_str(&facts(target, walk, width));
         }
-        text.push_str(&previews_of(report, "mnn:cpu:high"));
+        text.push_str(&previews_of(report, "reference"));
         text.push_str(&verdict_text(target, width, paint));
     }
     text

@@ -16,14 +16,13 @@ pub fn decide_walk(
 ) -> Verdict {
     let whole = decide(execution, findings);
     let Some(walk) = walk else { return whole };
-    let mut verdict =
-        if walk.trust.identical { stable(whole, findings, walk) } else { unstable(walk) };
-    if walk.disturbed_by_taps {
-        verdict
-            .diagnosis
-            .push("observing it changed its result: the taps disturb this backend".into());
+    if !walk.trust.identical {
+        unstable(walk)
+    } else if walk.disturbed_by_taps {
+        disturbed(whole)
+    } else {
+        stable(whole, findings, walk)
     }
-    verdict
 }
 
 fn unstable(walk: &WalkReport) -> Verdict {
@@ -41,6 +40,15 @@ fn unstable(walk: &WalkReport) -> Verdict {
         diagnosis: Vec::new(),
         hint: None,
     }
+}
+
+/// What was measured while watching is not what happens unwatched: only the whole outputs count.
+fn disturbed(whole: Verdict) -> Verdict {
+    let sentence = format!(
+        "{}; the taps disturb this backend: watched, it gives other bytes, so that no operator can be named",
+        whole.sentence
+    );
+    Verdict { sentence, ..whole }
 }
 
 fn stable(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdict {
@@ -138,7 +146,7 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
             found.cause.words()
         ),
         (None, error) => format!(
-            "a relative error of {:.2e} on inputs that the reference shares, where {} rounding costs {:.2e}",
+            "a relative error of {:.2e} against the reference on the same inputs, where {} rounding costs {:.2e}",
             error.unwrap_or(f64::NAN),
             walk.storage.name(),
             first.floor

@@ -1,5 +1,7 @@
 //! What the walk asks of a candidate and of a reference, whatever engine they are.
 
+use super::conduct::Announce;
+use crate::engine::Output;
 use crate::tensor::Tensor;
 
 /// An operator as an engine executes it.
@@ -68,8 +70,46 @@ pub struct Clean {
     pub outputs: Vec<Tensor>,
 }
 
+/// Anything that runs a network freely and can be watched doing so.
+pub trait Candidate {
+    /// Runs undisturbed; `announce` is told of operators where that disturbs nothing.
+    ///
+    /// # Errors
+    /// Why it refused.
+    fn run(&mut self, announce: &mut Announce<'_>) -> Result<Vec<Output>, String>;
+
+    /// Runs and shows every operator. Nothing is written into it.
+    ///
+    /// # Errors
+    /// Why it refused.
+    fn run_tapped(
+        &mut self,
+        announce: &mut Announce<'_>,
+        observe: &mut dyn FnMut(&Executed),
+    ) -> Result<Vec<Output>, String>;
+}
+
 /// Computes operators one at a time.
 pub trait Reference {
+    /// Sets the clean stream back to its start.
+    ///
+    /// # Errors
+    /// Why it cannot be fed.
+    fn restart(&mut self) -> Result<(), String>;
+
+    /// Runs the clean stream to its end and gives the final outputs.
+    ///
+    /// # Errors
+    /// Why it refused.
+    fn complete(&mut self) -> Result<Vec<Output>, String>;
+
+    /// The final outputs with 16-bit weights and every value rounded as it comes: an honest 16-bit
+    /// backend from end to end. Asked for once, before anything else.
+    ///
+    /// # Errors
+    /// Why it refused.
+    fn half_outputs(&mut self) -> Result<Vec<Output>, String>;
+
     /// The operator's outputs on the candidate's inputs.
     ///
     /// # Errors

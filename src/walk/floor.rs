@@ -106,7 +106,7 @@ const F32_OF_F16: f64 = 16.0 / 8192.0;
 /// The floor of an operator in the format, from its error when executed with 16-bit inputs,
 /// weights and outputs. Rounding errors are first order in epsilon, so that the `f32` floor is the
 /// same error on a smaller scale: an operator that cancels has a high floor in both.
-pub fn floor(storage: Storage, half: Option<Gauge>) -> f64 {
+pub(super) fn floor(storage: Storage, half: Option<Gauge>) -> f64 {
     let half =
         half.filter(|gauge| gauge.disagreeing == 0).map_or(F16_ROUNDING, |gauge| gauge.rel_l2);
     let half = half.max(F16_ROUNDING);

@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 use crate::with_array;
 
 /// Measures the operators of one tapped run against a reference.
-pub struct Follow<'a> {
+pub(super) struct Follow<'a> {
     reference: &'a mut dyn Reference,
     storage: StorageCensus,
     measured: Vec<Measured>,
@@ -18,19 +18,19 @@ pub struct Follow<'a> {
 
 impl<'a> Follow<'a> {
     /// A walk that has seen nothing yet.
-    pub fn new(reference: &'a mut dyn Reference) -> Self {
+    pub(super) fn new(reference: &'a mut dyn Reference) -> Self {
         Follow { reference, storage: StorageCensus::default(), measured: Vec::new() }
     }
 
     /// Measures one operator. Call in the order of execution.
-    pub fn observe(&mut self, executed: &Executed) {
+    pub(super) fn observe(&mut self, executed: &Executed) {
         let clean = self.reference.advance(&executed.operator);
         let measured = self.measure(executed, clean);
         self.measured.push(measured);
     }
 
     /// All measurements and what the values say of the storage.
-    pub fn finish(self) -> (Vec<Measured>, StorageCensus) {
+    pub(super) fn finish(self) -> (Vec<Measured>, StorageCensus) {
         (self.measured, self.storage)
     }
 

@@ -7,6 +7,7 @@
 //! candidate.
 
 mod conclude;
+mod conduct;
 mod contract;
 mod floor;
 mod follow;
@@ -18,9 +19,9 @@ mod role;
 mod trace;
 
 pub use conclude::conclude;
-pub use contract::{Block, Clean, Executed, Operand, Operator, Reference, Unchecked};
+pub use conduct::{Announce, Walked, conduct};
+pub use contract::{Block, Candidate, Clean, Executed, Operand, Operator, Reference, Unchecked};
 pub use floor::{Storage, StorageCensus, round_to_f16};
-pub use follow::Follow;
 pub use gauge::{Gauge, gauge};
 pub use mapping::map_to_nodes;
 pub use nonfinite::{Cause, NonfiniteFinding};

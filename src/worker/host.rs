@@ -1,7 +1,9 @@
 //! The child's side: read an ask, do it, answer.
 
 use super::frame::{FrameError, read_frame, write_frame};
-use super::protocol::{Ask, PROTOCOL, Reply};
+use super::protocol::{Ask, PROTOCOL, Reply, pack};
+use crate::engine::RanOn;
+use crate::walk::Walked;
 use std::fs::File;
 use std::io::{self, BufReader};
 
@@ -39,6 +41,9 @@ fn answer(ask: Ask, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
             &Reply::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").into() },
             &[],
         ),
+        Ask::WalkSimulated { model, target, feeds, repeats } => {
+            super::sim::walk(&super::sim::SimJob { model, target, feeds, repeats }, body, send)
+        }
         #[cfg(feature = "mnn")]
         Ask::Run { model, target, feeds, repeats } => {
             super::mnn::run(&super::mnn::Job { model, target, feeds, repeats }, body, send)
@@ -57,4 +62,20 @@ fn answer(ask: Ask, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
             send(&Reply::Unavailable { reason, hint }, &[])
         }
     }
+}
+
+/// Sends what a walk found: measurements in the head, final outputs in the body.
+pub(super) fn send_walked(
+    walked: Walked,
+    mut ran_on: RanOn,
+    send: &mut Send<'_>,
+) -> io::Result<()> {
+    let Walked { trace, trust, runs, candidate, clean } = walked;
+    for op in &trace.measured {
+        *ran_on.operators.entry(op.backend.clone()).or_default() += 1;
+    }
+    let (outputs, mut body) = pack(candidate.iter().map(|output| (&output.name, &output.tensor)));
+    let (reference, rest) = pack(clean.iter().map(|output| (&output.name, &output.tensor)));
+    body.extend(rest);
+    send(&Reply::Walked { trace, trust, runs, ran_on, outputs, reference }, &body)
 }

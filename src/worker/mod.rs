@@ -4,6 +4,7 @@
 //! the child says goes to stderr and becomes evidence. The parent holds the deadline.
 
 mod cache;
+mod conversation;
 mod convert;
 mod environment;
 mod fell_back;
@@ -13,12 +14,16 @@ mod host;
 mod mnn;
 mod mnn_engine;
 mod protocol;
+mod sim;
+mod sim_engine;
 mod supervise;
 
 pub use cache::cache_folder;
+pub use conversation::{Announced, Walked, Walker};
 pub use convert::{ConvertError, Converter, find_converter};
 pub use environment::opencl_drivers;
 pub use host::serve;
-pub use mnn_engine::{Announced, MnnEngine, Walked, probe};
+pub use mnn_engine::{MnnEngine, probe};
 pub use protocol::ProbeReport;
+pub use sim_engine::SimEngine;
 pub use supervise::WorkerProgram;

@@ -1,6 +1,6 @@
 //! What parent and child say to each other. Tensors travel in a frame's body, one after the other.
 
-use crate::engine::{MnnTarget, Output, RanOn, Runs};
+use crate::engine::{MnnTarget, Output, RanOn, Runs, SimTarget};
 use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor, TensorError, element_count};
 use crate::walk::{Trace, Trust};
@@ -26,6 +26,8 @@ pub(super) enum Ask {
         feeds: Vec<TensorHead>,
         repeats: usize,
     },
+    /// Walk an ONNX model on a simulated device.
+    WalkSimulated { model: PathBuf, target: SimTarget, feeds: Vec<TensorHead>, repeats: usize },
     /// Tell what would run on a backend.
     Probe { target: MnnTarget },
 }

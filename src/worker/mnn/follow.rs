@@ -3,10 +3,12 @@
 //! measurements leave.
 
 use super::session::{Op, Refusal, Session, Tap, TensorRef};
+use super::{read_outputs, write_feeds};
 use crate::engine::{Backend, MnnTarget, Output, Precision};
-use crate::tensor::{Digest, Tensor};
+use crate::tensor::Tensor;
 use crate::walk::{
-    Block, Clean, Executed, Follow, Operand, Operator, Reference, Unchecked, round_to_f16,
+    Announce, Block, Candidate, Clean, Executed, Operand, Operator, Reference, Unchecked,
+    round_to_f16,
 };
 use std::collections::BTreeMap;
 
@@ -23,7 +25,7 @@ pub(super) fn reference_target() -> MnnTarget {
 
 /// Numbers operators of one name.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<String, usize>);
+struct Names(BTreeMap<String, usize>);
 
 impl Names {
     fn operator(&mut self, op: &Op) -> Operator {
@@ -34,21 +36,46 @@ impl Names {
     }
 }
 
-/// The candidate's tap: shows every operator to the walk, and says before each where it is.
-pub(super) struct CandidateTap<'a, 'r> {
-    /// The walk.
-    pub(super) follow: Follow<'r>,
-    /// Told of each operator before it runs.
-    pub(super) announce: &'a mut dyn FnMut(usize, &Operator),
+/// MNN's backend under test.
+pub(super) struct MnnCandidate<'f> {
+    session: Session,
+    feeds: &'f [Output],
+}
+
+impl<'f> MnnCandidate<'f> {
+    /// A session whose shapes fit the feeds.
+    pub(super) fn new(session: Session, feeds: &'f [Output]) -> Self {
+        MnnCandidate { session, feeds }
+    }
+}
+
+impl Candidate for MnnCandidate<'_> {
+    fn run(&mut self, _: &mut Announce<'_>) -> Result<Vec<Output>, Refusal> {
+        write_feeds(&self.session, self.feeds)?;
+        self.session.run()?;
+        read_outputs(&self.session)
+    }
+
+    fn run_tapped(
+        &mut self,
+        announce: &mut Announce<'_>,
+        observe: &mut dyn FnMut(&Executed),
+    ) -> Result<Vec<Output>, Refusal> {
+        write_feeds(&self.session, self.feeds)?;
+        let mut tap =
+            CandidateTap { announce, observe, names: Names::default(), index: 0, current: None };
+        self.session.run_tapped(&mut tap)?;
+        read_outputs(&self.session)
+    }
+}
+
+/// Shows every operator to the walk, and says before each where it is.
+struct CandidateTap<'a, 'c> {
+    announce: &'a mut Announce<'c>,
+    observe: &'a mut dyn FnMut(&Executed),
     names: Names,
     index: usize,
     current: Option<(Operator, Vec<Operand>, Vec<usize>)>,
-}
-
-impl<'a, 'r> CandidateTap<'a, 'r> {
-    pub(super) fn new(follow: Follow<'r>, announce: &'a mut dyn FnMut(usize, &Operator)) -> Self {
-        CandidateTap { follow, announce, names: Names::default(), index: 0, current: None }
-    }
 }
 
 impl Tap for CandidateTap<'_, '_> {
@@ -66,16 +93,15 @@ impl Tap for CandidateTap<'_, '_> {
             [output] if operator.op_type == "Raster" => blocks(output, &identities),
             _ => None,
         };
-        let executed = Executed {
+        (self.observe)(&Executed {
             index: self.index,
             operator,
             backend: outputs.first().map_or("unknown", TensorRef::backend).to_owned(),
             inputs,
             outputs: outputs.iter().map(TensorRef::read).collect(),
             moves,
-        };
+        });
         self.index += 1;
-        self.follow.observe(&executed);
         true
     }
 }
@@ -94,10 +120,11 @@ fn blocks(output: &TensorRef<'_>, inputs: &[usize]) -> Option<Vec<Block>> {
 }
 
 /// MNN's CPU as the walk's reference.
-pub(super) struct MnnReference {
+pub(super) struct MnnReference<'f> {
     follow: Stepper,
     half: Stepper,
     clean: Stepper,
+    feeds: &'f [Output],
     cursor: usize,
 }
 
@@ -107,39 +134,41 @@ struct Stepper {
     numbers: BTreeMap<(String, usize), usize>,
 }
 
-impl MnnReference {
+impl<'f> MnnReference<'f> {
     /// Three sessions: on the candidate's inputs, the same with 16-bit weights, and on its own.
-    pub(super) fn new(follow: Session, half: Session, clean: Session) -> Result<Self, Refusal> {
-        Ok(MnnReference {
-            follow: Stepper::new(follow)?,
-            half: Stepper::new(half)?,
-            clean: Stepper::new(clean)?,
-            cursor: 0,
-        })
+    pub(super) fn new(
+        follow: Session,
+        half: Session,
+        clean: Session,
+        feeds: &'f [Output],
+    ) -> Result<Self, Refusal> {
+        let (follow, half, clean) =
+            (Stepper::new(follow)?, Stepper::new(half)?, Stepper::new(clean)?);
+        Ok(MnnReference { follow, half, clean, feeds, cursor: 0 })
+    }
+}
+
+impl Reference for MnnReference<'_> {
+    fn restart(&mut self) -> Result<(), Refusal> {
+        self.cursor = 0;
+        write_feeds(&self.clean.session, self.feeds)
     }
 
-    /// The clean stream's own session, for its final outputs.
-    pub(super) fn clean(&self) -> &Session {
-        &self.clean.session
-    }
-
-    /// Ends the clean stream: whatever the candidate has no operator for still has to run.
-    pub(super) fn complete(&mut self) -> Result<(), Refusal> {
+    /// Whatever the candidate has no operator for still has to run.
+    fn complete(&mut self) -> Result<Vec<Output>, Refusal> {
         let all = self.clean.session.commands();
         for number in self.cursor..all {
             self.clean.session.step(number, &mut Silent)?;
         }
         self.cursor = all;
-        Ok(())
+        read_outputs(&self.clean.session)
     }
 
-    /// Sets the clean stream back to its start.
-    pub(super) fn restart(&mut self) {
-        self.cursor = 0;
+    fn half_outputs(&mut self) -> Result<Vec<Output>, Refusal> {
+        self.half.session.run_tapped(&mut HalfTap)?;
+        read_outputs(&self.half.session)
     }
-}
 
-impl Reference for MnnReference {
     fn recompute(
         &mut self,
         operator: &Operator,
@@ -313,7 +342,7 @@ impl Tap for WriteTap<'_> {
 }
 
 /// Rounds every value to 16 bits as it comes: an honest 16-bit backend from end to end.
-pub(super) struct HalfTap;
+struct HalfTap;
 
 impl Tap for HalfTap {
     fn before(&mut self, _: &Op, _: &[TensorRef<'_>]) -> bool {
@@ -328,33 +357,4 @@ impl Tap for HalfTap {
         }
         true
     }
-}
-
-/// The digest of every operator's outputs, to find the first that differs between two runs.
-#[derive(Default)]
-pub(super) struct DigestTap {
-    names: Names,
-    /// Operators and digests, in the order of execution.
-    pub(super) digests: Vec<(Operator, Option<Digest>)>,
-}
-
-impl Tap for DigestTap {
-    fn before(&mut self, op: &Op, _: &[TensorRef<'_>]) -> bool {
-        let operator = self.names.operator(op);
-        self.digests.push((operator, None));
-        true
-    }
-    fn after(&mut self, _: &Op, outputs: &[TensorRef<'_>]) -> bool {
-        let bytes: Vec<Vec<u8>> =
-            outputs.iter().filter_map(|output| Some(output.read().ok()?.to_bytes())).collect();
-        if let Some((_, digest)) = self.digests.last_mut() {
-            *digest = Some(Digest::of(bytes.iter().map(Vec::as_slice)));
-        }
-        true
-    }
-}
-
-/// The outputs of a session, by name.
-pub(super) fn same_outputs(a: &[Output], b: &[Output]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.tensor.to_bytes() == b.tensor.to_bytes())
 }

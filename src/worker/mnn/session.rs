@@ -263,9 +263,11 @@ fn call(
         let context = unsafe { &mut *context.cast::<TapContext<'_>>() };
         // SAFETY: the shim fills the operator for the length of the call.
         let op = unsafe { Op { name: text((*op).name), kind: text((*op).kind) } };
-        // SAFETY: the shim passes `count` tensors that live through the call; none is a null pointer.
-        let raw: &[*mut RawTensor] =
-            if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(tensors, count) } };
+        let raw: &[*mut RawTensor] = match count {
+            0 => &[],
+            // SAFETY: the shim passes `count` tensors that live through the call.
+            _ => unsafe { std::slice::from_raw_parts(tensors, count) },
+        };
         let tensors: Vec<TensorRef<'_>> = raw.iter().map(|&raw| TensorRef::new(raw)).collect();
         body(context.tap, &op, &tensors)
     }));

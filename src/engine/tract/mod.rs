@@ -1,13 +1,19 @@
 //! The reference: tract, on the un-decluttered typed plan, in `f32` or `f64`.
 //!
-//! Nothing is fused, renamed or reordered, so every ONNX value keeps its name. The only file of
-//! this room that sees tract.
+//! Nothing is fused, renamed or reordered, so every ONNX value keeps its name. Only this
+//! folder sees tract.
+
+mod element;
+mod steps;
+
+pub use steps::NodeSteps;
 
 use super::unary::f64_kernel;
 use super::{Engine, Execution, Outcome, Output, RanOn, Request, Runs};
-use crate::graph::{Model, ValueName};
+use crate::graph::Model;
 use crate::inputs::Feed;
-use crate::tensor::{Dtype, Tensor};
+use crate::tensor::Tensor;
+use element::{from_tract, to_tract};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -42,7 +48,7 @@ impl Engine for Tract {
 impl Tract {
     fn run(&self, request: &Request<'_>) -> TractResult<Execution> {
         let started = Instant::now();
-        let plan = self.load(request.model)?;
+        let plan = load(request.model, self.f64)?.into_runnable()?;
         let open_seconds = started.elapsed().as_secs_f64();
         let mut seconds = Vec::new();
         let mut outputs: Vec<Output> = Vec::new();
@@ -63,22 +69,6 @@ impl Tract {
         Ok(Execution::completed(self.ran_on(plan.model().nodes().len()), outputs, runs))
     }
 
-    fn load(&self, model: &Model) -> TractResult<Arc<TypedRunnableModel>> {
-        let folder = model.path().parent().and_then(|folder| folder.to_str());
-        let parsed =
-            tract_onnx::onnx().with_ignore_output_shapes(true).parse(model.proto(), folder)?;
-        if !parsed.unresolved_inputs.is_empty() {
-            let names = parsed.unresolved_inputs.join(", ");
-            return Err(refuse(format!("no node or input gives the value {names}")));
-        }
-        let mut typed = parsed.model.into_typed()?;
-        if self.f64 {
-            FloatPrecisionTranslator::new(f32::datum_type(), f64::datum_type())
-                .transform(&mut typed)?;
-        }
-        typed.into_runnable()
-    }
-
     fn run_once(
         &self,
         plan: &Arc<TypedRunnableModel>,
@@ -89,8 +79,9 @@ impl Tract {
         for outlet in inputs {
             let name = &plan.model().node(outlet.node).name;
             let feed = feeds.iter().find(|feed| feed.name.as_str() == name);
-            let feed = feed.ok_or_else(|| refuse(format!("there is no feed for input {name}")))?;
-            values.push(self.to_tract(&feed.tensor)?.into_tvalue());
+            let feed =
+                feed.ok_or_else(|| TractError::msg(format!("there is no feed for input {name}")))?;
+            values.push(self.as_tract(&feed.tensor)?.into_tvalue());
         }
         let with_f64 = self.f64;
         plan.spawn()?.run_plan_with_eval(values, |context, state, node, inputs| {
@@ -113,12 +104,28 @@ impl Tract {
         }
     }
 
-    fn to_tract(&self, tensor: &Tensor) -> TractResult<tract_onnx::prelude::Tensor> {
+    fn as_tract(self, tensor: &Tensor) -> TractResult<tract_onnx::prelude::Tensor> {
         match tensor {
             Tensor::F32(array) if self.f64 => Ok(array.mapv(f64::from).into()),
             other => to_tract(other),
         }
     }
+}
+
+/// The typed plan of a model, not decluttered, in `f32` or `f64`.
+fn load(model: &Model, f64: bool) -> TractResult<TypedModel> {
+    let folder = model.path().parent().and_then(|folder| folder.to_str());
+    let parsed = tract_onnx::onnx().with_ignore_output_shapes(true).parse(model.proto(), folder)?;
+    if !parsed.unresolved_inputs.is_empty() {
+        let names = parsed.unresolved_inputs.join(", ");
+        return Err(TractError::msg(format!("no node or input gives the value {names}")));
+    }
+    let mut typed = parsed.model.into_typed()?;
+    if f64 {
+        FloatPrecisionTranslator::new(f32::datum_type(), f64::datum_type())
+            .transform(&mut typed)?;
+    }
+    Ok(typed)
 }
 
 /// Evaluates one node in `f64`, with our kernel where tract has none.
@@ -148,59 +155,6 @@ fn named(model: &Model, values: TVec<TValue>) -> TractResult<Vec<Output>> {
 
 fn same_bytes(a: &Tensor, b: &Tensor) -> bool {
     a.dtype() == b.dtype() && a.shape() == b.shape() && a.to_bytes() == b.to_bytes()
-}
-
-/// Pairs of our element types and tract's that are the same in memory.
-const DTYPES: &[(Dtype, DatumType)] = &[
-    (Dtype::F32, DatumType::F32),
-    (Dtype::F16, DatumType::F16),
-    (Dtype::F64, DatumType::F64),
-    (Dtype::I8, DatumType::I8),
-    (Dtype::I16, DatumType::I16),
-    (Dtype::I32, DatumType::I32),
-    (Dtype::I64, DatumType::I64),
-    (Dtype::U8, DatumType::U8),
-    (Dtype::U16, DatumType::U16),
-    (Dtype::U32, DatumType::U32),
-    (Dtype::U64, DatumType::U64),
-    (Dtype::Bool, DatumType::Bool),
-];
-
-fn to_tract(tensor: &Tensor) -> TractResult<tract_onnx::prelude::Tensor> {
-    let dtype = tensor.dtype();
-    let found = DTYPES.iter().find(|(ours, _)| *ours == dtype);
-    let (_, theirs) = found.ok_or_else(|| refuse(format!("tract has no element type {dtype}")))?;
-    from_bytes(*theirs, tensor.shape(), &tensor.to_bytes())
-}
-
-fn from_bytes(
-    datum: DatumType,
-    shape: &[usize],
-    bytes: &[u8],
-) -> TractResult<tract_onnx::prelude::Tensor> {
-    let mut made = tract_onnx::prelude::Tensor::zero_dt(datum, shape)?;
-    made.try_as_plain_ram_mut()?.as_bytes_mut().copy_from_slice(bytes);
-    Ok(made)
-}
-
-fn from_tract(name: &ValueName, value: &TValue) -> TractResult<Tensor> {
-    let datum = value.datum_type();
-    // Shapes come out of tract as symbolic dimensions; as numbers they are plain i64.
-    let value = if datum.is_tdim() {
-        value.cast_to::<i64>()?.into_owned()
-    } else {
-        value.clone().into_tensor()
-    };
-    let datum = value.datum_type();
-    let found = DTYPES.iter().find(|(_, theirs)| *theirs == datum);
-    let (ours, _) =
-        found.ok_or_else(|| refuse(format!("output {name} has element type {datum:?}")))?;
-    let plain = value.try_as_plain_ram()?;
-    Ok(Tensor::from_bytes(*ours, value.shape(), plain.as_bytes())?)
-}
-
-fn refuse(text: String) -> TractError {
-    TractError::msg(text)
 }
 
 /// tract's causes on one line, the outermost first.

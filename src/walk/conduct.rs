@@ -1,0 +1,126 @@
+//! One walk from its first run to the proof: untapped runs, the tapped run, and the same again.
+
+use super::contract::{Candidate, Executed, Operator, Reference};
+use super::floor::Storage;
+use super::follow::Follow;
+use super::gauge::{Gauge, gauge};
+use super::role::{Role, assign_roles};
+use super::trace::{Measured, Trace, Trust};
+use crate::engine::{Output, Runs};
+use crate::tensor::Digest;
+use std::time::Instant;
+
+/// All that a walk found.
+#[derive(Debug)]
+pub struct Walked {
+    /// Every operator's measurements.
+    pub trace: Trace,
+    /// What speaks for and against them.
+    pub trust: Trust,
+    /// The untapped runs.
+    pub runs: Runs,
+    /// The candidate's outputs, from its first untapped run.
+    pub candidate: Vec<Output>,
+    /// The outputs of the reference's clean stream.
+    pub clean: Vec<Output>,
+}
+
+/// Told of each operator before it runs.
+pub type Announce<'a> = dyn FnMut(usize, &Operator) + 'a;
+
+/// Walks a candidate beside a reference.
+///
+/// # Errors
+/// Why the candidate or the reference refused to run.
+pub fn conduct(
+    candidate: &mut dyn Candidate,
+    reference: &mut dyn Reference,
+    repeats: usize,
+    announce: &mut Announce<'_>,
+) -> Result<Walked, String> {
+    let mut untapped = Vec::new();
+    let mut seconds = Vec::new();
+    for _ in 0..repeats.max(1) {
+        let started = Instant::now();
+        untapped.push(candidate.run(announce)?);
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    let identical = untapped.windows(2).all(|pair| same_bytes(&pair[0], &pair[1]));
+    let half = reference.half_outputs()?;
+    let (measured, storage, tapped) = tapped_run(candidate, reference, announce)?;
+    let clean = reference.complete()?;
+
+    let mut trust = Trust {
+        candidate_runs: untapped.len() + 1,
+        disturbed_by_taps: identical && !same_bytes(&tapped, &untapped[0]),
+        repeats: untapped.len(),
+        identical,
+        first_unstable: None,
+        reproduced: (1, 1),
+    };
+    let found = sources(&measured, storage);
+    if !found.is_empty() && identical {
+        // A finding is proven again before it is reported.
+        let (again, _, _) = tapped_run(candidate, reference, announce)?;
+        trust.candidate_runs += 1;
+        trust.reproduced = (1 + usize::from(sources(&again, storage) == found), 2);
+    }
+    if !identical {
+        trust.first_unstable = first_unstable(candidate, announce)?;
+        trust.candidate_runs += 2;
+    }
+    let runs = Runs { repeats: untapped.len(), identical, open_seconds: 0.0, seconds };
+    let trace = Trace { measured, storage, final_half: worst(&clean, &half) };
+    Ok(Walked { trace, trust, runs, candidate: untapped.swap_remove(0), clean })
+}
+
+fn tapped_run(
+    candidate: &mut dyn Candidate,
+    reference: &mut dyn Reference,
+    announce: &mut Announce<'_>,
+) -> Result<(Vec<Measured>, Storage, Vec<Output>), String> {
+    reference.restart()?;
+    let mut follow = Follow::new(reference);
+    let outputs = candidate.run_tapped(announce, &mut |executed| follow.observe(executed))?;
+    let (measured, storage) = follow.finish();
+    Ok((measured, storage.storage(), outputs))
+}
+
+fn sources(measured: &[Measured], storage: Storage) -> Vec<String> {
+    let roles = assign_roles(measured, storage);
+    let sources = measured.iter().zip(roles).filter(|(_, role)| *role == Role::Source);
+    sources.map(|(measured, _)| measured.name.clone()).collect()
+}
+
+fn same_bytes(a: &[Output], b: &[Output]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.tensor.to_bytes() == b.tensor.to_bytes())
+}
+
+fn worst(reference: &[Output], candidate: &[Output]) -> Option<Gauge> {
+    let pairs =
+        reference.iter().filter_map(|r| Some((r, candidate.iter().find(|c| c.name == r.name)?)));
+    pairs.filter_map(|(r, c)| gauge(&r.tensor, &c.tensor)).reduce(Gauge::worse)
+}
+
+/// The first operator whose bytes differ between two tapped runs.
+fn first_unstable(
+    candidate: &mut dyn Candidate,
+    announce: &mut Announce<'_>,
+) -> Result<Option<String>, String> {
+    let mut digests = || {
+        let mut seen = Vec::new();
+        candidate.run_tapped(announce, &mut |executed| {
+            seen.push((executed.operator.name.clone(), digest(executed)));
+        })?;
+        Ok::<_, String>(seen)
+    };
+    let (first, second) = (digests()?, digests()?);
+    let differing = first.into_iter().zip(second).find(|(a, b)| a.1 != b.1);
+    Ok(differing.map(|((name, _), _)| name))
+}
+
+fn digest(executed: &Executed) -> Digest {
+    let bytes: Vec<Vec<u8>> =
+        executed.outputs.iter().flatten().map(|output| output.to_bytes()).collect();
+    Digest::of(bytes.iter().map(Vec::as_slice))
+}

@@ -1,0 +1,177 @@
+//! One exchange with a worker, from its start to its end, and the execution that follows from it.
+
+use super::environment;
+use super::fell_back;
+use super::protocol::{Ask, Reply, unpack};
+use super::supervise::{Ending, Worker, WorkerProgram};
+use crate::engine::{Backend, Execution, Outcome, Output, RanOn, Request};
+use crate::walk::{Trace, Trust};
+use std::time::Duration;
+
+/// An engine whose operators can be walked.
+pub trait Walker {
+    /// Walks the operators; `announced` is told of each before it runs.
+    fn walk(&self, request: &Request<'_>, announced: &mut dyn FnMut(&Announced)) -> Walked;
+}
+
+/// What came of a walk.
+#[derive(Debug)]
+pub struct Walked {
+    /// The candidate's run, with the outputs of its first untapped run.
+    pub execution: Execution,
+    /// The outputs of the reference's clean stream.
+    pub reference: Vec<Output>,
+    /// What was measured, where the walk came to its end.
+    pub found: Option<(Trace, Trust)>,
+    /// The operator that was announced last: where a crash or a hang happened.
+    pub last: Option<Announced>,
+}
+
+impl Walked {
+    /// A walk that never began.
+    pub(super) fn without(execution: Execution) -> Self {
+        Walked { execution, reference: Vec::new(), found: None, last: None }
+    }
+}
+
+/// An operator about to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// Its place in the order of execution.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// The engine's name of its type.
+    pub op_type: String,
+}
+
+/// The reference's outputs, and what was measured.
+type Followed = (Vec<Output>, (Trace, Trust));
+
+/// One exchange with a worker, from its start to its end.
+pub(super) struct Conversation {
+    ran_on: Option<RanOn>,
+    fell_back: bool,
+    end: Result<(Reply, Vec<u8>), Ending>,
+    evidence: Vec<String>,
+    last: Option<Announced>,
+}
+
+impl Conversation {
+    /// Starts a worker, asks, listens to the end, and ends the worker.
+    pub(super) fn hold(
+        program: &WorkerProgram,
+        environment: &[(String, String)],
+        message: (Ask, Vec<u8>),
+        patience: Duration,
+        announced: &mut dyn FnMut(&Announced),
+    ) -> Self {
+        let mut conversation = Conversation {
+            ran_on: None,
+            fell_back: false,
+            end: Err(Ending::TimedOut),
+            evidence: environment::describe(environment).into_iter().collect(),
+            last: None,
+        };
+        match Worker::start(program, environment, patience) {
+            Err(ending) => conversation.end = Err(ending),
+            Ok(mut worker) => {
+                let first = worker.ask(&message.0, message.1);
+                conversation.listen(&mut worker, first, announced);
+                conversation.evidence.extend(worker.finish());
+            }
+        }
+        conversation
+    }
+
+    /// What came of a walk.
+    pub(super) fn walked(mut self, asked: Backend, deadline: Duration) -> Walked {
+        let last = self.last.take();
+        let (execution, walked) = self.conclude(asked, deadline);
+        let (reference, found) =
+            walked.map_or((Vec::new(), None), |(reference, found)| (reference, Some(found)));
+        Walked { execution, reference, found, last }
+    }
+
+    /// Takes messages until one ends the exchange.
+    fn listen(
+        &mut self,
+        worker: &mut Worker,
+        first: Result<(Reply, Vec<u8>), Ending>,
+        announced: &mut dyn FnMut(&Announced),
+    ) {
+        let mut message = first;
+        loop {
+            match message {
+                Ok((Reply::Opened { ran_on, as_asked }, _)) => {
+                    self.ran_on = Some(ran_on);
+                    self.fell_back = !as_asked;
+                    if self.fell_back {
+                        return;
+                    }
+                }
+                Ok((Reply::Op { index, name, op_type }, _)) => {
+                    announced(self.last.insert(Announced { index, name, op_type }));
+                }
+                end => {
+                    self.end = end;
+                    return;
+                }
+            }
+            message = worker.receive();
+        }
+    }
+
+    /// What came of a run.
+    pub(super) fn conclude(
+        self,
+        asked: Backend,
+        deadline: Duration,
+    ) -> (Execution, Option<Followed>) {
+        if self.fell_back {
+            return (fell_back::explain(asked, self.ran_on, self.evidence), None);
+        }
+        let (mut execution, walked) = match self.end {
+            Ok((reply, body)) => from_reply(reply, &body, deadline),
+            Err(ending) => (ended(&ending, deadline), None),
+        };
+        execution.ran_on = execution.ran_on.or(self.ran_on);
+        execution.evidence = self.evidence;
+        (execution, walked)
+    }
+}
+
+fn from_reply(reply: Reply, body: &[u8], deadline: Duration) -> (Execution, Option<Followed>) {
+    let garbage = |error: String| (ended(&Ending::Garbage(error), deadline), None);
+    match reply {
+        Reply::Ran { outputs, runs, ran_on } => match unpack(outputs, body) {
+            Ok(outputs) => (Execution::completed(ran_on, outputs, runs), None),
+            Err(error) => garbage(error.to_string()),
+        },
+        Reply::Walked { trace, trust, runs, ran_on, outputs, reference } => {
+            let candidates = outputs.len();
+            match unpack(outputs.into_iter().chain(reference).collect(), body) {
+                Ok(mut outputs) => {
+                    let reference = outputs.split_off(candidates);
+                    (Execution::completed(ran_on, outputs, runs), Some((reference, (trace, trust))))
+                }
+                Err(error) => garbage(error.to_string()),
+            }
+        }
+        Reply::Rejected { reason } => (Execution::without_outputs(Outcome::Rejected, reason), None),
+        Reply::Unavailable { reason, hint } => {
+            (Execution::without_outputs(Outcome::Unavailable, reason).with_hint(hint), None)
+        }
+        other => garbage(format!("an unexpected answer, {other:?}")),
+    }
+}
+
+fn ended(ending: &Ending, deadline: Duration) -> Execution {
+    if *ending == Ending::TimedOut {
+        let reason =
+            format!("no answer within {} seconds; the worker was killed", deadline.as_secs());
+        return Execution::without_outputs(Outcome::TimedOut, reason)
+            .with_hint("give it longer with --timeout SECONDS");
+    }
+    Execution::without_outputs(Outcome::Crashed, ending.describe())
+}
