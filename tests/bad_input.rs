@@ -1,4 +1,9 @@
 //! Whatever a user gives by mistake: one line, a hint, exit code 2, and no panic.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
 
 mod support;
 

@@ -1,4 +1,9 @@
 //! `offby diff`: the comparisons that other tools pass and must not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
 
 mod support;
 

@@ -1,4 +1,9 @@
 //! `offby run` on real engines and drivers: what is found, what is said, and the exit code.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
 
 mod support;
 

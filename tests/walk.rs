@@ -1,4 +1,9 @@
 //! `offby walk` on real drivers: who introduces error, and who only carries it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
 
 mod support;
 

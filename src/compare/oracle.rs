@@ -262,8 +262,10 @@ fn both_passes_agree() {
 fn integers_agree_with_the_definitions() {
     let mut random = Random(5);
     let r: Vec<i32> = (0..3000).map(|_| random.bits() as i32).collect();
-    let c: Vec<i32> =
-        r.iter().map(|&r| if random.bits() % 9 == 0 { random.bits() as i32 } else { r }).collect();
+    let c: Vec<i32> = r
+        .iter()
+        .map(|&r| if random.bits().is_multiple_of(9) { random.bits() as i32 } else { r })
+        .collect();
     let wide = [&r, &c].map(|v| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
     let [r, c] = [r, c].map(|v| Tensor::I32(ndarray::Array1::from(v).into_dyn()));
     let got = compare(&r, &c).unwrap();
