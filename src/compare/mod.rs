@@ -4,8 +4,8 @@
 //! what follows. Only the first needs the tensors: a saved comparison can be judged again.
 //!
 //! The pass goes over fixed chunks of fixed blocks, so its result does not depend on the number of
-//! threads. Single and half precision go through a vectorised [`kernel`]; `f64` and the integers,
-//! whose values do not fit an `f32`, through [`scalar`]. Both fill the same [`tally`].
+//! threads. Single and half precision go through a vectorised `kernel`; `f64` and the integers,
+//! whose values do not fit an `f32`, through `scalar`. Both fill the same `tally`.
 
 mod beyond;
 mod element;
