@@ -19,7 +19,7 @@ pub type Paint = fn(Kind, &str) -> String;
 pub fn run_text(report: &Report, width: usize, paint: Paint) -> String {
     let mut text = heading(report);
     text.push_str(&summary(report));
-    text.push_str(&previews_of(report, &report.reference));
+    text.push_str(&previews_of(report, &report.reference, width));
     for target in &report.targets {
         text.push_str(&verdict_text(target, width, paint));
     }
@@ -142,33 +142,37 @@ fn output_names(report: &Report) -> Vec<&str> {
 }
 
 /// The seed's four numbers of every output, the reference's first.
-pub(super) fn previews_of(report: &Report, reference: &str) -> String {
-    output_names(report).into_iter().map(|name| previews(report, reference, name)).collect()
+pub(super) fn previews_of(report: &Report, reference: &str, width: usize) -> String {
+    let names = output_names(report).into_iter();
+    names.map(|name| previews(report, reference, name, width)).collect()
 }
 
 /// The seed's four numbers for the reference and each target, one under the other.
-fn previews(report: &Report, reference: &str, name: &str) -> String {
+fn previews(report: &Report, reference: &str, name: &str, width: usize) -> String {
     let outputs = report
         .targets
         .iter()
         .flat_map(|target| target.outputs.iter().map(move |output| (target, output)));
-    let rows: Vec<(&str, &Comparison)> = outputs
+    let mut rows: Vec<(&str, &str)> = outputs
         .filter(|(_, output)| output.name.as_str() == name)
         .filter_map(|(target, output)| Some((target.target.as_str(), output.comparison.as_ref()?)))
+        .flat_map(|(target, comparison)| {
+            [(reference, &*comparison.reference_preview), (target, &*comparison.preview)]
+        })
         .collect();
-    let Some((_, first)) = rows.first() else { return String::new() };
-    let mut text = format!("\noutput `{name}`\n");
-    let mut table = Table::new();
-    table.set_format(columns());
-    table.add_row(Row::new(vec![Cell::new(reference), Cell::new(&first.reference_preview)]));
-    for (target, comparison) in rows {
-        table.add_row(Row::new(vec![
-            Cell::new(&shortened(target, 24)),
-            Cell::new(&comparison.preview),
-        ]));
+    // Every target is compared with the same reference: once is enough.
+    let mut seen = false;
+    rows.retain(|(who, _)| *who != reference || !std::mem::replace(&mut seen, true));
+    if rows.is_empty() {
+        return String::new();
     }
-    text.push_str(&table.to_string());
-    text
+    let longest = rows.iter().map(|(who, _)| who.chars().count()).max().unwrap_or(0);
+    let fits = rows.iter().all(|(_, preview)| longest + preview.chars().count() + 3 <= width);
+    let line = |&(who, preview): &(&str, &str)| match fits {
+        true => format!(" {who:<longest$}  {preview}\n"),
+        false => format!(" {who}\n{}", wrapped(preview, width)),
+    };
+    format!("\noutput `{name}`\n{}", rows.iter().map(line).collect::<String>())
 }
 
 pub(super) fn verdict_text(target: &TargetReport, width: usize, paint: Paint) -> String {

@@ -24,7 +24,7 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
             text.push_str(&operators(walk, all, width));
             text.push_str(&facts(target, walk, width));
         }
-        text.push_str(&previews_of(report, "reference"));
+        text.push_str(&previews_of(report, "reference", width));
         text.push_str(&verdict_text(target, width, paint));
     }
     text
@@ -36,7 +36,7 @@ fn operators(walk: &WalkReport, all: bool, width: usize) -> String {
     table.set_format(columns());
     let titles = ["op", "name", "type", "role", "introduced", "floor", "ratio", "cumulative"];
     table.set_titles(Row::new(titles.map(Cell::new).to_vec()));
-    let name_width = width.saturating_sub(66).clamp(14, 60);
+    let name_width = width.saturating_sub(68).clamp(14, 60);
     for &index in shown.iter().take(if all { usize::MAX } else { MOST_ROWS }) {
         table.add_row(row(&walk.ops[index], name_width));
     }
@@ -76,7 +76,7 @@ fn rows(walk: &WalkReport, all: bool) -> Vec<usize> {
 fn row(op: &OpReport, name_width: usize) -> Row {
     let number =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
-    let ratio = op.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.1}"));
+    let ratio = op.ratio.map_or_else(|| "-".to_owned(), ratio_text);
     Row::new(vec![
         Cell::new(&op.index.to_string()),
         Cell::new(&ended(&op.name, name_width)),
@@ -87,6 +87,11 @@ fn row(op: &OpReport, name_width: usize) -> Row {
         Cell::new(&ratio),
         Cell::new(&number(op.cumulative)),
     ])
+}
+
+/// One decimal, or three digits where it is out of all proportion.
+fn ratio_text(ratio: f64) -> String {
+    if ratio < 1e4 { format!("{ratio:.1}") } else { format!("{ratio:.0e}") }
 }
 
 /// The end of a name tells operators of one network apart better than its beginning.
