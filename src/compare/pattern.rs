@@ -76,6 +76,11 @@ const RULES: &[Rule] = &[
         disproof: "an input counting up: it shows where each element went",
     },
     Rule {
+        name: "only the first written",
+        sees: first_written,
+        disproof: "a buffer filled with a known value before the run: the rest would still hold it",
+    },
+    Rule {
         name: "saturated",
         sees: saturated,
         disproof: "inputs ten times smaller: the limit would not be met",
@@ -252,6 +257,21 @@ fn permutation(scene: &Scene<'_>) -> Option<String> {
     })
 }
 
+/// The first elements are right to the last digits, nearly all others are wrong.
+fn first_written(scene: &Scene<'_>) -> Option<String> {
+    let exact = |(r, c): &(f32, f32)| (c - r).abs() <= 1e-5 * r.abs() && *r != 0.0;
+    let right = scene.pairs().take_while(exact).count();
+    let rest = scene.len() - right;
+    let wrong = scene.wrong.iter().filter(|&&flat| flat >= right).count();
+    let seen = right > 0 && 4 * right <= scene.len() && 10 * wrong >= 9 * rest;
+    when(seen, || {
+        format!(
+            "the first {right} of {} elements are right, the rest is what was there before",
+            scene.len()
+        )
+    })
+}
+
 fn saturated(scene: &Scene<'_>) -> Option<String> {
     let limit = scene.wrong.iter().map(|&i| scene.candidate[i].abs()).fold(0f32, f32::max);
     let all = scene
@@ -378,6 +398,14 @@ mod tests {
             ),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn an_output_of_which_only_the_start_is_written_is_seen() {
+        let right = ramp(64);
+        let wrong: Vec<f32> =
+            (0..64).map(|i| if i < 2 { right[i] } else { (i % 3) as f32 - 9.0 }).collect();
+        assert_eq!(seen(&[64], &right, &wrong, &[1.0])[0], "only the first written");
     }
 
     #[test]
