@@ -8,7 +8,7 @@ use super::run::run_reference;
 use super::screen;
 use crate::engine::{Execution, Output, Target};
 use crate::graph::Model;
-use crate::report::{TargetReport, evidence_text, walk_text};
+use crate::report::{OutputReport, TargetReport, evidence_text, walk_text};
 use crate::verdict::exit_code;
 use crate::walk::{conclude, gauge};
 use crate::worker::Walked;
@@ -78,6 +78,14 @@ fn examine_walk(
         };
         let pair = find(&truth.outputs).zip(find(&walked.reference));
         output.conversion = pair.and_then(|(tract, clean)| gauge(&tract, &clean));
+    }
+    // Names are the converter's: where the end result is tract's, a value that differs on the way is
+    // another value under the same name, not another network.
+    let unchanged = |output: &OutputReport| output.conversion.is_some_and(|gauge| gauge.within_f32);
+    if report.outputs.iter().all(unchanged)
+        && let Some(walk) = &mut report.walk
+    {
+        walk.first_converted = None;
     }
     report
 }

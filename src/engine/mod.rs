@@ -8,7 +8,7 @@ mod target;
 mod tract;
 mod unary;
 
-pub use outcome::{Execution, Outcome, Output, Runs};
+pub use outcome::{Execution, Outcome, Output, Runs, same_bytes};
 pub use target::{
     Backend, Memory, MnnTarget, Precision, SimFault, SimTarget, Target, TargetError, Tune,
 };

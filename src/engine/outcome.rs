@@ -53,6 +53,16 @@ pub struct Output {
     pub tensor: Tensor,
 }
 
+/// Whether two runs gave the same outputs, byte for byte: NaN equals NaN here, and -0 is not 0.
+pub fn same_bytes(a: &[Output], b: &[Output]) -> bool {
+    let same = |(a, b): (&Output, &Output)| {
+        a.tensor.dtype() == b.tensor.dtype()
+            && a.tensor.shape() == b.tensor.shape()
+            && a.tensor.to_bytes() == b.tensor.to_bytes()
+    };
+    a.len() == b.len() && a.iter().zip(b).all(same)
+}
+
 /// Whether the same inputs gave the same bytes each time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Runs {

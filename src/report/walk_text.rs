@@ -146,11 +146,18 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
         );
         text.push_str(&wrapped(&line, width));
     }
+    if let Some(first) = &walk.first_converted {
+        let line = format!(
+            "note: MNN's CPU already differs from tract at `{first}` ({} of {} operators stand beside tract): the conversion changed the network there, whatever the backend does",
+            walk.ops_beside_tract, walk.ops_total
+        );
+        text.push_str(&wrapped(&line, width));
+    }
     for output in &target.outputs {
         if let Some(conversion) = output.conversion.filter(|gauge| !gauge.within_f32) {
             let line = format!(
-                "note: before any backend, MNN's CPU differs from tract by {:.2e} (relative L2) in `{}`: the conversion changed the network there",
-                conversion.rel_l2, output.name
+                "note: so does its `{}`, by {:.2e} (relative L2)",
+                output.name, conversion.rel_l2
             );
             text.push_str(&wrapped(&line, width));
         }

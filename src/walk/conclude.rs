@@ -31,6 +31,11 @@ pub fn conclude(trace: &Trace, trust: &Trust, values: &BTreeMap<String, String>)
         disturbed_by_taps: trust.disturbed_by_taps,
         storage: trace.storage,
         final_floor: trace.final_half.map(|half| floor(trace.storage, Some(half))),
+        ops_beside_tract: measured.iter().filter(|op| op.conversion.is_some()).count(),
+        first_converted: measured
+            .iter()
+            .find(|op| op.conversion.is_some_and(|gauge| !gauge.within_f32))
+            .map(|op| op.name.clone()),
         first_divergent: measured
             .iter()
             .find(|op| diverges(op, trace.storage))
@@ -56,6 +61,7 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         backend: op.backend.clone(),
         onnx_node,
         cumulative: op.cumulative.map(|gauge| gauge.rel_l2),
+        conversion: op.conversion.map(|gauge| gauge.rel_l2),
         introduced,
         floor,
         ratio: introduced.map(|introduced| introduced / floor),

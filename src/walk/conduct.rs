@@ -6,7 +6,7 @@ use super::follow::Follow;
 use super::gauge::{Gauge, gauge};
 use super::role::{Role, assign_roles};
 use super::trace::{Measured, Trace, Trust};
-use crate::engine::{Output, Runs};
+use crate::engine::{Output, Runs, same_bytes};
 use crate::tensor::Digest;
 use std::time::Instant;
 
@@ -90,10 +90,6 @@ fn sources(measured: &[Measured], storage: Storage) -> Vec<String> {
     let roles = assign_roles(measured, storage);
     let sources = measured.iter().zip(roles).filter(|(_, role)| *role == Role::Source);
     sources.map(|(measured, _)| measured.name.clone()).collect()
-}
-
-fn same_bytes(a: &[Output], b: &[Output]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.tensor.to_bytes() == b.tensor.to_bytes())
 }
 
 fn worst(reference: &[Output], candidate: &[Output]) -> Option<Gauge> {

@@ -1,6 +1,7 @@
 //! What the walk asks of a candidate and of a reference, whatever engine they are.
 
 use super::conduct::Announce;
+use super::gauge::Gauge;
 use crate::engine::Output;
 use crate::tensor::Tensor;
 
@@ -68,6 +69,9 @@ pub struct Clean {
     pub inputs: Vec<Option<Tensor>>,
     /// Its outputs.
     pub outputs: Vec<Tensor>,
+    /// How far its first output is from the same ONNX value in another engine, where it has one:
+    /// what the conversion of the model changed, before any backend is looked at.
+    pub conversion: Option<Gauge>,
 }
 
 /// Anything that runs a network freely and can be watched doing so.

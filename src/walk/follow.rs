@@ -51,6 +51,7 @@ impl<'a> Follow<'a> {
         if let Ok(clean) = &clean {
             measured.cumulative = worst(clean.outputs.iter().zip(outputs.iter().copied()));
             measured.inherited = inherited(clean, &executed.inputs);
+            measured.conversion = clean.conversion;
         }
         match self.recompute(executed, &outputs) {
             Ok(expected) => self.compare(executed, &expected, &outputs, &mut measured),
@@ -135,6 +136,7 @@ fn blank(executed: &Executed) -> Measured {
         backend: executed.backend.clone(),
         cumulative: None,
         inherited: None,
+        conversion: None,
         introduced: None,
         half: None,
         absmax: 0.0,

@@ -102,6 +102,7 @@ mod tests {
             backend: "cpu".into(),
             cumulative: Some(gauge(cumulative)),
             inherited: Some(gauge(inherited)),
+            conversion: None,
             introduced: Some(gauge(introduced)),
             half: None,
             absmax: 1.0,

@@ -22,6 +22,8 @@ pub struct Measured {
     pub cumulative: Option<Gauge>,
     /// The same of its inputs, the worst of them.
     pub inherited: Option<Gauge>,
+    /// Error of the clean stream itself against tract, where the value exists in the ONNX file.
+    pub conversion: Option<Gauge>,
     /// Error against the reference computing this operator on the candidate's own inputs.
     pub introduced: Option<Gauge>,
     /// Error the reference itself makes with 16-bit inputs, weights and outputs.
@@ -95,6 +97,8 @@ pub struct OpReport {
     pub onnx_node: Option<String>,
     /// Relative L2 error against the clean stream.
     pub cumulative: Option<f64>,
+    /// Relative L2 error of the clean stream against tract, where the value exists in the ONNX file.
+    pub conversion: Option<f64>,
     /// Relative L2 error against the reference on the candidate's own inputs.
     pub introduced: Option<f64>,
     /// Relative L2 error an honest backend with this storage would introduce.
@@ -140,6 +144,11 @@ pub struct WalkReport {
     pub final_floor: Option<f64>,
     /// Every operator.
     pub ops: Vec<OpReport>,
+    /// Operators whose value stands beside tract's.
+    pub ops_beside_tract: usize,
+    /// The first operator at which the reference itself is beyond the tolerance of `f32` against
+    /// tract: the conversion changed the network there, whatever the backend does.
+    pub first_converted: Option<String>,
     /// The first operator whose value is beyond the storage's tolerance.
     pub first_divergent: Option<String>,
     /// The first operator that gives NaN or infinities where the reference has numbers.

@@ -49,8 +49,8 @@ fn answer(ask: Ask, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
             super::mnn::run(&super::mnn::Job { model, target, feeds, repeats }, body, send)
         }
         #[cfg(feature = "mnn")]
-        Ask::Walk { model, half_model, target, feeds, repeats } => {
-            let job = super::mnn::WalkJob { model, half_model, target, feeds, repeats };
+        Ask::Walk { onnx, model, half_model, target, feeds, repeats } => {
+            let job = super::mnn::WalkJob { onnx, model, half_model, target, feeds, repeats };
             super::mnn::walk(&job, body, send)
         }
         #[cfg(feature = "mnn")]

@@ -45,10 +45,11 @@ impl Walker for MnnEngine {
             Ok(models) => models,
             Err(execution) => return Walked::without(*execution),
         };
+        let onnx = request.model.path().to_owned();
         let [model, half_model] = <[PathBuf; 2]>::try_from(models).unwrap_or_default();
         let (feeds, body) = pack(request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)));
         let (target, repeats) = (self.target.clone(), request.repeats);
-        let message = (Ask::Walk { model, half_model, target, feeds, repeats }, body);
+        let message = (Ask::Walk { onnx, model, half_model, target, feeds, repeats }, body);
         let conversation = self.converse(message, started, request, announced);
         conversation.walked(self.target.backend, request.deadline)
     }

@@ -20,6 +20,7 @@ pub(super) enum Ask {
     Run { model: PathBuf, target: MnnTarget, feeds: Vec<TensorHead>, repeats: usize },
     /// Open a model on a backend and walk its operators; `half_model` has 16-bit weights.
     Walk {
+        onnx: PathBuf,
         model: PathBuf,
         half_model: PathBuf,
         target: MnnTarget,

@@ -255,6 +255,6 @@ impl Reference for TractReference<'_> {
         let outputs = self.steps.compute(number, &inputs, &Tensor::clone)?;
         self.steps.store(number, &outputs);
         self.cursor = number + 1;
-        Ok(Clean { inputs, outputs })
+        Ok(Clean { inputs, outputs, conversion: None })
     }
 }

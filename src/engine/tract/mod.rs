@@ -9,7 +9,7 @@ mod steps;
 pub use steps::NodeSteps;
 
 use super::unary::f64_kernel;
-use super::{Engine, Execution, Outcome, Output, RanOn, Request, Runs};
+use super::{Engine, Execution, Outcome, Output, RanOn, Request, Runs, same_bytes};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
@@ -61,8 +61,7 @@ impl Tract {
                 outputs = named(request.model, values)?;
             } else {
                 let again = named(request.model, values)?;
-                identical &=
-                    outputs.iter().zip(&again).all(|(a, b)| same_bytes(&a.tensor, &b.tensor));
+                identical &= same_bytes(&outputs, &again);
             }
         }
         let runs = Runs { repeats: request.repeats.max(1), identical, open_seconds, seconds };
@@ -151,10 +150,6 @@ fn named(model: &Model, values: TVec<TValue>) -> TractResult<Vec<Output>> {
         .zip(values)
         .map(|(name, value)| Ok(Output { tensor: from_tract(&name, &value)?, name }))
         .collect()
-}
-
-fn same_bytes(a: &Tensor, b: &Tensor) -> bool {
-    a.dtype() == b.dtype() && a.shape() == b.shape() && a.to_bytes() == b.to_bytes()
 }
 
 /// tract's causes on one line, the outermost first.

@@ -6,7 +6,7 @@ use crate::engine::Output;
 use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::konst::Const;
 
@@ -39,6 +39,44 @@ impl NodeSteps {
         }
         let outputs = model.outputs().to_vec();
         Ok(NodeSteps { model: typed, order, constants, values: BTreeMap::new(), outputs })
+    }
+
+    /// The step after which a value has its ONNX name; `None` where no node computes it.
+    pub fn step_of(&self, value: &str) -> Option<usize> {
+        let outlet = self.model.find_outlet_label(value)?;
+        self.order.iter().position(|&node| node == outlet.node)
+    }
+
+    /// The first output of a step, if it is still kept.
+    pub fn output(&self, step: usize) -> Option<&Tensor> {
+        self.values.get(&OutletId::new(*self.order.get(step)?, 0))
+    }
+
+    /// The step that uses a step's first output, where it is the only one.
+    pub fn only_consumer(&self, step: usize) -> Option<usize> {
+        let outlet = OutletId::new(*self.order.get(step)?, 0);
+        let uses = |&node: &usize| self.model.node(node).inputs.contains(&outlet);
+        let mut consumers = (step + 1..self.order.len()).filter(|&at| uses(&self.order[at]));
+        let only = consumers.next()?;
+        consumers.next().is_none().then_some(only)
+    }
+
+    /// Computes one step of the stream and drops the values that no later step and no output needs.
+    ///
+    /// # Errors
+    /// What tract refuses.
+    pub fn advance(&mut self, step: usize) -> Result<(), String> {
+        let inputs = self.inputs(step)?;
+        let outputs = self.compute(step, &inputs, &Tensor::clone)?;
+        self.store(step, &outputs);
+        let later: BTreeSet<OutletId> = self.order[step + 1..]
+            .iter()
+            .flat_map(|&node| self.model.node(node).inputs.iter().copied())
+            .chain(self.model.outputs.iter().copied())
+            .collect();
+        let current = self.order[step];
+        self.values.retain(|outlet, _| outlet.node == current || later.contains(outlet));
+        Ok(())
     }
 
     /// How many nodes compute something.

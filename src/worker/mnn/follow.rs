@@ -2,6 +2,7 @@
 //! stepping operator by operator beside it. Tensors are compared here and dropped; only
 //! measurements leave.
 
+use super::beside::Beside;
 use super::session::{Op, Refusal, Session, Tap, TensorRef};
 use super::{read_outputs, write_feeds};
 use crate::engine::{Backend, MnnTarget, Output, Precision};
@@ -126,6 +127,7 @@ pub(super) struct MnnReference<'f> {
     clean: Stepper,
     feeds: &'f [Output],
     cursor: usize,
+    beside: Beside,
 }
 
 /// A CPU session and the numbers of its operators.
@@ -141,16 +143,18 @@ impl<'f> MnnReference<'f> {
         half: Session,
         clean: Session,
         feeds: &'f [Output],
+        beside: Beside,
     ) -> Result<Self, Refusal> {
         let (follow, half, clean) =
             (Stepper::new(follow)?, Stepper::new(half)?, Stepper::new(clean)?);
-        Ok(MnnReference { follow, half, clean, feeds, cursor: 0 })
+        Ok(MnnReference { follow, half, clean, feeds, cursor: 0, beside })
     }
 }
 
 impl Reference for MnnReference<'_> {
     fn restart(&mut self) -> Result<(), Refusal> {
         self.cursor = 0;
+        self.beside.restart();
         write_feeds(&self.clean.session, self.feeds)
     }
 
@@ -196,7 +200,9 @@ impl Reference for MnnReference<'_> {
         let mut tap = ReadTap::default();
         self.clean.session.step(number, &mut tap)?;
         self.cursor = number + 1;
-        Ok(Clean { inputs: tap.inputs, outputs: tap.outputs? })
+        let outputs = tap.outputs?;
+        let conversion = outputs.first().and_then(|clean| self.beside.gauge(&operator.name, clean));
+        Ok(Clean { inputs: tap.inputs, outputs, conversion })
     }
 }
 

@@ -4,6 +4,7 @@
     reason = "MNN, Vulkan and OpenCL are C and C++; every block says why it is sound"
 )]
 
+mod beside;
 mod bindings;
 mod census;
 mod device;
@@ -14,7 +15,7 @@ mod walk;
 
 use super::host::Send;
 use super::protocol::{ProbeReport, Reply, TensorHead, pack, unpack};
-use crate::engine::{MnnTarget, Output, RanOn, Runs};
+use crate::engine::{MnnTarget, Output, RanOn, Runs, same_bytes};
 use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor};
 pub(super) use walk::{WalkJob, walk};
@@ -202,10 +203,6 @@ fn read_outputs(session: &Session) -> Result<Vec<Output>, Refusal> {
         .into_iter()
         .map(|(name, tensor)| Ok(Output { name: ValueName::from(name), tensor: tensor.read()? }))
         .collect()
-}
-
-fn same_bytes(a: &[Output], b: &[Output]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.tensor.to_bytes() == b.tensor.to_bytes())
 }
 
 /// A backend that lacks an operator hands it to the CPU in silence: count who ran what.

@@ -1,5 +1,6 @@
 //! One walk on one MNN backend.
 
+use super::beside::Beside;
 use super::follow::{MnnCandidate, MnnReference, reference_target};
 use super::session::{Refusal, Session};
 use super::{Stop, fit_shapes, open_as_asked, write_feeds};
@@ -15,6 +16,8 @@ use std::time::Instant;
 pub(in crate::worker) struct WalkJob {
     /// The `.mnn` file.
     pub(in crate::worker) model: PathBuf,
+    /// The ONNX file it was made from.
+    pub(in crate::worker) onnx: PathBuf,
     /// The same with 16-bit weights.
     pub(in crate::worker) half_model: PathBuf,
     /// Where to run it.
@@ -42,7 +45,8 @@ fn try_walk(job: &WalkJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, 
     let open_seconds = started.elapsed().as_secs_f64();
     let open = |model: &Path| open_reference(model, &feeds);
     let (follow, half, clean) = (open(&job.model)?, open(&job.half_model)?, open(&job.model)?);
-    let mut reference = MnnReference::new(follow, half, clean, &feeds)?;
+    let mut reference =
+        MnnReference::new(follow, half, clean, &feeds, Beside::new(&job.onnx, &feeds))?;
     let mut candidate = MnnCandidate::new(session, &feeds);
 
     let mut broken = Ok(());
