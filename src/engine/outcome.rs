@@ -2,6 +2,7 @@
 
 use super::RanOn;
 use crate::graph::ValueName;
+use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -51,6 +52,14 @@ pub struct Output {
     pub name: ValueName,
     /// Its elements.
     pub tensor: Tensor,
+}
+
+impl From<Output> for Feed {
+    /// The tensor as a feed, where it came over a pipe and its spec was left behind.
+    fn from(output: Output) -> Self {
+        let digest = output.tensor.digest();
+        Feed { name: output.name, spec: String::new(), tensor: output.tensor, digest }
+    }
 }
 
 /// Whether two runs gave the same outputs, byte for byte: NaN equals NaN here, and -0 is not 0.

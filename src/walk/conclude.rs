@@ -1,10 +1,10 @@
 //! From a trace to the walk as the report has it.
 
+use super::Storage;
 use super::floor::floor;
 use super::mapping::map_to_nodes;
 use super::role::{Role, assign_roles};
 use super::trace::{Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport};
-use super::{Gauge, Storage};
 use std::collections::BTreeMap;
 
 /// Draws the conclusions of a trace. `values` gives for each ONNX value and node the node's name.
@@ -80,9 +80,5 @@ fn unchecked(op: &Measured) -> Option<UncheckedOp> {
 }
 
 fn diverges(op: &Measured, storage: Storage) -> bool {
-    let within = |gauge: &Gauge| match storage {
-        Storage::F32 => gauge.within_f32,
-        Storage::F16 => gauge.within_f16,
-    };
-    op.cumulative.is_some_and(|gauge| !within(&gauge))
+    op.cumulative.is_some_and(|gauge| !gauge.is_within(storage))
 }

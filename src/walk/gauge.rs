@@ -1,5 +1,6 @@
 //! The size of an error, small enough to keep for every operator.
 
+use super::floor::Storage;
 use crate::compare::{CompareOptions, Comparison, Explanation, STORAGE, compare_with};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,14 @@ impl Gauge {
         within_f16: true,
         explained_by: None,
     };
+
+    /// Whether a backend that stores this format may differ by this much.
+    pub fn is_within(&self, storage: Storage) -> bool {
+        match storage {
+            Storage::F32 => self.within_f32,
+            Storage::F16 => self.within_f16,
+        }
+    }
 
     /// The larger of two errors.
     pub fn worse(self, other: Gauge) -> Gauge {

@@ -70,16 +70,12 @@ fn role(measured: &Measured, storage: Storage) -> Role {
 
 /// Both must hold: far above what rounding costs here, and beyond what the storage is allowed.
 fn is_source(introduced: &Gauge, floor: f64, storage: Storage) -> bool {
-    let within = match storage {
-        Storage::F32 => introduced.within_f32,
-        Storage::F16 => introduced.within_f16,
-    };
     let rounding = introduced.explained_by.is_some() && storage == Storage::F16;
     if introduced.disagreeing > 0 {
         return !rounding;
     }
     // Written so that NaN counts as out of range.
-    !within && !rounding && !(introduced.rel_l2 <= OUT_OF_RANGE * floor)
+    !introduced.is_within(storage) && !rounding && !(introduced.rel_l2 <= OUT_OF_RANGE * floor)
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(super) fn walk(job: &SimJob, body: &[u8], send: &mut Send<'_>) -> io::Result
 fn try_walk(job: &SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, RanOn), String> {
     let model = Model::load(&job.model).map_err(|error| error.to_string())?;
     let feeds = unpack(job.feeds.clone(), body).map_err(|error| error.to_string())?;
-    let feeds: Vec<Feed> = feeds.into_iter().map(feed).collect();
+    let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
     let mut candidate = SimCandidate {
         steps: NodeSteps::new(&model)?,
         feeds: &feeds,
@@ -69,11 +69,6 @@ fn try_walk(job: &SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, R
     };
     let walked = conduct(&mut candidate, &mut reference, job.repeats, &mut announce)?;
     Ok((walked, ran_on))
-}
-
-fn feed(output: Output) -> Feed {
-    let digest = output.tensor.digest();
-    Feed { name: output.name, spec: String::new(), tensor: output.tensor, digest }
 }
 
 /// tract with a fault.

@@ -6,7 +6,7 @@ use crate::engine::Output;
 use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::konst::Const;
 
@@ -18,6 +18,8 @@ pub struct NodeSteps {
     order: Vec<usize>,
     constants: BTreeMap<OutletId, TValue>,
     values: BTreeMap<OutletId, Tensor>,
+    /// The last step that needs a value; beyond all steps for the network's outputs.
+    last_uses: BTreeMap<OutletId, usize>,
     outputs: Vec<ValueName>,
 }
 
@@ -37,8 +39,20 @@ impl NodeSteps {
                 order.push(node);
             }
         }
+        let inputs =
+            |step: usize| typed.node(order[step]).inputs.iter().map(move |&use_| (use_, step));
+        let ends = typed.outputs.iter().map(|&outlet| (outlet, usize::MAX));
+        // Later uses come later and replace earlier ones.
+        let last_uses = (0..order.len()).flat_map(inputs).chain(ends).collect();
         let outputs = model.outputs().to_vec();
-        Ok(NodeSteps { model: typed, order, constants, values: BTreeMap::new(), outputs })
+        Ok(NodeSteps {
+            model: typed,
+            order,
+            constants,
+            values: BTreeMap::new(),
+            last_uses,
+            outputs,
+        })
     }
 
     /// The step after which a value has its ONNX name; `None` where no node computes it.
@@ -69,13 +83,11 @@ impl NodeSteps {
         let inputs = self.inputs(step)?;
         let outputs = self.compute(step, &inputs, &Tensor::clone)?;
         self.store(step, &outputs);
-        let later: BTreeSet<OutletId> = self.order[step + 1..]
-            .iter()
-            .flat_map(|&node| self.model.node(node).inputs.iter().copied())
-            .chain(self.model.outputs.iter().copied())
-            .collect();
+        let last_uses = &self.last_uses;
         let current = self.order[step];
-        self.values.retain(|outlet, _| outlet.node == current || later.contains(outlet));
+        self.values.retain(|outlet, _| {
+            outlet.node == current || last_uses.get(outlet).is_some_and(|&last| last > step)
+        });
         Ok(())
     }
 

@@ -22,13 +22,8 @@ impl Beside {
     /// The stream of a model; without one, where tract does not take it, nothing is compared.
     pub(super) fn new(onnx: &Path, feeds: &[Output]) -> Self {
         let steps = Model::load(onnx).ok().and_then(|model| NodeSteps::new(&model).ok());
-        let feed = |output: &Output| Feed {
-            name: output.name.clone(),
-            spec: String::new(),
-            tensor: output.tensor.clone(),
-            digest: output.tensor.digest(),
-        };
-        Beside { steps, feeds: feeds.iter().map(feed).collect(), cursor: 0 }
+        let feeds = feeds.iter().cloned().map(Feed::from).collect();
+        Beside { steps, feeds, cursor: 0 }
     }
 
     /// Starts again with the feeds.
