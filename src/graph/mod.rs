@@ -3,8 +3,12 @@
 //! The only room that knows protobuf; the tract engine alone also sees the decoded types.
 
 mod content;
+mod cut;
+mod cut_error;
+mod element_type;
 mod error;
 mod external;
+mod keep;
 mod model;
 mod name;
 mod network;
@@ -12,8 +16,11 @@ mod shape;
 mod solo;
 mod tensor_proto;
 mod value_info;
+mod wiring;
 
 pub use content::Content;
+pub use cut::{Boundary, Cut};
+pub use cut_error::{CutError, Unused};
 pub use error::{ModelError, ShapeError};
 pub use model::{Model, Node};
 pub use name::{ValueName, closest};
@@ -23,5 +30,7 @@ pub use solo::Solo;
 pub use tensor_proto::{TensorProtoError, from_proto, read_tensor_proto, to_proto};
 pub use value_info::{Dim, ValueInfo};
 
+#[cfg(test)]
+mod cut_tests;
 #[cfg(test)]
 mod tests;
