@@ -44,8 +44,8 @@ impl Model {
     ///
     /// External data is read and stored inside. The path names a file beside this model's that does
     /// not exist; the digest is that of the new model's own bytes. An output whose type the file does
-    /// not declare gets the one its operator most likely gives, without a shape, until
-    /// [`Model::declare`] says better.
+    /// not declare gets the one its operator most likely gives, and no shape. ONNX's checker wants
+    /// one: [`Model::declare`] it where it is known.
     ///
     /// # Errors
     /// When a name is unknown, an output needs no node, a boundary is not needed by any output, or
