@@ -10,12 +10,14 @@
 mod judge;
 #[path = "support/random_network.rs"]
 mod random_network;
+mod support;
 
 use judge::Judge;
+use offby::case::Case;
 use offby::engine::{Engine as _, Outcome, Request, Tract};
 use offby::graph::{Boundary, Cut, CutError, Model, Network, ValueName};
 use offby::inputs::Feed;
-use offby::tensor::{Dtype, Tensor};
+use offby::tensor::{Dtype, Tensor, read_npy};
 use proptest::prelude::*;
 use prost::Message as _;
 use random_network::{Gene, RandomNetwork, Value, tensor};
@@ -23,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use support::{debug_model, finish, finish_json, offby};
 use tempfile::TempDir;
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, ValueInfoProto,
@@ -433,4 +436,123 @@ fn two_outputs_and_names_with_colons_and_slashes() {
     if let Some(judge) = Judge::or_skip("two_outputs_and_names_with_colons_and_slashes") {
         judge.check(&[path, store(&folder, "both.onnx", &both.to_bytes())]);
     }
+}
+
+// --- the command ------------------------------------------------------------
+
+fn run_cut(model: &Path, out: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = offby();
+    command.arg("cut").arg(model).arg("-o").arg(out).args(arguments);
+    finish(command)
+}
+
+fn assert_refused(model: &Path, out: &Path, arguments: &[&str]) -> String {
+    let (code, stdout, stderr) = run_cut(model, out, arguments);
+    assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert!(
+        matches!(lines[..], [error, hint] if error.starts_with("error: failed to ") && hint.starts_with("hint: ")),
+        "{stderr}"
+    );
+    stderr
+}
+
+/// Early shapes decide a late reshape, as exporters write it.
+fn late_reshape() -> Network {
+    let network = Network::new("late")
+        .input("x", Dtype::F32, &[4, 4])
+        .node("a", "Relu", &["x"], &["::a"], &[])
+        .node("s", "Shape", &["x"], &["s"], &[])
+        .node("b", "Tanh", &["::a"], &["/b:0"], &[])
+        .node("again", "Exp", &["/b:0"], &["/B:0"], &[])
+        .node("r", "Reshape", &["/B:0", "s"], &["y"], &[]);
+    network.output("y", Dtype::F32, &[4, 4])
+}
+
+#[test]
+fn a_captured_cut_is_a_case_that_agrees() {
+    let folder = TempDir::new().unwrap();
+    let whole = store(&folder, "whole.onnx", &late_reshape().to_bytes());
+    let out = folder.path().join("part.onnx");
+    let arguments = ["--from", "a", "--to", "/b:0", "--to", "r", "--input", "sine", "--capture"];
+    let (code, stdout, stderr) = run_cut(&whole, &out, &arguments);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for line in [
+        "part.onnx: 3 of 5 nodes, ",
+        "input `::a` 4x4 f32\noutput `/b:0` 4x4 f32\noutput `y` 4x4 f32\n",
+        "shapes: 1 computed before the cut, now constant: `s`\n",
+        "part.yaml\n",
+    ] {
+        assert!(stdout.contains(line), "{stdout}, not {line}");
+    }
+    let case = Case::load(&folder.path().join("part.yaml")).unwrap();
+    assert_eq!((case.id.as_str(), case.model_path()), ("part", out.clone()));
+    assert_eq!(case.title, "whole.onnx cut to /b:0, y");
+    let feed = read_npy(&folder.path().join("part.inputs/__a.npy")).unwrap();
+    let spec = case.specs()[&"::a".into()].to_string();
+    assert_eq!(spec, folder.path().join("part.inputs/__a.npy").display().to_string());
+    let model = Model::load(&out).unwrap();
+    let found = compute(&model, &Values::from([("::a".to_owned(), feed)]));
+    for (name, file) in [("/b:0", "_b_0.npy"), ("y", "y.npy")] {
+        let expected = read_npy(&folder.path().join("part.expected").join(file)).unwrap();
+        assert_eq!(bits(&found[name]), bits(&expected), "{name}");
+    }
+    if let Some(judge) = Judge::or_skip("a_captured_cut_is_a_case_that_agrees") {
+        judge.check(&[out]);
+    }
+}
+
+#[test]
+fn a_cut_is_told_as_json_and_replaces_what_was_there() {
+    let folder = TempDir::new().unwrap();
+    let out = store(&folder, "q.onnx", b"something else");
+    let mut command = offby();
+    command.arg("cut").arg(debug_model("split_view.onnx")).arg("-o").arg(&out);
+    command.args(["--to", "q", "--json", "-"]);
+    let (code, report) = finish_json(command);
+    assert_eq!((code, report["schema"].as_str()), (0, Some("offby.cut/1")));
+    let model = Model::load(&out).unwrap();
+    assert_eq!(report["cut"]["digest"], model.digest().to_string());
+    assert_eq!(report["cut"]["nodes"], model.node_count());
+    assert_eq!(report["cut"]["bytes"], fs::metadata(&out).unwrap().len());
+    assert_eq!(report["outputs"][0]["name"], "q");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
+}
+
+#[test]
+fn cuts_that_cannot_be_made_are_refused_with_a_hint() {
+    let folder = TempDir::new().unwrap();
+    let whole = store(&folder, "whole.onnx", &late_reshape().to_bytes());
+    let out = folder.path().join("out.onnx");
+    let refused = |arguments: &[&str], words: &str| {
+        let said = assert_refused(&whole, &out, arguments);
+        assert!(said.contains(words), "{said}, not {words}");
+    };
+    refused(&["--to", "agian"], "did you mean `again`?");
+    refused(&["--to", "b", "--from", "again"], "it comes after `/b:0`");
+    refused(&["--to", "x"], "an input of the model");
+    refused(&["--to", "b", "--from", "b"], "where the cut begins");
+    refused(&["--to", "b", "--input", "arrange"], "did you mean `arange`?");
+    let elsewhere = |path: &Path, words: &str| {
+        let said = assert_refused(&whole, path, &["--to", "b"]);
+        assert!(said.contains(words), "{said}, not {words}");
+    };
+    elsewhere(&folder.path().join("no/out.onnx"), "No such file");
+    elsewhere(folder.path(), "it is a folder");
+    elsewhere(&whole, "it is the model itself");
+    assert!(!out.exists());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
+}
+
+#[test]
+fn without_the_reference_the_files_own_shapes_must_do() {
+    let folder = TempDir::new().unwrap();
+    let whole = store(&folder, "whole.onnx", &looped().encode_to_vec());
+    let out = folder.path().join("out.onnx");
+    let (code, stdout, _) = run_cut(&whole, &out, &["--to", "y"]);
+    assert!(code == 0 && stdout.contains("shapes are those the file declares"), "{stdout}");
+    let said = assert_refused(&whole, &out, &["--to", "y", "--capture"]);
+    assert!(said.contains("Loop") && said.contains("leave --capture out"), "{said}");
+    let said = assert_refused(&whole, &out, &["--to", "end"]);
+    assert!(said.contains("onnx.shape_inference"), "{said}");
 }

@@ -87,6 +87,14 @@ impl Model {
         }
     }
 
+    /// The model's inputs that a value depends on in any way, be it only by their shapes.
+    pub fn inputs_behind(&self, value: &ValueName) -> Vec<ValueName> {
+        let wiring = Wiring::of(self.graph());
+        let needed = Needed::of(std::slice::from_ref(value), BTreeSet::new(), &wiring);
+        let inputs = self.inputs().iter().map(|input| &input.name);
+        inputs.filter(|name| needed.leaves.contains(name.as_str())).cloned().collect()
+    }
+
     /// Declares element types and shapes: of inputs and outputs in place of what is declared, of
     /// inner values as well. Names the model has not are passed over; the digest becomes that of
     /// the new bytes.
