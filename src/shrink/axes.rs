@@ -27,6 +27,9 @@ pub struct Threshold {
 impl Threshold {
     /// `fails from axis 3 (the last) of x = 17 on; 16 agrees`.
     pub fn sentence(&self) -> String {
+        if self.fails_from == 1 && self.agrees_beyond.is_empty() {
+            return format!("fails whatever axis {} of `{}` is", self.axis, self.input);
+        }
         let last = if self.axis + 1 == self.rank { " (the last)" } else { "" };
         let below = match self.agrees_at {
             Some(extent) => format!("; {extent} agrees"),

@@ -70,7 +70,9 @@ impl Specimen {
             match place {
                 Place::Feed(name, axis) => {
                     if let Some(feed) = feeds.get_mut(name) {
-                        *feed = refeed(feed, first(&feed.tensor, *axis, *extent), "cut out");
+                        let part = first(&feed.tensor, *axis, *extent);
+                        let spec = uniform(&part).unwrap_or_else(|| "cut out".to_owned());
+                        *feed = refeed(feed, part, &spec);
                     }
                 }
                 Place::Constant(name, axis) => {
@@ -140,6 +142,17 @@ fn first(tensor: &Tensor, axis: usize, extent: usize) -> Tensor {
         let part = array.slice_axis(Axis(axis), Slice::from(..extent.min(array.len_of(Axis(axis)))));
         // In row-major order again, as every tensor is.
         Tensor::from(part.as_standard_layout().into_owned())
+    })
+}
+
+/// The spec of a tensor that holds one value everywhere.
+fn uniform(tensor: &Tensor) -> Option<String> {
+    let Tensor::F32(array) = tensor else { return None };
+    let first = *array.first()?;
+    array.iter().all(|value| value.to_bits() == first.to_bits()).then(|| match first {
+        0.0 => "zeros".to_owned(),
+        1.0 => "ones".to_owned(),
+        value => format!("const:{value}"),
     })
 }
 
