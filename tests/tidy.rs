@@ -296,9 +296,13 @@ fn files_under(folder: &Path) -> Vec<PathBuf> {
     for entry in entries {
         let entry = entry.expect("a folder that opens can be listed");
         let kind = entry.file_type().expect("a listed file has a type");
+        // In a linked worktree `.git` is a file, and says where the repository lies.
+        if SKIPPED_FOLDERS.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
         if kind.is_file() {
             files.push(entry.path());
-        } else if kind.is_dir() && !SKIPPED_FOLDERS.iter().any(|name| entry.file_name() == *name) {
+        } else if kind.is_dir() {
             files.extend(files_under(&entry.path()));
         }
     }
