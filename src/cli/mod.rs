@@ -12,6 +12,7 @@ mod prepare;
 mod registry;
 mod run;
 mod screen;
+mod search;
 mod walk;
 
 use args::{Arguments, Command};

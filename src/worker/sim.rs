@@ -8,7 +8,7 @@ use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use crate::walk::{
-    Announce, Candidate, Clean, Executed, Operand, Operator, Reference, Unchecked, Walked, conduct,
+    Announce, Candidate, Executed, NodeReference, Operand, Operator, Walked, conduct, operators,
     round_to_f16,
 };
 use std::collections::BTreeMap;
@@ -40,18 +40,15 @@ fn try_walk(job: &SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, R
     let model = Model::load(&job.model).map_err(|error| error.to_string())?;
     let feeds = unpack(job.feeds.clone(), body).map_err(|error| error.to_string())?;
     let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
+    let steps = NodeSteps::new(&model)?;
     let mut candidate = SimCandidate {
-        steps: NodeSteps::new(&model)?,
+        operators: operators(&steps),
+        steps,
         feeds: &feeds,
         target: job.target.clone(),
         runs: 0,
     };
-    let mut reference = TractReference {
-        steps: NodeSteps::new(&model)?,
-        feeds: &feeds,
-        numbers: BTreeMap::new(),
-        cursor: 0,
-    };
+    let mut reference = NodeReference::new(&model, &feeds)?;
     let ran_on = RanOn {
         engine: "sim".into(),
         engine_version: TRACT_VERSION.into(),
@@ -73,6 +70,7 @@ fn try_walk(job: &SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, R
 
 /// tract with a fault.
 struct SimCandidate<'f> {
+    operators: Vec<Operator>,
     steps: NodeSteps,
     feeds: &'f [Feed],
     target: SimTarget,
@@ -89,13 +87,13 @@ impl SimCandidate<'_> {
         self.runs += 1;
         self.steps.start(self.feeds)?;
         for index in 0..self.steps.len() {
-            let (name, op_type) = self.steps.node(index);
-            let operator = Operator { name, occurrence: 0, op_type };
+            let operator = self.operators[index].clone();
             announce(index, &operator);
             let inputs = self.steps.inputs(index)?;
             let right = self.steps.compute(index, &inputs, &Tensor::clone)?;
             let outputs = self.spoil(index, watched, right);
             self.steps.store(index, &outputs);
+            self.steps.forget(index);
             observe(&Executed {
                 index,
                 operator,
@@ -158,98 +156,5 @@ impl Candidate for SimCandidate<'_> {
         observe: &mut dyn FnMut(&Executed),
     ) -> Result<Vec<Output>, String> {
         self.go(true, announce, observe)
-    }
-}
-
-/// tract as the walk's reference, at the level of ONNX nodes.
-struct TractReference<'f> {
-    steps: NodeSteps,
-    feeds: &'f [Feed],
-    numbers: BTreeMap<String, usize>,
-    cursor: usize,
-}
-
-impl TractReference<'_> {
-    fn number(&mut self, operator: &Operator) -> Result<usize, Unchecked> {
-        if self.numbers.is_empty() {
-            self.numbers =
-                (0..self.steps.len()).map(|step| (self.steps.node(step).0, step)).collect();
-        }
-        self.numbers
-            .get(&operator.name)
-            .copied()
-            .ok_or_else(|| "the reference has no such node".into())
-    }
-
-    fn on(
-        &mut self,
-        operator: &Operator,
-        inputs: &[Operand],
-        weights: &dyn Fn(&Tensor) -> Tensor,
-    ) -> Result<Vec<Tensor>, Unchecked> {
-        let number = self.number(operator)?;
-        let value = |input: &Operand| match input {
-            Operand::Value(tensor) => Ok(Some(tensor.clone())),
-            Operand::Constant => Ok(None),
-            Operand::Unreadable(reason) => Err(reason.clone()),
-        };
-        let inputs = inputs.iter().map(value).collect::<Result<Vec<_>, _>>()?;
-        self.steps.compute(number, &inputs, weights)
-    }
-
-    /// Computes the stream up to a step, each value changed as it comes.
-    fn run_to(&mut self, end: usize, change: &dyn Fn(&Tensor) -> Tensor) -> Result<(), String> {
-        for step in self.cursor..end {
-            let inputs = self.steps.inputs(step)?;
-            let outputs = self.steps.compute(step, &inputs, change)?;
-            let outputs: Vec<Tensor> = outputs.iter().map(change).collect();
-            self.steps.store(step, &outputs);
-        }
-        self.cursor = self.cursor.max(end);
-        Ok(())
-    }
-}
-
-impl Reference for TractReference<'_> {
-    fn restart(&mut self) -> Result<(), String> {
-        self.cursor = 0;
-        self.steps.start(self.feeds)
-    }
-
-    fn complete(&mut self) -> Result<Vec<Output>, String> {
-        self.run_to(self.steps.len(), &Tensor::clone)?;
-        self.steps.outputs()
-    }
-
-    fn half_outputs(&mut self) -> Result<Vec<Output>, String> {
-        self.restart()?;
-        self.run_to(self.steps.len(), &round_to_f16)?;
-        self.steps.outputs()
-    }
-
-    fn recompute(
-        &mut self,
-        operator: &Operator,
-        inputs: &[Operand],
-    ) -> Result<Vec<Tensor>, Unchecked> {
-        self.on(operator, inputs, &Tensor::clone)
-    }
-
-    fn recompute_half(
-        &mut self,
-        operator: &Operator,
-        inputs: &[Operand],
-    ) -> Result<Vec<Tensor>, Unchecked> {
-        self.on(operator, inputs, &round_to_f16)
-    }
-
-    fn advance(&mut self, operator: &Operator) -> Result<Clean, Unchecked> {
-        let number = self.number(operator)?;
-        self.run_to(number, &Tensor::clone)?;
-        let inputs = self.steps.inputs(number)?;
-        let outputs = self.steps.compute(number, &inputs, &Tensor::clone)?;
-        self.steps.store(number, &outputs);
-        self.cursor = number + 1;
-        Ok(Clean { inputs, outputs, conversion: None })
     }
 }

@@ -1,0 +1,119 @@
+//! tract as a reference, at the level of ONNX nodes.
+
+use super::contract::{Clean, Operand, Operator, Reference, Unchecked};
+use super::floor::round_to_f16;
+use crate::engine::{NodeSteps, Output};
+use crate::graph::Model;
+use crate::inputs::Feed;
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+
+/// The operators of a network that is stepped by its nodes, in their order.
+pub fn operators(steps: &NodeSteps) -> Vec<Operator> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    (0..steps.len())
+        .map(|step| {
+            let (name, op_type) = steps.node(step);
+            let count = seen.entry(name.clone()).or_default();
+            *count += 1;
+            Operator { name, occurrence: *count - 1, op_type }
+        })
+        .collect()
+}
+
+/// tract, node by node.
+pub struct NodeReference<'f> {
+    steps: NodeSteps,
+    feeds: &'f [Feed],
+    numbers: BTreeMap<Operator, usize>,
+    cursor: usize,
+}
+
+impl<'f> NodeReference<'f> {
+    /// The reference of a model and its feeds.
+    ///
+    /// # Errors
+    /// What tract refuses about the model.
+    pub fn new(model: &Model, feeds: &'f [Feed]) -> Result<Self, String> {
+        let steps = NodeSteps::new(model)?;
+        let numbers = operators(&steps).into_iter().zip(0..).collect();
+        let mut reference = NodeReference { steps, feeds, numbers, cursor: 0 };
+        reference.restart()?;
+        Ok(reference)
+    }
+
+    fn number(&self, operator: &Operator) -> Result<usize, Unchecked> {
+        let number = self.numbers.get(operator).copied();
+        number.ok_or_else(|| "the reference has no such node".into())
+    }
+
+    fn on(
+        &mut self,
+        operator: &Operator,
+        inputs: &[Operand],
+        weights: &dyn Fn(&Tensor) -> Tensor,
+    ) -> Result<Vec<Tensor>, Unchecked> {
+        let number = self.number(operator)?;
+        let value = |input: &Operand| match input {
+            Operand::Value(tensor) => Ok(Some(tensor.clone())),
+            Operand::Constant => Ok(None),
+            Operand::Unreadable(reason) => Err(reason.clone()),
+        };
+        let inputs = inputs.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+        self.steps.compute(number, &inputs, weights)
+    }
+
+    /// Computes the stream up to a step, each value changed as it comes.
+    fn run_to(&mut self, end: usize, change: &dyn Fn(&Tensor) -> Tensor) -> Result<(), String> {
+        for step in self.cursor..end {
+            self.steps.advance(step, change)?;
+        }
+        self.cursor = self.cursor.max(end);
+        Ok(())
+    }
+}
+
+impl Reference for NodeReference<'_> {
+    fn restart(&mut self) -> Result<(), String> {
+        self.cursor = 0;
+        self.steps.start(self.feeds)
+    }
+
+    fn complete(&mut self) -> Result<Vec<Output>, String> {
+        self.run_to(self.steps.len(), &Tensor::clone)?;
+        self.steps.outputs()
+    }
+
+    fn half_outputs(&mut self) -> Result<Vec<Output>, String> {
+        self.restart()?;
+        self.run_to(self.steps.len(), &round_to_f16)?;
+        self.steps.outputs()
+    }
+
+    fn recompute(
+        &mut self,
+        operator: &Operator,
+        inputs: &[Operand],
+    ) -> Result<Vec<Tensor>, Unchecked> {
+        self.on(operator, inputs, &Tensor::clone)
+    }
+
+    fn recompute_half(
+        &mut self,
+        operator: &Operator,
+        inputs: &[Operand],
+    ) -> Result<Vec<Tensor>, Unchecked> {
+        self.on(operator, inputs, &round_to_f16)
+    }
+
+    fn advance(&mut self, operator: &Operator) -> Result<Clean, Unchecked> {
+        let number = self.number(operator)?;
+        self.run_to(number, &Tensor::clone)?;
+        let inputs = self.steps.inputs(number)?;
+        let outputs = self.steps.compute(number, &inputs, &Tensor::clone)?;
+        self.steps.store(number, &outputs);
+        self.steps.forget(number);
+        self.cursor = number + 1;
+        Ok(Clean { inputs, outputs, conversion: None })
+    }
+}
