@@ -19,11 +19,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("graph", &["tensor"]),
     ("inputs", &["tensor", "graph"]),
     ("engine", &["tensor", "graph", "inputs"]),
-    ("walk", &["tensor", "graph", "compare", "engine"]),
+    ("walk", &["tensor", "graph", "inputs", "compare", "engine"]),
     ("worker", &["tensor", "graph", "inputs", "engine", "compare", "walk"]),
     ("verdict", &["compare", "walk", "engine"]),
     ("case", &["graph", "inputs", "compare", "engine", "verdict"]),
-    ("report", &["tensor", "compare", "graph", "inputs", "engine", "walk", "verdict"]),
+    ("shrink", &["tensor", "graph", "inputs", "compare", "engine", "walk"]),
+    ("report", &["tensor", "compare", "graph", "inputs", "engine", "walk", "verdict", "shrink"]),
     ("cli", BELOW_CLI),
     ("main", &["cli"]),
     ("lib", &[]),
@@ -31,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// The rooms that `cli` composes.
 const BELOW_CLI: &[&str] = &[
-    "tensor", "compare", "graph", "inputs", "engine", "walk", "worker", "case", "verdict", "report",
+    "tensor", "compare", "graph", "inputs", "engine", "walk", "worker", "case", "verdict", "shrink", "report",
 ];
 
 /// Third-party crates that stay home, and their homes. A home is a folder or the file of its name.
@@ -296,9 +297,13 @@ fn files_under(folder: &Path) -> Vec<PathBuf> {
     for entry in entries {
         let entry = entry.expect("a folder that opens can be listed");
         let kind = entry.file_type().expect("a listed file has a type");
+        // In a linked worktree `.git` is a file, and says where the repository lies.
+        if SKIPPED_FOLDERS.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
         if kind.is_file() {
             files.push(entry.path());
-        } else if kind.is_dir() && !SKIPPED_FOLDERS.iter().any(|name| entry.file_name() == *name) {
+        } else if kind.is_dir() {
             files.extend(files_under(&entry.path()));
         }
     }

@@ -130,6 +130,10 @@ fn no_cut_and_no_flipped_byte_panics() {
             if let Ok(mut model) = Model::from_bytes(&broken, Path::new("m.onnx")) {
                 let _ = (model.resolved_inputs(), model.nodes().count(), model.to_bytes());
                 let _ = model.fix_shapes(&shapes("input", &[1, 3]));
+                let topology = Topology::of(&model);
+                for output in model.outputs().to_vec() {
+                    let _ = (topology.chain(&output), model.cut(&Cut::to(output)));
+                }
             }
         }
     }
