@@ -32,7 +32,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// The rooms that `cli` composes.
 const BELOW_CLI: &[&str] = &[
-    "tensor", "compare", "graph", "inputs", "engine", "walk", "worker", "case", "verdict", "shrink", "report",
+    "tensor", "compare", "graph", "inputs", "engine", "walk", "worker", "case", "verdict",
+    "shrink", "report",
 ];
 
 /// Third-party crates that stay home, and their homes. A home is a folder or the file of its name.
