@@ -90,7 +90,7 @@ fn no_source(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Ver
         ["identical", "strict tolerance"].contains(&finding.judgement.rule.as_str())
     });
     match whole.kind {
-        Kind::Agrees if honest && !strict && walk.storage == Storage::F16 => {
+        Kind::Agrees if honest && !strict && walk.storage != Storage::F32 => {
             Verdict { kind: Kind::Explained, sentence: rounding(walk, error, floor), ..whole }
         }
         Kind::Divergent if honest => Verdict {

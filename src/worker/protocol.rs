@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Raised whenever a message changes its meaning.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 /// Parent to child. The first is always `Hello`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
