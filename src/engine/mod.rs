@@ -56,4 +56,22 @@ pub struct Request<'a> {
 pub trait Engine {
     /// Runs the network to its end, whatever that is.
     fn execute(&self, request: &Request<'_>) -> Execution;
+
+    /// For many small networks, one after the other. What is costly to set up is kept between them
+    /// where the engine can: a child process, a converter.
+    fn session(&self) -> Box<dyn Session + '_> {
+        Box::new(self)
+    }
+}
+
+/// Runs one network after the other; none of them sees anything of the one before.
+pub trait Session {
+    /// Runs the network to its end, whatever that is.
+    fn execute(&mut self, request: &Request<'_>) -> Execution;
+}
+
+impl<E: Engine + ?Sized> Session for &E {
+    fn execute(&mut self, request: &Request<'_>) -> Execution {
+        Engine::execute(*self, request)
+    }
 }

@@ -9,6 +9,7 @@ mod model;
 mod name;
 mod network;
 mod shape;
+mod solo;
 mod tensor_proto;
 mod value_info;
 
@@ -18,6 +19,7 @@ pub use model::{Model, Node};
 pub use name::{ValueName, closest};
 pub use network::{Attribute, Network};
 pub use shape::{LARGEST_INPUT, ResolvedInput};
+pub use solo::Solo;
 pub use tensor_proto::{TensorProtoError, from_proto, read_tensor_proto, to_proto};
 pub use value_info::{Dim, ValueInfo};
 

@@ -57,6 +57,67 @@ pub(super) struct Conversation {
     last: Option<Announced>,
 }
 
+/// A worker that is kept for several exchanges, and started again after one that killed it.
+pub(super) struct KeptWorker {
+    program: WorkerProgram,
+    environment: Vec<(String, String)>,
+    worker: Option<Worker>,
+}
+
+impl KeptWorker {
+    /// None is started before it is needed.
+    pub(super) fn new(program: &WorkerProgram, environment: Vec<(String, String)>) -> Self {
+        KeptWorker { program: program.clone(), environment, worker: None }
+    }
+
+    /// Asks and listens to the end of the exchange.
+    pub(super) fn converse(
+        &mut self,
+        message: (Ask, Vec<u8>),
+        patience: Duration,
+        announced: &mut dyn FnMut(&Announced),
+    ) -> Conversation {
+        let mut conversation = Conversation {
+            ran_on: None,
+            fell_back: false,
+            end: Err(Ending::TimedOut),
+            evidence: environment::describe(&self.environment).into_iter().collect(),
+            last: None,
+        };
+        let mut worker = match self.take(patience) {
+            Ok(worker) => worker,
+            Err(ending) => {
+                conversation.end = Err(ending);
+                return conversation;
+            }
+        };
+        let first = worker.ask(&message.0, message.1);
+        conversation.listen(&mut worker, first, announced);
+        if conversation.end.is_ok() || conversation.fell_back {
+            conversation.evidence.extend(worker.take_evidence());
+            self.worker = Some(worker);
+        } else {
+            conversation.evidence.extend(worker.finish());
+        }
+        conversation
+    }
+
+    fn take(&mut self, patience: Duration) -> Result<Worker, Ending> {
+        match self.worker.take() {
+            Some(mut worker) => {
+                worker.allow(patience);
+                Ok(worker)
+            }
+            None => Worker::start(&self.program, &self.environment, patience),
+        }
+    }
+
+    /// Ends the worker; gives what it said since the last exchange.
+    fn finish(self) -> Vec<String> {
+        self.worker.map_or_else(Vec::new, Worker::finish)
+    }
+}
+
 impl Conversation {
     /// Starts a worker, asks, listens to the end, and ends the worker.
     pub(super) fn hold(
@@ -66,21 +127,9 @@ impl Conversation {
         patience: Duration,
         announced: &mut dyn FnMut(&Announced),
     ) -> Self {
-        let mut conversation = Conversation {
-            ran_on: None,
-            fell_back: false,
-            end: Err(Ending::TimedOut),
-            evidence: environment::describe(environment).into_iter().collect(),
-            last: None,
-        };
-        match Worker::start(program, environment, patience) {
-            Err(ending) => conversation.end = Err(ending),
-            Ok(mut worker) => {
-                let first = worker.ask(&message.0, message.1);
-                conversation.listen(&mut worker, first, announced);
-                conversation.evidence.extend(worker.finish());
-            }
-        }
+        let mut kept = KeptWorker::new(program, environment.to_vec());
+        let mut conversation = kept.converse(message, patience, announced);
+        conversation.evidence.extend(kept.finish());
         conversation
     }
 

@@ -2,6 +2,7 @@
 //! the `MNN` Python package, called without its telemetry. Conversions are kept by digest.
 
 use super::cache::cache_folder;
+use super::resident::Resident;
 use crate::graph::Model;
 use crate::tensor::Digest;
 use std::env;
@@ -146,20 +147,72 @@ impl Converter {
             }
             Converter::Ready(_) | Converter::Missing => return Err(ConvertError::Missing),
         };
-        command
-            .args(["-f", "ONNX", "--bizCode", "offby", "--modelFile"])
-            .arg(source)
-            .arg("--MNNModel")
-            .arg(made);
-        if weights == Weights::Half {
-            command.arg("--fp16");
+        command.args(arguments(source, made, weights));
+        check_made(made, &run_to_end(command, workspace, patience)?)
+    }
+}
+
+/// Conversions in a row, of models that are not worth keeping: nothing goes to the cache, and a
+/// Python converter stays loaded.
+pub(super) struct Conversions<'c> {
+    converter: &'c Converter,
+    resident: Option<Resident>,
+}
+
+impl<'c> Conversions<'c> {
+    /// By this converter.
+    pub(super) fn new(converter: &'c Converter) -> Self {
+        Conversions { converter, resident: None }
+    }
+
+    /// The MNN form of a model, at a path that is good until the next conversion.
+    ///
+    /// # Errors
+    /// As [`Converter::convert`].
+    pub(super) fn convert(
+        &mut self,
+        model: &Model,
+        patience: Duration,
+    ) -> Result<PathBuf, ConvertError> {
+        let Converter::Python(python) = self.converter else {
+            return self.converter.convert(model, Weights::Full, patience);
+        };
+        if model.path().is_file() {
+            return self.converter.convert(model, Weights::Full, patience);
         }
-        let said = run_to_end(command, workspace, patience)?;
-        // The converter leaves with status 0 whatever happens: only the file tells.
-        match fs::metadata(made) {
-            Ok(file) if file.len() > 0 => Ok(()),
-            _ => Err(refusal(&said)),
+        let mut resident = match self.resident.take() {
+            Some(resident) => resident,
+            None => Resident::start(python)?,
+        };
+        let (source, made) = resident.files();
+        fs::write(&source, model.to_bytes())?;
+        if made.exists() {
+            fs::remove_file(&made)?;
         }
+        let said = resident.convert(&arguments(&source, &made, Weights::Full), patience)?;
+        self.resident = Some(resident);
+        check_made(&made, &said)?;
+        Ok(made)
+    }
+}
+
+/// What the converter is told, after its own name.
+fn arguments(source: &Path, made: &Path, weights: Weights) -> Vec<String> {
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let mut arguments =
+        ["-f", "ONNX", "--bizCode", "offby", "--modelFile"].map(String::from).to_vec();
+    arguments.extend([path(source), "--MNNModel".into(), path(made)]);
+    if weights == Weights::Half {
+        arguments.push("--fp16".into());
+    }
+    arguments
+}
+
+/// The converter leaves with status 0 whatever happens: only the file tells.
+fn check_made(made: &Path, said: &str) -> Result<(), ConvertError> {
+    match fs::metadata(made) {
+        Ok(file) if file.len() > 0 => Ok(()),
+        _ => Err(refusal(said)),
     }
 }
 

@@ -1,11 +1,11 @@
 //! MNN as an engine: convert, hand the work to a child process, and name what came of it.
 
-use super::conversation::{Announced, Conversation, Walked, Walker};
-use super::convert::{ConvertError, Converter, Weights};
+use super::conversation::{Announced, Conversation, KeptWorker, Walked, Walker};
+use super::convert::{Conversions, ConvertError, Converter, Weights};
 use super::environment;
 use super::protocol::{Ask, ProbeReport, Reply, pack};
 use super::supervise::{Worker, WorkerProgram};
-use crate::engine::{Backend, Engine, Execution, MnnTarget, Outcome, Request};
+use crate::engine::{Backend, Engine, Execution, MnnTarget, Outcome, Request, Session};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -30,11 +30,40 @@ impl Engine for MnnEngine {
             Ok(models) => models.into_iter().next().unwrap_or_default(),
             Err(execution) => return *execution,
         };
-        let (feeds, body) = pack(request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)));
-        let (target, repeats) = (self.target.clone(), request.repeats);
-        let message = (Ask::Run { model, target, feeds, repeats }, body);
+        let message = self.run_message(model, request);
         let conversation = self.converse(message, started, request, &mut |_| ());
         conversation.conclude(self.target.backend, request.deadline).0
+    }
+
+    fn session(&self) -> Box<dyn Session + '_> {
+        Box::new(MnnSession {
+            engine: self,
+            conversions: Conversions::new(&self.converter),
+            worker: KeptWorker::new(&self.worker, environment_for(self.target.backend)),
+        })
+    }
+}
+
+/// One worker and one converter for many small networks.
+struct MnnSession<'e> {
+    engine: &'e MnnEngine,
+    conversions: Conversions<'e>,
+    worker: KeptWorker,
+}
+
+impl Session for MnnSession<'_> {
+    fn execute(&mut self, request: &Request<'_>) -> Execution {
+        let target = &self.engine.target;
+        if let Err(execution) = in_this_build(target.backend) {
+            return *execution;
+        }
+        let model = match self.conversions.convert(request.model, request.deadline) {
+            Ok(model) => model,
+            Err(error) => return refused_conversion(error),
+        };
+        let (ask, body) = self.engine.run_message(model, request);
+        let conversation = self.worker.converse((ask, body), request.deadline, &mut |_| ());
+        conversation.conclude(target.backend, request.deadline).0
     }
 }
 
@@ -56,6 +85,12 @@ impl Walker for MnnEngine {
 }
 
 impl MnnEngine {
+    fn run_message(&self, model: PathBuf, request: &Request<'_>) -> (Ask, Vec<u8>) {
+        let (feeds, body) = pack(request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)));
+        let (target, repeats) = (self.target.clone(), request.repeats);
+        (Ask::Run { model, target, feeds, repeats }, body)
+    }
+
     fn converse(
         &self,
         message: (Ask, Vec<u8>),
@@ -74,10 +109,7 @@ impl MnnEngine {
         request: &Request<'_>,
         weights: &[Weights],
     ) -> Result<Vec<PathBuf>, Box<Execution>> {
-        if let Some((reason, hint)) = missing_from_build(self.target.backend) {
-            let execution = Execution::without_outputs(Outcome::Unavailable, reason);
-            return Err(Box::new(execution.with_hint(hint)));
-        }
+        in_this_build(self.target.backend)?;
         let convert =
             |&weights: &Weights| self.converter.convert(request.model, weights, request.deadline);
         weights
@@ -85,6 +117,16 @@ impl MnnEngine {
             .map(convert)
             .collect::<Result<_, _>>()
             .map_err(|error| Box::new(refused_conversion(error)))
+    }
+}
+
+fn in_this_build(backend: Backend) -> Result<(), Box<Execution>> {
+    match missing_from_build(backend) {
+        None => Ok(()),
+        Some((reason, hint)) => {
+            let execution = Execution::without_outputs(Outcome::Unavailable, reason);
+            Err(Box::new(execution.with_hint(hint)))
+        }
     }
 }
 

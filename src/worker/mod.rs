@@ -14,6 +14,7 @@ mod host;
 mod mnn;
 mod mnn_engine;
 mod protocol;
+mod resident;
 mod sim;
 mod sim_engine;
 mod supervise;

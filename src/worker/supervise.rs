@@ -136,6 +136,16 @@ impl Worker {
         }
     }
 
+    /// Gives it this much time from now on.
+    pub(super) fn allow(&mut self, patience: Duration) {
+        self.deadline = Instant::now() + patience;
+    }
+
+    /// What it has said since this was last asked.
+    pub(super) fn take_evidence(&self) -> Vec<String> {
+        std::mem::take(&mut *self.evidence.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Sends a message and waits for the next one back.
     pub(super) fn ask(&mut self, ask: &Ask, body: Vec<u8>) -> Result<(Reply, Vec<u8>), Ending> {
         self.send(ask, body);
@@ -186,8 +196,7 @@ impl Worker {
         if let Some(chatter) = self.chatter.take() {
             let _ = chatter.join();
         }
-        let mut evidence = self.evidence.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *evidence)
+        self.take_evidence()
     }
 
     fn end(&mut self) {

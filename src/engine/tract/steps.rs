@@ -1,78 +1,162 @@
-//! tract node by node: every node can be computed on any inputs, and a stream keeps its own values.
+//! The reference node by node: every ONNX node can be computed on any inputs, and a stream keeps
+//! its own values.
+//!
+//! Each node is handed to tract as a model of its own, its inputs as they are at that moment: so
+//! names and op types are ONNX's, and a shape that is computed on the way is a constant by then.
 
 use super::element::{from_tract, to_tract};
-use super::{describe, load};
+use super::{describe, load, panic_text};
 use crate::engine::Output;
-use crate::graph::{Model, ValueName};
+use crate::graph::{Model, Solo, ValueName};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::konst::Const;
 
 /// A network whose nodes are computed one at a time.
 #[derive(Debug)]
 pub struct NodeSteps {
-    model: TypedModel,
-    /// Nodes that compute something, in the order of evaluation.
-    order: Vec<usize>,
-    constants: BTreeMap<OutletId, TValue>,
-    values: BTreeMap<OutletId, Tensor>,
-    /// The last step that needs a value; beyond all steps for the network's outputs.
-    last_uses: BTreeMap<OutletId, usize>,
-    outputs: Vec<ValueName>,
+    model: Model,
+    steps: Vec<Step>,
+    /// Initializers, and what only depends on them.
+    constants: BTreeMap<String, Tensor>,
+    values: BTreeMap<String, Tensor>,
+    /// The step that writes a value.
+    writers: BTreeMap<String, usize>,
+    /// The steps that read a value, in order; beyond all steps stands for the network's outputs.
+    readers: BTreeMap<String, Vec<usize>>,
+}
+
+/// One ONNX node.
+#[derive(Debug)]
+struct Step {
+    node: usize,
+    /// Inputs as they stand, an empty name is one left out; then captured values.
+    reads: Vec<String>,
+    /// Outputs that are not left out.
+    writes: Vec<String>,
 }
 
 impl NodeSteps {
-    /// A network that has been fed nothing yet.
+    /// A network that has been fed nothing yet; what only depends on constants is computed here.
     ///
     /// # Errors
-    /// What tract refuses about the model.
+    /// What tract refuses about the nodes that only depend on constants.
     pub fn new(model: &Model) -> Result<Self, String> {
-        let typed = load(model, false).map_err(|error| describe(&error))?;
-        let mut constants = BTreeMap::new();
-        let mut order = Vec::new();
-        for node in typed.eval_order().map_err(|error| describe(&error))? {
-            if let Some(konst) = typed.node(node).op_as::<Const>() {
-                constants.insert(OutletId::new(node, 0), konst.val().clone().into_tvalue());
-            } else if !typed.node(node).inputs.is_empty() {
-                order.push(node);
-            }
-        }
-        let inputs =
-            |step: usize| typed.node(order[step]).inputs.iter().map(move |&use_| (use_, step));
-        let ends = typed.outputs.iter().map(|&outlet| (outlet, usize::MAX));
-        // Later uses come later and replace earlier ones.
-        let last_uses = (0..order.len()).flat_map(inputs).chain(ends).collect();
-        let outputs = model.outputs().to_vec();
-        Ok(NodeSteps {
-            model: typed,
-            order,
-            constants,
+        let constants =
+            model.initializers().into_iter().map(|(name, tensor)| (name.to_string(), tensor));
+        let mut steps = NodeSteps {
+            model: model.clone(),
+            steps: Vec::new(),
+            constants: constants.collect(),
             values: BTreeMap::new(),
-            last_uses,
-            outputs,
+            writers: BTreeMap::new(),
+            readers: BTreeMap::new(),
+        };
+        // An initializer that is also an input is a default, and offby feeds no defaults.
+        for node in model.evaluation_order() {
+            steps.add(node)?;
+        }
+        for output in model.outputs() {
+            steps.readers.entry(output.to_string()).or_default().push(usize::MAX);
+        }
+        Ok(steps)
+    }
+
+    fn add(&mut self, node: usize) -> Result<(), String> {
+        let reads = self.model.reads(node);
+        let writes = self.model.writes(node);
+        let step = Step { node, reads, writes };
+        if step.reads.iter().all(|name| name.is_empty() || self.constants.contains_key(name)) {
+            let inputs = vec![None; step.reads.len()];
+            let outputs = self.evaluate(&step, &inputs, &Tensor::clone)?;
+            self.constants.extend(step.writes.iter().cloned().zip(outputs));
+            return Ok(());
+        }
+        let number = self.steps.len();
+        let read: BTreeSet<&String> = step.reads.iter().collect();
+        for name in read {
+            self.readers.entry(name.clone()).or_default().push(number);
+        }
+        self.writers.extend(step.writes.iter().map(|name| (name.clone(), number)));
+        self.steps.push(step);
+        Ok(())
+    }
+
+    /// How many nodes compute something.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether no node computes anything.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// A step's place among the model's nodes.
+    pub fn place(&self, step: usize) -> usize {
+        self.steps[step].node
+    }
+
+    /// Label and op type of a step's node, as ONNX has them.
+    pub fn node(&self, step: usize) -> (String, String) {
+        let node = self.model.nodes().nth(self.steps[step].node);
+        node.map_or_else(Default::default, |node| {
+            (node.label().to_owned(), node.op_type.to_owned())
         })
     }
 
-    /// The step after which a value has its ONNX name; `None` where no node computes it.
+    /// What a step reads: its node's inputs as they stand, then what its subgraphs capture.
+    pub fn reads(&self, step: usize) -> &[String] {
+        &self.steps[step].reads
+    }
+
+    /// The values a step writes.
+    pub fn writes(&self, step: usize) -> &[String] {
+        &self.steps[step].writes
+    }
+
+    /// A value that depends on no input.
+    pub fn constant(&self, value: &str) -> Option<&Tensor> {
+        self.constants.get(value)
+    }
+
+    /// The step that writes a value; `None` where no step does.
     pub fn step_of(&self, value: &str) -> Option<usize> {
-        let outlet = self.model.find_outlet_label(value)?;
-        self.order.iter().position(|&node| node == outlet.node)
+        self.writers.get(value).copied()
     }
 
     /// The first output of a step, if it is still kept.
     pub fn output(&self, step: usize) -> Option<&Tensor> {
-        self.values.get(&OutletId::new(*self.order.get(step)?, 0))
+        self.value(self.steps.get(step)?.writes.first()?)
     }
 
-    /// The step that uses a step's first output, where it is the only one.
+    /// A value of the stream, if it is still kept.
+    pub fn value(&self, name: &str) -> Option<&Tensor> {
+        self.values.get(name)
+    }
+
+    /// The step that reads a step's first output, where it is the only one.
     pub fn only_consumer(&self, step: usize) -> Option<usize> {
-        let outlet = OutletId::new(*self.order.get(step)?, 0);
-        let uses = |&node: &usize| self.model.node(node).inputs.contains(&outlet);
-        let mut consumers = (step + 1..self.order.len()).filter(|&at| uses(&self.order[at]));
-        let only = consumers.next()?;
-        consumers.next().is_none().then_some(only)
+        match self.readers.get(self.steps.get(step)?.writes.first()?)?.as_slice() {
+            [only] if *only != usize::MAX => Some(*only),
+            _ => None,
+        }
+    }
+
+    /// Forgets all values and takes the feeds.
+    ///
+    /// # Errors
+    /// Which input is not fed.
+    pub fn start(&mut self, feeds: &[Feed]) -> Result<(), String> {
+        self.values.clear();
+        for input in self.model.inputs() {
+            let feed = feeds.iter().find(|feed| feed.name == input.name);
+            let feed = feed.ok_or_else(|| format!("there is no feed for input {}", input.name))?;
+            self.values.insert(input.name.to_string(), feed.tensor.clone());
+        }
+        Ok(())
     }
 
     /// Computes one step of the stream and drops the values that no later step and no output needs.
@@ -83,64 +167,34 @@ impl NodeSteps {
         let inputs = self.inputs(step)?;
         let outputs = self.compute(step, &inputs, &Tensor::clone)?;
         self.store(step, &outputs);
-        let last_uses = &self.last_uses;
-        let current = self.order[step];
-        self.values.retain(|outlet, _| {
-            outlet.node == current || last_uses.get(outlet).is_some_and(|&last| last > step)
+        self.forget(step);
+        Ok(())
+    }
+
+    /// Drops the values that are last read by a step, and those before it that nobody reads.
+    pub fn forget(&mut self, step: usize) {
+        let (readers, writers) = (&self.readers, &self.writers);
+        self.values.retain(|name, _| {
+            writers.get(name) == Some(&step)
+                || readers.get(name).and_then(|steps| steps.last()).is_some_and(|&last| last > step)
         });
-        Ok(())
     }
 
-    /// How many nodes compute something.
-    pub fn len(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Whether no node computes anything.
-    pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
-    /// Name and type of a node, by its place in the order of evaluation.
-    pub fn node(&self, step: usize) -> (String, String) {
-        let node = self.model.node(self.order[step]);
-        (node.name.clone(), node.op.name().into_owned())
-    }
-
-    /// Forgets all values and takes the feeds.
-    ///
-    /// # Errors
-    /// Which input is not fed.
-    pub fn start(&mut self, feeds: &[Feed]) -> Result<(), String> {
-        self.values.clear();
-        for &outlet in self.model.input_outlets().map_err(|error| describe(&error))? {
-            let name = &self.model.node(outlet.node).name;
-            let feed = feeds.iter().find(|feed| feed.name.as_str() == name);
-            let feed = feed.ok_or_else(|| format!("there is no feed for input {name}"))?;
-            self.values.insert(outlet, feed.tensor.clone());
-        }
-        Ok(())
-    }
-
-    /// The stream's inputs of a node; `None` stands for a constant.
+    /// The stream's inputs of a step, as [`NodeSteps::reads`] names them; `None` stands for a
+    /// constant, and for an input left out.
     ///
     /// # Errors
     /// Which value has not been computed.
     pub fn inputs(&self, step: usize) -> Result<Vec<Option<Tensor>>, String> {
-        let node = self.model.node(self.order[step]);
-        let value = |outlet: &OutletId| match self.constants.contains_key(outlet) {
-            true => Ok(None),
-            false => self
-                .values
-                .get(outlet)
-                .cloned()
-                .map(Some)
-                .ok_or_else(|| format!("{} came before its inputs", node.name)),
+        let value = |name: &String| match self.values.get(name) {
+            Some(tensor) => Ok(Some(tensor.clone())),
+            None if name.is_empty() || self.constants.contains_key(name) => Ok(None),
+            None => Err(format!("{} came before its input {name}", self.node(step).0)),
         };
-        node.inputs.iter().map(value).collect()
+        self.steps[step].reads.iter().map(value).collect()
     }
 
-    /// A node's outputs on any inputs; `None` stands for the network's constant, which `change`
+    /// A step's outputs on any inputs; `None` stands for the network's constant, which `change`
     /// may alter.
     ///
     /// # Errors
@@ -151,60 +205,131 @@ impl NodeSteps {
         inputs: &[Option<Tensor>],
         change: &dyn Fn(&Tensor) -> Tensor,
     ) -> Result<Vec<Tensor>, String> {
-        let node = self.model.node(self.order[step]);
-        let mut values = tvec![];
-        for (outlet, input) in node.inputs.iter().zip(inputs) {
-            values.push(
-                self.operand(outlet, input.as_ref(), change).map_err(|error| describe(&error))?,
-            );
-        }
-        let outputs = node.op.eval_out_of_plan(values).map_err(|error| describe(&error))?;
-        let outputs =
-            outputs.ok_or_else(|| format!("{} cannot be computed by itself", node.name))?;
-        let name = ValueName::from(node.name.as_str());
-        outputs
-            .iter()
-            .map(|value| from_tract(&name, value).map_err(|error| describe(&error)))
-            .collect()
+        self.evaluate(&self.steps[step], inputs, change)
     }
 
-    fn operand(
+    /// The model of a step's node alone, fed with `inputs`; the feeds are those that are not
+    /// constants there: integers are, for they are shapes, axes and indices.
+    ///
+    /// # Errors
+    /// When the node writes nothing, or what it reads is not known.
+    pub fn alone(
         &self,
-        outlet: &OutletId,
-        input: Option<&Tensor>,
-        change: &dyn Fn(&Tensor) -> Tensor,
-    ) -> TractResult<TValue> {
-        if let Some(tensor) = input {
-            return Ok(to_tract(tensor)?.into_tvalue());
-        }
-        let constant =
-            self.constants.get(outlet).ok_or_else(|| TractError::msg("an input is missing"))?;
-        if constant.datum_type() != f32::datum_type() {
-            return Ok(constant.clone());
-        }
-        let ours = from_tract(&ValueName::from("constant"), constant)?;
-        Ok(to_tract(&change(&ours))?.into_tvalue())
+        step: usize,
+        inputs: &[Option<Tensor>],
+        outputs: &[Tensor],
+    ) -> Result<(Model, Vec<Feed>), String> {
+        let step = &self.steps[step];
+        let operands = self.operands(step, inputs, &Tensor::clone)?;
+        let outputs: Vec<(&str, &Tensor)> =
+            step.writes.iter().map(String::as_str).zip(outputs).collect();
+        let model = self.solo(step, &operands, &outputs)?;
+        let feed = |(name, tensor): &(&str, Tensor)| Feed {
+            name: ValueName::from(*name),
+            spec: "reference".into(),
+            tensor: tensor.clone(),
+            digest: tensor.digest(),
+        };
+        Ok((model, operands.fed.iter().map(feed).collect()))
     }
 
-    /// Keeps a node's outputs as the stream's own.
+    /// Keeps a step's outputs as the stream's own.
     pub fn store(&mut self, step: usize, outputs: &[Tensor]) {
-        for (slot, tensor) in outputs.iter().enumerate() {
-            self.values.insert(OutletId::new(self.order[step], slot), tensor.clone());
-        }
+        let writes = self.steps[step].writes.iter().cloned();
+        self.values.extend(writes.zip(outputs.iter().cloned()));
     }
 
-    /// The network's outputs, once all nodes are stored.
+    /// The network's outputs, once all steps are stored.
     ///
     /// # Errors
     /// Which output is missing.
     pub fn outputs(&self) -> Result<Vec<Output>, String> {
-        let outlets = self.model.output_outlets().map_err(|error| describe(&error))?;
-        let output = |(outlet, name): (&OutletId, &ValueName)| {
-            let tensor = self.values.get(outlet).cloned();
-            tensor
-                .map(|tensor| Output { name: name.clone(), tensor })
+        let output = |name: &ValueName| {
+            let known = self.values.get(name.as_str()).or_else(|| self.constant(name.as_str()));
+            known
+                .map(|tensor| Output { name: name.clone(), tensor: tensor.clone() })
                 .ok_or_else(|| format!("output {name} was not computed"))
         };
-        outlets.iter().zip(&self.outputs).map(output).collect()
+        self.model.outputs().iter().map(output).collect()
     }
+
+    fn evaluate(
+        &self,
+        step: &Step,
+        inputs: &[Option<Tensor>],
+        change: &dyn Fn(&Tensor) -> Tensor,
+    ) -> Result<Vec<Tensor>, String> {
+        let operands = self.operands(step, inputs, change)?;
+        // tract is not proof against every node: its panic is a refusal.
+        catch_unwind(AssertUnwindSafe(|| self.run(step, &operands)))
+            .unwrap_or_else(|panic| Err(panic_text(panic.as_ref())))
+    }
+
+    fn operands<'s>(
+        &self,
+        step: &'s Step,
+        inputs: &[Option<Tensor>],
+        change: &dyn Fn(&Tensor) -> Tensor,
+    ) -> Result<Operands<'s>, String> {
+        let some_float = inputs.iter().flatten().any(|tensor| tensor.dtype().is_float());
+        let mut operands = Operands::default();
+        for (name, input) in step.reads.iter().zip(inputs) {
+            if name.is_empty() || !operands.names.insert(name) {
+                continue;
+            }
+            match input {
+                Some(tensor) if tensor.dtype().is_float() || !some_float => {
+                    operands.fed.push((name, tensor.clone()));
+                }
+                Some(tensor) => operands.kept.push((name, tensor.clone())),
+                None => {
+                    let constant = self.constants.get(name);
+                    let constant =
+                        constant.ok_or_else(|| format!("the value {name} is not known"))?;
+                    operands.kept.push((name, change(constant)));
+                }
+            }
+        }
+        Ok(operands)
+    }
+
+    fn solo(
+        &self,
+        step: &Step,
+        operands: &Operands<'_>,
+        outputs: &[(&str, &Tensor)],
+    ) -> Result<Model, String> {
+        let fed: Vec<(&str, &Tensor)> = operands.fed.iter().map(|(n, t)| (*n, t)).collect();
+        let kept: Vec<(&str, &Tensor)> = operands.kept.iter().map(|(n, t)| (*n, t)).collect();
+        let solo = Solo { node: step.node, inputs: &fed, constants: &kept, outputs };
+        self.model.solo(&solo).map_err(|error| error.to_string())
+    }
+
+    fn run(&self, step: &Step, operands: &Operands<'_>) -> Result<Vec<Tensor>, String> {
+        let refused = |error| describe(&error);
+        let model = self.solo(step, operands, &[])?;
+        let plan = load(&model, false).and_then(|typed| typed.into_runnable()).map_err(refused)?;
+        let mut values = tvec![];
+        for outlet in plan.model().input_outlets().map_err(refused)? {
+            let name = &plan.model().node(outlet.node).name;
+            let fed = operands.fed.iter().find(|(fed, _)| fed == name);
+            let (_, tensor) = fed.ok_or_else(|| format!("there is no feed for {name}"))?;
+            values.push(to_tract(tensor).map_err(refused)?.into_tvalue());
+        }
+        let outputs = plan.run(values).map_err(refused)?;
+        let named = step.writes.iter().zip(outputs.iter());
+        named
+            .map(|(name, value)| {
+                from_tract(&ValueName::from(name.as_str()), value).map_err(refused)
+            })
+            .collect()
+    }
+}
+
+/// What a node is given: values fed, and values that are constants of its model.
+#[derive(Debug, Default)]
+struct Operands<'s> {
+    names: BTreeSet<&'s str>,
+    fed: Vec<(&'s str, Tensor)>,
+    kept: Vec<(&'s str, Tensor)>,
 }

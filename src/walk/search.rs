@@ -1,0 +1,139 @@
+//! The search of the cut strategy: where along a line of positions does "agrees" turn into
+//! "diverges"? It knows no graph and no engine, and takes "cannot be said" for an answer.
+//!
+//! Errors are not monotone along a network (a clip absorbs them), so what is found is *a* place
+//! where agreement turns into divergence, proven on both sides; whether it is the only one is
+//! for the caller to confirm.
+
+use serde::{Deserialize, Serialize};
+
+/// What a probe at one position says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// All is right up to here.
+    Agrees,
+    /// Something is wrong here.
+    Diverges,
+    /// It could not be found out: refused, crashed, timed out.
+    Unknown,
+}
+
+/// Where the answers turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// The last position known to agree; `None` stands for the start, before position 0.
+    pub last_good: Option<usize>,
+    /// The first position known to diverge.
+    pub first_bad: usize,
+    /// Positions between the two that could not be found out.
+    pub unknown: Vec<usize>,
+}
+
+/// Finds a turn in `0..=bad`, where `bad` is known to diverge and all is right before 0.
+///
+/// Halves the interval, so that a line of N positions needs ⌈log2 N⌉ probes where every probe has an
+/// answer. Of the positions near the middle one of `preferred` (sorted) is taken where there is one
+/// in the middle half. Around an unknown position its neighbours are tried, nearest first.
+pub fn find_turn(
+    bad: usize,
+    preferred: &[usize],
+    probe: &mut dyn FnMut(usize) -> Answer,
+) -> Turn {
+    // One more than the last good position, so that "before all" is 0.
+    let (mut good, mut bad) = (0, bad);
+    let mut unknown: Vec<usize> = Vec::new();
+    while let Some(at) = next(good, bad, preferred, &unknown) {
+        match probe(at) {
+            Answer::Agrees => good = at + 1,
+            Answer::Diverges => bad = at,
+            Answer::Unknown => unknown.push(at),
+        }
+    }
+    unknown.retain(|&at| at >= good && at < bad);
+    unknown.sort_unstable();
+    Turn { last_good: good.checked_sub(1), first_bad: bad, unknown }
+}
+
+/// The position in `good..bad` to probe next, the middle one or as near to it as can be.
+fn next(good: usize, bad: usize, preferred: &[usize], unknown: &[usize]) -> Option<usize> {
+    let length = bad.checked_sub(good).filter(|&length| length > 0)?;
+    let middle = good + (length - 1) / 2;
+    let distance = |at: usize| at.abs_diff(middle);
+    let is_open = |at: &usize| !unknown.contains(at);
+    let first = preferred.partition_point(|&at| at < good);
+    let inner = preferred[first..].iter().copied().take_while(|&at| at < bad).filter(is_open);
+    let best = inner.min_by_key(|&at| distance(at)).filter(|&at| 4 * distance(at) <= length);
+    best.or_else(|| (good..bad).filter(is_open).min_by_key(|&at| distance(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Probes a fixed line of answers and counts.
+    fn search(answers: &[Answer], preferred: &[usize]) -> (Turn, usize) {
+        let mut probes = 0;
+        let turn = find_turn(answers.len() - 1, preferred, &mut |at| {
+            probes += 1;
+            answers[at]
+        });
+        (turn, probes)
+    }
+
+    fn ceil_log2(n: usize) -> usize {
+        n.next_power_of_two().trailing_zeros() as usize
+    }
+
+    #[test]
+    fn a_single_turn_is_found_in_log2_probes() {
+        for length in 1..130 {
+            for turn_at in 0..length {
+                let answers: Vec<Answer> = (0..length)
+                    .map(|at| if at < turn_at { Answer::Agrees } else { Answer::Diverges })
+                    .collect();
+                let (turn, probes) = search(&answers, &[]);
+                assert_eq!(turn.first_bad, turn_at);
+                assert_eq!(turn.last_good, turn_at.checked_sub(1));
+                assert!(probes <= ceil_log2(length), "{probes} probes for {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn preferred_positions_are_probed_where_they_are_near_the_middle() {
+        let mut seen = Vec::new();
+        find_turn(99, &[2, 55, 80], &mut |at| {
+            seen.push(at);
+            Answer::Agrees
+        });
+        assert_eq!(seen[..2], [55, 80]);
+    }
+
+    proptest! {
+        /// Against brute force: the two ends found are what they are said to be, and all between
+        /// them is unknown.
+        #[test]
+        fn the_ends_are_proven(
+            codes in proptest::collection::vec(0u8..3, 1..60),
+            preferred in proptest::collection::btree_set(0usize..60, 0..10),
+        ) {
+            let mut answers: Vec<Answer> = codes
+                .iter()
+                .map(|code| [Answer::Agrees, Answer::Diverges, Answer::Unknown][usize::from(*code)])
+                .collect();
+            *answers.last_mut().unwrap() = Answer::Diverges;
+            let preferred: Vec<usize> = preferred.into_iter().collect();
+            let (turn, probes) = search(&answers, &preferred);
+            prop_assert_eq!(answers[turn.first_bad], Answer::Diverges);
+            if let Some(good) = turn.last_good {
+                prop_assert_eq!(answers[good], Answer::Agrees);
+            }
+            let between = turn.last_good.map_or(0, |good| good + 1)..turn.first_bad;
+            prop_assert!(between.clone().all(|at| answers[at] == Answer::Unknown));
+            prop_assert_eq!(turn.unknown, between.collect::<Vec<_>>());
+            prop_assert!(probes <= answers.len());
+        }
+    }
+}

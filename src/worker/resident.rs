@@ -1,0 +1,98 @@
+//! A converter that stays: MNN's Python module loaded once, for many small models in a row.
+
+use super::convert::ConvertError;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Answers each line of arguments with a line on what was stdout; the converter itself prints to
+/// stderr. Its own entry is called, which does not phone home.
+const SCRIPT: &str = "
+import json, os, sys
+answers = os.fdopen(os.dup(1), 'w')
+os.dup2(2, 1)
+import _tools
+for line in sys.stdin:
+    _tools.mnnconvert(['-c'] + json.loads(line))
+    print('done', file=answers, flush=True)
+";
+
+/// A Python process with the converter loaded.
+pub(super) struct Resident {
+    child: Child,
+    asks: ChildStdin,
+    answers: Receiver<()>,
+    words: PathBuf,
+    workspace: TempDir,
+}
+
+impl Resident {
+    /// Starts Python; that the module is there shows in the first conversion.
+    pub(super) fn start(python: &Path) -> Result<Self, ConvertError> {
+        let workspace = tempfile::tempdir()?;
+        let words = workspace.path().join("words");
+        let mut child = Command::new(python)
+            .args(["-c", SCRIPT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&words)?)
+            .spawn()?;
+        let asks = child.stdin.take().expect("its stdin was asked for");
+        let stdout = child.stdout.take().expect("its stdout was asked for");
+        let (sender, answers) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                if line.is_err() || sender.send(()).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Resident { child, asks, answers, words, workspace })
+    }
+
+    /// Where to put the model of the next conversion: what lies there is overwritten by the one after.
+    pub(super) fn files(&self) -> (PathBuf, PathBuf) {
+        let path = |name: &str| self.workspace.path().join(name);
+        (path("model.onnx"), path("model.mnn"))
+    }
+
+    /// Converts with these arguments; gives what the converter said. `Err` ends its usefulness.
+    pub(super) fn convert(
+        &mut self,
+        arguments: &[String],
+        patience: Duration,
+    ) -> Result<String, ConvertError> {
+        let before = fs::metadata(&self.words)?.len();
+        let line = serde_json::to_string(arguments).expect("strings are JSON");
+        let lost = |words: String| ConvertError::Refused {
+            reason: "its process ended in the middle of the conversion".into(),
+            words: words.lines().map(str::to_owned).collect(),
+        };
+        if writeln!(self.asks, "{line}").and_then(|()| self.asks.flush()).is_err() {
+            return Err(lost(self.said(before)?));
+        }
+        match self.answers.recv_timeout(patience) {
+            Ok(()) => self.said(before),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(ConvertError::TimedOut),
+            Err(_) => Err(lost(self.said(before)?)),
+        }
+    }
+
+    fn said(&self, since: u64) -> Result<String, ConvertError> {
+        let bytes = fs::read(&self.words)?;
+        let since = usize::try_from(since).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(String::from_utf8_lossy(&bytes[since..]).into_owned())
+    }
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
