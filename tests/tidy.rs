@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["tensor", "graph", "inputs"]),
     ("walk", &["tensor", "graph", "compare", "engine"]),
     ("worker", &["tensor", "graph", "inputs", "engine", "compare", "walk"]),
-    ("case", &["graph", "inputs", "compare"]),
+    ("case", &["graph", "inputs", "compare", "engine"]),
     ("verdict", &["compare", "walk", "engine"]),
     ("report", &["tensor", "compare", "graph", "inputs", "engine", "walk", "verdict"]),
     ("cli", BELOW_CLI),

@@ -4,6 +4,7 @@ use super::answer;
 use super::args::DoctorArgs;
 use super::failure::Failure;
 use super::registry::this_program;
+use crate::case::device_names;
 use crate::engine::{Backend, MnnTarget, Precision};
 use crate::worker::{Converter, WorkerProgram, find_converter, opencl_drivers, probe};
 use serde::Serialize;
@@ -34,6 +35,13 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Failure> {
     let backends = [Backend::Cpu, Backend::Vulkan, Backend::Opencl, Backend::Cuda];
     checks.extend(backends.map(|backend| check_backend(&worker, backend)));
     checks.push(check_converter());
+    checks.push(Check {
+        name: "sim".into(),
+        found: true,
+        detail: format!("simulated devices: {}", device_names().collect::<Vec<_>>().join(", ")),
+        hint: None,
+        required: false,
+    });
     let sick = checks.iter().any(|check| check.required && !check.found);
     answer::give(&args.output, &checks, || text(&checks))?;
     Ok(if sick { 3 } else { 0 })

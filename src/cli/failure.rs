@@ -1,5 +1,6 @@
 //! Our own failures as the terminal shows them: what, why, and what to do.
 
+use crate::case::DeviceError;
 use crate::compare::Incomparable;
 use crate::engine::TargetError;
 use crate::graph::{ModelError, ShapeError};
@@ -83,6 +84,13 @@ macro_rules! hinted {
     };
 }
 hinted!(ModelError, ShapeError, InputError);
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        let hint = error.hint();
+        Failure { error: error.into(), hint: Some(hint) }
+    }
+}
 
 impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
