@@ -1,5 +1,8 @@
 //! ONNX external data: tensors whose bytes lie in files beside the model.
 
+use super::CutError;
+use super::model::PROTOBUF_LIMIT;
+use prost::Message as _;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Component, Path};
@@ -18,10 +21,59 @@ pub(super) fn first_missing(model: &ModelProto, folder: &Path) -> Option<(String
         .find_map(|tensor| locate(tensor, folder).err().map(|reason| (tensor.name.clone(), reason)))
 }
 
+/// Reads all external tensors of a model into it.
+///
+/// # Errors
+/// When a tensor cannot be read, or the model would not fit a protobuf message.
+pub(super) fn inline(model: &mut ModelProto, folder: &Path) -> Result<(), CutError> {
+    let mut bytes = model.encoded_len() as u64;
+    let outside = model.graph.iter().flat_map(tensors).filter(|tensor| is_external(tensor));
+    for tensor in outside {
+        let (_, _, length) = locate(tensor, folder).map_err(|reason| lost(tensor, reason))?;
+        bytes = bytes.saturating_add(length);
+    }
+    // Before reading: a model that cannot be written need not be loaded.
+    if bytes > PROTOBUF_LIMIT {
+        return Err(CutError::TooLarge { bytes });
+    }
+    model.graph.iter_mut().try_for_each(|graph| inline_graph(graph, folder))
+}
+
+fn inline_graph(graph: &mut GraphProto, folder: &Path) -> Result<(), CutError> {
+    let sparse =
+        graph.sparse_initializer.iter_mut().flat_map(|s| s.values.iter_mut().chain(&mut s.indices));
+    graph
+        .initializer
+        .iter_mut()
+        .chain(sparse)
+        .try_for_each(|tensor| inline_tensor(tensor, folder))?;
+    for attribute in graph.node.iter_mut().flat_map(|node| &mut node.attribute) {
+        let stored = attribute.t.iter_mut().chain(&mut attribute.tensors);
+        stored.into_iter().try_for_each(|tensor| inline_tensor(tensor, folder))?;
+        let inner = attribute.g.iter_mut().chain(&mut attribute.graphs);
+        inner.into_iter().try_for_each(|graph| inline_graph(graph, folder))?;
+    }
+    Ok(())
+}
+
+fn inline_tensor(tensor: &mut TensorProto, folder: &Path) -> Result<(), CutError> {
+    if is_external(tensor) {
+        tensor.raw_data = read(tensor, folder).map_err(|reason| lost(tensor, reason))?;
+        tensor.data_location = None;
+        tensor.external_data.clear();
+    }
+    Ok(())
+}
+
+fn lost(tensor: &TensorProto, reason: String) -> CutError {
+    CutError::ExternalData { tensor: tensor.name.clone(), reason }
+}
+
 /// Every tensor stored in a graph, in its nodes' attributes and in their subgraphs.
 fn tensors(graph: &GraphProto) -> Vec<&TensorProto> {
     // Depth is bounded: protobuf decoding stops at 100 levels.
     let mut found: Vec<&TensorProto> = graph.initializer.iter().collect();
+    found.extend(graph.sparse_initializer.iter().flat_map(|s| s.values.iter().chain(&s.indices)));
     for attribute in graph.node.iter().flat_map(|node| &node.attribute) {
         found.extend(attribute.t.iter().chain(&attribute.tensors));
         found.extend(attribute.g.iter().chain(&attribute.graphs).flat_map(tensors));

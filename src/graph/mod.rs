@@ -4,8 +4,12 @@
 
 mod attribute;
 mod content;
+mod cut;
+mod cut_error;
+mod element_type;
 mod error;
 mod external;
+mod keep;
 mod model;
 mod name;
 mod network;
@@ -13,8 +17,11 @@ mod shape;
 mod solo;
 mod tensor_proto;
 mod value_info;
+mod wiring;
 
 pub use content::Content;
+pub use cut::{Boundary, Cut};
+pub use cut_error::{CutError, Unused};
 pub use error::{ModelError, ShapeError};
 pub use model::{Model, Node};
 pub use name::{ValueName, closest};
@@ -24,5 +31,7 @@ pub use solo::Solo;
 pub use tensor_proto::{TensorProtoError, from_proto, read_tensor_proto, to_proto};
 pub use value_info::{Dim, ValueInfo};
 
+#[cfg(test)]
+mod cut_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! An ONNX model: loaded, checked to be one, and looked into.
 
+use super::wiring::sparse_name;
 use super::{Content, ModelError, ValueInfo, ValueName, external};
 use crate::tensor::Digest;
 use prost::Message as _;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use tract_onnx::pb::{GraphProto, ModelProto};
 
 /// The size a protobuf message cannot exceed.
-const PROTOBUF_LIMIT: u64 = i32::MAX as u64;
+pub(super) const PROTOBUF_LIMIT: u64 = i32::MAX as u64;
 
 /// An ONNX model with at least one node, one output and an opset; inputs are tensors of numbers.
 #[derive(Debug, Clone)]
@@ -96,6 +97,12 @@ impl Model {
         Ok(Model { proto, path: path.to_owned(), digest, inputs, outputs })
     }
 
+    /// A model put together from parts of another; `path` is only where it is said to lie.
+    pub(super) fn assembled(proto: ModelProto, path: &Path) -> Result<Self, ModelError> {
+        let digest = Digest::of([proto.encode_to_vec().as_slice()]);
+        Model::from_proto(proto, path, digest)
+    }
+
     /// The inputs to feed: those the graph declares and no initializer fills.
     pub fn inputs(&self) -> &[ValueInfo] {
         &self.inputs
@@ -139,7 +146,8 @@ impl Model {
         self.proto.opset_import.iter().find(|set| own(&set.domain)).map_or(0, |set| set.version)
     }
 
-    /// The digest of the bytes the model was read from, whatever was changed since.
+    /// The digest of the bytes the model was read from, or first written to, whatever shapes were
+    /// fixed since.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
@@ -167,6 +175,16 @@ impl Model {
     /// The graph, to change it; call [`Model::reread_inputs`] when its inputs change.
     pub(super) fn graph_mut(&mut self) -> &mut GraphProto {
         self.proto.graph.as_mut().expect("a model was checked to have a graph")
+    }
+
+    /// Moves the model to another path.
+    pub(super) fn set_path(&mut self, path: PathBuf) {
+        self.path = path;
+    }
+
+    /// Brings [`Model::digest`] up to date with the protobuf.
+    pub(super) fn redigest(&mut self) {
+        self.digest = Digest::of([self.to_bytes().as_slice()]);
     }
 
     /// Brings [`Model::inputs`] up to date with the protobuf.
@@ -227,11 +245,7 @@ fn check_complete(proto: &ModelProto, path: &Path) -> Result<(), ModelError> {
 /// The graph's inputs that are not initializers, or the first that cannot be fed and why.
 fn read_inputs(graph: &GraphProto) -> Result<Vec<ValueInfo>, (ValueName, String)> {
     let dense = graph.initializer.iter().map(|tensor| tensor.name.as_str());
-    let sparse = graph
-        .sparse_initializer
-        .iter()
-        .filter_map(|tensor| tensor.values.as_ref())
-        .map(|v| v.name.as_str());
+    let sparse = graph.sparse_initializer.iter().map(sparse_name);
     let filled: BTreeSet<&str> = dense.chain(sparse).collect();
     let fed = graph.input.iter().filter(|input| !filled.contains(input.name.as_str()));
     fed.map(|input| ValueInfo::read(input).map_err(|reason| (input.name.as_str().into(), reason)))

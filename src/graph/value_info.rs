@@ -61,16 +61,7 @@ fn read_dim(dim: &tensor_shape_proto::Dimension) -> Dim {
 
 /// The protobuf form of a declared value of known shape.
 pub(super) fn declare(name: &str, dtype: Dtype, shape: &[usize]) -> ValueInfoProto {
-    let tensor = type_proto::Tensor {
-        elem_type: tensor_proto::code(dtype) as i32,
-        shape: Some(known(shape)),
-    };
-    let value = Some(type_proto::Value::TensorType(tensor));
-    ValueInfoProto {
-        name: name.to_owned(),
-        r#type: Some(TypeProto { value, ..TypeProto::default() }),
-        ..ValueInfoProto::default()
-    }
+    tensor(name, tensor_proto::code(dtype) as i32, Some(known(shape)))
 }
 
 /// The protobuf form of a fully known shape.
@@ -85,5 +76,26 @@ pub(super) fn known_dim(extent: usize) -> tensor_shape_proto::Dimension {
     tensor_shape_proto::Dimension {
         value: Some(tensor_shape_proto::dimension::Value::DimValue(value)),
         ..tensor_shape_proto::Dimension::default()
+    }
+}
+
+/// The element type's code, where the value is declared to be a tensor of one.
+pub(super) fn elem_type(value: &ValueInfoProto) -> Option<i32> {
+    let type_proto::Value::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
+    (tensor.elem_type != 0).then_some(tensor.elem_type)
+}
+
+/// The protobuf form of a declared value whose shape is not stated.
+pub(super) fn undeclared_shape(name: &str, elem_type: i32) -> ValueInfoProto {
+    tensor(name, elem_type, None)
+}
+
+fn tensor(name: &str, elem_type: i32, shape: Option<TensorShapeProto>) -> ValueInfoProto {
+    let tensor = type_proto::Tensor { elem_type, shape };
+    let value = Some(type_proto::Value::TensorType(tensor));
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto { value, ..TypeProto::default() }),
+        ..ValueInfoProto::default()
     }
 }

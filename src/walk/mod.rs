@@ -14,8 +14,10 @@ mod follow;
 mod gauge;
 mod mapping;
 mod movement;
+mod node_reference;
 mod nonfinite;
 mod role;
+mod search;
 mod trace;
 
 pub use conclude::conclude;
@@ -24,6 +26,7 @@ pub use contract::{Block, Candidate, Clean, Executed, Operand, Operator, Referen
 pub use floor::{Storage, StorageCensus, round_to_f16};
 pub use gauge::{Gauge, gauge};
 pub use mapping::map_to_nodes;
+pub use node_reference::{NodeReference, operators};
 pub use nonfinite::{Cause, NonfiniteFinding};
 pub use role::{Role, assign_roles};
 pub use trace::{Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport};

@@ -21,7 +21,7 @@ pub enum Answer {
 
 /// Where the answers turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
+pub(super) struct Turn {
     /// The last position known to agree; `None` stands for the start, before position 0.
     pub last_good: Option<usize>,
     /// The first position known to diverge.
@@ -33,18 +33,19 @@ pub struct Turn {
 /// Finds a turn in `0..=bad`, where `bad` is known to diverge and all is right before 0.
 ///
 /// Halves the interval, so that a line of N positions needs ⌈log2 N⌉ probes where every probe has an
-/// answer. Of the positions near the middle one of `preferred` (sorted) is taken where there is one
-/// in the middle half. Around an unknown position its neighbours are tried, nearest first.
-pub fn find_turn(
+/// answer. `prefers(start, at)` says whether `at` is a good place to probe when all before `start` is
+/// right; such a place in the middle half is taken. Around an unknown position its neighbours are
+/// tried, nearest first. `probe(start, at)` answers for one position.
+pub(super) fn find_turn(
     bad: usize,
-    preferred: &[usize],
-    probe: &mut dyn FnMut(usize) -> Answer,
+    prefers: &dyn Fn(usize, usize) -> bool,
+    probe: &mut dyn FnMut(usize, usize) -> Answer,
 ) -> Turn {
     // One more than the last good position, so that "before all" is 0.
     let (mut good, mut bad) = (0, bad);
     let mut unknown: Vec<usize> = Vec::new();
-    while let Some(at) = next(good, bad, preferred, &unknown) {
-        match probe(at) {
+    while let Some(at) = next(good, bad, prefers, &unknown) {
+        match probe(good, at) {
             Answer::Agrees => good = at + 1,
             Answer::Diverges => bad = at,
             Answer::Unknown => unknown.push(at),
@@ -56,15 +57,19 @@ pub fn find_turn(
 }
 
 /// The position in `good..bad` to probe next, the middle one or as near to it as can be.
-fn next(good: usize, bad: usize, preferred: &[usize], unknown: &[usize]) -> Option<usize> {
+fn next(
+    good: usize,
+    bad: usize,
+    prefers: &dyn Fn(usize, usize) -> bool,
+    unknown: &[usize],
+) -> Option<usize> {
     let length = bad.checked_sub(good).filter(|&length| length > 0)?;
     let middle = good + (length - 1) / 2;
-    let distance = |at: usize| at.abs_diff(middle);
-    let is_open = |at: &usize| !unknown.contains(at);
-    let first = preferred.partition_point(|&at| at < good);
-    let inner = preferred[first..].iter().copied().take_while(|&at| at < bad).filter(is_open);
-    let best = inner.min_by_key(|&at| distance(at)).filter(|&at| 4 * distance(at) <= length);
-    best.or_else(|| (good..bad).filter(is_open).min_by_key(|&at| distance(at)))
+    let distance = |at: &usize| at.abs_diff(middle);
+    let open = || (good..bad).filter(|at| !unknown.contains(at));
+    let near = open().filter(|at| 4 * distance(at) <= length);
+    let preferred = near.filter(|&at| prefers(good, at)).min_by_key(distance);
+    preferred.or_else(|| open().min_by_key(distance))
 }
 
 #[cfg(test)]
@@ -75,7 +80,8 @@ mod tests {
     /// Probes a fixed line of answers and counts.
     fn search(answers: &[Answer], preferred: &[usize]) -> (Turn, usize) {
         let mut probes = 0;
-        let turn = find_turn(answers.len() - 1, preferred, &mut |at| {
+        let prefers = |_, at: usize| preferred.contains(&at);
+        let turn = find_turn(answers.len() - 1, &prefers, &mut |_, at| {
             probes += 1;
             answers[at]
         });
@@ -104,7 +110,7 @@ mod tests {
     #[test]
     fn preferred_positions_are_probed_where_they_are_near_the_middle() {
         let mut seen = Vec::new();
-        find_turn(99, &[2, 55, 80], &mut |at| {
+        find_turn(99, &|_, at| [2, 55, 80].contains(&at), &mut |_, at| {
             seen.push(at);
             Answer::Agrees
         });

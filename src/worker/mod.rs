@@ -18,7 +18,6 @@ mod resident;
 mod sim;
 mod sim_engine;
 mod supervise;
-mod tract_reference;
 
 pub use cache::cache_folder;
 pub use conversation::{Announced, Walked, Walker};

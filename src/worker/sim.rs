@@ -3,7 +3,6 @@
 
 use super::host::{Send, send_walked};
 use super::protocol::{ModelHead, Reply, TensorHead, pack, unpack};
-use super::tract_reference::TractReference;
 use crate::engine::{
     Breakdown, Device, NodeFacts, NodeSteps, Output, RanOn, Runs, Simulator, TRACT_VERSION,
     same_bytes,
@@ -11,7 +10,9 @@ use crate::engine::{
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
-use crate::walk::{Announce, Candidate, Executed, Operand, Operator, Walked, conduct};
+use crate::walk::{
+    Announce, Candidate, Executed, NodeReference, Operand, Operator, Walked, conduct, operators,
+};
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,7 @@ fn try_run(
 fn try_walk(job: SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, RanOn), String> {
     let repeats = job.repeats;
     let ((mut candidate, ran_on), (model, feeds)) = open(job, body, send)?;
-    let mut reference = TractReference::new(&model, &feeds)?;
+    let mut reference = NodeReference::new(&model, &feeds)?;
     let mut announce = |index: usize, operator: &Operator| {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
         // A parent that is gone is noticed when the walk is sent.
@@ -137,6 +138,7 @@ fn come_to_an_end(breakdown: Breakdown) -> String {
 /// The reference's nodes on a simulated device.
 struct SimCandidate {
     steps: NodeSteps,
+    operators: Vec<Operator>,
     facts: Vec<NodeFacts>,
     /// As the device keeps them.
     feeds: Vec<Feed>,
@@ -158,7 +160,7 @@ impl SimCandidate {
         let facts = (0..steps.len()).map(fact).collect();
         let keep = |feed: &Feed| Feed { tensor: simulator.keep(&feed.tensor), ..feed.clone() };
         let feeds = feeds.iter().map(keep).collect();
-        Ok(SimCandidate { steps, facts, feeds, simulator })
+        Ok(SimCandidate { operators: operators(&steps), steps, facts, feeds, simulator })
     }
 
     fn go(
@@ -170,9 +172,7 @@ impl SimCandidate {
         self.simulator.begin(watched);
         self.steps.start(&self.feeds)?;
         for index in 0..self.steps.len() {
-            let NodeFacts { label, op_type, .. } = &self.facts[index];
-            let operator =
-                Operator { name: label.clone(), occurrence: 0, op_type: op_type.clone() };
+            let operator = self.operators[index].clone();
             announce(index, &operator);
             let inputs = self.steps.inputs(index)?;
             let outputs = self.pass(index, &inputs)?;

@@ -132,6 +132,16 @@ impl NodeSteps {
         self.value(self.steps.get(step)?.writes.first()?)
     }
 
+    /// All values of the stream that are still kept.
+    pub fn values(&self) -> &BTreeMap<String, Tensor> {
+        &self.values
+    }
+
+    /// Takes the stream back to where it had these values.
+    pub fn resume(&mut self, values: BTreeMap<String, Tensor>) {
+        self.values = values;
+    }
+
     /// A value of the stream, if it is still kept.
     pub fn value(&self, name: &str) -> Option<&Tensor> {
         self.values.get(name)
@@ -159,13 +169,19 @@ impl NodeSteps {
         Ok(())
     }
 
-    /// Computes one step of the stream and drops the values that no later step and no output needs.
+    /// Computes one step of the stream, constants and outputs changed as asked, and drops the values
+    /// that no later step and no output needs.
     ///
     /// # Errors
     /// What tract refuses.
-    pub fn advance(&mut self, step: usize) -> Result<(), String> {
+    pub fn advance(
+        &mut self,
+        step: usize,
+        change: &dyn Fn(&Tensor) -> Tensor,
+    ) -> Result<(), String> {
         let inputs = self.inputs(step)?;
-        let outputs = self.compute(step, &inputs, &Tensor::clone)?;
+        let outputs: Vec<Tensor> =
+            self.compute(step, &inputs, change)?.iter().map(change).collect();
         self.store(step, &outputs);
         self.forget(step);
         Ok(())

@@ -57,7 +57,7 @@ impl Beside {
     fn gauge_step(&mut self, step: usize, clean: &Tensor) -> Option<Gauge> {
         let steps = self.steps.as_mut()?;
         while self.cursor <= step {
-            steps.advance(self.cursor).ok()?;
+            steps.advance(self.cursor, &Tensor::clone).ok()?;
             self.cursor += 1;
         }
         gauge(steps.output(step)?, clean)

@@ -1,40 +1,50 @@
-//! tract as a walk's reference: every ONNX node on the candidate's inputs, and a stream of its own.
+//! tract as a reference, at the level of ONNX nodes.
 
+use super::contract::{Clean, Operand, Operator, Reference, Unchecked};
+use super::floor::round_to_f16;
 use crate::engine::{NodeSteps, Output};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
-use crate::walk::{Clean, Operand, Operator, Reference, Unchecked, round_to_f16};
 use std::collections::BTreeMap;
 
-/// tract as the walk's reference, at the level of ONNX nodes.
-pub(super) struct TractReference<'f> {
+/// The operators of a network that is stepped by its nodes, in their order.
+pub fn operators(steps: &NodeSteps) -> Vec<Operator> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    (0..steps.len())
+        .map(|step| {
+            let (name, op_type) = steps.node(step);
+            let count = seen.entry(name.clone()).or_default();
+            *count += 1;
+            Operator { name, occurrence: *count - 1, op_type }
+        })
+        .collect()
+}
+
+/// tract, node by node.
+pub struct NodeReference<'f> {
     steps: NodeSteps,
     feeds: &'f [Feed],
-    numbers: BTreeMap<String, usize>,
+    numbers: BTreeMap<Operator, usize>,
     cursor: usize,
 }
 
-impl<'f> TractReference<'f> {
-    /// A stream that has computed nothing yet.
-    pub(super) fn new(model: &Model, feeds: &'f [Feed]) -> Result<Self, String> {
-        Ok(TractReference {
-            steps: NodeSteps::new(model)?,
-            feeds,
-            numbers: BTreeMap::new(),
-            cursor: 0,
-        })
+impl<'f> NodeReference<'f> {
+    /// The reference of a model and its feeds.
+    ///
+    /// # Errors
+    /// What tract refuses about the model.
+    pub fn new(model: &Model, feeds: &'f [Feed]) -> Result<Self, String> {
+        let steps = NodeSteps::new(model)?;
+        let numbers = operators(&steps).into_iter().zip(0..).collect();
+        let mut reference = NodeReference { steps, feeds, numbers, cursor: 0 };
+        reference.restart()?;
+        Ok(reference)
     }
 
-    fn number(&mut self, operator: &Operator) -> Result<usize, Unchecked> {
-        if self.numbers.is_empty() {
-            self.numbers =
-                (0..self.steps.len()).map(|step| (self.steps.node(step).0, step)).collect();
-        }
-        self.numbers
-            .get(&operator.name)
-            .copied()
-            .ok_or_else(|| "the reference has no such node".into())
+    fn number(&self, operator: &Operator) -> Result<usize, Unchecked> {
+        let number = self.numbers.get(operator).copied();
+        number.ok_or_else(|| "the reference has no such node".into())
     }
 
     fn on(
@@ -56,18 +66,14 @@ impl<'f> TractReference<'f> {
     /// Computes the stream up to a step, each value changed as it comes.
     fn run_to(&mut self, end: usize, change: &dyn Fn(&Tensor) -> Tensor) -> Result<(), String> {
         for step in self.cursor..end {
-            let inputs = self.steps.inputs(step)?;
-            let outputs = self.steps.compute(step, &inputs, change)?;
-            let outputs: Vec<Tensor> = outputs.iter().map(change).collect();
-            self.steps.store(step, &outputs);
-            self.steps.forget(step);
+            self.steps.advance(step, change)?;
         }
         self.cursor = self.cursor.max(end);
         Ok(())
     }
 }
 
-impl Reference for TractReference<'_> {
+impl Reference for NodeReference<'_> {
     fn restart(&mut self) -> Result<(), String> {
         self.cursor = 0;
         self.steps.start(self.feeds)

@@ -1,0 +1,107 @@
+//! The parts of a model that survive a cut, copied one by one.
+
+use super::cut::{Cut, Needed};
+use super::value_info::{declare, elem_type};
+use super::wiring::{Wiring, sparse_name};
+use super::{ValueName, element_type, tensor_proto};
+use std::collections::BTreeSet;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorAnnotation, ValueInfoProto};
+
+/// From this version on an initializer need not be declared as an input, too.
+const IR_FREE_INITIALIZERS: i64 = 4;
+
+/// All of a model but its graph; what tells how to train it would name values that are gone.
+pub(super) fn frame(model: &ModelProto) -> ModelProto {
+    ModelProto {
+        ir_version: model.ir_version,
+        opset_import: model.opset_import.clone(),
+        producer_name: model.producer_name.clone(),
+        producer_version: model.producer_version.clone(),
+        domain: model.domain.clone(),
+        model_version: model.model_version,
+        doc_string: model.doc_string.clone(),
+        graph: None,
+        metadata_props: model.metadata_props.clone(),
+        training_info: Vec::new(),
+        functions: model.functions.clone(),
+    }
+}
+
+/// The graph of a cut: what is needed, in the file's order.
+pub(super) fn graph(
+    model: &ModelProto,
+    cut: &Cut,
+    wiring: &Wiring<'_>,
+    needed: &Needed<'_>,
+) -> GraphProto {
+    let whole = model.graph.as_ref().expect("a model was checked to have a graph");
+    let stays = |name: &str| needed.leaves.contains(name) && !needed.stops.contains(name);
+    let constants =
+        || cut.constants.iter().filter(|(name, _)| needed.leaves.contains(name.as_str()));
+    let declared = |input: &&ValueInfoProto| stays(&input.name);
+    let mut input: Vec<_> = whole.input.iter().filter(declared).cloned().collect();
+    input.extend(cut.from.iter().map(|b| declare(b.name.as_str(), b.dtype, &b.shape)));
+    if model.ir_version < IR_FREE_INITIALIZERS {
+        input.extend(constants().map(|(name, t)| declare(name.as_str(), t.dtype(), t.shape())));
+    }
+    let dense = whole.initializer.iter().filter(|tensor| stays(&tensor.name)).cloned();
+    let new = constants().map(|(name, tensor)| tensor_proto::to_proto(name.as_str(), tensor));
+    let sparse = whole.sparse_initializer.iter().filter(|tensor| stays(sparse_name(tensor)));
+    let mut graph = GraphProto {
+        name: whole.name.clone(),
+        doc_string: whole.doc_string.clone(),
+        node: nodes(whole, wiring, needed),
+        initializer: dense.chain(new).collect(),
+        sparse_initializer: sparse.cloned().collect(),
+        input,
+        output: cut.to.iter().map(|name| output(whole, wiring, name)).collect(),
+        ..GraphProto::default()
+    };
+    (graph.value_info, graph.quantization_annotation) = {
+        let known = Wiring::of(&graph);
+        (value_info(whole, &known, cut), annotations(whole, &known))
+    };
+    graph
+}
+
+/// The nodes that stay. One that also writes a value where the cut begins, for the sake of its
+/// other outputs, writes it under a new name: no value may have two origins.
+fn nodes(whole: &GraphProto, wiring: &Wiring<'_>, needed: &Needed<'_>) -> Vec<NodeProto> {
+    let kept = whole.node.iter().zip(&needed.nodes).filter(|(_, needed)| **needed);
+    let renamed = |node: &NodeProto| {
+        let mut node = node.clone();
+        for output in node.output.iter_mut().filter(|o| needed.stops.contains(o.as_str())) {
+            while wiring.has(output) {
+                output.push_str("/recomputed");
+            }
+        }
+        node
+    };
+    kept.map(|(node, _)| renamed(node)).collect()
+}
+
+/// The declaration of a new output: what the file says of the value, or else the likely type.
+fn output(whole: &GraphProto, wiring: &Wiring<'_>, name: &ValueName) -> ValueInfoProto {
+    let declared = whole.output.iter().chain(&whole.value_info).filter(|v| v.name == name.as_str());
+    let known = declared.clone().find(|value| elem_type(value).is_some());
+    known.cloned().unwrap_or_else(|| element_type::likely(whole, wiring, name.as_str()))
+}
+
+/// What is declared of the values that remain and are neither input nor output now.
+fn value_info(whole: &GraphProto, known: &Wiring<'_>, cut: &Cut) -> Vec<ValueInfoProto> {
+    let mut told: BTreeSet<&str> = cut.to.iter().map(ValueName::as_str).collect();
+    let inner = |value: &str| known.has(value) && !known.is_input(value);
+    let declared = whole.value_info.iter().chain(&whole.output);
+    // A type we cannot decode (a sequence, an optional) would be written back as none at all.
+    let readable = declared.filter(|value| elem_type(value).is_some() && inner(&value.name));
+    readable.filter(|value| told.insert(&value.name)).cloned().collect()
+}
+
+/// The quantization parameters of values that remain, where all the tensors they name do, too.
+fn annotations(whole: &GraphProto, known: &Wiring<'_>) -> Vec<TensorAnnotation> {
+    let remains = |annotation: &&TensorAnnotation| {
+        known.has(annotation.tensor_name())
+            && annotation.quant_parameter_tensor_names.iter().all(|entry| known.has(&entry.value))
+    };
+    whole.quantization_annotation.iter().filter(remains).cloned().collect()
+}

@@ -1,0 +1,119 @@
+//! Who writes and who reads each value of a graph, readers inside subgraphs included.
+
+use std::collections::{BTreeMap, BTreeSet};
+use tract_onnx::pb::{GraphProto, NodeProto, SparseTensorProto};
+
+/// The values of a graph by name.
+pub(super) struct Wiring<'a> {
+    /// The node that writes a value; the first, where a broken file has several.
+    producers: BTreeMap<&'a str, usize>,
+    /// For each node the values it reads, itself or inside its subgraphs, each once.
+    reads: Vec<Vec<&'a str>>,
+    /// Dense and sparse initializers.
+    initializers: BTreeSet<&'a str>,
+    /// Declared inputs, those with an initializer among them.
+    inputs: BTreeSet<&'a str>,
+}
+
+impl<'a> Wiring<'a> {
+    pub(super) fn of(graph: &'a GraphProto) -> Self {
+        let mut producers = BTreeMap::new();
+        for (index, node) in graph.node.iter().enumerate() {
+            for output in node.output.iter().filter(|output| !output.is_empty()) {
+                producers.entry(output.as_str()).or_insert(index);
+            }
+        }
+        Wiring {
+            producers,
+            reads: graph.node.iter().map(reads).collect(),
+            initializers: initializers(graph).collect(),
+            inputs: graph.input.iter().map(|input| input.name.as_str()).collect(),
+        }
+    }
+
+    /// The node that writes a value.
+    pub(super) fn producer(&self, value: &str) -> Option<usize> {
+        self.producers.get(value).copied()
+    }
+
+    /// The values a node reads, constants among them.
+    pub(super) fn reads(&self, node: usize) -> &[&'a str] {
+        &self.reads[node]
+    }
+
+    pub(super) fn node_count(&self) -> usize {
+        self.reads.len()
+    }
+
+    pub(super) fn is_initializer(&self, value: &str) -> bool {
+        self.initializers.contains(value)
+    }
+
+    /// Whether the graph declares the value as an input.
+    pub(super) fn is_input(&self, value: &str) -> bool {
+        self.inputs.contains(value)
+    }
+
+    /// Whether the value is fed from outside.
+    pub(super) fn is_fed(&self, value: &str) -> bool {
+        self.inputs.contains(value) && !self.is_initializer(value)
+    }
+
+    /// Whether the graph has a value of this name, outside its subgraphs.
+    pub(super) fn has(&self, value: &str) -> bool {
+        self.producers.contains_key(value)
+            || self.inputs.contains(value)
+            || self.initializers.contains(value)
+    }
+
+    /// Every value, outside subgraphs.
+    pub(super) fn values(&self) -> impl Iterator<Item = &'a str> {
+        let named = self.inputs.union(&self.initializers).copied();
+        self.producers.keys().copied().chain(named)
+    }
+}
+
+/// The name of a sparse initializer, which ONNX keeps with its values.
+pub(super) fn sparse_name(tensor: &SparseTensorProto) -> &str {
+    tensor.values.as_ref().map_or("", |values| &values.name)
+}
+
+/// The subgraphs of a node: the branches of an `If`, the body of a `Loop` or `Scan`.
+pub(super) fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
+    node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs))
+}
+
+/// Whether a value of this name is defined inside a subgraph, however deep.
+pub(super) fn defines(graph: &GraphProto, value: &str) -> bool {
+    locals(graph).any(|local| local == value)
+        || graph.node.iter().flat_map(subgraphs).any(|inner| defines(inner, value))
+}
+
+fn initializers(graph: &GraphProto) -> impl Iterator<Item = &str> {
+    let dense = graph.initializer.iter().map(|tensor| tensor.name.as_str());
+    let sparse = graph.sparse_initializer.iter().map(sparse_name);
+    dense.chain(sparse).filter(|name| !name.is_empty())
+}
+
+/// The values a node reads: its inputs, and what its subgraphs take from around it.
+fn reads(node: &NodeProto) -> Vec<&str> {
+    let mut seen = BTreeSet::new();
+    let own = node.input.iter().map(String::as_str).filter(|input| !input.is_empty());
+    own.chain(subgraphs(node).flat_map(captures)).filter(|value| seen.insert(*value)).collect()
+}
+
+/// The values a subgraph reads and does not define.
+fn captures(graph: &GraphProto) -> Vec<&str> {
+    // Depth is bounded: protobuf decoding stops at 100 levels.
+    let local: BTreeSet<&str> = locals(graph).collect();
+    let inside = graph.node.iter().flat_map(reads);
+    let results = graph.output.iter().map(|output| output.name.as_str());
+    inside.chain(results).filter(|value| !local.contains(value)).collect()
+}
+
+/// The values a subgraph defines itself.
+fn locals(graph: &GraphProto) -> impl Iterator<Item = &str> {
+    let inputs = graph.input.iter().map(|input| input.name.as_str());
+    let written = graph.node.iter().flat_map(|node| &node.output).map(String::as_str);
+    inputs.chain(initializers(graph)).chain(written)
+}

@@ -1,0 +1,77 @@
+//! A network as a line of positions, one for each node in the order of evaluation.
+//!
+//! Truncating at a position means keeping the values that are alive there: written by then, and
+//! still to be read, or final outputs. Where that is a single value, every path runs through it;
+//! such positions are the network's dominators, and the cleanest places to cut.
+
+use crate::engine::NodeSteps;
+use crate::graph::ValueName;
+use std::collections::BTreeMap;
+
+/// When each value is written and last read.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    spans: Vec<Span>,
+}
+
+#[derive(Debug, Clone)]
+struct Span {
+    value: ValueName,
+    written: usize,
+    /// The last position that reads it; beyond all for the network's outputs.
+    read: usize,
+}
+
+impl Line {
+    /// The line of a network.
+    pub(super) fn of(steps: &NodeSteps, outputs: &[ValueName]) -> Self {
+        let mut reads: BTreeMap<&str, usize> = BTreeMap::new();
+        for step in 0..steps.len() {
+            reads.extend(steps.reads(step).iter().map(|name| (name.as_str(), step)));
+        }
+        reads.extend(outputs.iter().map(|name| (name.as_str(), usize::MAX)));
+        let written = (0..steps.len()).flat_map(|step| {
+            steps.writes(step).iter().map(move |value| (step, value.as_str()))
+        });
+        let spans = written.filter_map(|(written, value)| {
+            let read = *reads.get(value)?;
+            Some(Span { value: value.into(), written, read })
+        });
+        Line { spans: spans.collect() }
+    }
+
+    /// The values alive after a position that were written at `start` or later.
+    pub(super) fn alive(&self, start: usize, at: usize) -> Vec<ValueName> {
+        let alive = |span: &&Span| span.written >= start && span.written <= at && span.read > at;
+        self.spans.iter().filter(alive).map(|span| span.value.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(value: &str, written: usize, read: usize) -> Span {
+        Span { value: value.into(), written, read }
+    }
+
+    #[test]
+    fn a_skip_connection_stays_alive_beside_its_branch() {
+        // a feeds b and, past b and c, the sum d.
+        let spans = vec![
+            span("a", 0, 3),
+            span("b", 1, 2),
+            span("c", 2, 3),
+            span("d", 3, usize::MAX),
+        ];
+        let line = Line { spans };
+        let names = |values: Vec<ValueName>| {
+            values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(line.alive(0, 0)), "a");
+        assert_eq!(names(line.alive(0, 1)), "a b");
+        // Once a is known to be right, the branch alone counts.
+        assert_eq!(names(line.alive(1, 1)), "b");
+        assert_eq!(names(line.alive(0, 3)), "d");
+    }
+}

@@ -1,0 +1,58 @@
+//! The reference's values at any position of a network, computed once forward from a kept one.
+
+use crate::engine::NodeSteps;
+use crate::graph::ValueName;
+use crate::inputs::Feed;
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+
+/// How every constant and every value is changed as it comes.
+pub(super) type Change = fn(&Tensor) -> Tensor;
+
+/// A stream that can go back to a kept position.
+pub(super) struct Stream {
+    steps: NodeSteps,
+    change: Change,
+    /// How many steps are done.
+    done: usize,
+    kept: (usize, BTreeMap<String, Tensor>),
+}
+
+impl Stream {
+    /// A stream at its start.
+    pub(super) fn new(mut steps: NodeSteps, feeds: &[Feed], change: Change) -> Result<Self, String> {
+        steps.start(feeds)?;
+        let kept = (0, steps.values().clone());
+        Ok(Stream { steps, change, done: 0, kept })
+    }
+
+    /// Goes to where `count` steps are done.
+    pub(super) fn go_to(&mut self, count: usize) -> Result<(), String> {
+        if count < self.done {
+            let (done, values) = &self.kept;
+            self.done = *done;
+            self.steps.resume(values.clone());
+        }
+        for step in self.done..count {
+            self.steps.advance(step, &self.change)?;
+            self.done = step + 1;
+        }
+        Ok(())
+    }
+
+    /// Keeps this position: it will never be asked to go back behind it.
+    pub(super) fn keep(&mut self) {
+        self.kept = (self.done, self.steps.values().clone());
+    }
+
+    /// A value that is alive at this position.
+    pub(super) fn value(&self, name: &ValueName) -> Result<Tensor, String> {
+        let value = self.steps.value(name.as_str()).cloned();
+        value.ok_or_else(|| format!("the reference has no value {name} there"))
+    }
+
+    /// The steps, to look into.
+    pub(super) fn steps(&self) -> &NodeSteps {
+        &self.steps
+    }
+}
