@@ -172,6 +172,11 @@ fn diagnosis(op: &OpReport) -> Vec<String> {
 
 fn next_step(op: &OpReport) -> String {
     let node = op.onnx_node.as_deref().unwrap_or("an operator the converter added");
+    if op.backend == "simulated" {
+        return format!(
+            "in the ONNX file this is {node}; the device is simulated, and its faults stand in its document"
+        );
+    }
     format!(
         "in the ONNX file this is {node}; attach this report to the backend's issue, or run {} operators on the CPU",
         op.op_type
