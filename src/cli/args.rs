@@ -1,6 +1,6 @@
 //! The command line, as typed.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Finds where a neural network's numbers go wrong.
@@ -45,9 +45,26 @@ pub(super) struct WalkArgs {
     /// The target to walk, such as mnn:vulkan:low
     #[arg(long = "on", value_name = "TARGET")]
     pub(super) on: String,
+    /// How to search: follow every operator of one run, cut the network in two again and again,
+    /// isolate every node, or all three
+    #[arg(long, value_enum, default_value_t = Strategy::Follow)]
+    pub(super) strategy: Strategy,
     /// List every operator, not only those that matter
     #[arg(long)]
     pub(super) all: bool,
+}
+
+/// How a walk searches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Strategy {
+    /// One undisturbed run, every operator checked on its own inputs
+    Follow,
+    /// The network truncated at one place after another; needs no taps
+    Cut,
+    /// Every node as a network of its own, fed with the reference's values
+    Isolate,
+    /// All three, and where they agree
+    All,
 }
 
 /// A network, what it is fed, and how it is to be run.

@@ -10,6 +10,7 @@ mod prepare;
 mod registry;
 mod run;
 mod screen;
+mod search;
 mod walk;
 
 use args::{Arguments, Command};

@@ -13,6 +13,7 @@ use crate::tensor::write_npy;
 use crate::worker::{Converter, find_converter};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// All that is known before anything runs.
@@ -50,6 +51,11 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    /// The folder for results, where one was asked for.
+    pub(super) fn out(&self) -> Option<&Path> {
+        self.args.out.as_deref()
+    }
+
     /// Stores outputs under `--out`, where that was asked for.
     pub(super) fn keep(&self, who: &str, outputs: &[Output]) -> Result<(), Failure> {
         let Some(folder) = &self.args.out else { return Ok(()) };
@@ -85,6 +91,7 @@ impl<'a> Prepared<'a> {
             reference: reference.to_string(),
             reference_ran_on: truth.ran_on.clone(),
             targets,
+            strategies: None,
         }
     }
 

@@ -1,17 +1,18 @@
 //! `offby walk`: which operators introduce error, and is it a bug or the storage format?
 
-use super::args::WalkArgs;
+use super::args::{Strategy, WalkArgs};
 use super::examine::examine;
 use super::failure::Failure;
 use super::prepare::Prepared;
 use super::registry::read_target;
 use super::run::run_reference;
 use super::screen;
+use super::search::{cut, isolate};
 use crate::engine::{Execution, Output, Target};
 use crate::graph::Model;
-use crate::report::{OutputReport, TargetReport, evidence_text, walk_text};
-use crate::verdict::exit_code;
-use crate::walk::{conclude, gauge};
+use crate::report::{OutputReport, Report, TargetReport, evidence_text, walk_text};
+use crate::verdict::{compare_strategies, exit_code};
+use crate::walk::{WalkReport, conclude, gauge};
 use crate::worker::Walked;
 use std::collections::BTreeMap;
 
@@ -23,24 +24,24 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     progress.set_message("tract (reference)");
     let truth = run_reference(&prepared, &Target::Tract)?;
 
-    let engine = prepared.registry.walker(&target).ok_or_else(|| not_walkable(&target))?;
-    progress.set_message(format!("{target}: opening"));
-    let walked = engine.walk(&prepared.request(), &mut |operator| {
-        progress.set_message(format!(
-            "{target}: {} {} {}",
-            operator.index, operator.op_type, operator.name
-        ));
-    });
+    let strategies: &[Strategy] = match &args.strategy {
+        Strategy::All => &[Strategy::Follow, Strategy::Cut, Strategy::Isolate],
+        one => std::slice::from_ref(one),
+    };
+    let walk = Walk { prepared: &prepared, target: &target, truth: &truth };
+    let mut targets = Vec::new();
+    for strategy in strategies {
+        let announce = |text: &str| progress.set_message(format!("{target}: {text}"));
+        targets.push(match strategy {
+            Strategy::Cut => walk.search(cut, announce)?,
+            Strategy::Isolate => walk.search(isolate, announce)?,
+            Strategy::Follow | Strategy::All => walk.follow(announce)?,
+        });
+    }
     progress.finish_and_clear();
-    prepared.keep(&target.to_string(), &walked.execution.outputs)?;
-    prepared.keep("reference", &walked.reference)?;
 
-    let report = prepared.report(
-        "walk",
-        &Target::Tract,
-        &truth,
-        vec![examine_walk(&prepared, &target, walked, &truth)],
-    );
+    let mut report = prepared.report("walk", &Target::Tract, &truth, targets);
+    report.strategies = agreement(&report);
     prepared.answer(&report, || {
         let evidence =
             if args.network.output.verbose { evidence_text(&report) } else { String::new() };
@@ -49,46 +50,85 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     Ok(exit_code(report.targets.iter().map(|target| target.verdict.kind)))
 }
 
-fn not_walkable(target: &Target) -> Failure {
+fn agreement(report: &Report) -> Option<crate::verdict::StrategyAgreement> {
+    let walks: Vec<&WalkReport> =
+        report.targets.iter().filter_map(|target| target.walk.as_ref()).collect();
+    (report.targets.len() > 1).then(|| compare_strategies(&walks))
+}
+
+/// One target to walk.
+struct Walk<'a> {
+    prepared: &'a Prepared<'a>,
+    target: &'a Target,
+    truth: &'a Execution,
+}
+
+impl Walk<'_> {
+    fn follow(&self, announce: impl Fn(&str)) -> Result<TargetReport, Failure> {
+        let Walk { prepared, target, .. } = self;
+        let engine = prepared.registry.walker(target).ok_or_else(|| not_walkable(target))?;
+        announce("opening");
+        let walked = engine.walk(&prepared.request(), &mut |operator| {
+            announce(&format!("{} {} {}", operator.index, operator.op_type, operator.name));
+        });
+        prepared.keep(&target.to_string(), &walked.execution.outputs)?;
+        prepared.keep("reference", &walked.reference)?;
+        Ok(self.examine(walked))
+    }
+
+    /// The strategies that work from outside, on the ONNX graph.
+    fn search(
+        &self,
+        strategy: super::search::Search,
+        announce: impl Fn(&str),
+    ) -> Result<TargetReport, Failure> {
+        let Walk { prepared, target, truth } = self;
+        let names = node_names(&prepared.model);
+        let (execution, walk) = strategy(prepared, target, &names, &mut |text| announce(text))?;
+        prepared.keep(&target.to_string(), &execution.outputs)?;
+        prepared.keep("reference tract", &truth.outputs)?;
+        Ok(examine(target, execution, &truth.outputs, prepared.user, walk))
+    }
+
+    /// The target against the reference's clean stream, and that against tract: what is left
+    /// between the last two is the conversion's doing, not the backend's.
+    fn examine(&self, walked: Walked) -> TargetReport {
+        let Walk { prepared, target, truth } = self;
+        let walk = walked
+            .found
+            .as_ref()
+            .map(|(trace, trust)| conclude("follow", trace, trust, &node_names(&prepared.model)));
+        let mut execution = walked.execution;
+        if let (Some(reason), Some(last)) = (&mut execution.reason, &walked.last) {
+            let at = format!(", in operator {}, {} `{}`", last.index, last.op_type, last.name);
+            reason.push_str(&at);
+        }
+        let mut report = examine(target, execution, &walked.reference, prepared.user, walk);
+        for output in &mut report.outputs {
+            let find = |outputs: &[Output]| {
+                outputs.iter().find(|o| o.name == output.name).map(|o| o.tensor.clone())
+            };
+            let pair = find(&truth.outputs).zip(find(&walked.reference));
+            output.conversion = pair.and_then(|(tract, clean)| gauge(&tract, &clean));
+        }
+        // Names are the converter's: where the end result is tract's, a value that differs on the
+        // way is another value under the same name, not another network.
+        let unchanged =
+            |output: &OutputReport| output.conversion.is_some_and(|gauge| gauge.within_f32);
+        if report.outputs.iter().all(unchanged)
+            && let Some(walk) = &mut report.walk
+        {
+            walk.first_converted = None;
+        }
+        report
+    }
+}
+
+pub(super) fn not_walkable(target: &Target) -> Failure {
     Failure::new(
         format!("walk {target}: it is the reference"),
         "walk one of MNN's backends, such as mnn:vulkan:low",
     )
-}
-
-/// The target against the reference's clean stream, and that against tract: what is left between
-/// the last two is the conversion's doing, not the backend's.
-fn examine_walk(
-    prepared: &Prepared<'_>,
-    target: &Target,
-    walked: Walked,
-    truth: &Execution,
-) -> TargetReport {
-    let walk = walked
-        .found
-        .as_ref()
-        .map(|(trace, trust)| conclude(trace, trust, &node_names(&prepared.model)));
-    let mut execution = walked.execution;
-    if let (Some(reason), Some(last)) = (&mut execution.reason, &walked.last) {
-        reason.push_str(&format!(", in operator {}, {} `{}`", last.index, last.op_type, last.name));
-    }
-    let mut report = examine(target, execution, &walked.reference, prepared.user, walk);
-    for output in &mut report.outputs {
-        let find = |outputs: &[Output]| {
-            outputs.iter().find(|o| o.name == output.name).map(|o| o.tensor.clone())
-        };
-        let pair = find(&truth.outputs).zip(find(&walked.reference));
-        output.conversion = pair.and_then(|(tract, clean)| gauge(&tract, &clean));
-    }
-    // Names are the converter's: where the end result is tract's, a value that differs on the way is
-    // another value under the same name, not another network.
-    let unchanged = |output: &OutputReport| output.conversion.is_some_and(|gauge| gauge.within_f32);
-    if report.outputs.iter().all(unchanged)
-        && let Some(walk) = &mut report.walk
-    {
-        walk.first_converted = None;
-    }
-    report
 }
 
 /// For each ONNX value and node the node's own name.

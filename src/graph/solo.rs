@@ -1,12 +1,13 @@
 //! Single nodes: what each reads and writes, and the model that has nothing but one of them.
 
 use super::value_info::declare;
-use super::{Model, ModelError, ValueName, tensor_proto};
+use super::wiring::{captures, subgraphs};
+use super::{Model, ModelError, ValueName, keep, tensor_proto};
 use crate::tensor::Tensor;
 use prost::Message as _;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
+use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
 
 /// One node by itself: the values it is fed and the values that stay constants.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +40,9 @@ impl Model {
     /// its subgraphs capture from outside.
     pub fn reads(&self, node: usize) -> Vec<String> {
         let proto = &self.graph().node[node];
-        let mut captured = BTreeSet::new();
-        capture(proto, &BTreeSet::new(), &mut captured);
-        let captured = captured.into_iter().filter(|name| !proto.input.contains(name));
+        let captured: BTreeSet<&str> = subgraphs(proto).flat_map(captures).collect();
+        let captured = captured.into_iter().map(str::to_owned);
+        let captured = captured.filter(|name| !name.is_empty() && !proto.input.contains(name));
         proto.input.iter().cloned().chain(captured).collect()
     }
 
@@ -107,15 +108,7 @@ impl Model {
             node: vec![node],
             ..GraphProto::default()
         };
-        let whole = self.proto();
-        let proto = tract_onnx::pb::ModelProto {
-            ir_version: whole.ir_version,
-            opset_import: whole.opset_import.clone(),
-            producer_name: "offby".into(),
-            functions: whole.functions.clone(),
-            graph: Some(graph),
-            ..Default::default()
-        };
+        let proto = ModelProto { graph: Some(graph), ..keep::frame(self.proto()) };
         let path = self.path().with_extension(format!("node{}.onnx", solo.node));
         Model::from_bytes(&proto.encode_to_vec(), &path)
     }
@@ -123,24 +116,4 @@ impl Model {
 
 fn like(name: &str, tensor: &Tensor) -> ValueInfoProto {
     declare(name, tensor.dtype(), tensor.shape())
-}
-
-/// Names that a node's subgraphs use and do not define.
-fn capture(node: &NodeProto, known: &BTreeSet<&str>, captured: &mut BTreeSet<String>) {
-    for attribute in &node.attribute {
-        for graph in attribute.g.iter().chain(&attribute.graphs) {
-            let mut known = known.clone();
-            known.extend(graph.input.iter().map(|input| input.name.as_str()));
-            known.extend(graph.initializer.iter().map(|tensor| tensor.name.as_str()));
-            for inner in &graph.node {
-                let free = |name: &&String| !name.is_empty() && !known.contains(name.as_str());
-                captured.extend(inner.input.iter().filter(free).cloned());
-                capture(inner, &known, captured);
-                known.extend(inner.output.iter().map(String::as_str));
-            }
-            let free = |name: &&str| !name.is_empty() && !known.contains(*name);
-            let given = graph.output.iter().map(|output| output.name.as_str());
-            captured.extend(given.filter(free).map(str::to_owned));
-        }
-    }
 }

@@ -103,7 +103,7 @@ fn reads(node: &NodeProto) -> Vec<&str> {
 }
 
 /// The values a subgraph reads and does not define.
-fn captures(graph: &GraphProto) -> Vec<&str> {
+pub(super) fn captures(graph: &GraphProto) -> Vec<&str> {
     // Depth is bounded: protobuf decoding stops at 100 levels.
     let local: BTreeSet<&str> = locals(graph).collect();
     let inside = graph.node.iter().flat_map(reads);

@@ -4,7 +4,7 @@ use crate::compare::{Agreement, Comparison, Explanation, Judgement};
 use crate::engine::{Outcome, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype};
-use crate::verdict::Verdict;
+use crate::verdict::{StrategyAgreement, Verdict};
 use crate::walk::{Gauge, WalkReport};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,9 @@ pub struct Report {
     pub reference_ran_on: Option<RanOn>,
     /// The candidates, in the order given.
     pub targets: Vec<TargetReport>,
+    /// Where several strategies walked one target: what each names, and how that fits together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategies: Option<StrategyAgreement>,
 }
 
 /// The program that wrote a report.

@@ -1,5 +1,6 @@
 //! One document, many renderers. A renderer sees nothing but the document.
 
+mod cut_text;
 mod document;
 mod text;
 mod walk_text;

@@ -19,7 +19,7 @@ pub type Paint = fn(Kind, &str) -> String;
 pub fn run_text(report: &Report, width: usize, paint: Paint) -> String {
     let mut text = heading(report);
     text.push_str(&summary(report));
-    text.push_str(&previews_of(report, &report.reference, width));
+    text.push_str(&previews_of(&report.targets, &report.reference, width));
     for target in &report.targets {
         text.push_str(&verdict_text(target, width, paint));
     }
@@ -134,25 +134,23 @@ fn place(ran_on: Option<&RanOn>) -> String {
     shortened(&format!("{}, {device}", ran_on.backend), 20)
 }
 
-fn output_names(report: &Report) -> Vec<&str> {
-    let first = report.targets.iter().find(|target| !target.outputs.is_empty());
+fn output_names(targets: &[TargetReport]) -> Vec<&str> {
+    let first = targets.iter().find(|target| !target.outputs.is_empty());
     first
         .map(|target| target.outputs.iter().map(|output| output.name.as_str()).collect())
         .unwrap_or_default()
 }
 
 /// The seed's four numbers of every output, the reference's first.
-pub(super) fn previews_of(report: &Report, reference: &str, width: usize) -> String {
-    let names = output_names(report).into_iter();
-    names.map(|name| previews(report, reference, name, width)).collect()
+pub(super) fn previews_of(targets: &[TargetReport], reference: &str, width: usize) -> String {
+    let names = output_names(targets).into_iter();
+    names.map(|name| previews(targets, reference, name, width)).collect()
 }
 
 /// The seed's four numbers for the reference and each target, one under the other.
-fn previews(report: &Report, reference: &str, name: &str, width: usize) -> String {
-    let outputs = report
-        .targets
-        .iter()
-        .flat_map(|target| target.outputs.iter().map(move |output| (target, output)));
+fn previews(targets: &[TargetReport], reference: &str, name: &str, width: usize) -> String {
+    let outputs =
+        targets.iter().flat_map(|target| target.outputs.iter().map(move |output| (target, output)));
     let mut rows: Vec<(&str, &str)> = outputs
         .filter(|(_, output)| output.name.as_str() == name)
         .filter_map(|(target, output)| Some((target.target.as_str(), output.comparison.as_ref()?)))

@@ -1,6 +1,7 @@
 //! The terminal view of a walk: the sources in their context, the rest in a line.
 
 use super::Paint;
+use super::cut_text::cut_text;
 use super::document::{Report, TargetReport};
 use super::text::{columns, heading, previews_of, shortened, verdict_text, wrapped};
 use crate::walk::{OpReport, Role, WalkReport};
@@ -21,11 +22,24 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
     let mut text = heading(report);
     for target in &report.targets {
         if let Some(walk) = &target.walk {
-            text.push_str(&operators(walk, all, width));
-            text.push_str(&facts(target, walk, width));
+            if report.strategies.is_some() {
+                let _ = writeln!(text, "strategy {}", walk.strategy);
+            }
+            if walk.strategy == "cut" {
+                text.push_str(&cut_text(walk, width));
+            } else {
+                text.push_str(&operators(walk, all, width));
+                text.push_str(&facts(target, walk, width));
+            }
         }
-        text.push_str(&previews_of(report, "reference", width));
+        text.push_str(&previews_of(std::slice::from_ref(target), "reference", width));
         text.push_str(&verdict_text(target, width, paint));
+    }
+    if let Some(strategies) = &report.strategies {
+        text.push_str("\nthe strategies together\n");
+        for sentence in &strategies.sentences {
+            text.push_str(&wrapped(sentence, width));
+        }
     }
     text
 }
@@ -95,7 +109,7 @@ fn ratio_text(ratio: f64) -> String {
 }
 
 /// The end of a name tells operators of one network apart better than its beginning.
-fn ended(name: &str, width: usize) -> String {
+pub(super) fn ended(name: &str, width: usize) -> String {
     let count = name.chars().count();
     if count <= width {
         return name.to_owned();

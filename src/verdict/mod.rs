@@ -1,9 +1,12 @@
 //! From what was measured to what is said: the kind, the sentence and the confidence.
 
+mod cut;
 mod kind;
 mod sentence;
+mod strategies;
 mod walk;
 
 pub use kind::{Confidence, Kind, News, Verdict, exit_code};
 pub use sentence::{Finding, decide};
+pub use strategies::{Named, StrategyAgreement, compare_strategies};
 pub use walk::decide_walk;

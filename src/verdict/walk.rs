@@ -16,6 +16,9 @@ pub fn decide_walk(
 ) -> Verdict {
     let whole = decide(execution, findings);
     let Some(walk) = walk else { return whole };
+    if let Some(confirmation) = &walk.confirmation {
+        return super::cut::decide(whole, walk, confirmation);
+    }
     if !walk.trust.identical {
         unstable(walk)
     } else if walk.disturbed_by_taps {
@@ -158,7 +161,7 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
     )
 }
 
-fn diagnosis(op: &OpReport) -> Vec<String> {
+pub(super) fn diagnosis(op: &OpReport) -> Vec<String> {
     op.diagnosis
         .iter()
         .map(|pattern| {

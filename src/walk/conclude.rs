@@ -7,8 +7,13 @@ use super::role::{Role, assign_roles};
 use super::trace::{Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport};
 use std::collections::BTreeMap;
 
-/// Draws the conclusions of a trace. `values` gives for each ONNX value and node the node's name.
-pub fn conclude(trace: &Trace, trust: &Trust, values: &BTreeMap<String, String>) -> WalkReport {
+/// Draws the conclusions of a strategy's trace. `values` gives for each ONNX value and node the node's name.
+pub fn conclude(
+    strategy: &str,
+    trace: &Trace,
+    trust: &Trust,
+    values: &BTreeMap<String, String>,
+) -> WalkReport {
     let measured = &trace.measured;
     let names: Vec<String> = measured.iter().map(|op| op.name.clone()).collect();
     let (nodes, mapped_share) = map_to_nodes(&names, values);
@@ -21,7 +26,7 @@ pub fn conclude(trace: &Trace, trust: &Trust, values: &BTreeMap<String, String>)
     let floats = measured.iter().filter(|op| op.float).count();
     let compared_floats = measured.iter().filter(|op| op.float && op.introduced.is_some()).count();
     WalkReport {
-        strategy: "follow".into(),
+        strategy: strategy.into(),
         candidate_runs: trust.candidate_runs,
         ops_total: measured.len(),
         ops_compared: measured.iter().filter(|op| op.introduced.is_some()).count(),
@@ -44,6 +49,8 @@ pub fn conclude(trace: &Trace, trust: &Trust, values: &BTreeMap<String, String>)
         sources: sources(&ops),
         ops,
         trust: trust.clone(),
+        probes: Vec::new(),
+        confirmation: None,
     }
 }
 

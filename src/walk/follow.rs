@@ -29,6 +29,16 @@ impl<'a> Follow<'a> {
         self.measured.push(measured);
     }
 
+    /// The last measurement.
+    pub(super) fn last(&self) -> Option<&Measured> {
+        self.measured.last()
+    }
+
+    /// Takes over a measurement that was made before.
+    pub(super) fn push(&mut self, measured: Measured) {
+        self.measured.push(measured);
+    }
+
     /// All measurements and what the values say of the storage.
     pub(super) fn finish(self) -> (Vec<Measured>, StorageCensus) {
         (self.measured, self.storage)

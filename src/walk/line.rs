@@ -30,9 +30,8 @@ impl Line {
             reads.extend(steps.reads(step).iter().map(|name| (name.as_str(), step)));
         }
         reads.extend(outputs.iter().map(|name| (name.as_str(), usize::MAX)));
-        let written = (0..steps.len()).flat_map(|step| {
-            steps.writes(step).iter().map(move |value| (step, value.as_str()))
-        });
+        let written = (0..steps.len())
+            .flat_map(|step| steps.writes(step).iter().map(move |value| (step, value.as_str())));
         let spans = written.filter_map(|(written, value)| {
             let read = *reads.get(value)?;
             Some(Span { value: value.into(), written, read })
@@ -58,12 +57,8 @@ mod tests {
     #[test]
     fn a_skip_connection_stays_alive_beside_its_branch() {
         // a feeds b and, past b and c, the sum d.
-        let spans = vec![
-            span("a", 0, 3),
-            span("b", 1, 2),
-            span("c", 2, 3),
-            span("d", 3, usize::MAX),
-        ];
+        let spans =
+            vec![span("a", 0, 3), span("b", 1, 2), span("c", 2, 3), span("d", 3, usize::MAX)];
         let line = Line { spans };
         let names = |values: Vec<ValueName>| {
             values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")

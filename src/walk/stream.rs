@@ -20,7 +20,11 @@ pub(super) struct Stream {
 
 impl Stream {
     /// A stream at its start.
-    pub(super) fn new(mut steps: NodeSteps, feeds: &[Feed], change: Change) -> Result<Self, String> {
+    pub(super) fn new(
+        mut steps: NodeSteps,
+        feeds: &[Feed],
+        change: Change,
+    ) -> Result<Self, String> {
         steps.start(feeds)?;
         let kept = (0, steps.values().clone());
         Ok(Stream { steps, change, done: 0, kept })

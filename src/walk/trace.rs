@@ -4,7 +4,9 @@ use super::floor::Storage;
 use super::gauge::Gauge;
 use super::nonfinite::NonfiniteFinding;
 use super::role::Role;
+use super::search::Answer;
 use crate::compare::{Explanation, Pattern};
+use crate::graph::ValueName;
 use serde::{Deserialize, Serialize};
 
 /// What was measured of one operator, in the order of execution.
@@ -82,6 +84,47 @@ pub struct UncheckedOp {
     pub reason: String,
 }
 
+/// One truncation of the network, and what it said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The last node it keeps, by its place in the order of evaluation.
+    pub at: usize,
+    /// That node's label.
+    pub node: String,
+    /// The values that were its outputs.
+    pub values: Vec<ValueName>,
+    /// What it said.
+    pub answer: Answer,
+    /// Why nothing can be said, or how it ended.
+    pub reason: Option<String>,
+    /// Relative L2 error of the worst of its outputs.
+    pub cumulative: Option<f64>,
+    /// What an honest backend with the target's storage would have there.
+    pub floor: Option<f64>,
+    /// Whether the answer was taken from the journal of an earlier command.
+    #[serde(default)]
+    pub resumed: bool,
+}
+
+/// What became of a search's finding when it was tried again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Confirmation {
+    /// The node diverges by itself, on the reference's values.
+    Alone,
+    /// By itself it agrees; the truncated network diverged again.
+    OnlyInContext,
+    /// By itself it agrees, and no truncation diverges: only the whole does.
+    LostWhenTruncated,
+    /// The truncated network agreed when it was run again.
+    LostOnRepetition,
+    /// It could not be run by itself.
+    NotRun {
+        /// Why.
+        reason: String,
+    },
+}
+
 /// One operator as the report has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpReport {
@@ -122,7 +165,7 @@ pub struct OpReport {
 /// The walk as the report has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WalkReport {
-    /// `follow`.
+    /// `follow`, `cut` or `isolate`.
     pub strategy: String,
     /// Runs of the candidate, tapped and untapped.
     pub candidate_runs: usize,
@@ -157,4 +200,10 @@ pub struct WalkReport {
     pub sources: Vec<String>,
     /// What speaks for and against the finding.
     pub trust: Trust,
+    /// The truncations that were run, in their order; of the strategy `cut` only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<Probe>,
+    /// What became of the finding of a search when it was tried again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
 }

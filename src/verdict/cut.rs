@@ -1,0 +1,118 @@
+//! The verdict on a search by truncation: where agreement turns into divergence, and whether the
+//! finding stands by itself.
+
+use super::kind::{Confidence, Kind, Verdict};
+use super::walk::diagnosis;
+use crate::walk::{Answer, Confirmation, OpReport, Probe, WalkReport};
+
+/// The verdict on a target that was found to be wrong as a whole.
+pub(super) fn decide(whole: Verdict, walk: &WalkReport, confirmation: &Confirmation) -> Verdict {
+    let (reproduced, of) = walk.trust.reproduced;
+    let confidence = Confidence { reproduced, of };
+    let op = walk.ops.first();
+    let place = place(walk, op);
+    let (kind, sentence) = match confirmation {
+        Confirmation::Alone => (kind(whole.kind, op), format!("{place}, {}", alone(op, walk))),
+        Confirmation::OnlyInContext => (
+            whole.kind,
+            format!(
+                "{place}, and it did so again; by itself the node agrees: the fault needs what stands around it (fusion, layouts, reused memory)"
+            ),
+        ),
+        Confirmation::NotRun { reason } => {
+            (whole.kind, format!("{place}; by itself the node was not run: {reason}"))
+        }
+        Confirmation::LostWhenTruncated => (
+            Kind::Inconclusive,
+            format!(
+                "{}; lost when truncated: the whole network diverges, and none of {} truncations does",
+                whole.sentence,
+                walk.probes.len().saturating_sub(1)
+            ),
+        ),
+        Confirmation::LostOnRepetition => (
+            Kind::Inconclusive,
+            format!(
+                "{place}, but agreed when it was run again: the finding was lost on repetition"
+            ),
+        ),
+    };
+    Verdict {
+        kind,
+        sentence,
+        confidence,
+        diagnosis: op.map(diagnosis).unwrap_or_default(),
+        hint: op.map(next_step).or(whole.hint),
+    }
+}
+
+/// Non-finite values may be carried on as numbers, and numbers as non-finite values: the node itself
+/// says what it is.
+fn kind(whole: Kind, op: Option<&OpReport>) -> Kind {
+    match whole {
+        Kind::Divergent | Kind::Nonfinite | Kind::Agrees | Kind::Explained => {
+            if op.is_some_and(|op| op.nonfinite.is_some()) {
+                Kind::Nonfinite
+            } else {
+                Kind::Divergent
+            }
+        }
+        ended => ended,
+    }
+}
+
+/// Where the turn is, and how it was proven.
+fn place(walk: &WalkReport, op: Option<&OpReport>) -> String {
+    let bad = walk.first_divergent.as_deref().unwrap_or("?");
+    let op_type = op.map_or("?", |op| &op.op_type);
+    let found = walk.probes.iter().rev().find(|probe| probe.node == bad);
+    let size = match found {
+        Some(Probe { reason: Some(reason), .. }) => format!(" ({reason})"),
+        Some(Probe { cumulative: Some(error), .. }) => format!(" (relative L2 {error:.2e})"),
+        _ => String::new(),
+    };
+    let good =
+        walk.probes.iter().filter(|probe| probe.answer == Answer::Agrees).max_by_key(|p| p.at);
+    let before = match good {
+        Some(good) => format!("truncated after `{}` it agrees", good.node),
+        None => "its inputs are the same bytes".to_owned(),
+    };
+    let unknown = walk.probes.iter().filter(|probe| probe.answer == Answer::Unknown).count();
+    let unknown = match unknown {
+        0 => String::new(),
+        n => format!(" ({n} truncations could not be judged)"),
+    };
+    format!(
+        "`{bad}` ({op_type}) is where agreement turns into divergence: {before}, truncated after `{bad}` it diverges{size}{unknown}"
+    )
+}
+
+fn alone(op: Option<&OpReport>, walk: &WalkReport) -> String {
+    let Some(op) = op else { return "and so does the node by itself".into() };
+    match (&op.nonfinite, op.introduced) {
+        (Some(found), _) => format!(
+            "and by itself the node gives {} NaN and {} infinite elements where the reference has numbers: {}",
+            found.nan,
+            found.inf,
+            found.cause.words()
+        ),
+        (None, Some(introduced)) => format!(
+            "and by itself the node introduces a relative error of {introduced:.2e} on the reference's inputs, where {} rounding costs {:.2e}",
+            walk.storage.name(),
+            op.floor
+        ),
+        (None, None) => "and by itself the node ends in the same way".into(),
+    }
+}
+
+fn next_step(op: &OpReport) -> String {
+    let node = op.onnx_node.as_deref().unwrap_or(&op.name);
+    if op.conversion.is_some_and(|error| error > 0.0 && Some(error) >= op.introduced) {
+        return format!(
+            "the engine's own CPU differs from the reference at {node} as much: look at the conversion of the model before the backend"
+        );
+    }
+    format!(
+        "`offby cut` with `--to` its output makes the debug network of {node}, `offby shrink` the smallest one"
+    )
+}

@@ -1,0 +1,348 @@
+//! Cutting: the network truncated at one place after another, until the place is found where
+//! agreement turns into divergence. The classical method: it needs no taps, so nothing is
+//! observed that would not be there without.
+//!
+//! What is searched for may as well be a crash, a hang or a refusal: then "diverges" means
+//! "ends as the whole does".
+
+use super::conclude::conclude;
+use super::floor::{Storage, floor, round_to_f16};
+use super::follow::Follow;
+use super::gauge::{Gauge, gauge};
+use super::journal::{Journal, Known};
+use super::line::Line;
+use super::node_reference::{NodeReference, operators};
+use super::role::{Role, assign_roles};
+use super::search::{Answer, Turn, find_turn};
+use super::stream::Stream;
+use super::task::{Alone, Task};
+use super::trace::{Confirmation, Probe, Trace, Trust, WalkReport};
+use crate::engine::{Execution, NodeSteps, Outcome};
+use crate::graph::{Cut, ValueName};
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+
+/// A truncation may have this many times the error of an honest backend and still be right.
+const HONEST: f64 = 16.0;
+
+/// Bisects the network on one target. The execution is that of the whole network.
+///
+/// # Errors
+/// What the reference refuses, or a journal that cannot be written.
+pub fn cut(
+    task: &mut Task<'_>,
+    names: &BTreeMap<String, String>,
+    journal: &mut Journal<Probe>,
+) -> Result<(Execution, Option<WalkReport>), String> {
+    let whole = task.run_whole();
+    if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable) {
+        return Ok((whole, None));
+    }
+    let mut bisection = Bisection::new(task, journal)?;
+    let first = bisection.judge_whole(&whole)?;
+    let report = match first {
+        Answer::Diverges => {
+            let turn = bisection.search();
+            bisection.confirm(&turn, &whole, names)?
+        }
+        Answer::Agrees | Answer::Unknown => bisection.report(None, names),
+    };
+    bisection.journal.finish().map_err(|error| error.to_string())?;
+    Ok((whole, Some(report)))
+}
+
+struct Bisection<'t, 'a> {
+    task: &'t mut Task<'a>,
+    journal: &'t mut Journal<Probe>,
+    line: Line,
+    exact: Stream,
+    /// The same network on an honest backend with the target's storage, where that is not `f32`.
+    honest: Option<Stream>,
+    labels: Vec<String>,
+    goal: Outcome,
+    probes: Vec<Probe>,
+    runs: usize,
+    broken: Option<String>,
+}
+
+impl<'t, 'a> Bisection<'t, 'a> {
+    fn new(task: &'t mut Task<'a>, journal: &'t mut Journal<Probe>) -> Result<Self, String> {
+        let steps = NodeSteps::new(task.model)?;
+        let line = Line::of(&steps, task.model.outputs());
+        let labels = operators(&steps).into_iter().map(|operator| operator.name).collect();
+        let exact = Stream::new(steps, task.feeds, Tensor::clone)?;
+        let honest = match task.storage {
+            Storage::F32 => None,
+            Storage::F16 => {
+                Some(Stream::new(NodeSteps::new(task.model)?, task.feeds, round_to_f16)?)
+            }
+        };
+        Ok(Bisection {
+            task,
+            journal,
+            line,
+            exact,
+            honest,
+            labels,
+            goal: Outcome::Completed,
+            probes: Vec::new(),
+            runs: 1,
+            broken: None,
+        })
+    }
+
+    fn last(&self) -> usize {
+        self.labels.len().saturating_sub(1)
+    }
+
+    /// The end of the line: does the whole diverge at all?
+    fn judge_whole(&mut self, whole: &Execution) -> Result<Answer, String> {
+        self.goal = whole.outcome;
+        let values = self.task.model.outputs().to_vec();
+        let mut probe = self.blank(self.last(), values);
+        self.answer(&mut probe, whole)?;
+        let answer = probe.answer;
+        self.probes.push(probe);
+        Ok(answer)
+    }
+
+    fn search(&mut self) -> Turn {
+        let line = self.line.clone();
+        let single = |start: usize, at: usize| line.alive(start, at).len() == 1;
+        find_turn(self.last(), &single, &mut |start, at| {
+            // A file that cannot be written ends the search: all is unknown from then on.
+            self.probe(start, at).unwrap_or_else(|error| {
+                self.broken.get_or_insert(error);
+                Answer::Unknown
+            })
+        })
+    }
+
+    fn probe(&mut self, start: usize, at: usize) -> Result<Answer, String> {
+        if self.broken.is_some() {
+            return Ok(Answer::Unknown);
+        }
+        let values = self.line.alive(start, at);
+        if values.is_empty() {
+            return Ok(Answer::Agrees);
+        }
+        let mut probe = self.blank(at, values);
+        let key = format!("{at}: {}", listed(&probe.values));
+        match self.journal.known(&key) {
+            Known::Done(known) => probe = Probe { resumed: true, ..known },
+            Known::Interrupted => {
+                probe.reason = Some("an earlier command ended while it ran".into());
+                probe.resumed = true;
+            }
+            Known::New => {
+                self.journal.start(&key).map_err(|error| error.to_string())?;
+                self.run(&mut probe)?;
+                self.journal.done(&key, &probe).map_err(|error| error.to_string())?;
+            }
+        }
+        let answer = probe.answer;
+        self.probes.push(probe);
+        if answer == Answer::Agrees {
+            self.keep(at)?;
+        }
+        Ok(answer)
+    }
+
+    fn run(&mut self, probe: &mut Probe) -> Result<(), String> {
+        let text = format!("cut {} after {}", self.runs, probe.node);
+        (self.task.announce)(&text);
+        let cut = Cut { to: probe.values.clone(), ..Cut::default() };
+        match self.task.model.cut(&cut) {
+            Err(error) => {
+                probe.reason = Some(format!("the network cannot be cut there: {error}"));
+                Ok(())
+            }
+            Ok(part) => {
+                self.runs += 1;
+                let execution = self.task.run_part(&part, self.task.feeds);
+                self.answer(probe, &execution)
+            }
+        }
+    }
+
+    /// What an execution says of a truncation.
+    fn answer(&mut self, probe: &mut Probe, execution: &Execution) -> Result<(), String> {
+        if execution.outcome != Outcome::Completed {
+            let reason = execution.reason.clone().unwrap_or_default();
+            probe.reason = Some(format!("{}: {reason}", execution.outcome));
+            probe.answer =
+                if execution.outcome == self.goal { Answer::Diverges } else { Answer::Unknown };
+            return Ok(());
+        }
+        let found = self.measure(probe, execution)?;
+        probe.answer = match found {
+            // It came to its end where the whole does not.
+            _ if self.goal != Outcome::Completed => Answer::Agrees,
+            None => Answer::Unknown,
+            Some(gauge) if is_right(&gauge, probe.floor, self.task.storage) => Answer::Agrees,
+            Some(_) => Answer::Diverges,
+        };
+        Ok(())
+    }
+
+    /// The worst of the outputs against the reference, noted with its floor.
+    fn measure(
+        &mut self,
+        probe: &mut Probe,
+        execution: &Execution,
+    ) -> Result<Option<Gauge>, String> {
+        self.exact.go_to(probe.at + 1)?;
+        if let Some(honest) = &mut self.honest {
+            honest.go_to(probe.at + 1)?;
+        }
+        let (mut worst, mut cost): (Option<Gauge>, Option<Gauge>) = (None, None);
+        for name in &probe.values {
+            let expected = self.exact.value(name)?;
+            let found = execution.outputs.iter().find(|output| output.name == *name);
+            let Some(found) = found.and_then(|found| gauge(&expected, &found.tensor)) else {
+                probe.reason = Some(format!("{name} cannot be compared"));
+                return Ok(None);
+            };
+            worst = Some(worst.map_or(found, |worst| worst.worse(found)));
+            if let Some(honest) = &self.honest {
+                let honest = gauge(&expected, &honest.value(name)?);
+                cost = cost.into_iter().chain(honest).reduce(Gauge::worse);
+            }
+        }
+        probe.cumulative = worst.map(|gauge| gauge.rel_l2);
+        probe.floor = self.honest.as_ref().map(|_| floor(self.task.storage, cost));
+        Ok(worst)
+    }
+
+    fn keep(&mut self, at: usize) -> Result<(), String> {
+        for stream in std::iter::once(&mut self.exact).chain(&mut self.honest) {
+            stream.go_to(at + 1)?;
+            stream.keep();
+        }
+        Ok(())
+    }
+
+    fn blank(&self, at: usize, values: Vec<ValueName>) -> Probe {
+        let node = self.labels.get(at).cloned().unwrap_or_default();
+        Probe {
+            at,
+            node,
+            values,
+            answer: Answer::Unknown,
+            reason: None,
+            cumulative: None,
+            floor: None,
+            resumed: false,
+        }
+    }
+
+    /// Tries the finding by itself, and where that agrees, the truncation again.
+    fn confirm(
+        &mut self,
+        turn: &Turn,
+        whole: &Execution,
+        names: &BTreeMap<String, String>,
+    ) -> Result<WalkReport, String> {
+        if let Some(reason) = self.broken.take() {
+            return Err(reason);
+        }
+        let at = turn.first_bad;
+        self.exact.go_to(at)?;
+        let operator = operators(self.exact.steps()).swap_remove(at);
+        let alone = Alone::of(self.exact.steps(), at, operator)?;
+        (self.task.announce)(&format!("{} by itself", self.labels[at]));
+        self.runs += 1;
+        let executed = alone.run(self.task.session.as_mut(), self.task.deadline);
+        let ended_alike = executed.as_ref().is_err_and(|reason| {
+            self.goal != Outcome::Completed && reason.starts_with(self.goal.name())
+        });
+        let failed = executed.as_ref().err().cloned();
+        let executed = executed.unwrap_or_else(|reason| alone.not_run(&reason));
+        let mut reference = NodeReference::new(self.task.model, self.task.feeds)?;
+        let mut follow = Follow::new(&mut reference);
+        follow.observe(&executed);
+        let (mut measured, _) = follow.finish();
+        if let Some(first) = measured.first_mut() {
+            first.conversion = self.conversion(&alone, at)?;
+        }
+        let is_source = assign_roles(&measured, self.task.storage).contains(&Role::Source);
+        let confirmation = match failed {
+            _ if is_source || ended_alike => Confirmation::Alone,
+            Some(reason) => Confirmation::NotRun { reason },
+            None => self.confirm_in_context(at, whole)?,
+        };
+        let trace = Trace { measured, storage: self.task.storage, final_half: None };
+        Ok(self.report(Some((trace, at, confirmation)), names))
+    }
+
+    /// How far the engine's own CPU is from the reference on the same node.
+    fn conversion(&mut self, alone: &Alone, at: usize) -> Result<Option<Gauge>, String> {
+        let Some(companion) = &mut self.task.companion else { return Ok(None) };
+        let Ok(executed) = alone.run(companion.as_mut(), self.task.deadline) else {
+            return Ok(None);
+        };
+        let inputs = self.exact.steps().inputs(at)?;
+        let expected = self.exact.steps().compute(at, &inputs, &Tensor::clone)?;
+        let gauges = expected.iter().zip(executed.outputs.iter().flatten());
+        Ok(gauges.filter_map(|(expected, found)| gauge(expected, found)).reduce(Gauge::worse))
+    }
+
+    fn confirm_in_context(&mut self, at: usize, whole: &Execution) -> Result<Confirmation, String> {
+        if at == self.last() {
+            return Ok(Confirmation::LostWhenTruncated);
+        }
+        let found = self.probes.iter().find(|probe| probe.at == at).cloned();
+        let Some(mut probe) = found else { return Ok(Confirmation::LostWhenTruncated) };
+        debug_assert_eq!(whole.outcome, self.goal);
+        self.run(&mut probe)?;
+        Ok(match probe.answer {
+            Answer::Diverges => Confirmation::OnlyInContext,
+            Answer::Agrees | Answer::Unknown => Confirmation::LostOnRepetition,
+        })
+    }
+
+    fn report(
+        &mut self,
+        found: Option<(Trace, usize, Confirmation)>,
+        names: &BTreeMap<String, String>,
+    ) -> WalkReport {
+        let proven = !matches!(
+            found,
+            Some((_, _, Confirmation::LostOnRepetition | Confirmation::LostWhenTruncated))
+        );
+        let trust = Trust {
+            candidate_runs: self.runs,
+            disturbed_by_taps: false,
+            repeats: 1,
+            identical: true,
+            first_unstable: None,
+            reproduced: (1 + usize::from(proven), 2),
+        };
+        let empty = Trace { measured: Vec::new(), storage: self.task.storage, final_half: None };
+        let (trace, at, confirmation) = match found {
+            Some((trace, at, confirmation)) => (trace, Some(at), Some(confirmation)),
+            None => (empty, None, None),
+        };
+        let mut report = conclude("cut", &trace, &trust, names);
+        report.ops_total = self.labels.len();
+        report.first_divergent = at.map(|at| self.labels[at].clone());
+        let named = matches!(
+            confirmation,
+            Some(Confirmation::Alone | Confirmation::OnlyInContext | Confirmation::NotRun { .. })
+        );
+        report.sources = report.first_divergent.iter().filter(|_| named).cloned().collect();
+        report.confirmation = confirmation;
+        report.probes = std::mem::take(&mut self.probes);
+        report
+    }
+}
+
+/// Within what the storage allows, or near what an honest backend has.
+fn is_right(gauge: &Gauge, floor: Option<f64>, storage: Storage) -> bool {
+    let honest = floor.is_some_and(|floor| gauge.rel_l2 <= HONEST * floor);
+    gauge.disagreeing == 0 && (gauge.is_within(storage) || honest)
+}
+
+fn listed(values: &[ValueName]) -> String {
+    values.iter().map(ValueName::as_str).collect::<Vec<_>>().join(" ")
+}

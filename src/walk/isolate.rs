@@ -1,0 +1,112 @@
+//! Isolating: every node as a model of its own, fed with the reference's values.
+//!
+//! No node inherits anything, so every error is the node's own; but what an engine does across
+//! nodes (fusion, reuse of memory, layouts that travel) cannot show.
+
+use super::conclude::conclude;
+use super::contract::Operator;
+use super::follow::Follow;
+use super::journal::{Journal, Known};
+use super::node_reference::{NodeReference, operators};
+use super::role::{Role, assign_roles};
+use super::task::{Alone, Task};
+use super::trace::{Measured, Trace, Trust, WalkReport};
+use crate::engine::{Execution, NodeSteps, Outcome};
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+
+/// Runs the whole once, for its outputs, then every node by itself.
+///
+/// # Errors
+/// What the reference refuses, or a journal that cannot be written.
+pub fn isolate(
+    task: &mut Task<'_>,
+    names: &BTreeMap<String, String>,
+    journal: &mut Journal<Measured>,
+) -> Result<(Execution, Option<WalkReport>), String> {
+    let whole = task.run_whole();
+    if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable) {
+        return Ok((whole, None));
+    }
+    let mut steps = NodeSteps::new(task.model)?;
+    steps.start(task.feeds)?;
+    let mut reference = NodeReference::new(task.model, task.feeds)?;
+    let mut follow = Follow::new(&mut reference);
+    let mut tally = Tally { runs: 1, found: 0, again: 0 };
+    for (step, operator) in operators(&steps).into_iter().enumerate() {
+        let probe = format!("{}#{}", operator.name, operator.occurrence);
+        match journal.known(&probe) {
+            Known::Done(measured) => follow.push(measured),
+            Known::Interrupted => {
+                let reason = "an earlier command ended while it ran; it was not run again";
+                follow.observe(&Alone::of(&steps, step, operator)?.not_run(reason));
+            }
+            Known::New => {
+                journal.start(&probe).map_err(|error| error.to_string())?;
+                one(task, &steps, step, operator, &mut follow, &mut tally)?;
+                if let Some(measured) = follow.last() {
+                    journal.done(&probe, measured).map_err(|error| error.to_string())?;
+                }
+            }
+        }
+        steps.advance(step, &Tensor::clone)?;
+    }
+    journal.finish().map_err(|error| error.to_string())?;
+    let (measured, _) = follow.finish();
+    let trace = Trace { measured, storage: task.storage, final_half: None };
+    Ok((whole, Some(conclude("isolate", &trace, &tally.trust(), names))))
+}
+
+struct Tally {
+    runs: usize,
+    found: usize,
+    again: usize,
+}
+
+impl Tally {
+    fn trust(&self) -> Trust {
+        Trust {
+            candidate_runs: self.runs,
+            disturbed_by_taps: false,
+            repeats: 1,
+            identical: true,
+            first_unstable: None,
+            reproduced: (1 + usize::from(self.again == self.found), 2),
+        }
+    }
+}
+
+/// Runs one node; a source is run again before it is believed.
+fn one(
+    task: &mut Task<'_>,
+    steps: &NodeSteps,
+    step: usize,
+    operator: Operator,
+    follow: &mut Follow<'_>,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    (task.announce)(&format!("{step} of {}: {} {}", steps.len(), operator.op_type, operator.name));
+    let alone = Alone::of(steps, step, operator)?;
+    tally.runs += 1;
+    let executed = alone.run(task.session.as_mut(), task.deadline);
+    let executed = executed.unwrap_or_else(|reason| alone.not_run(&reason));
+    follow.observe(&executed);
+    let is_source = |measured: &Measured| {
+        assign_roles(std::slice::from_ref(measured), task.storage).contains(&Role::Source)
+    };
+    if follow.last().is_some_and(is_source) {
+        tally.found += 1;
+        tally.runs += 1;
+        let again = alone.run(task.session.as_mut(), task.deadline);
+        tally.again +=
+            usize::from(again.is_ok_and(|again| same(&again.outputs, &executed.outputs)));
+    }
+    Ok(())
+}
+
+fn same(a: &[Result<Tensor, String>], b: &[Result<Tensor, String>]) -> bool {
+    let bytes = |tensors: &[Result<Tensor, String>]| -> Vec<Vec<u8>> {
+        tensors.iter().flatten().map(Tensor::to_bytes).collect()
+    };
+    bytes(a) == bytes(b)
+}
