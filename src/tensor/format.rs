@@ -53,8 +53,7 @@ impl Format {
 
     /// Whether the format holds this value exactly.
     pub fn holds(self, value: f32) -> bool {
-        let wide = f64::from(value);
-        value.is_nan() || round(wide, self, Rounding::TowardZero) == wide
+        value.is_nan() || round_f32(value, self, Rounding::TowardZero) == value
     }
 
     /// Whether rounding to this format can look like rounding to `other`: `tf32` is `f16` in its range.
@@ -116,12 +115,31 @@ pub fn round(value: f64, format: Format, rounding: Rounding) -> f64 {
     }
 }
 
+/// The same for an `f32`, quickly: what is normal in the format is rounded by its bits.
+pub fn round_f32(value: f32, format: Format, rounding: Rounding) -> f32 {
+    // Normal from here, and so far from the largest value that rounding up does not reach it.
+    let (cut, low, high) = match format {
+        Format::F32 => return value,
+        Format::F16 => (13, 6.103_515_6e-5, 32768.0),
+        Format::Bf16 => (16, f32::MIN_POSITIVE, 1.7e38),
+        Format::Tf32 => (13, f32::MIN_POSITIVE, 1.7e38),
+    };
+    let magnitude = value.abs();
+    if !(low..high).contains(&magnitude) {
+        return if value == 0.0 { value } else { round(f64::from(value), format, rounding) as f32 };
+    }
+    let bits = value.to_bits();
+    let rounded = match rounding {
+        Rounding::NearestEven => bits + ((1 << (cut - 1)) - 1) + (bits >> cut & 1),
+        Rounding::TowardZero => bits,
+    };
+    f32::from_bits(rounded >> cut << cut)
+}
+
 /// Every `f32` element rounded to a format; other element types stay as they are.
 pub fn round_tensor(tensor: &Tensor, format: Format, rounding: Rounding) -> Tensor {
     match tensor {
-        Tensor::F32(array) => {
-            Tensor::F32(array.mapv(|value| round(f64::from(value), format, rounding) as f32))
-        }
+        Tensor::F32(array) => Tensor::F32(array.mapv(|value| round_f32(value, format, rounding))),
         other => other.clone(),
     }
 }
@@ -165,6 +183,22 @@ mod tests {
             for (format, mask) in [(Format::Bf16, 0xffff_0000), (Format::Tf32, 0xffff_e000_u32)] {
                 let cut = round(f64::from(value), format, Rounding::TowardZero);
                 prop_assert_eq!(cut, f64::from(f32::from_bits(bits & mask)));
+            }
+        }
+
+        #[test]
+        fn rounding_by_bits_is_rounding_by_the_definition(bits: u32) {
+            let value = f32::from_bits(bits);
+            prop_assume!(!value.is_nan());
+            for format in [Format::F32, Format::F16, Format::Bf16, Format::Tf32] {
+                for rounding in [Rounding::NearestEven, Rounding::TowardZero] {
+                    // Most bits are far from what f16 holds.
+                    for value in [value, f32::from_bits(bits % 0x1000_0000 + 0x3700_0000)] {
+                        let defined = round(f64::from(value), format, rounding) as f32;
+                        let quick = round_f32(value, format, rounding);
+                        prop_assert_eq!(quick.to_bits(), defined.to_bits());
+                    }
+                }
             }
         }
 

@@ -1,12 +1,11 @@
 //! Functions as a careless `f16` kernel computes them: every intermediate result kept in `f16`.
 
 use super::operation::{Floats, Operation, around, tensor};
-use crate::tensor::Tensor;
-use half::f16;
+use crate::tensor::{Format, Rounding, Tensor, round_f32};
 
 /// A value kept in `f16`, to nearest.
 pub(super) fn r16(value: f32) -> f32 {
-    f16::from_f32(value).to_f32()
+    round_f32(value, Format::F16, Rounding::NearestEven)
 }
 
 fn exp(value: f32) -> f32 {

@@ -1,6 +1,6 @@
 //! How a device keeps values: format, rounding, and what becomes of the smallest and the largest.
 
-use crate::tensor::{Format, Rounding, Tensor, round};
+use crate::tensor::{Format, Rounding, Tensor, round_f32};
 use serde::{Deserialize, Serialize};
 
 /// What a device does to every value it keeps: inputs, weights, and the outputs of every node.
@@ -45,24 +45,30 @@ pub enum Overflow {
 impl StorageRules {
     /// One value as the device keeps it.
     pub fn keep(&self, value: f32) -> f32 {
-        let wide = f64::from(value);
-        if !value.is_finite() {
-            return value;
+        let rounded = round_f32(value, self.format, self.rounding);
+        let subnormal = f64::from(rounded.abs()) < self.format.smallest_normal();
+        if subnormal {
+            return if self.subnormals == Subnormals::Flush {
+                0.0f32.copysign(value)
+            } else {
+                rounded
+            };
         }
-        let rounded = round(wide, self.format, self.rounding);
-        let (largest, smallest) = (self.format.max(), self.format.smallest_normal());
-        // Cut off, a value beyond the largest is the largest: what overflows is seen before that.
-        let nearest = round(wide, self.format, Rounding::NearestEven);
-        let overflows = nearest.is_infinite() || wide.abs() > largest;
-        let kept = match self.overflow {
-            Some(Overflow::Saturate) if overflows => largest.copysign(wide),
-            Some(Overflow::Infinity) if nearest.is_infinite() => f64::INFINITY.copysign(wide),
-            _ if self.subnormals == Subnormals::Flush && rounded.abs() < smallest => {
-                0.0f64.copysign(wide)
-            }
-            _ => rounded,
-        };
-        kept as f32
+        match self.overflow {
+            None => rounded,
+            Some(_) if f64::from(value.abs()) <= self.format.max() => rounded,
+            Some(overflow) => self.beyond(value, overflow),
+        }
+    }
+
+    /// A value beyond the largest one; what rounds back to that overflows in no case.
+    fn beyond(&self, value: f32, overflow: Overflow) -> f32 {
+        let nearest = round_f32(value, self.format, Rounding::NearestEven);
+        match overflow {
+            Overflow::Infinity if nearest.is_infinite() && value.is_finite() => nearest,
+            _ if !value.is_finite() => value,
+            _ => (self.format.max() as f32).copysign(value),
+        }
     }
 
     /// A tensor as the device keeps it; element types other than `f32` stay as they are.
