@@ -112,10 +112,26 @@ fn text(checks: &[Check]) -> String {
     for check in checks {
         let mark = if check.found { "ok     " } else { "missing" };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{mark}  {:<11} {}", check.name, check.detail);
+        let _ = writeln!(text, "{mark}  {:<11} {}", check.name, folded(&check.detail));
         if let Some(hint) = &check.hint {
             let _ = writeln!(text, "         {:<11} hint: {hint}", "");
         }
     }
     text
+}
+
+/// A list too long for one line, folded under its beginning.
+fn folded(detail: &str) -> String {
+    const COLUMNS: usize = 58;
+    let mut lines = vec![String::new()];
+    for word in detail.split(' ') {
+        let line = lines.last_mut().expect("there is always a line");
+        if detail.len() > 2 * COLUMNS && line.len() + word.len() > COLUMNS {
+            lines.push(word.to_owned());
+        } else {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    lines.join("\n                     ")
 }

@@ -22,7 +22,9 @@ impl StorageCensus {
     /// Counts one output; tensors that could be exact in any format tell nothing.
     pub fn observe(&mut self, output: &Tensor) {
         let Tensor::F32(array) = output else { return };
-        if array.iter().all(|&value| value.fract() == 0.0 && value.abs() <= 2048.0) {
+        let tells_nothing =
+            |&value: &f32| !value.is_finite() || (value.fract() == 0.0 && value.abs() <= 2048.0);
+        if array.iter().all(tells_nothing) {
             return;
         }
         self.all += 1;
@@ -93,6 +95,7 @@ mod tests {
     fn whole_numbers_tell_nothing_of_the_storage() {
         let mut census = StorageCensus::default();
         census.observe(&Tensor::from_f32(&[2], vec![1.0, 2.0]).unwrap());
+        census.observe(&Tensor::from_f32(&[2], vec![f32::NAN, f32::INFINITY]).unwrap());
         assert_eq!(census.storage(), Storage::F32);
         census.observe(&Tensor::from_f32(&[2], vec![0.5, 0.099_975_586]).unwrap());
         assert_eq!(census.storage(), Storage::F16);
