@@ -17,6 +17,8 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Walk the operators: which introduce error, and is it a bug or the storage format?
     Walk(WalkArgs),
+    /// Truncate a network: keep what lies between some values and some others
+    Cut(CutArgs),
     /// Compare two tensors element by element
     Diff(DiffArgs),
     /// Tell what is installed, and what to do about what is not
@@ -67,11 +69,32 @@ pub(super) enum Strategy {
     All,
 }
 
-/// A network, what it is fed, and how it is to be run.
 #[derive(Debug, Args)]
-pub(super) struct NetworkArgs {
+pub(super) struct CutArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    /// A value or node that becomes an output; may be given several times
+    #[arg(long, value_name = "VALUE", required = true)]
+    pub(super) to: Vec<String>,
+    /// A value or node whose output becomes an input; may be given several times
+    #[arg(long, value_name = "VALUE")]
+    pub(super) from: Vec<String>,
+    /// The file to write
+    #[arg(short = 'o', long = "output", value_name = "OUT.onnx")]
+    pub(super) destination: PathBuf,
+    /// Store beside it what the reference feeds its inputs, the outputs to expect, and a case file
+    #[arg(long)]
+    pub(super) capture: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+/// A network and what it is fed.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
     /// The network, an ONNX file
-    pub(super) model: PathBuf,
+    #[arg(value_name = "MODEL")]
+    pub(super) path: PathBuf,
     /// What to feed: NAME=SPEC, or SPEC for a single input. SPEC is arange, ones, zeros, const:V,
     /// sine, normal:SEED, uniform:LO,HI,SEED, edge:SEED, or a .npy, .pb, .png or .jpg file
     #[arg(long, value_name = "SPEC")]
@@ -85,6 +108,13 @@ pub(super) struct NetworkArgs {
     /// What an image's standard deviation is, per channel
     #[arg(long, value_name = "S,S,S", value_delimiter = ',')]
     pub(super) std: Vec<f32>,
+}
+
+/// A network, what it is fed, and how it is to be run.
+#[derive(Debug, Args)]
+pub(super) struct NetworkArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
     /// A ready .mnn file, instead of converting the network
     #[arg(long, value_name = "FILE")]
     pub(super) mnn: Option<PathBuf>,

@@ -1,9 +1,9 @@
 //! Our own failures as the terminal shows them: what, why, and what to do.
 
-use crate::case::DeviceError;
+use crate::case::{CaseError, DeviceError};
 use crate::compare::Incomparable;
 use crate::engine::TargetError;
-use crate::graph::{ModelError, ShapeError};
+use crate::graph::{CutError, ModelError, ShapeError};
 use crate::inputs::InputError;
 use crate::tensor::NpyError;
 use anyhow::Error;
@@ -83,7 +83,7 @@ macro_rules! hinted {
         })+
     };
 }
-hinted!(ModelError, ShapeError, InputError);
+hinted!(ModelError, ShapeError, InputError, CutError, CaseError);
 
 impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {

@@ -2,6 +2,8 @@
 
 mod answer;
 mod args;
+mod capture;
+mod cut;
 mod diff;
 mod doctor;
 mod examine;
@@ -45,6 +47,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Walk(args) => walk::walk(&args),
+        Command::Cut(args) => cut::cut(&args),
         Command::Diff(args) => diff::diff(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Worker => crate::worker::serve().map(|()| 0).map_err(Failure::worker),

@@ -1,7 +1,7 @@
 //! What `run` and `walk` share: the network, its feeds, the engines, and where results are kept.
 
 use super::answer;
-use super::args::{NetworkArgs, ToleranceArgs};
+use super::args::{ModelArgs, NetworkArgs, ToleranceArgs};
 use super::failure::Failure;
 use super::registry::Registry;
 use crate::compare::Tolerance;
@@ -33,8 +33,8 @@ impl<'a> Prepared<'a> {
     /// Reads and checks everything the user gave; the output folder is made before anything runs.
     pub(super) fn new(args: &'a NetworkArgs) -> Result<Self, Failure> {
         let user = user_tolerance(&args.tolerance)?;
-        let model = load(args)?;
-        let feeds = feeds(&model, args)?;
+        let model = load(&args.model)?;
+        let feeds = feeds(&model, &args.model)?;
         if let Some(folder) = &args.out {
             fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
         }
@@ -83,7 +83,7 @@ impl<'a> Prepared<'a> {
             tool: ToolReport::this(),
             command: command.into(),
             model: ModelReport {
-                path: self.args.model.display().to_string(),
+                path: self.args.model.path.display().to_string(),
                 digest: self.model.digest().clone(),
                 nodes: self.model.node_count(),
             },
@@ -108,8 +108,9 @@ impl<'a> Prepared<'a> {
     }
 }
 
-fn load(args: &NetworkArgs) -> Result<Model, Failure> {
-    let mut model = Model::load(&args.model)?;
+/// The network, its shapes fixed as the user asks.
+pub(super) fn load(args: &ModelArgs) -> Result<Model, Failure> {
+    let mut model = Model::load(&args.path)?;
     let mut shapes = BTreeMap::new();
     for text in &args.shape {
         let (name, dims) = parse_shape(text)?;
@@ -134,7 +135,8 @@ fn parse_shape(text: &str) -> Result<(ValueName, Vec<usize>), Failure> {
     Ok((ValueName::from(name), dims))
 }
 
-fn feeds(model: &Model, args: &NetworkArgs) -> Result<Vec<Feed>, Failure> {
+/// What the user feeds each input.
+pub(super) fn feeds(model: &Model, args: &ModelArgs) -> Result<Vec<Feed>, Failure> {
     let normalization = Normalization::new(&args.mean, &args.std)?;
     let specs = parse_inputs(&args.input, model.inputs(), &normalization)?;
     Ok(draw(&model.resolved_inputs()?, &specs)?)
@@ -174,7 +176,7 @@ fn describe_feed(feed: &Feed) -> InputReport {
 }
 
 /// A value or target name as a file name.
-fn file_name(name: &str) -> String {
+pub(super) fn file_name(name: &str) -> String {
     name.chars()
         .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
         .collect()

@@ -54,7 +54,8 @@ pub(super) fn run_reference(
     }
 }
 
-fn no_reference(reference: &Target, truth: &Execution) -> Failure {
+/// The failure of a reference that gave nothing.
+pub(super) fn no_reference(reference: &Target, truth: &Execution) -> Failure {
     let reason = truth.reason.clone().unwrap_or_else(|| truth.outcome.to_string());
     let hint = truth.hint.clone().unwrap_or_else(|| {
         "without a reference there is nothing to compare with; another one may do: --reference mnn:cpu:high".into()

@@ -44,8 +44,8 @@ impl Model {
     ///
     /// External data is read and stored inside. The path names a file beside this model's that does
     /// not exist; the digest is that of the new model's own bytes. An output whose type the file does
-    /// not declare gets the one its operator most likely gives, without a shape, until
-    /// [`Model::declare`] says better.
+    /// not declare gets the one its operator most likely gives, and no shape. ONNX's checker wants
+    /// one: [`Model::declare`] it where it is known.
     ///
     /// # Errors
     /// When a name is unknown, an output needs no node, a boundary is not needed by any output, or
@@ -85,6 +85,14 @@ impl Model {
             [] => Err(self.unknown(name, &wiring)),
             _ => Err(CutError::Ambiguous { name: name.to_owned(), values: meant }),
         }
+    }
+
+    /// The model's inputs that a value depends on in any way, be it only by their shapes.
+    pub fn inputs_behind(&self, value: &ValueName) -> Vec<ValueName> {
+        let wiring = Wiring::of(self.graph());
+        let needed = Needed::of(std::slice::from_ref(value), BTreeSet::new(), &wiring);
+        let inputs = self.inputs().iter().map(|input| &input.name);
+        inputs.filter(|name| needed.leaves.contains(name.as_str())).cloned().collect()
     }
 
     /// Declares element types and shapes: of inputs and outputs in place of what is declared, of

@@ -4,7 +4,10 @@ use super::*;
 use crate::tensor::{Dtype, Tensor};
 use prost::Message as _;
 use std::path::Path;
-use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, StringStringEntryProto,
+    TensorAnnotation, TensorProto, ValueInfoProto,
+};
 
 fn names(names: &[&str]) -> Vec<ValueName> {
     names.iter().map(|name| ValueName::from(*name)).collect()
@@ -228,4 +231,46 @@ fn old_files_declare_their_constants_as_inputs() {
     let cut = model.cut(&Cut { to: names(&["y"]), from: vec![], constants }).unwrap();
     let declared: Vec<&str> = cut.graph().input.iter().map(|input| input.name.as_str()).collect();
     assert_eq!((declared, inputs(&cut)), (vec!["x", "two", "b"], vec!["x".to_owned()]));
+}
+
+#[test]
+fn sparse_constants_and_quantization_parameters_stay_where_they_are_needed() {
+    let mut proto = ModelProto::decode(halves().to_bytes().as_slice()).unwrap();
+    let graph = proto.graph.as_mut().unwrap();
+    let dense = graph.initializer.remove(0);
+    let other = TensorProto { name: "lost".to_owned(), ..dense.clone() };
+    let sparse =
+        |values| SparseTensorProto { values: Some(values), ..SparseTensorProto::default() };
+    graph.sparse_initializer = vec![sparse(dense), sparse(other)];
+    let annotation = |value: &str, parameter: &str| TensorAnnotation {
+        tensor_name: Some(value.to_owned()),
+        quant_parameter_tensor_names: vec![StringStringEntryProto {
+            key: "SCALE_TENSOR".to_owned(),
+            value: parameter.to_owned(),
+        }],
+    };
+    graph.quantization_annotation =
+        vec![annotation("clipped", "two"), annotation("clipped", "lost"), annotation("z", "two")];
+    let model = Model::from_bytes(&proto.encode_to_vec(), Path::new("s.onnx")).unwrap();
+    let left = cut(&model, &[], &["clipped"]).unwrap();
+    assert_eq!(left.graph().sparse_initializer.len(), 1);
+    assert_eq!(left.graph().quantization_annotation, [annotation("clipped", "two")]);
+}
+
+#[test]
+fn what_does_not_fit_a_protobuf_message_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::File::create(folder.path().join("w")).unwrap().set_len(3 << 30).unwrap();
+    let mut proto = ModelProto::decode(halves().to_bytes().as_slice()).unwrap();
+    let tensor = &mut proto.graph.as_mut().unwrap().initializer[0];
+    tensor.raw_data.clear();
+    tensor.data_location = Some(1);
+    let entry = StringStringEntryProto { key: "location".to_owned(), value: "w".to_owned() };
+    tensor.external_data = vec![entry];
+    let path = folder.path().join("m.onnx");
+    let model = Model::from_bytes(&proto.encode_to_vec(), &path).unwrap();
+    assert!(
+        matches!(cut(&model, &[], &["clipped"]), Err(CutError::TooLarge { bytes }) if bytes > 3 << 30)
+    );
+    assert!(cut(&model, &[], &["/right/Tanh_0"]).is_ok(), "the rest does not need it");
 }

@@ -65,14 +65,16 @@ pub(super) fn graph(
 }
 
 /// The nodes that stay. One that also writes a value where the cut begins, for the sake of its
-/// other outputs, writes it under a new name: no value may have two origins.
+/// other outputs, writes it under a new name: no value may have two origins. A node called like a
+/// new input gives way, too: engines that call an input's node like the input want names unique.
 fn nodes(whole: &GraphProto, wiring: &Wiring<'_>, needed: &Needed<'_>) -> Vec<NodeProto> {
     let kept = whole.node.iter().zip(&needed.nodes).filter(|(_, needed)| **needed);
     let renamed = |node: &NodeProto| {
         let mut node = node.clone();
-        for output in node.output.iter_mut().filter(|o| needed.stops.contains(o.as_str())) {
-            while wiring.has(output) {
-                output.push_str("/recomputed");
+        let taken = |name: &&mut String| needed.stops.contains(name.as_str());
+        for name in node.output.iter_mut().chain([&mut node.name]).filter(taken) {
+            while wiring.has(name) {
+                name.push_str("/recomputed");
             }
         }
         node

@@ -3,9 +3,11 @@
 //! The only room that knows protobuf; the tract engine alone also sees the decoded types.
 
 mod attribute;
+mod constancy;
 mod content;
 mod cut;
 mod cut_error;
+mod dominators;
 mod element_type;
 mod error;
 mod external;
@@ -16,6 +18,7 @@ mod network;
 mod shape;
 mod solo;
 mod tensor_proto;
+mod topology;
 mod value_info;
 mod wiring;
 
@@ -29,9 +32,12 @@ pub use network::{Attribute, Network};
 pub use shape::{LARGEST_INPUT, ResolvedInput};
 pub use solo::Solo;
 pub use tensor_proto::{TensorProtoError, from_proto, read_tensor_proto, to_proto};
+pub use topology::{NodeIndex, Topology};
 pub use value_info::{Dim, ValueInfo};
 
 #[cfg(test)]
 mod cut_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod topology_tests;

@@ -1,8 +1,8 @@
 //! An ONNX model: loaded, checked to be one, and looked into.
 
 use super::wiring::sparse_name;
-use super::{Content, ModelError, ValueInfo, ValueName, external};
-use crate::tensor::Digest;
+use super::{Content, ModelError, TensorProtoError, ValueInfo, ValueName, external, from_proto};
+use crate::tensor::{Digest, Tensor};
 use prost::Message as _;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -121,6 +121,16 @@ impl Model {
         declared
             .filter(|value| value.name == name.as_str())
             .find_map(|value| ValueInfo::read(value).ok())
+    }
+
+    /// The numbers of an initializer; `None` where the value is none.
+    ///
+    /// # Errors
+    /// When it holds no numbers, or lies in a file that cannot be read.
+    pub fn constant(&self, name: &ValueName) -> Result<Option<Tensor>, TensorProtoError> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let stored = self.graph().initializer.iter().find(|tensor| tensor.name == name.as_str());
+        stored.map(|tensor| from_proto(tensor, folder)).transpose()
     }
 
     /// How many nodes the graph has, those inside subgraphs not counted.

@@ -3,15 +3,17 @@
 
 use super::kind::{Confidence, Kind, Verdict};
 use super::walk::diagnosis;
-use crate::walk::{Answer, Confirmation, OpReport, Probe, WalkReport};
+use crate::walk::{Answer, Confirmation, OpReport, Probe, Role, WalkReport};
 
 /// The verdict on a target that was found to be wrong as a whole.
 pub(super) fn decide(whole: Verdict, walk: &WalkReport, confirmation: &Confirmation) -> Verdict {
     let (reproduced, of) = walk.trust.reproduced;
     let confidence = Confidence { reproduced, of };
-    let op = walk.ops.first();
-    let place = place(walk, op);
+    let source = walk.ops.iter().find(|op| op.role == Role::Source);
+    let op = source.or(walk.ops.last());
+    let place = place(walk);
     let (kind, sentence) = match confirmation {
+        Confirmation::InPlace => (kind(whole.kind, op), in_place(&place, walk, op)),
         Confirmation::Alone => (kind(whole.kind, op), format!("{place}, {}", alone(op, walk))),
         Confirmation::OnlyInContext => (
             whole.kind,
@@ -62,10 +64,10 @@ fn kind(whole: Kind, op: Option<&OpReport>) -> Kind {
 }
 
 /// Where the turn is, and how it was proven.
-fn place(walk: &WalkReport, op: Option<&OpReport>) -> String {
-    let bad = walk.first_divergent.as_deref().unwrap_or("?");
-    let op_type = op.map_or("?", |op| &op.op_type);
-    let found = walk.probes.iter().rev().find(|probe| probe.node == bad);
+fn place(walk: &WalkReport) -> String {
+    let diverging = walk.probes.iter().filter(|probe| probe.answer == Answer::Diverges);
+    let found = diverging.min_by_key(|probe| probe.at);
+    let bad = found.map_or("?", |probe| &probe.node);
     let size = match found {
         Some(Probe { reason: Some(reason), .. }) => format!(" ({reason})"),
         Some(Probe { cumulative: Some(error), .. }) => format!(" (relative L2 {error:.2e})"),
@@ -83,25 +85,53 @@ fn place(walk: &WalkReport, op: Option<&OpReport>) -> String {
         n => format!(" ({n} truncations could not be judged)"),
     };
     format!(
-        "`{bad}` ({op_type}) is where agreement turns into divergence: {before}, truncated after `{bad}` it diverges{size}{unknown}"
+        "`{bad}` is where agreement turns into divergence: {before}, truncated after `{bad}` it diverges{size}{unknown}"
     )
 }
 
+/// What the run with every value as an output showed, the first source first.
+fn in_place(place: &str, walk: &WalkReport, first: Option<&OpReport>) -> String {
+    let turn = walk.probes.iter().filter(|p| p.answer == Answer::Diverges).map(|p| p.at).min();
+    let absorbed: Vec<&OpReport> =
+        walk.ops.iter().filter(|op| op.role == Role::Source && Some(op.index) != turn).collect();
+    match first {
+        Some(op) if Some(op.index) == turn => format!("{place}, {}", measured("it", op, walk)),
+        Some(op) => {
+            let others = match absorbed.len() {
+                0 | 1 => String::new(),
+                n => format!(" (and so do {} more)", n - 1),
+            };
+            format!(
+                "`{}` ({}) is the first to introduce error{others}: {}; that is absorbed before it reaches an output; {place}",
+                op.name,
+                op.op_type,
+                measured("it", op, walk).trim_start_matches("and it introduces ")
+            )
+        }
+        None => place.to_owned(),
+    }
+}
+
 fn alone(op: Option<&OpReport>, walk: &WalkReport) -> String {
-    let Some(op) = op else { return "and so does the node by itself".into() };
+    op.map_or("and so does the node by itself".into(), |op| {
+        measured("by itself the node", op, walk)
+    })
+}
+
+fn measured(who: &str, op: &OpReport, walk: &WalkReport) -> String {
     match (&op.nonfinite, op.introduced) {
         (Some(found), _) => format!(
-            "and by itself the node gives {} NaN and {} infinite elements where the reference has numbers: {}",
+            "and {who} gives {} NaN and {} infinite elements where the reference has numbers: {}",
             found.nan,
             found.inf,
             found.cause.words()
         ),
         (None, Some(introduced)) => format!(
-            "and by itself the node introduces a relative error of {introduced:.2e} on the reference's inputs, where {} rounding costs {:.2e}",
+            "and {who} introduces a relative error of {introduced:.2e} on the same inputs, where {} rounding costs {:.2e}",
             walk.storage.name(),
             op.floor
         ),
-        (None, None) => "and by itself the node ends in the same way".into(),
+        (None, None) => format!("and {who} ends in the same way"),
     }
 }
 

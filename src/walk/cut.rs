@@ -15,8 +15,9 @@ use super::node_reference::{NodeReference, operators};
 use super::role::{Role, assign_roles};
 use super::search::{Answer, Turn, find_turn};
 use super::stream::Stream;
+use super::sweep::sweep;
 use super::task::{Alone, Task};
-use super::trace::{Confirmation, Probe, Trace, Trust, WalkReport};
+use super::trace::{Confirmation, Measured, Probe, Trace, Trust, WalkReport};
 use crate::engine::{Execution, NodeSteps, Outcome};
 use crate::graph::{Cut, ValueName};
 use crate::tensor::Tensor;
@@ -43,7 +44,7 @@ pub fn cut(
     let report = match first {
         Answer::Diverges => {
             let turn = bisection.search();
-            bisection.confirm(&turn, &whole, names)?
+            bisection.confirm(&turn, names)?
         }
         Answer::Agrees | Answer::Unknown => bisection.report(None, names),
     };
@@ -237,20 +238,46 @@ impl<'t, 'a> Bisection<'t, 'a> {
         }
     }
 
-    /// Tries the finding by itself, and where that agrees, the truncation again.
+    /// Proves the finding: in one run with every value on the way as an output, or else by itself.
     fn confirm(
         &mut self,
         turn: &Turn,
-        whole: &Execution,
         names: &BTreeMap<String, String>,
     ) -> Result<WalkReport, String> {
         if let Some(reason) = self.broken.take() {
             return Err(reason);
         }
         let at = turn.first_bad;
-        self.exact.go_to(at)?;
-        let operator = operators(self.exact.steps()).swap_remove(at);
-        let alone = Alone::of(self.exact.steps(), at, operator)?;
+        if self.goal == Outcome::Completed {
+            self.runs += 1;
+            if let Ok(mut measured) = sweep(self.task, at)? {
+                let roles = assign_roles(&measured, self.task.storage);
+                if let Some(first) = roles.iter().position(|role| *role == Role::Source) {
+                    let first_at = measured[first].index;
+                    let alone = self.alone(first_at)?;
+                    measured[first].conversion = self.conversion(&alone);
+                    return Ok(self.report(Some((measured, at, Confirmation::InPlace)), names));
+                }
+            }
+        }
+        let (measured, confirmation) = self.confirm_alone(at)?;
+        Ok(self.report(Some((measured, at, confirmation)), names))
+    }
+
+    /// The node at a position by itself, which may lie before all that the streams keep.
+    fn alone(&self, at: usize) -> Result<Alone, String> {
+        let mut steps = NodeSteps::new(self.task.model)?;
+        steps.start(self.task.feeds)?;
+        for step in 0..at {
+            steps.advance(step, &Tensor::clone)?;
+        }
+        let operator = operators(&steps).swap_remove(at);
+        Alone::of(&steps, at, operator)
+    }
+
+    /// The node by itself, and where that agrees, the truncation again.
+    fn confirm_alone(&mut self, at: usize) -> Result<(Vec<Measured>, Confirmation), String> {
+        let alone = self.alone(at)?;
         (self.task.announce)(&format!("{} by itself", self.labels[at]));
         self.runs += 1;
         let executed = alone.run(self.task.session.as_mut(), self.task.deadline);
@@ -264,37 +291,31 @@ impl<'t, 'a> Bisection<'t, 'a> {
         follow.observe(&executed);
         let (mut measured, _) = follow.finish();
         if let Some(first) = measured.first_mut() {
-            first.conversion = self.conversion(&alone, at)?;
+            first.conversion = self.conversion(&alone);
         }
         let is_source = assign_roles(&measured, self.task.storage).contains(&Role::Source);
         let confirmation = match failed {
             _ if is_source || ended_alike => Confirmation::Alone,
             Some(reason) => Confirmation::NotRun { reason },
-            None => self.confirm_in_context(at, whole)?,
+            None => self.confirm_in_context(at)?,
         };
-        let trace = Trace { measured, storage: self.task.storage, final_half: None };
-        Ok(self.report(Some((trace, at, confirmation)), names))
+        Ok((measured, confirmation))
     }
 
     /// How far the engine's own CPU is from the reference on the same node.
-    fn conversion(&mut self, alone: &Alone, at: usize) -> Result<Option<Gauge>, String> {
-        let Some(companion) = &mut self.task.companion else { return Ok(None) };
-        let Ok(executed) = alone.run(companion.as_mut(), self.task.deadline) else {
-            return Ok(None);
-        };
-        let inputs = self.exact.steps().inputs(at)?;
-        let expected = self.exact.steps().compute(at, &inputs, &Tensor::clone)?;
-        let gauges = expected.iter().zip(executed.outputs.iter().flatten());
-        Ok(gauges.filter_map(|(expected, found)| gauge(expected, found)).reduce(Gauge::worse))
+    fn conversion(&mut self, alone: &Alone) -> Option<Gauge> {
+        let companion = self.task.companion.as_mut()?;
+        let executed = alone.run(companion.as_mut(), self.task.deadline).ok()?;
+        let gauges = alone.expected.iter().zip(executed.outputs.iter().flatten());
+        gauges.filter_map(|(expected, found)| gauge(expected, found)).reduce(Gauge::worse)
     }
 
-    fn confirm_in_context(&mut self, at: usize, whole: &Execution) -> Result<Confirmation, String> {
+    fn confirm_in_context(&mut self, at: usize) -> Result<Confirmation, String> {
         if at == self.last() {
             return Ok(Confirmation::LostWhenTruncated);
         }
         let found = self.probes.iter().find(|probe| probe.at == at).cloned();
         let Some(mut probe) = found else { return Ok(Confirmation::LostWhenTruncated) };
-        debug_assert_eq!(whole.outcome, self.goal);
         self.run(&mut probe)?;
         Ok(match probe.answer {
             Answer::Diverges => Confirmation::OnlyInContext,
@@ -302,14 +323,14 @@ impl<'t, 'a> Bisection<'t, 'a> {
         })
     }
 
-    fn report(
-        &mut self,
-        found: Option<(Trace, usize, Confirmation)>,
-        names: &BTreeMap<String, String>,
-    ) -> WalkReport {
+    fn report(&mut self, found: Option<Found>, names: &BTreeMap<String, String>) -> WalkReport {
+        let (measured, at, confirmation) = match found {
+            Some((measured, at, confirmation)) => (measured, Some(at), Some(confirmation)),
+            None => (Vec::new(), None, None),
+        };
         let proven = !matches!(
-            found,
-            Some((_, _, Confirmation::LostOnRepetition | Confirmation::LostWhenTruncated))
+            confirmation,
+            Some(Confirmation::LostOnRepetition | Confirmation::LostWhenTruncated)
         );
         let trust = Trust {
             candidate_runs: self.runs,
@@ -319,24 +340,22 @@ impl<'t, 'a> Bisection<'t, 'a> {
             first_unstable: None,
             reproduced: (1 + usize::from(proven), 2),
         };
-        let empty = Trace { measured: Vec::new(), storage: self.task.storage, final_half: None };
-        let (trace, at, confirmation) = match found {
-            Some((trace, at, confirmation)) => (trace, Some(at), Some(confirmation)),
-            None => (empty, None, None),
-        };
+        let trace = Trace { measured, storage: self.task.storage, final_half: None };
         let mut report = conclude("cut", &trace, &trust, names);
         report.ops_total = self.labels.len();
-        report.first_divergent = at.map(|at| self.labels[at].clone());
-        let named = matches!(
-            confirmation,
-            Some(Confirmation::Alone | Confirmation::OnlyInContext | Confirmation::NotRun { .. })
-        );
-        report.sources = report.first_divergent.iter().filter(|_| named).cloned().collect();
+        if confirmation != Some(Confirmation::InPlace) {
+            report.first_divergent = at.map(|at| self.labels[at].clone());
+            let sources = report.first_divergent.iter().filter(|_| proven);
+            report.sources = sources.cloned().collect();
+        }
         report.confirmation = confirmation;
         report.probes = std::mem::take(&mut self.probes);
         report
     }
 }
+
+/// The measured steps, where the answers turn, and what became of the finding.
+type Found = (Vec<Measured>, usize, Confirmation);
 
 /// Within what the storage allows, or near what an honest backend has.
 fn is_right(gauge: &Gauge, floor: Option<f64>, storage: Storage) -> bool {

@@ -36,7 +36,7 @@ impl StorageCensus {
     /// The format of most outputs.
     pub fn storage(&self) -> Storage {
         let most = |&count: &usize| self.all > 0 && count as f64 >= SHARE * self.all as f64;
-        let narrow = self.exact.iter().position(|count| most(count));
+        let narrow = self.exact.iter().position(most);
         narrow.map_or(Storage::F32, |place| NARROW[place])
     }
 }

@@ -34,6 +34,11 @@ impl<'a> Follow<'a> {
         self.measured.last()
     }
 
+    /// The last measurement, to say more of it.
+    pub(super) fn last_mut(&mut self) -> Option<&mut Measured> {
+        self.measured.last_mut()
+    }
+
     /// Takes over a measurement that was made before.
     pub(super) fn push(&mut self, measured: Measured) {
         self.measured.push(measured);

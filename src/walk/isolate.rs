@@ -87,6 +87,12 @@ fn one(
 ) -> Result<(), String> {
     (task.announce)(&format!("{step} of {}: {} {}", steps.len(), operator.op_type, operator.name));
     let alone = Alone::of(steps, step, operator)?;
+    if !alone.expected.iter().any(|output| output.dtype().is_float()) {
+        let reason = "it gives shapes, indices or truths, and no floating-point numbers";
+        follow.observe(&alone.not_run(reason));
+        follow.last_mut().into_iter().for_each(|measured| measured.float = false);
+        return Ok(());
+    }
     tally.runs += 1;
     let executed = alone.run(task.session.as_mut(), task.deadline);
     let executed = executed.unwrap_or_else(|reason| alone.not_run(&reason));

@@ -23,6 +23,7 @@ mod nonfinite;
 mod role;
 mod search;
 mod stream;
+mod sweep;
 mod task;
 mod trace;
 

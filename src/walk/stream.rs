@@ -54,9 +54,4 @@ impl Stream {
         let value = self.steps.value(name.as_str()).cloned();
         value.ok_or_else(|| format!("the reference has no value {name} there"))
     }
-
-    /// The steps, to look into.
-    pub(super) fn steps(&self) -> &NodeSteps {
-        &self.steps
-    }
 }

@@ -48,6 +48,8 @@ pub(super) struct Alone {
     pub(super) model: Model,
     /// Its feeds.
     pub(super) feeds: Vec<Feed>,
+    /// What the reference makes of them.
+    pub(super) expected: Vec<Tensor>,
     step: usize,
     operator: Operator,
     inputs: Vec<Operand>,
@@ -63,7 +65,7 @@ impl Alone {
         let writes = steps.writes(step).to_vec();
         let operand = |input: Option<Tensor>| input.map_or(Operand::Constant, Operand::Value);
         let inputs = inputs.into_iter().map(operand).collect();
-        Ok(Alone { model, feeds, step, operator, inputs, writes })
+        Ok(Alone { model, feeds, expected: outputs, step, operator, inputs, writes })
     }
 
     /// Runs it on a session; `Err` says why there are no outputs.

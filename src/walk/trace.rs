@@ -110,6 +110,9 @@ pub struct Probe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Confirmation {
+    /// In one run with every value up to the finding as an output, operators that introduce error
+    /// were seen, the finding or others before it whose error is absorbed.
+    InPlace,
     /// The node diverges by itself, on the reference's values.
     Alone,
     /// By itself it agrees; the truncated network diverged again.

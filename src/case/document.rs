@@ -1,0 +1,232 @@
+//! The case file: its keys, and reading and writing it.
+
+use super::{CaseError, text};
+use crate::compare::{Format, Rounding};
+use crate::engine::Target;
+use crate::graph::ValueName;
+use crate::inputs::Spec;
+use crate::verdict::Kind;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// No case file is larger; what is, is something else.
+const LARGEST: u64 = 1 << 20;
+
+/// One network, what it is fed, and what targets are expected to make of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// A short name, unique among cases: letters, digits, `.`, `_` and `-`.
+    #[serde(deserialize_with = "text::id")]
+    pub id: String,
+    /// What it is about, in one line.
+    pub title: String,
+    /// Where the divergence was first reported, a web address.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::address")]
+    pub upstream: Option<String>,
+    /// What sort of divergence it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<CaseKind>,
+    /// The ONNX file, relative to the case file.
+    pub model: PathBuf,
+    /// What to keep of the model; all of it where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<CaseCut>,
+    /// What to feed, as `--input` takes it; inputs that are not named get their default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "text::map")]
+    pub inputs: BTreeMap<ValueName, Spec>,
+    /// The target that is right.
+    #[serde(default = "tract", skip_serializing_if = "is_tract", with = "text")]
+    pub reference: Target,
+    /// The targets to compare; none yet in a captured case.
+    #[serde(default)]
+    pub targets: Vec<CaseTarget>,
+    /// The folder that relative paths start from: the case file's own.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// What sort of divergence a case shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CaseKind {
+    /// What a storage format must cost.
+    Rounding,
+    /// A kernel computes something else.
+    Kernel,
+    /// Numbers leave the range of their type.
+    Overflow,
+    /// Something is left over from before.
+    State,
+    /// Elements are in other places.
+    Layout,
+    /// The reference is wrong.
+    Reference,
+    /// The engine was built wrongly, or cannot load the model.
+    Build,
+    /// Many honest roundings add up.
+    Precision,
+}
+
+/// A cut of the case's model, by the names of values or nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseCut {
+    /// The values that become outputs.
+    #[serde(deserialize_with = "text::some_names")]
+    pub to: Vec<ValueName>,
+    /// The values that become inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<ValueName>,
+}
+
+/// A target and what it is expected to say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseTarget {
+    /// The target, as `--on` takes it.
+    #[serde(with = "text")]
+    pub on: Target,
+    /// Where the expectation holds; everywhere where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
+    /// What is expected; nothing in particular where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expectation>,
+}
+
+/// Parts of the names of what really ran; what is absent matches anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// Part of the backend's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+    /// Part of the device's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Part of the driver's name and version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+}
+
+/// What a target is expected to say. All but the verdict may be absent, or `null`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// The verdict's kind.
+    pub verdict: Kind,
+    /// The first operator that introduces error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The rounding that explains the difference.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub explained_by: Option<ExplainedBy>,
+    /// Length and outermost elements of the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
+    /// Why this is known and accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A storage format and a rounding, written `f16 toward-zero`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExplainedBy {
+    /// The storage format.
+    pub format: Format,
+    /// How values are brought to it.
+    pub rounding: Rounding,
+}
+
+/// How formats and roundings are written.
+const FORMATS: [(Format, &str); 3] =
+    [(Format::F16, "f16"), (Format::Bf16, "bf16"), (Format::Tf32, "tf32")];
+const ROUNDINGS: [(Rounding, &str); 2] =
+    [(Rounding::NearestEven, "nearest-even"), (Rounding::TowardZero, "toward-zero")];
+
+impl Case {
+    /// Reads a case file and checks every key and value in it; files it names are not looked at.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no case: with line, column, the key's path and a hint.
+    pub fn load(path: &Path) -> Result<Case, CaseError> {
+        let read = |source: io::Error| CaseError::Read { path: path.to_owned(), source };
+        let mut text = String::new();
+        let file = File::open(path).map_err(read)?;
+        file.take(LARGEST + 1).read_to_string(&mut text).map_err(read)?;
+        if text.len() as u64 > LARGEST {
+            return Err(CaseError::TooLarge { path: path.to_owned() });
+        }
+        let mut case: Case =
+            serde_yaml::from_str(&text).map_err(|error| CaseError::document(path, &error))?;
+        case.folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(case)
+    }
+
+    /// Writes the case file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), CaseError> {
+        let fail = |source| CaseError::Write { path: path.to_owned(), source };
+        let text = serde_yaml::to_string(self).map_err(|error| fail(io::Error::other(error)))?;
+        fs::write(path, text).map_err(fail)
+    }
+
+    /// Where the model lies.
+    pub fn model_path(&self) -> PathBuf {
+        self.folder.join(&self.model)
+    }
+
+    /// What to feed, with the paths of files as they are from here.
+    pub fn specs(&self) -> BTreeMap<ValueName, Spec> {
+        let here = |path: &Path| self.folder.join(path);
+        let resolved = |spec: &Spec| match spec {
+            Spec::Npy(path) => Spec::Npy(here(path)),
+            Spec::Pb(path) => Spec::Pb(here(path)),
+            Spec::Picture { path, normalization } => {
+                Spec::Picture { path: here(path), normalization: normalization.clone() }
+            }
+            other => other.clone(),
+        };
+        self.inputs.iter().map(|(name, spec)| (name.clone(), resolved(spec))).collect()
+    }
+}
+
+impl FromStr for ExplainedBy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut words = text.split_whitespace();
+        let (format, rounding) = (words.next(), words.next());
+        let format = FORMATS.iter().find(|(_, name)| Some(*name) == format);
+        let rounding = ROUNDINGS.iter().find(|(_, name)| Some(*name) == rounding);
+        match (format, rounding, words.next()) {
+            (Some((format, _)), Some((rounding, _)), None) => {
+                Ok(ExplainedBy { format: *format, rounding: *rounding })
+            }
+            _ => Err(format!("`{text}` is no format and rounding")),
+        }
+    }
+}
+
+impl fmt::Display for ExplainedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rounding = ROUNDINGS.iter().find(|(rounding, _)| *rounding == self.rounding);
+        write!(f, "{} {}", self.format.name(), rounding.map_or("", |(_, name)| name))
+    }
+}
+
+fn tract() -> Target {
+    Target::Tract
+}
+
+fn is_tract(target: &Target) -> bool {
+    *target == Target::Tract
+}

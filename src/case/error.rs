@@ -1,0 +1,95 @@
+//! Everything that can be wrong with a case file.
+
+use super::text::HINT;
+use crate::graph::closest;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// A case file that cannot be used.
+#[derive(Debug, Error)]
+pub enum CaseError {
+    /// The system refused, or the bytes are no text.
+    #[error("read case {path}: {source}")]
+    Read {
+        /// The case file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Far too large for a case.
+    #[error("read case {path}: it is larger than 1 MiB")]
+    TooLarge {
+        /// The case file.
+        path: PathBuf,
+    },
+    /// The text is no YAML, or not that of a case.
+    #[error("read case {path}:{line}:{column}: {problem}")]
+    Document {
+        /// The case file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+        /// What is wrong, after the key's path: `targets[0].on: ...`.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The file cannot be written.
+    #[error("write case {path}: {source}")]
+    Write {
+        /// The case file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl CaseError {
+    /// What YAML's reader said, taken apart into place, problem and hint.
+    pub(super) fn document(path: &Path, error: &serde_yaml::Error) -> Self {
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+        let said = error.to_string().replace('\n', " ");
+        // The place is told once, and before.
+        let said = said.replace(&format!(" at line {line} column {column}"), "");
+        let (problem, hint) = match said.split_once(HINT) {
+            Some((problem, hint)) => (problem.to_owned(), hint.to_owned()),
+            None => (said.clone(), hint(path, &said)),
+        };
+        CaseError::Document { path: path.to_owned(), line, column, problem, hint }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            CaseError::Read { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                "a case file is YAML text; `offby run` takes an .onnx model".to_owned()
+            }
+            CaseError::Read { .. } => "check the path and the file's permissions".to_owned(),
+            CaseError::TooLarge { .. } => "a case file is YAML of a few lines".to_owned(),
+            CaseError::Document { hint, .. } => hint.clone(),
+            CaseError::Write { .. } => "see that the folder exists and can be written".to_owned(),
+        })
+    }
+}
+
+/// What helps against serde's and YAML's own messages.
+fn hint(path: &Path, said: &str) -> String {
+    let mut quoted = said.split('`').skip(1).step_by(2);
+    let asked = ["unknown field", "unknown variant"].iter().any(|word| said.contains(word));
+    if let (true, Some(given)) = (asked, quoted.next()) {
+        return closest(given, quoted)
+            .map_or("write one of those".to_owned(), |meant| format!("did you mean `{meant}`?"));
+    }
+    if said.contains("missing field") {
+        return "every case has an id, a title and a model; every target says `on`, every \
+                expectation its verdict"
+            .to_owned();
+    }
+    if path.extension().is_some_and(|extension| extension == "onnx") {
+        return "a case file is YAML text; `offby run` takes an .onnx model".to_owned();
+    }
+    "correct that line; text with `: ` or ` #` in it needs quotes".to_owned()
+}

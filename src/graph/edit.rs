@@ -1,0 +1,84 @@
+//! Small changes to a model: other shapes, other constants, other integers in its attributes.
+
+use super::value_info::declare;
+use super::{Boundary, Model, ModelError, ValueName, tensor_proto};
+use crate::tensor::Tensor;
+use prost::Message as _;
+use tract_onnx::pb::attribute_proto::AttributeType;
+
+/// The integers of one attribute of one node: axes, sizes, strides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Integers {
+    /// The node's place in the file.
+    pub node: usize,
+    /// The attribute's name.
+    pub attribute: String,
+    /// Its value.
+    pub values: Vec<i64>,
+}
+
+/// What to change; everything that is not named stays.
+#[derive(Debug, Clone, Default)]
+pub struct Edit {
+    /// Inputs, with their new shapes.
+    pub inputs: Vec<Boundary>,
+    /// Initializers, with their new elements.
+    pub initializers: Vec<(ValueName, Tensor)>,
+    /// Attributes, with their new integers.
+    pub integers: Vec<Integers>,
+}
+
+impl Model {
+    /// The lists of integers in the attributes of the nodes, subgraphs not among them.
+    pub fn integers(&self) -> Vec<Integers> {
+        let nodes = self.graph().node.iter().enumerate();
+        let lists = nodes.flat_map(|(node, proto)| {
+            let is_list = |a: &&_| has_type(a, AttributeType::Ints);
+            proto.attribute.iter().filter(is_list).map(move |attribute| Integers {
+                node,
+                attribute: attribute.name.clone(),
+                values: attribute.ints.clone(),
+            })
+        });
+        lists.collect()
+    }
+
+    /// The model changed; what the file says of inner values and of output shapes is forgotten.
+    ///
+    /// # Errors
+    /// When the result is no usable model.
+    pub fn edited(&self, edit: &Edit) -> Result<Model, ModelError> {
+        let mut proto = self.proto().clone();
+        let graph = proto.graph.as_mut().expect("a model was checked to have a graph");
+        for change in &edit.inputs {
+            let name = change.name.as_str();
+            let inputs = graph.input.iter_mut().filter(|input| input.name == name);
+            inputs.for_each(|input| *input = declare(name, change.dtype, &change.shape));
+        }
+        for (name, tensor) in &edit.initializers {
+            let old = graph.initializer.iter_mut().filter(|old| old.name == name.as_str());
+            old.for_each(|old| *old = tensor_proto::to_proto(name.as_str(), tensor));
+        }
+        for change in &edit.integers {
+            let attributes = graph.node.get_mut(change.node).map(|node| &mut node.attribute);
+            for attribute in attributes.into_iter().flatten() {
+                if attribute.name == change.attribute {
+                    attribute.ints.clone_from(&change.values);
+                }
+            }
+        }
+        graph.value_info.clear();
+        for output in &mut graph.output {
+            // The element type stays; extents that have changed must not.
+            let element = super::value_info::elem_type(output);
+            if let Some(Ok(dtype)) = element.map(tensor_proto::dtype) {
+                *output = super::value_info::declare_unshaped(&output.name, dtype);
+            }
+        }
+        Model::from_bytes(&proto.encode_to_vec(), self.path())
+    }
+}
+
+fn has_type(attribute: &tract_onnx::pb::AttributeProto, kind: AttributeType) -> bool {
+    attribute.r#type == kind as i32 || (attribute.r#type == 0 && !attribute.ints.is_empty())
+}

@@ -1,0 +1,127 @@
+//! The proof of a search: the network truncated at the finding, run once more with every value on
+//! the way as an output.
+//!
+//! That one run shows whether the finding's inputs agree while it does not, and whether there are
+//! others before it whose error is absorbed (multiplied by zero, clipped) before it reaches an
+//! output: no bisection can see those.
+
+use super::contract::{Executed, Operand, Operator};
+use super::follow::Follow;
+use super::node_reference::{NodeReference, operators};
+use super::task::Task;
+use super::trace::Measured;
+use crate::engine::{Execution, NodeSteps, Outcome};
+use crate::graph::{Cut, ValueName};
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+
+/// How many bytes of values one run may give; those farthest from the finding are left out.
+const MOST_BYTES: usize = 1 << 30;
+
+/// Every step up to and with `last`, measured as it ran in one truncated network.
+///
+/// # Errors
+/// What the reference refuses; why the target did not run it stands in the inner error.
+pub(super) fn sweep(
+    task: &mut Task<'_>,
+    last: usize,
+) -> Result<Result<Vec<Measured>, String>, String> {
+    let mut steps = NodeSteps::new(task.model)?;
+    let wanted = values_up_to(&mut steps, task, last)?;
+    let cut = Cut { to: wanted, ..Cut::default() };
+    let part = match task.model.cut(&cut) {
+        Ok(part) => part,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    (task.announce)("the truncated network, every value an output");
+    let execution = task.run_part(&part, task.feeds);
+    if execution.outcome != Outcome::Completed {
+        return Ok(Err(execution.reason.unwrap_or_else(|| execution.outcome.to_string())));
+    }
+    measure(task, &mut steps, last, execution).map(Ok)
+}
+
+/// The floating-point values that the steps write, the nearest to `last` first while they fit.
+fn values_up_to(
+    steps: &mut NodeSteps,
+    task: &Task<'_>,
+    last: usize,
+) -> Result<Vec<ValueName>, String> {
+    let mut sizes = Vec::new();
+    steps.start(task.feeds)?;
+    for step in 0..=last {
+        steps.advance(step, &Tensor::clone)?;
+        for name in steps.writes(step) {
+            // Values that nobody reads are gone already, and nothing hangs on them.
+            let value = steps.value(name).filter(|value| value.dtype().is_float());
+            sizes.extend(value.map(|value| (name.clone(), value.len() * value.dtype().size())));
+        }
+    }
+    let mut room = MOST_BYTES;
+    let mut kept = Vec::new();
+    for (name, size) in sizes.into_iter().rev() {
+        match room.checked_sub(size) {
+            Some(left) => room = left,
+            None => break,
+        }
+        kept.push(ValueName::from(name));
+    }
+    kept.reverse();
+    Ok(kept)
+}
+
+/// Sets the run beside the reference, step by step; a value that was not among the outputs is the
+/// reference's own.
+fn measure(
+    task: &Task<'_>,
+    steps: &mut NodeSteps,
+    last: usize,
+    execution: Execution,
+) -> Result<Vec<Measured>, String> {
+    let backend = execution.ran_on.map_or_else(String::new, |ran_on| ran_on.backend);
+    let mut given: BTreeMap<String, Tensor> = execution
+        .outputs
+        .into_iter()
+        .map(|output| (output.name.to_string(), output.tensor))
+        .collect();
+    given.extend(task.feeds.iter().map(|feed| (feed.name.to_string(), feed.tensor.clone())));
+    let mut reference = NodeReference::new(task.model, task.feeds)?;
+    let mut follow = Follow::new(&mut reference);
+    steps.start(task.feeds)?;
+    for (step, operator) in operators(steps).into_iter().enumerate().take(last + 1) {
+        let clean = steps.inputs(step)?;
+        steps.advance(step, &Tensor::clone)?;
+        if let Some(executed) = executed(steps, step, operator, &clean, &given, &backend) {
+            follow.observe(&executed);
+        }
+    }
+    Ok(follow.finish().0)
+}
+
+/// A step as the run shows it; `None` where none of its outputs was asked for.
+fn executed(
+    steps: &NodeSteps,
+    step: usize,
+    operator: Operator,
+    clean: &[Option<Tensor>],
+    given: &BTreeMap<String, Tensor>,
+    backend: &str,
+) -> Option<Executed> {
+    let input = |(name, clean): (&String, &Option<Tensor>)| match (given.get(name), clean) {
+        (Some(given), _) => Operand::Value(given.clone()),
+        (None, Some(clean)) => Operand::Value(clean.clone()),
+        (None, None) => Operand::Constant,
+    };
+    let output = |name: &String| {
+        let given = given.get(name).or_else(|| steps.value(name)).cloned();
+        given.ok_or_else(|| "nothing reads it".to_owned())
+    };
+    steps.writes(step).iter().any(|name| given.contains_key(name)).then(|| Executed {
+        index: step,
+        operator,
+        backend: backend.to_owned(),
+        inputs: steps.reads(step).iter().zip(clean).map(input).collect(),
+        outputs: steps.writes(step).iter().map(output).collect(),
+        moves: None,
+    })
+}
