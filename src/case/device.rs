@@ -168,64 +168,61 @@ mod tests {
         assert!(device_names().is_sorted());
     }
 
+    /// The rest of a document; then where the error is, what it says, and what the hint does.
+    const MISTAKES: &[(&str, &str, &str, &str)] = &[
+        (
+            "faults:\n  - fault: naive-gleu\n",
+            "mine.yaml:4:12",
+            "faults[0].fault: unknown variant `naive-gleu`",
+            "`naive-gelu`",
+        ),
+        (
+            "storage: {fromat: f16}\n",
+            "mine.yaml:3:11",
+            "storage: unknown field `fromat`",
+            "`format`",
+        ),
+        (
+            "storage: {format: f17}\n",
+            "mine.yaml:3:19",
+            "storage.format: unknown variant `f17`",
+            "`f1",
+        ),
+        (
+            "faults:\n  - fault: ulps\n    ulps: many\n",
+            "mine.yaml:5:11",
+            "faults[0].ulps: invalid type",
+            "README",
+        ),
+        (
+            "faults:\n  - at: {op: [Add]}\n",
+            "mine.yaml:4:5",
+            "faults[0]: missing field `fault`",
+            "README",
+        ),
+        (
+            "faults:\n  - fault: zero\n    tile: 3\n",
+            "mine.yaml:4:5",
+            "`tile` does nothing to `zero`",
+            "README",
+        ),
+        (
+            "faults:\n  - fault: zero\n  - fault: naive-gelu\n    at: {op: [Conv]}\n",
+            "mine.yaml:5:5",
+            "`naive-gelu` touches Erf, Gelu, Tanh, not Conv",
+            "README",
+        ),
+        ("faults:\n  - fault: zero\n    at: {share: 1.5}\n", "mine.yaml:4:5", "not 1.5", "README"),
+        ("faults:\n  - fault: ulps\n", "mine.yaml:4:5", "must say how many", "README"),
+        ("colour: red\n", "mine.yaml:3:1", "unknown field `colour`", "README"),
+        ("faults: [\n", "mine.yaml:4:1", "", "README"),
+    ];
+
     #[test]
     fn mistakes_are_placed_and_come_with_a_hint() {
-        let head = "name: mine\ndescribes: a test\n";
-        // The rest of a document, then what the error and the hint must say.
-        for (rest, place, what, hint) in [
-            (
-                "faults:\n  - fault: naive-gleu\n",
-                "mine.yaml:4:12",
-                "faults[0].fault: unknown variant `naive-gleu`",
-                "`naive-gelu`",
-            ),
-            (
-                "storage: {fromat: f16}\n",
-                "mine.yaml:3:11",
-                "storage: unknown field `fromat`",
-                "`format`",
-            ),
-            (
-                "storage: {format: f17}\n",
-                "mine.yaml:3:19",
-                "storage.format: unknown variant `f17`",
-                "`f1",
-            ),
-            (
-                "faults:\n  - fault: ulps\n    ulps: many\n",
-                "mine.yaml:5:11",
-                "faults[0].ulps: invalid type",
-                "README",
-            ),
-            (
-                "faults:\n  - at: {op: [Add]}\n",
-                "mine.yaml:4:5",
-                "faults[0]: missing field `fault`",
-                "README",
-            ),
-            (
-                "faults:\n  - fault: zero\n    tile: 3\n",
-                "mine.yaml:4:5",
-                "`tile` does nothing to `zero`",
-                "README",
-            ),
-            (
-                "faults:\n  - fault: zero\n  - fault: naive-gelu\n    at: {op: [Conv]}\n",
-                "mine.yaml:5:5",
-                "`naive-gelu` touches Erf, Gelu, Tanh, not Conv",
-                "README",
-            ),
-            (
-                "faults:\n  - fault: zero\n    at: {share: 1.5}\n",
-                "mine.yaml:4:5",
-                "not 1.5",
-                "README",
-            ),
-            ("faults:\n  - fault: ulps\n", "mine.yaml:4:5", "must say how many", "README"),
-            ("colour: red\n", "mine.yaml:3:1", "unknown field `colour`", "README"),
-            ("faults: [\n", "mine.yaml:4:1", "", "README"),
-        ] {
-            let error = parse(&format!("{head}{rest}"), "mine.yaml").unwrap_err();
+        for (rest, place, what, hint) in MISTAKES {
+            let document = format!("name: mine\ndescribes: a test\n{rest}");
+            let error = parse(&document, "mine.yaml").unwrap_err();
             let text = error.to_string();
             assert!(text.contains(place) && text.contains(what), "{rest}: {text}");
             assert!(error.hint().contains(hint), "{rest}: {}", error.hint());
