@@ -11,6 +11,7 @@ pub mod engine;
 pub mod graph;
 pub mod inputs;
 pub mod report;
+pub mod shrink;
 pub mod tensor;
 pub mod verdict;
 pub mod walk;

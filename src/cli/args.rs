@@ -19,6 +19,8 @@ pub(super) enum Command {
     Walk(WalkArgs),
     /// Truncate a network: keep what lies between some values and some others
     Cut(CutArgs),
+    /// Make the smallest network, shapes and values that still show what a target does wrong
+    Shrink(ShrinkArgs),
     /// Compare two tensors element by element
     Diff(DiffArgs),
     /// Tell what is installed, and what to do about what is not
@@ -54,6 +56,16 @@ pub(super) struct WalkArgs {
     /// List every operator, not only those that matter
     #[arg(long)]
     pub(super) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShrinkArgs {
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+    /// The target that is wrong, such as mnn:vulkan:high; the result is written to --out, or to
+    /// the folder `shrunk`
+    #[arg(long = "on", value_name = "TARGET")]
+    pub(super) on: String,
 }
 
 /// How a walk searches.

@@ -13,6 +13,7 @@ mod registry;
 mod run;
 mod screen;
 mod search;
+mod shrink;
 mod walk;
 
 use args::{Arguments, Command};
@@ -48,6 +49,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Run(args) => run::run(&args),
         Command::Walk(args) => walk::walk(&args),
         Command::Cut(args) => cut::cut(&args),
+        Command::Shrink(args) => shrink::shrink(&args),
         Command::Diff(args) => diff::diff(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Worker => crate::worker::serve().map(|()| 0).map_err(Failure::worker),

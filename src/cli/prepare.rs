@@ -82,16 +82,21 @@ impl<'a> Prepared<'a> {
             schema: SCHEMA.into(),
             tool: ToolReport::this(),
             command: command.into(),
-            model: ModelReport {
-                path: self.args.model.path.display().to_string(),
-                digest: self.model.digest().clone(),
-                nodes: self.model.node_count(),
-            },
+            model: self.model_report(),
             inputs: self.feeds.iter().map(describe_feed).collect(),
             reference: reference.to_string(),
             reference_ran_on: truth.ran_on.clone(),
             targets,
             strategies: None,
+        }
+    }
+
+    /// The network, for a report.
+    pub(super) fn model_report(&self) -> ModelReport {
+        ModelReport {
+            path: self.args.model.path.display().to_string(),
+            digest: self.model.digest().clone(),
+            nodes: self.model.node_count(),
         }
     }
 

@@ -72,6 +72,11 @@ impl Engines {
         Ok(Engines { engine: prepared.registry.engine(target), companion })
     }
 
+    /// The target's engine.
+    pub(super) fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
     /// What a strategy needs.
     pub(super) fn task<'a>(
         &'a self,

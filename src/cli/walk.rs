@@ -132,7 +132,7 @@ pub(super) fn not_walkable(target: &Target) -> Failure {
 }
 
 /// For each ONNX value and node the node's own name.
-fn node_names(model: &Model) -> BTreeMap<String, String> {
+pub(super) fn node_names(model: &Model) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     for node in model.nodes() {
         let label = node.label().to_owned();

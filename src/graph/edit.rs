@@ -1,6 +1,6 @@
 //! Small changes to a model: other shapes, other constants, other integers in its attributes.
 
-use super::value_info::declare;
+use super::value_info::{declare, elem_type, undeclared_shape};
 use super::{Boundary, Model, ModelError, ValueName, tensor_proto};
 use crate::tensor::Tensor;
 use prost::Message as _;
@@ -70,9 +70,8 @@ impl Model {
         graph.value_info.clear();
         for output in &mut graph.output {
             // The element type stays; extents that have changed must not.
-            let element = super::value_info::elem_type(output);
-            if let Some(Ok(dtype)) = element.map(tensor_proto::dtype) {
-                *output = super::value_info::declare_unshaped(&output.name, dtype);
+            if let Some(element) = elem_type(output) {
+                *output = undeclared_shape(&output.name, element);
             }
         }
         Model::from_bytes(&proto.encode_to_vec(), self.path())

@@ -2,11 +2,13 @@
 
 mod cut_text;
 mod document;
+mod shrink;
 mod text;
 mod walk_text;
 
 pub use document::{
     InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport, ToolReport,
 };
+pub use shrink::{ShrinkFeed, ShrinkReport, shrink_markdown, shrink_text};
 pub use text::{Paint, diff_text, evidence_text, run_text};
 pub use walk_text::walk_text;

@@ -170,6 +170,31 @@ impl Tensor {
     }
 }
 
+macro_rules! from_array {
+    ($($variant:ident($element:ty)),+ $(,)?) => {
+        $(impl From<ArrayD<$element>> for Tensor {
+            fn from(array: ArrayD<$element>) -> Self {
+                Tensor::$variant(array)
+            }
+        })+
+    };
+}
+from_array!(
+    F32(f32),
+    F16(f16),
+    Bf16(bf16),
+    F64(f64),
+    I8(i8),
+    I16(i16),
+    I32(i32),
+    I64(i64),
+    U8(u8),
+    U16(u16),
+    U32(u32),
+    U64(u64),
+    Bool(bool),
+);
+
 fn extend<T: Copy, const N: usize>(bytes: &mut Vec<u8>, array: &ArrayD<T>, le: fn(T) -> [u8; N]) {
     bytes.extend(array.iter().flat_map(|&element| le(element)));
 }

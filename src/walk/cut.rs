@@ -357,7 +357,12 @@ impl<'t, 'a> Bisection<'t, 'a> {
 /// The measured steps, where the answers turn, and what became of the finding.
 type Found = (Vec<Measured>, usize, Confirmation);
 
-/// Within what the storage allows, or near what an honest backend has.
+/// Whether an error is within what the storage allows, or near what an honest backend with that
+/// storage has.
+pub fn is_honest(measured: &Gauge, honest: Option<Gauge>, storage: Storage) -> bool {
+    is_right(measured, Some(floor(storage, honest)), storage)
+}
+
 fn is_right(gauge: &Gauge, floor: Option<f64>, storage: Storage) -> bool {
     let honest = floor.is_some_and(|floor| gauge.rel_l2 <= HONEST * floor);
     gauge.disagreeing == 0 && (gauge.is_within(storage) || honest)

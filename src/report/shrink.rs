@@ -1,0 +1,164 @@
+//! What `offby shrink` found: as it is saved, for a ticket, and for the terminal.
+
+use super::document::{ModelReport, ToolReport};
+use super::text::wrapped;
+use crate::engine::RanOn;
+use crate::graph::ValueName;
+use crate::shrink::{Limit, Threshold};
+use crate::tensor::{Digest, Dtype, ShapeText};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+
+/// The smallest reproduction of a finding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShrinkReport {
+    /// The schema of reports.
+    pub schema: String,
+    /// Who wrote it.
+    pub tool: ToolReport,
+    /// `shrink`.
+    pub command: String,
+    /// The network it began with.
+    pub from: ModelReport,
+    /// The target as `--on` names it.
+    pub target: String,
+    /// What really ran.
+    pub ran_on: Option<RanOn>,
+    /// The kind of verdict that was kept: `divergent`, `nonfinite`, `explained`, `crashed`...
+    pub finding: String,
+    /// The node it comes from; absent where no single node shows it.
+    pub node: Option<String>,
+    /// The op types that are left.
+    pub op_types: Vec<String>,
+    /// The outputs that are left.
+    pub outputs: Vec<String>,
+    /// What it is fed.
+    pub inputs: Vec<ShrinkFeed>,
+    /// Size of the ONNX file.
+    pub model_bytes: u64,
+    /// From which extents on it fails, with the values of the whole network.
+    pub thresholds: Vec<Threshold>,
+    /// The same with the simplest values.
+    pub simple_thresholds: Vec<Threshold>,
+    /// Which values fail.
+    pub limit: Option<Limit>,
+    /// What was done.
+    pub steps: Vec<String>,
+    /// Runs of the target.
+    pub candidate_runs: usize,
+    /// Runs from the written files, each in a process of its own, that showed the finding.
+    pub reproduced: usize,
+    /// How many of those there were.
+    pub of: usize,
+    /// The folder of the files.
+    pub folder: String,
+}
+
+/// An input of the smallest reproduction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShrinkFeed {
+    /// Its name.
+    pub name: ValueName,
+    /// The extent of each axis.
+    pub shape: Vec<usize>,
+    /// The element type.
+    pub dtype: Dtype,
+    /// What is in it.
+    pub spec: String,
+    /// The digest of its elements.
+    pub digest: Digest,
+}
+
+/// The headline: what is left of the network.
+fn headline(report: &ShrinkReport) -> String {
+    let inputs: Vec<String> = report
+        .inputs
+        .iter()
+        .map(|input| format!("{} {} ({})", ShapeText(&input.shape), input.dtype, input.spec))
+        .collect();
+    format!(
+        "{} on {}: {}; input {}; {} bytes",
+        report.op_types.join(", "),
+        report.target,
+        report.finding,
+        inputs.join(" and "),
+        report.model_bytes
+    )
+}
+
+/// What is known of shapes and values, one sentence each.
+fn facts(report: &ShrinkReport) -> Vec<String> {
+    let mut facts: Vec<String> =
+        report.thresholds.iter().map(|t| in_shape("with the network's values", t)).collect();
+    facts.extend(report.limit.iter().map(Limit::sentence));
+    facts.extend(report.simple_thresholds.iter().map(|t| in_shape("with the simplest values", t)));
+    facts.push(format!(
+        "shown by {} of {} runs from the written files, each in a process of its own; {} candidate runs in all",
+        report.reproduced, report.of, report.candidate_runs
+    ));
+    facts
+}
+
+fn in_shape(with: &str, threshold: &Threshold) -> String {
+    format!("{with} it {} (at {})", threshold.sentence(), ShapeText(&threshold.shape))
+}
+
+/// `offby shrink` as text.
+pub fn shrink_text(report: &ShrinkReport, width: usize) -> String {
+    let mut text = format!("{}, {} nodes\n", report.from.path, report.from.nodes);
+    for step in &report.steps {
+        text.push_str(&wrapped(step, width));
+    }
+    text.push('\n');
+    text.push_str(&wrapped(&headline(report), width));
+    for fact in facts(report) {
+        text.push_str(&wrapped(&fact, width));
+    }
+    let _ = write!(
+        text,
+        "\nwritten to {}: model.onnx, model.inputs, model.yaml, summary.md\n",
+        report.folder
+    );
+    text.push_str(&wrapped(&format!("run it: {}", command(report)), width));
+    text
+}
+
+fn command(report: &ShrinkReport) -> String {
+    let mut command = format!("offby run {}/model.onnx", report.folder);
+    for input in &report.inputs {
+        let file: String = input
+            .name
+            .as_str()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+            .collect();
+        let _ =
+            write!(command, " --input '{}={}/model.inputs/{file}.npy'", input.name, report.folder);
+    }
+    let _ = write!(command, " --on {}", report.target);
+    command
+}
+
+/// `offby shrink` for a ticket.
+pub fn shrink_markdown(report: &ShrinkReport) -> String {
+    let mut text = format!("# {}\n\n", headline(report));
+    if let Some(ran_on) = &report.ran_on {
+        let _ = write!(
+            text,
+            "Seen on {} {}, {}: {} {}.\n\n",
+            ran_on.engine, ran_on.engine_version, ran_on.backend, ran_on.device, ran_on.driver
+        );
+    }
+    if let Some(node) = &report.node {
+        let _ = write!(text, "It comes from node `{node}` of {}.\n\n", report.from.path);
+    }
+    for fact in facts(report) {
+        let _ = writeln!(text, "- {fact}");
+    }
+    text.push_str("\n## How it was found\n\n");
+    for (number, step) in (1..).zip(&report.steps) {
+        let _ = writeln!(text, "{number}. {step}");
+    }
+    let _ = write!(text, "\n## How to see it\n\n```sh\n{}\n```\n", command(report));
+    text
+}

@@ -1,0 +1,127 @@
+//! The whole of it: where to start, and the steps in their order.
+
+use super::axes::{Threshold, shorten};
+use super::oracle::{Finding, Oracle};
+use super::simplify::{Limit, find_limit, simplify_constants, simplify_feeds};
+use super::specimen::Specimen;
+use crate::engine::NodeSteps;
+use crate::graph::Model;
+use crate::inputs::Feed;
+use crate::tensor::Tensor;
+use std::collections::BTreeSet;
+
+/// The smallest reproduction that was found.
+#[derive(Debug)]
+pub struct Shrunk {
+    /// The network and its feeds.
+    pub specimen: Specimen,
+    /// What it shows.
+    pub finding: Finding,
+    /// The node it began with; `None` where no single node shows the finding.
+    pub node: Option<String>,
+    /// From which extents on it fails, with the values it was fed at first.
+    pub thresholds: Vec<Threshold>,
+    /// Which values fail.
+    pub limit: Option<Limit>,
+    /// The same with the simplest values, where that is something else.
+    pub simple_thresholds: Vec<Threshold>,
+    /// Runs of the target.
+    pub runs: usize,
+    /// The steps taken, in words.
+    pub steps: Vec<String>,
+}
+
+/// Shrinks a finding. `suspects` are labels of nodes, the likeliest first; all others are tried
+/// after them, in their order.
+///
+/// # Errors
+/// What the reference refuses; `Ok(None)` where nothing is found to be wrong.
+pub fn shrink(
+    model: &Model,
+    feeds: &[Feed],
+    suspects: &[String],
+    oracle: &mut Oracle<'_>,
+    announce: &mut dyn FnMut(&str),
+) -> Result<Option<Shrunk>, String> {
+    announce("the whole network");
+    let whole = Specimen { model: model.clone(), feeds: feeds.to_vec() };
+    let at_first = oracle.ask(&whole).finding;
+    let start = match find_node(model, feeds, suspects, at_first, oracle, announce)? {
+        Some((label, specimen, finding)) => Some((Some(label), specimen, finding)),
+        None if matches!(at_first, Finding::Agrees | Finding::Invalid) => None,
+        None => Some((None, whole, at_first)),
+    };
+    let Some((node, mut specimen, finding)) = start else { return Ok(None) };
+    let mut steps = vec![match &node {
+        Some(label) => format!("the node `{label}` by itself shows it, {}", shape(&specimen)),
+        None => "no single node shows it by itself: the network was kept".to_owned(),
+    }];
+    let thresholds = shorten(&mut specimen, finding, oracle, announce);
+    steps.push(format!("smaller shapes: {}", shape(&specimen)));
+    let limit = find_limit(&mut specimen, finding, oracle);
+    if !limit.as_ref().is_some_and(|limit| limit.proven) {
+        simplify_feeds(&mut specimen, finding, oracle, announce);
+    }
+    let specs: Vec<&str> = specimen.feeds.iter().map(|feed| feed.spec.as_str()).collect();
+    steps.push(format!("simpler values: {}", specs.join(", ")));
+    simplify_constants(&mut specimen, finding, oracle, announce);
+    let simple_thresholds = shorten(&mut specimen, finding, oracle, announce);
+    steps.push(format!("shapes again, with those values: {}", shape(&specimen)));
+    let simple_thresholds =
+        simple_thresholds.into_iter().filter(|threshold| !thresholds.contains(threshold)).collect();
+    let runs = oracle.runs;
+    Ok(Some(Shrunk { specimen, finding, node, thresholds, limit, simple_thresholds, runs, steps }))
+}
+
+fn shape(specimen: &Specimen) -> String {
+    let one = |feed: &Feed| {
+        let extents: Vec<String> = feed.tensor.shape().iter().map(ToString::to_string).collect();
+        format!("`{}` {}", feed.name, extents.join("x"))
+    };
+    specimen.feeds.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The first node that by itself, on the reference's values, is wrong in the way the whole is; a
+/// suspect may be wrong in any way, for the whole may have absorbed it.
+fn find_node(
+    model: &Model,
+    feeds: &[Feed],
+    suspects: &[String],
+    at_first: Finding,
+    oracle: &mut Oracle<'_>,
+    announce: &mut dyn FnMut(&str),
+) -> Result<Option<(String, Specimen, Finding)>, String> {
+    let mut steps = NodeSteps::new(model)?;
+    let labels: Vec<String> = (0..steps.len()).map(|step| steps.node(step).0).collect();
+    let suspected: BTreeSet<usize> =
+        (0..labels.len()).filter(|&step| suspects.contains(&labels[step])).collect();
+    let wanted = |step: usize| suspected.is_empty() || suspected.contains(&step);
+    steps.start(feeds)?;
+    for (step, label) in labels.iter().enumerate() {
+        if wanted(step) {
+            announce(&format!("{label} by itself"));
+            let specimen = by_itself(&steps, step)?;
+            let finding = oracle.ask(&specimen).finding;
+            let is_it = match suspected.is_empty() {
+                true => finding == at_first,
+                false => is_wrong(finding),
+            };
+            if is_it && is_wrong(finding) && oracle.shows(&specimen, finding) {
+                return Ok(Some((label.clone(), specimen, finding)));
+            }
+        }
+        steps.advance(step, &Tensor::clone)?;
+    }
+    Ok(None)
+}
+
+fn is_wrong(finding: Finding) -> bool {
+    !matches!(finding, Finding::Agrees | Finding::Invalid)
+}
+
+fn by_itself(steps: &NodeSteps, step: usize) -> Result<Specimen, String> {
+    let inputs = steps.inputs(step)?;
+    let outputs = steps.compute(step, &inputs, &Tensor::clone)?;
+    let (model, feeds) = steps.alone(step, &inputs, &outputs)?;
+    Ok(Specimen { model, feeds })
+}

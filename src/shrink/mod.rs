@@ -1,0 +1,14 @@
+//! From a finding to its smallest reproduction: one node, then smaller shapes, then simpler values,
+//! then simpler constants. After every step the same finding is proven again, twice.
+
+mod axes;
+mod conduct;
+mod oracle;
+mod simplify;
+mod specimen;
+
+pub use axes::Threshold;
+pub use conduct::{Shrunk, shrink};
+pub use oracle::{Finding, Oracle, Seen};
+pub use simplify::Limit;
+pub use specimen::Specimen;

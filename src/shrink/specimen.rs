@@ -1,0 +1,157 @@
+//! A network with its feeds: what is made smaller, step by step.
+
+use crate::graph::{Boundary, Edit, Integers, Model, ModelError, ValueName};
+use crate::inputs::Feed;
+use crate::tensor::Tensor;
+use crate::with_array;
+use ndarray::{ArrayD, Axis, Slice};
+use std::collections::BTreeMap;
+
+/// A network and what it is fed.
+#[derive(Debug, Clone)]
+pub struct Specimen {
+    /// The network.
+    pub model: Model,
+    /// One tensor for each input.
+    pub feeds: Vec<Feed>,
+}
+
+/// Something in a specimen that has an extent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// An axis of a feed.
+    Feed(ValueName, usize),
+    /// An axis of an initializer of floating-point numbers.
+    Constant(ValueName, usize),
+    /// An element of an initializer of integers: a shape, a size.
+    Element(ValueName, usize),
+    /// An integer of an attribute: the attribute's place among the model's, and the integer's in it.
+    Attribute(usize, usize),
+}
+
+impl Specimen {
+    /// Every place with its extent.
+    pub(super) fn places(&self) -> Vec<(Place, usize)> {
+        let mut places = Vec::new();
+        for feed in &self.feeds {
+            let axes = feed.tensor.shape().iter().enumerate();
+            places.extend(axes.map(|(axis, &n)| (Place::Feed(feed.name.clone(), axis), n)));
+        }
+        for (name, tensor) in self.model.initializers() {
+            if let Tensor::I64(array) = &tensor {
+                let elements = array.iter().enumerate();
+                places.extend(elements.filter_map(|(at, &value)| {
+                    Some((Place::Element(name.clone(), at), usize::try_from(value).ok()?))
+                }));
+            } else {
+                let axes = tensor.shape().iter().enumerate();
+                places.extend(axes.map(|(axis, &n)| (Place::Constant(name.clone(), axis), n)));
+            }
+        }
+        for (list, integers) in self.model.integers().iter().enumerate() {
+            let values = integers.values.iter().enumerate();
+            places.extend(values.filter_map(|(at, &value)| {
+                Some((Place::Attribute(list, at), usize::try_from(value).ok()?))
+            }));
+        }
+        places
+    }
+
+    /// The specimen with other extents at some places; tensors keep their first elements.
+    ///
+    /// # Errors
+    /// When the changed file is no usable model.
+    pub(super) fn resized(&self, extents: &[(Place, usize)]) -> Result<Specimen, ModelError> {
+        let mut feeds: BTreeMap<ValueName, Feed> =
+            self.feeds.iter().map(|feed| (feed.name.clone(), feed.clone())).collect();
+        let mut constants = self.model.initializers();
+        let mut integers = self.model.integers();
+        for (place, extent) in extents {
+            match place {
+                Place::Feed(name, axis) => {
+                    if let Some(feed) = feeds.get_mut(name) {
+                        *feed = refeed(feed, first(&feed.tensor, *axis, *extent), "cut out");
+                    }
+                }
+                Place::Constant(name, axis) => {
+                    constants.entry(name.clone()).and_modify(|c| *c = first(c, *axis, *extent));
+                }
+                Place::Element(name, at) => {
+                    if let Some(Tensor::I64(array)) = constants.get_mut(name) {
+                        set(array, *at, *extent);
+                    }
+                }
+                Place::Attribute(list, at) => set_integer(&mut integers, *list, *at, *extent),
+            }
+        }
+        let in_order = self.feeds.iter().filter_map(|feed| feeds.remove(&feed.name)).collect();
+        self.with(in_order, constants.into_iter().collect(), integers)
+    }
+
+    /// The specimen with other numbers in one feed.
+    pub(super) fn refed(&self, name: &ValueName, tensor: Tensor, spec: &str) -> Specimen {
+        let mut changed = self.clone();
+        for feed in changed.feeds.iter_mut().filter(|feed| feed.name == *name) {
+            *feed = refeed(feed, tensor.clone(), spec);
+        }
+        changed
+    }
+
+    /// The specimen with other numbers in one initializer.
+    ///
+    /// # Errors
+    /// When the changed file is no usable model.
+    pub(super) fn with_constant(
+        &self,
+        name: &ValueName,
+        tensor: Tensor,
+    ) -> Result<Specimen, ModelError> {
+        self.with(self.feeds.clone(), vec![(name.clone(), tensor)], Vec::new())
+    }
+
+    fn with(
+        &self,
+        feeds: Vec<Feed>,
+        initializers: Vec<(ValueName, Tensor)>,
+        integers: Vec<Integers>,
+    ) -> Result<Specimen, ModelError> {
+        let inputs = feeds.iter().map(boundary).collect();
+        let model = self.model.edited(&Edit { inputs, initializers, integers })?;
+        Ok(Specimen { model, feeds })
+    }
+}
+
+fn boundary(feed: &Feed) -> Boundary {
+    Boundary {
+        name: feed.name.clone(),
+        dtype: feed.tensor.dtype(),
+        shape: feed.tensor.shape().to_vec(),
+    }
+}
+
+fn refeed(feed: &Feed, tensor: Tensor, spec: &str) -> Feed {
+    let digest = tensor.digest();
+    Feed { name: feed.name.clone(), spec: spec.to_owned(), tensor, digest }
+}
+
+/// The first `extent` entries along an axis.
+fn first(tensor: &Tensor, axis: usize, extent: usize) -> Tensor {
+    with_array!(tensor, array => {
+        let part = array.slice_axis(Axis(axis), Slice::from(..extent.min(array.len_of(Axis(axis)))));
+        // In row-major order again, as every tensor is.
+        Tensor::from(part.as_standard_layout().into_owned())
+    })
+}
+
+fn set(array: &mut ArrayD<i64>, at: usize, extent: usize) {
+    if let (Some(value), Ok(extent)) = (array.iter_mut().nth(at), i64::try_from(extent)) {
+        *value = extent;
+    }
+}
+
+fn set_integer(integers: &mut [Integers], list: usize, at: usize, extent: usize) {
+    let value = integers.get_mut(list).and_then(|list| list.values.get_mut(at));
+    if let (Some(value), Ok(extent)) = (value, i64::try_from(extent)) {
+        *value = extent;
+    }
+}
