@@ -8,7 +8,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{can_run, debug_model, finish_json, first_target, offby};
+use support::{can_run, debug_model, device, finish_json, first_target, offby};
 
 fn walk(model: &str, input: &str, target: &str) -> (i32, Value) {
     let mut command = offby();
@@ -97,7 +97,13 @@ fn no_seed_gives_a_false_source() {
     eprintln!("{walks} walks, no source");
 }
 
-/// A simulated device with a planted fault: exit code, verdict and report of the walk.
+/// A simulated device with a fault planted in one node: exit code, verdict and report of the walk.
+fn planted(fault: &str, extra: &[&str]) -> (i32, String, Value) {
+    let fault = format!("faults:\n  - {{fault: {fault}, at: {{name: {PLANTED}}}}}");
+    let (_folder, target) = device(&fault);
+    simulated(&target, extra)
+}
+
 fn simulated(target: &str, extra: &[&str]) -> (i32, String, Value) {
     let mut command = offby();
     command.arg("walk").arg(debug_model("efformer_mlp_3.onnx"));
@@ -112,35 +118,39 @@ const PLANTED: &str = "/network/0/0/mlp/act/Erf";
 #[test]
 fn planted_faults_are_named() {
     for (fault, expected) in [("nan", "nonfinite"), ("scale", "divergent"), ("zero", "divergent")] {
-        let (code, kind, report) = simulated(&format!("sim:{fault},at=5"), &[]);
+        let (code, kind, report) = planted(fault, &[]);
         assert_eq!((code, kind.as_str()), (1, expected), "{report:#}");
         assert_eq!(names(&first_target(&report)["walk"]["sources"]), [PLANTED]);
         assert_eq!(first_target(&report)["verdict"]["confidence"]["reproduced"], 2);
     }
-    let (_, _, zero) = simulated("sim:zero,at=5", &[]);
+    let (_, _, zero) = planted("zero", &[]);
     let diagnosis = &first_target(&zero)["verdict"]["diagnosis"][0];
     assert!(diagnosis.as_str().unwrap().contains("all zero"), "{diagnosis}");
 }
 
 #[test]
 fn an_honest_device_is_not_accused() {
-    let (code, kind, _) = simulated("sim:honest", &[]);
+    let (code, kind, _) = simulated("sim:honest-f32", &[]);
     assert_eq!((code, kind.as_str()), (0, "agrees"));
-    let (code, kind, report) = simulated("sim:f16", &[]);
-    assert_eq!((code, kind.as_str()), (0, "explained"), "{report:#}");
-    assert_eq!(names(&first_target(&report)["walk"]["sources"]), [""; 0]);
+    for format in ["f16", "f16-toward-zero", "bf16", "tf32"] {
+        let (code, kind, report) = simulated(&format!("sim:honest-{format}"), &[]);
+        assert_eq!((code, kind.as_str()), (0, "explained"), "{report:#}");
+        assert_eq!(names(&first_target(&report)["walk"]["sources"]), [""; 0]);
+        let storage = first_target(&report)["walk"]["storage"].as_str().unwrap().to_owned();
+        assert!(format.starts_with(&storage) || format == "tf32", "{format}: {storage}");
+    }
 }
 
 #[test]
 fn a_driver_that_differs_on_every_run_is_found_out() {
-    let (code, kind, report) = simulated("sim:random,at=5", &[]);
+    let (code, kind, report) = planted("random", &[]);
     assert_eq!((code, kind.as_str()), (1, "nondeterministic"));
     assert_eq!(first_target(&report)["walk"]["trust"]["first_unstable"], PLANTED);
 }
 
 #[test]
 fn a_driver_that_lies_to_the_taps_is_found_out() {
-    let (code, kind, report) = simulated("sim:liar,at=5", &[]);
+    let (code, kind, report) = planted("liar", &[]);
     assert_eq!((code, kind.as_str()), (1, "divergent"));
     assert_eq!(first_target(&report)["walk"]["disturbed_by_taps"], true);
     let sentence = first_target(&report)["verdict"]["sentence"].as_str().unwrap();
@@ -149,10 +159,11 @@ fn a_driver_that_lies_to_the_taps_is_found_out() {
 
 #[test]
 fn a_crash_and_a_hang_are_named_with_their_operator() {
-    for (fault, expected) in [("crash", "crashed"), ("hang", "timed_out")] {
-        let (code, kind, report) = simulated(&format!("sim:{fault},at=5"), &["--timeout", "4"]);
+    let ends = [("abort", "crashed"), ("segfault", "crashed"), ("hang", "timed_out")];
+    for (fault, expected) in ends {
+        let (code, kind, report) = planted(fault, &["--timeout", "4"]);
         assert_eq!((code, kind.as_str()), (3, expected), "{report:#}");
         let sentence = first_target(&report)["verdict"]["sentence"].as_str().unwrap();
-        assert!(sentence.contains("operator 5") && sentence.contains(PLANTED), "{sentence}");
+        assert!(sentence.contains("operator 3") && sentence.contains(PLANTED), "{sentence}");
     }
 }

@@ -1,10 +1,13 @@
-//! Case files: one divergence as YAML, from the model and its inputs to what each target is expected
-//! to say. The only room that sees YAML.
+//! Documents in YAML: case files, one divergence from the model and its inputs to what each target is
+//! expected to say; and simulated devices. The only room that sees YAML.
 
+mod builtin;
+mod device;
 mod document;
 mod error;
 mod text;
 
+pub use device::{DeviceError, device_names, load_device, resolve};
 pub use document::{Case, CaseCut, CaseKind, CaseTarget, Expectation, ExplainedBy, When};
 pub use error::CaseError;
 

@@ -4,6 +4,7 @@ use super::answer;
 use super::args::DoctorArgs;
 use super::failure::Failure;
 use super::registry::this_program;
+use crate::case::device_names;
 use crate::engine::{Backend, MnnTarget, Precision};
 use crate::worker::{Converter, WorkerProgram, find_converter, opencl_drivers, probe};
 use serde::Serialize;
@@ -34,6 +35,13 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Failure> {
     let backends = [Backend::Cpu, Backend::Vulkan, Backend::Opencl, Backend::Cuda];
     checks.extend(backends.map(|backend| check_backend(&worker, backend)));
     checks.push(check_converter());
+    checks.push(Check {
+        name: "sim".into(),
+        found: true,
+        detail: format!("simulated devices: {}", device_names().collect::<Vec<_>>().join(", ")),
+        hint: None,
+        required: false,
+    });
     let sick = checks.iter().any(|check| check.required && !check.found);
     answer::give(&args.output, &checks, || text(&checks))?;
     Ok(if sick { 3 } else { 0 })
@@ -104,10 +112,26 @@ fn text(checks: &[Check]) -> String {
     for check in checks {
         let mark = if check.found { "ok     " } else { "missing" };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{mark}  {:<11} {}", check.name, check.detail);
+        let _ = writeln!(text, "{mark}  {:<11} {}", check.name, folded(&check.detail));
         if let Some(hint) = &check.hint {
             let _ = writeln!(text, "         {:<11} hint: {hint}", "");
         }
     }
     text
+}
+
+/// A list too long for one line, folded under its beginning.
+fn folded(detail: &str) -> String {
+    const COLUMNS: usize = 58;
+    let mut lines = vec![String::new()];
+    for word in detail.split(' ') {
+        let line = lines.last_mut().expect("there is always a line");
+        if detail.len() > 2 * COLUMNS && line.len() + word.len() > COLUMNS {
+            lines.push(word.to_owned());
+        } else {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    lines.join("\n                     ")
 }

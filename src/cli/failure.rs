@@ -1,6 +1,6 @@
 //! Our own failures as the terminal shows them: what, why, and what to do.
 
-use crate::case::CaseError;
+use crate::case::{CaseError, DeviceError};
 use crate::compare::Incomparable;
 use crate::engine::TargetError;
 use crate::graph::{CutError, ModelError, ShapeError};
@@ -84,6 +84,13 @@ macro_rules! hinted {
     };
 }
 hinted!(ModelError, ShapeError, InputError, CutError, CaseError);
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        let hint = error.hint();
+        Failure { error: error.into(), hint: Some(hint) }
+    }
+}
 
 impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {

@@ -1,6 +1,7 @@
 //! Every engine by its target: the one place that knows them all.
 
 use super::failure::Failure;
+use crate::case::resolve;
 use crate::engine::{Engine, MnnTarget, SimTarget, Target, Tract};
 use crate::worker::{Converter, MnnEngine, SimEngine, Walker, WorkerProgram};
 
@@ -46,6 +47,11 @@ impl Registry {
     fn sim(&self, target: &SimTarget) -> SimEngine {
         SimEngine { target: target.clone(), worker: self.worker.clone() }
     }
+}
+
+/// A target as typed, with all that its name stands for.
+pub(super) fn read_target(text: &str) -> Result<Target, Failure> {
+    Ok(resolve(text.parse()?)?)
 }
 
 /// This program, to be started again as a worker.

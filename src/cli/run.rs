@@ -4,6 +4,7 @@ use super::args::RunArgs;
 use super::examine::examine;
 use super::failure::Failure;
 use super::prepare::Prepared;
+use super::registry::read_target;
 use super::screen;
 use crate::engine::{Execution, Outcome, Request, Target};
 use crate::report::{evidence_text, run_text};
@@ -11,8 +12,9 @@ use crate::verdict::exit_code;
 
 /// Runs, compares, reports; gives the exit code.
 pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
-    let targets = args.on.iter().map(|text| text.parse()).collect::<Result<Vec<Target>, _>>()?;
-    let reference: Target = args.reference.parse()?;
+    let targets =
+        args.on.iter().map(|text| read_target(text)).collect::<Result<Vec<Target>, _>>()?;
+    let reference = read_target(&args.reference)?;
     let prepared = Prepared::new(&args.network)?;
     let request = prepared.request();
 

@@ -101,6 +101,8 @@ impl Engines {
 pub(super) fn declared_storage(target: &Target) -> Storage {
     match target.declared_storage() {
         Some("f16") => Storage::F16,
+        Some("bf16") => Storage::Bf16,
+        Some("tf32") => Storage::Tf32,
         _ => Storage::F32,
     }
 }
@@ -123,6 +125,10 @@ fn key(prepared: &Prepared<'_>, target: &Target) -> String {
         prepared.model.digest().hex().to_owned(),
         target.to_string(),
     ];
+    if let Target::Sim(target) = target {
+        // A document may change under its name.
+        parts.push(serde_json::to_string(&target.device).unwrap_or_default());
+    }
     parts.extend(prepared.feeds.iter().map(|feed| feed.digest.hex().to_owned()));
     Digest::of(parts.iter().map(String::as_bytes)).hex().to_owned()
 }

@@ -4,6 +4,7 @@ use super::answer;
 use super::args::ShrinkArgs;
 use super::failure::Failure;
 use super::prepare::{Prepared, file_name};
+use super::registry::read_target;
 use super::screen;
 use super::search::{Engines, declared_storage};
 use super::walk::node_names;
@@ -23,7 +24,7 @@ const PROOFS: usize = 3;
 
 /// Shrinks, proves, writes; gives the exit code.
 pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
-    let target: Target = args.on.parse()?;
+    let target = read_target(&args.on)?;
     let prepared = Prepared::new(&args.network)?;
     let folder = prepared.out().unwrap_or(Path::new("shrunk")).to_owned();
     fs::create_dir_all(&folder).map_err(|error| Failure::write(&folder, error))?;

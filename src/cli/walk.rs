@@ -4,6 +4,7 @@ use super::args::{Strategy, WalkArgs};
 use super::examine::examine;
 use super::failure::Failure;
 use super::prepare::Prepared;
+use super::registry::read_target;
 use super::run::run_reference;
 use super::screen;
 use super::search::{cut, isolate};
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 
 /// Walks, concludes, reports; gives the exit code.
 pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
-    let target: Target = args.on.parse()?;
+    let target = read_target(&args.on)?;
     let prepared = Prepared::new(&args.network)?;
     let progress = screen::progress(args.network.output.quiet);
     progress.set_message("tract (reference)");

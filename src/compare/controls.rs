@@ -133,7 +133,7 @@ fn rounding_is_explained_and_only_rounding() {
     for (last, rounding) in [(4046.0, Rounding::TowardZero), (4048.0, Rounding::NearestEven)] {
         let stored: Vec<f32> = arange
             .iter()
-            .map(|&v| rounding::round(v.into(), Format::F16, rounding) as f32)
+            .map(|&v| crate::tensor::round(v.into(), Format::F16, rounding) as f32)
             .collect();
         assert_eq!(stored[4047], last);
         let comparison = compare(&tensor(&arange), &tensor(&stored)).unwrap();

@@ -4,8 +4,9 @@
 
 use super::frontier::Needed;
 use super::metrics::{Comparison, Incomparable};
-use super::rounding::{Explanation, Rounding};
+use super::rounding::Explanation;
 use super::tolerance::{Storage, Tolerance};
+use crate::tensor::Rounding;
 use serde::{Deserialize, Serialize};
 
 /// What the numbers say.
@@ -62,7 +63,10 @@ impl Judging {
         match self.declared {
             Declared::Nothing => true,
             Declared::Own => false,
-            Declared::Storage(storage) => storage.name == explanation.format.name(),
+            Declared::Storage(storage) => {
+                let name = explanation.format.name();
+                storage.name == name || (storage.name, name) == ("tf32", "f16")
+            }
         }
     }
 

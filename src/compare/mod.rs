@@ -30,12 +30,13 @@ mod controls;
 #[cfg(test)]
 mod oracle;
 
+pub use crate::tensor::{Format, Rounding};
 pub use beyond::count_beyond;
 pub use frontier::{Frontier, Needed};
 pub use judge::{Agreement, Declared, Judgement, Judging, judge};
 pub use measure::{CompareOptions, compare, compare_with};
 pub use metrics::{Census, Comparison, Incomparable, Nonfinite};
 pub use pattern::{Pattern, recognize};
-pub use rounding::{Explanation, Format, Rounding};
+pub use rounding::Explanation;
 pub use tolerance::{STORAGE, Storage, Tolerance};
 pub use worst::Worst;

@@ -168,7 +168,7 @@ fn check_formats(r: &[f32], c: &[f32], got: &Comparison, what: &str) {
     let mut best = None;
     for (format, rounding) in rounding::HYPOTHESES {
         let names = |(r, c): &(&f32, &f32)| {
-            f64::from(**c) == rounding::round(f64::from(**r), format, rounding)
+            f64::from(**c) == crate::tensor::round(f64::from(**r), format, rounding)
         };
         let differing = r.iter().zip(c).filter(|(r, c)| r != c && !(r.is_nan() && c.is_nan()));
         let share = differing.filter(names).count() as f64 / got.mismatched as f64;

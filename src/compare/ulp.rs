@@ -5,7 +5,7 @@
 //! zeros are one point. The distance of two values is the number of steps between them (Dawson,
 //! "Comparing floating point numbers"). Infinity is one step beyond the largest finite value.
 
-use super::rounding::{Format, Rounding, round};
+use crate::tensor::{Format, Rounding, round};
 use half::f16;
 
 /// The distance of two values once both are rounded to `f32`, to nearest, ties to even.

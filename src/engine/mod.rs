@@ -3,15 +3,18 @@
 //! An engine takes a [`Request`] and gives an [`Execution`]: what happened, where it really ran,
 //! and the outputs. What happens to an engine is an outcome, never an error of ours.
 
+mod device;
 mod outcome;
 mod target;
 mod tract;
 mod unary;
 
-pub use outcome::{Execution, Outcome, Output, Runs, same_bytes};
-pub use target::{
-    Backend, Memory, MnnTarget, Precision, SimFault, SimTarget, Target, TargetError, Tune,
+pub use device::{
+    Accumulate, Before, Breakdown, Condition, Device, During, Fault, Moment, NodeFacts, Overflow,
+    Planted, Simulator, StorageRules, Subnormals,
 };
+pub use outcome::{Execution, Outcome, Output, Runs, same_bytes};
+pub use target::{Backend, Memory, MnnTarget, Precision, SimTarget, Target, TargetError, Tune};
 pub use tract::{NodeSteps, Tract, VERSION as TRACT_VERSION};
 
 use crate::graph::Model;

@@ -1,5 +1,6 @@
 //! Targets: what `--on` names, as typed and as meant.
 
+use super::Device;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +11,7 @@ const FORM: &str = "ENGINE[:BACKEND[:PRECISION]][,key=value...], such as tract, 
                     mnn:vulkan:low or mnn:opencl:high,memory=buffer";
 
 /// One engine on one backend, with its settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// The reference, computing in `f32`.
     Tract,
@@ -18,17 +19,20 @@ pub enum Target {
     TractF64,
     /// MNN.
     Mnn(MnnTarget),
-    /// A simulated device: tract with a declared fault.
+    /// A simulated device: tract with a declared storage format and declared faults.
     Sim(SimTarget),
 }
 
 /// A simulated device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// As typed it is only a name; its device is read from a document by whoever knows where those
+/// are (`case::resolve`).
+#[derive(Debug, Clone, PartialEq)]
 pub struct SimTarget {
-    /// What is wrong with it.
-    pub fault: SimFault,
-    /// At which operator, by its place in the order of execution.
-    pub at: usize,
+    /// A built-in device's name, or the path of a document.
+    pub name: String,
+    /// What the document says; absent until it was read.
+    pub device: Option<Device>,
 }
 
 /// MNN on one of its backends.
@@ -109,29 +113,6 @@ names! {
     }
 }
 names! {
-    /// What a simulated device does wrong.
-    SimFault {
-        /// Nothing.
-        Honest = "honest",
-        /// Nothing, but it stores 16-bit values, cut toward zero.
-        F16 = "f16",
-        /// One operator gives NaN in its first element.
-        Nan = "nan",
-        /// One operator gives twice what it should.
-        Scale = "scale",
-        /// One operator gives zeros.
-        Zero = "zero",
-        /// One operator gives something else on every run.
-        Random = "random",
-        /// One operator is wrong, but not while it is watched.
-        Liar = "liar",
-        /// The process aborts in one operator.
-        Crash = "crash",
-        /// One operator never ends.
-        Hang = "hang",
-    }
-}
-names! {
     /// MNN's kernel tuning levels.
     Tune {
         /// No tuning.
@@ -181,9 +162,9 @@ impl FromStr for Target {
             ["mnn", rest @ ..] if rest.len() <= 2 => {
                 mnn(rest, &options).map(Target::Mnn).map_err(|(what, hint)| fail(what, hint))
             }
-            ["sim", fault] => {
-                sim(fault, &options).map(Target::Sim).map_err(|(what, hint)| fail(what, hint))
-            }
+            ["sim", rest @ ..] => sim(&rest.join(":"), &options)
+                .map(Target::Sim)
+                .map_err(|(what, hint)| fail(what, hint)),
             [engine, ..] if !["tract", "mnn", "sim"].contains(engine) => Err(fail(
                 format!("there is no engine `{engine}`"),
                 format!("engines are tract, mnn and sim; a target is {FORM}"),
@@ -194,12 +175,12 @@ impl FromStr for Target {
 }
 
 impl Target {
-    /// The storage format the target may use instead of the model's own, by its precision mode:
-    /// MNN's GPU backends store `f16` unless asked for high precision.
+    /// The storage format the target may use instead of the model's own: MNN's GPU backends store
+    /// `f16` unless asked for high precision, a simulated device what its document declares.
     pub fn declared_storage(&self) -> Option<&'static str> {
         match self {
-            Target::Mnn(MnnTarget { precision: Precision::Low, .. })
-            | Target::Sim(SimTarget { fault: SimFault::F16, .. }) => Some("f16"),
+            Target::Sim(target) => target.device.as_ref().and_then(Device::declared_storage),
+            Target::Mnn(MnnTarget { precision: Precision::Low, .. }) => Some("f16"),
             Target::Mnn(MnnTarget { backend, precision: Precision::Normal, .. })
                 if *backend != Backend::Cpu =>
             {
@@ -212,20 +193,18 @@ impl Target {
 
 type Complaint = (String, String);
 
-fn sim(fault: &str, options: &[&str]) -> Result<SimTarget, Complaint> {
-    let fault = pick("simulated fault", fault, SimFault::from_name, SimFault::NAMES)?;
-    let at = match options {
-        [] => Some(0),
-        [option] => option.strip_prefix("at=").and_then(|at| at.parse().ok()),
-        _ => None,
-    };
-    let at = at.ok_or_else(|| {
-        (
-            "its options are wrong".to_owned(),
-            "write sim:FAULT,at=N for the operator number N".to_owned(),
-        )
-    })?;
-    Ok(SimTarget { fault, at })
+fn sim(name: &str, options: &[&str]) -> Result<SimTarget, Complaint> {
+    let hint = "a simulated device is sim:NAME or sim:path/to.yaml; `offby doctor` lists the names";
+    if name.is_empty() {
+        return Err(("it names no device".to_owned(), hint.to_owned()));
+    }
+    if let Some(option) = options.first() {
+        return Err((
+            format!("`{option}` means nothing to a simulated device"),
+            "what a simulated device does stands in its document: copy one and give it as sim:path/to.yaml".to_owned(),
+        ));
+    }
+    Ok(SimTarget { name: name.to_owned(), device: None })
 }
 
 fn mnn(path: &[&str], options: &[&str]) -> Result<MnnTarget, Complaint> {
@@ -303,7 +282,7 @@ impl fmt::Display for Target {
             Target::Tract => f.write_str("tract"),
             Target::TractF64 => f.write_str("tract:f64"),
             Target::Mnn(target) => target.fmt(f),
-            Target::Sim(SimTarget { fault, at }) => write!(f, "sim:{fault},at={at}"),
+            Target::Sim(target) => write!(f, "sim:{}", target.name),
         }
     }
 }
@@ -339,6 +318,8 @@ mod tests {
             "mnn:cpu",
             "mnn:vulkan:low",
             "mnn:opencl:high,memory=buffer,tune=none",
+            "sim:vim3-android-vulkan",
+            "sim:devices/mine.yaml",
         ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
@@ -360,6 +341,9 @@ mod tests {
             "mnn:cpu,threads=0",
             "mnn:cpu,threads",
             "tract,threads=2",
+            "sim",
+            "sim:",
+            "sim:honest-f32,at=3",
         ] {
             assert!(!text.parse::<Target>().unwrap_err().hint().is_empty(), "{text}");
         }

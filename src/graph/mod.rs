@@ -2,6 +2,7 @@
 //!
 //! The only room that knows protobuf; the tract engine alone also sees the decoded types.
 
+mod attribute;
 mod constancy;
 mod content;
 mod cut;

@@ -127,7 +127,7 @@ fn row(target: &TargetReport, output: Option<&OutputReport>) -> Row {
 /// Backend and the first word of the device: `vulkan, llvmpipe`.
 fn place(ran_on: Option<&RanOn>) -> String {
     let Some(ran_on) = ran_on else { return "-".to_owned() };
-    if ran_on.backend == "cpu" {
+    if ["cpu", "simulated"].contains(&ran_on.backend.as_str()) {
         return ran_on.backend.clone();
     }
     let device = ran_on.device.split(" (").next().unwrap_or_default();
@@ -187,6 +187,9 @@ pub(super) fn verdict_text(target: &TargetReport, width: usize, paint: Paint) ->
     if let Some(elsewhere) = operators_elsewhere(target.ran_on.as_ref()) {
         text.push_str(&wrapped(&elsewhere, width));
     }
+    if let Some(simulated) = simulated(target) {
+        text.push_str(&wrapped(&simulated, width));
+    }
     for resemblance in &verdict.diagnosis {
         text.push_str(&wrapped(resemblance, width));
     }
@@ -199,6 +202,17 @@ pub(super) fn verdict_text(target: &TargetReport, width: usize, paint: Paint) ->
         }
     }
     text
+}
+
+/// What is found on a simulated device must never be taken for a finding on a real one.
+fn simulated(target: &TargetReport) -> Option<String> {
+    let ran_on = target.ran_on.as_ref();
+    let title = match ran_on.filter(|ran_on| ran_on.backend == "simulated") {
+        Some(ran_on) => ran_on.device.as_str(),
+        None if target.target.starts_with("sim:") => "simulated device",
+        None => return None,
+    };
+    Some(format!("note: {title}; what it does was planted, and says nothing of a real device"))
 }
 
 /// A backend that hands operators to the CPU does so without a word; here it is said.

@@ -1,15 +1,18 @@
-//! Tensors as every other room sees them: element types, shapes, digests and `.npy` files.
+//! Tensors as every other room sees them: element types and storage formats, shapes, digests
+//! and `.npy` files.
 //!
 //! This room knows nothing of graphs, engines or comparisons.
 
 mod digest;
 mod dtype;
+mod format;
 mod index;
 mod npy;
 mod value;
 
 pub use digest::Digest;
 pub use dtype::Dtype;
+pub use format::{Format, Rounding, round, round_f32, round_tensor};
 pub use index::{ShapeText, element_count, multi_index};
 pub use npy::{NpyError, read_npy, write_npy};
 pub use value::{Tensor, TensorError};

@@ -93,7 +93,7 @@ fn no_source(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Ver
         ["identical", "strict tolerance"].contains(&finding.judgement.rule.as_str())
     });
     match whole.kind {
-        Kind::Agrees if honest && !strict && walk.storage == Storage::F16 => {
+        Kind::Agrees if honest && !strict && walk.storage != Storage::F32 => {
             Verdict { kind: Kind::Explained, sentence: rounding(walk, error, floor), ..whole }
         }
         Kind::Divergent if honest => Verdict {
@@ -175,6 +175,11 @@ pub(super) fn diagnosis(op: &OpReport) -> Vec<String> {
 
 fn next_step(op: &OpReport) -> String {
     let node = op.onnx_node.as_deref().unwrap_or("an operator the converter added");
+    if op.backend == "simulated" {
+        return format!(
+            "in the ONNX file this is {node}; the device is simulated, and its faults stand in its document"
+        );
+    }
     format!(
         "in the ONNX file this is {node}; attach this report to the backend's issue, or run {} operators on the CPU",
         op.op_type

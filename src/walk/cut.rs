@@ -74,7 +74,8 @@ impl<'t, 'a> Bisection<'t, 'a> {
         let exact = Stream::new(steps, task.feeds, Tensor::clone)?;
         let honest = match task.storage {
             Storage::F32 => None,
-            Storage::F16 => {
+            // In `f16`: `floor` brings its error to the format's scale.
+            Storage::F16 | Storage::Bf16 | Storage::Tf32 => {
                 Some(Stream::new(NodeSteps::new(task.model)?, task.feeds, round_to_f16)?)
             }
         };

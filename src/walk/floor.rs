@@ -2,45 +2,19 @@
 
 use super::contract::Operand;
 use super::gauge::Gauge;
-use crate::tensor::Tensor;
-use half::f16;
-use serde::{Deserialize, Serialize};
+pub use crate::tensor::Format as Storage;
+use crate::tensor::{Rounding, Tensor, round_tensor};
 
-/// The format a candidate keeps its intermediate values in: measured, not assumed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Storage {
-    /// 32-bit.
-    F32,
-    /// 16-bit.
-    F16,
-}
+/// Share of outputs that must be exact in a format to call it the storage.
+const SHARE: f64 = 0.9;
 
-impl Storage {
-    /// The name used in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Storage::F32 => "f32",
-            Storage::F16 => "f16",
-        }
-    }
+/// The narrow formats, the one that holds fewest values first: what it holds, the next may hold too.
+const NARROW: [Storage; 3] = [Storage::Bf16, Storage::F16, Storage::Tf32];
 
-    /// The largest finite value.
-    pub fn max(self) -> f64 {
-        match self {
-            Storage::F32 => f64::from(f32::MAX),
-            Storage::F16 => 65504.0,
-        }
-    }
-}
-
-/// Share of outputs that must be exact 16-bit values to call the storage 16-bit.
-const HALF_SHARE: f64 = 0.9;
-
-/// Counts whose outputs are exactly 16-bit values.
+/// Counts whose outputs are exactly values of a narrow format.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StorageCensus {
-    half: usize,
+    exact: [usize; NARROW.len()],
     all: usize,
 }
 
@@ -48,44 +22,29 @@ impl StorageCensus {
     /// Counts one output; tensors that could be exact in any format tell nothing.
     pub fn observe(&mut self, output: &Tensor) {
         let Tensor::F32(array) = output else { return };
-        if array.iter().all(|&value| value.fract() == 0.0 && value.abs() <= 2048.0) {
+        let tells_nothing =
+            |&value: &f32| !value.is_finite() || (value.fract() == 0.0 && value.abs() <= 2048.0);
+        if array.iter().all(tells_nothing) {
             return;
         }
         self.all += 1;
-        self.half += usize::from(array.iter().all(|&value| is_half(value)));
+        for (count, format) in self.exact.iter_mut().zip(NARROW) {
+            *count += usize::from(array.iter().all(|&value| format.holds(value)));
+        }
     }
 
     /// The format of most outputs.
     pub fn storage(&self) -> Storage {
-        let half = self.all > 0 && self.half as f64 >= HALF_SHARE * self.all as f64;
-        if half { Storage::F16 } else { Storage::F32 }
+        let most = |&count: &usize| self.all > 0 && count as f64 >= SHARE * self.all as f64;
+        let narrow = self.exact.iter().position(most);
+        narrow.map_or(Storage::F32, |place| NARROW[place])
     }
-}
-
-fn is_half(value: f32) -> bool {
-    value.is_nan() || f16::from_f32(value).to_f32() == value
 }
 
 /// Every element rounded to `f16`, toward zero as Vulkan's image stores do: of the two roundings
 /// the one that costs more. Other element types stay as they are.
 pub fn round_to_f16(tensor: &Tensor) -> Tensor {
-    match tensor {
-        Tensor::F32(array) => Tensor::F32(array.mapv(toward_zero)),
-        other => other.clone(),
-    }
-}
-
-fn toward_zero(value: f32) -> f32 {
-    if !value.is_finite() {
-        return value;
-    }
-    let nearest = f16::from_f32(value);
-    let rounded = nearest.to_f32();
-    if rounded.abs() <= value.abs() {
-        return rounded;
-    }
-    // One step toward zero: the neighbour in the order of magnitudes.
-    f16::from_bits(nearest.to_bits() - 1).to_f32()
+    round_tensor(tensor, Storage::F16, Rounding::TowardZero)
 }
 
 /// The inputs as a 16-bit backend has them.
@@ -99,20 +58,22 @@ pub(super) fn round_operands(inputs: &[Operand]) -> Vec<Operand> {
 
 /// Half an ulp of `f16` relative to its value: no storage in it is better than this.
 const F16_ROUNDING: f64 = 1.0 / 4096.0;
-/// The ratio of the epsilons of `f32` and `f16`, 2⁻¹³, times 16 for sums in another order and
-/// for fast functions, which real fp32 backends use.
-const F32_OF_F16: f64 = 16.0 / 8192.0;
+/// For sums in another order and for fast functions, which real fp32 backends use.
+const F32_MARGIN: f64 = 16.0;
 
 /// The floor of an operator in the format, from its error when executed with 16-bit inputs,
-/// weights and outputs. Rounding errors are first order in epsilon, so that the `f32` floor is the
-/// same error on a smaller scale: an operator that cancels has a high floor in both.
+/// weights and outputs. Rounding errors are first order in epsilon, so that the floor of another format
+/// is the same error on that format's scale: an operator that cancels has a high floor in all.
 pub(super) fn floor(storage: Storage, half: Option<Gauge>) -> f64 {
     let half =
         half.filter(|gauge| gauge.disagreeing == 0).map_or(F16_ROUNDING, |gauge| gauge.rel_l2);
     let half = half.max(F16_ROUNDING);
+    let scale = storage.epsilon() / Storage::F16.epsilon();
     match storage {
         Storage::F16 => half,
-        Storage::F32 => half.min(1.0) * F32_OF_F16,
+        // The range of `f16` cost it all: no number for a format that has the range of `f32`.
+        Storage::Tf32 | Storage::Bf16 => half.min(1.0) * scale,
+        Storage::F32 => half.min(1.0) * scale * F32_MARGIN,
     }
 }
 
@@ -125,19 +86,41 @@ mod tests {
         for (value, expected) in
             [(4047.0, 4046.0), (-4047.0, -4046.0), (1.0, 1.0), (70000.0, 65504.0), (1e-9, 0.0)]
         {
-            assert_eq!(toward_zero(value), expected, "{value}");
+            let row = Tensor::from_f32(&[1], vec![value]).unwrap();
+            assert_eq!(round_to_f16(&row), Tensor::from_f32(&[1], vec![expected]).unwrap());
         }
-        assert!(toward_zero(f32::NAN).is_nan());
     }
 
     #[test]
     fn whole_numbers_tell_nothing_of_the_storage() {
         let mut census = StorageCensus::default();
         census.observe(&Tensor::from_f32(&[2], vec![1.0, 2.0]).unwrap());
+        census.observe(&Tensor::from_f32(&[2], vec![f32::NAN, f32::INFINITY]).unwrap());
         assert_eq!(census.storage(), Storage::F32);
         census.observe(&Tensor::from_f32(&[2], vec![0.5, 0.099_975_586]).unwrap());
         assert_eq!(census.storage(), Storage::F16);
         census.observe(&Tensor::from_f32(&[2], vec![0.5, 0.1]).unwrap());
         assert_eq!(census.storage(), Storage::F32);
+    }
+
+    #[test]
+    fn the_census_names_every_format() {
+        for format in [Storage::F32, Storage::F16, Storage::Bf16, Storage::Tf32] {
+            let mut census = StorageCensus::default();
+            // Beyond the range of f16, or tf32 could not be told from it.
+            let values = [0.1, 1.0 / 3.0, 1e-7, 1e6]
+                .map(|value: f64| crate::tensor::round(value, format, Rounding::TowardZero) as f32);
+            census.observe(&Tensor::from_f32(&[4], values.to_vec()).unwrap());
+            assert_eq!(census.storage(), format);
+        }
+    }
+
+    #[test]
+    fn floors_follow_the_epsilons() {
+        let half = Gauge { rel_l2: 1e-3, ..Gauge::ZERO };
+        assert_eq!(floor(Storage::F16, Some(half)), 1e-3);
+        assert_eq!(floor(Storage::Tf32, Some(half)), 1e-3);
+        assert_eq!(floor(Storage::Bf16, Some(half)), 8e-3);
+        assert!((floor(Storage::F32, Some(half)) - 1e-3 * 16.0 / 8192.0).abs() < 1e-12);
     }
 }

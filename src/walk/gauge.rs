@@ -20,8 +20,10 @@ pub struct Gauge {
     pub disagreeing: u64,
     /// Whether a 32-bit backend may differ by this much (`compare::STORAGE`).
     pub within_f32: bool,
-    /// Whether a 16-bit backend may.
+    /// Whether a 16-bit backend may; the tolerance of `tf32` is the same.
     pub within_f16: bool,
+    /// Whether a `bf16` backend may.
+    pub within_bf16: bool,
     /// The rounding that explains every difference, if one does.
     pub explained_by: Option<Explanation>,
 }
@@ -36,6 +38,7 @@ impl Gauge {
         disagreeing: 0,
         within_f32: true,
         within_f16: true,
+        within_bf16: true,
         explained_by: None,
     };
 
@@ -43,7 +46,8 @@ impl Gauge {
     pub fn is_within(&self, storage: Storage) -> bool {
         match storage {
             Storage::F32 => self.within_f32,
-            Storage::F16 => self.within_f16,
+            Storage::F16 | Storage::Tf32 => self.within_f16,
+            Storage::Bf16 => self.within_bf16,
         }
     }
 
@@ -73,6 +77,7 @@ fn reduce(comparison: &Comparison) -> Gauge {
         disagreeing: comparison.nonfinite.disagreeing,
         within_f32: within("f32"),
         within_f16: within("f16"),
+        within_bf16: within("bf16"),
         explained_by: comparison.explained_by.filter(|explanation| explanation.share == 1.0),
     }
 }

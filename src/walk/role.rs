@@ -70,7 +70,7 @@ fn role(measured: &Measured, storage: Storage) -> Role {
 
 /// Both must hold: far above what rounding costs here, and beyond what the storage is allowed.
 fn is_source(introduced: &Gauge, floor: f64, storage: Storage) -> bool {
-    let rounding = introduced.explained_by.is_some() && storage == Storage::F16;
+    let rounding = introduced.explained_by.is_some_and(|found| storage.rounds_like(found.format));
     if introduced.disagreeing > 0 {
         return !rounding;
     }
@@ -89,6 +89,7 @@ mod tests {
             elements: 10,
             within_f32: rel_l2 < 1e-4,
             within_f16: rel_l2 < 1e-2,
+            within_bf16: rel_l2 < 8e-2,
             ..Gauge::ZERO
         };
         Measured {

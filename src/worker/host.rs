@@ -41,8 +41,11 @@ fn answer(ask: Ask, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
             &Reply::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").into() },
             &[],
         ),
-        Ask::WalkSimulated { model, target, feeds, repeats } => {
-            super::sim::walk(&super::sim::SimJob { model, target, feeds, repeats }, body, send)
+        Ask::RunSimulated { model, device, feeds, repeats } => {
+            super::sim::run(super::sim::SimJob { model, device, feeds, repeats }, body, send)
+        }
+        Ask::WalkSimulated { model, device, feeds, repeats } => {
+            super::sim::walk(super::sim::SimJob { model, device, feeds, repeats }, body, send)
         }
         #[cfg(feature = "mnn")]
         Ask::Run { model, target, feeds, repeats } => {

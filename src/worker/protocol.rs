@@ -1,14 +1,14 @@
 //! What parent and child say to each other. Tensors travel in a frame's body, one after the other.
 
-use crate::engine::{MnnTarget, Output, RanOn, Runs, SimTarget};
-use crate::graph::ValueName;
+use crate::engine::{self, MnnTarget, Output, RanOn, Runs};
+use crate::graph::{Model, ValueName};
 use crate::tensor::{Dtype, Tensor, TensorError, element_count};
 use crate::walk::{Trace, Trust};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Raised whenever a message changes its meaning.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 /// Parent to child. The first is always `Hello`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,8 +27,20 @@ pub(super) enum Ask {
         feeds: Vec<TensorHead>,
         repeats: usize,
     },
-    /// Walk an ONNX model on a simulated device.
-    WalkSimulated { model: PathBuf, target: SimTarget, feeds: Vec<TensorHead>, repeats: usize },
+    /// Run an ONNX model on a simulated device; the body holds the model, then the feeds.
+    RunSimulated {
+        model: ModelHead,
+        device: engine::Device,
+        feeds: Vec<TensorHead>,
+        repeats: usize,
+    },
+    /// Walk one; the body is the same.
+    WalkSimulated {
+        model: ModelHead,
+        device: engine::Device,
+        feeds: Vec<TensorHead>,
+        repeats: usize,
+    },
     /// Tell what would run on a backend.
     Probe { target: MnnTarget },
 }
@@ -78,6 +90,29 @@ pub struct Device {
     pub name: String,
     /// The driver and its version.
     pub driver: String,
+}
+
+/// A model at the start of a frame's body, as it is in memory: its file may not exist, or may have
+/// other shapes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ModelHead {
+    path: PathBuf,
+    bytes: usize,
+}
+
+impl ModelHead {
+    /// Head and bytes of a model.
+    pub(super) fn pack(model: &Model) -> (Self, Vec<u8>) {
+        let bytes = model.to_bytes();
+        (ModelHead { path: model.path().to_owned(), bytes: bytes.len() }, bytes)
+    }
+
+    /// The model, and the rest of the body.
+    pub(super) fn read<'b>(&self, body: &'b [u8]) -> Result<(Model, &'b [u8]), String> {
+        let (model, rest) = body.split_at(self.bytes.min(body.len()));
+        let model = Model::from_bytes(model, &self.path).map_err(|error| error.to_string())?;
+        Ok((model, rest))
+    }
 }
 
 /// A tensor in a frame's body.

@@ -1,99 +1,182 @@
-//! Simulated devices: tract, node by node, with a declared fault. What a walk finds on them was
-//! planted; nothing found on them says anything of a real device.
+//! Simulated devices in the child: the reference's nodes, each passed through the device. What a walk
+//! finds on them was planted; nothing found on them says anything of a real device.
 
 use super::host::{Send, send_walked};
-use super::protocol::{Reply, TensorHead, unpack};
-use crate::engine::{NodeSteps, Output, RanOn, SimFault, SimTarget, TRACT_VERSION};
+use super::protocol::{ModelHead, Reply, TensorHead, pack, unpack};
+use crate::engine::{
+    Breakdown, Device, NodeFacts, NodeSteps, Output, RanOn, Runs, Simulator, TRACT_VERSION,
+    same_bytes,
+};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use crate::walk::{
     Announce, Candidate, Executed, NodeReference, Operand, Operator, Walked, conduct, operators,
-    round_to_f16,
 };
-use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
 
-/// One network to walk on one simulated device.
+/// One network to run or walk on one simulated device.
 pub(super) struct SimJob {
-    /// The ONNX file.
-    pub(super) model: PathBuf,
+    /// The ONNX file, whose bytes come first in the frame's body.
+    pub(super) model: ModelHead,
     /// The device.
-    pub(super) target: SimTarget,
-    /// The tensors in the frame's body.
+    pub(super) device: Device,
+    /// The tensors behind the model in the frame's body.
     pub(super) feeds: Vec<TensorHead>,
     /// How often to run it untapped.
     pub(super) repeats: usize,
 }
 
-/// Walks and answers.
-pub(super) fn walk(job: &SimJob, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
+/// Runs, and answers.
+pub(super) fn run(job: SimJob, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
+    match try_run(job, body, send) {
+        Ok((outputs, runs, ran_on)) => {
+            let (outputs, body) = pack(outputs.iter().map(|o| (&o.name, &o.tensor)));
+            send(&Reply::Ran { outputs, runs, ran_on }, &body)
+        }
+        Err(reason) => send(&Reply::Rejected { reason }, &[]),
+    }
+}
+
+/// Walks, and answers.
+pub(super) fn walk(job: SimJob, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
     match try_walk(job, body, send) {
         Ok((walked, ran_on)) => send_walked(walked, ran_on, send),
         Err(reason) => send(&Reply::Rejected { reason }, &[]),
     }
 }
 
-fn try_walk(job: &SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, RanOn), String> {
-    let model = Model::load(&job.model).map_err(|error| error.to_string())?;
-    let feeds = unpack(job.feeds.clone(), body).map_err(|error| error.to_string())?;
-    let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
-    let steps = NodeSteps::new(&model)?;
-    let mut candidate = SimCandidate {
-        operators: operators(&steps),
-        steps,
-        feeds: &feeds,
-        target: job.target.clone(),
-        runs: 0,
-    };
+fn try_run(
+    job: SimJob,
+    body: &[u8],
+    send: &mut Send<'_>,
+) -> Result<(Vec<Output>, Runs, RanOn), String> {
+    let started = Instant::now();
+    let repeats = job.repeats.max(1);
+    let (mut candidate, ran_on) = open(job, body, send)?.0;
+    let open_seconds = started.elapsed().as_secs_f64();
+    let (mut first, mut identical, mut seconds) = (None, true, Vec::new());
+    for _ in 0..repeats {
+        let started = Instant::now();
+        let outputs = candidate.go(false, &mut |_, _| (), &mut |_| ())?;
+        seconds.push(started.elapsed().as_secs_f64());
+        identical &= same_bytes(first.get_or_insert_with(|| outputs.clone()), &outputs);
+    }
+    let runs = Runs { repeats, identical, open_seconds, seconds };
+    Ok((first.unwrap_or_default(), runs, ran_on))
+}
+
+fn try_walk(job: SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, RanOn), String> {
+    let repeats = job.repeats;
+    let ((mut candidate, ran_on), (model, feeds)) = open(job, body, send)?;
     let mut reference = NodeReference::new(&model, &feeds)?;
-    let ran_on = RanOn {
-        engine: "sim".into(),
-        engine_version: TRACT_VERSION.into(),
-        backend: "simulated".into(),
-        device: format!("simulated {}", job.target.fault),
-        driver: String::new(),
-        operators: BTreeMap::new(),
-    };
-    let opened = Reply::Opened { ran_on: ran_on.clone(), as_asked: true };
-    send(&opened, &[]).map_err(|error| error.to_string())?;
     let mut announce = |index: usize, operator: &Operator| {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
         // A parent that is gone is noticed when the walk is sent.
         let _ = send(&Reply::Op { index, name, op_type }, &[]);
     };
-    let walked = conduct(&mut candidate, &mut reference, job.repeats, &mut announce)?;
+    let walked = conduct(&mut candidate, &mut reference, repeats, &mut announce)?;
     Ok((walked, ran_on))
 }
 
-/// tract with a fault.
-struct SimCandidate<'f> {
-    operators: Vec<Operator>,
-    steps: NodeSteps,
-    feeds: &'f [Feed],
-    target: SimTarget,
-    runs: usize,
+/// A device with a network on it, and where it runs.
+type Opened = (SimCandidate, RanOn);
+
+/// Reads the network and opens the device on it; gives the network and the feeds, too.
+fn open(
+    job: SimJob,
+    body: &[u8],
+    send: &mut Send<'_>,
+) -> Result<(Opened, (Model, Vec<Feed>)), String> {
+    let (model, body) = job.model.read(body)?;
+    let feeds = unpack(job.feeds, body).map_err(|error| error.to_string())?;
+    let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
+    let mut simulator = Simulator::new(job.device);
+    let opened = simulator.open();
+    say(&mut simulator);
+    opened.map_err(come_to_an_end)?;
+    let candidate = SimCandidate::new(&model, &feeds, simulator)?;
+    let ran_on = RanOn {
+        engine: "sim".into(),
+        engine_version: TRACT_VERSION.into(),
+        backend: "simulated".into(),
+        device: candidate.simulator.device().title(),
+        driver: String::new(),
+        operators: Default::default(),
+    };
+    let reply = Reply::Opened { ran_on: ran_on.clone(), as_asked: true };
+    send(&reply, &[]).map_err(|error| error.to_string())?;
+    Ok(((candidate, ran_on), (model, feeds)))
 }
 
-impl SimCandidate<'_> {
+/// The device's words are evidence: whatever the child says on stderr is.
+fn say(simulator: &mut Simulator) {
+    for line in simulator.take_words() {
+        // Evidence that cannot be given is no reason to end.
+        let _ = writeln!(io::stderr(), "simulated driver: {line}");
+    }
+}
+
+/// Ends the process as the device does; a refusal comes back as its reason.
+fn come_to_an_end(breakdown: Breakdown) -> String {
+    match breakdown {
+        Breakdown::Refused(reason) => reason,
+        Breakdown::Abort => std::process::abort(),
+        Breakdown::Segfault => loop {
+            // Rust's own handler returns from the first one, having made the next one deadly.
+            let own = rustix::process::getpid();
+            let _ = rustix::process::kill_process(own, rustix::process::Signal::SEGV);
+            std::thread::sleep(Duration::from_millis(1));
+        },
+        Breakdown::Hang => loop {
+            std::thread::sleep(Duration::from_secs(1));
+        },
+    }
+}
+
+/// The reference's nodes on a simulated device.
+struct SimCandidate {
+    steps: NodeSteps,
+    operators: Vec<Operator>,
+    facts: Vec<NodeFacts>,
+    /// As the device keeps them.
+    feeds: Vec<Feed>,
+    simulator: Simulator,
+}
+
+impl SimCandidate {
+    fn new(model: &Model, feeds: &[Feed], simulator: Simulator) -> Result<Self, String> {
+        let steps = NodeSteps::new(model)?;
+        let fact = |step: usize| {
+            let (label, op_type) = steps.node(step);
+            NodeFacts {
+                index: step,
+                label,
+                op_type,
+                attributes: model.attributes(steps.place(step)),
+            }
+        };
+        let facts = (0..steps.len()).map(fact).collect();
+        let keep = |feed: &Feed| Feed { tensor: simulator.keep(&feed.tensor), ..feed.clone() };
+        let feeds = feeds.iter().map(keep).collect();
+        Ok(SimCandidate { operators: operators(&steps), steps, facts, feeds, simulator })
+    }
+
     fn go(
         &mut self,
         watched: bool,
         announce: &mut Announce<'_>,
         observe: &mut dyn FnMut(&Executed),
     ) -> Result<Vec<Output>, String> {
-        self.runs += 1;
-        self.steps.start(self.feeds)?;
+        self.simulator.begin(watched);
+        self.steps.start(&self.feeds)?;
         for index in 0..self.steps.len() {
             let operator = self.operators[index].clone();
             announce(index, &operator);
             let inputs = self.steps.inputs(index)?;
-            let right = self.steps.compute(index, &inputs, &Tensor::clone)?;
-            let outputs = self.spoil(index, watched, right);
+            let outputs = self.pass(index, &inputs)?;
             self.steps.store(index, &outputs);
-            self.steps.forget(index);
             observe(&Executed {
                 index,
                 operator,
@@ -102,50 +185,34 @@ impl SimCandidate<'_> {
                 outputs: outputs.into_iter().map(Ok).collect(),
                 moves: None,
             });
+            self.steps.forget(index);
         }
         self.steps.outputs()
     }
 
-    fn spoil(&self, index: usize, watched: bool, right: Vec<Tensor>) -> Vec<Tensor> {
-        if self.target.fault == SimFault::F16 {
-            return right.iter().map(round_to_f16).collect();
-        }
-        if index != self.target.at {
-            return right;
-        }
-        let runs = self.runs as f32;
-        match self.target.fault {
-            SimFault::Honest | SimFault::F16 => right,
-            SimFault::Nan => change(right, |at, value| if at == 0 { f32::NAN } else { value }),
-            SimFault::Scale => change(right, |_, value| 2.0 * value),
-            SimFault::Zero => change(right, |_, _| 0.0),
-            SimFault::Random => change(right, |_, value| value + runs),
-            SimFault::Liar if watched => right,
-            SimFault::Liar => change(right, |_, value| value + 1.0),
-            SimFault::Crash => std::process::abort(),
-            SimFault::Hang => loop {
-                std::thread::sleep(Duration::from_secs(1));
-            },
-        }
+    /// One node on the device.
+    fn pass(&mut self, index: usize, inputs: &[Option<Tensor>]) -> Result<Vec<Tensor>, String> {
+        let node = &self.facts[index];
+        let weight = |tensor: &Tensor| self.simulator.keep_weight(node, tensor);
+        let right = self.steps.compute(index, inputs, &weight)?;
+        let all: Vec<Option<Tensor>> = self
+            .steps
+            .reads(index)
+            .iter()
+            .zip(inputs)
+            .map(|(name, input)| input.clone().or_else(|| self.steps.constant(name).map(weight)))
+            .collect();
+        let outputs = self.simulator.pass(node, &all, right);
+        say(&mut self.simulator);
+        outputs.map_err(come_to_an_end)
     }
-}
-
-fn change(tensors: Vec<Tensor>, with: impl Fn(usize, f32) -> f32) -> Vec<Tensor> {
-    let changed = |tensor| match tensor {
-        Tensor::F32(mut array) => {
-            array.iter_mut().enumerate().for_each(|(at, value)| *value = with(at, *value));
-            Tensor::F32(array)
-        }
-        other => other,
-    };
-    tensors.into_iter().map(changed).collect()
 }
 
 fn operand(input: Option<Tensor>) -> Operand {
     input.map_or(Operand::Constant, Operand::Value)
 }
 
-impl Candidate for SimCandidate<'_> {
+impl Candidate for SimCandidate {
     fn run(&mut self, announce: &mut Announce<'_>) -> Result<Vec<Output>, String> {
         self.go(false, announce, &mut |_| ())
     }

@@ -56,3 +56,13 @@ pub(crate) fn can_run(test: &str, target: &str) -> bool {
     eprintln!("SKIPPED {test}: {target} {outcome}: {reason}");
     false
 }
+
+/// A device document in a folder of its own, and the target that names it.
+pub(crate) fn device(rest: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("device.yaml");
+    let text = format!("name: device\ndescribes: device of a test\n{rest}\n");
+    std::fs::write(&path, text).expect("a file can be written");
+    let target = format!("sim:{}", path.display());
+    (folder, target)
+}

@@ -1,0 +1,45 @@
+//! The devices that come with the program, so that it needs no folder beside it.
+
+macro_rules! built_in {
+    ($($name:literal,)+) => {
+        &[$((
+            $name,
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/devices/", $name, ".yaml")),
+        )),+]
+    };
+}
+
+/// Names and documents, in the order of the names.
+pub(super) const BUILTIN: &[(&str, &str)] = built_in![
+    "crash",
+    "edge2-android-opencl",
+    "edge2-android-vulkan",
+    "edge2-linux-opencl",
+    "edge2-linux-opengl-g13",
+    "edge2-linux-opengl-panfrost",
+    "hang",
+    "honest-bf16",
+    "honest-f16",
+    "honest-f16-toward-zero",
+    "honest-f32",
+    "honest-tf32",
+    "liar",
+    "lost",
+    "mix2s-opencl",
+    "mix2s-vulkan",
+    "nan",
+    "orin-vulkan",
+    "random",
+    "rpi4-vulkan",
+    "s20-opencl",
+    "s20-vulkan",
+    "scale",
+    "stale",
+    "vim3-android-opencl",
+    "vim3-android-opengl",
+    "vim3-android-vulkan",
+    "vim3-android-vulkan-unsynced",
+    "vim3-linux-vulkan",
+    "weights-int8",
+    "zero",
+];

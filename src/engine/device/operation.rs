@@ -1,0 +1,137 @@
+//! A node at work, as faults see it.
+
+use crate::graph::Attribute;
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+
+/// What a fault must know of a node besides its tensors.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NodeFacts {
+    /// Its place in the order of execution.
+    pub index: usize,
+    /// Its name, or its first output's where it has none.
+    pub label: String,
+    /// Its type as ONNX names it.
+    pub op_type: String,
+    /// Its attributes, those that hold graphs left out.
+    pub attributes: BTreeMap<String, Attribute>,
+}
+
+impl NodeFacts {
+    /// An attribute that is a whole number.
+    pub(super) fn int(&self, name: &str) -> Option<i64> {
+        match self.attributes.get(name)? {
+            Attribute::Int(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// An attribute that is a list of whole numbers.
+    pub(super) fn ints(&self, name: &str) -> Option<&[i64]> {
+        match self.attributes.get(name)? {
+            Attribute::Ints(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// An attribute that is a number.
+    pub(super) fn float(&self, name: &str) -> Option<f32> {
+        match self.attributes.get(name)? {
+            Attribute::Float(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// An attribute that is a text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        match self.attributes.get(name)? {
+            Attribute::Text(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// A node and what it is given, constants among it; `None` is an input left out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Operation<'a> {
+    /// The node.
+    pub(super) node: &'a NodeFacts,
+    /// Its inputs.
+    pub(super) inputs: &'a [Option<Tensor>],
+}
+
+impl<'a> Operation<'a> {
+    /// An input, where it is there.
+    pub(super) fn input(&self, place: usize) -> Option<&'a Tensor> {
+        self.inputs.get(place)?.as_ref()
+    }
+
+    /// An input of `f32` elements.
+    pub(super) fn floats(&self, place: usize) -> Option<Floats<'a>> {
+        Floats::of(self.input(place)?)
+    }
+
+    /// An input of `i64` elements, such as axes.
+    pub(super) fn longs(&self, place: usize) -> Option<Vec<i64>> {
+        match self.input(place)? {
+            Tensor::I64(array) => Some(array.iter().copied().collect()),
+            _ => None,
+        }
+    }
+}
+
+/// The elements of an `f32` tensor in row-major order.
+#[derive(Debug, Clone)]
+pub(super) struct Floats<'a> {
+    /// The extent of each axis.
+    pub(super) shape: &'a [usize],
+    /// The elements.
+    pub(super) values: Vec<f32>,
+}
+
+impl<'a> Floats<'a> {
+    /// The elements of a tensor, if they are `f32`.
+    pub(super) fn of(tensor: &'a Tensor) -> Option<Self> {
+        match tensor {
+            Tensor::F32(array) => {
+                Some(Floats { shape: array.shape(), values: array.iter().copied().collect() })
+            }
+            _ => None,
+        }
+    }
+
+    /// An axis counted from the front, where the node's may be counted from the back.
+    pub(super) fn axis(&self, axis: i64) -> Option<usize> {
+        place_of(axis, self.shape.len())
+    }
+}
+
+/// An axis counted from the front.
+pub(super) fn place_of(axis: i64, rank: usize) -> Option<usize> {
+    let rank = i64::try_from(rank).ok()?;
+    let place = if axis < 0 { axis + rank } else { axis };
+    usize::try_from(place).ok().filter(|_| place < rank)
+}
+
+/// A tensor of these elements; `None` where they are not as many as the shape needs.
+pub(super) fn tensor(shape: &[usize], values: Vec<f32>) -> Option<Tensor> {
+    Tensor::from_f32(shape, values).ok()
+}
+
+/// Every `f32` output changed element by element, given each element's flat position.
+pub(super) fn each(right: &[Tensor], change: impl Fn(usize, f32) -> f32) -> Vec<Tensor> {
+    let changed = |output: &Tensor| match output {
+        Tensor::F32(array) => {
+            let mut array = array.clone();
+            array.iter_mut().enumerate().for_each(|(at, value)| *value = change(at, *value));
+            Tensor::F32(array)
+        }
+        other => other.clone(),
+    };
+    right.iter().map(changed).collect()
+}
+
+/// Three extents: before an axis, of it, and after it.
+pub(super) fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
+    (shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product())
+}

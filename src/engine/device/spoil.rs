@@ -1,0 +1,91 @@
+//! From a fault to what it makes of a node's outputs.
+
+use super::fault::{Fault, Planted};
+use super::layout;
+use super::naive::{naive_gelu, naive_logsumexp, naive_softplus, nan};
+use super::norm::{Statistics, normalise, unwritten_parameters};
+use super::operation::{Operation, each};
+use super::simulator::Moment;
+use super::storage::StorageRules;
+use crate::inputs::Random;
+use crate::tensor::Tensor;
+
+/// Tile rows, padding multiple and offset where a document gives none.
+const TILE: usize = 64;
+const MULTIPLE: usize = 32;
+const OFFSET: usize = 4;
+
+/// What the fault makes of a node's right outputs; `None` where it cannot touch them, and for
+/// faults that need more than one node to happen (`Simulator` sees to those).
+pub(super) fn spoil(
+    planted: &Planted,
+    operation: &Operation<'_>,
+    right: &[Tensor],
+    storage: &StorageRules,
+    moment: Moment,
+) -> Option<Vec<Tensor>> {
+    match planted.fault {
+        Fault::NaiveGelu => naive_gelu(operation),
+        Fault::NaiveSoftplus => naive_softplus(operation),
+        Fault::NaiveLogsumexp => naive_logsumexp(operation, right),
+        Fault::VarianceBySquares => normalise(operation, right, Statistics::BySquares),
+        Fault::PaddingInStatistics => {
+            let multiple = planted.multiple.unwrap_or(MULTIPLE);
+            normalise(operation, right, Statistics::Padded(multiple))
+        }
+        Fault::UnwrittenParameters => unwritten_parameters(operation, right),
+        Fault::Ulps => Some(ulps(right, storage, planted.ulps.unwrap_or(1))),
+        Fault::Nan => nan(operation, right, planted.range),
+        Fault::Scale => {
+            let factor = planted.factor.unwrap_or(2.0);
+            Some(each(right, |_, value| factor * value))
+        }
+        Fault::Zero => Some(each(right, |_, _| 0.0)),
+        Fault::WrongBroadcast => layout::wrong_broadcast(operation, right),
+        Fault::IgnoreTranspose => layout::ignore_transpose(operation, right),
+        Fault::TileZero => layout::tile_zero(right, planted.tile.unwrap_or(TILE)),
+        Fault::ChannelSwap => layout::channel_swap(right),
+        Fault::PackSwap => layout::pack_swap(right),
+        Fault::ConcatOffset => {
+            layout::concat_offset(operation, right, planted.offset.unwrap_or(OFFSET))
+        }
+        Fault::Random => Some(noise(right, moment.run)),
+        Fault::Liar => (!moment.watched).then(|| each(right, |_, value| value + 1.0)),
+        Fault::Stale
+        | Fault::Refuse
+        | Fault::BuildError
+        | Fault::ZeroOutput
+        | Fault::DeviceLost
+        | Fault::Abort
+        | Fault::Segfault
+        | Fault::Hang => None,
+    }
+}
+
+/// Away from zero by so many steps of the format.
+fn ulps(right: &[Tensor], storage: &StorageRules, ulps: u32) -> Vec<Tensor> {
+    each(right, |_, value| {
+        let kept = f64::from(storage.keep(value));
+        let way = f64::from(ulps) * storage.format.step_at(kept);
+        (kept + way.copysign(kept)) as f32
+    })
+}
+
+/// As much noise as there is signal, another one in every run.
+fn noise(right: &[Tensor], run: usize) -> Vec<Tensor> {
+    let largest = |output: &Tensor| match output {
+        Tensor::F32(array) => {
+            array.iter().filter(|v| v.is_finite()).fold(1.0f32, |max, v| max.max(v.abs()))
+        }
+        _ => 1.0,
+    };
+    let noisy = |output: &Tensor| {
+        let (largest, mut random) = (largest(output), Random::new(run as u64));
+        let mut output = output.clone();
+        if let Tensor::F32(array) = &mut output {
+            array.iter_mut().for_each(|v| *v += largest * (2.0 * random.unit() - 1.0) as f32);
+        }
+        output
+    };
+    right.iter().map(noisy).collect()
+}

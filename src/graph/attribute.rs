@@ -1,0 +1,28 @@
+//! A node's attributes, read.
+
+use super::network::Attribute;
+use super::{Model, from_proto};
+use std::collections::BTreeMap;
+use tract_onnx::pb::{AttributeProto, attribute_proto::AttributeType};
+
+impl Model {
+    /// A node's attributes by name; those that hold graphs, or lists of texts or tensors, are left out.
+    pub fn attributes(&self, node: usize) -> BTreeMap<String, Attribute> {
+        let proto = &self.graph().node[node];
+        let folder = self.path().parent().unwrap_or(std::path::Path::new(""));
+        let read = |proto: &AttributeProto| Some((proto.name.clone(), read(proto, folder)?));
+        proto.attribute.iter().filter_map(read).collect()
+    }
+}
+
+fn read(proto: &AttributeProto, folder: &std::path::Path) -> Option<Attribute> {
+    Some(match AttributeType::try_from(proto.r#type).ok()? {
+        AttributeType::Int => Attribute::Int(proto.i),
+        AttributeType::Ints => Attribute::Ints(proto.ints.clone()),
+        AttributeType::Float => Attribute::Float(proto.f),
+        AttributeType::Floats => Attribute::Floats(proto.floats.clone()),
+        AttributeType::String => Attribute::Text(String::from_utf8_lossy(&proto.s).into_owned()),
+        AttributeType::Tensor => Attribute::Tensor(from_proto(proto.t.as_ref()?, folder).ok()?),
+        _ => return None,
+    })
+}
