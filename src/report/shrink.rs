@@ -1,7 +1,7 @@
 //! What `offby shrink` found: as it is saved, for a ticket, and for the terminal.
 
 use super::document::{ModelReport, ToolReport};
-use super::text::wrapped;
+use super::text::{simulated, wrapped};
 use crate::engine::RanOn;
 use crate::graph::ValueName;
 use crate::shrink::{Limit, Threshold};
@@ -96,6 +96,7 @@ fn facts(report: &ShrinkReport) -> Vec<String> {
         "shown by {} of {} runs from the written files, each in a process of its own; {} candidate runs in all",
         report.reproduced, report.of, report.candidate_runs
     ));
+    facts.extend(simulated(&report.target, report.ran_on.as_ref()));
     facts
 }
 

@@ -187,7 +187,7 @@ pub(super) fn verdict_text(target: &TargetReport, width: usize, paint: Paint) ->
     if let Some(elsewhere) = operators_elsewhere(target.ran_on.as_ref()) {
         text.push_str(&wrapped(&elsewhere, width));
     }
-    if let Some(simulated) = simulated(target) {
+    if let Some(simulated) = simulated(&target.target, target.ran_on.as_ref()) {
         text.push_str(&wrapped(&simulated, width));
     }
     for resemblance in &verdict.diagnosis {
@@ -205,11 +205,10 @@ pub(super) fn verdict_text(target: &TargetReport, width: usize, paint: Paint) ->
 }
 
 /// What is found on a simulated device must never be taken for a finding on a real one.
-fn simulated(target: &TargetReport) -> Option<String> {
-    let ran_on = target.ran_on.as_ref();
+pub(super) fn simulated(target: &str, ran_on: Option<&RanOn>) -> Option<String> {
     let title = match ran_on.filter(|ran_on| ran_on.backend == "simulated") {
         Some(ran_on) => ran_on.device.as_str(),
-        None if target.target.starts_with("sim:") => "simulated device",
+        None if target.starts_with("sim:") => "simulated device",
         None => return None,
     };
     Some(format!("note: {title}; what it does was planted, and says nothing of a real device"))
