@@ -8,6 +8,7 @@
 //! whose values do not fit an `f32`, through `scalar`. Both fill the same `tally`.
 
 mod beyond;
+mod broadcast;
 mod element;
 mod frontier;
 mod judge;
@@ -19,6 +20,7 @@ mod pattern;
 mod preview;
 mod rounding;
 mod scalar;
+mod scene;
 mod single;
 mod tally;
 mod tolerance;
