@@ -102,7 +102,8 @@ fn grid(rows: &[Vec<usize>]) -> Model {
 fn behind_by_force(model: &Model, value: &str) -> BTreeSet<ValueName> {
     let mut found = BTreeSet::new();
     loop {
-        let wanted = |name: &String| name == value || found.contains(&ValueName::from(name.as_str()));
+        let wanted =
+            |name: &String| name == value || found.contains(&ValueName::from(name.as_str()));
         let nodes = model.nodes().filter(|node| node.outputs.iter().any(wanted));
         let read: BTreeSet<ValueName> =
             nodes.flat_map(|node| node.inputs).map(|name| name.as_str().into()).collect();

@@ -1,7 +1,7 @@
 //! What `offby shrink` found: as it is saved, for a ticket, and for the terminal.
 
 use super::document::{ModelReport, ToolReport};
-use super::text::wrapped;
+use super::text::{simulated, wrapped};
 use crate::engine::RanOn;
 use crate::graph::ValueName;
 use crate::shrink::{Limit, Threshold};
@@ -76,11 +76,14 @@ fn headline(report: &ShrinkReport) -> String {
         .iter()
         .map(|input| format!("{} {} ({})", ShapeText(&input.shape), input.dtype, input.spec))
         .collect();
+    let finding = match report.finding.as_str() {
+        "explained" => "wrong by nothing but the rounding of its storage format",
+        other => other,
+    };
     format!(
-        "{} on {}: {}; input {}; {} bytes",
+        "{} on {}: {finding}; input {}; {} bytes",
         report.op_types.join(", "),
         report.target,
-        report.finding,
         inputs.join(" and "),
         report.model_bytes
     )
@@ -96,6 +99,7 @@ fn facts(report: &ShrinkReport) -> Vec<String> {
         "shown by {} of {} runs from the written files, each in a process of its own; {} candidate runs in all",
         report.reproduced, report.of, report.candidate_runs
     ));
+    facts.extend(simulated(&report.target, report.ran_on.as_ref()));
     facts
 }
 
@@ -105,9 +109,13 @@ fn in_shape(with: &str, threshold: &Threshold) -> String {
 
 /// `offby shrink` as text.
 pub fn shrink_text(report: &ShrinkReport, width: usize) -> String {
-    let mut text = format!("{}, {} nodes\n", report.from.path, report.from.nodes);
+    let (from, target) = (&report.from, &report.target);
+    let mut text = format!("{}, {} nodes, on {target}\n", from.path, from.nodes);
     for step in &report.steps {
         text.push_str(&wrapped(step, width));
+    }
+    if report.folder.is_empty() {
+        return text;
     }
     text.push('\n');
     text.push_str(&wrapped(&headline(report), width));

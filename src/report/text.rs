@@ -1,7 +1,7 @@
 //! The terminal view: what fits in 80 columns, and only what matters.
 
 use super::document::{InputReport, OutputReport, Report, TargetReport};
-use crate::compare::{Comparison, Judgement};
+use crate::compare::{Agreement, Comparison, Judgement};
 use crate::engine::RanOn;
 use crate::tensor::ShapeText;
 use crate::verdict::Kind;
@@ -22,6 +22,7 @@ pub fn run_text(report: &Report, width: usize, paint: Paint) -> String {
     text.push_str(&previews_of(&report.targets, &report.reference, width));
     for target in &report.targets {
         text.push_str(&verdict_text(target, width, paint));
+        text.push_str(&needed_text(target, width));
     }
     text
 }
@@ -168,7 +169,7 @@ fn previews(targets: &[TargetReport], reference: &str, name: &str, width: usize)
     let fits = rows.iter().all(|(_, preview)| longest + preview.chars().count() + 3 <= width);
     let line = |&(who, preview): &(&str, &str)| match fits {
         true => format!(" {who:<longest$}  {preview}\n"),
-        false => format!(" {who}\n{}", wrapped(preview, width)),
+        false => format!(" {who}\n   {}", wrapped(preview, width.saturating_sub(3))),
     };
     format!("\noutput `{name}`\n{}", rows.iter().map(line).collect::<String>())
 }
@@ -187,7 +188,7 @@ pub(super) fn verdict_text(target: &TargetReport, width: usize, paint: Paint) ->
     if let Some(elsewhere) = operators_elsewhere(target.ran_on.as_ref()) {
         text.push_str(&wrapped(&elsewhere, width));
     }
-    if let Some(simulated) = simulated(target) {
+    if let Some(simulated) = simulated(&target.target, target.ran_on.as_ref()) {
         text.push_str(&wrapped(&simulated, width));
     }
     for resemblance in &verdict.diagnosis {
@@ -196,20 +197,22 @@ pub(super) fn verdict_text(target: &TargetReport, width: usize, paint: Paint) ->
     if let Some(hint) = &verdict.hint {
         text.push_str(&wrapped(&format!("hint: {hint}"), width));
     }
-    for output in &target.outputs {
-        if verdict.kind == Kind::Divergent || verdict.kind == Kind::Nonfinite {
-            text.push_str(&needed(&output.judgement, width));
-        }
-    }
     text
 }
 
+/// The tolerance that an output which diverges would have passed.
+pub(super) fn needed_text(target: &TargetReport, width: usize) -> String {
+    let told = [Kind::Divergent, Kind::Nonfinite].contains(&target.verdict.kind);
+    // An operator may be wrong and the output right: that has passed already.
+    let wrong = target.outputs.iter().filter(|output| output.agreement == Agreement::Diverges);
+    wrong.filter(|_| told).map(|output| needed(&output.judgement, width)).collect()
+}
+
 /// What is found on a simulated device must never be taken for a finding on a real one.
-fn simulated(target: &TargetReport) -> Option<String> {
-    let ran_on = target.ran_on.as_ref();
+pub(super) fn simulated(target: &str, ran_on: Option<&RanOn>) -> Option<String> {
     let title = match ran_on.filter(|ran_on| ran_on.backend == "simulated") {
         Some(ran_on) => ran_on.device.as_str(),
-        None if target.target.starts_with("sim:") => "simulated device",
+        None if target.starts_with("sim:") => "simulated device",
         None => return None,
     };
     Some(format!("note: {title}; what it does was planted, and says nothing of a real device"))
