@@ -12,6 +12,9 @@ use std::fmt::Write as _;
 /// How many lines of evidence are shown for a target that gave nothing to compare.
 const EVIDENCE_SHOWN: usize = 6;
 
+/// However narrow the screen, names keep so much.
+const NARROWEST_NAME: usize = 10;
+
 /// Paints a kind of verdict, or leaves it plain.
 pub type Paint = fn(Kind, &str) -> String;
 
@@ -262,6 +265,40 @@ fn optional(value: Option<u64>) -> String {
 
 pub(super) fn columns() -> TableFormat {
     FormatBuilder::new().padding(1, 1).build()
+}
+
+/// The columns of a table, of which one holds names: they get the room that the others leave, and
+/// keep their ends.
+pub(super) fn table_with_names(
+    titles: &[&str],
+    mut rows: Vec<Vec<String>>,
+    names: usize,
+    width: usize,
+) -> String {
+    let widest = |at: usize| {
+        let cells = rows.iter().map(|row| row[at].chars().count());
+        cells.chain([titles[at].chars().count()]).max().unwrap_or(0)
+    };
+    let others: usize = (0..titles.len()).filter(|&at| at != names).map(widest).sum();
+    let room = width.saturating_sub(others + 2 * titles.len()).max(NARROWEST_NAME);
+    let mut table = Table::new();
+    table.set_format(columns());
+    table.set_titles(Row::new(titles.iter().map(|title| Cell::new(title)).collect()));
+    for row in &mut rows {
+        row[names] = ended(&row[names], room);
+        table.add_row(Row::new(row.iter().map(|cell| Cell::new(cell)).collect()));
+    }
+    table.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// The end of a name tells operators of one network apart better than its beginning.
+fn ended(name: &str, width: usize) -> String {
+    let count = name.chars().count();
+    if count <= width {
+        return name.to_owned();
+    }
+    let kept: String = name.chars().skip(count + 1 - width).collect();
+    format!("…{kept}")
 }
 
 pub(super) fn shortened(text: &str, width: usize) -> String {

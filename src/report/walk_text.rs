@@ -3,9 +3,10 @@
 use super::Paint;
 use super::cut_text::cut_text;
 use super::document::{Report, TargetReport};
-use super::text::{columns, heading, needed_text, previews_of, shortened, verdict_text, wrapped};
+use super::text::{
+    heading, needed_text, previews_of, shortened, table_with_names, verdict_text, wrapped,
+};
 use crate::walk::{OpReport, Role, UncheckedOp, WalkReport};
-use prettytable::{Cell, Row, Table};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -59,15 +60,10 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
 
 fn operators(walk: &WalkReport, all: bool, width: usize) -> String {
     let shown = rows(walk, all);
-    let mut table = Table::new();
-    table.set_format(columns());
     let titles = ["op", "name", "type", "role", "introduced", "floor", "ratio", "cumulative"];
-    table.set_titles(Row::new(titles.map(Cell::new).to_vec()));
-    let name_width = width.saturating_sub(68).clamp(14, 60);
-    for &index in shown.iter().take(if all { usize::MAX } else { MOST_ROWS }) {
-        table.add_row(row(&walk.ops[index], name_width));
-    }
-    let mut text = table.to_string();
+    let most = if all { usize::MAX } else { MOST_ROWS };
+    let rows = shown.iter().take(most).map(|&index| row(&walk.ops[index])).collect();
+    let mut text = table_with_names(&titles, rows, 1, width);
     let rest: Vec<&OpReport> = walk
         .ops
         .iter()
@@ -100,37 +96,27 @@ fn rows(walk: &WalkReport, all: bool) -> Vec<usize> {
     everything.filter(|&index| is_near_source(index)).collect()
 }
 
-fn row(op: &OpReport, name_width: usize) -> Row {
+fn row(op: &OpReport) -> Vec<String> {
     let number =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
     let ratio = op.ratio.map_or_else(|| "-".to_owned(), ratio_text);
     // A role without a measurement would be a guess.
     let is_measured = op.introduced.is_some() || op.cumulative.is_some();
-    Row::new(vec![
-        Cell::new(&op.index.to_string()),
-        Cell::new(&ended(&op.name, name_width)),
-        Cell::new(&shortened(&op.op_type, 11)),
-        Cell::new(if is_measured { op.role.name() } else { "-" }),
-        Cell::new(&number(op.introduced)),
-        Cell::new(&number(Some(op.floor))),
-        Cell::new(&ratio),
-        Cell::new(&number(op.cumulative)),
-    ])
+    vec![
+        op.index.to_string(),
+        op.name.clone(),
+        shortened(&op.op_type, 11),
+        if is_measured { op.role.name() } else { "-" }.to_owned(),
+        number(op.introduced),
+        number(Some(op.floor)),
+        ratio,
+        number(op.cumulative),
+    ]
 }
 
 /// One decimal, or three digits where it is out of all proportion.
 fn ratio_text(ratio: f64) -> String {
     if ratio < 1e4 { format!("{ratio:.1}") } else { format!("{ratio:.0e}") }
-}
-
-/// The end of a name tells operators of one network apart better than its beginning.
-pub(super) fn ended(name: &str, width: usize) -> String {
-    let count = name.chars().count();
-    if count <= width {
-        return name.to_owned();
-    }
-    let kept: String = name.chars().skip(count + 1 - width).collect();
-    format!("…{kept}")
 }
 
 /// `297 carriers, all within 1.2 x floor`.
