@@ -116,7 +116,7 @@ fn ladder(length: usize, reach: usize) -> Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn a_ladder_gives_away_its_culprit(
@@ -187,7 +187,7 @@ fn counting(rows: usize, columns: usize) -> Feed {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// Wrong from some extent of the last axis on.
     #[test]

@@ -1,7 +1,7 @@
 //! What `offby shrink` found: as it is saved, for a ticket, and for the terminal.
 
 use super::document::{ModelReport, ToolReport};
-use super::text::{simulated, wrapped};
+use super::text::{nodes, simulated, wrapped};
 use crate::engine::RanOn;
 use crate::graph::ValueName;
 use crate::shrink::{Limit, Threshold};
@@ -110,7 +110,7 @@ fn in_shape(with: &str, threshold: &Threshold) -> String {
 /// `offby shrink` as text.
 pub fn shrink_text(report: &ShrinkReport, width: usize) -> String {
     let (from, target) = (&report.from, &report.target);
-    let mut text = format!("{}, {} nodes, on {target}\n", from.path, from.nodes);
+    let mut text = format!("{}, {}, on {target}\n", from.path, nodes(from.nodes));
     for step in &report.steps {
         text.push_str(&wrapped(step, width));
     }
@@ -127,7 +127,8 @@ pub fn shrink_text(report: &ShrinkReport, width: usize) -> String {
         "\nwritten to {}: model.onnx, model.inputs, model.yaml, summary.md\n",
         report.folder
     );
-    text.push_str(&wrapped(&format!("run it: {}", command(report)), width));
+    // Not wrapped: a command is copied as a whole.
+    let _ = writeln!(text, "run it:\n  {}", command(report));
     text
 }
 

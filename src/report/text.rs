@@ -81,8 +81,10 @@ pub fn evidence_text(report: &Report) -> String {
 
 pub(super) fn heading(report: &Report) -> String {
     let mut text = format!(
-        "{}, {} nodes; reference {}",
-        report.model.path, report.model.nodes, report.reference
+        "{}, {}; reference {}",
+        report.model.path,
+        nodes(report.model.nodes),
+        report.reference
     );
     if let Some(ran_on) = &report.reference_ran_on {
         let _ = write!(text, " ({} {})", ran_on.engine, ran_on.engine_version);
@@ -93,6 +95,11 @@ pub(super) fn heading(report: &Report) -> String {
     }
     text.push('\n');
     text
+}
+
+/// `1 node`, `4 nodes`.
+pub(super) fn nodes(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "node" } else { "nodes" })
 }
 
 fn summary(report: &Report) -> String {

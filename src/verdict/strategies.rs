@@ -29,18 +29,14 @@ pub struct Named {
 pub fn compare_strategies(walks: &[(&str, Option<&WalkReport>)]) -> StrategyAgreement {
     let named: Vec<Named> = walks.iter().map(|(strategy, walk)| name(strategy, *walk)).collect();
     let mut sentences: Vec<String> = named.iter().map(describe).collect();
-    sentences.extend(firsts(&named));
+    let converted = walks.iter().find_map(|(_, walk)| walk.as_ref().and_then(converted));
+    sentences.extend(firsts(&named, converted.as_deref()));
     let find = |strategy: &str| {
         named.iter().find(|named| named.strategy == strategy && named.silent.is_none())
     };
     if let (Some(follow), Some(isolate)) = (find("follow"), find("isolate")) {
         sentences.extend(differences(follow, isolate));
     }
-    let mut converted =
-        walks.iter().filter_map(|(_, walk)| walk.as_ref()?.first_converted.as_ref());
-    sentences.extend(converted.next().map(|node| {
-        format!("the engine's own CPU differs from the reference at `{node}`, too: what is wrong there is the conversion's doing, not the backend's")
-    }));
     StrategyAgreement { sentences, named }
 }
 
@@ -54,6 +50,13 @@ fn name(strategy: &str, walk: Option<&WalkReport>) -> Named {
     };
     let named = walk.filter(|_| silent.is_none()).map(nodes).unwrap_or_default();
     Named { strategy: strategy.to_owned(), nodes: named, silent }
+}
+
+/// The node at which the conversion already changed the network.
+fn converted(walk: &&WalkReport) -> Option<String> {
+    let first = walk.first_converted.as_ref()?;
+    let op = walk.ops.iter().find(|op| op.name == *first);
+    op.and_then(|op| op.onnx_node.clone()).or_else(|| Some(first.clone()))
 }
 
 fn nodes(walk: &WalkReport) -> Vec<String> {
@@ -80,7 +83,7 @@ fn describe(named: &Named) -> String {
 }
 
 /// Whether those that can name a node name the same one; with fewer than two there is nothing to say.
-fn firsts(named: &[Named]) -> Option<String> {
+fn firsts(named: &[Named], converted: Option<&str>) -> Option<String> {
     let speaking: Vec<&Named> = named.iter().filter(|named| named.silent.is_none()).collect();
     let firsts: BTreeSet<Option<&String>> =
         speaking.iter().map(|named| named.nodes.first()).collect();
@@ -92,10 +95,16 @@ fn firsts(named: &[Named]) -> Option<String> {
             format!("{} agree", names.join(" and "))
         }
     };
+    let why = match converted {
+        Some(node) => format!(
+            "the engine's own CPU differs from the reference at `{node}`, too, so that what is wrong there is the conversion's doing, not the backend's"
+        ),
+        None => "a truncation ends fusion and reuse of memory where it cuts, taps and truncations can change the plan of an engine, and an error may be absorbed before it reaches an output".to_owned(),
+    };
     Some(match (firsts.len(), firsts.first()) {
         (1, Some(Some(_))) => format!("{all} on the first node"),
         (1, Some(None)) => format!("{all} that no node is to blame"),
-        _ => "they do not agree on the first node: a truncation ends fusion and reuse of memory where it cuts, taps and truncations can change the plan of an engine, and an error may be absorbed before it reaches an output".into(),
+        _ => format!("they do not agree on the first node: {why}"),
     })
 }
 
@@ -146,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_first_node_is_compared_over_all() {
-        let firsts = |named: &[Named]| firsts(named).unwrap_or_default();
+        let firsts = |named: &[Named]| firsts(named, None).unwrap_or_default();
         let agree = [named("follow", &["a", "b"]), named("cut", &["a"])];
         assert_eq!(firsts(&agree), "all agree on the first node");
         assert!(
@@ -160,7 +169,7 @@ mod tests {
         let silent = name("follow", None);
         assert_eq!(describe(&silent), "follow can name no node: the walk came to no end");
         let three = [silent.clone(), named("cut", &["a"]), named("isolate", &["a"])];
-        assert_eq!(firsts(&three).unwrap(), "cut and isolate agree on the first node");
-        assert_eq!(firsts(&[silent, named("cut", &["a"])]), None);
+        assert_eq!(firsts(&three, None).unwrap(), "cut and isolate agree on the first node");
+        assert_eq!(firsts(&[silent, named("cut", &["a"])], None), None);
     }
 }
