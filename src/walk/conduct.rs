@@ -59,8 +59,8 @@ pub fn conduct(
         reproduced: (1, 1),
     };
     let found = sources(&measured, storage);
-    if !found.is_empty() && identical {
-        // A finding is proven again before it is reported.
+    if !found.is_empty() && identical && repeats > 1 {
+        // A finding is proven again before it is reported, unless one run is all that was asked for.
         let (again, _, _) = tapped_run(candidate, reference, announce)?;
         trust.candidate_runs += 1;
         trust.reproduced = (1 + usize::from(sources(&again, storage) == found), 2);

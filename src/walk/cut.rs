@@ -46,7 +46,8 @@ pub fn cut(
             let turn = bisection.search();
             bisection.confirm(&turn, names)?
         }
-        Answer::Agrees | Answer::Unknown => bisection.report(None, names),
+        Answer::Agrees => bisection.look_for_absorbed(names)?,
+        Answer::Unknown => bisection.report(None, names),
     };
     bisection.journal.finish().map_err(|error| error.to_string())?;
     Ok((whole, Some(report)))
@@ -236,6 +237,22 @@ impl<'t, 'a> Bisection<'t, 'a> {
             floor: None,
             resumed: false,
         }
+    }
+
+    /// Where the whole agrees, errors on the way may have been absorbed: one run shows them.
+    fn look_for_absorbed(
+        &mut self,
+        names: &BTreeMap<String, String>,
+    ) -> Result<WalkReport, String> {
+        let at = self.last();
+        self.runs += 1;
+        if let Ok(measured) = sweep(self.task, at)? {
+            let roles = assign_roles(&measured, self.task.storage);
+            if roles.contains(&Role::Source) {
+                return Ok(self.report(Some((measured, at, Confirmation::InPlace)), names));
+            }
+        }
+        Ok(self.report(None, names))
     }
 
     /// Proves the finding: in one run with every value on the way as an output, or else by itself.
