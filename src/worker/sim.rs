@@ -176,6 +176,11 @@ fn operand(input: Option<Tensor>) -> Operand {
 }
 
 impl Candidate for SimCandidate {
+    fn reopen(&mut self) -> Result<(), String> {
+        self.run.simulator().forget();
+        Ok(())
+    }
+
     fn run(&mut self, announce: &mut Announce<'_>) -> Result<Vec<Output>, String> {
         self.go(false, announce, &mut |_| ())
     }
