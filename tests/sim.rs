@@ -357,6 +357,22 @@ fn a_device_says_everywhere_that_it_is_simulated() {
 }
 
 #[test]
+fn what_is_shrunk_on_a_simulated_device_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = offby();
+    command.arg("shrink").arg(debug_model("attention_bias.onnx"));
+    command
+        .args(["--input", "ones", "--on", "sim:vim3-android-vulkan", "--out"])
+        .arg(folder.path());
+    let (code, stdout, stderr) = finish(command);
+    let summary = std::fs::read_to_string(folder.path().join("summary.md")).unwrap();
+    assert_eq!(code, 1, "{stdout}{stderr}");
+    for text in [stdout, summary] {
+        assert!(text.contains("note: simulated Khadas Vim3"), "{text}");
+    }
+}
+
+#[test]
 fn a_network_with_a_shape_of_the_command_line_runs() {
     let network = Network::new("open")
         .input("x", F32, &[0, 4])

@@ -24,7 +24,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("verdict", &["compare", "walk", "engine"]),
     ("case", &["graph", "inputs", "compare", "engine", "verdict"]),
     ("shrink", &["tensor", "graph", "inputs", "compare", "engine", "walk"]),
-    ("report", &["tensor", "compare", "graph", "inputs", "engine", "walk", "verdict", "shrink"]),
+    (
+        "report",
+        &["tensor", "compare", "graph", "inputs", "engine", "walk", "verdict", "shrink", "case"],
+    ),
     ("cli", BELOW_CLI),
     ("main", &["cli"]),
     ("lib", &[]),
@@ -43,6 +46,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("indicatif", &["src/cli", "src/report"]),
     ("mnn_sys", &["src/worker/mnn"]),
     ("serde_yaml", &["src/case"]),
+    ("quick_junit", &["src/report"]),
 ];
 
 /// Where `unsafe` may stand.

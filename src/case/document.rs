@@ -46,6 +46,9 @@ pub struct Case {
     /// The targets to compare; none yet in a captured case.
     #[serde(default)]
     pub targets: Vec<CaseTarget>,
+    /// Seconds a target may take; offby's default where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
     /// The folder that relative paths start from: the case file's own.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -121,9 +124,15 @@ pub struct When {
 pub struct Expectation {
     /// The verdict's kind.
     pub verdict: Kind,
-    /// The first operator that introduces error.
+    /// The first operator that introduces error, or its ONNX node. Asks for a walk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// All operators that introduce error, or their ONNX nodes; `[]` for none. Asks for a walk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Vec<String>>,
+    /// Part of what is said: of the verdict's sentence or of its diagnosis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
     /// The rounding that explains the difference.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub explained_by: Option<ExplainedBy>,

@@ -37,6 +37,30 @@ pub enum CaseError {
         /// What to do about it.
         hint: String,
     },
+    /// The model is not there.
+    #[error("read case {path}:{line}: model: there is no file {model}")]
+    Model {
+        /// The case file.
+        path: PathBuf,
+        /// The line of `model`, counted from 1.
+        line: usize,
+        /// The model.
+        model: PathBuf,
+    },
+    /// Another case has the same id.
+    #[error("read case {path}:{line}: id: `{id}` is the id of {other}:{other_line}, too")]
+    Twice {
+        /// The case file.
+        path: PathBuf,
+        /// The line of `id`, counted from 1.
+        line: usize,
+        /// The id.
+        id: String,
+        /// The case file that was read before.
+        other: PathBuf,
+        /// The line of its `id`.
+        other_line: usize,
+    },
     /// The file cannot be written.
     #[error("write case {path}: {source}")]
     Write {
@@ -70,6 +94,8 @@ impl CaseError {
             CaseError::Read { .. } => "check the path and the file's permissions".to_owned(),
             CaseError::TooLarge { .. } => "a case file is YAML of a few lines".to_owned(),
             CaseError::Document { hint, .. } => hint.clone(),
+            CaseError::Model { .. } => "a model's path starts at the case file's folder".to_owned(),
+            CaseError::Twice { .. } => "give one of the two another id".to_owned(),
             CaseError::Write { .. } => "see that the folder exists and can be written".to_owned(),
         })
     }

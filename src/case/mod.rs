@@ -5,11 +5,15 @@ mod builtin;
 mod device;
 mod document;
 mod error;
+mod expect;
+mod set;
 mod text;
 
 pub use device::{DeviceError, device_names, load_device, resolve};
 pub use document::{Case, CaseCut, CaseKind, CaseTarget, Expectation, ExplainedBy, When};
 pub use error::CaseError;
+pub use expect::Said;
+pub use set::load_cases;
 
 #[cfg(test)]
 mod tests;

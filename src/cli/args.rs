@@ -21,6 +21,8 @@ pub(super) enum Command {
     Cut(CutArgs),
     /// Make the smallest network, shapes and values that still show what a target does wrong
     Shrink(ShrinkArgs),
+    /// Run case files against what is expected of them, or list them
+    Case(CaseArgs),
     /// Compare two tensors element by element
     Diff(DiffArgs),
     /// Tell what is installed, and what to do about what is not
@@ -66,6 +68,47 @@ pub(super) struct ShrinkArgs {
     /// the folder `shrunk`
     #[arg(long = "on", value_name = "TARGET")]
     pub(super) on: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CaseArgs {
+    #[command(subcommand)]
+    pub(super) command: CaseCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CaseCommand {
+    /// Run cases; 0 where every target is as expected, 1 where one is not
+    Run(CaseRunArgs),
+    /// List cases
+    List(CaseListArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CaseRunArgs {
+    /// Case files, and folders of them; `fixtures` where none is given
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// Only targets whose name contains this, such as sim: or mnn:opencl
+    #[arg(long = "on", value_name = "TEXT")]
+    pub(super) on: Option<String>,
+    /// How many cases run at once; as many as there are processors where not given
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<usize>,
+    /// Write JUnit XML to this file
+    #[arg(long, value_name = "PATH")]
+    pub(super) junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CaseListArgs {
+    /// Case files, and folders of them; `fixtures` where none is given
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 /// How a walk searches.

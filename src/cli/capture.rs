@@ -91,6 +91,7 @@ fn case(
         inputs: inputs.iter().map(|(name, path)| (name.clone(), Spec::Npy(near(path)))).collect(),
         reference: Target::Tract,
         targets: Vec::new(),
+        timeout: None,
         folder: folder.to_owned(),
     }
 }

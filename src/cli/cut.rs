@@ -53,25 +53,63 @@ struct ValueReport {
     shape: Option<Vec<usize>>,
 }
 
-/// Cuts, writes, tells; gives the exit code.
-pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
-    let model = load(&args.model)?;
-    let mut cut = resolve(&model, args)?;
-    // Before the reference runs: whether the cut can be made at all, and be written.
-    let draft = model.cut(&cut)?;
-    let file = claim(&args.destination, &args.model.path)?;
-    let shapes = foreign_shapes(&draft, &cut);
-    let progress = screen::progress(args.output.quiet);
-    progress.set_message("tract (reference)");
-    let known = Known::find(&model, &cut, &shapes, feeds(&model, &args.model)?)?;
-    progress.finish_and_clear();
-    known.check_needs(args.capture, &shapes)?;
+/// The network truncated, and the feeds of what is left: those of its own inputs, and what the
+/// reference has where it begins.
+pub(super) fn truncate(
+    model: &Model,
+    to: &[ValueName],
+    from: &[ValueName],
+    feeds: Vec<Feed>,
+) -> Result<(Model, Vec<Feed>), Failure> {
+    let (cut, shapes) = {
+        let cut = resolve(model, to, from)?;
+        let shapes = foreign_shapes(&model.cut(&cut)?, &cut);
+        (cut, shapes)
+    };
+    let (made, known) = make(model, cut, &shapes, feeds, true)?;
+    let feed = |input: &crate::graph::ValueInfo| {
+        let tensor = known.tensors.get(&input.name)?.clone();
+        let (name, digest) = (input.name.clone(), tensor.digest());
+        Some(Feed { name, spec: "reference".into(), tensor, digest })
+    };
+    let feeds = made.inputs().iter().filter_map(feed).collect();
+    Ok((made, feeds))
+}
+
+/// The cut with everything declared that the reference knows.
+fn make<'a>(
+    model: &'a Model,
+    mut cut: Cut,
+    shapes: &[ValueName],
+    feeds: Vec<Feed>,
+    numbers: bool,
+) -> Result<(Model, Known<'a>), Failure> {
+    let known = Known::find(model, &cut, shapes, feeds)?;
+    known.check_needs(numbers, shapes)?;
     cut.constants = shapes.iter().filter_map(|name| known.numbers(name)).collect();
     cut.from =
         cut.from.iter().map(|boundary| known.boundary(&boundary.name)).collect::<Result<_, _>>()?;
     let mut made = model.cut(&cut)?;
     let outputs = cut.to.iter().map(|name| known.boundary(name)).collect::<Result<Vec<_>, _>>()?;
     made.declare(&outputs);
+    Ok((made, known))
+}
+
+/// Cuts, writes, tells; gives the exit code.
+pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
+    let model = load(&args.model)?;
+    let names = |texts: &[String]| texts.iter().map(|t| ValueName::from(t.as_str())).collect();
+    let (to, from): (Vec<ValueName>, Vec<ValueName>) = (names(&args.to), names(&args.from));
+    let cut = resolve(&model, &to, &from)?;
+    // Before the reference runs: whether the cut can be made at all, and be written.
+    let draft = model.cut(&cut)?;
+    let file = claim(&args.destination, &args.model.path)?;
+    let shapes = foreign_shapes(&draft, &cut);
+    let progress = screen::progress(args.output.quiet);
+    progress.set_message("tract (reference)");
+    let fed = feeds(&model, &args.model)?;
+    let (made, known) = make(&model, cut.clone(), &shapes, fed, args.capture)?;
+    progress.finish_and_clear();
     write(file, &args.destination, &made.to_bytes())?;
     let captured = match args.capture {
         true => Some(capture(&args.destination, &made, &args.model.path, &known.tensors)?),
@@ -83,12 +121,12 @@ pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
 }
 
 /// The cut as asked for; what is not known of its new inputs yet is made up.
-fn resolve(model: &Model, args: &CutArgs) -> Result<Cut, Failure> {
-    let find = |name: &String| Ok(model.find_value(name)?);
+fn resolve(model: &Model, to: &[ValueName], from: &[ValueName]) -> Result<Cut, Failure> {
+    let find = |name: &ValueName| Ok(model.find_value(name.as_str())?);
     let made_up = |name: ValueName| Boundary { name, dtype: Dtype::F32, shape: Vec::new() };
-    let from: Vec<ValueName> = args.from.iter().map(find).collect::<Result<_, Failure>>()?;
+    let from: Vec<ValueName> = from.iter().map(find).collect::<Result<_, Failure>>()?;
     Ok(Cut {
-        to: args.to.iter().map(find).collect::<Result<_, Failure>>()?,
+        to: to.iter().map(find).collect::<Result<_, Failure>>()?,
         from: from.into_iter().map(made_up).collect(),
         constants: Vec::new(),
     })

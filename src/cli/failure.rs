@@ -47,11 +47,22 @@ impl Failure {
         )
     }
 
+    /// Two failures as one.
+    pub(super) fn and(self, other: Failure) -> Self {
+        let hints: Vec<String> = self.hint.iter().chain(&other.hint).cloned().collect();
+        let text = format!("{}; and to {}", self.text(), other.text());
+        Failure { error: Error::msg(text), hint: (!hints.is_empty()).then(|| hints.join("; ")) }
+    }
+
     /// The whole on one line: the failure and its causes.
     pub(super) fn line(&self) -> String {
+        format!("failed to {}", self.text())
+    }
+
+    fn text(&self) -> String {
         let causes: Vec<String> =
             self.error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
-        format!("failed to {}", causes.join(": "))
+        causes.join(": ")
     }
 
     /// What the user can do.

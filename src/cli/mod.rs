@@ -3,6 +3,8 @@
 mod answer;
 mod args;
 mod capture;
+mod case;
+mod case_run;
 mod cut;
 mod diff;
 mod doctor;
@@ -50,6 +52,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Walk(args) => walk::walk(&args),
         Command::Cut(args) => cut::cut(&args),
         Command::Shrink(args) => shrink::shrink(&args),
+        Command::Case(args) => case::case(&args),
         Command::Diff(args) => diff::diff(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Worker => crate::worker::serve().map(|()| 0).map_err(Failure::worker),

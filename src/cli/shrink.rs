@@ -169,6 +169,7 @@ impl Files {
             inputs: inputs.collect(),
             reference: Target::Tract,
             targets: vec![CaseTarget { on: target.clone(), when: None, expect: None }],
+            timeout: None,
             folder: PathBuf::new(),
         })
     }

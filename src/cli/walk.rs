@@ -8,6 +8,7 @@ use super::registry::read_target;
 use super::run::run_reference;
 use super::screen;
 use super::search::{cut, isolate};
+use crate::compare::Tolerance;
 use crate::engine::{Execution, Output, Target};
 use crate::graph::Model;
 use crate::report::{OutputReport, Report, TargetReport, evidence_text, walk_text};
@@ -74,7 +75,7 @@ impl Walk<'_> {
         });
         prepared.keep(&target.to_string(), &walked.execution.outputs)?;
         prepared.keep("reference", &walked.reference)?;
-        Ok(self.examine(walked))
+        Ok(examine_walked(&prepared.model, target, walked, self.truth, prepared.user))
     }
 
     /// The strategies that work from outside, on the ONNX graph.
@@ -90,39 +91,43 @@ impl Walk<'_> {
         prepared.keep("reference tract", &truth.outputs)?;
         Ok(examine(target, execution, &truth.outputs, prepared.user, walk))
     }
+}
 
-    /// The target against the reference's clean stream, and that against tract: what is left
-    /// between the last two is the conversion's doing, not the backend's.
-    fn examine(&self, walked: Walked) -> TargetReport {
-        let Walk { prepared, target, truth } = self;
-        let walk = walked
-            .found
-            .as_ref()
-            .map(|(trace, trust)| conclude("follow", trace, trust, &node_names(&prepared.model)));
-        let mut execution = walked.execution;
-        if let (Some(reason), Some(last)) = (&mut execution.reason, &walked.last) {
-            let at = format!(", in operator {}, {} `{}`", last.index, last.op_type, last.name);
-            reason.push_str(&at);
-        }
-        let mut report = examine(target, execution, &walked.reference, prepared.user, walk);
-        for output in &mut report.outputs {
-            let find = |outputs: &[Output]| {
-                outputs.iter().find(|o| o.name == output.name).map(|o| o.tensor.clone())
-            };
-            let pair = find(&truth.outputs).zip(find(&walked.reference));
-            output.conversion = pair.and_then(|(tract, clean)| gauge(&tract, &clean));
-        }
-        // Names are the converter's: where the end result is tract's, a value that differs on the
-        // way is another value under the same name, not another network.
-        let unchanged =
-            |output: &OutputReport| output.conversion.is_some_and(|gauge| gauge.within_f32);
-        if report.outputs.iter().all(unchanged)
-            && let Some(walk) = &mut report.walk
-        {
-            walk.first_converted = None;
-        }
-        report
+/// A walked target against the reference's clean stream, and that against tract: what is left
+/// between the last two is the conversion's doing, not the backend's.
+pub(super) fn examine_walked(
+    model: &Model,
+    target: &Target,
+    walked: Walked,
+    truth: &Execution,
+    user: Option<Tolerance>,
+) -> TargetReport {
+    let walk = walked
+        .found
+        .as_ref()
+        .map(|(trace, trust)| conclude("follow", trace, trust, &node_names(model)));
+    let mut execution = walked.execution;
+    if let (Some(reason), Some(last)) = (&mut execution.reason, &walked.last) {
+        let at = format!(", in operator {}, {} `{}`", last.index, last.op_type, last.name);
+        reason.push_str(&at);
     }
+    let mut report = examine(target, execution, &walked.reference, user, walk);
+    for output in &mut report.outputs {
+        let find = |outputs: &[Output]| {
+            outputs.iter().find(|o| o.name == output.name).map(|o| o.tensor.clone())
+        };
+        let pair = find(&truth.outputs).zip(find(&walked.reference));
+        output.conversion = pair.and_then(|(tract, clean)| gauge(&tract, &clean));
+    }
+    // Names are the converter's: where the end result is tract's, a value that differs on the way
+    // is another value under the same name, not another network.
+    let unchanged = |output: &OutputReport| output.conversion.is_some_and(|gauge| gauge.within_f32);
+    if report.outputs.iter().all(unchanged)
+        && let Some(walk) = &mut report.walk
+    {
+        walk.first_converted = None;
+    }
+    report
 }
 
 pub(super) fn not_walkable(target: &Target) -> Failure {

@@ -1,11 +1,16 @@
 //! One document, many renderers. A renderer sees nothing but the document.
 
+mod cases;
 mod cut_text;
 mod document;
 mod shrink;
 mod text;
 mod walk_text;
 
+pub use cases::{
+    CASES_SCHEMA, CaseReport, CaseStatus, CaseTargetReport, CasesReport, cases_junit, cases_list,
+    cases_text,
+};
 pub use document::{
     InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport, ToolReport,
 };

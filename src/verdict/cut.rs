@@ -97,6 +97,10 @@ fn in_place(place: &str, walk: &WalkReport, first: Option<&OpReport>) -> String 
     let turn = walk.probes.iter().filter(|p| p.answer == Answer::Diverges).map(|p| p.at).min();
     let absorbed: Vec<&OpReport> =
         walk.ops.iter().filter(|op| op.role == Role::Source && Some(op.index) != turn).collect();
+    let place = match turn {
+        Some(_) => place.to_owned(),
+        None => "the whole agrees".to_owned(),
+    };
     match first {
         Some(op) if Some(op.index) == turn => format!("{place}, {}", measured("it", op, walk)),
         Some(op) => {
@@ -111,7 +115,7 @@ fn in_place(place: &str, walk: &WalkReport, first: Option<&OpReport>) -> String 
                 measured("it", op, walk).trim_start_matches("and it introduces ")
             )
         }
-        None => place.to_owned(),
+        None => place,
     }
 }
 

@@ -47,7 +47,8 @@ pub fn cut(
             let turn = bisection.search();
             bisection.confirm(&turn, names)?
         }
-        Answer::Agrees | Answer::Unknown => bisection.report(None, names),
+        Answer::Agrees => bisection.look_for_absorbed(names)?,
+        Answer::Unknown => bisection.report(None, names),
     };
     bisection.journal.finish().map_err(|error| error.to_string())?;
     Ok((whole, Some(report)))
@@ -247,6 +248,28 @@ impl<'t, 'a> Bisection<'t, 'a> {
         }
     }
 
+    /// Where the whole agrees, errors on the way may have been absorbed: one run shows them.
+    fn look_for_absorbed(
+        &mut self,
+        names: &BTreeMap<String, String>,
+    ) -> Result<WalkReport, String> {
+        let at = self.last();
+        let found = self.in_place(at)?;
+        Ok(self.report(found.map(|measured| (measured, at, Confirmation::InPlace)), names))
+    }
+
+    /// One run with every value up to a position as an output, where that shows a source.
+    fn in_place(&mut self, at: usize) -> Result<Option<Vec<Measured>>, String> {
+        self.runs += 1;
+        let Ok(mut measured) = sweep(self.task, at)? else { return Ok(None) };
+        let roles = assign_roles(&measured, self.task.storage);
+        let first = roles.iter().position(|role| *role == Role::Source);
+        let Some(first) = first else { return Ok(None) };
+        let alone = self.alone(measured[first].index)?;
+        measured[first].conversion = self.conversion_in_place(&alone);
+        Ok(Some(measured))
+    }
+
     /// Proves the finding: in one run with every value on the way as an output, or else by itself.
     fn confirm(
         &mut self,
@@ -257,17 +280,10 @@ impl<'t, 'a> Bisection<'t, 'a> {
             return Err(reason);
         }
         let at = turn.first_bad;
-        if self.goal == Outcome::Completed {
-            self.runs += 1;
-            if let Ok(mut measured) = sweep(self.task, at)? {
-                let roles = assign_roles(&measured, self.task.storage);
-                if let Some(first) = roles.iter().position(|role| *role == Role::Source) {
-                    let first_at = measured[first].index;
-                    let alone = self.alone(first_at)?;
-                    measured[first].conversion = self.conversion_in_place(&alone);
-                    return Ok(self.report(Some((measured, at, Confirmation::InPlace)), names));
-                }
-            }
+        if self.goal == Outcome::Completed
+            && let Some(measured) = self.in_place(at)?
+        {
+            return Ok(self.report(Some((measured, at, Confirmation::InPlace)), names));
         }
         let (measured, confirmation) = self.confirm_alone(at)?;
         Ok(self.report(Some((measured, at, confirmation)), names))

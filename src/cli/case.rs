@@ -1,0 +1,98 @@
+//! `offby case`: case files, run against their expectations, or listed.
+
+use super::answer;
+use super::args::{CaseArgs, CaseCommand, CaseListArgs, CaseRunArgs};
+use super::case_run::run_case;
+use super::failure::Failure;
+use super::registry::Registry;
+use super::screen;
+use crate::case::{Case, load_cases};
+use crate::report::{
+    CASES_SCHEMA, CaseReport, CasesReport, ToolReport, cases_junit, cases_list, cases_text,
+};
+use crate::worker::find_converter;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+/// Runs or lists; gives the exit code.
+pub(super) fn case(args: &CaseArgs) -> Result<u8, Failure> {
+    match &args.command {
+        CaseCommand::Run(args) => run(args),
+        CaseCommand::List(args) => list(args),
+    }
+}
+
+fn load(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Case)>, Failure> {
+    let fixtures = [PathBuf::from("fixtures")];
+    let paths = if paths.is_empty() { &fixtures[..] } else { paths };
+    let cases = load_cases(paths).map_err(|errors| {
+        let mut failures = errors.into_iter().map(Failure::from);
+        let first = failures.next().unwrap_or_else(Failure::bug);
+        failures.fold(first, Failure::and)
+    })?;
+    if cases.is_empty() {
+        return Err(Failure::new(
+            "find a case: there is no .yaml file there",
+            "give case files, or folders that hold some; `offby cut --capture` writes one",
+        ));
+    }
+    Ok(cases)
+}
+
+fn list(args: &CaseListArgs) -> Result<u8, Failure> {
+    let cases = load(&args.paths)?;
+    answer::give(&args.output, &cases.iter().map(|(_, case)| case).collect::<Vec<_>>(), || {
+        cases_list(&cases, screen::width())
+    })?;
+    Ok(0)
+}
+
+fn run(args: &CaseRunArgs) -> Result<u8, Failure> {
+    let cases = load(&args.paths)?;
+    let registry = Registry::new(find_converter())?;
+    let started = Instant::now();
+    let reports = run_all(args, &cases, &registry);
+    let report = CasesReport {
+        schema: CASES_SCHEMA.into(),
+        tool: ToolReport::this(),
+        cases: reports,
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    if let Some(path) = &args.junit {
+        let xml = cases_junit(&report).map_err(|error| Failure::write(path, error))?;
+        fs::write(path, xml).map_err(|error| Failure::write(path, error))?;
+    }
+    answer::give(&args.output, &report, || {
+        cases_text(&report, screen::width(), screen::painter())
+    })?;
+    Ok(report.exit_code())
+}
+
+/// Runs the cases on a few threads; each target has its own child process anyway.
+fn run_all(args: &CaseRunArgs, cases: &[(PathBuf, Case)], registry: &Registry) -> Vec<CaseReport> {
+    let jobs = args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+    let progress = screen::progress(args.output.quiet);
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, cases.len()) {
+            scope.spawn(|| {
+                while let Some((file, case)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let report = run_case(file, case, registry, args.on.as_deref());
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    done.push(report);
+                    progress.set_message(format!("{} of {}: {}", done.len(), cases.len(), case.id));
+                }
+            });
+        }
+    });
+    progress.finish_and_clear();
+    let mut reports = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let place = |report: &CaseReport| cases.iter().position(|(_, case)| case.id == report.id);
+    reports.sort_by_key(place);
+    reports
+}

@@ -1,0 +1,168 @@
+//! One case: its model and feeds, its targets, and what was expected of them.
+
+use super::cut::truncate;
+use super::examine::examine;
+use super::failure::Failure;
+use super::registry::Registry;
+use super::run::no_reference;
+use super::walk::examine_walked;
+use crate::case::{Case, CaseTarget, Said, resolve};
+use crate::compare::Explanation;
+use crate::engine::{Outcome, Request, Target};
+use crate::graph::Model;
+use crate::inputs::{Feed, InputError, draw};
+use crate::report::{CaseReport, CaseStatus, CaseTargetReport, TargetReport};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Seconds a target may take where the case does not say.
+const TIMEOUT: u64 = 120;
+/// How often each target runs: once more than once, so that what differs from run to run shows.
+const REPEATS: usize = 2;
+
+/// Runs a case on all its targets, or on those whose name contains `only`.
+pub(super) fn run_case(
+    file: &Path,
+    case: &Case,
+    registry: &Registry,
+    only: Option<&str>,
+) -> CaseReport {
+    let mut report = CaseReport {
+        id: case.id.clone(),
+        title: case.title.clone(),
+        file: file.display().to_string(),
+        kind: case.kind,
+        upstream: case.upstream.clone(),
+        targets: Vec::new(),
+        failure: None,
+    };
+    match try_run(case, registry, only) {
+        Ok(targets) => report.targets = targets,
+        Err(failure) => report.failure = Some(failure.line()),
+    }
+    report
+}
+
+fn try_run(
+    case: &Case,
+    registry: &Registry,
+    only: Option<&str>,
+) -> Result<Vec<CaseTargetReport>, Failure> {
+    let (model, feeds) = prepare(case)?;
+    let deadline = Duration::from_secs(case.timeout.unwrap_or(TIMEOUT));
+    let request = Request { model: &model, feeds: &feeds, repeats: REPEATS, deadline };
+    let reference = resolved(case, &case.reference)?;
+    let truth = registry.engine(&reference).execute(&Request { repeats: 1, ..request });
+    if truth.outcome != Outcome::Completed {
+        return Err(no_reference(&reference, &truth));
+    }
+    let mut reports = Vec::new();
+    for (target, expected) in grouped(case, only) {
+        let target = resolved(case, &target)?;
+        let started = Instant::now();
+        let walk = expected.iter().any(|e| e.expect.as_ref().is_some_and(|e| e.needs_walk()));
+        let report = match registry.walker(&target).filter(|_| walk) {
+            Some(walker) => {
+                let walked = walker.walk(&request, &mut |_| ());
+                examine_walked(&model, &target, walked, &truth, None)
+            }
+            None => {
+                let execution = registry.engine(&target).execute(&request);
+                examine(&target, execution, &truth.outputs, None, None)
+            }
+        };
+        reports.push(judge(report, &expected, started.elapsed().as_secs_f64()));
+    }
+    Ok(reports)
+}
+
+/// The network, cut where the case says so, and its feeds.
+fn prepare(case: &Case) -> Result<(Model, Vec<Feed>), Failure> {
+    let mut model = Model::load(&case.model_path())?;
+    model.fix_shapes(&BTreeMap::new())?;
+    let specs = case.specs();
+    let known = || model.inputs().iter().map(|input| input.name.clone()).collect::<Vec<_>>();
+    if let Some(name) = specs.keys().find(|name| !known().contains(name)) {
+        let (name, known) = (name.to_string(), known());
+        return Err(InputError::UnknownInput { name, closest: None, known }.into());
+    }
+    let feeds = draw(&model.resolved_inputs()?, &specs)?;
+    match &case.cut {
+        None => Ok((model, feeds)),
+        Some(cut) => truncate(&model, &cut.to, &cut.from, feeds),
+    }
+}
+
+/// A target with its device read; a device's own file is looked for beside the case.
+fn resolved(case: &Case, target: &Target) -> Result<Target, Failure> {
+    let mut target = target.clone();
+    if let Target::Sim(sim) = &mut target {
+        let beside = case.folder.join(&sim.name);
+        if beside.is_file() {
+            sim.name = beside.display().to_string();
+        }
+    }
+    Ok(resolve(target)?)
+}
+
+/// Each target once, with everything expected of it, in the file's order.
+fn grouped<'c>(case: &'c Case, only: Option<&str>) -> Vec<(Target, Vec<&'c CaseTarget>)> {
+    let mut seen = BTreeSet::new();
+    let mut groups = Vec::new();
+    for target in &case.targets {
+        let name = target.on.to_string();
+        if only.is_some_and(|only| !name.contains(only)) || !seen.insert(name.clone()) {
+            continue;
+        }
+        let same = case.targets.iter().filter(|other| other.on.to_string() == name).collect();
+        groups.push((target.on.clone(), same));
+    }
+    groups
+}
+
+/// Sets what a target said beside the first expectation that is for what really ran.
+fn judge(report: TargetReport, expected: &[&CaseTarget], seconds: f64) -> CaseTargetReport {
+    let ran_on = report.ran_on.as_ref();
+    let applies = expected.iter().find(|target| target.applies(ran_on));
+    let expect = applies.and_then(|target| target.expect.as_ref());
+    let missing = matches!(report.outcome, Outcome::Unavailable | Outcome::FellBack)
+        && expect.is_none_or(|expect| expect.verdict != report.verdict.kind);
+    let (status, differences) = if missing {
+        (CaseStatus::Skipped, vec![report.verdict.sentence.clone()])
+    } else if let Some(expect) = expect {
+        let differences = differences(&report, expect);
+        let status = match differences.is_empty() {
+            true => CaseStatus::AsExpected,
+            false => CaseStatus::Unexpected,
+        };
+        (status, differences)
+    } else {
+        let words = "nothing is expected of this target on this device and driver";
+        (CaseStatus::Unjudged, vec![format!("{words}: {}", report.verdict.sentence)])
+    };
+    let reason = expect.and_then(|expect| expect.reason.clone());
+    let expected = expect.map(|expect| expect.verdict.to_string());
+    CaseTargetReport { status, differences, reason, expected, seconds, report }
+}
+
+fn differences(report: &TargetReport, expect: &crate::case::Expectation) -> Vec<String> {
+    let explained_by: Vec<Explanation> =
+        report.outputs.iter().filter_map(|output| output.explained_by).collect();
+    let comparisons = report.outputs.iter().filter_map(|output| output.comparison.as_ref());
+    let previews: Vec<String> = comparisons.map(|c| c.preview.clone()).collect();
+    let sources: Option<Vec<(String, String)>> = report.walk.as_ref().map(|walk| {
+        let node = |source: &String| {
+            let op = walk.ops.iter().find(|op| op.name == *source);
+            op.and_then(|op| op.onnx_node.clone()).unwrap_or_default()
+        };
+        walk.sources.iter().map(|source| (source.clone(), node(source))).collect()
+    });
+    expect.differences(&Said {
+        verdict: &report.verdict,
+        ran_on: report.ran_on.as_ref(),
+        explained_by: &explained_by,
+        previews: &previews,
+        sources: sources.as_deref(),
+    })
+}
