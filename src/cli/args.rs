@@ -124,6 +124,18 @@ pub(super) enum Strategy {
     All,
 }
 
+impl Strategy {
+    /// The name as typed.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Strategy::Follow => "follow",
+            Strategy::Cut => "cut",
+            Strategy::Isolate => "isolate",
+            Strategy::All => "all",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct CutArgs {
     #[command(flatten)]

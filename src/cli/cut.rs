@@ -135,10 +135,8 @@ fn resolve(model: &Model, to: &[ValueName], from: &[ValueName]) -> Result<Cut, F
 /// Shapes for whose sake alone an original input would have to stay. They become constants.
 fn foreign_shapes(draft: &Model, cut: &Cut) -> Vec<ValueName> {
     let topology = Topology::of(draft);
-    let ends = cut.to.iter().filter_map(|name| topology.producer(name));
-    let on_the_way = ends.flat_map(|end| [topology.ancestors(end), vec![end]].concat());
     let mut stay: BTreeSet<&ValueName> = cut.from.iter().map(|boundary| &boundary.name).collect();
-    stay.extend(on_the_way.flat_map(|node| topology.values_into(node)));
+    stay.extend(cut.to.iter().flat_map(|name| topology.values_behind(name)));
     let foreign = |value: &&ValueName| {
         !cut.to.contains(value)
             && draft.inputs_behind(value).iter().any(|input| !stay.contains(input))
@@ -168,7 +166,7 @@ impl<'a> Known<'a> {
         let mut computed = Cut::default();
         let from = cut.from.iter().map(|boundary| &boundary.name);
         for name in cut.to.iter().chain(from).chain(shapes) {
-            if topology.producer(name).is_some() {
+            if topology.is_computed(name) {
                 computed.to.push(name.clone());
             } else if let Some(tensor) = model.constant(name).map_err(InputError::from)? {
                 known.tensors.insert(name.clone(), tensor);
