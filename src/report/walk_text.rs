@@ -3,7 +3,7 @@
 use super::Paint;
 use super::cut_text::cut_text;
 use super::document::{Report, TargetReport};
-use super::text::{columns, heading, previews_of, shortened, verdict_text, wrapped};
+use super::text::{columns, heading, previews_of, run_text, shortened, verdict_text, wrapped};
 use crate::walk::{OpReport, Role, WalkReport};
 use prettytable::{Cell, Row, Table};
 use std::fmt::Write as _;
@@ -16,6 +16,14 @@ const FEW: usize = 12;
 const CONTRIBUTORS: usize = 6;
 /// How many rows a table of what matters may have.
 const MOST_ROWS: usize = 40;
+
+/// A saved report as the command that made it printed it.
+pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
+    match report.command.as_str() {
+        "run" => run_text(report, width, paint),
+        _ => walk_text(report, false, width, paint),
+    }
+}
 
 /// `offby walk` as text; `all` lists every operator.
 pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> String {
@@ -45,7 +53,7 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
 }
 
 fn operators(walk: &WalkReport, all: bool, width: usize) -> String {
-    let shown = rows(walk, all);
+    let shown = rows_that_matter(walk, all);
     let mut table = Table::new();
     table.set_format(columns());
     let titles = ["op", "name", "type", "role", "introduced", "floor", "ratio", "cumulative"];
@@ -67,7 +75,7 @@ fn operators(walk: &WalkReport, all: bool, width: usize) -> String {
 }
 
 /// Sources and what runs just before them; where there are none, the largest contributors.
-fn rows(walk: &WalkReport, all: bool) -> Vec<usize> {
+pub(super) fn rows_that_matter(walk: &WalkReport, all: bool) -> Vec<usize> {
     let everything = 0..walk.ops.len();
     if all || walk.ops.len() <= FEW {
         return everything.collect();

@@ -127,7 +127,8 @@ impl<'a> Follow<'a> {
         }
         let drawn = self.measured.iter().filter(|measured| measured.portrait.is_some()).count();
         if drawn < MOST_PORTRAITS && is_accused(measured, self.storage.storage()) {
-            measured.portrait = worst_portrait(expected, outputs, measured.introduced).map(Box::new);
+            measured.portrait =
+                worst_portrait(expected, outputs, measured.introduced).map(Box::new);
         }
     }
 
