@@ -25,6 +25,8 @@ pub(super) enum Command {
     Case(CaseArgs),
     /// Compare two tensors element by element
     Diff(DiffArgs),
+    /// Render a saved report for a ticket, a browser, a terminal or a CI server
+    Report(ReportArgs),
     /// Tell what is installed, and what to do about what is not
     Doctor(DoctorArgs),
     /// Serve one engine to a parent process
@@ -198,7 +200,7 @@ pub(super) struct NetworkArgs {
     pub(super) tolerance: ToleranceArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
-    /// Store the report and every output tensor in this folder
+    /// Store the report (JSON, Markdown, HTML) and every output tensor in this folder
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
 }
@@ -216,6 +218,48 @@ pub(super) struct DiffArgs {
     pub(super) tolerance: ToleranceArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    #[command(subcommand)]
+    pub(super) command: ReportCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReportCommand {
+    /// Render the report.json of `run` or `walk`; with a tolerance it is judged again first
+    Render(RenderArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RenderArgs {
+    /// The saved report
+    #[arg(value_name = "REPORT.json")]
+    pub(super) report: PathBuf,
+    /// What to make of it
+    #[arg(long, value_enum)]
+    pub(super) to: Form,
+    /// The file to write, instead of stdout
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) tolerance: ToleranceArgs,
+}
+
+/// A form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// Markdown for an issue, below the length that GitHub takes
+    Md,
+    /// One page that needs nothing else
+    Html,
+    /// What `run` and `walk` print
+    Text,
+    /// The report itself
+    Json,
+    /// JUnit XML, one test for each target
+    Junit,
 }
 
 #[derive(Debug, Args)]

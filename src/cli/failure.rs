@@ -5,6 +5,7 @@ use crate::compare::Incomparable;
 use crate::engine::TargetError;
 use crate::graph::{CutError, ModelError, ShapeError};
 use crate::inputs::InputError;
+use crate::report::ReadError;
 use crate::tensor::NpyError;
 use anyhow::Error;
 use std::io;
@@ -94,7 +95,7 @@ macro_rules! hinted {
         })+
     };
 }
-hinted!(ModelError, ShapeError, InputError, CutError, CaseError);
+hinted!(ModelError, ShapeError, InputError, CutError, CaseError, ReadError);
 
 impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {

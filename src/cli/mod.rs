@@ -8,10 +8,12 @@ mod case_run;
 mod cut;
 mod diff;
 mod doctor;
+mod environment;
 mod examine;
 mod failure;
 mod prepare;
 mod registry;
+mod report;
 mod run;
 mod screen;
 mod search;
@@ -54,6 +56,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Case(args) => case::case(&args),
         Command::Diff(args) => diff::diff(&args),
+        Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Worker => crate::worker::serve().map(|()| 0).map_err(Failure::worker),
     }

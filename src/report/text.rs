@@ -90,6 +90,9 @@ pub(super) fn heading(report: &Report) -> String {
         let _ = write!(text, " ({} {})", ran_on.engine, ran_on.engine_version);
     }
     text.push('\n');
+    if let Some(again) = &report.judged_again {
+        let _ = writeln!(text, "{}", again.words());
+    }
     for InputReport { name, shape, dtype, spec, .. } in &report.inputs {
         let _ = writeln!(text, "input `{name}` {} {dtype} = {spec}", ShapeText(shape));
     }

@@ -4,7 +4,7 @@ use super::Paint;
 use super::cut_text::cut_text;
 use super::document::{Report, TargetReport};
 use super::text::{
-    heading, needed_text, previews_of, shortened, table_with_names, verdict_text, wrapped,
+    heading, needed_text, previews_of, run_text, shortened, table_with_names, verdict_text, wrapped,
 };
 use crate::walk::{OpReport, Role, UncheckedOp, WalkReport};
 use std::cmp::Reverse;
@@ -23,6 +23,14 @@ const TIGHT: f64 = 1e-4;
 const REASONS: usize = 3;
 /// How many rows a table of what matters may have.
 const MOST_ROWS: usize = 40;
+
+/// A saved report as the command that made it printed it.
+pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
+    match report.command.as_str() {
+        "run" => run_text(report, width, paint),
+        _ => walk_text(report, false, width, paint),
+    }
+}
 
 /// `offby walk` as text; `all` lists every operator.
 pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> String {
@@ -59,7 +67,7 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
 }
 
 fn operators(walk: &WalkReport, all: bool, width: usize) -> String {
-    let shown = rows(walk, all);
+    let shown = rows_that_matter(walk, all);
     let titles = ["op", "name", "type", "role", "introduced", "floor", "ratio", "cumulative"];
     let most = if all { usize::MAX } else { MOST_ROWS };
     let rows = shown.iter().take(most).map(|&index| row(&walk.ops[index])).collect();
@@ -76,7 +84,7 @@ fn operators(walk: &WalkReport, all: bool, width: usize) -> String {
 }
 
 /// Sources and what runs just before them; where there are none, the largest contributors.
-fn rows(walk: &WalkReport, all: bool) -> Vec<usize> {
+pub(super) fn rows_that_matter(walk: &WalkReport, all: bool) -> Vec<usize> {
     let everything = 0..walk.ops.len();
     if all || walk.ops.len() <= FEW {
         return everything.collect();
