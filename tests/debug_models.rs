@@ -15,17 +15,21 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("debug-models")
 }
 
-/// The values named `outputs` when the model in `file` is fed with `spec`.
+/// The values named `outputs` when each input of the model in `file` is fed with `spec`.
 fn run_until(file: &str, spec: &str, outputs: &[&str]) -> Vec<Vec<f32>> {
     let model = Model::load(&folder().join(file)).unwrap();
-    let specs = parse_inputs(&[spec], model.inputs(), &Normalization::default()).unwrap();
-    let feed = draw(&model.resolved_inputs().unwrap(), &specs).unwrap().remove(0);
-    let offby::tensor::Tensor::F32(fed) = feed.tensor else { panic!("not f32") };
-    let fed = Tensor::from_shape(fed.shape(), fed.as_slice().unwrap()).unwrap();
+    let named: Vec<String> =
+        model.inputs().iter().map(|input| format!("{}={spec}", input.name)).collect();
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    let specs = parse_inputs(&named, model.inputs(), &Normalization::default()).unwrap();
+    let feeds = draw(&model.resolved_inputs().unwrap(), &specs).unwrap().into_iter().map(|feed| {
+        let offby::tensor::Tensor::F32(fed) = feed.tensor else { panic!("not f32") };
+        Tensor::from_shape(fed.shape(), fed.as_slice().unwrap()).unwrap().into_tvalue()
+    });
     let onnx = tract_onnx::onnx().model_for_read(&mut model.to_bytes().as_slice()).unwrap();
     let plan =
         onnx.into_typed().unwrap().with_outputs_by_name(outputs).unwrap().into_runnable().unwrap();
-    let values = plan.run(tvec!(fed.into_tvalue())).unwrap();
+    let values = plan.run(feeds.collect()).unwrap();
     values
         .iter()
         .map(|value| value.to_plain_array_view::<f32>().unwrap().iter().copied().collect())
@@ -83,7 +87,7 @@ fn every_network_runs_on_seeded_input() {
         let values = run(debug.file, "normal:0");
         assert!(values.iter().all(|value| value.is_finite()), "{}", debug.file);
         assert!(
-            values.iter().any(|value| *value != values[0]),
+            values.len() == 1 || values.iter().any(|value| *value != values[0]),
             "{} gives one value everywhere",
             debug.file
         );

@@ -95,6 +95,11 @@ fn network(subject: &str) -> Network {
         "Add" => around(subject, &[1, 4, 8, 8], &[1, 4, 8, 8], &[&[4, 8, 8]], &[]),
         "Transpose" => around(subject, &[1, 3, 5], &[1, 5, 3], &[], &[ints("perm", &[0, 2, 1])]),
         "Gemm" => around(subject, &[3, 6], &[3, 5], &[&[5, 6], &[5]], &[int("transB", 1)]),
+        "Conv" => {
+            let window =
+                [("auto_pad", Attribute::Text("SAME_UPPER".into())), ints("strides", &[2, 2])];
+            around(subject, IMAGE, &[1, 8, 2, 2], &[&[8, 8, 3, 3]], &window)
+        }
         "MatMul" => around(subject, &[200, 16], &[200, 8], &[&[16, 8]], &[]),
         "Concat" => around(subject, &[1, 12, 3], &[1, 24, 3], &[&[1, 12, 3]], &[int("axis", 1)]),
         "InstanceNormalization" => {
@@ -117,6 +122,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("fault: naive-gelu", "Erf", "uniform:-60,60,1", "nonfinite"),
     ("fault: naive-gelu", "Tanh", "uniform:-60,60,1", "nonfinite"),
     ("fault: naive-softplus", "Softplus", "uniform:0,20,1", "nonfinite"),
+    ("fault: naive-softplus, instead: 0", "Softplus", "uniform:0,20,1", "divergent"),
     ("fault: naive-logsumexp", "ReduceLogSumExp", "uniform:8,12,1", "nonfinite"),
     ("fault: naive-logsumexp", "Softmax", "uniform:8,14,1", "nonfinite"),
     ("fault: variance-by-squares", "InstanceNormalization", "uniform:1233,1235,1", "nonfinite"),
@@ -126,12 +132,20 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "uniform:0,1,1",
         "divergent",
     ),
+    (
+        "fault: variance-by-squares, sums: f32",
+        "InstanceNormalization",
+        "uniform:99999,100001,1",
+        "nonfinite",
+    ),
     ("fault: unwritten-parameters", "BatchNormalization", "normal:1", "nonfinite"),
     ("fault: ulps, ulps: 65536", "Relu", "normal:1", "divergent"),
     ("fault: nan", "Relu", "normal:1", "nonfinite"),
     ("fault: nan, range: [1, .inf]", "Relu", "normal:1", "nonfinite"),
     ("fault: scale, factor: 1.5", "Relu", "normal:1", "divergent"),
     ("fault: zero", "Relu", "normal:1", "divergent"),
+    ("fault: zero, range: [1, .inf]", "Relu", "normal:1", "divergent"),
+    ("fault: pads-swapped", "Conv", "normal:1", "divergent"),
     ("fault: wrong-broadcast", "Add", "normal:1", "divergent"),
     ("fault: ignore-transpose", "Transpose", "normal:1", "divergent"),
     ("fault: ignore-transpose", "Gemm", "normal:1", "divergent"),

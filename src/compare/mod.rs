@@ -8,6 +8,7 @@
 //! whose values do not fit an `f32`, through `scalar`. Both fill the same `tally`.
 
 mod beyond;
+mod broadcast;
 mod element;
 mod frontier;
 mod judge;
@@ -20,6 +21,7 @@ mod portrait;
 mod preview;
 mod rounding;
 mod scalar;
+mod scene;
 mod single;
 mod tally;
 mod tolerance;

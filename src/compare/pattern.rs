@@ -2,6 +2,8 @@
 //!
 //! A pattern is a resemblance, not a cause. Each says what it saw and what would disprove it.
 
+use super::broadcast;
+use super::scene::Scene;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -16,161 +18,164 @@ pub struct Pattern {
     pub disproof: String,
 }
 
-/// The tensors of one operator, and which elements are wrong.
-struct Scene<'a> {
-    inputs: Vec<&'a [f32]>,
-    shape: &'a [usize],
-    reference: &'a [f32],
-    candidate: &'a [f32],
-    /// Flat positions, ascending.
-    wrong: Vec<usize>,
-}
-
 struct Rule {
     name: &'static str,
     sees: fn(&Scene<'_>) -> Option<String>,
     disproof: &'static str,
+    /// Rules that say less of the same thing.
+    hides: &'static [&'static str],
 }
 
-/// An element is wrong beyond this share of its reference, or of the typical magnitude.
-const WRONG: f32 = 1e-2;
 /// How many patterns are worth telling.
 const MOST: usize = 3;
 
 const RULES: &[Rule] = &[
     Rule {
+        name: "flushed subnormals",
+        sees: flushed,
+        disproof: "inputs scaled up: nothing would be flushed",
+        hides: &["all zero", "all equal", "equals its input", "zeros", "scale"],
+    },
+    Rule {
         name: "all zero",
         sees: all_zero,
         disproof: "an input for which the right result is not near zero either",
+        hides: &["all equal", "equals its input", "zeros", "scale", "only the first written"],
     },
-    Rule { name: "all equal", sees: all_equal, disproof: "an input with more spread" },
+    Rule {
+        name: "all equal",
+        sees: all_equal,
+        disproof: "an input with more spread",
+        hides: &["unwritten memory", "repeated rows"],
+    },
+    Rule {
+        name: "transposed",
+        sees: transposed,
+        disproof: "matrices that are symmetric: nothing would be wrong",
+        hides: &["permutation"],
+    },
     Rule {
         name: "equals its input",
         sees: equals_input,
         disproof: "another input: the operator would have to pass it through again",
+        hides: &["operand missing"],
     },
-    Rule { name: "sign", sees: sign, disproof: "an element whose sign is right" },
+    Rule { name: "sign", sees: sign, disproof: "an element whose sign is right", hides: &[] },
     Rule {
         name: "unwritten memory",
         sees: unwritten,
         disproof: "two runs with the same huge values; fresh processes differ where memory is not written",
+        hides: &[],
     },
     Rule {
         name: "scale",
         sees: scale,
         disproof: "an input of another magnitude: the factor would have to stay",
+        hides: &["affine"],
     },
     Rule {
         name: "offset",
         sees: offset,
         disproof: "an input with another mean: the offset would have to stay",
+        hides: &["affine"],
     },
     Rule {
         name: "shift",
         sees: shift,
         disproof: "an input counting up: the shift would be read off directly",
+        hides: &[],
     },
     Rule {
         name: "permutation",
         sees: permutation,
         disproof: "an input counting up: it shows where each element went",
+        hides: &[],
+    },
+    Rule {
+        name: "wrong broadcast",
+        sees: broadcast::wrong,
+        disproof: "an operand that is one number: it is the same however it is broadcast",
+        hides: &["only the first written", "operand missing"],
+    },
+    Rule {
+        name: "operand missing",
+        sees: broadcast::missing,
+        disproof: "another operand: the elements would have to stay as they are",
+        hides: &["only the first written", "repeated rows"],
+    },
+    Rule {
+        name: "zeros",
+        sees: zeros,
+        disproof: "a buffer filled with a known value before the run: what is never written would still hold it",
+        hides: &["only the first written", "repeated rows", "saturated"],
     },
     Rule {
         name: "only the first written",
         sees: first_written,
         disproof: "a buffer filled with a known value before the run: the rest would still hold it",
+        hides: &[],
     },
     Rule {
         name: "saturated",
         sees: saturated,
         disproof: "inputs ten times smaller: the limit would not be met",
-    },
-    Rule {
-        name: "flushed subnormals",
-        sees: flushed,
-        disproof: "inputs scaled up: nothing would be flushed",
+        hides: &[],
     },
     Rule {
         name: "repeated rows",
         sees: repeated_rows,
         disproof: "an input whose rows differ more",
+        hides: &[],
+    },
+    Rule {
+        name: "affine",
+        sees: affine,
+        disproof: "an input of mean 0 and variance 1: a norm would leave it nearly as it is",
+        hides: &[],
     },
     Rule {
         name: "tail",
         sees: tail,
         disproof: "a length that is a multiple of 4, 8 or 16: the tail would vanish",
+        hides: &[],
     },
-    Rule { name: "channels", sees: channels, disproof: "another number of channels" },
+    Rule { name: "channels", sees: channels, disproof: "another number of channels", hides: &[] },
     Rule {
         name: "packing by 4",
         sees: packing,
         disproof: "a channel count that is a multiple of 4",
+        hides: &[],
     },
-    Rule { name: "border", sees: border, disproof: "no padding: the border would be right" },
+    Rule {
+        name: "border",
+        sees: border,
+        disproof: "no padding: the border would be right",
+        hides: &[],
+    },
     Rule {
         name: "one block",
         sees: block,
         disproof: "another size: a block that is a multiple of the tile would move",
+        hides: &[],
     },
 ];
 
 /// What the difference of a candidate from a reference resembles, best first.
 pub fn recognize(inputs: &[&Tensor], reference: &Tensor, candidate: &Tensor) -> Vec<Pattern> {
     let Some(scene) = Scene::look_at(inputs, reference, candidate) else { return Vec::new() };
-    let seen = RULES.iter().filter_map(|rule| {
-        let words = (rule.sees)(&scene)?;
-        Some(Pattern { name: rule.name.to_owned(), words, disproof: rule.disproof.to_owned() })
-    });
-    seen.take(MOST).collect()
-}
-
-impl<'a> Scene<'a> {
-    fn look_at(
-        inputs: &[&'a Tensor],
-        reference: &'a Tensor,
-        candidate: &'a Tensor,
-    ) -> Option<Self> {
-        let (Tensor::F32(r), Tensor::F32(c)) = (reference, candidate) else { return None };
-        let (r, c, shape) = (r.as_slice()?, c.as_slice()?, r.shape());
-        let typical = r.iter().map(|v| v.abs()).filter(|v| v.is_finite()).sum::<f32>()
-            / r.len().max(1) as f32;
-        // Written so that NaN is wrong.
-        let is_wrong = |r: f32, c: f32| !((c - r).abs() <= WRONG * r.abs().max(typical) || r == c);
-        let wrong: Vec<usize> = (0..r.len()).filter(|&i| is_wrong(r[i], c[i])).collect();
-        if r.len() != c.len() || wrong.is_empty() {
-            return None;
+    let mut hidden: Vec<&str> = Vec::new();
+    let mut seen = Vec::new();
+    for rule in RULES {
+        if seen.len() == MOST || hidden.contains(&rule.name) {
+            continue;
         }
-        let inputs = inputs
-            .iter()
-            .filter_map(|input| match input {
-                Tensor::F32(array) => array.as_slice(),
-                _ => None,
-            })
-            .collect();
-        Some(Scene { inputs, shape, reference: r, candidate: c, wrong })
-    }
-
-    fn pairs(&self) -> impl Iterator<Item = (f32, f32)> {
-        self.reference.iter().copied().zip(self.candidate.iter().copied())
-    }
-
-    fn len(&self) -> usize {
-        self.reference.len()
-    }
-
-    /// Elements per row of the last axis.
-    fn row(&self) -> usize {
-        self.shape.last().copied().unwrap_or(1).max(1)
-    }
-
-    /// Which of these places the wrong elements have, of how many there are.
-    fn places(&self, count: usize, place: impl Fn(usize) -> usize) -> Vec<usize> {
-        let mut hit = vec![false; count];
-        for &flat in &self.wrong {
-            hit[place(flat) % count] = true;
+        if let Some(words) = (rule.sees)(&scene) {
+            let (name, disproof) = (rule.name.to_owned(), rule.disproof.to_owned());
+            seen.push(Pattern { name, words, disproof });
+            hidden.extend(rule.hides);
         }
-        (0..count).filter(|&at| hit[at]).collect()
     }
+    seen
 }
 
 fn when(seen: bool, words: impl FnOnce() -> String) -> Option<String> {
@@ -186,6 +191,20 @@ fn all_equal(scene: &Scene<'_>) -> Option<String> {
     // Zero is told by a rule of its own.
     let equal = scene.len() > 1 && first != 0.0 && scene.candidate.iter().all(|&c| c == first);
     when(equal, || format!("every element is {first}"))
+}
+
+/// The last two axes changed places, and the elements lie as the shape that came of it would have them.
+fn transposed(scene: &Scene<'_>) -> Option<String> {
+    let [.., rows, columns] = *scene.shape else { return None };
+    let matrix = rows * columns;
+    let turned = |at: usize| {
+        let (start, within) = (at / matrix * matrix, at % matrix);
+        start + within % rows * columns + within / rows
+    };
+    let all = rows > 1
+        && columns > 1
+        && (0..scene.len()).all(|at| close(scene.reference[turned(at)], scene.candidate[at]));
+    when(all, || format!("each {rows}x{columns} matrix is transposed"))
 }
 
 fn equals_input(scene: &Scene<'_>) -> Option<String> {
@@ -260,6 +279,65 @@ fn permutation(scene: &Scene<'_>) -> Option<String> {
     })
 }
 
+/// Everything that is wrong is 0: whole rows of the last axis but one where they are whole.
+fn zeros(scene: &Scene<'_>) -> Option<String> {
+    let all = scene.wrong.iter().all(|&at| scene.candidate[at] == 0.0);
+    let row = scene.row();
+    let rows = *scene.shape.iter().rev().nth(1).filter(|_| all)?;
+    let hit = scene.places(rows, |flat| flat / row);
+    let whole = (0..scene.len())
+        .filter(|flat| hit.binary_search(&(flat / row % rows)).is_ok())
+        .all(|flat| scene.candidate[flat] == 0.0);
+    let elements = scene.wrong.len();
+    Some(if whole && hit.len() < rows {
+        format!("rows {} of {rows} are 0, {elements} elements in all", ranges(&hit))
+    } else {
+        format!("{elements} of {} elements are 0", scene.len())
+    })
+}
+
+/// Numbers in a row as `64 to 127`.
+fn ranges(numbers: &[usize]) -> String {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let words = |&(first, last): &(usize, usize)| match first == last {
+        true => first.to_string(),
+        false => format!("{first} to {last}"),
+    };
+    let shown: Vec<String> = runs.iter().take(4).map(words).collect();
+    format!("{}{}", shown.join(" and "), if runs.len() > 4 { " and more" } else { "" })
+}
+
+/// The candidate is a straight line over the reference, as a norm's output is over that of one with another
+/// mean and variance.
+fn affine(scene: &Scene<'_>) -> Option<String> {
+    let count = scene.len() as f64;
+    if 4 * scene.wrong.len() < scene.len() || scene.len() < 16 {
+        return None;
+    }
+    let sum = |term: &dyn Fn(f64, f64) -> f64| -> f64 {
+        scene.pairs().map(|(r, c)| term(f64::from(r), f64::from(c))).sum()
+    };
+    let (mean_r, mean_c) = (sum(&|r, _| r) / count, sum(&|_, c| c) / count);
+    let spread_r = sum(&|r, _| (r - mean_r).powi(2));
+    let spread_c = sum(&|_, c| (c - mean_c).powi(2));
+    let both = sum(&|r, c| (r - mean_r) * (c - mean_c));
+    let slope = both / spread_r;
+    // Written so that NaN is no line.
+    let line = both * both >= 0.999 * spread_r * spread_c && spread_c > 0.0 && slope > 0.0;
+    when(line, || {
+        format!(
+            "every element is about {slope:.3} times what it should be plus {:.3}: the mean or the variance of a norm is another",
+            mean_c - slope * mean_r
+        )
+    })
+}
+
 /// The first elements are right to the last digits, nearly all others are wrong.
 fn first_written(scene: &Scene<'_>) -> Option<String> {
     let exact = |(r, c): &(f32, f32)| (c - r).abs() <= 1e-5 * r.abs() && *r != 0.0;
@@ -281,7 +359,9 @@ fn saturated(scene: &Scene<'_>) -> Option<String> {
         .wrong
         .iter()
         .all(|&i| scene.candidate[i].abs() == limit && scene.reference[i].abs() > limit);
-    when(all && limit > 0.0, || format!("{} elements stop at {limit}", scene.wrong.len()))
+    when(all && limit > 0.0 && scene.wrong.len() > 1, || {
+        format!("{} elements stop at {limit}", scene.wrong.len())
+    })
 }
 
 /// The smallest normal `f16`.
@@ -297,13 +377,22 @@ fn flushed(scene: &Scene<'_>) -> Option<String> {
     })
 }
 
+/// Rows that are all alike where the right ones differ: what a bias leaves where a product is missing.
 fn repeated_rows(scene: &Scene<'_>) -> Option<String> {
     let row = scene.row();
-    let mut rows = scene.candidate.chunks(row);
-    let first = rows.next()?;
-    let differ = scene.reference.chunks(row).any(|r| r != &scene.reference[..row]);
-    let repeated = scene.len() > row && row > 1 && rows.all(|r| r == first);
-    when(repeated && differ, || format!("every row of {row} is the first one again"))
+    let mut hit: Vec<usize> = scene.wrong.iter().map(|flat| flat / row).collect();
+    hit.dedup();
+    let of = |values: &'_ [f32], number: usize| values[number * row..(number + 1) * row].to_vec();
+    let first = of(scene.candidate, *hit.first()?);
+    let right = of(scene.reference, hit[0]);
+    let differ = hit.iter().any(|&number| of(scene.reference, number) != right);
+    let alike = hit.iter().all(|&number| of(scene.candidate, number) == first);
+    when(row > 1 && hit.len() > 1 && differ && alike, || {
+        let (hit, rows) = (hit.len(), scene.len() / row);
+        format!(
+            "{hit} of {rows} rows hold the same {row} numbers, as a bias does where a product is missing"
+        )
+    })
 }
 
 fn tail(scene: &Scene<'_>) -> Option<String> {
@@ -393,12 +482,7 @@ mod tests {
         );
         assert_eq!(seen(&[24], &right, &right, &[1.0]), [""; 0]);
         assert_eq!(
-            seen(
-                &[24],
-                &right,
-                &ramp(24).iter().map(|v| v * 3.0 + 1.0).collect::<Vec<_>>(),
-                &[1.0]
-            ),
+            seen(&[24], &right, &ramp(24).iter().map(|v| v * v + 1.0).collect::<Vec<_>>(), &[1.0]),
             [""; 0]
         );
     }
@@ -419,5 +503,44 @@ mod tests {
         assert_eq!(seen(&[3, 10], &right, &wrong, &[1.0])[0], "tail");
         let passed: Vec<f32> = right.iter().map(|v| v.exp()).collect();
         assert_eq!(seen(&[30], &right, &passed, &passed)[0], "equals its input");
+    }
+
+    #[test]
+    fn a_transposition_that_was_dropped_is_seen() {
+        let right = ramp(24);
+        let wrong: Vec<f32> =
+            (0..24).map(|at| right[at / 12 * 12 + at % 3 * 4 + at % 12 / 3]).collect();
+        assert_eq!(seen(&[2, 3, 4], &right, &wrong, &[1.0])[0], "transposed");
+    }
+
+    #[test]
+    fn tiles_that_were_never_written_are_told_by_their_rows() {
+        let right = vec![200.0; 200 * 4];
+        let tile = |at: usize| at / 4 / 64 % 2 == 1;
+        let wrong: Vec<f32> = (0..800).map(|at| if tile(at) { 0.0 } else { 200.0 }).collect();
+        let tensor = |values: &[f32]| Tensor::from_f32(&[200, 4], values.to_vec()).unwrap();
+        let patterns = recognize(&[], &tensor(&right), &tensor(&wrong));
+        assert!(patterns[0].words.contains("rows 64 to 127 and 192 to 199 of 200"), "{patterns:?}");
+    }
+
+    #[test]
+    fn a_bias_alone_is_seen() {
+        let right = ramp(40);
+        let wrong: Vec<f32> =
+            (0..40).map(|at| if at < 20 { right[at] } else { -(at as f32 % 10.0) }).collect();
+        assert_eq!(seen(&[4, 10], &right, &wrong, &[1.0])[0], "repeated rows");
+    }
+
+    #[test]
+    fn another_mean_and_variance_are_seen() {
+        let right: Vec<f32> = (0..64).map(|at| (at as f32 * 0.37).sin()).collect();
+        let wrong: Vec<f32> = right.iter().map(|v| 0.9 * v + 0.17).collect();
+        assert_eq!(seen(&[64], &right, &wrong, &[1.0])[0], "affine");
+    }
+
+    #[test]
+    fn what_is_rounded_to_zero_is_told_before_zero() {
+        assert_eq!(seen(&[4], &[1e-12; 4], &[0.0; 4], &[0.0]), ["flushed subnormals"]);
+        assert_eq!(seen(&[4], &ramp(4), &[0.0; 4], &[1.0]), ["all zero"]);
     }
 }

@@ -21,6 +21,7 @@ const OPSET: i64 = 13;
 #[derive(Debug, Clone)]
 pub struct Network {
     graph: GraphProto,
+    opset: i64,
 }
 
 /// The value of a node's attribute.
@@ -43,7 +44,15 @@ pub enum Attribute {
 impl Network {
     /// An empty network of opset 13.
     pub fn new(name: &str) -> Self {
-        Network { graph: GraphProto { name: name.to_owned(), ..GraphProto::default() } }
+        let graph = GraphProto { name: name.to_owned(), ..GraphProto::default() };
+        Network { graph, opset: OPSET }
+    }
+
+    /// Asks for another opset, for an operator that 13 does not have; up to 18 the files stay valid.
+    #[must_use]
+    pub fn opset(mut self, version: i64) -> Self {
+        self.opset = version;
+        self
     }
 
     /// Declares an input.
@@ -91,7 +100,7 @@ impl Network {
 
     /// The bytes of the ONNX file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let opset = OperatorSetIdProto { domain: String::new(), version: OPSET };
+        let opset = OperatorSetIdProto { domain: String::new(), version: self.opset };
         ModelProto {
             ir_version: IR_VERSION,
             opset_import: vec![opset],

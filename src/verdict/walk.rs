@@ -60,7 +60,11 @@ fn stable(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdic
     let confidence = Confidence { reproduced, of };
     match sources.first() {
         Some(first) if reproduced == of => Verdict {
-            kind: if walk.first_nonfinite.is_some() { Kind::Nonfinite } else { Kind::Divergent },
+            // NaN may come honestly out of what a source left: 0 / 0.
+            kind: match walk.first_nonfinite.is_some() || whole.kind == Kind::Nonfinite {
+                true => Kind::Nonfinite,
+                false => Kind::Divergent,
+            },
             sentence: accuse(first, &sources, walk),
             confidence,
             diagnosis: diagnosis(first),
@@ -141,10 +145,12 @@ fn rounding(walk: &WalkReport, error: f64, floor: f64) -> String {
         );
     }
     let top: Vec<String> = contributors(walk).iter().map(|op| format!("`{}`", op.name)).collect();
-    let most = if top.is_empty() { "" } else { "; most comes from " };
+    let most = match top.as_slice() {
+        [] => String::new(),
+        some => format!("; most comes from {}", some.join(", ")),
+    };
     format!(
-        "no operator introduces more than {storage} rounding; it adds up to a relative error of {error:.2e}, where an honest {storage} backend has {floor:.2e}{most}{}",
-        top.join(", ")
+        "no operator introduces more than {storage} rounding; it adds up to a relative error of {error:.2e}, where an honest {storage} backend has {floor:.2e}{most}"
     )
 }
 

@@ -3,6 +3,7 @@
 use super::contract::{Clean, Executed, Operand, Reference};
 use super::floor::{StorageCensus, round_operands, round_to_f16};
 use super::gauge::{Gauge, gauge};
+use super::nonfinite::Cause;
 use super::role::is_accused;
 use super::trace::Measured;
 use super::{movement, nonfinite};
@@ -122,7 +123,9 @@ impl<'a> Follow<'a> {
             let found = nonfinite::find(name, op_type, &executed.inputs, reference, candidate);
             measured.nonfinite = measured.nonfinite.take().or(found);
         }
-        if measured.introduced.is_some_and(|introduced| !introduced.within_f32) {
+        // Where the inputs explain NaN and infinities, their places in the output tell no more.
+        let explained = measured.nonfinite.as_ref().is_some_and(|f| f.cause != Cause::Unexplained);
+        if !explained && measured.introduced.is_some_and(|introduced| !introduced.within_f32) {
             measured.patterns = patterns(&executed.inputs, expected, outputs);
         }
         let drawn = self.measured.iter().filter(|measured| measured.portrait.is_some()).count();

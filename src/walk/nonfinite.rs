@@ -23,6 +23,8 @@ pub enum Cause {
     NegativeDomain,
     /// A square or a sum of squares is beyond the format's largest value.
     SquareOverflow,
+    /// A variance as E[x²] - E[x]² of inputs that are nearly equal.
+    VarianceCancels,
     /// Nothing in the inputs explains it: memory that was never written, or a fault of the kernel.
     Unexplained,
 }
@@ -43,6 +45,9 @@ impl Cause {
             Cause::NegativeDomain => "a root or logarithm of a negative number",
             Cause::SquareOverflow => {
                 "a square of its input is beyond the largest value of the format"
+            }
+            Cause::VarianceCancels => {
+                "its inputs are nearly equal, and a variance taken as E[x²] - E[x]² cancels to a negative number or leaves the range"
             }
             Cause::Unexplained => {
                 "nothing in its inputs explains it: unwritten memory or a fault of the kernel"
@@ -137,6 +142,8 @@ fn explain(op_type: &str, inputs: &Inputs, largest_result: f64) -> Cause {
     ]) && magnitude > EXP_LIMIT
     {
         Cause::ExpOverflow
+    } else if is(&["norm"]) && magnitude > 1.0 && high - low <= 1e-3 * magnitude {
+        Cause::VarianceCancels
     } else if is(&["norm", "reduc", "pow", "square", "unary", "binary"])
         && magnitude * magnitude > half
     {
@@ -167,7 +174,8 @@ mod tests {
         };
         assert_eq!(find("UnaryOp", &[-72.4], &[-0.0]), Some(Cause::ExpOverflow));
         assert_eq!(find("Convolution", &[300.0], &[90_000.0]), Some(Cause::BeyondRange));
-        assert_eq!(find("LayerNorm", &[300.0], &[1.0]), Some(Cause::SquareOverflow));
+        assert_eq!(find("LayerNorm", &[300.0, 1.0], &[1.0]), Some(Cause::SquareOverflow));
+        assert_eq!(find("LayerNorm", &[1234.0; 8], &[0.0]), Some(Cause::VarianceCancels));
         assert_eq!(find("Reduction", &[0.5], &[0.5]), Some(Cause::Unexplained));
         assert_eq!(find("Reduction", &[0.5], &[f32::NAN]), None);
     }

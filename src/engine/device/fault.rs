@@ -1,5 +1,6 @@
 //! The faults a device can have: one table of names, parameters, and the op types each can touch.
 
+use super::Accumulate;
 use super::condition::Condition;
 use serde::de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -44,14 +45,16 @@ macro_rules! faults {
 faults! {
     /// GELU by a tanh of two exponentials in `f16`: NaN where one of them overflows, beyond about ±5.5.
     NaiveGelu = "naive-gelu", &[], &["Erf", "Gelu", "Tanh"];
-    /// ln(1 + eˣ) in `f16`: infinite from 11.1 on.
-    NaiveSoftplus = "naive-softplus", &[], &["Softplus"];
-    /// Exponentials summed in `f16` without the largest taken out first.
-    NaiveLogsumexp = "naive-logsumexp", &[], &["ReduceLogSumExp", "Softmax", "LogSoftmax"];
-    /// The variance as E[x²] - E[x]², all of it kept in `f16`.
-    VarianceBySquares = "variance-by-squares", &[], NORMS;
-    /// The places of each channel padded with zeros up to a multiple, which then count in mean and variance.
-    PaddingInStatistics = "padding-in-statistics", &["multiple"], NORMS;
+    /// ln(1 + eˣ) in `f16`: infinite from 11.1 on, or what `instead` says.
+    NaiveSoftplus = "naive-softplus", &["instead"], &["Softplus"];
+    /// Exponentials summed in `f16` without the largest taken out first; what is not finite then becomes what
+    /// `instead` says.
+    NaiveLogsumexp = "naive-logsumexp", &["instead"], &["ReduceLogSumExp", "Softmax", "LogSoftmax"];
+    /// The variance as E[x²] - E[x]²: what is summed is kept in `f16`, or with `sums: f32` in `f32`, one after the other.
+    VarianceBySquares = "variance-by-squares", &["sums"], NORMS;
+    /// The places of each channel padded with zeros up to a multiple, which then count in mean and variance. With
+    /// `channels` each instance is that many channels, as in a group norm made from an instance norm.
+    PaddingInStatistics = "padding-in-statistics", &["multiple", "channels"], NORMS;
     /// Scale and bias are read from memory nobody wrote: the first scale is NaN, the rest is noise.
     UnwrittenParameters = "unwritten-parameters", &[], SCALED;
     /// Every element that many units in the last place of the storage format away from zero.
@@ -60,11 +63,13 @@ faults! {
     Nan = "nan", &["range"], &[];
     /// Everything times a factor, 2 where none is given.
     Scale = "scale", &["factor"], &[];
-    /// Zeros.
-    Zero = "zero", &[], &[];
-    /// The operand of lower rank is read as if it were packed by 4: element i is its element 4i, and zero
-    /// beyond its end.
+    /// Zeros; with a range only where the first input lies in it.
+    Zero = "zero", &["range"], &[];
+    /// The operand of lower rank, or of fewer elements, is read as if it were packed by 4: element i is its
+    /// element 4i, and zero beyond its end.
     WrongBroadcast = "wrong-broadcast", &[], BINARY;
+    /// What is padded before the input and behind it change places.
+    PadsSwapped = "pads-swapped", &[], &["Conv"];
     /// The operand is read in the order in which it lies, as if it were not to be transposed.
     IgnoreTranspose = "ignore-transpose", &[], &["Transpose", "Gemm"];
     /// Every second tile of rows is never written; a tile has 64 where nothing is said.
@@ -113,12 +118,21 @@ pub struct Planted {
     /// The least and the largest value of an input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<[f32; 2]>,
+    /// What is stored where the result is not finite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<f32>,
     /// Rows of a tile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tile: Option<usize>,
     /// What places are padded to a multiple of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiple: Option<usize>,
+    /// Channels of an instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// What sums are kept in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sums: Option<Accumulate>,
     /// Elements along an axis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<usize>,
@@ -175,7 +189,9 @@ impl Planted {
         if self.fault == Fault::Ulps && self.ulps.unwrap_or(0) == 0 {
             return Err("`ulps` must say how many: `ulps: 64`".into());
         }
-        for (parameter, value) in [("tile", self.tile), ("multiple", self.multiple)] {
+        let counts =
+            [("tile", self.tile), ("multiple", self.multiple), ("channels", self.channels)];
+        for (parameter, value) in counts {
             if value == Some(0) {
                 return Err(format!("`{parameter}` must be 1 or more"));
             }
@@ -199,8 +215,11 @@ impl Planted {
             ("ulps", self.ulps.is_some()),
             ("factor", self.factor.is_some()),
             ("range", self.range.is_some()),
+            ("instead", self.instead.is_some()),
             ("tile", self.tile.is_some()),
             ("multiple", self.multiple.is_some()),
+            ("channels", self.channels.is_some()),
+            ("sums", self.sums.is_some()),
             ("offset", self.offset.is_some()),
             ("before", self.before.is_some()),
             ("during", self.during.is_some()),
@@ -219,8 +238,11 @@ struct Written {
     ulps: Option<u32>,
     factor: Option<f32>,
     range: Option<[f32; 2]>,
+    instead: Option<f32>,
     tile: Option<usize>,
     multiple: Option<usize>,
+    channels: Option<usize>,
+    sums: Option<Accumulate>,
     offset: Option<usize>,
     before: Option<Before>,
     during: Option<During>,
@@ -237,8 +259,11 @@ impl From<Written> for Planted {
             ulps,
             factor,
             range,
+            instead,
             tile,
             multiple,
+            channels,
+            sums,
             offset,
             before,
             during,
@@ -247,7 +272,22 @@ impl From<Written> for Planted {
         } = written;
         // JSON, in which devices travel, knows no infinity.
         let range = range.map(|ends| ends.map(|end| end.clamp(f32::MIN, f32::MAX)));
-        Planted { fault, ulps, factor, range, tile, multiple, offset, before, during, says, at }
+        Planted {
+            fault,
+            ulps,
+            factor,
+            range,
+            instead,
+            tile,
+            multiple,
+            channels,
+            sums,
+            offset,
+            before,
+            during,
+            says,
+            at,
+        }
     }
 }
 

@@ -7,10 +7,11 @@ use crate::tensor::Tensor;
 /// Channels packed together.
 const PACK: usize = 4;
 
-/// The operand of lower rank as one packed by 4 is read, zero beyond its end.
+/// The operand of lower rank, or of fewer elements, as one packed by 4 is read, zero beyond its end.
 pub(super) fn wrong_broadcast(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec<Tensor>> {
     let (a, b) = (operation.floats(0)?, operation.floats(1)?);
-    if a.shape.len() == b.shape.len() {
+    let size = |operand: &Floats<'_>| (operand.shape.len(), operand.values.len());
+    if size(&a) == size(&b) {
         return None;
     }
     let shape = right.first()?.shape();
@@ -19,11 +20,8 @@ pub(super) fn wrong_broadcast(operation: &Operation<'_>, right: &[Tensor]) -> Op
         (0..count).map(|at| operand.values.get(PACK * at).copied().unwrap_or(0.0)).collect()
     };
     let whole = |operand: &Floats<'_>| (operand.shape == shape).then(|| operand.values.clone());
-    let (a, b): (Vec<f32>, Vec<f32>) = if a.shape.len() < b.shape.len() {
-        (packed(&a), whole(&b)?)
-    } else {
-        (whole(&a)?, packed(&b))
-    };
+    let (a, b): (Vec<f32>, Vec<f32>) =
+        if size(&a) < size(&b) { (packed(&a), whole(&b)?) } else { (whole(&a)?, packed(&b)) };
     let function = binary(&operation.node.op_type)?;
     let values = a.iter().zip(&b).map(|(&a, &b)| function(a, b)).collect();
     Some(vec![tensor(shape, values)?])

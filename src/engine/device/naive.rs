@@ -94,23 +94,20 @@ fn axis(operation: &Operation<'_>) -> Option<i64> {
     }
 }
 
-/// NaN where the first input lies in a range, or in the first element.
-pub(super) fn nan(
+/// Something else where the first input lies in a range.
+pub(super) fn where_input_lies(
     operation: &Operation<'_>,
     right: &[Tensor],
-    range: Option<[f32; 2]>,
+    [low, high]: [f32; 2],
+    instead: f32,
 ) -> Option<Vec<Tensor>> {
-    let Some([low, high]) = range else {
-        let first = |at: usize, value: f32| if at == 0 { f32::NAN } else { value };
-        return Some(super::operation::each(right, first));
-    };
     let input: Floats<'_> = operation.floats(0)?;
     let inside = |at: usize| input.values.get(at).is_some_and(|v| (low..=high).contains(v));
     let shape = right.first()?.shape();
     // Where input and output are not alike, one element in the range spoils all.
     let any = shape != input.shape && (0..input.values.len()).any(inside);
     let spoil = |at: usize, value: f32| {
-        if any || (shape == input.shape && inside(at)) { f32::NAN } else { value }
+        if any || (shape == input.shape && inside(at)) { instead } else { value }
     };
     Some(super::operation::each(right, spoil))
 }

@@ -1,5 +1,6 @@
 //! Normalisation as kernels get it wrong: by squares, with padding, without its parameters.
 
+use super::Accumulate;
 use super::naive::r16;
 use super::operation::{Floats, Operation, around, place_of, tensor};
 use crate::inputs::Random;
@@ -10,10 +11,10 @@ use crate::tensor::Tensor;
 pub(super) enum Statistics {
     /// As they should, the sums kept in `f16`.
     SumsInF16,
-    /// E[x²] - E[x]², kept in `f16`.
-    BySquares,
-    /// The places of each channel padded with zeros to a multiple of this.
-    Padded(usize),
+    /// E[x²] - E[x]², kept in this.
+    BySquares(Accumulate),
+    /// The places of each channel padded with zeros to a multiple; a channel of the node is so many.
+    Padded(usize, usize),
 }
 
 /// What one norm's elements have to do with each other.
@@ -102,7 +103,7 @@ fn moments(group: &[f32], places: usize, statistics: Statistics) -> (f32, f32) {
             let squares = group.iter().map(|&value| r16((value - mean) * (value - mean)));
             (mean, r16(sum16(squares) / count))
         }
-        Statistics::BySquares => {
+        Statistics::BySquares(Accumulate::F16) => {
             let mean_of = |power: i32| {
                 let sum: f64 = group.iter().map(|&value| f64::from(value).powi(power)).sum();
                 r16((sum / f64::from(count)) as f32)
@@ -110,8 +111,14 @@ fn moments(group: &[f32], places: usize, statistics: Statistics) -> (f32, f32) {
             let mean = mean_of(1);
             (mean, r16(mean_of(2) - r16(mean * mean)))
         }
-        Statistics::Padded(multiple) => {
-            let channels = group.len() / places.max(1);
+        Statistics::BySquares(Accumulate::F32) => {
+            let mean = group.iter().sum::<f32>() / count;
+            let squares = group.iter().map(|value| value * value).sum::<f32>() / count;
+            (mean, squares - mean * mean)
+        }
+        Statistics::Padded(multiple, channels) => {
+            let places = (places / channels.max(1)).max(1);
+            let channels = group.len() / places;
             let padded = (places.div_ceil(multiple) * multiple * channels) as f64;
             let added = padded - f64::from(count);
             let mean = group.iter().map(|&value| f64::from(value)).sum::<f64>() / padded;
@@ -165,19 +172,29 @@ mod tests {
     #[test]
     fn squares_beyond_f16_are_infinite_and_their_difference_is_no_number() {
         // A constant row of 1234: both E[x²] and E[x]² are infinite in f16.
-        let (_, variance) = moments(&[1234.0; 8], 8, Statistics::BySquares);
+        let (_, variance) = moments(&[1234.0; 8], 8, Statistics::BySquares(Accumulate::F16));
         assert!(variance.is_nan());
-        let (mean, variance) = moments(&[1.0, 3.0], 2, Statistics::BySquares);
+        let (mean, variance) = moments(&[1.0, 3.0], 2, Statistics::BySquares(Accumulate::F16));
         assert_eq!((mean, variance), (2.0, 1.0));
     }
 
     #[test]
     fn padding_draws_the_mean_to_zero() {
         // 200 places padded to 224.
-        let (mean, variance) = moments(&[1.0; 200], 200, Statistics::Padded(32));
+        let (mean, variance) = moments(&[1.0; 200], 200, Statistics::Padded(32, 1));
         let share = 200.0 / 224.0;
         assert!((mean - share).abs() < 1e-6);
         assert!((variance - share * (1.0 - share)).abs() < 1e-6);
+        // The same where an instance is two channels of 200 places.
+        assert_eq!(moments(&[1.0; 400], 400, Statistics::Padded(32, 2)).0, mean);
+    }
+
+    #[test]
+    fn squares_of_1234_cancel_to_a_negative_variance_in_f32() {
+        let sums = Statistics::BySquares(Accumulate::F32);
+        let (mean, variance) = moments(&[1234.0; 256], 256, sums);
+        assert_eq!(mean, 1234.0);
+        assert!(variance < 0.0, "{variance}");
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use super::fault::{Fault, Planted};
 use super::layout;
-use super::naive::{naive_gelu, naive_logsumexp, naive_softplus, nan};
+use super::naive::{naive_gelu, naive_logsumexp, naive_softplus, where_input_lies};
 use super::norm::{Statistics, normalise, unwritten_parameters};
 use super::operation::{Operation, each};
 use super::simulator::Moment;
 use super::storage::StorageRules;
+use super::{Accumulate, window};
 use crate::inputs::Random;
 use crate::tensor::Tensor;
 
@@ -26,22 +27,32 @@ pub(super) fn spoil(
 ) -> Option<Vec<Tensor>> {
     match planted.fault {
         Fault::NaiveGelu => naive_gelu(operation),
-        Fault::NaiveSoftplus => naive_softplus(operation),
-        Fault::NaiveLogsumexp => naive_logsumexp(operation, right),
-        Fault::VarianceBySquares => normalise(operation, right, Statistics::BySquares),
+        Fault::NaiveSoftplus => instead(planted, naive_softplus(operation)),
+        Fault::NaiveLogsumexp => instead(planted, naive_logsumexp(operation, right)),
+        Fault::VarianceBySquares => {
+            let sums = planted.sums.unwrap_or(Accumulate::F16);
+            normalise(operation, right, Statistics::BySquares(sums))
+        }
         Fault::PaddingInStatistics => {
-            let multiple = planted.multiple.unwrap_or(MULTIPLE);
-            normalise(operation, right, Statistics::Padded(multiple))
+            let (multiple, channels) = (planted.multiple.unwrap_or(MULTIPLE), planted.channels);
+            normalise(operation, right, Statistics::Padded(multiple, channels.unwrap_or(1)))
         }
         Fault::UnwrittenParameters => unwritten_parameters(operation, right),
         Fault::Ulps => Some(ulps(right, storage, planted.ulps.unwrap_or(1))),
-        Fault::Nan => nan(operation, right, planted.range),
+        Fault::Nan => match planted.range {
+            Some(range) => where_input_lies(operation, right, range, f32::NAN),
+            None => Some(each(right, |at, value| if at == 0 { f32::NAN } else { value })),
+        },
         Fault::Scale => {
             let factor = planted.factor.unwrap_or(2.0);
             Some(each(right, |_, value| factor * value))
         }
-        Fault::Zero => Some(each(right, |_, _| 0.0)),
+        Fault::Zero => match planted.range {
+            Some(range) => where_input_lies(operation, right, range, 0.0),
+            None => Some(each(right, |_, _| 0.0)),
+        },
         Fault::WrongBroadcast => layout::wrong_broadcast(operation, right),
+        Fault::PadsSwapped => window::pads_swapped(operation, right),
         Fault::IgnoreTranspose => layout::ignore_transpose(operation, right),
         Fault::TileZero => layout::tile_zero(right, planted.tile.unwrap_or(TILE)),
         Fault::ChannelSwap => layout::channel_swap(right),
@@ -59,6 +70,17 @@ pub(super) fn spoil(
         | Fault::Abort
         | Fault::Segfault
         | Fault::Hang => None,
+    }
+}
+
+/// What is not finite replaced, where the document says by what.
+fn instead(planted: &Planted, outputs: Option<Vec<Tensor>>) -> Option<Vec<Tensor>> {
+    match planted.instead {
+        Some(other) => {
+            let kept = |_, value: f32| if value.is_finite() { value } else { other };
+            outputs.map(|outputs| each(&outputs, kept))
+        }
+        None => outputs,
     }
 }
 

@@ -60,10 +60,7 @@ impl Window {
 
     fn pad_automatically(&mut self, how: &str) {
         for axis in 0..2 {
-            let reach = (self.output[axis].max(1) - 1) * self.stride[axis]
-                + (self.kernel[axis].max(1) - 1) * self.dilation[axis]
-                + 1;
-            let missing = reach.saturating_sub(self.input[axis]);
+            let missing = self.reach(axis).saturating_sub(self.input[axis]);
             self.pads[axis] = match how {
                 "SAME_UPPER" => missing / 2,
                 "SAME_LOWER" => missing.div_ceil(2),
@@ -71,6 +68,13 @@ impl Window {
                 _ => self.pads[axis],
             };
         }
+    }
+
+    /// From the first element that the first window sees to the last that the last one sees.
+    fn reach(&self, axis: usize) -> usize {
+        (self.output[axis].max(1) - 1) * self.stride[axis]
+            + (self.kernel[axis].max(1) - 1) * self.dilation[axis]
+            + 1
     }
 
     /// Calls `see` with each place of the kernel that lies inside the input, and the place there.
@@ -87,18 +91,39 @@ impl Window {
     }
 }
 
-/// A convolution.
+/// A convolution with its sums in `f16`.
 pub(super) fn convolution(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec<Tensor>> {
+    convolve(operation, right, add_product(true), Some)
+}
+
+/// A convolution of which the padding before the input and behind it change places.
+pub(super) fn pads_swapped(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec<Tensor>> {
+    convolve(operation, right, add_product(false), |mut window| {
+        let before = window.pads;
+        for axis in 0..2 {
+            let missing = window.reach(axis).saturating_sub(window.input[axis]);
+            window.pads[axis] = missing.saturating_sub(window.pads[axis]);
+        }
+        // What is as it was is the reference's to compute.
+        (window.pads != before).then_some(window)
+    })
+}
+
+fn convolve(
+    operation: &Operation<'_>,
+    right: &[Tensor],
+    add: fn(f32, f32, f32) -> f32,
+    change: impl Fn(Window) -> Option<Window>,
+) -> Option<Vec<Tensor>> {
     let (input, weight) = (operation.floats(0)?, operation.floats(1)?);
     let bias = operation.floats(2).map(|bias| bias.values);
     let shape = right.first()?.shape();
-    let window = Window::of(operation, input.shape, shape, weight.shape.get(2..)?)?;
+    let window = change(Window::of(operation, input.shape, shape, weight.shape.get(2..)?)?)?;
     let groups = usize::try_from(operation.node.int("group").unwrap_or(1)).ok()?;
     let (channels, filters, depth) = (input.shape[1], weight.shape[0], weight.shape[1]);
     let (plane, taps): (usize, usize) =
         (window.input.iter().product(), window.kernel.iter().product());
     let per_group = filters.checked_div(groups).filter(|&n| n > 0)?;
-    let add = add_product(true);
     let mut values = Vec::with_capacity(shape.iter().product());
     for (batch, filter) in (0..shape[0]).flat_map(|b| (0..filters).map(move |f| (b, f))) {
         let first = filter / per_group * depth;

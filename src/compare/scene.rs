@@ -1,0 +1,72 @@
+//! The tensors of one operator, laid out for the rules of [`recognize`](super::recognize).
+
+use crate::tensor::Tensor;
+
+/// An element is wrong beyond this share of its reference, or of the typical magnitude.
+const WRONG: f32 = 1e-2;
+
+/// The tensors of one operator, and which elements are wrong.
+pub(super) struct Scene<'a> {
+    /// The elements of each operand that is a value.
+    pub(super) inputs: Vec<&'a [f32]>,
+    /// The output's shape.
+    pub(super) shape: &'a [usize],
+    /// What is right.
+    pub(super) reference: &'a [f32],
+    /// What came.
+    pub(super) candidate: &'a [f32],
+    /// Flat positions, ascending.
+    pub(super) wrong: Vec<usize>,
+}
+
+impl<'a> Scene<'a> {
+    /// `None` where there is nothing to see: other element types, or nothing that is wrong.
+    pub(super) fn look_at(
+        inputs: &[&'a Tensor],
+        reference: &'a Tensor,
+        candidate: &'a Tensor,
+    ) -> Option<Self> {
+        let (Tensor::F32(r), Tensor::F32(c)) = (reference, candidate) else { return None };
+        let (r, c, shape) = (r.as_slice()?, c.as_slice()?, r.shape());
+        let typical = r.iter().map(|v| v.abs()).filter(|v| v.is_finite()).sum::<f32>()
+            / r.len().max(1) as f32;
+        // Written so that NaN is wrong.
+        let is_wrong = |r: f32, c: f32| !((c - r).abs() <= WRONG * r.abs().max(typical) || r == c);
+        let wrong: Vec<usize> = (0..r.len()).filter(|&i| is_wrong(r[i], c[i])).collect();
+        if r.len() != c.len() || wrong.is_empty() {
+            return None;
+        }
+        let inputs = inputs
+            .iter()
+            .filter_map(|input| match input {
+                Tensor::F32(array) => array.as_slice(),
+                _ => None,
+            })
+            .collect();
+        Some(Scene { inputs, shape, reference: r, candidate: c, wrong })
+    }
+
+    /// Reference and candidate of every element.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (f32, f32)> {
+        self.reference.iter().copied().zip(self.candidate.iter().copied())
+    }
+
+    /// How many elements there are.
+    pub(super) fn len(&self) -> usize {
+        self.reference.len()
+    }
+
+    /// Elements per row of the last axis.
+    pub(super) fn row(&self) -> usize {
+        self.shape.last().copied().unwrap_or(1).max(1)
+    }
+
+    /// Which of these places the wrong elements have, of how many there are.
+    pub(super) fn places(&self, count: usize, place: impl Fn(usize) -> usize) -> Vec<usize> {
+        let mut hit = vec![false; count];
+        for &flat in &self.wrong {
+            hit[place(flat) % count] = true;
+        }
+        (0..count).filter(|&at| hit[at]).collect()
+    }
+}
