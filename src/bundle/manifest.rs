@@ -23,6 +23,8 @@ pub struct Manifest {
     pub offby: String,
     /// What is to be seen.
     pub finding: BundledFinding,
+    /// Each input's name and file.
+    pub inputs: Vec<(String, String)>,
     /// Every other file.
     pub files: Vec<BundledFile>,
     /// What was not put in, and why.
@@ -173,6 +175,7 @@ mod tests {
                 ran_on: String::new(),
                 previews: Vec::new(),
             },
+            inputs: Vec::new(),
             files: Vec::new(),
             left_out: Vec::new(),
         }

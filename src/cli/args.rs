@@ -27,6 +27,8 @@ pub(super) enum Command {
     Diff(DiffArgs),
     /// Render a saved report for a ticket, a browser, a terminal or a CI server
     Report(ReportArgs),
+    /// Run a bundle from somewhere else here, and say whether the same is seen
+    Replay(ReplayArgs),
     /// Tell what is installed, and what to do about what is not
     Doctor(DoctorArgs),
     /// Serve one engine to a parent process
@@ -230,6 +232,42 @@ pub(super) struct ReportArgs {
 pub(super) enum ReportCommand {
     /// Render the report.json of `run` or `walk`; with a tolerance it is judged again first
     Render(RenderArgs),
+    /// Gather a report and all that is needed to see its finding into one file for a ticket
+    Bundle(BundleArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BundleArgs {
+    /// The saved report
+    #[arg(value_name = "REPORT.json")]
+    pub(super) report: PathBuf,
+    /// The file to write
+    #[arg(short = 'o', long = "output", value_name = "X.offby.tar.zst")]
+    pub(super) output: PathBuf,
+    /// The report's network, where it is not found by the name in the report
+    #[arg(long, value_name = "FILE")]
+    pub(super) model: Option<PathBuf>,
+    /// The most the files of the bundle may have together; what can be spared is left out
+    #[arg(long, value_name = "MEGABYTES", default_value_t = 25)]
+    pub(super) max_size: u64,
+    /// Seconds a target may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(super) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// The bundle
+    #[arg(value_name = "X.offby.tar.zst")]
+    pub(super) bundle: PathBuf,
+    /// Another target than the bundle's own
+    #[arg(long = "on", value_name = "TARGET")]
+    pub(super) on: Option<String>,
+    /// Seconds the target may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(super) timeout: u64,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! Our own failures as the terminal shows them: what, why, and what to do.
 
+use crate::bundle::{ArchiveError, ManifestError};
 use crate::case::{CaseError, DeviceError};
 use crate::compare::Incomparable;
 use crate::engine::TargetError;
@@ -95,7 +96,16 @@ macro_rules! hinted {
         })+
     };
 }
-hinted!(ModelError, ShapeError, InputError, CutError, CaseError, ReadError);
+hinted!(
+    ModelError,
+    ShapeError,
+    InputError,
+    CutError,
+    CaseError,
+    ReadError,
+    ArchiveError,
+    ManifestError
+);
 
 impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod args;
+mod bundle;
 mod capture;
 mod case;
 mod case_run;
@@ -13,6 +14,7 @@ mod examine;
 mod failure;
 mod prepare;
 mod registry;
+mod replay;
 mod report;
 mod run;
 mod screen;
@@ -55,6 +57,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Cut(args) => cut::cut(&args),
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Case(args) => case::case(&args),
+        Command::Replay(args) => replay::replay(&args),
         Command::Diff(args) => diff::diff(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),

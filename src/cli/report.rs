@@ -1,6 +1,7 @@
 //! `offby report render`: a saved report in another form, judged again where that is asked for.
 
 use super::args::{Form, RenderArgs, ReportArgs, ReportCommand};
+use super::bundle::bundle;
 use super::failure::Failure;
 use super::prepare::user_tolerance;
 use super::screen;
@@ -16,6 +17,7 @@ const FILE_WIDTH: usize = 100;
 pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     match &args.command {
         ReportCommand::Render(args) => render(args),
+        ReportCommand::Bundle(args) => bundle(args),
     }
 }
 
