@@ -45,6 +45,10 @@ bench:
 sweep:
     OFFBY_REQUIRE_DRIVERS=1 cargo test --release --test walk -- --ignored --nocapture
 
+# Plant faults on simulated devices, and count which strategies name them.
+localize *args: build
+    cargo run --release --example localize -- --offby "$CARGO_TARGET_DIR/release/offby" {{ args }}
+
 # Make debug-models/*.onnx again; a test proves that they do not change.
 debug-models:
     cargo run --release --example debug_models -- debug-models

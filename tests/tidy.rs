@@ -23,6 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("worker", &["tensor", "graph", "inputs", "engine", "compare", "walk"]),
     ("verdict", &["compare", "walk", "engine"]),
     ("case", &["graph", "inputs", "compare", "engine", "verdict"]),
+    ("bundle", &["tensor"]),
     ("shrink", &["tensor", "graph", "inputs", "compare", "engine", "walk"]),
     (
         "report",
@@ -47,6 +48,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("mnn_sys", &["src/worker/mnn"]),
     ("serde_yaml", &["src/case"]),
     ("quick_junit", &["src/report"]),
+    ("tar", &["src/bundle"]),
+    ("zstd", &["src/bundle"]),
 ];
 
 /// Where `unsafe` may stand.

@@ -29,6 +29,7 @@ pub(super) fn write_json(path: &Path, result: &impl Serialize) -> Result<(), Fai
     fs::write(path, json(result)? + "\n").map_err(|error| Failure::write(path, error))
 }
 
-fn json(result: &impl Serialize) -> Result<String, Failure> {
+/// `result` as JSON, without a line break at its end.
+pub(super) fn json(result: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(result).map_err(|_| Failure::bug())
 }

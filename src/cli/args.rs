@@ -25,6 +25,10 @@ pub(super) enum Command {
     Case(CaseArgs),
     /// Compare two tensors element by element
     Diff(DiffArgs),
+    /// Render a saved report for a ticket, a browser, a terminal or a CI server
+    Report(ReportArgs),
+    /// Run a bundle from somewhere else here, and say whether the same is seen
+    Replay(ReplayArgs),
     /// Tell what is installed, and what to do about what is not
     Doctor(DoctorArgs),
     /// Serve one engine to a parent process
@@ -124,6 +128,18 @@ pub(super) enum Strategy {
     All,
 }
 
+impl Strategy {
+    /// The name as typed.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Strategy::Follow => "follow",
+            Strategy::Cut => "cut",
+            Strategy::Isolate => "isolate",
+            Strategy::All => "all",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct CutArgs {
     #[command(flatten)]
@@ -186,7 +202,7 @@ pub(super) struct NetworkArgs {
     pub(super) tolerance: ToleranceArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
-    /// Store the report and every output tensor in this folder
+    /// Store the report (JSON, Markdown, HTML) and every output tensor in this folder
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
 }
@@ -204,6 +220,84 @@ pub(super) struct DiffArgs {
     pub(super) tolerance: ToleranceArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    #[command(subcommand)]
+    pub(super) command: ReportCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReportCommand {
+    /// Render the report.json of `run` or `walk`; with a tolerance it is judged again first
+    Render(RenderArgs),
+    /// Gather a report and all that is needed to see its finding into one file for a ticket
+    Bundle(BundleArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BundleArgs {
+    /// The saved report
+    #[arg(value_name = "REPORT.json")]
+    pub(super) report: PathBuf,
+    /// The file to write
+    #[arg(short = 'o', long = "output", value_name = "X.offby.tar.zst")]
+    pub(super) output: PathBuf,
+    /// The report's network, where it is not found by the name in the report
+    #[arg(long, value_name = "FILE")]
+    pub(super) model: Option<PathBuf>,
+    /// The most the files of the bundle may have together; what can be spared is left out
+    #[arg(long, value_name = "MEGABYTES", default_value_t = 25)]
+    pub(super) max_size: u64,
+    /// Seconds a target may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(super) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// The bundle
+    #[arg(value_name = "X.offby.tar.zst")]
+    pub(super) bundle: PathBuf,
+    /// Another target than the bundle's own
+    #[arg(long = "on", value_name = "TARGET")]
+    pub(super) on: Option<String>,
+    /// Seconds the target may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(super) timeout: u64,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RenderArgs {
+    /// The saved report
+    #[arg(value_name = "REPORT.json")]
+    pub(super) report: PathBuf,
+    /// What to make of it
+    #[arg(long, value_enum)]
+    pub(super) to: Form,
+    /// The file to write, instead of stdout
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) tolerance: ToleranceArgs,
+}
+
+/// A form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// Markdown for an issue, below the length that GitHub takes
+    Md,
+    /// One page that needs nothing else
+    Html,
+    /// What `run` and `walk` print
+    Text,
+    /// The report itself
+    Json,
+    /// JUnit XML, one test for each target
+    Junit,
 }
 
 #[derive(Debug, Args)]

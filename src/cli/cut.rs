@@ -61,12 +61,9 @@ pub(super) fn truncate(
     from: &[ValueName],
     feeds: Vec<Feed>,
 ) -> Result<(Model, Vec<Feed>), Failure> {
-    let (cut, shapes) = {
-        let cut = resolve(model, to, from)?;
-        let shapes = foreign_shapes(&model.cut(&cut)?, &cut);
-        (cut, shapes)
-    };
-    let (made, known) = make(model, cut, &shapes, feeds, true)?;
+    let mut cut = resolve(model, to, from)?;
+    let shapes = foreign_shapes(&model.cut(&cut)?, &cut);
+    let (made, known) = make(model, &mut cut, &shapes, feeds, true)?;
     let feed = |input: &crate::graph::ValueInfo| {
         let tensor = known.tensors.get(&input.name)?.clone();
         let (name, digest) = (input.name.clone(), tensor.digest());
@@ -76,20 +73,20 @@ pub(super) fn truncate(
     Ok((made, feeds))
 }
 
-/// The cut with everything declared that the reference knows.
+/// The cut model with everything declared that the reference knows; the cut learns it, too.
 fn make<'a>(
     model: &'a Model,
-    mut cut: Cut,
+    cut: &mut Cut,
     shapes: &[ValueName],
     feeds: Vec<Feed>,
     numbers: bool,
 ) -> Result<(Model, Known<'a>), Failure> {
-    let known = Known::find(model, &cut, shapes, feeds)?;
+    let known = Known::find(model, cut, shapes, feeds)?;
     known.check_needs(numbers, shapes)?;
     cut.constants = shapes.iter().filter_map(|name| known.numbers(name)).collect();
     cut.from =
         cut.from.iter().map(|boundary| known.boundary(&boundary.name)).collect::<Result<_, _>>()?;
-    let mut made = model.cut(&cut)?;
+    let mut made = model.cut(cut)?;
     let outputs = cut.to.iter().map(|name| known.boundary(name)).collect::<Result<Vec<_>, _>>()?;
     made.declare(&outputs);
     Ok((made, known))
@@ -100,7 +97,7 @@ pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
     let model = load(&args.model)?;
     let names = |texts: &[String]| texts.iter().map(|t| ValueName::from(t.as_str())).collect();
     let (to, from): (Vec<ValueName>, Vec<ValueName>) = (names(&args.to), names(&args.from));
-    let cut = resolve(&model, &to, &from)?;
+    let mut cut = resolve(&model, &to, &from)?;
     // Before the reference runs: whether the cut can be made at all, and be written.
     let draft = model.cut(&cut)?;
     let file = claim(&args.destination, &args.model.path)?;
@@ -108,7 +105,7 @@ pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
     let progress = screen::progress(args.output.quiet);
     progress.set_message("tract (reference)");
     let fed = feeds(&model, &args.model)?;
-    let (made, known) = make(&model, cut.clone(), &shapes, fed, args.capture)?;
+    let (made, known) = make(&model, &mut cut, &shapes, fed, args.capture)?;
     progress.finish_and_clear();
     write(file, &args.destination, &made.to_bytes())?;
     let captured = match args.capture {
@@ -135,10 +132,8 @@ fn resolve(model: &Model, to: &[ValueName], from: &[ValueName]) -> Result<Cut, F
 /// Shapes for whose sake alone an original input would have to stay. They become constants.
 fn foreign_shapes(draft: &Model, cut: &Cut) -> Vec<ValueName> {
     let topology = Topology::of(draft);
-    let ends = cut.to.iter().filter_map(|name| topology.producer(name));
-    let on_the_way = ends.flat_map(|end| [topology.ancestors(end), vec![end]].concat());
     let mut stay: BTreeSet<&ValueName> = cut.from.iter().map(|boundary| &boundary.name).collect();
-    stay.extend(on_the_way.flat_map(|node| topology.values_into(node)));
+    stay.extend(cut.to.iter().flat_map(|name| topology.values_behind(name)));
     let foreign = |value: &&ValueName| {
         !cut.to.contains(value)
             && draft.inputs_behind(value).iter().any(|input| !stay.contains(input))
@@ -168,7 +163,7 @@ impl<'a> Known<'a> {
         let mut computed = Cut::default();
         let from = cut.from.iter().map(|boundary| &boundary.name);
         for name in cut.to.iter().chain(from).chain(shapes) {
-            if topology.producer(name).is_some() {
+            if topology.is_computed(name) {
                 computed.to.push(name.clone());
             } else if let Some(tensor) = model.constant(name).map_err(InputError::from)? {
                 known.tensors.insert(name.clone(), tensor);

@@ -1,11 +1,10 @@
 //! One target's outputs against the reference's: compared, judged, put into words.
 
 use crate::compare::{
-    Agreement, CompareOptions, Declared, Judgement, Judging, Storage, Tolerance, compare_with,
-    count_beyond, judge,
+    Agreement, CompareOptions, Judgement, Tolerance, compare_with, count_beyond, judge,
 };
 use crate::engine::{Execution, Outcome, Output, Target};
-use crate::report::{OutputReport, TargetReport};
+use crate::report::{JudgedBy, OutputReport, TargetReport};
 use crate::verdict::{Finding, decide_walk};
 use crate::walk::WalkReport;
 
@@ -25,15 +24,7 @@ pub(super) fn examine(
     } else {
         Vec::new()
     };
-    let findings: Vec<Finding<'_>> = outputs
-        .iter()
-        .map(|output| Finding {
-            name: output.name.as_str(),
-            comparison: output.comparison.as_ref(),
-            judgement: &output.judgement,
-            beyond: output.beyond_tolerance,
-        })
-        .collect();
+    let findings: Vec<Finding<'_>> = outputs.iter().map(OutputReport::finding).collect();
     let verdict = decide_walk(&execution, &findings, walk.as_ref());
     TargetReport {
         target: target.to_string(),
@@ -60,6 +51,7 @@ fn compare_output(
         explained_by: None,
         agreement: Agreement::Incomparable,
         judgement: Judgement::incomparable("the target gave no output of this name"),
+        judged_by: None,
         beyond_tolerance: None,
         conversion: None,
     };
@@ -68,7 +60,8 @@ fn compare_output(
     };
     let options =
         CompareOptions { extra_rtol: user.map(|user| user.rtol), ..CompareOptions::default() };
-    let judging = Judging { user, ..judging_for(target, reference) };
+    let judged_by = judged_by(target, reference, user);
+    let judging = judged_by.judging();
     match compare_with(&reference.tensor, &candidate.tensor, &options) {
         Err(reason) => report.judgement = Judgement::from(&reason),
         Ok(comparison) => {
@@ -79,6 +72,7 @@ fn compare_output(
                     count_beyond(&reference.tensor, &candidate.tensor, &widest, comparison.typical)
                         .ok();
             }
+            report.judged_by = Some(judged_by);
             report.explained_by = comparison.explained_by;
             report.comparison = Some(comparison);
         }
@@ -88,10 +82,8 @@ fn compare_output(
 }
 
 /// Strictly by the reference's element type; more loosely by what the target declares to store.
-fn judging_for(target: &Target, reference: &Output) -> Judging {
-    let strict =
-        Storage::named(reference.tensor.dtype().name()).expect("every element type has a row");
-    let declared = target.declared_storage().filter(|_| reference.tensor.dtype().is_float());
-    let declared = declared.and_then(Storage::named).map_or(Declared::Own, Declared::Storage);
-    Judging { declared, ..Judging::strict(strict) }
+fn judged_by(target: &Target, reference: &Output, user: Option<Tolerance>) -> JudgedBy {
+    let dtype = reference.tensor.dtype();
+    let declared = target.declared_storage().filter(|_| dtype.is_float());
+    JudgedBy { strict: dtype.name().into(), declared: declared.map(str::to_owned), user }
 }

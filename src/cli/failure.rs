@@ -1,10 +1,12 @@
 //! Our own failures as the terminal shows them: what, why, and what to do.
 
+use crate::bundle::{ArchiveError, ManifestError};
 use crate::case::{CaseError, DeviceError};
 use crate::compare::Incomparable;
 use crate::engine::TargetError;
 use crate::graph::{CutError, ModelError, ShapeError};
 use crate::inputs::InputError;
+use crate::report::ReadError;
 use crate::tensor::NpyError;
 use anyhow::Error;
 use std::io;
@@ -94,7 +96,16 @@ macro_rules! hinted {
         })+
     };
 }
-hinted!(ModelError, ShapeError, InputError, CutError, CaseError);
+hinted!(
+    ModelError,
+    ShapeError,
+    InputError,
+    CutError,
+    CaseError,
+    ReadError,
+    ArchiveError,
+    ManifestError
+);
 
 impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {

@@ -2,16 +2,20 @@
 
 mod answer;
 mod args;
+mod bundle;
 mod capture;
 mod case;
 mod case_run;
 mod cut;
 mod diff;
 mod doctor;
+mod environment;
 mod examine;
 mod failure;
 mod prepare;
 mod registry;
+mod replay;
+mod report;
 mod run;
 mod screen;
 mod search;
@@ -53,7 +57,9 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Cut(args) => cut::cut(&args),
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Case(args) => case::case(&args),
+        Command::Replay(args) => replay::replay(&args),
         Command::Diff(args) => diff::diff(&args),
+        Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Worker => crate::worker::serve().map(|()| 0).map_err(Failure::worker),
     }

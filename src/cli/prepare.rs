@@ -2,13 +2,17 @@
 
 use super::answer;
 use super::args::{ModelArgs, NetworkArgs, ToleranceArgs};
+use super::environment::environment;
 use super::failure::Failure;
 use super::registry::Registry;
 use crate::compare::Tolerance;
 use crate::engine::{Execution, Output, Request, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::{Feed, Normalization, draw, parse_inputs};
-use crate::report::{InputReport, ModelReport, Report, SCHEMA, TargetReport, ToolReport};
+use crate::report::{
+    InputReport, ModelReport, Report, SCHEMA, TargetReport, ToolReport, report_html,
+    report_markdown, without_private_paths,
+};
 use crate::tensor::write_npy;
 use crate::worker::{Converter, find_converter};
 use std::collections::BTreeMap;
@@ -78,7 +82,7 @@ impl<'a> Prepared<'a> {
         truth: &Execution,
         targets: Vec<TargetReport>,
     ) -> Report {
-        Report {
+        let report = Report {
             schema: SCHEMA.into(),
             tool: ToolReport::this(),
             command: command.into(),
@@ -88,7 +92,10 @@ impl<'a> Prepared<'a> {
             reference_ran_on: truth.ran_on.clone(),
             targets,
             strategies: None,
-        }
+            environment: Some(environment(&converter(self.args))),
+            judged_again: None,
+        };
+        without_private_paths(report, std::env::var("HOME").ok().as_deref())
     }
 
     /// The network, for a report.
@@ -108,6 +115,12 @@ impl<'a> Prepared<'a> {
     ) -> Result<(), Failure> {
         if let Some(folder) = &self.args.out {
             answer::write_json(&folder.join("report.json"), report)?;
+            let renderings =
+                [("report.md", report_markdown(report)), ("report.html", report_html(report))];
+            for (name, rendering) in renderings {
+                let path = folder.join(name);
+                fs::write(&path, rendering).map_err(|error| Failure::write(&path, error))?;
+            }
         }
         answer::give(&self.args.output, report, text)
     }

@@ -20,6 +20,11 @@ impl Registry {
         Ok(Registry { converter, worker: this_program()? })
     }
 
+    /// How MNN models are made.
+    pub(super) fn converter(&self) -> &Converter {
+        &self.converter
+    }
+
     /// The engine of a target.
     pub(super) fn engine(&self, target: &Target) -> Box<dyn Engine> {
         match target {

@@ -123,7 +123,9 @@ fn key(prepared: &Prepared<'_>, target: &Target) -> String {
     let mut parts = vec![
         env!("CARGO_PKG_VERSION").to_owned(),
         prepared.model.digest().hex().to_owned(),
-        target.to_string(),
+        // With all that a device's document says.
+        format!("{target:?}"),
+        format!("{:?}", prepared.request().deadline),
     ];
     if let Target::Sim(target) = target {
         // A document may change under its name.

@@ -27,16 +27,21 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     let target = read_target(&args.on)?;
     let prepared = Prepared::new(&args.network)?;
     let folder = prepared.out().unwrap_or(Path::new("shrunk")).to_owned();
-    fs::create_dir_all(&folder).map_err(|error| Failure::write(&folder, error))?;
     let engines = Engines::of(&prepared, &target)?;
     let progress = screen::progress(args.network.output.quiet);
     let mut announce = |text: &str| progress.set_message(format!("{target}: {text}"));
 
     announce("following, for suspects");
     let (whole, suspects) = suspects(&prepared, &target);
-    if let Some(code) = without_result(&whole) {
+    let origin = Origin { prepared: &prepared, target: &target, whole: &whole };
+    let output = &args.network.output;
+    if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable) {
         progress.finish_and_clear();
-        return code;
+        let steps = whole.reason.iter().chain(&whole.hint).cloned().collect();
+        let report =
+            ShrinkReport { finding: whole.outcome.name().into(), steps, ..origin.nothing() };
+        answer::give(output, &report, || shrink_text(&report, screen::width()))?;
+        return Ok(3);
     }
     let mut oracle = Oracle {
         session: engines.engine().session(),
@@ -48,21 +53,21 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
         .map_err(|reason| failed(&reason))?;
     let Some(shrunk) = found else {
         progress.finish_and_clear();
-        if !args.network.output.quiet && !args.network.output.json_to_stdout() {
-            screen::show("nothing is wrong with any node: there is nothing to shrink\n");
-        }
+        let report = ShrinkReport { candidate_runs: oracle.runs, ..origin.nothing() };
+        answer::give(output, &report, || shrink_text(&report, screen::width()))?;
         return Ok(0);
     };
     announce("proving the smallest one again");
+    fs::create_dir_all(&folder).map_err(|error| Failure::write(&folder, error))?;
     let files = Files::new(&folder);
     files.write(&shrunk, &target)?;
     let proven = prove(engines.engine(), &prepared, &files, &shrunk, &mut oracle)?;
     progress.finish_and_clear();
-    let report = describe(&prepared, &target, &shrunk, proven, &files, &whole)?;
+    let report = origin.report(&shrunk, proven, &files)?;
     answer::write_json(&files.report, &report)?;
     fs::write(&files.summary, shrink_markdown(&report))
         .map_err(|error| Failure::write(&files.summary, error))?;
-    answer::give(&args.network.output, &report, || shrink_text(&report, screen::width()))?;
+    answer::give(output, &report, || shrink_text(&report, screen::width()))?;
     Ok(if proven == PROOFS { 1 } else { 3 })
 }
 
@@ -79,19 +84,6 @@ fn suspects(prepared: &Prepared<'_>, target: &Target) -> (Execution, Vec<String>
         accused.filter_map(|op| op.onnx_node.clone()).collect()
     });
     (walked.execution, nodes.unwrap_or_default())
-}
-
-/// A target that is not there leaves nothing to shrink; one that crashes does.
-fn without_result(whole: &Execution) -> Option<Result<u8, Failure>> {
-    if !matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable) {
-        return None;
-    }
-    let reason = whole.reason.clone().unwrap_or_else(|| whole.outcome.to_string());
-    screen::show(&format!("{}: {reason}\n", whole.outcome));
-    if let Some(hint) = &whole.hint {
-        screen::show(&format!("hint: {hint}\n"));
-    }
-    Some(Ok(3))
 }
 
 /// How many of a few runs from the written files, each in a fresh process, show the finding.
@@ -183,45 +175,76 @@ impl Files {
     }
 }
 
-fn describe(
-    prepared: &Prepared<'_>,
-    target: &Target,
-    shrunk: &Shrunk,
-    proven: usize,
-    files: &Files,
-    whole: &Execution,
-) -> Result<ShrinkReport, Failure> {
-    let bytes = fs::metadata(&files.model).map_err(|error| Failure::write(&files.model, error))?;
-    let feed = |feed: &Feed| ShrinkFeed {
-        name: feed.name.clone(),
-        shape: feed.tensor.shape().to_vec(),
-        dtype: feed.tensor.dtype(),
-        spec: feed.spec.clone(),
-        digest: feed.digest.clone(),
-    };
-    let model = &shrunk.specimen.model;
-    Ok(ShrinkReport {
-        schema: SCHEMA.into(),
-        tool: ToolReport::this(),
-        command: "shrink".into(),
-        from: prepared.model_report(),
-        target: target.to_string(),
-        ran_on: whole.ran_on.clone(),
-        finding: words(shrunk.finding).into(),
-        node: shrunk.node.clone(),
-        op_types: model.nodes().map(|node| node.op_type.to_owned()).collect(),
-        outputs: model.outputs().iter().map(ValueName::to_string).collect(),
-        inputs: shrunk.specimen.feeds.iter().map(feed).collect(),
-        model_bytes: bytes.len(),
-        thresholds: shrunk.thresholds.clone(),
-        simple_thresholds: shrunk.simple_thresholds.clone(),
-        limit: shrunk.limit.clone(),
-        steps: shrunk.steps.clone(),
-        candidate_runs: shrunk.runs + PROOFS,
-        reproduced: proven,
-        of: PROOFS,
-        folder: files.model.parent().map(|path| path.display().to_string()).unwrap_or_default(),
-    })
+/// Where a finding comes from.
+struct Origin<'a> {
+    prepared: &'a Prepared<'a>,
+    target: &'a Target,
+    whole: &'a Execution,
+}
+
+impl Origin<'_> {
+    /// The report where nothing was found to be wrong.
+    fn nothing(&self) -> ShrinkReport {
+        ShrinkReport {
+            schema: SCHEMA.into(),
+            tool: ToolReport::this(),
+            command: "shrink".into(),
+            from: self.prepared.model_report(),
+            target: self.target.to_string(),
+            ran_on: self.whole.ran_on.clone(),
+            finding: words(Finding::Agrees).into(),
+            node: None,
+            op_types: Vec::new(),
+            outputs: Vec::new(),
+            inputs: Vec::new(),
+            model_bytes: 0,
+            thresholds: Vec::new(),
+            simple_thresholds: Vec::new(),
+            limit: None,
+            steps: vec![
+                "nothing is wrong with the whole or with any node by itself: there is nothing to shrink".into(),
+            ],
+            candidate_runs: 0,
+            reproduced: 0,
+            of: 0,
+            folder: String::new(),
+        }
+    }
+
+    fn report(
+        &self,
+        shrunk: &Shrunk,
+        proven: usize,
+        files: &Files,
+    ) -> Result<ShrinkReport, Failure> {
+        let file = fs::metadata(&files.model);
+        let bytes = file.map_err(|error| Failure::write(&files.model, error))?.len();
+        let feed = |feed: &Feed| ShrinkFeed {
+            name: feed.name.clone(),
+            shape: feed.tensor.shape().to_vec(),
+            dtype: feed.tensor.dtype(),
+            spec: feed.spec.clone(),
+            digest: feed.digest.clone(),
+        };
+        let model = &shrunk.specimen.model;
+        Ok(ShrinkReport {
+            finding: words(shrunk.finding).into(),
+            node: shrunk.node.clone(),
+            op_types: model.nodes().map(|node| node.op_type.to_owned()).collect(),
+            outputs: model.outputs().iter().map(ValueName::to_string).collect(),
+            inputs: shrunk.specimen.feeds.iter().map(feed).collect(),
+            model_bytes: bytes,
+            thresholds: shrunk.thresholds.clone(),
+            simple_thresholds: shrunk.simple_thresholds.clone(),
+            limit: shrunk.limit.clone(),
+            steps: shrunk.steps.clone(),
+            candidate_runs: shrunk.runs + PROOFS,
+            reproduced: proven,
+            of: PROOFS,
+            folder: files.model.parent().map(|path| path.display().to_string()).unwrap_or_default(),
+            ..self.nothing()
+        })
+    }
 }
 
 fn words(finding: Finding) -> &'static str {

@@ -12,7 +12,7 @@ use crate::compare::Tolerance;
 use crate::engine::{Execution, Output, Target};
 use crate::graph::Model;
 use crate::report::{OutputReport, Report, TargetReport, evidence_text, walk_text};
-use crate::verdict::{compare_strategies, exit_code};
+use crate::verdict::{StrategyAgreement, compare_strategies, exit_code};
 use crate::walk::{WalkReport, conclude, gauge};
 use crate::worker::Walked;
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     progress.finish_and_clear();
 
     let mut report = prepared.report("walk", &Target::Tract, &truth, targets);
-    report.strategies = agreement(&report);
+    report.strategies = agreement(&report, strategies);
     prepared.answer(&report, || {
         let evidence =
             if args.network.output.verbose { evidence_text(&report) } else { String::new() };
@@ -51,10 +51,11 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     Ok(exit_code(report.targets.iter().map(|target| target.verdict.kind)))
 }
 
-fn agreement(report: &Report) -> Option<crate::verdict::StrategyAgreement> {
-    let walks: Vec<&WalkReport> =
-        report.targets.iter().filter_map(|target| target.walk.as_ref()).collect();
-    (report.targets.len() > 1).then(|| compare_strategies(&walks))
+fn agreement(report: &Report, strategies: &[Strategy]) -> Option<StrategyAgreement> {
+    let walks = report.targets.iter().map(|target| target.walk.as_ref());
+    let walks: Vec<(&str, Option<&WalkReport>)> =
+        strategies.iter().map(|strategy| strategy.name()).zip(walks).collect();
+    (walks.len() > 1).then(|| compare_strategies(&walks))
 }
 
 /// One target to walk.

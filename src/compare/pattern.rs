@@ -204,7 +204,8 @@ fn all_zero(scene: &Scene<'_>) -> Option<String> {
 
 fn all_equal(scene: &Scene<'_>) -> Option<String> {
     let first = *scene.candidate.first()?;
-    let equal = scene.len() > 1 && scene.candidate.iter().all(|&c| c == first);
+    // Zero is told by a rule of its own.
+    let equal = scene.len() > 1 && first != 0.0 && scene.candidate.iter().all(|&c| c == first);
     when(equal, || format!("every element is {first}"))
 }
 
@@ -250,7 +251,9 @@ fn unwritten(scene: &Scene<'_>) -> Option<String> {
 fn scale(scene: &Scene<'_>) -> Option<String> {
     let (r, c) = scene.pairs().max_by(|a, b| a.0.abs().total_cmp(&b.0.abs()))?;
     let factor = c / r;
-    let all = factor.is_finite() && scene.pairs().all(|(r, c)| close(r * factor, c));
+    // Zero is told by a rule of its own.
+    let told = factor.is_finite() && factor != 0.0;
+    let all = told && scene.pairs().all(|(r, c)| close(r * factor, c));
     when(all && scene.len() > 2, || format!("every element is {factor} times what it should be"))
 }
 

@@ -29,7 +29,7 @@ fn write_element(text: &mut String, place: &str, tensor: &Tensor, flat: usize) {
 }
 
 /// C's `%g`: six significant digits, no trailing zeros, an exponent only where it is shorter.
-fn general(value: f64) -> String {
+pub(super) fn general(value: f64) -> String {
     if value.is_nan() {
         return "nan".to_owned();
     }

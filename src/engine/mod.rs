@@ -10,8 +10,8 @@ mod tract;
 mod unary;
 
 pub use device::{
-    Accumulate, Before, Breakdown, Condition, Device, During, Fault, Moment, NodeFacts, Overflow,
-    Planted, Simulator, StorageRules, Subnormals,
+    Accumulate, Before, Breakdown, Condition, Device, DeviceRun, During, Fault, Moment, NodeFacts,
+    Overflow, Passed, Planted, Simulator, Stop, StorageRules, Subnormals,
 };
 pub use outcome::{Execution, Outcome, Output, Runs, same_bytes};
 pub use target::{Backend, Memory, MnnTarget, Precision, SimTarget, Target, TargetError, Tune};

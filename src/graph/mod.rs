@@ -7,7 +7,6 @@ mod constancy;
 mod content;
 mod cut;
 mod cut_error;
-mod dominators;
 mod edit;
 mod element_type;
 mod error;
@@ -34,7 +33,7 @@ pub use network::{Attribute, Network};
 pub use shape::{LARGEST_INPUT, ResolvedInput};
 pub use solo::Solo;
 pub use tensor_proto::{TensorProtoError, from_proto, read_tensor_proto, to_proto};
-pub use topology::{NodeIndex, Topology};
+pub use topology::Topology;
 pub use value_info::{Dim, ValueInfo};
 
 #[cfg(test)]

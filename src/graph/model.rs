@@ -4,7 +4,7 @@ use super::wiring::sparse_name;
 use super::{Content, ModelError, TensorProtoError, ValueInfo, ValueName, external, from_proto};
 use crate::tensor::{Digest, Tensor};
 use prost::Message as _;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -133,6 +133,19 @@ impl Model {
         stored.map(|tensor| from_proto(tensor, folder)).transpose()
     }
 
+    /// The initializers that hold numbers, those in external files read.
+    pub fn initializers(&self) -> BTreeMap<ValueName, Tensor> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        self.graph()
+            .initializer
+            .iter()
+            .filter_map(|proto| {
+                let tensor = from_proto(proto, folder).ok()?;
+                Some((ValueName::from(proto.name.as_str()), tensor))
+            })
+            .collect()
+    }
+
     /// How many nodes the graph has, those inside subgraphs not counted.
     pub fn node_count(&self) -> usize {
         self.graph().node.len()
@@ -140,14 +153,20 @@ impl Model {
 
     /// The nodes, in the file's order.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = Node<'_>> {
-        self.graph().node.iter().enumerate().map(|(index, node)| Node {
+        (0..self.node_count()).map(|index| self.node(index))
+    }
+
+    /// The node at a place in the file.
+    pub fn node(&self, index: usize) -> Node<'_> {
+        let node = &self.graph().node[index];
+        Node {
             index,
             name: &node.name,
             op_type: &node.op_type,
             domain: &node.domain,
             inputs: &node.input,
             outputs: &node.output,
-        })
+        }
     }
 
     /// The version of ONNX's own operator set.

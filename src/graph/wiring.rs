@@ -1,6 +1,9 @@
-//! Who writes and who reads each value of a graph, readers inside subgraphs included.
+//! Who writes and who reads each value of a graph, readers inside subgraphs included, and the order
+//! that follows from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use super::Model;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use tract_onnx::pb::{GraphProto, NodeProto, SparseTensorProto};
 
 /// The values of a graph by name.
@@ -41,6 +44,38 @@ impl<'a> Wiring<'a> {
         &self.reads[node]
     }
 
+    /// Every value that a node writes, with that node.
+    pub(super) fn producers(&self) -> impl Iterator<Item = (&'a str, usize)> {
+        self.producers.iter().map(|(value, node)| (*value, *node))
+    }
+
+    /// The nodes, each after those it reads from, else as the file has them. Nodes in circles are
+    /// left out.
+    pub(super) fn order(&self) -> Vec<usize> {
+        let count = self.node_count();
+        let mut readers = vec![Vec::new(); count];
+        let mut waiting = vec![0usize; count];
+        for (node, waiting) in waiting.iter_mut().enumerate() {
+            for producer in self.reads(node).iter().filter_map(|value| self.producer(value)) {
+                readers[producer].push(node);
+                *waiting += 1;
+            }
+        }
+        let mut ready: BinaryHeap<Reverse<usize>> =
+            (0..count).filter(|&node| waiting[node] == 0).map(Reverse).collect();
+        let mut order = Vec::with_capacity(count);
+        while let Some(Reverse(node)) = ready.pop() {
+            order.push(node);
+            for &reader in &readers[node] {
+                waiting[reader] -= 1;
+                if waiting[reader] == 0 {
+                    ready.push(Reverse(reader));
+                }
+            }
+        }
+        order
+    }
+
     pub(super) fn node_count(&self) -> usize {
         self.reads.len()
     }
@@ -70,6 +105,23 @@ impl<'a> Wiring<'a> {
     pub(super) fn values(&self) -> impl Iterator<Item = &'a str> {
         let named = self.inputs.union(&self.initializers).copied();
         self.producers.keys().copied().chain(named)
+    }
+}
+
+impl Model {
+    /// The nodes in an order in which every value is written before it is read: the file's own order
+    /// wherever that is one. Nodes in a cycle are left out.
+    pub fn evaluation_order(&self) -> Vec<usize> {
+        Wiring::of(self.graph()).order()
+    }
+
+    /// Everything a node reads: its inputs as they stand (an empty name is one left out), then what
+    /// its subgraphs take from around it besides.
+    pub fn reads(&self, node: usize) -> Vec<String> {
+        let proto = &self.graph().node[node];
+        let own: BTreeSet<&str> = proto.input.iter().map(String::as_str).collect();
+        let beside = reads(proto).into_iter().filter(|name| !own.contains(name));
+        proto.input.iter().cloned().chain(beside.map(str::to_owned)).collect()
     }
 }
 

@@ -1,12 +1,14 @@
 //! The report as it is saved: `schema: "offby.report/1"`. Fields may come, names stay.
 
+use super::judging::{JudgedAgain, JudgedBy};
 use crate::compare::{Agreement, Comparison, Explanation, Judgement};
 use crate::engine::{Outcome, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype};
-use crate::verdict::{StrategyAgreement, Verdict};
+use crate::verdict::{Finding, StrategyAgreement, Verdict};
 use crate::walk::{Gauge, WalkReport};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The schema this version writes.
 pub const SCHEMA: &str = "offby.report/1";
@@ -33,6 +35,29 @@ pub struct Report {
     /// Where several strategies walked one target: what each names, and how that fits together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategies: Option<StrategyAgreement>,
+    /// The machine and the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentReport>,
+    /// The tolerance by which it was judged again after it was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_again: Option<JudgedAgain>,
+}
+
+/// Where a report was made. It names neither host nor user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentReport {
+    /// The operating system and its kernel.
+    pub os: String,
+    /// The processor's own name.
+    pub cpu: String,
+    /// How many threads it runs at once.
+    pub cores: usize,
+    /// What turned the network into the engine's own format.
+    pub converter: Option<String>,
+    /// Variables that choose drivers or converters, where they were set.
+    pub variables: BTreeMap<String, String>,
+    /// The command's arguments, without those that only say where to write.
+    pub command: Vec<String>,
 }
 
 /// The program that wrote a report.
@@ -57,7 +82,7 @@ impl ToolReport {
 /// A network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelReport {
-    /// The file as the user named it.
+    /// The file as the user named it; of an absolute path only the file's name.
     pub path: String,
     /// The digest of its bytes.
     pub digest: Digest,
@@ -116,10 +141,25 @@ pub struct OutputReport {
     pub agreement: Agreement,
     /// The grounds: which rule fired, and what tolerance would have been needed.
     pub judgement: Judgement,
+    /// By what it was judged; with the comparison's numbers enough to judge it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_by: Option<JudgedBy>,
     /// Elements beyond the tolerance, where the output diverges.
     pub beyond_tolerance: Option<u64>,
     /// How far the walk's reference is from tract, before any backend is looked at: what the
     /// conversion changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversion: Option<Gauge>,
+}
+
+impl OutputReport {
+    /// What the verdict rests on.
+    pub fn finding(&self) -> Finding<'_> {
+        Finding {
+            name: self.name.as_str(),
+            comparison: self.comparison.as_ref(),
+            judgement: &self.judgement,
+            beyond: self.beyond_tolerance,
+        }
+    }
 }

@@ -1,8 +1,16 @@
 //! One document, many renderers. A renderer sees nothing but the document.
 
 mod cases;
+mod checks;
 mod cut_text;
 mod document;
+mod html;
+mod judging;
+mod junit;
+mod markdown;
+mod privacy;
+mod reading;
+mod replay;
 mod shrink;
 mod text;
 mod walk_text;
@@ -12,8 +20,16 @@ pub use cases::{
     cases_text,
 };
 pub use document::{
-    InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport, ToolReport,
+    EnvironmentReport, InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport,
+    ToolReport,
 };
+pub use html::report_html;
+pub use judging::{JudgedAgain, JudgedBy, judge_again};
+pub use junit::report_junit;
+pub use markdown::report_markdown;
+pub use privacy::without_private_paths;
+pub use reading::{ReadError, read_report};
+pub use replay::{ReplayReport, Sameness, replay_text};
 pub use shrink::{ShrinkFeed, ShrinkReport, shrink_markdown, shrink_text};
 pub use text::{Paint, diff_text, evidence_text, run_text};
-pub use walk_text::walk_text;
+pub use walk_text::{report_text, walk_text};

@@ -1,7 +1,7 @@
 //! What `offby shrink` found: as it is saved, for a ticket, and for the terminal.
 
 use super::document::{ModelReport, ToolReport};
-use super::text::{simulated, wrapped};
+use super::text::{nodes, simulated, wrapped};
 use crate::engine::RanOn;
 use crate::graph::ValueName;
 use crate::shrink::{Limit, Threshold};
@@ -76,11 +76,14 @@ fn headline(report: &ShrinkReport) -> String {
         .iter()
         .map(|input| format!("{} {} ({})", ShapeText(&input.shape), input.dtype, input.spec))
         .collect();
+    let finding = match report.finding.as_str() {
+        "explained" => "wrong by nothing but the rounding of its storage format",
+        other => other,
+    };
     format!(
-        "{} on {}: {}; input {}; {} bytes",
+        "{} on {}: {finding}; input {}; {} bytes",
         report.op_types.join(", "),
         report.target,
-        report.finding,
         inputs.join(" and "),
         report.model_bytes
     )
@@ -106,9 +109,13 @@ fn in_shape(with: &str, threshold: &Threshold) -> String {
 
 /// `offby shrink` as text.
 pub fn shrink_text(report: &ShrinkReport, width: usize) -> String {
-    let mut text = format!("{}, {} nodes\n", report.from.path, report.from.nodes);
+    let (from, target) = (&report.from, &report.target);
+    let mut text = format!("{}, {}, on {target}\n", from.path, nodes(from.nodes));
     for step in &report.steps {
         text.push_str(&wrapped(step, width));
+    }
+    if report.folder.is_empty() {
+        return text;
     }
     text.push('\n');
     text.push_str(&wrapped(&headline(report), width));
@@ -120,7 +127,8 @@ pub fn shrink_text(report: &ShrinkReport, width: usize) -> String {
         "\nwritten to {}: model.onnx, model.inputs, model.yaml, summary.md\n",
         report.folder
     );
-    text.push_str(&wrapped(&format!("run it: {}", command(report)), width));
+    // Not wrapped: a command is copied as a whole.
+    let _ = writeln!(text, "run it:\n  {}", command(report));
     text
 }
 

@@ -1,7 +1,7 @@
 //! The terminal view: what fits in 80 columns, and only what matters.
 
 use super::document::{InputReport, OutputReport, Report, TargetReport};
-use crate::compare::{Comparison, Judgement};
+use crate::compare::{Agreement, Comparison, Judgement};
 use crate::engine::RanOn;
 use crate::tensor::ShapeText;
 use crate::verdict::Kind;
@@ -11,6 +11,9 @@ use std::fmt::Write as _;
 
 /// How many lines of evidence are shown for a target that gave nothing to compare.
 const EVIDENCE_SHOWN: usize = 6;
+
+/// However narrow the screen, names keep so much.
+const NARROWEST_NAME: usize = 10;
 
 /// Paints a kind of verdict, or leaves it plain.
 pub type Paint = fn(Kind, &str) -> String;
@@ -22,6 +25,7 @@ pub fn run_text(report: &Report, width: usize, paint: Paint) -> String {
     text.push_str(&previews_of(&report.targets, &report.reference, width));
     for target in &report.targets {
         text.push_str(&verdict_text(target, width, paint));
+        text.push_str(&needed_text(target, width));
     }
     text
 }
@@ -77,18 +81,28 @@ pub fn evidence_text(report: &Report) -> String {
 
 pub(super) fn heading(report: &Report) -> String {
     let mut text = format!(
-        "{}, {} nodes; reference {}",
-        report.model.path, report.model.nodes, report.reference
+        "{}, {}; reference {}",
+        report.model.path,
+        nodes(report.model.nodes),
+        report.reference
     );
     if let Some(ran_on) = &report.reference_ran_on {
         let _ = write!(text, " ({} {})", ran_on.engine, ran_on.engine_version);
     }
     text.push('\n');
+    if let Some(again) = &report.judged_again {
+        let _ = writeln!(text, "{}", again.words());
+    }
     for InputReport { name, shape, dtype, spec, .. } in &report.inputs {
         let _ = writeln!(text, "input `{name}` {} {dtype} = {spec}", ShapeText(shape));
     }
     text.push('\n');
     text
+}
+
+/// `1 node`, `4 nodes`.
+pub(super) fn nodes(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "node" } else { "nodes" })
 }
 
 fn summary(report: &Report) -> String {
@@ -168,7 +182,7 @@ fn previews(targets: &[TargetReport], reference: &str, name: &str, width: usize)
     let fits = rows.iter().all(|(_, preview)| longest + preview.chars().count() + 3 <= width);
     let line = |&(who, preview): &(&str, &str)| match fits {
         true => format!(" {who:<longest$}  {preview}\n"),
-        false => format!(" {who}\n{}", wrapped(preview, width)),
+        false => format!(" {who}\n   {}", wrapped(preview, width.saturating_sub(3))),
     };
     format!("\noutput `{name}`\n{}", rows.iter().map(line).collect::<String>())
 }
@@ -196,12 +210,15 @@ pub(super) fn verdict_text(target: &TargetReport, width: usize, paint: Paint) ->
     if let Some(hint) = &verdict.hint {
         text.push_str(&wrapped(&format!("hint: {hint}"), width));
     }
-    for output in &target.outputs {
-        if verdict.kind == Kind::Divergent || verdict.kind == Kind::Nonfinite {
-            text.push_str(&needed(&output.judgement, width));
-        }
-    }
     text
+}
+
+/// The tolerance that an output which diverges would have passed.
+pub(super) fn needed_text(target: &TargetReport, width: usize) -> String {
+    let told = [Kind::Divergent, Kind::Nonfinite].contains(&target.verdict.kind);
+    // An operator may be wrong and the output right: that has passed already.
+    let wrong = target.outputs.iter().filter(|output| output.agreement == Agreement::Diverges);
+    wrong.filter(|_| told).map(|output| needed(&output.judgement, width)).collect()
 }
 
 /// What is found on a simulated device must never be taken for a finding on a real one.
@@ -258,6 +275,40 @@ fn optional(value: Option<u64>) -> String {
 
 pub(super) fn columns() -> TableFormat {
     FormatBuilder::new().padding(1, 1).build()
+}
+
+/// The columns of a table, of which one holds names: they get the room that the others leave, and
+/// keep their ends.
+pub(super) fn table_with_names(
+    titles: &[&str],
+    mut rows: Vec<Vec<String>>,
+    names: usize,
+    width: usize,
+) -> String {
+    let widest = |at: usize| {
+        let cells = rows.iter().map(|row| row[at].chars().count());
+        cells.chain([titles[at].chars().count()]).max().unwrap_or(0)
+    };
+    let others: usize = (0..titles.len()).filter(|&at| at != names).map(widest).sum();
+    let room = width.saturating_sub(others + 2 * titles.len()).max(NARROWEST_NAME);
+    let mut table = Table::new();
+    table.set_format(columns());
+    table.set_titles(Row::new(titles.iter().map(|title| Cell::new(title)).collect()));
+    for row in &mut rows {
+        row[names] = ended(&row[names], room);
+        table.add_row(Row::new(row.iter().map(|cell| Cell::new(cell)).collect()));
+    }
+    table.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// The end of a name tells operators of one network apart better than its beginning.
+fn ended(name: &str, width: usize) -> String {
+    let count = name.chars().count();
+    if count <= width {
+        return name.to_owned();
+    }
+    let kept: String = name.chars().skip(count + 1 - width).collect();
+    format!("…{kept}")
 }
 
 pub(super) fn shortened(text: &str, width: usize) -> String {

@@ -3,9 +3,12 @@
 use super::Paint;
 use super::cut_text::cut_text;
 use super::document::{Report, TargetReport};
-use super::text::{columns, heading, previews_of, shortened, verdict_text, wrapped};
-use crate::walk::{OpReport, Role, WalkReport};
-use prettytable::{Cell, Row, Table};
+use super::text::{
+    heading, needed_text, previews_of, run_text, shortened, table_with_names, verdict_text, wrapped,
+};
+use crate::walk::{OpReport, Role, UncheckedOp, WalkReport};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// How many operators before a source are shown with it.
@@ -14,17 +17,32 @@ const CONTEXT: usize = 1;
 const FEW: usize = 12;
 /// How many operators are shown where none is a source.
 const CONTRIBUTORS: usize = 6;
+/// From this share of what a storage format holds on, the largest value is told.
+const TIGHT: f64 = 1e-4;
+/// How many reasons for not comparing operators are told.
+const REASONS: usize = 3;
 /// How many rows a table of what matters may have.
 const MOST_ROWS: usize = 40;
+
+/// A saved report as the command that made it printed it.
+pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
+    match report.command.as_str() {
+        "run" => run_text(report, width, paint),
+        _ => walk_text(report, false, width, paint),
+    }
+}
 
 /// `offby walk` as text; `all` lists every operator.
 pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> String {
     let mut text = heading(report);
-    for target in &report.targets {
+    // What several strategies on one target have in common is told once.
+    let mut told = (String::new(), String::new());
+    for (number, target) in report.targets.iter().enumerate() {
+        if let Some(named) = report.strategies.as_ref().and_then(|all| all.named.get(number)) {
+            let gap = if number == 0 { "" } else { "\n" };
+            let _ = writeln!(text, "{gap}strategy {}", named.strategy);
+        }
         if let Some(walk) = &target.walk {
-            if report.strategies.is_some() {
-                let _ = writeln!(text, "strategy {}", walk.strategy);
-            }
             if walk.strategy == "cut" {
                 text.push_str(&cut_text(walk, width));
             } else {
@@ -32,8 +50,12 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
                 text.push_str(&facts(target, walk, width));
             }
         }
-        text.push_str(&previews_of(std::slice::from_ref(target), "reference", width));
+        let previews = previews_of(std::slice::from_ref(target), "reference", width);
+        let needed = needed_text(target, width);
+        text.push_str(if previews == told.0 { "" } else { &previews });
         text.push_str(&verdict_text(target, width, paint));
+        text.push_str(if needed == told.1 { "" } else { &needed });
+        told = (previews, needed);
     }
     if let Some(strategies) = &report.strategies {
         text.push_str("\nthe strategies together\n");
@@ -45,16 +67,11 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
 }
 
 fn operators(walk: &WalkReport, all: bool, width: usize) -> String {
-    let shown = rows(walk, all);
-    let mut table = Table::new();
-    table.set_format(columns());
+    let shown = rows_that_matter(walk, all);
     let titles = ["op", "name", "type", "role", "introduced", "floor", "ratio", "cumulative"];
-    table.set_titles(Row::new(titles.map(Cell::new).to_vec()));
-    let name_width = width.saturating_sub(68).clamp(14, 60);
-    for &index in shown.iter().take(if all { usize::MAX } else { MOST_ROWS }) {
-        table.add_row(row(&walk.ops[index], name_width));
-    }
-    let mut text = table.to_string();
+    let most = if all { usize::MAX } else { MOST_ROWS };
+    let rows = shown.iter().take(most).map(|&index| row(&walk.ops[index])).collect();
+    let mut text = table_with_names(&titles, rows, 1, width);
     let rest: Vec<&OpReport> = walk
         .ops
         .iter()
@@ -67,7 +84,7 @@ fn operators(walk: &WalkReport, all: bool, width: usize) -> String {
 }
 
 /// Sources and what runs just before them; where there are none, the largest contributors.
-fn rows(walk: &WalkReport, all: bool) -> Vec<usize> {
+pub(super) fn rows_that_matter(walk: &WalkReport, all: bool) -> Vec<usize> {
     let everything = 0..walk.ops.len();
     if all || walk.ops.len() <= FEW {
         return everything.collect();
@@ -87,35 +104,27 @@ fn rows(walk: &WalkReport, all: bool) -> Vec<usize> {
     everything.filter(|&index| is_near_source(index)).collect()
 }
 
-fn row(op: &OpReport, name_width: usize) -> Row {
+fn row(op: &OpReport) -> Vec<String> {
     let number =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
     let ratio = op.ratio.map_or_else(|| "-".to_owned(), ratio_text);
-    Row::new(vec![
-        Cell::new(&op.index.to_string()),
-        Cell::new(&ended(&op.name, name_width)),
-        Cell::new(&shortened(&op.op_type, 11)),
-        Cell::new(op.role.name()),
-        Cell::new(&number(op.introduced)),
-        Cell::new(&number(Some(op.floor))),
-        Cell::new(&ratio),
-        Cell::new(&number(op.cumulative)),
-    ])
+    // A role without a measurement would be a guess.
+    let is_measured = op.introduced.is_some() || op.cumulative.is_some();
+    vec![
+        op.index.to_string(),
+        op.name.clone(),
+        shortened(&op.op_type, 11),
+        if is_measured { op.role.name() } else { "-" }.to_owned(),
+        number(op.introduced),
+        number(Some(op.floor)),
+        ratio,
+        number(op.cumulative),
+    ]
 }
 
 /// One decimal, or three digits where it is out of all proportion.
 fn ratio_text(ratio: f64) -> String {
     if ratio < 1e4 { format!("{ratio:.1}") } else { format!("{ratio:.0e}") }
-}
-
-/// The end of a name tells operators of one network apart better than its beginning.
-pub(super) fn ended(name: &str, width: usize) -> String {
-    let count = name.chars().count();
-    if count <= width {
-        return name.to_owned();
-    }
-    let kept: String = name.chars().skip(count + 1 - width).collect();
-    format!("…{kept}")
 }
 
 /// `297 carriers, all within 1.2 x floor`.
@@ -135,6 +144,22 @@ fn summary(rest: &[&OpReport]) -> String {
     text
 }
 
+/// Why operators were not compared, the commonest reason first.
+fn reasons(unchecked: &[UncheckedOp], width: usize) -> String {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for op in unchecked {
+        by_reason.entry(&op.reason).or_default().push(&op.name);
+    }
+    let mut reasons: Vec<(&str, Vec<&str>)> = by_reason.into_iter().collect();
+    reasons.sort_by_key(|(_, ops)| Reverse(ops.len()));
+    let line = |(reason, ops): &(&str, Vec<&str>)| match ops.as_slice() {
+        [only] => format!("not compared: `{only}`: {reason}"),
+        [first, rest @ ..] => format!("not compared: `{first}` and {} more: {reason}", rest.len()),
+        [] => String::new(),
+    };
+    reasons.iter().take(REASONS).map(|reason| wrapped(&line(reason), width)).collect()
+}
+
 fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
     let mut text = String::from("\n");
     let share = 100.0 * walk.float_share;
@@ -148,9 +173,9 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
         walk.storage.name(),
     );
     text.push_str(&wrapped(&line, width));
-    if let Some(tightest) =
-        walk.ops.iter().max_by(|a, b| a.headroom_used.total_cmp(&b.headroom_used))
-    {
+    text.push_str(&reasons(&walk.ops_unchecked, width));
+    let largest = walk.ops.iter().max_by(|a, b| a.headroom_used.total_cmp(&b.headroom_used));
+    if let Some(tightest) = largest.filter(|op| op.headroom_used > TIGHT) {
         let used = 100.0 * tightest.headroom_used;
         let line = format!(
             "largest value {:.4e} in `{}`: {used:.2e} % of what {} holds",

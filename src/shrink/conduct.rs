@@ -100,7 +100,7 @@ fn find_node(
     for (step, label) in labels.iter().enumerate() {
         if wanted(step) {
             announce(&format!("{label} by itself"));
-            let specimen = by_itself(&steps, step)?;
+            let specimen = alone(&steps, step)?;
             let finding = oracle.ask(&specimen).finding;
             let is_it = match suspected.is_empty() {
                 true => finding == at_first,
@@ -119,7 +119,23 @@ fn is_wrong(finding: Finding) -> bool {
     !matches!(finding, Finding::Agrees | Finding::Invalid)
 }
 
-fn by_itself(steps: &NodeSteps, step: usize) -> Result<Specimen, String> {
+/// A node by itself, fed with the reference's values; `None` where the network has no such node.
+///
+/// # Errors
+/// What the reference refuses.
+pub fn by_itself(model: &Model, feeds: &[Feed], label: &str) -> Result<Option<Specimen>, String> {
+    let mut steps = NodeSteps::new(model)?;
+    steps.start(feeds)?;
+    for step in 0..steps.len() {
+        if steps.node(step).0 == label {
+            return alone(&steps, step).map(Some);
+        }
+        steps.advance(step, &Tensor::clone)?;
+    }
+    Ok(None)
+}
+
+fn alone(steps: &NodeSteps, step: usize) -> Result<Specimen, String> {
     let inputs = steps.inputs(step)?;
     let outputs = steps.compute(step, &inputs, &Tensor::clone)?;
     let (model, feeds) = steps.alone(step, &inputs, &outputs)?;

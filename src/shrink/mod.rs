@@ -8,7 +8,7 @@ mod simplify;
 mod specimen;
 
 pub use axes::Threshold;
-pub use conduct::{Shrunk, shrink};
+pub use conduct::{Shrunk, by_itself, shrink};
 pub use oracle::{Finding, Oracle, Seen};
 pub use simplify::Limit;
 pub use specimen::Specimen;

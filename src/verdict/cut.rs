@@ -68,15 +68,20 @@ fn place(walk: &WalkReport) -> String {
     let diverging = walk.probes.iter().filter(|probe| probe.answer == Answer::Diverges);
     let found = diverging.min_by_key(|probe| probe.at);
     let bad = found.map_or("?", |probe| &probe.node);
-    let size = match found {
-        Some(Probe { reason: Some(reason), .. }) => format!(" ({reason})"),
-        Some(Probe { cumulative: Some(error), .. }) => format!(" (relative L2 {error:.2e})"),
-        _ => String::new(),
+    let (turn, agrees, diverges) = match found {
+        Some(Probe { reason: Some(reason), .. }) => {
+            ("it stops coming to its end", "it comes to its end", format!("it does not ({reason})"))
+        }
+        Some(Probe { cumulative: Some(error), .. }) => {
+            let diverges = format!("it diverges (relative L2 {error:.2e})");
+            ("agreement turns into divergence", "it agrees", diverges)
+        }
+        _ => ("agreement turns into divergence", "it agrees", "it diverges".to_owned()),
     };
     let good =
         walk.probes.iter().filter(|probe| probe.answer == Answer::Agrees).max_by_key(|p| p.at);
     let before = match good {
-        Some(good) => format!("truncated after `{}` it agrees", good.node),
+        Some(good) => format!("truncated after `{}` {agrees}", good.node),
         None => "its inputs are the same bytes".to_owned(),
     };
     let unknown = walk.probes.iter().filter(|probe| probe.answer == Answer::Unknown).count();
@@ -84,9 +89,7 @@ fn place(walk: &WalkReport) -> String {
         0 => String::new(),
         n => format!(" ({n} truncations could not be judged)"),
     };
-    format!(
-        "`{bad}` is where agreement turns into divergence: {before}, truncated after `{bad}` it diverges{size}{unknown}"
-    )
+    format!("`{bad}` is where {turn}: {before}, truncated after `{bad}` {diverges}{unknown}")
 }
 
 /// What the run with every value as an output showed, the first source first.
@@ -94,6 +97,10 @@ fn in_place(place: &str, walk: &WalkReport, first: Option<&OpReport>) -> String 
     let turn = walk.probes.iter().filter(|p| p.answer == Answer::Diverges).map(|p| p.at).min();
     let absorbed: Vec<&OpReport> =
         walk.ops.iter().filter(|op| op.role == Role::Source && Some(op.index) != turn).collect();
+    let place = match turn {
+        Some(_) => place.to_owned(),
+        None => "the whole agrees".to_owned(),
+    };
     match first {
         Some(op) if Some(op.index) == turn => format!("{place}, {}", measured("it", op, walk)),
         Some(op) => {
@@ -108,7 +115,7 @@ fn in_place(place: &str, walk: &WalkReport, first: Option<&OpReport>) -> String 
                 measured("it", op, walk).trim_start_matches("and it introduces ")
             )
         }
-        None => place.to_owned(),
+        None => place,
     }
 }
 

@@ -97,10 +97,17 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
             format!("{of}{n} of {of_n} elements differ; {words}{}", example(comparison))
         }
         (Some(comparison), Agreement::Diverges) => {
-            let beyond = finding.beyond.unwrap_or(comparison.mismatched);
-            let (n, of_n) = (count(beyond), count(comparison.elements));
+            let of_n = count(comparison.elements);
+            let which = match finding.beyond {
+                Some(beyond) => format!("{} of {of_n} elements are", count(beyond)),
+                // Judged again from saved numbers: how many are beyond stands in the tensors alone.
+                None => format!(
+                    "{} of {of_n} elements differ, some of them",
+                    count(comparison.mismatched)
+                ),
+            };
             let size = format!("relative L2 {:.2e}", comparison.rel_l2);
-            format!("{of}{n} of {of_n} elements are {words}; {size}{}", example(comparison))
+            format!("{of}{which} {words}; {size}{}", example(comparison))
         }
         _ => format!("{of}{words}"),
     }

@@ -1,6 +1,6 @@
 //! Several strategies on one target: which node each names, and what it means where they differ.
 
-use crate::walk::{Role, WalkReport};
+use crate::walk::WalkReport;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -20,48 +20,92 @@ pub struct Named {
     pub strategy: String,
     /// ONNX nodes.
     pub nodes: Vec<String>,
+    /// Why it can name none, where that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<String>,
 }
 
-/// Sets walks of one target side by side.
-pub fn compare_strategies(walks: &[&WalkReport]) -> StrategyAgreement {
-    let named: Vec<Named> = walks.iter().map(|walk| name(walk)).collect();
+/// Sets walks of one target side by side; a strategy without a walk came to no end.
+pub fn compare_strategies(walks: &[(&str, Option<&WalkReport>)]) -> StrategyAgreement {
+    let named: Vec<Named> = walks.iter().map(|(strategy, walk)| name(strategy, *walk)).collect();
     let mut sentences: Vec<String> = named.iter().map(describe).collect();
-    sentences.push(firsts(&named));
-    let find = |strategy: &str| named.iter().find(|named| named.strategy == strategy);
+    let converted = walks.iter().find_map(|(_, walk)| walk.as_ref().and_then(converted));
+    sentences.extend(firsts(&named, converted.as_deref()));
+    let find = |strategy: &str| {
+        named.iter().find(|named| named.strategy == strategy && named.silent.is_none())
+    };
     if let (Some(follow), Some(isolate)) = (find("follow"), find("isolate")) {
         sentences.extend(differences(follow, isolate));
     }
     StrategyAgreement { sentences, named }
 }
 
-fn name(walk: &WalkReport) -> Named {
+fn name(strategy: &str, walk: Option<&WalkReport>) -> Named {
+    let silent = match walk {
+        None => Some("the walk came to no end".to_owned()),
+        Some(walk) if walk.disturbed_by_taps => {
+            Some("watched, the target gives other bytes".to_owned())
+        }
+        Some(_) => None,
+    };
+    let named = walk.filter(|_| silent.is_none()).map(nodes).unwrap_or_default();
+    Named { strategy: strategy.to_owned(), nodes: named, silent }
+}
+
+/// The node at which the conversion already changed the network.
+fn converted(walk: &&WalkReport) -> Option<String> {
+    let first = walk.first_converted.as_ref()?;
+    let op = walk.ops.iter().find(|op| op.name == *first);
+    op.and_then(|op| op.onnx_node.clone()).or_else(|| Some(first.clone()))
+}
+
+fn nodes(walk: &WalkReport) -> Vec<String> {
     let node_of = |source: &String| {
-        let op = walk.ops.iter().find(|op| op.name == *source && op.role == Role::Source);
+        let op = walk.ops.iter().find(|op| op.name == *source);
         op.and_then(|op| op.onnx_node.clone()).unwrap_or_else(|| source.clone())
     };
     let mut seen = BTreeSet::new();
     let mut nodes: Vec<String> = walk.sources.iter().map(node_of).collect();
     nodes.retain(|node| seen.insert(node.clone()));
-    Named { strategy: walk.strategy.clone(), nodes }
+    nodes
 }
 
 fn describe(named: &Named) -> String {
-    match named.nodes.as_slice() {
-        [] => format!("{} names no node", named.strategy),
-        [only] => format!("{} names `{only}`", named.strategy),
-        [first, rest @ ..] => {
-            format!("{} names {} nodes, first `{first}`", named.strategy, rest.len() + 1)
+    let strategy = &named.strategy;
+    match (&named.silent, named.nodes.as_slice()) {
+        (Some(why), _) => format!("{strategy} can name no node: {why}"),
+        (None, []) => format!("{strategy} names no node"),
+        (None, [only]) => format!("{strategy} names `{only}`"),
+        (None, [first, rest @ ..]) => {
+            format!("{strategy} names {} nodes, first `{first}`", rest.len() + 1)
         }
     }
 }
 
-fn firsts(named: &[Named]) -> String {
-    let firsts: BTreeSet<Option<&String>> = named.iter().map(|named| named.nodes.first()).collect();
-    match (firsts.len(), firsts.first()) {
-        (1, Some(Some(_))) => "all agree on the first node".into(),
-        (1, Some(None)) => "all agree that no node is to blame".into(),
-        _ => "they do not agree on the first node: a truncation ends fusion and reuse of memory where it cuts, taps and truncations can change the plan of an engine, and an error may be absorbed before it reaches an output".into(),
-    }
+/// Whether those that can name a node name the same one; with fewer than two there is nothing to say.
+fn firsts(named: &[Named], converted: Option<&str>) -> Option<String> {
+    let speaking: Vec<&Named> = named.iter().filter(|named| named.silent.is_none()).collect();
+    let firsts: BTreeSet<Option<&String>> =
+        speaking.iter().map(|named| named.nodes.first()).collect();
+    let all = match speaking.as_slice() {
+        [] | [_] => return None,
+        some if some.len() == named.len() => "all agree".to_owned(),
+        some => {
+            let names: Vec<&str> = some.iter().map(|named| named.strategy.as_str()).collect();
+            format!("{} agree", names.join(" and "))
+        }
+    };
+    let why = match converted {
+        Some(node) => format!(
+            "the engine's own CPU differs from the reference at `{node}`, too, so that what is wrong there is the conversion's doing, not the backend's"
+        ),
+        None => "a truncation ends fusion and reuse of memory where it cuts, taps and truncations can change the plan of an engine, and an error may be absorbed before it reaches an output".to_owned(),
+    };
+    Some(match (firsts.len(), firsts.first()) {
+        (1, Some(Some(_))) => format!("{all} on the first node"),
+        (1, Some(None)) => format!("{all} that no node is to blame"),
+        _ => format!("they do not agree on the first node: {why}"),
+    })
 }
 
 fn differences(follow: &Named, isolate: &Named) -> Vec<String> {
@@ -96,6 +140,7 @@ mod tests {
         Named {
             strategy: strategy.into(),
             nodes: nodes.iter().map(|&node| node.to_owned()).collect(),
+            silent: None,
         }
     }
 
@@ -110,10 +155,21 @@ mod tests {
 
     #[test]
     fn the_first_node_is_compared_over_all() {
-        assert!(firsts(&[named("follow", &["a", "b"]), named("cut", &["a"])]).starts_with("all"));
+        let firsts = |named: &[Named]| firsts(named, None).unwrap_or_default();
+        let agree = [named("follow", &["a", "b"]), named("cut", &["a"])];
+        assert_eq!(firsts(&agree), "all agree on the first node");
         assert!(
             firsts(&[named("follow", &["a"]), named("cut", &["b"])]).starts_with("they do not")
         );
         assert!(firsts(&[named("follow", &[]), named("cut", &[])]).contains("no node"));
+    }
+
+    #[test]
+    fn who_can_name_none_is_not_asked() {
+        let silent = name("follow", None);
+        assert_eq!(describe(&silent), "follow can name no node: the walk came to no end");
+        let three = [silent.clone(), named("cut", &["a"]), named("isolate", &["a"])];
+        assert_eq!(firsts(&three, None).unwrap(), "cut and isolate agree on the first node");
+        assert_eq!(firsts(&[silent, named("cut", &["a"])], None), None);
     }
 }

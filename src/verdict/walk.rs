@@ -80,8 +80,20 @@ fn stable(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdic
             diagnosis: Vec::new(),
             hint: Some("walk again with more --repeat".into()),
         },
+        None if !walk.sources.is_empty() => ends_alike(whole, walk),
         None => no_source(whole, findings, walk),
     }
+}
+
+/// No node introduces error, for those that would come to no end, as the whole does.
+fn ends_alike(whole: Verdict, walk: &WalkReport) -> Verdict {
+    let first = walk.sources.first().map_or("?", String::as_str);
+    let others = match walk.sources.len() {
+        1 => String::new(),
+        n => format!(", and so do {} more", n - 1),
+    };
+    let sentence = format!("{}; `{first}` by itself ends in the same way{others}", whole.sentence);
+    Verdict { sentence, ..whole }
 }
 
 /// Nothing introduces error beyond rounding: agreement, or the sum of honest roundings.
@@ -108,19 +120,30 @@ fn no_source(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Ver
         },
         Kind::Divergent | Kind::Nonfinite => Verdict {
             kind: Kind::Inconclusive,
-            sentence: format!(
-                "{}; but no operator that could be compared introduces it",
-                whole.sentence
-            ),
+            sentence: format!("{}; but no {} introduces it", whole.sentence, unit(walk)),
             ..whole
         },
         _ => whole,
     }
 }
 
+/// What the strategy looked at.
+fn unit(walk: &WalkReport) -> &'static str {
+    match walk.strategy.as_str() {
+        "isolate" => "node by itself",
+        "cut" => "truncation",
+        _ => "operator that could be compared",
+    }
+}
+
 /// Rounding in every operator, and its sum.
 fn rounding(walk: &WalkReport, error: f64, floor: f64) -> String {
     let storage = walk.storage.name();
+    if walk.ops.is_empty() {
+        return format!(
+            "a relative error of {error:.2e}, where an honest {storage} backend has {floor:.2e}"
+        );
+    }
     let top: Vec<String> = contributors(walk).iter().map(|op| format!("`{}`", op.name)).collect();
     let most = match top.as_slice() {
         [] => String::new(),

@@ -7,6 +7,9 @@ use super::role::{Role, assign_roles};
 use super::trace::{Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport};
 use std::collections::BTreeMap;
 
+/// Portraits that are kept.
+const MOST_PORTRAITS: usize = 16;
+
 /// Draws the conclusions of a strategy's trace. `values` gives for each ONNX value and node the node's name.
 pub fn conclude(
     strategy: &str,
@@ -18,11 +21,13 @@ pub fn conclude(
     let names: Vec<String> = measured.iter().map(|op| op.name.clone()).collect();
     let (nodes, mapped_share) = map_to_nodes(&names, values);
     let roles = assign_roles(measured, trace.storage);
-    let ops: Vec<OpReport> = measured
+    let mut ops: Vec<OpReport> = measured
         .iter()
         .zip(roles.iter().zip(nodes))
         .map(|(op, (role, node))| report(op, *role, node, trace.storage))
         .collect();
+    let is_drawn = |op: &&mut OpReport| op.portrait.is_some();
+    ops.iter_mut().filter(is_drawn).skip(MOST_PORTRAITS).for_each(|op| op.portrait = None);
     let floats = measured.iter().filter(|op| op.float).count();
     let compared_floats = measured.iter().filter(|op| op.float && op.introduced.is_some()).count();
     WalkReport {
@@ -68,6 +73,7 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         backend: op.backend.clone(),
         onnx_node,
         cumulative: op.cumulative.map(|gauge| gauge.rel_l2),
+        disagreeing: op.cumulative.map_or(0, |gauge| gauge.disagreeing),
         conversion: op.conversion.map(|gauge| gauge.rel_l2),
         introduced,
         floor,
@@ -78,6 +84,7 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         absmax: op.absmax,
         headroom_used: op.absmax / storage.max(),
         diagnosis: op.patterns.clone(),
+        portrait: op.portrait.clone().filter(|_| role == Role::Source),
     }
 }
 

@@ -45,28 +45,34 @@ pub fn conduct(
         untapped.push(candidate.run(announce)?);
         seconds.push(started.elapsed().as_secs_f64());
     }
-    let identical = untapped.windows(2).all(|pair| same_bytes(&pair[0], &pair[1]));
+    let mut identical = untapped.windows(2).all(|pair| same_bytes(&pair[0], &pair[1]));
     let half = reference.half_outputs()?;
-    let (measured, storage, tapped) = tapped_run(candidate, reference, announce)?;
+    let (mut measured, mut storage, tapped) = tapped_run(candidate, reference, announce)?;
     let clean = reference.complete()?;
 
     let mut trust = Trust {
         candidate_runs: untapped.len() + 1,
-        disturbed_by_taps: identical && !same_bytes(&tapped, &untapped[0]),
+        disturbed_by_taps: false,
         repeats: untapped.len(),
         identical,
         first_unstable: None,
         reproduced: (1, 1),
     };
+    if identical && !same_bytes(&tapped, &untapped[0]) {
+        // Either the taps change the result, or it is another one each time.
+        trust.candidate_runs += 1;
+        identical = same_bytes(&candidate.run(announce)?, &untapped[0]);
+        (trust.disturbed_by_taps, trust.identical) = (identical, identical);
+    }
     let found = sources(&measured, storage);
-    if !found.is_empty() && identical {
-        // A finding is proven again before it is reported.
+    if !found.is_empty() && identical && repeats > 1 {
+        // A finding is proven again before it is reported, unless one run is all that was asked for.
         let (again, _, _) = tapped_run(candidate, reference, announce)?;
         trust.candidate_runs += 1;
         trust.reproduced = (1 + usize::from(sources(&again, storage) == found), 2);
     }
     if !identical {
-        trust.first_unstable = first_unstable(candidate, announce)?;
+        (measured, storage, trust.first_unstable) = unstable(candidate, reference, announce)?;
         trust.candidate_runs += 2;
     }
     let runs = Runs { repeats: untapped.len(), identical, open_seconds: 0.0, seconds };
@@ -98,21 +104,25 @@ fn worst(reference: &[Output], candidate: &[Output]) -> Option<Gauge> {
     pairs.filter_map(|(r, c)| gauge(&r.tensor, &c.tensor)).reduce(Gauge::worse)
 }
 
-/// The first operator whose bytes differ between two tapped runs.
-fn first_unstable(
+/// Two tapped runs of a candidate opened anew, for some faults show in the first run only: what the
+/// first of them measures, and the first operator whose bytes differ between them.
+fn unstable(
     candidate: &mut dyn Candidate,
+    reference: &mut dyn Reference,
     announce: &mut Announce<'_>,
-) -> Result<Option<String>, String> {
-    let mut digests = || {
-        let mut seen = Vec::new();
-        candidate.run_tapped(announce, &mut |executed| {
-            seen.push((executed.operator.name.clone(), digest(executed)));
-        })?;
-        Ok::<_, String>(seen)
-    };
-    let (first, second) = (digests()?, digests()?);
-    let differing = first.into_iter().zip(second).find(|(a, b)| a.1 != b.1);
-    Ok(differing.map(|((name, _), _)| name))
+) -> Result<(Vec<Measured>, Storage, Option<String>), String> {
+    candidate.reopen()?;
+    reference.restart()?;
+    let mut follow = Follow::new(reference);
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    candidate.run_tapped(announce, &mut |executed| {
+        follow.observe(executed);
+        first.push((executed.operator.name.clone(), digest(executed)));
+    })?;
+    let (measured, storage) = follow.finish();
+    candidate.run_tapped(announce, &mut |executed| second.push(digest(executed)))?;
+    let differing = first.into_iter().zip(second).find(|((_, a), b)| a != b);
+    Ok((measured, storage.storage(), differing.map(|((name, _), _)| name)))
 }
 
 fn digest(executed: &Executed) -> Digest {

@@ -76,6 +76,12 @@ pub struct Clean {
 
 /// Anything that runs a network freely and can be watched doing so.
 pub trait Candidate {
+    /// Forgets everything, as if the network had never run.
+    ///
+    /// # Errors
+    /// Why it cannot be opened again.
+    fn reopen(&mut self) -> Result<(), String>;
+
     /// Runs undisturbed; `announce` is told of operators where that disturbs nothing.
     ///
     /// # Errors

@@ -18,9 +18,10 @@ use super::stream::Stream;
 use super::sweep::sweep;
 use super::task::{Alone, Task};
 use super::trace::{Confirmation, Measured, Probe, Trace, Trust, WalkReport};
-use crate::engine::{Execution, NodeSteps, Outcome};
+use crate::engine::{Execution, NodeSteps, Outcome, Request};
 use crate::graph::{Cut, ValueName};
 use crate::tensor::Tensor;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// A truncation may have this many times the error of an honest backend and still be right.
@@ -46,7 +47,8 @@ pub fn cut(
             let turn = bisection.search();
             bisection.confirm(&turn, names)?
         }
-        Answer::Agrees | Answer::Unknown => bisection.report(None, names),
+        Answer::Agrees => bisection.look_for_absorbed(names)?,
+        Answer::Unknown => bisection.report(None, names),
     };
     bisection.journal.finish().map_err(|error| error.to_string())?;
     Ok((whole, Some(report)))
@@ -110,8 +112,16 @@ impl<'t, 'a> Bisection<'t, 'a> {
 
     fn search(&mut self) -> Turn {
         let line = self.line.clone();
-        let single = |start: usize, at: usize| line.alive(start, at).len() == 1;
-        find_turn(self.last(), &single, &mut |start, at| {
+        // For one start all positions are asked for: their widths are counted once.
+        let widths = RefCell::new((0, line.widths(0)));
+        let is_single = |start: usize, at: usize| {
+            let mut known = widths.borrow_mut();
+            if known.0 != start {
+                *known = (start, line.widths(start));
+            }
+            known.1.get(at) == Some(&1)
+        };
+        find_turn(self.last(), &is_single, &mut |start, at| {
             // A file that cannot be written ends the search: all is unknown from then on.
             self.probe(start, at).unwrap_or_else(|error| {
                 self.broken.get_or_insert(error);
@@ -238,6 +248,28 @@ impl<'t, 'a> Bisection<'t, 'a> {
         }
     }
 
+    /// Where the whole agrees, errors on the way may have been absorbed: one run shows them.
+    fn look_for_absorbed(
+        &mut self,
+        names: &BTreeMap<String, String>,
+    ) -> Result<WalkReport, String> {
+        let at = self.last();
+        let found = self.in_place(at)?;
+        Ok(self.report(found.map(|measured| (measured, at, Confirmation::InPlace)), names))
+    }
+
+    /// One run with every value up to a position as an output, where that shows a source.
+    fn in_place(&mut self, at: usize) -> Result<Option<Vec<Measured>>, String> {
+        self.runs += 1;
+        let Ok(mut measured) = sweep(self.task, at)? else { return Ok(None) };
+        let roles = assign_roles(&measured, self.task.storage);
+        let first = roles.iter().position(|role| *role == Role::Source);
+        let Some(first) = first else { return Ok(None) };
+        let alone = self.alone(measured[first].index)?;
+        measured[first].conversion = self.conversion_in_place(&alone);
+        Ok(Some(measured))
+    }
+
     /// Proves the finding: in one run with every value on the way as an output, or else by itself.
     fn confirm(
         &mut self,
@@ -248,17 +280,10 @@ impl<'t, 'a> Bisection<'t, 'a> {
             return Err(reason);
         }
         let at = turn.first_bad;
-        if self.goal == Outcome::Completed {
-            self.runs += 1;
-            if let Ok(mut measured) = sweep(self.task, at)? {
-                let roles = assign_roles(&measured, self.task.storage);
-                if let Some(first) = roles.iter().position(|role| *role == Role::Source) {
-                    let first_at = measured[first].index;
-                    let alone = self.alone(first_at)?;
-                    measured[first].conversion = self.conversion(&alone);
-                    return Ok(self.report(Some((measured, at, Confirmation::InPlace)), names));
-                }
-            }
+        if self.goal == Outcome::Completed
+            && let Some(measured) = self.in_place(at)?
+        {
+            return Ok(self.report(Some((measured, at, Confirmation::InPlace)), names));
         }
         let (measured, confirmation) = self.confirm_alone(at)?;
         Ok(self.report(Some((measured, at, confirmation)), names))
@@ -302,6 +327,21 @@ impl<'t, 'a> Bisection<'t, 'a> {
         Ok((measured, confirmation))
     }
 
+    /// How far the engine's own CPU is from the reference at the node, the network truncated after
+    /// it: a converter may replace several nodes by one that is none of them.
+    fn conversion_in_place(&mut self, alone: &Alone) -> Option<Gauge> {
+        let companion = self.task.companion.as_mut()?;
+        let to = alone.writes().iter().map(|name| ValueName::from(name.as_str())).collect();
+        let part = self.task.model.cut(&Cut { to, ..Cut::default() }).ok()?;
+        let (model, feeds, deadline) = (&part, self.task.feeds, self.task.deadline);
+        let execution = companion.execute(&Request { model, feeds, repeats: 1, deadline });
+        let gauges = execution.outputs.iter().filter_map(|output| {
+            let at = alone.writes().iter().position(|name| *name == output.name.as_str())?;
+            gauge(&alone.expected[at], &output.tensor)
+        });
+        gauges.reduce(Gauge::worse)
+    }
+
     /// How far the engine's own CPU is from the reference on the same node.
     fn conversion(&mut self, alone: &Alone) -> Option<Gauge> {
         let companion = self.task.companion.as_mut()?;
@@ -343,6 +383,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         let trace = Trace { measured, storage: self.task.storage, final_half: None };
         let mut report = conclude("cut", &trace, &trust, names);
         report.ops_total = self.labels.len();
+        report.final_floor = self.probes.first().and_then(|whole| whole.floor);
         if confirmation != Some(Confirmation::InPlace) {
             report.first_divergent = at.map(|at| self.labels[at].clone());
             let sources = report.first_divergent.iter().filter(|_| proven);

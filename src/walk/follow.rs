@@ -4,11 +4,15 @@ use super::contract::{Clean, Executed, Operand, Reference};
 use super::floor::{StorageCensus, round_operands, round_to_f16};
 use super::gauge::{Gauge, gauge};
 use super::nonfinite::Cause;
+use super::role::is_accused;
 use super::trace::Measured;
 use super::{movement, nonfinite};
-use crate::compare::{Pattern, recognize};
+use crate::compare::{Pattern, Portrait, portrait, recognize};
 use crate::tensor::Tensor;
 use crate::with_array;
+
+/// Portraits that one walk draws: which operators are sources is known only at its end.
+const MOST_PORTRAITS: usize = 32;
 
 /// Measures the operators of one tapped run against a reference.
 pub(super) struct Follow<'a> {
@@ -124,6 +128,11 @@ impl<'a> Follow<'a> {
         if !explained && measured.introduced.is_some_and(|introduced| !introduced.within_f32) {
             measured.patterns = patterns(&executed.inputs, expected, outputs);
         }
+        let drawn = self.measured.iter().filter(|measured| measured.portrait.is_some()).count();
+        if drawn < MOST_PORTRAITS && is_accused(measured, self.storage.storage()) {
+            measured.portrait =
+                worst_portrait(expected, outputs, measured.introduced).map(Box::new);
+        }
     }
 
     /// What an honest 16-bit backend would have made of the same operator.
@@ -160,6 +169,7 @@ fn blank(executed: &Executed) -> Measured {
         absmax: 0.0,
         nonfinite: None,
         patterns: Vec::new(),
+        portrait: None,
         unchecked: None,
         float: true,
         movement: executed.moves.is_some(),
@@ -198,6 +208,17 @@ fn patterns(inputs: &[Operand], expected: &[Tensor], outputs: &[&Tensor]) -> Vec
         .zip(outputs)
         .flat_map(|(reference, candidate)| recognize(&values, reference, candidate))
         .collect()
+}
+
+/// The portrait of the output whose error is the operator's.
+fn worst_portrait(
+    expected: &[Tensor],
+    outputs: &[&Tensor],
+    introduced: Option<Gauge>,
+) -> Option<Portrait> {
+    let mut pairs = expected.iter().zip(outputs);
+    let (reference, candidate) = pairs.find(|(r, c)| gauge(r, c) == introduced)?;
+    portrait(reference, candidate)
 }
 
 fn absmax(tensor: &Tensor) -> f64 {

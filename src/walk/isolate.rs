@@ -54,7 +54,16 @@ pub fn isolate(
     journal.finish().map_err(|error| error.to_string())?;
     let (measured, _) = follow.finish();
     let trace = Trace { measured, storage: task.storage, final_half: None };
-    Ok((whole, Some(conclude("isolate", &trace, &tally.trust(), names))))
+    let mut report = conclude("isolate", &trace, &tally.trust(), names);
+    report.sources.extend(ends_alike(&report, whole.outcome));
+    Ok((whole, Some(report)))
+}
+
+/// The nodes that by themselves come to the same end as the whole, where that is none of its own.
+fn ends_alike(report: &WalkReport, goal: Outcome) -> Vec<String> {
+    let alike = |reason: &str| goal != Outcome::Completed && reason.starts_with(goal.name());
+    let ended = report.ops_unchecked.iter().filter(|op| alike(&op.reason));
+    ended.map(|op| op.name.clone()).collect()
 }
 
 struct Tally {

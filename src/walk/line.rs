@@ -39,6 +39,28 @@ impl Line {
         Line { spans: spans.collect() }
     }
 
+    /// For each position how many values are alive after it that were written at `start` or later.
+    pub(super) fn widths(&self, start: usize) -> Vec<usize> {
+        let end = self.spans.last().map_or(0, |span| span.written + 1);
+        let (mut born, mut dead) = (vec![0; end], vec![0; end]);
+        for span in
+            self.spans.iter().filter(|span| span.written >= start && span.read > span.written)
+        {
+            born[span.written] += 1;
+            if let Some(dead) = dead.get_mut(span.read) {
+                *dead += 1;
+            }
+        }
+        let mut width = 0;
+        let change = born.into_iter().zip(dead);
+        change
+            .map(|(born, dead)| {
+                width = width + born - dead;
+                width
+            })
+            .collect()
+    }
+
     /// The values alive after a position that were written at `start` or later.
     pub(super) fn alive(&self, start: usize, at: usize) -> Vec<ValueName> {
         let alive = |span: &&Span| span.written >= start && span.written <= at && span.read > at;
@@ -68,5 +90,9 @@ mod tests {
         // Once a is known to be right, the branch alone counts.
         assert_eq!(names(line.alive(1, 1)), "b");
         assert_eq!(names(line.alive(0, 3)), "d");
+        for start in 0..4 {
+            let widths: Vec<usize> = (0..4).map(|at| line.alive(start, at).len()).collect();
+            assert_eq!(line.widths(start), widths, "from {start}");
+        }
     }
 }

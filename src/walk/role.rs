@@ -45,10 +45,10 @@ pub fn assign_roles(measured: &[Measured], storage: Storage) -> Vec<Role> {
 }
 
 fn role(measured: &Measured, storage: Storage) -> Role {
-    let floor = floor(storage, measured.half);
-    if measured.introduced.is_some_and(|introduced| is_source(&introduced, floor, storage)) {
+    if is_accused(measured, storage) {
         return Role::Source;
     }
+    let floor = floor(storage, measured.half);
     let Some(cumulative) = measured.cumulative else { return Role::Carrier };
     let inherited = measured.inherited.map_or(0.0, |gauge| gauge.rel_l2);
     if cumulative.disagreeing > 0 {
@@ -66,6 +66,12 @@ fn role(measured: &Measured, storage: Storage) -> Role {
     } else {
         Role::Carrier
     }
+}
+
+/// Whether an operator introduces error, given the storage the candidate uses.
+pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
+    let floor = floor(storage, measured.half);
+    measured.introduced.is_some_and(|introduced| is_source(&introduced, floor, storage))
 }
 
 /// Both must hold: far above what rounding costs here, and beyond what the storage is allowed.
@@ -105,6 +111,7 @@ mod tests {
             absmax: 1.0,
             nonfinite: None,
             patterns: vec![],
+            portrait: None,
             unchecked: None,
             float: true,
             movement: false,

@@ -34,7 +34,7 @@ pub(super) struct Turn {
 ///
 /// Halves the interval, so that a line of N positions needs ⌈log2 N⌉ probes where every probe has an
 /// answer. `prefers(start, at)` says whether `at` is a good place to probe when all before `start` is
-/// right; such a place in the middle half is taken. Around an unknown position its neighbours are
+/// right; such a place in the middle half is taken where that costs no probe more. Around an unknown position its neighbours are
 /// tried, nearest first. `probe(start, at)` answers for one position.
 pub(super) fn find_turn(
     bad: usize,
@@ -67,7 +67,10 @@ fn next(
     let middle = good + (length - 1) / 2;
     let distance = |at: &usize| at.abs_diff(middle);
     let open = || (good..bad).filter(|at| !unknown.contains(at));
-    let near = open().filter(|at| 4 * distance(at) <= length);
+    // However the probe ends, one less than this many probes must do for what is left.
+    let half = (length + 1).next_power_of_two() / 2;
+    let is_cheap = |at: &usize| at - good < half && bad - at <= half;
+    let near = open().filter(|at| 4 * distance(at) <= length && is_cheap(at));
     let preferred = near.filter(|&at| prefers(good, at)).min_by_key(distance);
     preferred.or_else(|| open().min_by_key(distance))
 }
@@ -94,15 +97,18 @@ mod tests {
 
     #[test]
     fn a_single_turn_is_found_in_log2_probes() {
+        let every_third: Vec<usize> = (0..130).filter(|at| at % 3 == 1).collect();
         for length in 1..130 {
             for turn_at in 0..length {
                 let answers: Vec<Answer> = (0..length)
                     .map(|at| if at < turn_at { Answer::Agrees } else { Answer::Diverges })
                     .collect();
-                let (turn, probes) = search(&answers, &[]);
-                assert_eq!(turn.first_bad, turn_at);
-                assert_eq!(turn.last_good, turn_at.checked_sub(1));
-                assert!(probes <= ceil_log2(length), "{probes} probes for {length}");
+                for preferred in [&[], every_third.as_slice()] {
+                    let (turn, probes) = search(&answers, preferred);
+                    assert_eq!(turn.first_bad, turn_at);
+                    assert_eq!(turn.last_good, turn_at.checked_sub(1));
+                    assert!(probes <= ceil_log2(length), "{probes} probes for {length}");
+                }
             }
         }
     }

@@ -49,9 +49,10 @@ impl Stream {
         self.kept = (self.done, self.steps.values().clone());
     }
 
-    /// A value that is alive at this position.
+    /// A value that is alive at this position, or depends on no input.
     pub(super) fn value(&self, name: &ValueName) -> Result<Tensor, String> {
-        let value = self.steps.value(name.as_str()).cloned();
+        let constant = || self.steps.constant(name.as_str()).map(self.change);
+        let value = self.steps.value(name.as_str()).cloned().or_else(constant);
         value.ok_or_else(|| format!("the reference has no value {name} there"))
     }
 }

@@ -68,6 +68,11 @@ impl Alone {
         Ok(Alone { model, feeds, expected: outputs, step, operator, inputs, writes })
     }
 
+    /// The values it writes.
+    pub(super) fn writes(&self) -> &[String] {
+        &self.writes
+    }
+
     /// Runs it on a session; `Err` says why there are no outputs.
     pub(super) fn run(
         &self,

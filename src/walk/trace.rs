@@ -5,7 +5,7 @@ use super::gauge::Gauge;
 use super::nonfinite::NonfiniteFinding;
 use super::role::Role;
 use super::search::Answer;
-use crate::compare::{Explanation, Pattern};
+use crate::compare::{Explanation, Pattern, Portrait};
 use crate::graph::ValueName;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,9 @@ pub struct Measured {
     pub nonfinite: Option<NonfiniteFinding>,
     /// What the difference looks like, where the operator introduces one.
     pub patterns: Vec<Pattern>,
+    /// The introduced error as it is drawn, where it seemed to be more than rounding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portrait: Option<Box<Portrait>>,
     /// Why it was not compared.
     pub unchecked: Option<String>,
     /// Whether it holds any floating-point output.
@@ -143,6 +146,9 @@ pub struct OpReport {
     pub onnx_node: Option<String>,
     /// Relative L2 error against the clean stream.
     pub cumulative: Option<f64>,
+    /// Elements of its value that are NaN or infinite where the clean stream's are not, or not alike.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub disagreeing: u64,
     /// Relative L2 error of the clean stream against tract, where the value exists in the ONNX file.
     pub conversion: Option<f64>,
     /// Relative L2 error against the reference on the candidate's own inputs.
@@ -163,6 +169,13 @@ pub struct OpReport {
     pub headroom_used: f64,
     /// What the difference looks like.
     pub diagnosis: Vec<Pattern>,
+    /// The introduced error as it is drawn; of the first sources only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portrait: Option<Box<Portrait>>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The walk as the report has it.

@@ -97,6 +97,14 @@ impl Converter {
         }
     }
 
+    /// The MNN form of a model, its weights as in the ONNX file.
+    ///
+    /// # Errors
+    /// When there is no converter, it refuses, or files cannot be written.
+    pub fn converted(&self, model: &Model, patience: Duration) -> Result<PathBuf, ConvertError> {
+        self.convert(model, Weights::Full, patience)
+    }
+
     fn through_cache(
         &self,
         model: &Model,

@@ -6,6 +6,7 @@ use crate::engine::RanOn;
 use crate::walk::Walked;
 use std::fs::File;
 use std::io::{self, BufReader};
+use std::time::Duration;
 
 /// Serves the parent until it hangs up.
 ///
@@ -15,6 +16,7 @@ use std::io::{self, BufReader};
 /// # Errors
 /// When the pipes cannot be set up or break.
 pub fn serve() -> io::Result<()> {
+    end_with_parent();
     let frames = rustix::io::dup(rustix::stdio::stdout())?;
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
     let mut frames = File::from(frames);
@@ -30,6 +32,21 @@ pub fn serve() -> io::Result<()> {
         let mut send = |reply: &Reply, body: &[u8]| write_frame(&mut frames, reply, body);
         answer(ask, &body, &mut send)?;
     }
+}
+
+/// How often to look whether the parent is still there.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// A worker whose driver hangs reads no more, and would never notice that nobody waits for it.
+fn end_with_parent() {
+    let parent = std::os::unix::process::parent_id();
+    std::thread::spawn(move || {
+        while std::os::unix::process::parent_id() == parent {
+            std::thread::sleep(WATCH);
+        }
+        let own = rustix::process::getpid();
+        let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+    });
 }
 
 /// Sends one reply to the parent.

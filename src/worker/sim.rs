@@ -4,8 +4,7 @@
 use super::host::{Send, send_walked};
 use super::protocol::{ModelHead, Reply, TensorHead, pack, unpack};
 use crate::engine::{
-    Breakdown, Device, NodeFacts, NodeSteps, Output, RanOn, Runs, Simulator, TRACT_VERSION,
-    same_bytes,
+    Breakdown, Device, DeviceRun, Output, RanOn, Runs, Simulator, Stop, TRACT_VERSION, same_bytes,
 };
 use crate::graph::Model;
 use crate::inputs::Feed;
@@ -96,12 +95,14 @@ fn open(
     let opened = simulator.open();
     say(&mut simulator);
     opened.map_err(come_to_an_end)?;
-    let candidate = SimCandidate::new(&model, &feeds, simulator)?;
+    let device = simulator.device().title();
+    let run = DeviceRun::new(&model, &feeds, simulator)?;
+    let candidate = SimCandidate { operators: operators(run.steps()), run };
     let ran_on = RanOn {
         engine: "sim".into(),
         engine_version: TRACT_VERSION.into(),
         backend: "simulated".into(),
-        device: candidate.simulator.device().title(),
+        device,
         driver: String::new(),
         operators: Default::default(),
     };
@@ -135,76 +136,38 @@ fn come_to_an_end(breakdown: Breakdown) -> String {
     }
 }
 
-/// The reference's nodes on a simulated device.
+/// A network on a device, as a candidate to walk.
 struct SimCandidate {
-    steps: NodeSteps,
     operators: Vec<Operator>,
-    facts: Vec<NodeFacts>,
-    /// As the device keeps them.
-    feeds: Vec<Feed>,
-    simulator: Simulator,
+    run: DeviceRun,
 }
 
 impl SimCandidate {
-    fn new(model: &Model, feeds: &[Feed], simulator: Simulator) -> Result<Self, String> {
-        let steps = NodeSteps::new(model)?;
-        let fact = |step: usize| {
-            let (label, op_type) = steps.node(step);
-            NodeFacts {
-                index: step,
-                label,
-                op_type,
-                attributes: model.attributes(steps.place(step)),
-            }
-        };
-        let facts = (0..steps.len()).map(fact).collect();
-        let keep = |feed: &Feed| Feed { tensor: simulator.keep(&feed.tensor), ..feed.clone() };
-        let feeds = feeds.iter().map(keep).collect();
-        Ok(SimCandidate { operators: operators(&steps), steps, facts, feeds, simulator })
-    }
-
     fn go(
         &mut self,
         watched: bool,
         announce: &mut Announce<'_>,
         observe: &mut dyn FnMut(&Executed),
     ) -> Result<Vec<Output>, String> {
-        self.simulator.begin(watched);
-        self.steps.start(&self.feeds)?;
-        for index in 0..self.steps.len() {
-            let operator = self.operators[index].clone();
-            announce(index, &operator);
-            let inputs = self.steps.inputs(index)?;
-            let outputs = self.pass(index, &inputs)?;
-            self.steps.store(index, &outputs);
+        self.run.begin(watched)?;
+        for (index, operator) in self.operators.iter().enumerate() {
+            announce(index, operator);
+            let passed = self.run.advance(index);
+            say(self.run.simulator());
+            let (inputs, outputs) = passed.map_err(|stop| match stop {
+                Stop::Broke(breakdown) => come_to_an_end(breakdown),
+                Stop::Reference(reason) => reason,
+            })?;
             observe(&Executed {
                 index,
-                operator,
+                operator: operator.clone(),
                 backend: "simulated".into(),
                 inputs: inputs.into_iter().map(operand).collect(),
                 outputs: outputs.into_iter().map(Ok).collect(),
                 moves: None,
             });
-            self.steps.forget(index);
         }
-        self.steps.outputs()
-    }
-
-    /// One node on the device.
-    fn pass(&mut self, index: usize, inputs: &[Option<Tensor>]) -> Result<Vec<Tensor>, String> {
-        let node = &self.facts[index];
-        let weight = |tensor: &Tensor| self.simulator.keep_weight(node, tensor);
-        let right = self.steps.compute(index, inputs, &weight)?;
-        let all: Vec<Option<Tensor>> = self
-            .steps
-            .reads(index)
-            .iter()
-            .zip(inputs)
-            .map(|(name, input)| input.clone().or_else(|| self.steps.constant(name).map(weight)))
-            .collect();
-        let outputs = self.simulator.pass(node, &all, right);
-        say(&mut self.simulator);
-        outputs.map_err(come_to_an_end)
+        self.run.outputs()
     }
 }
 
@@ -213,6 +176,11 @@ fn operand(input: Option<Tensor>) -> Operand {
 }
 
 impl Candidate for SimCandidate {
+    fn reopen(&mut self) -> Result<(), String> {
+        self.run.simulator().forget();
+        Ok(())
+    }
+
     fn run(&mut self, announce: &mut Announce<'_>) -> Result<Vec<Output>, String> {
         self.go(false, announce, &mut |_| ())
     }

@@ -1,4 +1,5 @@
 //! Random networks: every kind of value a cut may meet, from genes that proptest can shrink.
+#![allow(dead_code, reason = "every test file uses a part of it")]
 
 use offby::graph::{Attribute, Model, Network};
 use offby::tensor::{Dtype, Tensor};

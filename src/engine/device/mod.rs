@@ -12,6 +12,7 @@ mod layout;
 mod naive;
 mod norm;
 mod operation;
+mod run;
 mod simulator;
 mod spoil;
 mod storage;
@@ -21,6 +22,7 @@ mod window;
 pub use condition::Condition;
 pub use fault::{Before, During, Fault, Planted};
 pub use operation::NodeFacts;
+pub use run::{DeviceRun, Passed, Stop};
 pub use simulator::{Breakdown, Moment, Simulator};
 pub use storage::{Overflow, StorageRules, Subnormals};
 

@@ -84,6 +84,11 @@ impl Simulator {
         Ok(())
     }
 
+    /// Forgets all runs, as a device does that is opened anew.
+    pub fn forget(&mut self) {
+        *self = Simulator::new(self.device.clone());
+    }
+
     /// Begins the next run, watched or not.
     pub fn begin(&mut self, watched: bool) {
         self.moment = Moment { run: self.moment.run + 1, watched };

@@ -66,7 +66,8 @@ impl NodeSteps {
 
     fn add(&mut self, node: usize) -> Result<(), String> {
         let reads = self.model.reads(node);
-        let writes = self.model.writes(node);
+        let writes = self.model.node(node).outputs.iter();
+        let writes = writes.filter(|name| !name.is_empty()).cloned().collect();
         let step = Step { node, reads, writes };
         if step.reads.iter().all(|name| name.is_empty() || self.constants.contains_key(name)) {
             let inputs = vec![None; step.reads.len()];
@@ -101,10 +102,8 @@ impl NodeSteps {
 
     /// Label and op type of a step's node, as ONNX has them.
     pub fn node(&self, step: usize) -> (String, String) {
-        let node = self.model.nodes().nth(self.steps[step].node);
-        node.map_or_else(Default::default, |node| {
-            (node.label().to_owned(), node.op_type.to_owned())
-        })
+        let node = self.model.node(self.steps[step].node);
+        (node.label().to_owned(), node.op_type.to_owned())
     }
 
     /// What a step reads: its node's inputs as they stand, then what its subgraphs capture.

@@ -77,7 +77,11 @@ fn opencl() -> Result<Device, String> {
         .first()
         .copied()
         .ok_or_else(|| "the first OpenCL platform has no device of type GPU".to_owned())?;
-    let ask = |what| get_device_info(device, what).map(|info| info.to_string()).unwrap_or_default();
+    let ask = |what| {
+        let told = get_device_info(device, what).map(|info| info.to_string()).unwrap_or_default();
+        // A C string with its end.
+        told.trim_matches(['\0', ' ']).to_owned()
+    };
     let driver = format!("{}, {}", ask(CL_DEVICE_VERSION), ask(CL_DRIVER_VERSION));
     Ok(Device { name: ask(CL_DEVICE_NAME), driver })
 }

@@ -41,16 +41,26 @@ impl Names {
 pub(super) struct MnnCandidate<'f> {
     session: Session,
     feeds: &'f [Output],
+    open: &'f dyn Fn() -> Result<Session, Refusal>,
 }
 
 impl<'f> MnnCandidate<'f> {
-    /// A session whose shapes fit the feeds.
-    pub(super) fn new(session: Session, feeds: &'f [Output]) -> Self {
-        MnnCandidate { session, feeds }
+    /// A session whose shapes fit the feeds, and how to open another like it.
+    pub(super) fn new(
+        session: Session,
+        feeds: &'f [Output],
+        open: &'f dyn Fn() -> Result<Session, Refusal>,
+    ) -> Self {
+        MnnCandidate { session, feeds, open }
     }
 }
 
 impl Candidate for MnnCandidate<'_> {
+    fn reopen(&mut self) -> Result<(), Refusal> {
+        self.session = (self.open)()?;
+        Ok(())
+    }
+
     fn run(&mut self, _: &mut Announce<'_>) -> Result<Vec<Output>, Refusal> {
         write_feeds(&self.session, self.feeds)?;
         self.session.run()?;

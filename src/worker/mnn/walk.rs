@@ -47,7 +47,12 @@ fn try_walk(job: &WalkJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, 
     let (follow, half, clean) = (open(&job.model)?, open(&job.half_model)?, open(&job.model)?);
     let mut reference =
         MnnReference::new(follow, half, clean, &feeds, Beside::new(&job.onnx, &feeds))?;
-    let mut candidate = MnnCandidate::new(session, &feeds);
+    let reopen = || {
+        let mut session = Session::open(&read(&job.model)?, &job.target)?;
+        fit_shapes(&mut session, &feeds)?;
+        Ok(session)
+    };
+    let mut candidate = MnnCandidate::new(session, &feeds, &reopen);
 
     let mut broken = Ok(());
     let mut announce = |index: usize, operator: &Operator| {
@@ -63,9 +68,12 @@ fn try_walk(job: &WalkJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, 
 }
 
 fn open_reference(model: &Path, feeds: &[Output]) -> Result<Session, Refusal> {
-    let bytes = std::fs::read(model).map_err(|error| format!("{}: {error}", model.display()))?;
-    let mut session = Session::open(&bytes, &reference_target())?;
+    let mut session = Session::open(&read(model)?, &reference_target())?;
     fit_shapes(&mut session, feeds)?;
     write_feeds(&session, feeds)?;
     Ok(session)
+}
+
+fn read(model: &Path) -> Result<Vec<u8>, Refusal> {
+    std::fs::read(model).map_err(|error| format!("{}: {error}", model.display()))
 }

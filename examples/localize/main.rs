@@ -1,0 +1,130 @@
+//! Plants faults at random and counts which strategies name them:
+//! `cargo run --release --example localize -- --offby PROGRAM --seed 1 --faults 1000`.
+//!
+//! The devices are simulated; their faults are known, so that "named exactly" can be counted. The
+//! networks are the debug networks, a deep one made here, and any given with `--model`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a program to be read")]
+
+mod network;
+mod plant;
+mod strategies;
+mod tally;
+mod watch;
+
+use clap::Parser;
+use offby::engine::{Device, DeviceRun, NodeFacts, Simulator};
+use offby::graph::{Model, ValueName};
+use offby::inputs::{Feed, Spec, draw};
+use offby::worker::WorkerProgram;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use strategies::STRATEGIES;
+use tally::Tally;
+
+/// Plants faults at random and counts which strategies name them.
+#[derive(Parser)]
+struct Arguments {
+    /// The offby program, which serves the devices.
+    #[arg(long)]
+    offby: PathBuf,
+    /// Everything follows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// At least so many faults are planted.
+    #[arg(long, default_value_t = 1000)]
+    faults: usize,
+    /// Another network; may be given several times.
+    #[arg(long)]
+    model: Vec<PathBuf>,
+    /// Only these strategies.
+    #[arg(long, value_delimiter = ',')]
+    strategies: Vec<String>,
+}
+
+/// A network and what is known of its nodes.
+struct Field {
+    models: Vec<Model>,
+    facts: Vec<Vec<NodeFacts>>,
+}
+
+fn main() -> Result<(), String> {
+    let arguments = Arguments::parse();
+    let field = field(&arguments.model)?;
+    let chosen: Vec<&'static str> = STRATEGIES
+        .into_iter()
+        .filter(|name| {
+            arguments.strategies.is_empty() || arguments.strategies.iter().any(|s| s == name)
+        })
+        .collect();
+    let worker = WorkerProgram::offby(arguments.offby);
+    let (next, planted) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let tally = Mutex::new(Tally::default());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while planted.load(Ordering::Relaxed) < arguments.faults {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let trial = plant::draw(arguments.seed, number, &field.facts);
+                    planted.fetch_add(trial.planted.len(), Ordering::Relaxed);
+                    if let Err(reason) = one(number, &trial, &field, &chosen, &worker, &tally) {
+                        eprintln!("trial {number}: {reason}");
+                    }
+                }
+            });
+        }
+    });
+    let tally = tally.into_inner().map_err(|error| error.to_string())?;
+    println!("{} networks, seed {}\n\n{}", field.models.len(), arguments.seed, tally.text());
+    Ok(())
+}
+
+fn one(
+    number: usize,
+    trial: &plant::Trial,
+    field: &Field,
+    chosen: &[&'static str],
+    worker: &WorkerProgram,
+    tally: &Mutex<Tally>,
+) -> Result<(), String> {
+    let model = &field.models[trial.network];
+    let feeds = feeds(model, trial.input)?;
+    let watched = watch::watch(trial, model, &feeds)?;
+    let found = chosen
+        .iter()
+        .map(|&strategy| (strategy, strategies::run(strategy, trial, model, &feeds, worker)))
+        .collect();
+    let mut tally = tally.lock().map_err(|error| error.to_string())?;
+    tally.add(number, trial, &watched, found);
+    Ok(())
+}
+
+fn field(more: &[PathBuf]) -> Result<Field, String> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir("debug-models")
+        .map_err(|error| format!("debug-models: {error}"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|end| end == "onnx"))
+        .collect();
+    paths.sort();
+    paths.extend(more.iter().cloned());
+    let mut field = Field { models: vec![network::deep()], facts: Vec::new() };
+    for path in paths {
+        field.models.push(Model::load(&path).map_err(|error| error.to_string())?);
+    }
+    for model in &mut field.models {
+        model.fix_shapes(&BTreeMap::new()).map_err(|error| error.to_string())?;
+        let run = DeviceRun::new(model, &feeds(model, 0)?, Simulator::new(Device::honest()))?;
+        field.facts.push(run.facts().to_vec());
+    }
+    Ok(field)
+}
+
+fn feeds(model: &Model, seed: u64) -> Result<Vec<Feed>, String> {
+    let inputs = model.resolved_inputs().map_err(|error| error.to_string())?;
+    let specs: BTreeMap<ValueName, Spec> =
+        inputs.iter().map(|input| (input.name.clone(), Spec::Normal { seed })).collect();
+    draw(&inputs, &specs).map_err(|error| error.to_string())
+}

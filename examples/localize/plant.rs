@@ -1,0 +1,103 @@
+//! Which faults, in which nodes, of which network: everything follows from the seed.
+
+use offby::engine::{Condition, Device, Fault, NodeFacts, Planted, StorageRules};
+use offby::inputs::Random;
+use offby::tensor::Format;
+
+/// Faults that change numbers, and so can be found by comparing.
+pub(crate) const NUMERIC: &[Fault] = &[
+    Fault::NaiveGelu,
+    Fault::NaiveSoftplus,
+    Fault::NaiveLogsumexp,
+    Fault::VarianceBySquares,
+    Fault::PaddingInStatistics,
+    Fault::UnwrittenParameters,
+    Fault::Ulps,
+    Fault::Nan,
+    Fault::Scale,
+    Fault::Zero,
+    Fault::WrongBroadcast,
+    Fault::IgnoreTranspose,
+    Fault::TileZero,
+    Fault::ChannelSwap,
+    Fault::PackSwap,
+    Fault::ConcatOffset,
+    Fault::Stale,
+    Fault::Random,
+];
+
+/// Operators computed the way of `f16`: on a device that keeps `f16` anyway, with numbers of ordinary
+/// size, that is rounding and no fault, so they are planted on others only.
+const BY_HALVES: &[Fault] =
+    &[Fault::NaiveGelu, Fault::NaiveSoftplus, Fault::NaiveLogsumexp, Fault::VarianceBySquares];
+
+/// One device with its faults.
+pub(crate) struct Trial {
+    /// The device.
+    pub(crate) device: Device,
+    /// For each fault its kind and the label of its node.
+    pub(crate) planted: Vec<(Fault, String)>,
+    /// The seed of the input.
+    pub(crate) input: u64,
+    /// Which of the networks.
+    pub(crate) network: usize,
+}
+
+/// The trial of a number: kinds take turns, everything else is drawn.
+pub(crate) fn draw(seed: u64, number: usize, networks: &[Vec<NodeFacts>]) -> Trial {
+    let mut random = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
+    let mut below = |bound: usize| random.below(bound as u128) as usize;
+    let first = NUMERIC[number % NUMERIC.len()];
+    let fitting: Vec<usize> =
+        (0..networks.len()).filter(|&n| networks[n].iter().any(|node| fits(first, node))).collect();
+    let network = fitting[below(fitting.len())];
+    let half = below(10) < 3 && !BY_HALVES.contains(&first);
+    let count = if below(10) < 6 { 1 } else { 2 + below(4) };
+    let mut planted: Vec<(Fault, String)> = Vec::new();
+    let mut faults = Vec::new();
+    for turn in 0..count {
+        let kind = if turn == 0 { first } else { NUMERIC[below(NUMERIC.len())] };
+        let free: Vec<&NodeFacts> = networks[network]
+            .iter()
+            .filter(|node| fits(kind, node) && !(half && BY_HALVES.contains(&kind)))
+            .filter(|node| planted.iter().all(|(_, label)| *label != node.label))
+            .collect();
+        if free.is_empty() {
+            continue;
+        }
+        let node = free[below(free.len())];
+        planted.push((kind, node.label.clone()));
+        faults.push(fault(kind, &node.label, half));
+    }
+    let format = if half { Format::F16 } else { Format::F32 };
+    let device = Device {
+        name: format!("planted-{number}"),
+        describes: format!("device with {} planted faults", faults.len()),
+        storage: StorageRules { format, ..StorageRules::default() },
+        faults,
+        ..Device::honest()
+    };
+    Trial { device, planted, input: number as u64, network }
+}
+
+fn fits(kind: Fault, node: &NodeFacts) -> bool {
+    kind.touches().is_empty() || kind.touches().contains(&node.op_type.as_str())
+}
+
+fn fault(kind: Fault, label: &str, half: bool) -> Planted {
+    let is = |other: Fault| kind == other;
+    Planted {
+        fault: kind,
+        // Several times what each storage is allowed: 1e-4 and 1e-2.
+        ulps: is(Fault::Ulps).then_some(if half { 64 } else { 16_384 }),
+        factor: is(Fault::Scale).then_some(1.5),
+        range: None,
+        tile: is(Fault::TileZero).then_some(4),
+        multiple: is(Fault::PaddingInStatistics).then_some(7),
+        offset: is(Fault::ConcatOffset).then_some(3),
+        before: None,
+        during: None,
+        says: Vec::new(),
+        at: Condition { name: Some(label.to_owned()), ..Condition::default() },
+    }
+}

@@ -1,0 +1,75 @@
+//! The strategies as `offby walk` runs them: the device in a child process.
+
+use crate::plant::Trial;
+use offby::engine::{Engine as _, Request, SimTarget};
+use offby::graph::Model;
+use offby::inputs::Feed;
+use offby::tensor::Format;
+use offby::walk::{Journal, Storage, Task, WalkReport, conclude, cut, isolate};
+use offby::worker::{SimEngine, Walker as _, WorkerProgram};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The strategies by name.
+pub(crate) const STRATEGIES: [&str; 3] = ["follow", "cut", "isolate"];
+
+/// What one strategy found.
+pub(crate) struct Found {
+    /// Labels of the nodes it names.
+    pub(crate) sources: Vec<String>,
+    /// Runs of the candidate.
+    pub(crate) runs: usize,
+    /// Seconds.
+    pub(crate) seconds: f64,
+}
+
+/// Runs one strategy on a trial.
+pub(crate) fn run(
+    strategy: &str,
+    trial: &Trial,
+    model: &Model,
+    feeds: &[Feed],
+    worker: &WorkerProgram,
+) -> Result<Found, String> {
+    let started = Instant::now();
+    let target = SimTarget { name: trial.device.name.clone(), device: Some(trial.device.clone()) };
+    let engine = SimEngine { target, worker: worker.clone() };
+    let deadline = Duration::from_secs(60);
+    let names = BTreeMap::new();
+    let report = if strategy == "follow" {
+        let request = Request { model, feeds, repeats: 1, deadline };
+        let walked = engine.walk(&request, &mut |_| ());
+        let (trace, trust) =
+            walked.found.ok_or_else(|| walked.execution.reason.unwrap_or_default())?;
+        conclude("follow", &trace, &trust, &names)
+    } else {
+        let mut announce = |_: &str| ();
+        let mut task = Task {
+            model,
+            feeds,
+            session: engine.session(),
+            companion: None,
+            storage: storage(trial),
+            deadline,
+            announce: &mut announce,
+        };
+        let (execution, report) = match strategy {
+            "cut" => cut(&mut task, &names, &mut Journal::default())?,
+            _ => isolate(&mut task, &names, &mut Journal::default())?,
+        };
+        report.ok_or_else(|| execution.reason.unwrap_or_default())?
+    };
+    Ok(found(report, started))
+}
+
+fn found(report: WalkReport, started: Instant) -> Found {
+    let seconds = started.elapsed().as_secs_f64();
+    Found { sources: report.sources, runs: report.candidate_runs, seconds }
+}
+
+fn storage(trial: &Trial) -> Storage {
+    match trial.device.storage.format {
+        Format::F16 => Storage::F16,
+        other => other,
+    }
+}

@@ -1,0 +1,161 @@
+//! The count: what was planted, what could be seen, what was named.
+
+use crate::plant::Trial;
+use crate::strategies::{Found, STRATEGIES};
+use crate::watch::Watched;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Misses that are listed one by one.
+const LISTED: usize = 60;
+
+/// Counts of one strategy, over all faults or those of one kind.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    planted: usize,
+    observable: usize,
+    named: usize,
+}
+
+/// What one strategy did over all trials.
+#[derive(Debug, Default)]
+struct Strategy {
+    all: Count,
+    single: Count,
+    kinds: BTreeMap<&'static str, Count>,
+    false_sources: usize,
+    trials: usize,
+    runs: usize,
+    most_runs: usize,
+    seconds: f64,
+    misses: Vec<String>,
+    failures: Vec<String>,
+}
+
+/// Everything counted.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    strategies: BTreeMap<&'static str, Strategy>,
+    five_percent: Count,
+    five_percent_silent: usize,
+}
+
+impl Tally {
+    /// Counts one trial.
+    pub(crate) fn add(
+        &mut self,
+        number: usize,
+        trial: &Trial,
+        watched: &Watched,
+        found: Vec<(&'static str, Result<Found, String>)>,
+    ) {
+        for (strategy, found) in found {
+            let entry = self.strategies.entry(strategy).or_default();
+            match found {
+                Ok(found) => entry.add(number, trial, watched, &found),
+                Err(reason) => entry.failures.push(format!("trial {number}: {reason}")),
+            }
+        }
+        if let [(_, label)] = trial.planted.as_slice() {
+            let seen = watched.observable.contains(label);
+            self.five_percent.planted += 1;
+            self.five_percent.observable += usize::from(seen);
+            self.five_percent.named +=
+                usize::from(seen && watched.five_percent.as_ref() == Some(label));
+            self.five_percent_silent += usize::from(seen && watched.five_percent.is_none());
+        }
+    }
+
+    /// The tables.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for name in STRATEGIES {
+            if let Some(strategy) = self.strategies.get(name) {
+                text.push_str(&strategy.text(name));
+            }
+        }
+        let Count { planted, observable, named } = self.five_percent;
+        let _ = writeln!(
+            text,
+            "the rule of others (largest difference against 5 % of the largest value, NaN passing, stop at the first): of {planted} single faults, {observable} observable, it names {named} ({:.1} %) and says nothing of {}",
+            percent(named, observable),
+            self.five_percent_silent
+        );
+        text
+    }
+}
+
+impl Strategy {
+    fn add(&mut self, number: usize, trial: &Trial, watched: &Watched, found: &Found) {
+        self.trials += 1;
+        self.runs += found.runs;
+        self.most_runs = self.most_runs.max(found.runs);
+        self.seconds += found.seconds;
+        for (kind, label) in &trial.planted {
+            let seen = watched.observable.contains(label);
+            let named = seen && found.sources.contains(label);
+            let mut counts = vec![&mut self.all];
+            if trial.planted.len() == 1 {
+                counts.push(&mut self.single);
+            }
+            counts.push(self.kinds.entry(kind.name()).or_default());
+            for count in counts {
+                count.planted += 1;
+                count.observable += usize::from(seen);
+                count.named += usize::from(named);
+            }
+            if seen && !named {
+                let storage = trial.device.storage.format.name();
+                self.misses.push(format!(
+                    "trial {number}: {} at {label}, {storage}, {} faults; named {:?}",
+                    kind.name(),
+                    trial.planted.len(),
+                    found.sources
+                ));
+            }
+        }
+        let planted = |source: &&String| trial.planted.iter().any(|(_, label)| label == *source);
+        self.false_sources += found.sources.iter().filter(|source| !planted(source)).count();
+    }
+
+    fn text(&self, name: &str) -> String {
+        let Count { planted, observable, named } = self.all;
+        let mut text = format!(
+            "{name}: {planted} faults planted in {} trials, {observable} observable, {} bit-identical\n  exact node named: {named} ({:.2} %); of single faults {} of {} ({:.2} %)\n  false sources: {}, precision {:.2} %\n  candidate runs: {:.1} on average, {} at most; {:.3} s on average\n",
+            self.trials,
+            planted - observable,
+            percent(named, observable),
+            self.single.named,
+            self.single.observable,
+            percent(self.single.named, self.single.observable),
+            self.false_sources,
+            percent(named, named + self.false_sources),
+            self.runs as f64 / self.trials.max(1) as f64,
+            self.most_runs,
+            self.seconds / self.trials.max(1) as f64,
+        );
+        for (kind, count) in &self.kinds {
+            let _ = writeln!(
+                text,
+                "    {kind:<24} {:>5} planted {:>5} observable {:>5} named  {:>6.2} %",
+                count.planted,
+                count.observable,
+                count.named,
+                percent(count.named, count.observable)
+            );
+        }
+        for miss in self.misses.iter().take(LISTED) {
+            let _ = writeln!(text, "  missed: {miss}");
+        }
+        for failure in self.failures.iter().take(LISTED) {
+            let _ = writeln!(text, "  failed: {failure}");
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// A share in per cent; all of nothing is all.
+fn percent(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 100.0 } else { 100.0 * part as f64 / whole as f64 }
+}

@@ -1,0 +1,409 @@
+//! `offby report bundle`: a report and all that is needed to see its finding, as one file.
+
+use super::args::BundleArgs;
+use super::failure::Failure;
+use super::prepare::file_name;
+use super::registry::{Registry, read_target};
+use super::replay::{Ran, run_on};
+use super::screen;
+use crate::bundle::{
+    BUNDLE_SCHEMA, BundledFinding, LeftOut, Manifest, MnnSettings, Reproduction, cpp, pack, python,
+    readme, write_manifest,
+};
+use crate::case::{Case, CaseTarget, Expectation};
+use crate::engine::{Backend, Precision, Target};
+use crate::graph::{Cut, Model, ValueName};
+use crate::inputs::{Feed, Normalization, Spec, draw, parse_inputs};
+use crate::report::{
+    InputReport, Report, TargetReport, read_report, report_html, report_markdown, report_text,
+};
+use crate::shrink::{Specimen, by_itself};
+use crate::tensor::write_npy;
+use crate::verdict::Kind;
+use crate::worker::find_converter;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Columns of text that goes to a file.
+const FILE_WIDTH: usize = 100;
+/// What is left out first where a bundle is too large, with what it costs the reader.
+const SPARE: &[(&str, &str)] = &[
+    ("model.mnn", "it is made again from model.onnx by MNN's converter"),
+    ("report.html", "`offby report render` makes it again from report.json"),
+    ("found", "what the target made of it on the machine of the report"),
+    ("expected", "the reference computes it again"),
+];
+
+/// Gathers, proves, packs; 0 where the bundle was written.
+pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
+    let saved = fs::read_to_string(&args.report).map_err(|error| {
+        Failure::new(
+            format!("read {}: {error}", args.report.display()),
+            "give the report.json of `offby run` or `offby walk`",
+        )
+    })?;
+    let report = read_report(&saved)?;
+    let wrong = wrong_target(&report)?;
+    let target = read_target(&wrong.target)?;
+    let (model, feeds) = network(args, &report)?;
+    let registry = Registry::new(find_converter())?;
+    let deadline = Duration::from_secs(args.timeout);
+
+    let progress = screen::progress(false);
+    progress.set_message("looking for the smallest part that shows it");
+    let node = accused(wrong);
+    let found = smallest(&registry, &target, &model, &feeds, node.as_deref(), deadline)?;
+    let staging =
+        tempfile::tempdir().map_err(|error| Failure::write(Path::new("TMPDIR"), error))?;
+    let stage = Stage { folder: staging.path(), target: &target, found: &found, node };
+    progress.set_message("gathering files");
+    let mut left_out = stage.write(&saved, &report, &registry, deadline)?;
+    left_out.extend(stage.fit(args.max_size << 20)?);
+    progress.set_message("proving it from its own files");
+    stage.prove(&registry, deadline)?;
+    stage.describe(&args.output, left_out)?;
+    pack(staging.path(), &args.output).map_err(|error| Failure::write(&args.output, error))?;
+    progress.finish_and_clear();
+    let bytes = fs::metadata(&args.output).map_or(0, |file| file.len());
+    screen::show(&format!(
+        "{}: {bytes} bytes; {} on {}, shown again from its own files\nreplay it: offby replay {}\n",
+        args.output.display(),
+        found.ran.report.verdict.kind,
+        target,
+        args.output.display()
+    ));
+    Ok(0)
+}
+
+/// The first target that does not agree.
+fn wrong_target(report: &Report) -> Result<&TargetReport, Failure> {
+    let wrong = report.targets.iter().find(|target| target.verdict.kind != Kind::Agrees);
+    wrong.ok_or_else(|| {
+        Failure::new(
+            "bundle the report: every target agrees, there is nothing to show",
+            "bundle the report of a run or a walk that found something",
+        )
+    })
+}
+
+/// The ONNX node that the walk names first.
+fn accused(target: &TargetReport) -> Option<String> {
+    let walk = target.walk.as_ref()?;
+    let source = walk.sources.first()?;
+    let op = walk.ops.iter().find(|op| op.name == *source);
+    Some(op.and_then(|op| op.onnx_node.clone()).unwrap_or_else(|| source.clone()))
+}
+
+/// The report's network and the feeds it had, both held to the report's digests.
+fn network(args: &BundleArgs, report: &Report) -> Result<(Model, Vec<Feed>), Failure> {
+    let named = PathBuf::from(&report.model.path);
+    let beside = args.report.parent().unwrap_or(Path::new("")).join(&named);
+    let path = match &args.model {
+        Some(path) => path.clone(),
+        None if named.is_file() => named,
+        None => beside,
+    };
+    let mut model = Model::load(&path).map_err(|error| {
+        Failure::new(error.to_string(), "say where the report's network lies with --model FILE")
+    })?;
+    if *model.digest() != report.model.digest {
+        return Err(Failure::new(
+            format!("bundle the report: {} is not the network it is about", path.display()),
+            "its digest differs; give the right one with --model FILE, or walk this one again",
+        ));
+    }
+    let shapes: BTreeMap<ValueName, Vec<usize>> =
+        report.inputs.iter().map(|input| (input.name.clone(), input.shape.clone())).collect();
+    model.fix_shapes(&shapes)?;
+    let texts: Vec<String> =
+        report.inputs.iter().map(|input| format!("{}={}", input.name, input.spec)).collect();
+    let specs = parse_inputs(&texts, model.inputs(), &Normalization::default())?;
+    let feeds = draw(&model.resolved_inputs()?, &specs)?;
+    match feeds.iter().find(|feed| !is_as_reported(feed, &report.inputs)) {
+        None => Ok((model, feeds)),
+        Some(feed) => Err(Failure::new(
+            format!("bundle the report: input `{}` is not what the report had", feed.name),
+            "the file it came from has changed since; make the report again",
+        )),
+    }
+}
+
+fn is_as_reported(feed: &Feed, inputs: &[InputReport]) -> bool {
+    inputs.iter().any(|input| input.name == feed.name && input.digest == feed.digest)
+}
+
+/// A part of the network that shows the finding, and how it was seen.
+struct Found {
+    specimen: Specimen,
+    ran: Ran,
+}
+
+/// The node by itself, or the network up to it, or all of it: the first that is wrong.
+fn smallest(
+    registry: &Registry,
+    target: &Target,
+    model: &Model,
+    feeds: &[Feed],
+    node: Option<&str>,
+    deadline: Duration,
+) -> Result<Found, Failure> {
+    let mut parts = Vec::new();
+    if let Some(node) = node {
+        parts.extend(by_itself(model, feeds, node).ok().flatten());
+        let to = model.find_value(node).ok();
+        let part = to.and_then(|to| model.cut(&Cut::to(to)).ok());
+        parts.extend(part.map(|model| Specimen { model, feeds: feeds.to_vec() }));
+    }
+    parts.push(Specimen { model: model.clone(), feeds: feeds.to_vec() });
+    for specimen in parts {
+        let ran = run_on(registry, target, &specimen, deadline)?;
+        if ran.report.verdict.kind != Kind::Agrees {
+            return Ok(Found { specimen, ran });
+        }
+    }
+    Err(Failure::new(
+        "bundle the report: its finding does not show here any more",
+        "a bundle is only written of what can be seen again; make the report again",
+    ))
+}
+
+/// The folder that becomes the bundle.
+struct Stage<'a> {
+    folder: &'a Path,
+    target: &'a Target,
+    found: &'a Found,
+    node: Option<String>,
+}
+
+impl Stage<'_> {
+    /// Everything but the manifest; gives what could not be had.
+    fn write(
+        &self,
+        saved: &str,
+        report: &Report,
+        registry: &Registry,
+        deadline: Duration,
+    ) -> Result<Vec<LeftOut>, Failure> {
+        let specimen = &self.found.specimen;
+        self.file("model.onnx", &specimen.model.to_bytes())?;
+        self.file("report.json", saved.as_bytes())?;
+        self.file("report.md", report_markdown(report).as_bytes())?;
+        self.file("report.html", report_html(report).as_bytes())?;
+        let text = report_text(report, FILE_WIDTH, |_, text| text.to_owned());
+        self.file("report.txt", text.as_bytes())?;
+        if let Some(environment) = &report.environment {
+            let text = serde_json::to_string_pretty(environment).map_err(|_| Failure::bug())?;
+            self.file("environment.json", (text + "\n").as_bytes())?;
+        }
+        for feed in &specimen.feeds {
+            self.tensor(&tensor_file("inputs", &feed.name), &feed.tensor)?;
+        }
+        for output in &self.found.ran.expected {
+            self.tensor(&tensor_file("expected", &output.name), &output.tensor)?;
+        }
+        for output in &self.found.ran.found {
+            self.tensor(&tensor_file("found", &output.name), &output.tensor)?;
+        }
+        self.case()?.write(&self.folder.join("case.yaml"))?;
+        self.converted(registry, deadline)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.folder.join(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
+        }
+        fs::write(&path, bytes).map_err(|error| Failure::write(&path, error))
+    }
+
+    fn tensor(&self, name: &str, tensor: &crate::tensor::Tensor) -> Result<(), Failure> {
+        self.file(name, &[])?;
+        Ok(write_npy(&self.folder.join(name), tensor)?)
+    }
+
+    fn converted(&self, registry: &Registry, deadline: Duration) -> Result<Vec<LeftOut>, Failure> {
+        let Target::Mnn(_) = self.target else { return Ok(Vec::new()) };
+        let converted = registry.converter().converted(&self.found.specimen.model, deadline);
+        match converted {
+            Ok(path) => {
+                let bytes = fs::read(&path).map_err(|error| Failure::write(&path, error))?;
+                self.file("model.mnn", &bytes)?;
+                Ok(Vec::new())
+            }
+            Err(error) => Ok(vec![LeftOut { what: "model.mnn".into(), why: error.to_string() }]),
+        }
+    }
+
+    fn case(&self) -> Result<Case, Failure> {
+        let specimen = &self.found.specimen;
+        let inputs = specimen.feeds.iter().map(|feed| {
+            (feed.name.clone(), Spec::Npy(PathBuf::from(tensor_file("inputs", &feed.name))))
+        });
+        let verdict = &self.found.ran.report.verdict;
+        let expect = Expectation {
+            verdict: verdict.kind,
+            source: None,
+            sources: None,
+            says: None,
+            explained_by: None,
+            preview: None,
+            reason: None,
+        };
+        Ok(Case {
+            id: "bundle".into(),
+            title: format!("{} on {}", verdict.kind, self.target),
+            upstream: None,
+            kind: None,
+            model: "model.onnx".into(),
+            cut: None,
+            inputs: inputs.collect(),
+            reference: Target::Tract,
+            targets: vec![CaseTarget { on: self.target.clone(), when: None, expect: Some(expect) }],
+            timeout: None,
+            folder: PathBuf::new(),
+        })
+    }
+
+    /// Leaves out what can be spared until the rest is small enough.
+    fn fit(&self, limit: u64) -> Result<Vec<LeftOut>, Failure> {
+        let mut left_out = Vec::new();
+        for (name, cost) in SPARE {
+            if self.size() <= limit {
+                break;
+            }
+            let path = self.folder.join(name);
+            let gone =
+                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            if gone.is_ok() {
+                let why = format!("the bundle would be larger than {limit} bytes; {cost}");
+                left_out.push(LeftOut { what: (*name).to_owned(), why });
+            }
+        }
+        let size = self.size();
+        if size > limit {
+            return Err(Failure::new(
+                format!(
+                    "bundle the report: what cannot be spared has {size} bytes, and {limit} are allowed"
+                ),
+                "allow more with --max-size MEGABYTES, or shrink the network first: offby shrink",
+            ));
+        }
+        Ok(left_out)
+    }
+
+    fn size(&self) -> u64 {
+        self.names()
+            .iter()
+            .filter_map(|name| fs::metadata(self.folder.join(name)).ok())
+            .map(|file| file.len())
+            .sum()
+    }
+
+    /// Every file by its name in the bundle, in order.
+    fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut folders = vec![PathBuf::new()];
+        while let Some(inner) = folders.pop() {
+            for entry in fs::read_dir(self.folder.join(&inner)).into_iter().flatten().flatten() {
+                let name = inner.join(entry.file_name());
+                if entry.path().is_dir() {
+                    folders.push(name);
+                } else {
+                    names.push(name.display().to_string());
+                }
+            }
+        }
+        names.sort();
+        names
+    }
+
+    /// The finding once more, from the files as they lie there.
+    fn prove(&self, registry: &Registry, deadline: Duration) -> Result<(), Failure> {
+        let model = Model::load(&self.folder.join("model.onnx"))?;
+        let specs = self.found.specimen.feeds.iter().map(|feed| {
+            let path = self.folder.join(tensor_file("inputs", &feed.name));
+            (feed.name.clone(), Spec::Npy(path))
+        });
+        let feeds = draw(&model.resolved_inputs()?, &specs.collect())?;
+        let again = run_on(registry, self.target, &Specimen { model, feeds }, deadline)?;
+        let (was, is) = (self.found.ran.report.verdict.kind, again.report.verdict.kind);
+        if was == is {
+            return Ok(());
+        }
+        Err(Failure::new(
+            format!("bundle the report: from the bundle's own files it is {is}, not {was}"),
+            "the finding is not stable; a bundle of it would only waste somebody's time",
+        ))
+    }
+
+    fn describe(&self, output: &Path, left_out: Vec<LeftOut>) -> Result<(), Failure> {
+        let ran = &self.found.ran;
+        let finding = BundledFinding {
+            target: self.target.to_string(),
+            kind: ran.report.verdict.kind.name().into(),
+            sentence: ran.report.verdict.sentence.clone(),
+            node: self.node.clone(),
+            ran_on: ran.ran_on(),
+            previews: ran.previews(),
+        };
+        let pairs = |folder: &str, names: Vec<&ValueName>| -> Vec<(String, String)> {
+            names.iter().map(|name| (name.to_string(), tensor_file(folder, name))).collect()
+        };
+        let inputs = pairs("inputs", self.found.specimen.feeds.iter().map(|f| &f.name).collect());
+        let outputs: Vec<(String, String, Option<String>)> = ran
+            .expected
+            .iter()
+            .map(|output| {
+                let found = tensor_file("found", &output.name);
+                let there = self.folder.join(&found).is_file().then_some(found);
+                (output.name.to_string(), tensor_file("expected", &output.name), there)
+            })
+            .collect();
+        let complete = self.folder.join("expected").is_dir();
+        let mnn = settings(self.target).filter(|_| complete);
+        let reproduction =
+            Reproduction { finding: &finding, mnn, inputs: &inputs, outputs: &outputs };
+        if let Some(text) = python(&reproduction) {
+            self.file("reproduce.py", text.as_bytes())?;
+        }
+        if let Some(text) = cpp(&reproduction) {
+            self.file("reproduce.cpp", text.as_bytes())?;
+        }
+        let name = output.file_name().map_or("bundle".into(), |name| name.to_string_lossy());
+        self.file("README.md", readme(&reproduction, &name).as_bytes())?;
+        let names = self.names();
+        let mut manifest = Manifest {
+            schema: BUNDLE_SCHEMA.into(),
+            offby: env!("CARGO_PKG_VERSION").into(),
+            finding,
+            inputs,
+            files: Vec::new(),
+            left_out,
+        };
+        write_manifest(self.folder, &mut manifest, &names)
+            .map_err(|error| Failure::write(self.folder, error))
+    }
+}
+
+fn tensor_file(folder: &str, name: &ValueName) -> String {
+    format!("{folder}/{}.npy", file_name(name.as_str()))
+}
+
+/// A target in MNN's numbers: `MNNForwardType` and `BackendConfig::PrecisionMode` of its headers.
+fn settings(target: &Target) -> Option<MnnSettings> {
+    let Target::Mnn(target) = target else { return None };
+    let (forward_type, python_backend) = match target.backend {
+        Backend::Cpu => (0, "CPU"),
+        Backend::Cuda => (2, "CUDA"),
+        Backend::Opencl => (3, "OPENCL"),
+        Backend::Vulkan => (7, "VULKAN"),
+    };
+    let (precision, python_precision) = match target.precision {
+        Precision::Normal => (0, "normal"),
+        Precision::High => (1, "high"),
+        Precision::Low => (2, "low"),
+    };
+    Some(MnnSettings { forward_type, python_backend, precision, python_precision })
+}

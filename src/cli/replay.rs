@@ -1,0 +1,153 @@
+//! `offby replay`: a bundle from somewhere else, run here.
+
+use super::answer;
+use super::args::ReplayArgs;
+use super::examine::examine;
+use super::failure::Failure;
+use super::registry::{Registry, read_target};
+use super::run::no_reference;
+use super::screen;
+use crate::bundle::{LIMITS, Manifest, read_manifest, unpack};
+use crate::engine::{Engine as _, Outcome, Output, Request, Target, Tract};
+use crate::graph::{Model, ValueName};
+use crate::inputs::{Spec, draw};
+use crate::report::{ReplayReport, Sameness, TargetReport, ToolReport, replay_text};
+use crate::shrink::Specimen;
+use crate::verdict::exit_code;
+use crate::worker::find_converter;
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+use std::time::Duration;
+
+/// How often the target runs, so that what differs from run to run shows.
+const REPEATS: usize = 2;
+
+/// Unpacks into a folder of its own, runs, compares with what was seen; the exit code is that of
+/// what is seen here.
+pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
+    let folder = tempfile::tempdir().map_err(|error| Failure::write(Path::new("TMPDIR"), error))?;
+    unpack(&args.bundle, folder.path(), LIMITS)?;
+    let manifest = read_manifest(folder.path())?;
+    let specimen = specimen(folder.path(), &manifest)?;
+    let target = match &args.on {
+        Some(on) => read_target(on)?,
+        None => read_target(&known_target(&manifest)?)?,
+    };
+    let registry = Registry::new(find_converter())?;
+    let progress = screen::progress(args.output.quiet);
+    progress.set_message(target.to_string());
+    let ran = run_on(&registry, &target, &specimen, Duration::from_secs(args.timeout))?;
+    progress.finish_and_clear();
+    let report = ReplayReport {
+        schema: crate::report::SCHEMA.into(),
+        tool: ToolReport::this(),
+        command: "replay".into(),
+        sameness: sameness(&manifest, &ran),
+        ran_on: ran.ran_on(),
+        previews: ran.previews(),
+        then: manifest,
+        now: ran.report,
+    };
+    answer::give(&args.output, &report, || {
+        replay_text(&report, screen::width(), screen::painter())
+    })?;
+    Ok(exit_code([report.now.verdict.kind]))
+}
+
+/// What came of one part of a network on one target.
+pub(super) struct Ran {
+    /// The comparison with the reference, judged.
+    pub(super) report: TargetReport,
+    /// The reference's outputs.
+    pub(super) expected: Vec<Output>,
+    /// The target's.
+    pub(super) found: Vec<Output>,
+}
+
+impl Ran {
+    /// Backend, device and driver in one line.
+    pub(super) fn ran_on(&self) -> String {
+        let Some(ran_on) = &self.report.ran_on else { return "nothing: it did not run".into() };
+        let parts = [
+            format!("{} {}", ran_on.engine, ran_on.engine_version),
+            ran_on.backend.clone(),
+            ran_on.device.clone(),
+            ran_on.driver.clone(),
+        ];
+        parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ")
+    }
+
+    /// For each output its name, the reference's preview and the target's.
+    pub(super) fn previews(&self) -> Vec<(String, String, String)> {
+        let outputs = self.report.outputs.iter();
+        let pairs = outputs.filter_map(|output| {
+            let comparison = output.comparison.as_ref()?;
+            let (right, found) = (&comparison.reference_preview, &comparison.preview);
+            Some((output.name.to_string(), right.clone(), found.clone()))
+        });
+        pairs.collect()
+    }
+}
+
+/// Runs a part of a network on the reference and on a target.
+pub(super) fn run_on(
+    registry: &Registry,
+    target: &Target,
+    specimen: &Specimen,
+    deadline: Duration,
+) -> Result<Ran, Failure> {
+    let (model, feeds) = (&specimen.model, &specimen.feeds[..]);
+    let truth = Tract { f64: false }.execute(&Request { model, feeds, repeats: 1, deadline });
+    if truth.outcome != Outcome::Completed {
+        return Err(no_reference(&Target::Tract, &truth));
+    }
+    let request = Request { model, feeds, repeats: REPEATS, deadline };
+    let execution = registry.engine(target).execute(&request);
+    let found = execution.outputs.clone();
+    let report = examine(target, execution, &truth.outputs, None, None);
+    Ok(Ran { report, expected: truth.outputs, found })
+}
+
+/// The bundle's network and its feeds, from nowhere but the bundle.
+fn specimen(folder: &Path, manifest: &Manifest) -> Result<Specimen, Failure> {
+    let mut model = Model::load(&folder.join("model.onnx"))?;
+    model.fix_shapes(&BTreeMap::new())?;
+    let mut specs = BTreeMap::new();
+    for (name, file) in &manifest.inputs {
+        let plain = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+        if !plain {
+            return Err(Failure::new(
+                format!("read the bundle: its input `{file}` leads out of it"),
+                "offby writes no such bundle: somebody changed this one",
+            ));
+        }
+        specs.insert(ValueName::from(name.as_str()), Spec::Npy(folder.join(file)));
+    }
+    let feeds = draw(&model.resolved_inputs()?, &specs)?;
+    Ok(Specimen { model, feeds })
+}
+
+/// The manifest's target; a simulated device must be one that is built in, for a stranger's bundle
+/// must not choose files of this machine.
+fn known_target(manifest: &Manifest) -> Result<String, Failure> {
+    let target = &manifest.finding.target;
+    if target.starts_with("sim:") && target.contains(['/', '\\', '.']) {
+        return Err(Failure::new(
+            format!("replay on {target}: the device's document is not in the bundle"),
+            "name the target with --on, such as --on sim:path/to/device.yaml",
+        ));
+    }
+    Ok(target.clone())
+}
+
+fn sameness(manifest: &Manifest, ran: &Ran) -> Sameness {
+    use crate::verdict::News;
+    let kind = ran.report.verdict.kind;
+    if kind.news() == News::None && kind.name() != manifest.finding.kind {
+        Sameness::CannotRun
+    } else if kind.name() == manifest.finding.kind {
+        Sameness::Same
+    } else {
+        Sameness::Different
+    }
+}

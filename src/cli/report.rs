@@ -1,0 +1,55 @@
+//! `offby report render`: a saved report in another form, judged again where that is asked for.
+
+use super::args::{Form, RenderArgs, ReportArgs, ReportCommand};
+use super::bundle::bundle;
+use super::failure::Failure;
+use super::prepare::user_tolerance;
+use super::screen;
+use crate::report::{
+    Report, judge_again, read_report, report_html, report_junit, report_markdown, report_text,
+};
+use std::fs;
+
+/// Columns of text that goes to a file.
+const FILE_WIDTH: usize = 100;
+
+/// Dispatches; 0 where all was rendered, whatever the report says.
+pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
+    match &args.command {
+        ReportCommand::Render(args) => render(args),
+        ReportCommand::Bundle(args) => bundle(args),
+    }
+}
+
+fn render(args: &RenderArgs) -> Result<u8, Failure> {
+    let saved = fs::read_to_string(&args.report).map_err(|error| {
+        Failure::new(
+            format!("read {}: {error}", args.report.display()),
+            "give the report.json of `offby run` or `offby walk`",
+        )
+    })?;
+    let user = user_tolerance(&args.tolerance)?;
+    let report = read_report(&saved)?;
+    let rendered = match user {
+        // What is not changed is given back as it is, byte for byte.
+        None if args.to == Form::Json => saved,
+        None => in_form(&report, args)?,
+        Some(user) => in_form(&judge_again(report, user), args)?,
+    };
+    match &args.output {
+        Some(path) => fs::write(path, rendered).map_err(|error| Failure::write(path, error))?,
+        None => screen::show(&rendered),
+    }
+    Ok(0)
+}
+
+fn in_form(report: &Report, args: &RenderArgs) -> Result<String, Failure> {
+    Ok(match (args.to, &args.output) {
+        (Form::Md, _) => report_markdown(report),
+        (Form::Html, _) => report_html(report),
+        (Form::Json, _) => super::answer::json(report)? + "\n",
+        (Form::Junit, _) => report_junit(report).map_err(|_| Failure::bug())?,
+        (Form::Text, Some(_)) => report_text(report, FILE_WIDTH, |_, text| text.to_owned()),
+        (Form::Text, None) => report_text(report, screen::width(), screen::painter()),
+    })
+}

@@ -1,0 +1,107 @@
+//! A network on a simulated device: the reference's nodes, each passed through the device.
+
+use super::{Breakdown, NodeFacts, Simulator};
+use crate::engine::{NodeSteps, Output};
+use crate::graph::Model;
+use crate::inputs::Feed;
+use crate::tensor::Tensor;
+
+/// A network on a device, to be run node by node as often as one likes.
+#[derive(Debug)]
+pub struct DeviceRun {
+    steps: NodeSteps,
+    facts: Vec<NodeFacts>,
+    /// As the device keeps them.
+    feeds: Vec<Feed>,
+    simulator: Simulator,
+}
+
+/// Why a node gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The device came to an end, which was planted.
+    Broke(Breakdown),
+    /// The reference cannot compute it.
+    Reference(String),
+}
+
+impl DeviceRun {
+    /// A network that has not run yet.
+    ///
+    /// # Errors
+    /// What the reference refuses about the network.
+    pub fn new(model: &Model, feeds: &[Feed], simulator: Simulator) -> Result<Self, String> {
+        let steps = NodeSteps::new(model)?;
+        let fact = |step: usize| {
+            let (label, op_type) = steps.node(step);
+            let attributes = model.attributes(steps.place(step));
+            NodeFacts { index: step, label, op_type, attributes }
+        };
+        let facts = (0..steps.len()).map(fact).collect();
+        let keep = |feed: &Feed| Feed { tensor: simulator.keep(&feed.tensor), ..feed.clone() };
+        let feeds = feeds.iter().map(keep).collect();
+        Ok(DeviceRun { steps, facts, feeds, simulator })
+    }
+
+    /// Begins a run, watched or not.
+    ///
+    /// # Errors
+    /// Which input is not fed.
+    pub fn begin(&mut self, watched: bool) -> Result<(), String> {
+        self.simulator.begin(watched);
+        self.steps.start(&self.feeds)
+    }
+
+    /// The next node's inputs and outputs on the device; call with every step in order.
+    ///
+    /// # Errors
+    /// Why it gave nothing.
+    pub fn advance(&mut self, step: usize) -> Result<Passed, Stop> {
+        let inputs = self.steps.inputs(step).map_err(Stop::Reference)?;
+        let outputs = self.pass(step, &inputs)?;
+        self.steps.store(step, &outputs);
+        self.steps.forget(step);
+        Ok((inputs, outputs))
+    }
+
+    /// One node on the device, on any inputs; `None` stands for a constant.
+    ///
+    /// # Errors
+    /// Why it gave nothing.
+    pub fn pass(&mut self, step: usize, inputs: &[Option<Tensor>]) -> Result<Vec<Tensor>, Stop> {
+        let node = &self.facts[step];
+        let weight = |tensor: &Tensor| self.simulator.keep_weight(node, tensor);
+        let right = self.steps.compute(step, inputs, &weight).map_err(Stop::Reference)?;
+        let constant = |name: &String| self.steps.constant(name).map(weight);
+        let reads = self.steps.reads(step).iter().zip(inputs);
+        let all: Vec<Option<Tensor>> =
+            reads.map(|(name, input)| input.clone().or_else(|| constant(name))).collect();
+        self.simulator.pass(node, &all, right).map_err(Stop::Broke)
+    }
+
+    /// The network's outputs, once all steps are done.
+    ///
+    /// # Errors
+    /// Which output is missing.
+    pub fn outputs(&self) -> Result<Vec<Output>, String> {
+        self.steps.outputs()
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &NodeSteps {
+        &self.steps
+    }
+
+    /// What is known of each node.
+    pub fn facts(&self) -> &[NodeFacts] {
+        &self.facts
+    }
+
+    /// The device.
+    pub fn simulator(&mut self) -> &mut Simulator {
+        &mut self.simulator
+    }
+}
+
+/// A node's inputs, `None` for a constant, and its outputs.
+pub type Passed = (Vec<Option<Tensor>>, Vec<Tensor>);

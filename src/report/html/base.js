@@ -1,0 +1,111 @@
+// What the other scripts build on: elements, numbers as text, scales.
+
+const content = JSON.parse(document.getElementById("content").textContent);
+const report = content.report;
+
+/** An HTML element: h("p", {class: "x", onclick: f}, "text", child). */
+function h(name, attributes, ...children) {
+  return fill(document.createElement(name), attributes, children);
+}
+
+/** The same in SVG. */
+function s(name, attributes, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+}
+
+function fill(element, attributes, children) {
+  for (const [key, value] of Object.entries(attributes ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Three digits, as the terminal has them; "-" where nothing was measured. */
+function size(value) {
+  if (value === null || value === undefined) return "-";
+  if (typeof value === "string") return value;
+  if (value === 0) return "0";
+  const plain = Math.abs(value) >= 0.01 && Math.abs(value) < 1e4;
+  return plain ? String(Number(value.toPrecision(3))) : value.toExponential(1);
+}
+
+function exact(value) {
+  return typeof value === "string" ? value : String(value);
+}
+
+function count(value) {
+  return value.toLocaleString("en-US");
+}
+
+/** The end of a name: it tells operators apart better than its beginning. */
+function ended(name, most) {
+  return name.length <= most ? name : "…" + name.slice(name.length - most + 1);
+}
+
+/** Text of the report with names in backticks as code. */
+function prose(text) {
+  const pieces = text.split("`");
+  if (pieces.length % 2 === 0) return [text];
+  return pieces.map((piece, at) => (at % 2 ? h("code", {}, piece) : piece));
+}
+
+/** From values to pixels, by their logarithm. */
+function logScale(low, high, from, to) {
+  const [a, b] = [Math.log10(low), Math.log10(high)];
+  return (value) => from + ((Math.log10(value) - a) / (b - a || 1)) * (to - from);
+}
+
+/** The powers of ten between two values, at most `most` of them. */
+function decades(low, high, most) {
+  const [first, last] = [Math.round(Math.log10(low)), Math.round(Math.log10(high))];
+  const step = Math.max(1, Math.ceil((last - first + 1) / most));
+  const powers = [];
+  for (let power = first; power <= last; power += step) powers.push(power);
+  return powers;
+}
+
+const SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+/** 10⁻³ */
+function powerText(power) {
+  if (power === 0) return "1";
+  const digits = String(Math.abs(power)).replace(/\d/g, (digit) => SUPERSCRIPT[digit]);
+  return "10" + (power < 0 ? "⁻" : "") + digits;
+}
+
+const ROLES = { source: "◆", carrier: "●", amplifier: "▲", absorber: "▼", clean: "○" };
+
+const tip = document.getElementById("tip");
+
+/** Shows a text beside the pointer, inside the window. */
+function showTip(text, x, y) {
+  tip.textContent = text;
+  tip.hidden = false;
+  const { width, height } = tip.getBoundingClientRect();
+  const left = Math.min(Math.max(6, x + 14), innerWidth - width - 6);
+  const below = y + 18 + height < innerHeight;
+  tip.style.left = left + "px";
+  tip.style.top = (below ? y + 18 : Math.max(6, y - height - 14)) + "px";
+}
+
+function hideTip() {
+  tip.hidden = true;
+}
+
+/** Draws again whenever the width changes. */
+function fitted(host, draw) {
+  let drawn = 0;
+  const fit = () => {
+    const width = Math.floor(host.clientWidth);
+    if (width > 0 && width !== drawn) {
+      drawn = width;
+      draw(width);
+    }
+  };
+  new ResizeObserver(fit).observe(host);
+  fit();
+  return () => draw(drawn || 640);
+}

@@ -1,0 +1,164 @@
+//! A report as one page that needs nothing else: no network, no other file, no server.
+//!
+//! The verdict is written here and can be read without scripts. Charts, portraits and the table of
+//! operators are drawn in the browser by `*.js` from the report itself, which the page carries as JSON.
+
+use super::checks::{Check, checks, reproduce, title};
+use super::document::{Report, TargetReport};
+use super::markdown::report_markdown;
+use super::text::simulated;
+use crate::verdict::News;
+use serde::Serialize;
+
+/// The page, with `{{name}}` where something goes in.
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+/// In the order in which they build on each other.
+const SCRIPTS: [&str; 5] = [
+    include_str!("base.js"),
+    include_str!("chart.js"),
+    include_str!("portrait.js"),
+    include_str!("table.js"),
+    include_str!("page.js"),
+];
+
+/// What the scripts are given.
+#[derive(Serialize)]
+struct Content<'r> {
+    report: &'r Report,
+    /// For each target what was ruled out.
+    checks: Vec<Vec<Check>>,
+    reproduce: Vec<String>,
+    /// The same report for an issue.
+    markdown: String,
+}
+
+/// A report as HTML.
+pub fn report_html(report: &Report) -> String {
+    let content = Content {
+        report,
+        checks: report.targets.iter().map(checks).collect(),
+        reproduce: reproduce(report),
+        markdown: report_markdown(report),
+    };
+    let json = serde_json::to_string(&content).expect("a report that was made can be written");
+    let title = escaped(&title(report));
+    fill(&[
+        ("title", &title),
+        ("style", STYLE),
+        ("lead", &lead(report)),
+        ("verdicts", &report.targets.iter().map(verdict).collect::<String>()),
+        ("content", &harmless(&json)),
+        ("script", &SCRIPTS.concat()),
+    ])
+}
+
+/// The page with everything put in; what is put in is not looked at again.
+fn fill(values: &[(&str, &str)]) -> String {
+    let mut pieces = PAGE.split("{{");
+    let mut page = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (name, rest) = piece.split_once("}}").expect("every {{ of the page is closed");
+        let value = values.iter().find(|(known, _)| *known == name);
+        page.push_str(value.expect("every name of the page has a value").1);
+        page.push_str(rest);
+    }
+    page
+}
+
+/// JSON that cannot end the script element it stands in, nor begin a comment there.
+fn harmless(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+}
+
+/// Text as HTML.
+fn escaped(text: &str) -> String {
+    let mut safe = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            '\0' => {}
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// Text of ours, names in backticks as code.
+fn prose(text: &str) -> String {
+    let pieces: Vec<&str> = text.split('`').collect();
+    if pieces.len().is_multiple_of(2) {
+        return escaped(text);
+    }
+    let piece = |(at, piece): (usize, &&str)| match at % 2 {
+        0 => escaped(piece),
+        _ => format!("<code>{}</code>", escaped(piece)),
+    };
+    pieces.iter().enumerate().map(piece).collect()
+}
+
+fn lead(report: &Report) -> String {
+    let (path, nodes) = (escaped(&report.model.path), report.model.nodes);
+    let reference = escaped(&report.reference);
+    let mut lead = format!(
+        "<p class=\"lead\"><code>{path}</code>, {nodes} nodes; offby {} <code>{}</code>, reference <code>{reference}</code></p>",
+        escaped(&report.command),
+        escaped(&report.tool.version),
+    );
+    if let Some(again) = &report.judged_again {
+        lead.push_str(&format!("<p class=\"note\">Note: {}.</p>", escaped(&again.words())));
+    }
+    lead
+}
+
+fn verdict(target: &TargetReport) -> String {
+    let verdict = &target.verdict;
+    // A shape and a word each, for who sees no colours.
+    let (class, mark) = match verdict.kind.news() {
+        News::Good => ("good", "✓"),
+        News::Bad => ("bad", "✕"),
+        News::None => ("none", "?"),
+    };
+    let (kind, name) = (verdict.kind.name().replace('_', " "), escaped(&target.target));
+    let by = target.walk.as_ref().map_or_else(String::new, |walk| format!(" · {}", walk.strategy));
+    let mut card = format!(
+        "<article class=\"verdict {class}\"><h2><span class=\"mark\" aria-hidden=\"true\">{mark}</span> {kind} <code>{name}</code><small>{by}</small></h2><p>{}.</p>",
+        prose(&verdict.sentence)
+    );
+    let mut paragraph = |class: &str, text: &str| {
+        card.push_str(&format!("<p class=\"{class}\">{}</p>", prose(text)));
+    };
+    verdict.diagnosis.iter().for_each(|words| paragraph("looks", words));
+    if let Some(hint) = &verdict.hint {
+        paragraph("hint", &format!("Next: {hint}."));
+    }
+    if let Some(note) = simulated(&target.target, target.ran_on.as_ref()) {
+        paragraph("note", &note);
+    }
+    card + "</article>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_report_ends_the_script() {
+        let json = harmless(r#"{"name":"</script><!--<script>"}"#);
+        assert!(!json.contains('<'));
+        let back: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(back["name"], "</script><!--<script>");
+    }
+
+    #[test]
+    fn what_is_put_in_is_not_looked_at_again() {
+        let names = ["title", "style", "lead", "verdicts", "content", "script"];
+        let values = names.map(|name| (name, "{{title}}"));
+        assert_eq!(fill(&values).matches("{{title}}").count(), PAGE.matches("{{").count());
+        assert_eq!(prose("`a<b>` & c"), "<code>a&lt;b&gt;</code> &amp; c");
+    }
+}

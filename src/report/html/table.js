@@ -1,0 +1,94 @@
+// The table of operators: searched, filtered, sorted, and shown a page at a time, so that thousands of
+// operators cost no more than a hundred.
+
+const PAGE_ROWS = 100;
+
+const COLUMNS = [
+  { title: "op", key: (op) => op.index, number: true, cell: (op) => String(op.index) },
+  { title: "name", key: (op) => op.name },
+  { title: "type", key: (op) => op.op_type, cell: (op) => op.op_type },
+  { title: "role", key: (op) => Object.keys(ROLES).indexOf(op.role), cell: (op) => `${ROLES[op.role]} ${op.role}`, class: "role" },
+  { title: "introduced", key: (op) => (op.nonfinite ? Infinity : op.introduced), number: true, cell: (op) => (op.nonfinite ? "NaN/inf" : size(op.introduced)) },
+  { title: "floor", key: (op) => op.floor, number: true, cell: (op) => size(op.floor) },
+  { title: "ratio", key: (op) => op.ratio, number: true, cell: (op) => size(op.ratio) },
+  { title: "cumulative", key: (op) => (op.disagreeing ? Infinity : op.cumulative), number: true, cell: (op) => (op.disagreeing ? "NaN/inf" : size(op.cumulative)) },
+  { title: "largest value", key: (op) => op.absmax, number: true, cell: (op) => size(op.absmax) },
+];
+
+/** The table of one walk; `choose(op)` is called for the operator whose name was clicked. */
+function opTable(walk, choose) {
+  const unchecked = new Map(walk.ops_unchecked.map((op) => [op.name, op.reason]));
+  const words = walk.ops.map((op) => `${op.index} ${op.name} ${op.op_type} ${op.onnx_node ?? ""} ${op.role} ${op.backend}`.toLowerCase());
+  const state = { text: "", role: "", by: 0, down: false, page: 0, chosen: null };
+  const body = h("tbody");
+  const said = h("span", { role: "status", class: "soft" });
+  const pages = h("span", { class: "tools" });
+  let shown = [];
+
+  const search = h("input", { type: "search", placeholder: "Search names, types, nodes", "aria-label": "Search operators", oninput: () => { state.text = search.value; find(); } });
+  const roles = h("select", { "aria-label": "Role", onchange: () => { state.role = roles.value; find(); } },
+    h("option", { value: "" }, "every role"), Object.keys(ROLES).map((role) => h("option", { value: role }, `${ROLES[role]} ${role}`)));
+  const heads = COLUMNS.map((column, at) => h("th", { class: column.number ? "number" : null, scope: "col" },
+    h("button", { type: "button", onclick: () => { state.down = state.by === at ? !state.down : Boolean(column.number) && at > 0; state.by = at; find(); } }, column.title)));
+
+  function find() {
+    const wanted = state.text.toLowerCase().split(/\s+/).filter(Boolean);
+    shown = [];
+    walk.ops.forEach((op, at) => {
+      if (state.role && op.role !== state.role) return;
+      if (wanted.every((word) => words[at].includes(word))) shown.push(op);
+    });
+    if (state.by !== 0 || state.down) shown.sort(order(COLUMNS[state.by].key, state.down ? -1 : 1));
+    state.page = 0;
+    turn();
+  }
+
+  function turn() {
+    const last = Math.max(0, Math.ceil(shown.length / PAGE_ROWS) - 1);
+    state.page = Math.min(last, Math.max(0, state.page));
+    const from = state.page * PAGE_ROWS;
+    body.replaceChildren(...shown.slice(from, from + PAGE_ROWS).map((op) => row(op, unchecked, state, choose)));
+    heads.forEach((head, at) => {
+      if (at === state.by) head.setAttribute("aria-sort", state.down ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+      head.firstChild.textContent = COLUMNS[at].title + (at === state.by ? (state.down ? " ↓" : " ↑") : "");
+    });
+    said.textContent = `${count(shown.length)} of ${count(walk.ops.length)} operators`;
+    const step = (text, to, off) => h("button", { type: "button", disabled: off, onclick: () => { state.page = to; turn(); } }, text);
+    pages.replaceChildren(...(last === 0 ? [] : [
+      step("First", 0, state.page === 0), step("Previous", state.page - 1, state.page === 0),
+      h("span", { class: "soft" }, `page ${state.page + 1} of ${last + 1}`),
+      step("Next", state.page + 1, state.page === last), step("Last", last, state.page === last)]));
+  }
+
+  const element = h("section", { class: "ops", "aria-label": "All operators" },
+    h("div", { class: "tools" }, search, roles, said),
+    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of operators" },
+      h("table", {}, h("thead", {}, h("tr", {}, heads)), body)),
+    pages);
+  element.mark = (op) => { state.chosen = op; turn(); };
+  find();
+  return element;
+}
+
+/** What was not measured comes last, whatever the direction. */
+function order(key, sign) {
+  const absent = (value) => value === null || value === undefined;
+  return (a, b) => {
+    const [left, right] = [key(a), key(b)];
+    if (absent(left) || absent(right)) return absent(left) - absent(right);
+    return left < right ? -sign : left > right ? sign : a.index - b.index;
+  };
+}
+
+function row(op, unchecked, state, choose) {
+  const cells = COLUMNS.map((column) => {
+    if (column.title !== "name") return h("td", { class: [column.number ? "number" : "", column.class ?? ""].join(" ").trim() || null }, column.cell(op));
+    const notes = [op.onnx_node && op.onnx_node !== op.name ? `ONNX ${op.onnx_node}` : null, unchecked.has(op.name) ? `not compared: ${unchecked.get(op.name)}` : null];
+    return h("td", { class: "name" },
+      h("button", { type: "button", onclick: () => choose(op, true) }, op.name),
+      notes.filter(Boolean).map((note) => h("small", {}, note)));
+  });
+  const classes = [op.role === "source" ? "is-source" : "", state.chosen === op ? "chosen" : ""];
+  return h("tr", { class: classes.join(" ").trim() || null }, cells);
+}

@@ -1,0 +1,123 @@
+//! Markdown that cannot break: escaped texts, code spans, tables and fences.
+
+use std::fmt::Write as _;
+
+/// Characters a table cell may have.
+const MOST: usize = 160;
+
+/// A text of ours that may quote names in backticks: code stays code, the rest is escaped.
+pub(super) fn prose(text: &str) -> String {
+    let pieces: Vec<&str> = text.split('`').collect();
+    // An odd backtick quotes nothing.
+    if pieces.len().is_multiple_of(2) {
+        return escaped(&text.replace('`', "'"));
+    }
+    let piece = |(at, piece): (usize, &&str)| match at % 2 {
+        0 => escaped(piece),
+        _ => code(piece),
+    };
+    pieces.iter().enumerate().map(piece).collect()
+}
+
+/// Somebody else's text as code: a name, a driver's word.
+pub(super) fn code(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = text.trim();
+    if text.is_empty() {
+        return "-".to_owned();
+    }
+    if !text.contains('`') {
+        return format!("`{text}`");
+    }
+    let ticks = "`".repeat(1 + longest_run(text));
+    format!("{ticks} {text} {ticks}")
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+/// A text in which nothing is markup, nobody is mentioned and no issue is linked.
+fn escaped(text: &str) -> String {
+    let mut safe = String::new();
+    for c in text.chars() {
+        match c {
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '&' => safe.push_str("&amp;"),
+            '@' | '#' => {
+                safe.push(c);
+                // Nothing wide: it keeps a mention from being one.
+                safe.push_str("<!-- -->");
+            }
+            '*' | '_' | '[' | ']' | '\\' | '~' => {
+                safe.push('\\');
+                safe.push(c);
+            }
+            c if c.is_control() => safe.push(' '),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// A table; its cells are Markdown already, and only pipes and lengths are looked after.
+pub(super) fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
+    let mut text = format!("| {} |\n|{}\n", titles.join(" | "), " --- |".repeat(N));
+    for row in rows {
+        let cells = row.iter().map(|cell| in_cell(cell)).collect::<Vec<_>>();
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+fn in_cell(text: &str) -> String {
+    // A backslash before a pipe would make it a pipe again.
+    let text = text.replace('\n', " ").replace('|', "\\|");
+    let text = text.trim();
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
+}
+
+/// The end of a long name as code: it tells operators apart better than the beginning.
+pub(super) fn name(text: &str) -> String {
+    let count = text.chars().count();
+    match count > MOST {
+        true => code(&format!("…{}", text.chars().skip(count - MOST).collect::<String>())),
+        false => code(text),
+    }
+}
+
+/// Lines as they are.
+pub(super) fn fence(language: &str, lines: &[String]) -> String {
+    let text = lines.join("\n");
+    let ticks = "`".repeat(3.max(1 + longest_run(&text)));
+    let lines: Vec<String> = text.lines().map(|line| line.trim_end().replace('\r', "")).collect();
+    format!("{ticks}{language}\n{}\n{ticks}\n", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_cell_breaks_a_table() {
+        let rows = [[code("a|b"), prose("x <b> | *y* @ada #12")]];
+        assert_eq!(
+            table(["one", "two"], &rows),
+            "| one | two |\n| --- | --- |\n| `a\\|b` | x &lt;b&gt; \\| \\*y\\* @<!-- -->ada #<!-- -->12 |\n"
+        );
+        assert_eq!(code("a`b"), "`` a`b ``");
+        assert_eq!(code(" \0"), "-");
+    }
+
+    #[test]
+    fn names_in_backticks_stay_code() {
+        assert_eq!(prose("`a_b` is *it*"), "`a_b` is \\*it\\*");
+        assert_eq!(prose("an odd ` tick"), "an odd ' tick");
+    }
+
+    #[test]
+    fn a_fence_is_longer_than_what_it_holds() {
+        assert_eq!(fence("text", &["```".into()]), "````text\n```\n````\n");
+    }
+}

@@ -1,0 +1,246 @@
+//! Searching and shrinking against engines that lie in a known way: what was planted is found, and
+//! in as few runs as promised. No process, no driver: the engines are the reference, spoiled.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
+
+#[path = "support/random_network.rs"]
+mod random_network;
+
+use offby::engine::{Execution, NodeSteps, Output, RanOn, Request, Runs, Session};
+use offby::graph::{Model, Network};
+use offby::inputs::Feed;
+use offby::shrink::{Oracle, Shrunk, shrink};
+use offby::tensor::{Dtype::F32, Tensor};
+use offby::walk::{Answer, Journal, Storage, Task, WalkReport, cut};
+use proptest::prelude::*;
+use random_network::{Gene, RandomNetwork, tensor};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What becomes of a node's output, given the node's label and its right output.
+type Spoil = Box<dyn Fn(&str, &Tensor) -> Tensor>;
+
+/// The reference, each output of each node passed through a lie.
+struct Liar {
+    spoil: Spoil,
+}
+
+impl Session for Liar {
+    fn execute(&mut self, request: &Request<'_>) -> Execution {
+        let mut steps = NodeSteps::new(request.model).unwrap();
+        steps.start(request.feeds).unwrap();
+        for step in 0..steps.len() {
+            let label = steps.node(step).0;
+            let inputs = steps.inputs(step).unwrap();
+            let right = steps.compute(step, &inputs, &Tensor::clone).unwrap();
+            let told: Vec<Tensor> = right.iter().map(|right| (self.spoil)(&label, right)).collect();
+            steps.store(step, &told);
+            steps.forget(step);
+        }
+        Execution::completed(here(), steps.outputs().unwrap(), once())
+    }
+}
+
+fn here() -> RanOn {
+    RanOn {
+        engine: "liar".into(),
+        engine_version: "1".into(),
+        backend: "liar".into(),
+        device: "liar".into(),
+        driver: String::new(),
+        operators: BTreeMap::new(),
+    }
+}
+
+fn once() -> Runs {
+    Runs { repeats: 1, identical: true, open_seconds: 0.0, seconds: vec![0.0] }
+}
+
+fn feed(name: &str, tensor: Tensor) -> Feed {
+    let digest = tensor.digest();
+    Feed { name: name.into(), spec: "test".into(), tensor, digest }
+}
+
+// --- cutting ----------------------------------------------------------------
+
+fn search(model: &Model, feeds: &[Feed], culprit: &str) -> WalkReport {
+    let culprit = culprit.to_owned();
+    let spoil: Spoil = Box::new(move |label, right| match right {
+        Tensor::F32(array) if label == culprit => Tensor::F32(array.mapv(|v| 2.0 * v + 1.0)),
+        other => other.clone(),
+    });
+    let mut task = Task {
+        model,
+        feeds,
+        session: Box::new(Liar { spoil }),
+        companion: None,
+        storage: Storage::F32,
+        deadline: Duration::from_secs(60),
+        announce: &mut |_| (),
+    };
+    let (_, report) = cut(&mut task, &BTreeMap::new(), &mut Journal::default()).unwrap();
+    report.unwrap()
+}
+
+/// Where the whole is wrong, the culprit and nobody else must be named, in few runs. Where it is
+/// not, the culprit's error is absorbed, or it was never read.
+fn check(model: &Model, feeds: &[Feed], culprit: &str) -> Result<Answer, TestCaseError> {
+    let report = search(model, feeds, culprit);
+    let whole = report.probes[0].answer;
+    if whole == Answer::Diverges {
+        prop_assert_eq!(&report.sources, &[culprit.to_owned()]);
+        let halves = report.ops_total.next_power_of_two().trailing_zeros() as usize;
+        prop_assert!(report.candidate_runs <= halves + 2, "{} runs", report.candidate_runs);
+    } else {
+        prop_assert!(report.sources.iter().all(|source| source == culprit));
+        prop_assert_eq!(report.candidate_runs, 2);
+    }
+    Ok(whole)
+}
+
+/// Nodes in a row; some reach back, so that several values are alive at once.
+fn ladder(length: usize, reach: usize) -> Model {
+    let name = |at: usize| format!("v{at}");
+    let start = Network::new("ladder").input("x", F32, &[4]);
+    let whole = (0..length).fold(start, |network, at| {
+        let before = if at == 0 { "x".to_owned() } else { name(at - 1) };
+        let far = if at < reach { "x".to_owned() } else { name(at - reach) };
+        match at % 3 {
+            2 => network.node(&format!("n{at}"), "Sub", &[&before, &far], &[&name(at)], &[]),
+            _ => network.node(&format!("n{at}"), "Neg", &[&before], &[&name(at)], &[]),
+        }
+    });
+    whole.output(&name(length - 1), F32, &[4]).finish().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_ladder_gives_away_its_culprit(
+        length in 1..40_usize,
+        reach in 1..7_usize,
+        culprit in any::<prop::sample::Index>(),
+    ) {
+        let model = ladder(length, reach);
+        let x = feed("x", Tensor::from_f32(&[4], vec![0.3, -1.1, 2.7, 5.0]).unwrap());
+        check(&model, &[x], &format!("n{}", culprit.index(length)))?;
+    }
+
+    #[test]
+    fn a_random_network_gives_away_its_culprit(
+        genes in prop::collection::vec((any::<u8>(), any::<usize>(), any::<usize>()), 1..24),
+        culprit in any::<prop::sample::Index>(),
+    ) {
+        let genes: Vec<Gene> = genes;
+        let model = RandomNetwork::new(&genes).model();
+        let feeds = [feed("x", tensor(10)), feed("in::put/2", tensor(11))];
+        let steps = NodeSteps::new(&model).unwrap();
+        // Genes of constants alone leave nothing to compute.
+        prop_assume!(!steps.is_empty());
+        let feeds: Vec<Feed> = feeds
+            .into_iter()
+            .filter(|feed| model.inputs().iter().any(|input| input.name == feed.name))
+            .collect();
+        check(&model, &feeds, &steps.node(culprit.index(steps.len())).0)?;
+    }
+}
+
+/// The properties above say nothing where the whole agrees: here it never does.
+#[test]
+fn every_culprit_that_nothing_absorbs_is_found() {
+    let model = ladder(33, 2);
+    let x = feed("x", Tensor::from_f32(&[4], vec![0.3, -1.1, 2.7, 5.0]).unwrap());
+    let wrong = (0..33).filter(|at| {
+        check(&model, std::slice::from_ref(&x), &format!("n{at}")).unwrap() == Answer::Diverges
+    });
+    assert_eq!(wrong.count(), 33);
+}
+
+// --- shrinking --------------------------------------------------------------
+
+fn shrunk(model: &Model, feeds: &[Feed], spoil: Spoil) -> Option<Shrunk> {
+    let mut oracle = Oracle {
+        session: Box::new(Liar { spoil }),
+        storage: Storage::F32,
+        deadline: Duration::from_secs(60),
+        runs: 0,
+    };
+    shrink(model, feeds, &[], &mut oracle, &mut |_| ()).unwrap()
+}
+
+/// One node that passes its input on.
+fn passing(rows: usize, columns: usize) -> Model {
+    Network::new("passing")
+        .input("x", F32, &[rows, columns])
+        .node("n", "Identity", &["x"], &["y"], &[])
+        .output("y", F32, &[rows, columns])
+        .finish()
+        .unwrap()
+}
+
+fn counting(rows: usize, columns: usize) -> Feed {
+    let numbers = (0..rows * columns).map(|at| at as f32).collect();
+    feed("x", Tensor::from_f32(&[rows, columns], numbers).unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Wrong from some extent of the last axis on.
+    #[test]
+    fn the_threshold_of_an_axis_is_found(rows in 1..4_usize, columns in 2..40_usize, pick in any::<prop::sample::Index>()) {
+        let from = 2 + pick.index(columns - 1);
+        let spoil: Spoil = Box::new(move |_, right| match right {
+            Tensor::F32(array) if array.shape().last() >= Some(&from) => {
+                Tensor::F32(array.mapv(|v| v + 1.0))
+            }
+            other => other.clone(),
+        });
+        let found = shrunk(&passing(rows, columns), &[counting(rows, columns)], spoil).unwrap();
+        let threshold = found.thresholds.iter().find(|threshold| threshold.axis == 1).unwrap();
+        prop_assert_eq!((threshold.fails_from, threshold.agrees_at), (from, Some(from - 1)));
+        prop_assert!(threshold.agrees_beyond.is_empty());
+        prop_assert_eq!(found.specimen.feeds[0].tensor.shape(), [1, from]);
+        prop_assert_eq!(&found.specimen.feeds[0].spec, "zeros");
+    }
+
+    /// Wrong from some value on: what is larger is cut to it.
+    #[test]
+    fn the_limit_of_the_values_is_found(count in 3..200_usize, pick in any::<prop::sample::Index>()) {
+        let limit = 1.0 + pick.index(count - 2) as f32;
+        let spoil: Spoil = Box::new(move |_, right| match right {
+            Tensor::F32(array) => Tensor::F32(array.mapv(|v| v.min(limit))),
+            other => other.clone(),
+        });
+        let found = shrunk(&passing(1, count), &[counting(1, count)], spoil).unwrap();
+        let seen = found.limit.unwrap();
+        prop_assert_eq!((seen.exact_up_to, seen.fails_at, seen.becomes), (limit, limit + 1.0, limit));
+        prop_assert!(seen.proven);
+        let threshold = found.thresholds.iter().find(|threshold| threshold.axis == 1).unwrap();
+        prop_assert_eq!(threshold.fails_from, limit as usize + 2);
+        prop_assert_eq!(found.specimen.feeds[0].tensor.shape(), [1, 1]);
+    }
+}
+
+#[test]
+fn an_engine_that_does_not_lie_has_nothing_to_shrink() {
+    let honest: Spoil = Box::new(|_, right| right.clone());
+    assert!(shrunk(&passing(2, 8), &[counting(2, 8)], honest).is_none());
+}
+
+/// The outputs are what a session gives, in the model's order.
+#[test]
+fn the_liar_is_the_reference_otherwise() {
+    let model = ladder(5, 2);
+    let x = feed("x", Tensor::from_f32(&[4], vec![1.0, 2.0, 3.0, 4.0]).unwrap());
+    let deadline = Duration::from_secs(60);
+    let request = Request { model: &model, feeds: &[x], repeats: 1, deadline };
+    let mut honest = Liar { spoil: Box::new(|_, right| right.clone()) };
+    let outputs: Vec<Output> = honest.execute(&request).outputs;
+    assert_eq!(outputs.len(), 1);
+    assert_eq!(outputs[0].name, model.outputs()[0]);
+}
