@@ -87,8 +87,8 @@ function probeTable(walk) {
   return tableOf(["node", "truncated after", "says", "rel. L2", "floor"], rows, "Truncations");
 }
 
-function facts(pairs) {
-  return h("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
+function facts(pairs, style = "facts") {
+  return h("dl", { class: style }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
     .map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
 }
 
@@ -100,7 +100,7 @@ function opDetail(op, walk) {
     h("h3", {}, `${ROLES[op.role]} ${op.role}: `, h("code", {}, op.name)),
     facts([
       ["operator", `${op.index} of ${walk.ops_total}`], ["type", op.op_type], ["backend", op.backend], ["ONNX node", op.onnx_node],
-      ["introduced", size(op.introduced)], ["floor", size(op.floor)], ["times the floor", size(op.ratio)],
+      ["introduced", found ? "NaN or infinities" : size(op.introduced)], ["floor", size(op.floor)], ["times the floor", found ? null : size(op.ratio)],
       ["cumulative", op.disagreeing ? `NaN or infinite in ${count(op.disagreeing)} elements` : size(op.cumulative)],
       ["largest value", size(op.absmax)], ["share of the format's maximum", `${size(100 * op.headroom_used)} %`],
       ["explained by rounding to", explained], ["conversion", op.conversion === null ? null : size(op.conversion)],
@@ -181,7 +181,7 @@ function aboutSection() {
   } }, "Copy");
   const evidence = report.targets.filter((target) => target.evidence.length).map((target) => h("details", {}, h("summary", {}, "What engine and driver said on ", h("code", {}, target.target)), h("pre", { tabindex: 0 }, target.evidence.map(clean).join("\n"))));
   return [h("h2", {}, "How to reproduce"), h("pre", { tabindex: 0 }, content.reproduce.join("\n")),
-    h("h2", {}, "Environment"), facts(pairs), ...evidence,
+    h("h2", {}, "Environment"), facts(pairs, "facts wide"), ...evidence,
     h("details", { class: "screen" }, h("summary", {}, "The same for an issue, as Markdown"), h("div", { class: "tools" }, copy), markdown)];
 }
 
