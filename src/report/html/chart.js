@@ -172,7 +172,7 @@ function linePath(spec, line, frame) {
     path += `${pen ? "L" : "M"}${frame.x(at).toFixed(1)} ${frame.place(value).toFixed(1)}`;
     pen = true;
   });
-  return s("path", { class: "line", d: path || "M0 0", stroke: line.colour, "stroke-dasharray": line.dash });
+  return s("path", { class: "line", d: path || "M0 0", stroke: line.colour, "stroke-dasharray": line.dash, style: spec.ops.length > 1500 ? "stroke-width: 1" : null });
 }
 
 /** All dots in one path: a stroke of no length with round ends. */

@@ -1,6 +1,8 @@
 // The page: a matrix of targets, each walk with its chart, detail and table, outputs, what was ruled
 // out, and where it was made.
 
+/** Buttons for sources above the detail. */
+const MOST_CHIPS = 60;
 const MARKS = { agrees: ["good", "✓"], explained: ["good", "✓"], diverges: ["bad", "✕"], incomparable: ["none", "?"] };
 
 /** Targets against outputs, where there are several of either. */
@@ -45,7 +47,7 @@ function walkSection(target) {
   let chart, table;
   const choose = (op, jump) => {
     detail.replaceChildren(...opDetail(op, walk));
-    for (const chip of chips.children) chip.setAttribute("aria-pressed", String(chip.op === op));
+    for (const chip of chips.querySelectorAll("button")) chip.setAttribute("aria-pressed", String(chip.op === op));
     chart?.querySelector(".plot").mark(op);
     table?.mark(op);
     if (jump) detail.scrollIntoView({ block: "nearest" });
@@ -56,11 +58,12 @@ function walkSection(target) {
   if (walk.ops.length) {
     chart = errorChart(walk, choose);
     table = opTable(walk, choose);
-    sources.slice(0, 60).forEach((op) => {
+    sources.slice(0, MOST_CHIPS).forEach((op) => {
       const chip = h("button", { type: "button", "aria-pressed": "false", title: op.name, onclick: () => choose(op) }, `◆ ${op.index} ${ended(op.name, 40)}`);
       chip.op = op;
       chips.append(chip);
     });
+    if (sources.length > MOST_CHIPS) chips.append(h("span", { class: "soft" }, `and ${sources.length - MOST_CHIPS} more: choose the role source in the table`));
     parts.push(chart, sources.length > 1 ? chips : null, detail, headroomChart(walk, choose), h("h3", {}, "All operators"), table);
     choose(sources[0] ?? walk.ops.find((op) => op.nonfinite) ?? largest(walk.ops));
   }
