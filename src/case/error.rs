@@ -106,6 +106,9 @@ fn hint(path: &Path, said: &str) -> String {
     let mut quoted = said.split('`').skip(1).step_by(2);
     let asked = ["unknown field", "unknown variant"].iter().any(|word| said.contains(word));
     if let (true, Some(given)) = (asked, quoted.next()) {
+        if given.contains(' ') {
+            return "text with a comma between { and } needs quotes".to_owned();
+        }
         return closest(given, quoted)
             .map_or("write one of those".to_owned(), |meant| format!("did you mean `{meant}`?"));
     }

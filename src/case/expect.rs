@@ -116,10 +116,14 @@ impl Expectation {
         if explained_by.iter().any(is) {
             return None;
         }
-        let got: Vec<String> = explained_by
-            .iter()
-            .map(|found| ExplainedBy { format: found.format, rounding: found.rounding }.to_string())
-            .collect();
+        let name = |found: &Explanation| {
+            let name = ExplainedBy { format: found.format, rounding: found.rounding };
+            match found.share {
+                1.0 => name.to_string(),
+                share => format!("{name} for {:.1} % of what differs", 100.0 * share),
+            }
+        };
+        let got: Vec<String> = explained_by.iter().map(name).collect();
         let got = if got.is_empty() { "nothing".into() } else { got.join(" and ") };
         Some(format!("explained_by: expected {wanted}, got {got}"))
     }

@@ -68,7 +68,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), CaseError> {
     for entry in fs::read_dir(path).map_err(read)? {
         entries.push(entry.map_err(read)?.path());
     }
-    entries.sort();
+    entries.sort_by_key(|path| natural(path));
     for entry in entries {
         let is_yaml = entry.extension().is_some_and(|end| end == "yaml" || end == "yml");
         if entry.is_dir() && entry.file_name().is_some_and(|name| name != DEVICES) {
@@ -78,6 +78,23 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), CaseError> {
         }
     }
     Ok(())
+}
+
+/// Orders names as people count: `a2` before `a10`, `a2.yaml` before `a2-small.yaml`.
+fn natural(path: &Path) -> (Vec<(u64, String)>, PathBuf) {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut parts = vec![(0u64, String::new())];
+    for c in stem.chars() {
+        let last = parts.last_mut().expect("it starts with one part");
+        match c.to_digit(10) {
+            Some(digit) if last.1.is_empty() => {
+                last.0 = last.0.saturating_mul(10).saturating_add(u64::from(digit));
+            }
+            Some(digit) => parts.push((u64::from(digit), String::new())),
+            None => last.1.push(c),
+        }
+    }
+    (parts, path.to_owned())
 }
 
 /// The line of a key at the outermost level, counted from 1.
@@ -91,6 +108,17 @@ fn line_of(file: &Path, key: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_ordered_as_people_count() {
+        let mut names =
+            ["b1.yaml", "a10-x.yaml", "a2-split-small.yaml", "a2-split.yaml", "a1.yaml"];
+        names.sort_by_key(|name| natural(Path::new(name)));
+        assert_eq!(
+            names,
+            ["a1.yaml", "a2-split.yaml", "a2-split-small.yaml", "a10-x.yaml", "b1.yaml"]
+        );
+    }
 
     const CASE: &str = "# a case\nid: one\ntitle: a title\nmodel: m.onnx\n";
 
