@@ -46,9 +46,9 @@ ci:
 bench:
     cargo bench --bench compare
 
-# Walk every debug network with 20 seeds on the OpenCL and CPU backends: no source may show.
+# Walk debug networks with 20 seeds on the OpenCL and CPU backends and on honest simulated devices: no source may show.
 sweep:
-    OFFBY_REQUIRE_DRIVERS=1 cargo test --release --test walk -- --ignored --nocapture
+    OFFBY_REQUIRE_DRIVERS=1 cargo test --release --test walk --test cases -- --ignored --nocapture
 
 # Plant faults on simulated devices, and count which strategies name them.
 localize *args: build

@@ -87,3 +87,27 @@ fn judged_by(target: &Target, reference: &Output, user: Option<Tolerance>) -> Ju
     let declared = target.declared_storage().filter(|_| dtype.is_float());
     JudgedBy { strict: dtype.name().into(), declared: declared.map(str::to_owned), user }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Tensor;
+    use crate::verdict::{Kind, exit_code};
+
+    /// A negative control of the comparison: an output that never came is not right.
+    #[test]
+    fn an_output_that_is_missing_does_not_agree() {
+        let output = |name: &str| Output {
+            name: name.into(),
+            tensor: Tensor::from_f32(&[2], vec![1.0, 2.0]).unwrap(),
+        };
+        let mut execution = Execution::without_outputs(Outcome::Completed, "");
+        execution.outputs = vec![output("a")];
+        let truth = [output("a"), output("b")];
+        let report = examine(&Target::Tract, execution, &truth, None, None);
+        assert_eq!(report.outputs[0].agreement, Agreement::Agrees);
+        assert_eq!(report.outputs[1].agreement, Agreement::Incomparable);
+        assert_eq!(report.verdict.kind, Kind::Inconclusive);
+        assert_eq!(exit_code([report.verdict.kind]), 3);
+    }
+}
