@@ -29,6 +29,11 @@ demo: build
 test *args:
     cargo test --release {{ args }}
 
+# Open rendered reports in Chromium (`scripts/up test` installs it); screenshots go to a folder.
+web screenshots=(cache / "web" / "screenshots"):
+    mkdir -p "{{ screenshots }}"
+    OFFBY_REQUIRE_DRIVERS=1 OFFBY_SCREENSHOTS="{{ screenshots }}" cargo test --release --test web -- --nocapture
+
 # Everything CI checks, in its order; here a missing driver is a failure.
 ci:
     cargo fmt --check

@@ -246,6 +246,9 @@ mod tests {
         if kind == EntryType::Symlink {
             header.set_link_name("elsewhere").unwrap();
         }
+        if kind == EntryType::GNUSparse {
+            header.as_gnu_mut().unwrap().set_real_size(0);
+        }
         header.set_cksum();
         builder.append(&header, io::repeat(7).take(size)).unwrap();
     }

@@ -44,7 +44,8 @@ pub(super) fn title(report: &Report) -> String {
     let ran_on = target.ran_on.as_ref();
     let on = ran_on.map_or_else(String::new, |ran_on| {
         let version = format!("{} {}", ran_on.engine, ran_on.engine_version);
-        format!(" ({version}, {}: {})", ran_on.backend, ran_on.device.trim())
+        let device = ran_on.device.replace('\0', "");
+        format!(" ({version}, {}: {})", ran_on.backend, device.trim())
     });
     let who = first_source(target).map_or_else(String::new, |op| format!("{} ", op.op_type));
     format!("{}: {who}{kind}{on}", target.target)
@@ -122,14 +123,7 @@ fn observation(walk: &WalkReport) -> Option<Check> {
 fn rounding(target: &TargetReport) -> Option<Check> {
     let question = "Is it only the rounding of the storage format?";
     if let (Some(walk), Some(op)) = (&target.walk, first_source(target)) {
-        let storage = walk.storage.name();
-        let times = op.ratio.map_or_else(String::new, |ratio| format!(", {ratio:.1e} times that"));
-        let because = format!(
-            "an honest {storage} backend would introduce {:.1e} at the first source; it introduces {}{times}",
-            op.floor,
-            op.introduced.map_or_else(|| "NaN or infinities".to_owned(), |x| format!("{x:.1e}")),
-        );
-        return Some(Check::new(question, "no", because));
+        return Some(Check::new(question, "no", beyond_rounding(walk, op)));
     }
     let differs = |output: &&OutputReport| {
         output.comparison.as_ref().is_some_and(|comparison| comparison.mismatched > 0)
@@ -157,6 +151,25 @@ fn rounding(target: &TargetReport) -> Option<Check> {
             "neither f16, bf16 nor tf32 rounding gives even half of the differing elements",
         ),
     })
+}
+
+/// Why a source is no rounding.
+fn beyond_rounding(walk: &WalkReport, op: &OpReport) -> String {
+    if let Some(found) = &op.nonfinite {
+        let (nan, inf) = (found.nan, found.inf);
+        return format!(
+            "the first source gives {nan} NaN and {inf} infinite elements: {}",
+            found.cause.words()
+        );
+    }
+    let size = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |x| format!("{x:.1e}"));
+    format!(
+        "an honest {} backend would introduce {:.1e} at the first source; it introduces {}, {} times that",
+        walk.storage.name(),
+        op.floor,
+        size(op.introduced),
+        size(op.ratio)
+    )
 }
 
 fn grave(output: &OutputReport) -> u8 {

@@ -36,6 +36,7 @@ fn texts(report: &mut Report) -> Vec<&mut String> {
         texts.extend(&mut target.evidence);
         texts.push(&mut target.verdict.sentence);
         texts.extend(&mut target.verdict.hint);
+        texts.extend(&mut target.verdict.diagnosis);
         texts.extend(target.ran_on.iter_mut().map(|ran_on| &mut ran_on.driver));
         texts.extend(target.outputs.iter_mut().map(|output| &mut output.judgement.words));
         if let Some(walk) = &mut target.walk {

@@ -23,7 +23,7 @@ pub enum Cause {
     NegativeDomain,
     /// A square or a sum of squares is beyond the format's largest value.
     SquareOverflow,
-    /// A variance as E[x²] - E[x]² of inputs that are nearly equal.
+    /// A variance as `E[x²] - E[x]²` of inputs that are nearly equal.
     VarianceCancels,
     /// Nothing in the inputs explains it: memory that was never written, or a fault of the kernel.
     Unexplained,

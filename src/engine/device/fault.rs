@@ -50,7 +50,7 @@ faults! {
     /// Exponentials summed in `f16` without the largest taken out first; what is not finite then becomes what
     /// `instead` says.
     NaiveLogsumexp = "naive-logsumexp", &["instead"], &["ReduceLogSumExp", "Softmax", "LogSoftmax"];
-    /// The variance as E[x²] - E[x]²: what is summed is kept in `f16`, or with `sums: f32` in `f32`, one after the other.
+    /// The variance as `E[x²] - E[x]²`: what is summed is kept in `f16`, or with `sums: f32` in `f32`, one after the other.
     VarianceBySquares = "variance-by-squares", &["sums"], NORMS;
     /// The places of each channel padded with zeros up to a multiple, which then count in mean and variance. With
     /// `channels` each instance is that many channels, as in a group norm made from an instance norm.

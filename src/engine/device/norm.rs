@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 pub(super) enum Statistics {
     /// As they should, the sums kept in `f16`.
     SumsInF16,
-    /// E[x²] - E[x]², kept in this.
+    /// `E[x²] - E[x]²`, kept in this.
     BySquares(Accumulate),
     /// The places of each channel padded with zeros to a multiple; a channel of the node is so many.
     Padded(usize, usize),

@@ -84,9 +84,10 @@ impl Simulator {
         Ok(())
     }
 
-    /// Forgets all runs, as a device does that is opened anew.
+    /// Forgets all runs, as a device does that is opened anew; what it said it does not say again.
     pub fn forget(&mut self) {
-        *self = Simulator::new(self.device.clone());
+        let (spoken, words) = (std::mem::take(&mut self.spoken), std::mem::take(&mut self.words));
+        *self = Simulator { spoken, words, ..Simulator::new(self.device.clone()) };
     }
 
     /// Begins the next run, watched or not.

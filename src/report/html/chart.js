@@ -9,7 +9,7 @@ function errorChart(walk, choose) {
   const ops = walk.ops;
   const sources = ops.filter((op) => op.role === "source");
   const values = ops.flatMap((op) => [op.cumulative, op.introduced, op.floor]).filter((v) => v > 0);
-  const high = 10 ** Math.ceil(Math.log10(Math.max(...bounds(values, 1e-6).slice(1), 1e-6)) + 0.05);
+  const high = 10 ** Math.ceil(Math.log10(Math.max(bounds(values, 1e-6)[1], 1e-6)) + 0.1);
   const low = Math.max(10 ** Math.floor(Math.log10(bounds(values, 1e-6)[0])), high * 1e-16);
   const spec = {
     ops, low, high, sources, choose,
@@ -131,18 +131,18 @@ function axes(spec, frame) {
   if (spec.bands) {
     parts.push(s("rect", { class: "band", x: left, y: top - BAND, width: right - left, height: BAND }));
     parts.push(s("rect", { class: "band", x: left, y: bottom, width: right - left, height: BAND }));
-    parts.push(s("text", { x: left - 6, y: top - 5, "text-anchor": "end" }, "NaN ∞"));
+    parts.push(s("text", { x: left - 6, y: top - 8, "text-anchor": "end" }, "NaN ∞"));
     parts.push(s("text", { x: left - 6, y: bottom + 13, "text-anchor": "end" }, "0"));
   }
-  for (const power of decades(spec.low, spec.high, (bottom - top) / 22)) {
+  for (const power of decades(spec.low, spec.high, (bottom - top) / 20)) {
     const at = y(10 ** power);
     parts.push(s("line", { class: "grid", x1: left, x2: right, y1: at, y2: at }));
-    parts.push(s("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, powerText(power)));
+    if (!spec.bands || at > top + 6) parts.push(s("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, powerText(power)));
   }
   for (const rule of spec.rules ?? []) {
     const at = y(rule.at);
     parts.push(s("line", { x1: left, x2: right, y1: at, y2: at, stroke: "var(--introduced)", "stroke-dasharray": "6 3" }));
-    parts.push(s("text", { x: right - 4, y: at - 4, "text-anchor": "end" }, rule.text));
+    parts.push(s("text", { x: right - 4, y: at < top + 14 ? at + 13 : at - 4, "text-anchor": "end" }, rule.text));
   }
   const under = bottom + (spec.bands ? BAND : 0) + 15;
   const last = spec.ops.length - 1;
@@ -172,7 +172,7 @@ function linePath(spec, line, frame) {
     path += `${pen ? "L" : "M"}${frame.x(at).toFixed(1)} ${frame.place(value).toFixed(1)}`;
     pen = true;
   });
-  return s("path", { class: "line", d: path || "M0 0", stroke: line.colour, "stroke-dasharray": line.dash });
+  return s("path", { class: "line", d: path || "M0 0", stroke: line.colour, "stroke-dasharray": line.dash, style: spec.ops.length > 1500 ? "stroke-width: 1" : null });
 }
 
 /** All dots in one path: a stroke of no length with round ends. */
@@ -186,7 +186,7 @@ function dotPaths(spec, frame) {
     else if (spec.lines.some((line) => line.broken?.(op))) carried += cross(x);
     if (value !== null && value !== undefined) dots += `M${x.toFixed(1)} ${frame.place(value).toFixed(1)}h0.01`;
   });
-  const wide = spec.dots.wide ?? (spec.ops.length > 1500 ? 2.5 : 4);
+  const wide = spec.dots.wide ?? (spec.ops.length > 1500 ? 2.5 : spec.ops.length < 100 ? 6 : 4);
   return [
     s("path", { class: "dots", d: dots || "M0 0", stroke: spec.dots.colour, "stroke-width": wide }),
     s("path", { d: carried || "M0 0", stroke: "var(--cumulative)", "stroke-width": 1.2 }),

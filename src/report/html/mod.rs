@@ -105,9 +105,9 @@ fn lead(report: &Report) -> String {
     let (path, nodes) = (escaped(&report.model.path), report.model.nodes);
     let reference = escaped(&report.reference);
     let mut lead = format!(
-        "<p class=\"lead\"><code>{path}</code>, {nodes} nodes; offby {} <code>{}</code>, reference <code>{reference}</code></p>",
-        escaped(&report.command),
+        "<p class=\"lead\"><code>{path}</code>, {nodes} nodes; offby {} {}, reference <code>{reference}</code></p>",
         escaped(&report.tool.version),
+        escaped(&report.command),
     );
     if let Some(again) = &report.judged_again {
         lead.push_str(&format!("<p class=\"note\">Note: {}.</p>", escaped(&again.words())));

@@ -1,6 +1,8 @@
 // The page: a matrix of targets, each walk with its chart, detail and table, outputs, what was ruled
 // out, and where it was made.
 
+/** Buttons for sources above the detail. */
+const MOST_CHIPS = 60;
 const MARKS = { agrees: ["good", "✓"], explained: ["good", "✓"], diverges: ["bad", "✕"], incomparable: ["none", "?"] };
 
 /** Targets against outputs, where there are several of either. */
@@ -45,7 +47,7 @@ function walkSection(target) {
   let chart, table;
   const choose = (op, jump) => {
     detail.replaceChildren(...opDetail(op, walk));
-    for (const chip of chips.children) chip.setAttribute("aria-pressed", String(chip.op === op));
+    for (const chip of chips.querySelectorAll("button")) chip.setAttribute("aria-pressed", String(chip.op === op));
     chart?.querySelector(".plot").mark(op);
     table?.mark(op);
     if (jump) detail.scrollIntoView({ block: "nearest" });
@@ -56,11 +58,12 @@ function walkSection(target) {
   if (walk.ops.length) {
     chart = errorChart(walk, choose);
     table = opTable(walk, choose);
-    sources.slice(0, 60).forEach((op) => {
+    sources.slice(0, MOST_CHIPS).forEach((op) => {
       const chip = h("button", { type: "button", "aria-pressed": "false", title: op.name, onclick: () => choose(op) }, `◆ ${op.index} ${ended(op.name, 40)}`);
       chip.op = op;
       chips.append(chip);
     });
+    if (sources.length > MOST_CHIPS) chips.append(h("span", { class: "soft" }, `and ${sources.length - MOST_CHIPS} more: choose the role source in the table`));
     parts.push(chart, sources.length > 1 ? chips : null, detail, headroomChart(walk, choose), h("h3", {}, "All operators"), table);
     choose(sources[0] ?? walk.ops.find((op) => op.nonfinite) ?? largest(walk.ops));
   }
@@ -87,8 +90,8 @@ function probeTable(walk) {
   return tableOf(["node", "truncated after", "says", "rel. L2", "floor"], rows, "Truncations");
 }
 
-function facts(pairs) {
-  return h("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
+function facts(pairs, style = "facts") {
+  return h("dl", { class: style }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
     .map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
 }
 
@@ -100,7 +103,7 @@ function opDetail(op, walk) {
     h("h3", {}, `${ROLES[op.role]} ${op.role}: `, h("code", {}, op.name)),
     facts([
       ["operator", `${op.index} of ${walk.ops_total}`], ["type", op.op_type], ["backend", op.backend], ["ONNX node", op.onnx_node],
-      ["introduced", size(op.introduced)], ["floor", size(op.floor)], ["times the floor", size(op.ratio)],
+      ["introduced", found ? "NaN or infinities" : size(op.introduced)], ["floor", size(op.floor)], ["times the floor", found ? null : size(op.ratio)],
       ["cumulative", op.disagreeing ? `NaN or infinite in ${count(op.disagreeing)} elements` : size(op.cumulative)],
       ["largest value", size(op.absmax)], ["share of the format's maximum", `${size(100 * op.headroom_used)} %`],
       ["explained by rounding to", explained], ["conversion", op.conversion === null ? null : size(op.conversion)],
@@ -181,7 +184,7 @@ function aboutSection() {
   } }, "Copy");
   const evidence = report.targets.filter((target) => target.evidence.length).map((target) => h("details", {}, h("summary", {}, "What engine and driver said on ", h("code", {}, target.target)), h("pre", { tabindex: 0 }, target.evidence.map(clean).join("\n"))));
   return [h("h2", {}, "How to reproduce"), h("pre", { tabindex: 0 }, content.reproduce.join("\n")),
-    h("h2", {}, "Environment"), facts(pairs), ...evidence,
+    h("h2", {}, "Environment"), facts(pairs, "facts wide"), ...evidence,
     h("details", { class: "screen" }, h("summary", {}, "The same for an issue, as Markdown"), h("div", { class: "tools" }, copy), markdown)];
 }
 

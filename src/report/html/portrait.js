@@ -16,14 +16,14 @@ function portraitPanels(op, storage) {
     panel("Candidate over reference", scatter(pairs), "Sampled elements; on the line both are equal. NaN and infinities are left out."),
     panel(`Difference in steps of ${format}`, steps(pairs, format),
       `One step is the distance between neighbours of ${format} at that size. Rounding stays in the band of one step up or down; what is outside is no rounding.`),
-    panel("Worst elements", worstTable(portrait.worst)));
+    h("figure", { class: "whole" }, h("h4", {}, "Worst elements"), worstTable(portrait.worst)));
 }
 
 function panel(title, drawing, words) {
   return h("figure", {}, h("h4", {}, title), drawing, words ? h("figcaption", {}, words) : null);
 }
 
-const [WIDE, HIGH, LEFT, BELOW] = [320, 210, 44, 34];
+const [WIDE, HIGH, LEFT, BELOW] = [320, 210, 52, 34];
 
 function sheet(words, ...parts) {
   return h("div", { class: "plot" }, s("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": words }, ...parts));
@@ -36,13 +36,15 @@ function histogramWords({ histogram: { counts, equal, disagreeing } }) {
 }
 
 function histogram(portrait) {
-  const { start, counts } = portrait.histogram;
+  const { start, counts, disagreeing } = portrait.histogram;
   const used = counts.findIndex((n) => n > 0);
-  const from = Math.max(0, Math.min(used < 0 ? 32 : used, 32) - 1);
-  const shown = counts.slice(from);
-  const top = Math.max(1, ...counts);
+  const from = used < 0 ? counts.length : Math.max(0, Math.min(used, 32) - 1);
+  // NaN and infinities have a bar of their own behind all sizes.
+  const shown = [...counts.slice(from), ...(disagreeing ? [0, disagreeing] : [])];
+  const finite = counts.length - from;
+  const top = Math.max(1, ...shown);
   const y = (n) => HIGH - BELOW - (Math.log10(1 + n) / Math.log10(1 + top)) * (HIGH - BELOW - 14);
-  const step = (WIDE - LEFT - 10) / shown.length;
+  const step = Math.min(40, (WIDE - LEFT - 10) / shown.length);
   const x = (at) => LEFT + at * step;
   const parts = [];
   for (let power = 0; 10 ** power <= top; power += top > 1e5 ? 2 : 1) {
@@ -50,7 +52,7 @@ function histogram(portrait) {
     parts.push(s("text", { x: LEFT - 5, y: y(10 ** power) + 4, "text-anchor": "end" }, powerText(power)));
   }
   const bars = shown.map((n, at) => {
-    const level = `${size(10 ** ((start + from + at) / 4))} to ${size(10 ** ((start + from + at + 1) / 4))}`;
+    const level = at >= finite ? "NaN or infinities" : `${size(10 ** ((start + from + at) / 4))} to ${size(10 ** ((start + from + at + 1) / 4))}`;
     return n === 0 ? null : s("rect", { x: x(at) + 0.5, y: y(n), width: Math.max(1, step - 1), height: HIGH - BELOW - y(n), fill: "var(--introduced)" },
       s("title", {}, `${count(n)} elements are off by ${level}`));
   });
@@ -58,8 +60,9 @@ function histogram(portrait) {
   const every = shown.length > 24 ? 8 : 4;
   shown.forEach((_, at) => {
     const quarter = start + from + at;
-    if (((quarter % every) + every) % every === 0) parts.push(s("text", { x: x(at), y: HIGH - BELOW + 14, "text-anchor": "middle" }, powerText(quarter / 4)));
+    if (at < finite && ((quarter % every) + every) % every === 0) parts.push(s("text", { x: x(at), y: HIGH - BELOW + 14, "text-anchor": "middle" }, powerText(quarter / 4)));
   });
+  if (disagreeing) parts.push(s("text", { x: x(shown.length - 0.5), y: HIGH - BELOW + 14, "text-anchor": "middle" }, "NaN"));
   parts.push(s("text", { x: (LEFT + WIDE) / 2, y: HIGH - 4, "text-anchor": "middle" }, "|candidate − reference|"));
   return sheet(`Histogram of errors. ${histogramWords(portrait)}`, ...parts);
 }
@@ -83,6 +86,7 @@ function errorMap({ map }) {
   const parts = [...paths].map(([letter, d]) => s("path", { d, fill: levelColour(LETTERS.indexOf(letter)) }));
   const broken = paths.get("!");
   if (broken) parts.push(s("path", { d: broken, fill: "none", stroke: "var(--ground)", "stroke-width": 1.2, "stroke-dasharray": "1.5 1.5" }));
+  parts.push(...rings(map, wide, high));
   parts.push(s("text", { x: LEFT, y: HIGH - BELOW + 14 }, "0"));
   parts.push(s("text", { x: WIDE - 10, y: HIGH - BELOW + 14, "text-anchor": "end" }, String(map.columns.extent - 1)));
   parts.push(s("text", { x: LEFT - 5, y: 15, "text-anchor": "end" }, "0"));
@@ -100,6 +104,13 @@ function errorMap({ map }) {
   });
   host.addEventListener("pointerleave", hideTip);
   return host;
+}
+
+/** A ring about each cell with a NaN, where they are few and would be missed. */
+function rings(map, wide, high) {
+  const cells = map.cells.flatMap((line, row) => [...line].map((letter, column) => (letter === "!" ? [row, column] : null)).filter(Boolean));
+  if (cells.length > 12) return [];
+  return cells.map(([row, column]) => s("circle", { cx: LEFT + (column + 0.5) * wide, cy: 6 + (row + 0.5) * high, r: 6, fill: "none", stroke: "var(--introduced)", "stroke-width": 2 }));
 }
 
 function levelColour(level) {
@@ -127,10 +138,10 @@ function cellWords(map, row, column, letter) {
 function mapWords({ map }) {
   const wrong = map.cells.map((line, row) => (/[^.]/.test(line) ? row : -1)).filter((row) => row >= 0);
   const columns = [...(map.cells[0] ?? "")].filter((_, at) => map.cells.some((line) => line[at] !== ".")).length;
-  const broken = map.cells.some((line) => line.includes("!")) ? " Dotted cells hold NaN or infinities." : "";
+  const broken = map.cells.some((line) => line.includes("!")) ? " Dotted or ringed cells hold NaN or infinities." : "";
   const all = wrong.length === map.cells.length && columns === map.cells[0].length;
   const where = all ? "Every cell holds errors" : `${wrong.length} of ${map.cells.length} rows and ${columns} of ${map.cells[0].length} columns of cells hold errors`;
-  return `${where}; the darker the larger in light colours, the lighter in dark ones.${broken}`;
+  return `${where}; the further a colour is from the ground, the larger the error.${broken}`;
 }
 
 function linear(low, high, from, to) {
@@ -144,10 +155,16 @@ function spread(values) {
   return [low - room, high + room];
 }
 
+/** Both ends of an axis with as many digits as tell them apart. */
+function ends([low, high]) {
+  const close = size(low) === size(high);
+  return close ? [low, high].map((end) => String(Number(end.toPrecision(5)))) : [size(low), size(high)];
+}
+
 function axisTexts(low, high, y, x, words) {
   return [
-    s("text", { x: LEFT, y: HIGH - BELOW + 14 }, size(x[0])),
-    s("text", { x: WIDE - 10, y: HIGH - BELOW + 14, "text-anchor": "end" }, size(x[1])),
+    s("text", { x: LEFT, y: HIGH - BELOW + 14 }, ends(x)[0]),
+    s("text", { x: WIDE - 10, y: HIGH - BELOW + 14, "text-anchor": "end" }, ends(x)[1]),
     s("text", { x: LEFT - 4, y: HIGH - BELOW, "text-anchor": "end" }, size(low)),
     s("text", { x: LEFT - 4, y: 16, "text-anchor": "end" }, size(high)),
     s("text", { x: (LEFT + WIDE) / 2, y: HIGH - 4, "text-anchor": "middle" }, words),
@@ -199,18 +216,23 @@ function steps(pairs, format) {
   parts.push(s("text", { x: LEFT - 4, y: y(0) + 4, "text-anchor": "end" }, "0"));
   const d = points.map(([r, v]) => `M${x(r).toFixed(1)} ${y(v).toFixed(1)}h0.01`).join("");
   parts.push(s("path", { class: "dots", d: d || "M0 0", stroke: "var(--introduced)", "stroke-width": 3.2, opacity: 0.75 }));
-  parts.push(s("text", { x: LEFT, y: HIGH - BELOW + 14 }, size(across[0])), s("text", { x: WIDE - 10, y: HIGH - BELOW + 14, "text-anchor": "end" }, size(across[1])));
+  parts.push(s("text", { x: LEFT, y: HIGH - BELOW + 14 }, ends(across)[0]), s("text", { x: WIDE - 10, y: HIGH - BELOW + 14, "text-anchor": "end" }, ends(across)[1]));
   parts.push(s("text", { x: (LEFT + WIDE) / 2, y: HIGH - 4, "text-anchor": "middle" }, "reference"));
   const outside = points.filter(([, v]) => Math.abs(v) > one * 1.001).length;
   return sheet(`Differences in steps of ${format}: ${outside} of ${points.length} sampled elements are off by more than one step`, ...parts);
+}
+
+/** Seven digits; the stored bits are the cell's title. */
+function value(number) {
+  return typeof number === "string" ? number : String(Number(number.toPrecision(7)));
 }
 
 function worstTable(worst) {
   if (!worst?.length) return h("p", { class: "soft" }, "None.");
   const rows = worst.map((element) => h("tr", {},
     h("td", { class: "mono" }, `[${element.index.join(", ")}]`),
-    h("td", { class: "number", title: element.reference_bits }, exact(element.reference)),
-    h("td", { class: "number", title: element.candidate_bits }, exact(element.candidate))));
+    h("td", { class: "number", title: element.reference_bits }, value(element.reference)),
+    h("td", { class: "number", title: element.candidate_bits }, value(element.candidate))));
   const head = h("tr", {}, h("th", {}, "index"), h("th", { class: "number" }, "reference"), h("th", { class: "number" }, "candidate"));
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Worst elements" }, h("table", {}, h("thead", {}, head), h("tbody", {}, rows)));
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Worst elements" }, h("table", { class: "worst" }, h("thead", {}, head), h("tbody", {}, rows)));
 }

@@ -1,18 +1,18 @@
 // The table of operators: searched, filtered, sorted, and shown a page at a time, so that thousands of
-// operators cost no more than a hundred.
+// operators cost no more than fifty.
 
-const PAGE_ROWS = 100;
+const PAGE_ROWS = 50;
 
 const COLUMNS = [
-  { title: "op", key: (op) => op.index, number: true, cell: (op) => String(op.index) },
-  { title: "name", key: (op) => op.name },
-  { title: "type", key: (op) => op.op_type, cell: (op) => op.op_type },
-  { title: "role", key: (op) => Object.keys(ROLES).indexOf(op.role), cell: (op) => `${ROLES[op.role]} ${op.role}`, class: "role" },
-  { title: "introduced", key: (op) => (op.nonfinite ? Infinity : op.introduced), number: true, cell: (op) => (op.nonfinite ? "NaN/inf" : size(op.introduced)) },
-  { title: "floor", key: (op) => op.floor, number: true, cell: (op) => size(op.floor) },
-  { title: "ratio", key: (op) => op.ratio, number: true, cell: (op) => size(op.ratio) },
-  { title: "cumulative", key: (op) => (op.disagreeing ? Infinity : op.cumulative), number: true, cell: (op) => (op.disagreeing ? "NaN/inf" : size(op.cumulative)) },
-  { title: "largest value", key: (op) => op.absmax, number: true, cell: (op) => size(op.absmax) },
+  { title: "op", wide: 3.6, key: (op) => op.index, number: true, cell: (op) => String(op.index) },
+  { title: "name", wide: 22, key: (op) => op.name },
+  { title: "type", wide: 8, key: (op) => op.op_type, cell: (op) => op.op_type },
+  { title: "role", wide: 7, key: (op) => Object.keys(ROLES).indexOf(op.role), cell: (op) => `${ROLES[op.role]} ${op.role}`, class: "role" },
+  { title: "introduced", wide: 6.6, key: (op) => (op.nonfinite ? Infinity : op.introduced), number: true, cell: (op) => (op.nonfinite ? "NaN/inf" : size(op.introduced)) },
+  { title: "floor", wide: 5.4, key: (op) => op.floor, number: true, cell: (op) => size(op.floor) },
+  { title: "ratio", wide: 5.4, key: (op) => op.ratio, number: true, cell: (op) => size(op.ratio) },
+  { title: "cumulative", wide: 6.6, key: (op) => (op.disagreeing ? Infinity : op.cumulative), number: true, cell: (op) => (op.disagreeing ? "NaN/inf" : size(op.cumulative)) },
+  { title: "largest value", wide: 8, key: (op) => op.absmax, number: true, cell: (op) => size(op.absmax) },
 ];
 
 /** The table of one walk; `choose(op)` is called for the operator whose name was clicked. */
@@ -63,8 +63,8 @@ function opTable(walk, choose) {
 
   const element = h("section", { class: "ops", "aria-label": "All operators" },
     h("div", { class: "tools" }, search, roles, said),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of operators" },
-      h("table", {}, h("thead", {}, h("tr", {}, heads)), body)),
+    h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Table of operators" },
+      h("table", {}, h("colgroup", {}, COLUMNS.map((column) => h("col", { style: `width: ${column.wide ?? 6}rem` }))), h("thead", {}, h("tr", {}, heads)), body)),
     pages);
   element.mark = (op) => { state.chosen = op; turn(); };
   find();
@@ -84,7 +84,7 @@ function order(key, sign) {
 function row(op, unchecked, state, choose) {
   const cells = COLUMNS.map((column) => {
     if (column.title !== "name") return h("td", { class: [column.number ? "number" : "", column.class ?? ""].join(" ").trim() || null }, column.cell(op));
-    const notes = [op.onnx_node && op.onnx_node !== op.name ? `ONNX ${op.onnx_node}` : null, unchecked.has(op.name) ? `not compared: ${unchecked.get(op.name)}` : null];
+    const notes = [op.onnx_node && !op.name.startsWith(op.onnx_node) ? `ONNX ${op.onnx_node}` : null, unchecked.has(op.name) ? `not compared: ${unchecked.get(op.name)}` : null];
     return h("td", { class: "name" },
       h("button", { type: "button", onclick: () => choose(op, true) }, op.name),
       notes.filter(Boolean).map((note) => h("small", {}, note)));

@@ -40,8 +40,16 @@ fn longest_run(text: &str) -> usize {
 /// A text in which nothing is markup, nobody is mentioned and no issue is linked.
 fn escaped(text: &str) -> String {
     let mut safe = String::new();
-    for c in text.chars() {
+    let links = text.contains("](") || text.contains("][");
+    let mut characters = text.chars().peekable();
+    let mut before = ' ';
+    while let Some(c) = characters.next() {
+        let inside = before.is_alphanumeric()
+            && characters.peek().is_some_and(|next| next.is_alphanumeric());
+        before = c;
         match c {
+            '_' if inside => safe.push(c),
+            '[' | ']' if !links => safe.push(c),
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
@@ -101,10 +109,10 @@ mod tests {
 
     #[test]
     fn nothing_in_a_cell_breaks_a_table() {
-        let rows = [[code("a|b"), prose("x <b> | *y* @ada #12")]];
+        let rows = [[code("a|b"), prose("x <b> | *y* @ada #12 [0, 8] x_y")]];
         assert_eq!(
             table(["one", "two"], &rows),
-            "| one | two |\n| --- | --- |\n| `a\\|b` | x &lt;b&gt; \\| \\*y\\* @<!-- -->ada #<!-- -->12 |\n"
+            "| one | two |\n| --- | --- |\n| `a\\|b` | x &lt;b&gt; \\| \\*y\\* @<!-- -->ada #<!-- -->12 [0, 8] x_y |\n"
         );
         assert_eq!(code("a`b"), "`` a`b ``");
         assert_eq!(code(" \0"), "-");

@@ -1,0 +1,129 @@
+//! Rendered pages in a real browser: nothing is requested, nothing complains, sources are marked with
+//! their names, and five thousand operators stay quick. Needs Chromium, Node and the packages of
+//! `tests/web`, which `scripts/up test` installs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
+
+use offby::report::{Report, read_report, report_html};
+use offby::walk::Role;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// What the test needs of the machine.
+struct Browser {
+    node: PathBuf,
+    chromium: PathBuf,
+    modules: PathBuf,
+}
+
+impl Browser {
+    fn find() -> Result<Self, &'static str> {
+        let node = program(&["node", "nodejs"]).ok_or("there is no node")?;
+        let chromium = env::var_os("OFFBY_CHROMIUM").map(PathBuf::from);
+        let chromium = chromium
+            .or_else(|| program(&["chromium", "chromium-browser", "google-chrome"]))
+            .ok_or("there is no chromium")?;
+        let home = env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+        let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home);
+        let modules = cache.unwrap_or_default().join("offby/web/node_modules");
+        let there = modules.join("playwright-core").is_dir();
+        there.then_some(Browser { node, chromium, modules }).ok_or("playwright-core is missing")
+    }
+}
+
+fn program(names: &[&str]) -> Option<PathBuf> {
+    let folders: Vec<PathBuf> = env::split_paths(&env::var_os("PATH")?).collect();
+    let candidates =
+        names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    candidates.into_iter().find(|path| path.is_file())
+}
+
+fn fixed(name: &str) -> Report {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/reports");
+    read_report(&fs::read_to_string(folder.join(format!("{name}.json"))).unwrap()).unwrap()
+}
+
+/// A network of many operators, some of them sources, one of them with NaN.
+fn synthetic(count: usize) -> Report {
+    let mut report = fixed("walk");
+    let walk = report.targets[0].walk.as_mut().unwrap();
+    let source = walk.ops.iter().find(|op| op.role == Role::Source).unwrap().clone();
+    let wave = |index: usize| (index as f64 * 0.37).sin();
+    walk.ops = (0..count)
+        .map(|index| {
+            let mut op = source.clone();
+            let is_source = index % (count / 12) == count / 24;
+            op.index = index;
+            op.name = format!("/stages.{}/blocks.{index}/attn/Softmax_output_0", index / 1000);
+            op.op_type = ["Convolution", "Softmax", "BinaryOp", "Raster"][index % 4].into();
+            op.floor = 1e-6 * (1.0 + 0.5 * wave(index));
+            let quiet = op.floor * (0.4 + 0.3 * wave(3 * index));
+            op.introduced = Some(if is_source { 0.3 } else { quiet });
+            op.cumulative = Some(1e-6 + 1e-5 * index as f64 * (1.1 + wave(index / 40)));
+            op.ratio = op.introduced.map(|introduced| introduced / op.floor);
+            op.role = if is_source { Role::Source } else { Role::Carrier };
+            op.nonfinite = None;
+            op.disagreeing = 0;
+            op.portrait = op.portrait.filter(|_| is_source);
+            op
+        })
+        .collect();
+    walk.ops_total = count;
+    walk.ops_compared = count;
+    let sources = walk.ops.iter().filter(|op| op.role == Role::Source);
+    walk.sources = sources.map(|op| op.name.clone()).collect();
+    report
+}
+
+/// The page, written, and what is to be seen on it.
+fn plan(folder: &Path, name: &str, report: &Report, words: &[&str]) -> Value {
+    let file = folder.join(format!("{name}.html"));
+    fs::write(&file, report_html(report)).unwrap();
+    let walk = report.targets.iter().find_map(|target| target.walk.as_ref());
+    json!({
+        "file": file, "name": name, "words": words,
+        "ops": walk.map_or(0, |walk| walk.ops.len()),
+        "sources": walk.map_or_else(Vec::new, |walk| walk.sources.clone()),
+    })
+}
+
+#[test]
+fn pages_are_sound_in_a_browser() {
+    let browser = match Browser::find() {
+        Ok(browser) => browser,
+        Err(reason) => {
+            let required = env::var_os("OFFBY_REQUIRE_DRIVERS").is_some();
+            assert!(!required, "pages_are_sound_in_a_browser: {reason}");
+            eprintln!("SKIPPED pages_are_sound_in_a_browser: {reason}");
+            return;
+        }
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let pages = [
+        plan(folder.path(), "walk", &fixed("walk"), &["simulated", "NaN", "How to reproduce"]),
+        plan(folder.path(), "run", &fixed("run"), &["explained", "(-2: 4046) (-1: 4046)"]),
+        plan(folder.path(), "old", &fixed("walk-0.1.0"), &["divergent"]),
+        plan(folder.path(), "many", &synthetic(5000), &["5,000 of 5,000"]),
+    ];
+    let screenshots = env::var_os("OFFBY_SCREENSHOTS").map(PathBuf::from);
+    let path = folder.path().join("plan.json");
+    let plan =
+        json!({"chromium": browser.chromium, "screenshots": screenshots, "pages": pages.to_vec()});
+    fs::write(&path, plan.to_string()).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web/pages.cjs");
+    let output = Command::new(browser.node)
+        .arg(script)
+        .arg(&path)
+        .env("NODE_PATH", browser.modules)
+        .output()
+        .unwrap();
+    let (said, timings) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    eprint!("{timings}");
+    assert!(output.status.success() && said.is_empty(), "{said}{timings}");
+}
