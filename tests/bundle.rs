@@ -1,6 +1,10 @@
 //! Bundles through the command line: written, replayed elsewhere, and refused when somebody changed them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set up its files has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot set up its files has failed; skipped tests say so"
+)]
 
 mod support;
 

@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn an_operand_read_otherwise_is_seen_in_sums_and_products() {
         for put in [|a, b| a + b, |a: f32, b: f32| a * b] {
-            let cases: [(fn(usize, &[f32]) -> f32, &str); 3] = [
+            type Rule = fn(usize, &[f32]) -> f32;
+            let cases: [(Rule, &str); 3] = [
                 (|at, b| b.get(4 * at).copied().unwrap_or(0.0), "packed by 4"),
                 (|_, b| b[0], "scalar"),
                 (|at, b| b[at % 8], "first row"),
