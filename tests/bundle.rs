@@ -66,7 +66,11 @@ fn a_report_of_another_network_is_not_bundled() {
     bundled(folder.path());
     let mut command = offby();
     command.args(["report", "bundle"]).arg(folder.path().join("out/report.json"));
-    command.arg("-o").arg(folder.path().join("y")).arg("--model").arg(debug_model("linear_bn.onnx"));
+    command
+        .arg("-o")
+        .arg(folder.path().join("y"))
+        .arg("--model")
+        .arg(debug_model("linear_bn.onnx"));
     let (code, _, stderr) = finish(command);
     assert_eq!(code, 2);
     assert!(stderr.contains("digest") && !folder.path().join("y").exists(), "{stderr}");
