@@ -8,7 +8,7 @@
 
 mod support;
 
-use offby::graph::{Attribute, Network};
+use offby::graph::{Attribute, Model, Network};
 use offby::tensor::{Dtype::F32, Tensor};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -303,14 +303,23 @@ fn sums_in_f16_add_up_layer_by_layer() {
 fn honest_devices_are_not_accused() {
     for entry in std::fs::read_dir(debug_model("")).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_none_or(|end| end != "onnx") {
+        // The padding of `pool_sentinel` is beyond what f16 holds: that is its case.
+        let is_case = path.file_stem().is_some_and(|stem| stem == "pool_sentinel");
+        if is_case || path.extension().is_none_or(|end| end != "onnx") {
             continue;
         }
+        let model = Model::load(&path).unwrap();
         for format in ["f32", "f16", "f16-toward-zero", "bf16", "tf32"] {
             let inputs =
                 if format.contains('b') { &["normal:1", "sine"][..] } else { &["normal:1"] };
             for input in inputs {
-                let (_, report) = go("walk", &path, input, &format!("sim:honest-{format}"));
+                let mut command = offby();
+                command.arg("walk").arg(&path).args(["--json", "-"]);
+                command.args(["--on", &format!("sim:honest-{format}")]);
+                for value in model.inputs() {
+                    command.args(["--input", &format!("{}={input}", value.name)]);
+                }
+                let (_, report) = finish_json(command);
                 let what = format!("{} {format} {input}", path.display());
                 assert_eq!(sources(&report), [""; 0], "{what}: {report:#}");
                 // Honest roundings may add up to more than a whole output is allowed.

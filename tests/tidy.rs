@@ -27,7 +27,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("shrink", &["tensor", "graph", "inputs", "compare", "engine", "walk"]),
     (
         "report",
-        &["tensor", "compare", "graph", "inputs", "engine", "walk", "verdict", "shrink", "case"],
+        &[
+            "tensor", "compare", "graph", "inputs", "engine", "walk", "verdict", "shrink", "case",
+            "bundle",
+        ],
     ),
     ("cli", BELOW_CLI),
     ("main", &["cli"]),
@@ -37,7 +40,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// The rooms that `cli` composes.
 const BELOW_CLI: &[&str] = &[
     "tensor", "compare", "graph", "inputs", "engine", "walk", "worker", "case", "verdict",
-    "shrink", "report",
+    "shrink", "bundle", "report",
 ];
 
 /// Third-party crates that stay home, and their homes. A home is a folder or the file of its name.
