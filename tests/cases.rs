@@ -212,8 +212,10 @@ fn a_failure_is_well_formed_in_junit() {
 }
 
 /// 20 seeds on 6 networks without a fault, stored in f16 to nearest, toward zero, and with sums in f16: nobody is accused.
+/// Only the norm of 8192 elements is left out of the last: so many squares, added one after the other in f16, stop
+/// growing (about 300 times the floor), which is not honest.
 #[test]
-#[ignore = "360 walks; `just sweep` runs it"]
+#[ignore = "340 walks; `just sweep` runs it"]
 fn honest_f16_devices_show_no_source() {
     let networks = [
         "split_view",
@@ -227,6 +229,9 @@ fn honest_f16_devices_show_no_source() {
     let (_folder, sums) = device("storage: {format: f16}\naccumulate: f16");
     for network in networks {
         for target in ["sim:honest-f16", "sim:honest-f16-toward-zero", &sums] {
+            if network == "group_norm" && *target == sums {
+                continue;
+            }
             for seed in 0..20 {
                 let mut command = offby();
                 let input = format!("normal:{seed}");
