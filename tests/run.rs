@@ -57,22 +57,33 @@ fn split_view_small_is_exact_in_f16() {
 /// these networks must not agree with the reference, and by about that much.
 const APPROXIMATE_GELU: &[&str] = &["efformer_mlp_gelu", "efformer_mlp_2", "efformer_mlp_3"];
 
+/// The networks of the first findings. What MNN makes of those of public issues stands in their cases
+/// (`fixtures/`), expected divergences among them, and `tests/cases.rs` holds it to that.
+const FIRST: &[&str] = &[
+    "attention_bias",
+    "efformer_mlp_1",
+    "efformer_mlp_2",
+    "efformer_mlp_3",
+    "efformer_mlp_gelu",
+    "group_norm",
+    "linear_bn",
+    "resnet50_head",
+    "split_view",
+    "split_view_small",
+];
+
 #[test]
 fn debug_networks_on_the_cpu_differ_by_gelu_alone() {
     if !can_run("debug_networks_on_the_cpu", "mnn:cpu:high") {
         return;
     }
-    for entry in std::fs::read_dir(debug_model("")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|end| end != "onnx") {
-            continue;
-        }
+    for name in FIRST {
         let mut command = offby();
-        command.arg("run").arg(&path).args(["--on", "mnn:cpu:high", "--json", "-"]);
+        command.arg("run").arg(debug_model(&format!("{name}.onnx")));
+        command.args(["--on", "mnn:cpu:high", "--json", "-"]);
         let (code, report) = finish_json(command);
-        let name = path.file_stem().unwrap().to_str().unwrap();
         let output = &first_target(&report)["outputs"][0];
-        if APPROXIMATE_GELU.contains(&name) {
+        if APPROXIMATE_GELU.contains(name) {
             let max_abs = output["comparison"]["max_abs"].as_f64().unwrap();
             assert_eq!(code, 1, "{name}: {report:#}");
             assert!((1e-4..2e-3).contains(&max_abs), "{name}: {max_abs}");

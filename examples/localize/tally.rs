@@ -15,6 +15,9 @@ struct Count {
     planted: usize,
     observable: usize,
     named: usize,
+    /// Observable and beyond what the storage is allowed, and those of them that are named.
+    beyond: usize,
+    named_beyond: usize,
 }
 
 /// What one strategy did over all trials.
@@ -74,7 +77,7 @@ impl Tally {
                 text.push_str(&strategy.text(name));
             }
         }
-        let Count { planted, observable, named } = self.five_percent;
+        let Count { planted, observable, named, .. } = self.five_percent;
         let _ = writeln!(
             text,
             "the rule of others (largest difference against 5 % of the largest value, NaN passing, stop at the first): of {planted} single faults, {observable} observable, it names {named} ({:.1} %) and says nothing of {}",
@@ -103,11 +106,15 @@ impl Strategy {
                 count.planted += 1;
                 count.observable += usize::from(seen);
                 count.named += usize::from(named);
+                let beyond = watched.beyond.contains(label);
+                count.beyond += usize::from(beyond);
+                count.named_beyond += usize::from(beyond && named);
             }
             if seen && !named {
                 let storage = trial.device.storage.format.name();
+                let size = if watched.beyond.contains(label) { "" } else { "within tolerance, " };
                 self.misses.push(format!(
-                    "trial {number}: {} at {label}, {storage}, {} faults; named {:?}",
+                    "{size}trial {number}: {} at {label}, {storage}, {} faults; named {:?}",
                     kind.name(),
                     trial.planted.len(),
                     found.sources
@@ -119,15 +126,19 @@ impl Strategy {
     }
 
     fn text(&self, name: &str) -> String {
-        let Count { planted, observable, named } = self.all;
+        let Count { planted, observable, named, beyond, named_beyond } = self.all;
         let mut text = format!(
-            "{name}: {planted} faults planted in {} trials, {observable} observable, {} bit-identical\n  exact node named: {named} ({:.2} %); of single faults {} of {} ({:.2} %)\n  false sources: {}, precision {:.2} %\n  candidate runs: {:.1} on average, {} at most; {:.3} s on average\n",
+            "{name}: {planted} faults planted in {} trials, {observable} observable, {} bit-identical\n  exact node named: {named} ({:.2} %); of single faults {} of {} ({:.2} %)\n  of the {beyond} that differ by more than their storage is allowed: {named_beyond} ({:.2} %); of single ones {} of {} ({:.2} %)\n  false sources: {}, precision {:.2} %\n  candidate runs: {:.1} on average, {} at most; {:.3} s on average\n",
             self.trials,
             planted - observable,
             percent(named, observable),
             self.single.named,
             self.single.observable,
             percent(self.single.named, self.single.observable),
+            percent(named_beyond, beyond),
+            self.single.named_beyond,
+            self.single.beyond,
+            percent(self.single.named_beyond, self.single.beyond),
             self.false_sources,
             percent(named, named + self.false_sources),
             self.runs as f64 / self.trials.max(1) as f64,

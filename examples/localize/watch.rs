@@ -6,12 +6,16 @@ use offby::engine::{Device, DeviceRun, NodeSteps, Simulator};
 use offby::graph::Model;
 use offby::inputs::Feed;
 use offby::tensor::Tensor;
+use offby::walk::gauge;
 use std::collections::BTreeSet;
 
 /// What was seen from inside.
 pub(crate) struct Watched {
     /// Nodes whose output has other bytes than without the fault, on the same inputs.
     pub(crate) observable: BTreeSet<String>,
+    /// Those of them whose output differs by more than the storage format is allowed
+    /// (`compare::STORAGE`: 1e-4 for f32, 1e-2 for f16).
+    pub(crate) beyond: BTreeSet<String>,
     /// The first node at which a rule says no: `d > 5 % of the largest reference value`, NaN passing.
     pub(crate) five_percent: Option<String>,
 }
@@ -25,7 +29,8 @@ pub(crate) fn watch(trial: &Trial, model: &Model, feeds: &[Feed]) -> Result<Watc
     reference.start(feeds)?;
     faulty.begin(false)?;
     without.begin(false)?;
-    let mut seen = Watched { observable: BTreeSet::new(), five_percent: None };
+    let mut seen =
+        Watched { observable: BTreeSet::new(), beyond: BTreeSet::new(), five_percent: None };
     for step in 0..reference.len() {
         let (inputs, outputs) = faulty.advance(step).map_err(|stop| format!("{stop:?}"))?;
         let label = faulty.facts()[step].label.clone();
@@ -33,6 +38,14 @@ pub(crate) fn watch(trial: &Trial, model: &Model, feeds: &[Feed]) -> Result<Watc
             let right = without.pass(step, &inputs).map_err(|stop| format!("{stop:?}"))?;
             if bytes(&right) != bytes(&outputs) {
                 seen.observable.insert(label.clone());
+                let storage = trial.device.storage.format;
+                let allowed = |(right, found)| {
+                    gauge(right, found)
+                        .is_some_and(|gauge| gauge.disagreeing == 0 && gauge.is_within(storage))
+                };
+                if !right.iter().zip(&outputs).all(allowed) {
+                    seen.beyond.insert(label.clone());
+                }
             }
         }
         let clean = reference.inputs(step)?;

@@ -126,7 +126,7 @@ impl<'a> Follow<'a> {
         // Where the inputs explain NaN and infinities, their places in the output tell no more.
         let explained = measured.nonfinite.as_ref().is_some_and(|f| f.cause != Cause::Unexplained);
         if !explained && measured.introduced.is_some_and(|introduced| !introduced.within_f32) {
-            measured.patterns = patterns(&executed.inputs, expected, outputs);
+            measured.patterns = patterns(&measured.op_type, &executed.inputs, expected, outputs);
         }
         let drawn = self.measured.iter().filter(|measured| measured.portrait.is_some()).count();
         if drawn < MOST_PORTRAITS && is_accused(measured, self.storage.storage()) {
@@ -195,7 +195,19 @@ fn inherited(clean: &Clean, inputs: &[Operand]) -> Option<Gauge> {
     pairs.reduce(Gauge::worse)
 }
 
-fn patterns(inputs: &[Operand], expected: &[Tensor], outputs: &[&Tensor]) -> Vec<Pattern> {
+/// Operators that put two operands together element by element, as ONNX and MNN name them.
+const OF_TWO: &[&str] =
+    &["Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "BinaryOp", "Eltwise", "Scale", "While"];
+/// Patterns that speak of a second operand; of any other operator they would be invented.
+const OF_OPERANDS: &[&str] = &["wrong broadcast", "operand missing"];
+
+fn patterns(
+    op_type: &str,
+    inputs: &[Operand],
+    expected: &[Tensor],
+    outputs: &[&Tensor],
+) -> Vec<Pattern> {
+    let has_two = OF_TWO.contains(&op_type);
     let values: Vec<&Tensor> = inputs
         .iter()
         .filter_map(|input| match input {
@@ -207,6 +219,7 @@ fn patterns(inputs: &[Operand], expected: &[Tensor], outputs: &[&Tensor]) -> Vec
         .iter()
         .zip(outputs)
         .flat_map(|(reference, candidate)| recognize(&values, reference, candidate))
+        .filter(|pattern| has_two || !OF_OPERANDS.contains(&pattern.name.as_str()))
         .collect()
 }
 
