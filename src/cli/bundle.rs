@@ -19,7 +19,7 @@ use crate::report::{
 };
 use crate::shrink::{Specimen, by_itself};
 use crate::tensor::write_npy;
-use crate::verdict::Kind;
+use crate::verdict::{Kind, News};
 use crate::worker::find_converter;
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,7 +54,9 @@ pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
     let progress = screen::progress(false);
     progress.set_message("looking for the smallest part that shows it");
     let node = accused(wrong);
-    let found = smallest(&registry, &target, &model, &feeds, node.as_deref(), deadline)?;
+    let shows = |kind: Kind| kind == wrong.verdict.kind || both_bad(kind, wrong.verdict.kind);
+    let parts = parts(&model, &feeds, node.as_deref());
+    let found = smallest(&registry, &target, parts, &shows, deadline)?;
     let staging =
         tempfile::tempdir().map_err(|error| Failure::write(Path::new("TMPDIR"), error))?;
     let stage = Stage { folder: staging.path(), target: &target, found: &found, node };
@@ -140,15 +142,14 @@ struct Found {
     ran: Ran,
 }
 
-/// The node by itself, or the network up to it, or all of it: the first that is wrong.
-fn smallest(
-    registry: &Registry,
-    target: &Target,
-    model: &Model,
-    feeds: &[Feed],
-    node: Option<&str>,
-    deadline: Duration,
-) -> Result<Found, Failure> {
+/// A part of a network may be wrong in another way than the whole; but a target that falls back or is
+/// not here shows nothing.
+fn both_bad(a: Kind, b: Kind) -> bool {
+    a.news() == News::Bad && b.news() == News::Bad
+}
+
+/// The node by itself, the network up to it, and all of it.
+fn parts(model: &Model, feeds: &[Feed], node: Option<&str>) -> Vec<Specimen> {
     let mut parts = Vec::new();
     if let Some(node) = node {
         parts.extend(by_itself(model, feeds, node).ok().flatten());
@@ -157,9 +158,20 @@ fn smallest(
         parts.extend(part.map(|model| Specimen { model, feeds: feeds.to_vec() }));
     }
     parts.push(Specimen { model: model.clone(), feeds: feeds.to_vec() });
+    parts
+}
+
+/// The first part that shows the report's finding.
+fn smallest(
+    registry: &Registry,
+    target: &Target,
+    parts: Vec<Specimen>,
+    shows: &dyn Fn(Kind) -> bool,
+    deadline: Duration,
+) -> Result<Found, Failure> {
     for specimen in parts {
         let ran = run_on(registry, target, &specimen, deadline)?;
-        if ran.report.verdict.kind != Kind::Agrees {
+        if shows(ran.report.verdict.kind) {
             return Ok(Found { specimen, ran });
         }
     }

@@ -20,7 +20,7 @@ pub enum Finding {
     Nonfinite,
     /// It came to no end.
     Ended(Outcome),
-    /// The reference does not take it: it is no network.
+    /// Nothing can be said: the reference does not take it for a network, or an output is missing.
     Invalid,
 }
 
@@ -54,17 +54,24 @@ pub struct Oracle<'a> {
 impl Oracle<'_> {
     /// Whether the specimen shows this very finding, twice.
     pub fn shows(&mut self, specimen: &Specimen, finding: Finding) -> bool {
-        self.ask(specimen).finding == finding && self.ask(specimen).finding == finding
+        let Ok(right) = Right::of(specimen) else { return false };
+        (0..2).all(|_| self.run(specimen, &right).finding == finding)
     }
 
     /// Whether the reference takes the specimen for a network.
     pub fn takes(&self, specimen: &Specimen) -> bool {
-        reference(specimen).is_ok()
+        exact(specimen).is_ok()
     }
 
     /// What the target makes of a specimen.
     pub fn ask(&mut self, specimen: &Specimen) -> Seen {
-        let Ok((exact, honest)) = reference(specimen) else { return Seen::INVALID };
+        match Right::of(specimen) {
+            Ok(right) => self.run(specimen, &right),
+            Err(_) => Seen::INVALID,
+        }
+    }
+
+    fn run(&mut self, specimen: &Specimen, right: &Right) -> Seen {
         self.runs += 1;
         let execution = self.session.execute(&Request {
             model: &specimen.model,
@@ -72,29 +79,31 @@ impl Oracle<'_> {
             repeats: 1,
             deadline: self.deadline,
         });
-        self.compare_all(&exact, &honest, execution)
+        self.compare_all(right, execution)
     }
 
     /// What an execution of the specimen shows.
     pub fn judge(&self, specimen: &Specimen, execution: Execution) -> Seen {
-        match reference(specimen) {
-            Ok((exact, honest)) => self.compare_all(&exact, &honest, execution),
+        match Right::of(specimen) {
+            Ok(right) => self.compare_all(&right, execution),
             Err(_) => Seen::INVALID,
         }
     }
 
-    fn compare_all(&self, exact: &[Output], honest: &[Output], execution: Execution) -> Seen {
+    fn compare_all(&self, right: &Right, execution: Execution) -> Seen {
         if execution.outcome != Outcome::Completed {
             let finding = Finding::Ended(execution.outcome);
             return Seen { finding, worst: None, reason: execution.reason };
         }
         let mut seen = Seen { finding: Finding::Agrees, worst: None, reason: None };
-        for expected in exact {
+        for expected in &right.exact {
             let same = |outputs: &[Output]| -> Option<Output> {
                 outputs.iter().find(|output| output.name == expected.name).cloned()
             };
-            let Some(found) = same(&execution.outputs) else { continue };
-            let floor = same(honest).and_then(|honest| gauge(&expected.tensor, &honest.tensor));
+            // What is missing was not compared, and so does not agree.
+            let Some(found) = same(&execution.outputs) else { return Seen::INVALID };
+            let floor =
+                same(&right.honest).and_then(|honest| gauge(&expected.tensor, &honest.tensor));
             let finding = self.compare(expected, &found, floor);
             if severity(finding) > severity(seen.finding) || seen.worst.is_none() {
                 seen.finding = finding;
@@ -144,17 +153,69 @@ fn severity(finding: Finding) -> u8 {
 }
 
 /// The reference's outputs, exact and as an honest 16-bit backend would have them.
-fn reference(specimen: &Specimen) -> Result<(Vec<Output>, Vec<Output>), String> {
-    let mut exact = NodeReference::new(&specimen.model, &specimen.feeds)?;
-    let outputs = exact.complete()?;
+struct Right {
+    exact: Vec<Output>,
+    honest: Vec<Output>,
+}
+
+impl Right {
+    fn of(specimen: &Specimen) -> Result<Self, String> {
+        let rounded: Vec<Feed> = specimen
+            .feeds
+            .iter()
+            .map(|feed| Feed { tensor: round_to_f16(&feed.tensor), ..feed.clone() })
+            .collect();
+        let exact = exact(specimen)?;
+        let honest = NodeReference::new(&specimen.model, &rounded)?.half_outputs()?;
+        Ok(Right { exact, honest })
+    }
+}
+
+fn exact(specimen: &Specimen) -> Result<Vec<Output>, String> {
+    let outputs = NodeReference::new(&specimen.model, &specimen.feeds)?.complete()?;
     if outputs.iter().any(|output| output.tensor.is_empty()) {
         return Err("an output has no elements".into());
     }
-    let rounded: Vec<Feed> = specimen
-        .feeds
-        .iter()
-        .map(|feed| Feed { tensor: round_to_f16(&feed.tensor), ..feed.clone() })
-        .collect();
-    let honest = NodeReference::new(&specimen.model, &rounded)?.half_outputs()?;
-    Ok((outputs, honest))
+    Ok(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{RanOn, Runs};
+    use crate::graph::Network;
+    use crate::tensor::{Dtype, Tensor};
+    use std::collections::BTreeMap;
+
+    /// A target that comes to its end and gives nothing.
+    struct Silent;
+
+    impl Session for Silent {
+        fn execute(&mut self, _: &Request<'_>) -> Execution {
+            let text = String::new;
+            let ran_on = RanOn {
+                engine: text(),
+                engine_version: text(),
+                backend: text(),
+                device: text(),
+                driver: text(),
+                operators: BTreeMap::new(),
+            };
+            let runs = Runs { repeats: 1, identical: true, open_seconds: 0.0, seconds: Vec::new() };
+            Execution::completed(ran_on, Vec::new(), runs)
+        }
+    }
+
+    #[test]
+    fn an_output_that_is_missing_does_not_agree() {
+        let network = Network::new("one").input("x", Dtype::F32, &[2]);
+        let network = network.node("relu", "Relu", &["x"], &["y"], &[]);
+        let model = network.output("y", Dtype::F32, &[2]).finish().unwrap();
+        let tensor = Tensor::from_f32(&[2], vec![1.0, -1.0]).unwrap();
+        let digest = tensor.digest();
+        let feeds = vec![Feed { name: "x".into(), spec: String::new(), tensor, digest }];
+        let (session, deadline) = (Box::new(Silent), Duration::from_secs(1));
+        let mut oracle = Oracle { session, storage: Storage::F32, deadline, runs: 0 };
+        assert_eq!(oracle.ask(&Specimen { model, feeds }).finding, Finding::Invalid);
+    }
 }

@@ -13,7 +13,7 @@ use super::trace::Measured;
 use crate::engine::{Execution, NodeSteps, Outcome};
 use crate::graph::{Cut, ValueName};
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many bytes of values one run may give; those farthest from the finding are left out.
 const MOST_BYTES: usize = 1 << 30;
@@ -28,6 +28,7 @@ pub(super) fn sweep(
 ) -> Result<Result<Vec<Measured>, String>, String> {
     let mut steps = NodeSteps::new(task.model)?;
     let wanted = values_up_to(&mut steps, task, last)?;
+    let asked = wanted.iter().map(ToString::to_string).collect();
     let cut = Cut { to: wanted, ..Cut::default() };
     let part = match task.model.cut(&cut) {
         Ok(part) => part,
@@ -38,7 +39,7 @@ pub(super) fn sweep(
     if execution.outcome != Outcome::Completed {
         return Ok(Err(execution.reason.unwrap_or_else(|| execution.outcome.to_string())));
     }
-    measure(task, &mut steps, last, execution).map(Ok)
+    measure(task, &mut steps, last, &asked, execution).map(Ok)
 }
 
 /// The floating-point values that the steps write, the nearest to `last` first while they fit.
@@ -76,6 +77,7 @@ fn measure(
     task: &Task<'_>,
     steps: &mut NodeSteps,
     last: usize,
+    asked: &BTreeSet<String>,
     execution: Execution,
 ) -> Result<Vec<Measured>, String> {
     let backend = execution.ran_on.map_or_else(String::new, |ran_on| ran_on.backend);
@@ -85,43 +87,57 @@ fn measure(
         .map(|output| (output.name.to_string(), output.tensor))
         .collect();
     given.extend(task.feeds.iter().map(|feed| (feed.name.to_string(), feed.tensor.clone())));
+    let run = Run { asked, given, backend };
     let mut reference = NodeReference::new(task.model, task.feeds)?;
     let mut follow = Follow::new(&mut reference);
     steps.start(task.feeds)?;
     for (step, operator) in operators(steps).into_iter().enumerate().take(last + 1) {
         let clean = steps.inputs(step)?;
         steps.advance(step, &Tensor::clone)?;
-        if let Some(executed) = executed(steps, step, operator, &clean, &given, &backend) {
-            follow.observe(&executed);
+        if steps.writes(step).iter().any(|name| asked.contains(name)) {
+            follow.observe(&run.executed(steps, step, operator, &clean));
         }
     }
     Ok(follow.finish().0)
 }
 
-/// A step as the run shows it; `None` where none of its outputs was asked for.
-fn executed(
-    steps: &NodeSteps,
-    step: usize,
-    operator: Operator,
-    clean: &[Option<Tensor>],
-    given: &BTreeMap<String, Tensor>,
-    backend: &str,
-) -> Option<Executed> {
-    let input = |(name, clean): (&String, &Option<Tensor>)| match (given.get(name), clean) {
-        (Some(given), _) => Operand::Value(given.clone()),
-        (None, Some(clean)) => Operand::Value(clean.clone()),
-        (None, None) => Operand::Constant,
-    };
-    let output = |name: &String| {
-        let given = given.get(name).or_else(|| steps.value(name)).cloned();
-        given.ok_or_else(|| "nothing reads it".to_owned())
-    };
-    steps.writes(step).iter().any(|name| given.contains_key(name)).then(|| Executed {
-        index: step,
-        operator,
-        backend: backend.to_owned(),
-        inputs: steps.reads(step).iter().zip(clean).map(input).collect(),
-        outputs: steps.writes(step).iter().map(output).collect(),
-        moves: None,
-    })
+/// What came of the run.
+struct Run<'a> {
+    /// The values that were to be outputs.
+    asked: &'a BTreeSet<String>,
+    /// Those that came, and the feeds.
+    given: BTreeMap<String, Tensor>,
+    backend: String,
+}
+
+impl Run<'_> {
+    /// A step as the run shows it.
+    fn executed(
+        &self,
+        steps: &NodeSteps,
+        step: usize,
+        operator: Operator,
+        clean: &[Option<Tensor>],
+    ) -> Executed {
+        let input = |(name, clean): (&String, &Option<Tensor>)| match (self.given.get(name), clean)
+        {
+            (Some(given), _) => Operand::Value(given.clone()),
+            (None, Some(clean)) => Operand::Value(clean.clone()),
+            (None, None) => Operand::Constant,
+        };
+        let output = |name: &String| match self.given.get(name) {
+            Some(given) => Ok(given.clone()),
+            // What was asked for and did not come was not compared, and so does not agree.
+            None if self.asked.contains(name) => Err(format!("the target gave no output {name}")),
+            None => steps.value(name).cloned().ok_or_else(|| "nothing reads it".to_owned()),
+        };
+        Executed {
+            index: step,
+            operator,
+            backend: self.backend.clone(),
+            inputs: steps.reads(step).iter().zip(clean).map(input).collect(),
+            outputs: steps.writes(step).iter().map(output).collect(),
+            moves: None,
+        }
+    }
 }
