@@ -98,8 +98,8 @@ pub fn pack(folder: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The files under a folder by their names in it, in order.
-fn files_under(folder: &Path, inner: &Path) -> io::Result<Vec<PathBuf>> {
+/// The files under a folder by their names in it, in order; `inner` is where in it to begin.
+pub(super) fn files_under(folder: &Path, inner: &Path) -> io::Result<Vec<PathBuf>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder.join(inner))? {
         let entry = entry?;
@@ -112,6 +112,15 @@ fn files_under(folder: &Path, inner: &Path) -> io::Result<Vec<PathBuf>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// The bytes of all files under a folder.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn folder_size(folder: &Path) -> io::Result<u64> {
+    let names = files_under(folder, Path::new(""))?;
+    names.iter().map(|name| fs::metadata(folder.join(name)).map(|file| file.len())).sum()
 }
 
 /// Unpacks an archive into an empty folder.

@@ -1,5 +1,6 @@
 //! What a bundle says of itself: its files, the finding, and what was left out.
 
+use super::archive::files_under;
 use crate::tensor::Digest;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -102,12 +103,12 @@ impl ManifestError {
 ///
 /// # Errors
 /// When a file cannot be read or the manifest cannot be written.
-pub fn write_manifest(folder: &Path, manifest: &mut Manifest, names: &[String]) -> io::Result<()> {
+pub fn write_manifest(folder: &Path, manifest: &mut Manifest) -> io::Result<()> {
     manifest.files.clear();
-    for name in names {
-        let bytes = fs::read(folder.join(name))?;
+    for name in files_under(folder, Path::new(""))? {
+        let bytes = fs::read(folder.join(&name))?;
         manifest.files.push(BundledFile {
-            path: name.clone(),
+            path: name.display().to_string(),
             bytes: bytes.len() as u64,
             sha256: Digest::of([bytes.as_slice()]),
         });
@@ -185,7 +186,7 @@ mod tests {
     fn a_changed_file_and_a_later_schema_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a"), "1").unwrap();
-        write_manifest(folder.path(), &mut manifest(), &["a".to_owned()]).unwrap();
+        write_manifest(folder.path(), &mut manifest()).unwrap();
         assert_eq!(read_manifest(folder.path()).unwrap().files.len(), 1);
         fs::write(folder.path().join("a"), "2").unwrap();
         let error = read_manifest(folder.path()).unwrap_err().to_string();

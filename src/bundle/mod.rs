@@ -5,7 +5,7 @@ mod archive;
 mod manifest;
 mod scripts;
 
-pub use archive::{ArchiveError, LIMITS, Limits, pack, unpack};
+pub use archive::{ArchiveError, LIMITS, Limits, folder_size, pack, unpack};
 pub use manifest::{
     BUNDLE_SCHEMA, BundledFile, BundledFinding, LeftOut, Manifest, ManifestError, read_manifest,
     write_manifest,

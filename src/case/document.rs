@@ -159,7 +159,44 @@ const FORMATS: [(Format, &str); 3] =
 const ROUNDINGS: [(Rounding, &str); 2] =
     [(Rounding::NearestEven, "nearest-even"), (Rounding::TowardZero, "toward-zero")];
 
+impl Expectation {
+    /// Nothing but the kind of the verdict.
+    pub fn verdict(kind: Kind) -> Self {
+        Expectation {
+            verdict: kind,
+            source: None,
+            sources: None,
+            says: None,
+            explained_by: None,
+            preview: None,
+            reason: None,
+        }
+    }
+}
+
 impl Case {
+    /// A case of a model and stored inputs, both beside the case file, without targets yet.
+    pub fn stored(
+        id: &str,
+        title: String,
+        model: PathBuf,
+        inputs: BTreeMap<ValueName, PathBuf>,
+    ) -> Case {
+        Case {
+            id: id.to_owned(),
+            title,
+            upstream: None,
+            kind: None,
+            model,
+            cut: None,
+            inputs: inputs.into_iter().map(|(name, path)| (name, Spec::Npy(path))).collect(),
+            reference: Target::Tract,
+            targets: Vec::new(),
+            timeout: None,
+            folder: PathBuf::new(),
+        }
+    }
+
     /// Reads a case file and checks every key and value in it; files it names are not looked at.
     ///
     /// # Errors

@@ -2,23 +2,23 @@
 
 use super::args::BundleArgs;
 use super::failure::Failure;
-use super::prepare::file_name;
 use super::registry::{Registry, read_target};
 use super::replay::{Ran, run_on};
 use super::screen;
+use super::stored::{load_specimen, relative_to, store_tensors};
 use crate::bundle::{
-    BUNDLE_SCHEMA, BundledFinding, LeftOut, Manifest, MnnSettings, Reproduction, cpp, pack, python,
-    readme, write_manifest,
+    BUNDLE_SCHEMA, BundledFinding, LeftOut, Manifest, MnnSettings, Reproduction, cpp, folder_size,
+    pack, python, readme, write_manifest,
 };
 use crate::case::{Case, CaseTarget, Expectation};
-use crate::engine::{Backend, Precision, Target};
+use crate::engine::{Backend, Output, Precision, Target};
 use crate::graph::{Cut, Model, ValueName};
-use crate::inputs::{Feed, Normalization, Spec, draw, parse_inputs};
+use crate::inputs::{Feed, Normalization, draw, parse_inputs};
 use crate::report::{
     InputReport, Report, TargetReport, read_report, report_html, report_markdown, report_text,
 };
 use crate::shrink::{Specimen, by_itself};
-use crate::tensor::write_npy;
+use crate::tensor::Tensor;
 use crate::verdict::{Kind, News};
 use crate::worker::find_converter;
 use std::collections::BTreeMap;
@@ -61,11 +61,11 @@ pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
         tempfile::tempdir().map_err(|error| Failure::write(Path::new("TMPDIR"), error))?;
     let stage = Stage { folder: staging.path(), target: &target, found: &found, node };
     progress.set_message("gathering files");
-    let mut left_out = stage.write(&saved, &report, &registry, deadline)?;
+    let (tensors, mut left_out) = stage.write(&saved, &report, &registry, deadline)?;
     left_out.extend(stage.fit(args.max_size << 20)?);
     progress.set_message("proving it from its own files");
-    stage.prove(&registry, deadline)?;
-    stage.describe(&args.output, left_out)?;
+    stage.prove(&tensors, &registry, deadline)?;
+    stage.describe(&args.output, &tensors, left_out)?;
     pack(staging.path(), &args.output).map_err(|error| Failure::write(&args.output, error))?;
     progress.finish_and_clear();
     let bytes = fs::metadata(&args.output).map_or(0, |file| file.len());
@@ -181,6 +181,13 @@ fn smallest(
     ))
 }
 
+/// The tensors' files, by their names in the bundle.
+struct Tensors {
+    inputs: BTreeMap<ValueName, PathBuf>,
+    expected: BTreeMap<ValueName, PathBuf>,
+    found: BTreeMap<ValueName, PathBuf>,
+}
+
 /// The folder that becomes the bundle.
 struct Stage<'a> {
     folder: &'a Path,
@@ -197,7 +204,7 @@ impl Stage<'_> {
         report: &Report,
         registry: &Registry,
         deadline: Duration,
-    ) -> Result<Vec<LeftOut>, Failure> {
+    ) -> Result<(Tensors, Vec<LeftOut>), Failure> {
         let specimen = &self.found.specimen;
         self.file("model.onnx", &specimen.model.to_bytes())?;
         self.file("report.json", saved.as_bytes())?;
@@ -209,30 +216,28 @@ impl Stage<'_> {
             let text = serde_json::to_string_pretty(environment).map_err(|_| Failure::bug())?;
             self.file("environment.json", (text + "\n").as_bytes())?;
         }
-        for feed in &specimen.feeds {
-            self.tensor(&tensor_file("inputs", &feed.name), &feed.tensor)?;
-        }
-        for output in &self.found.ran.expected {
-            self.tensor(&tensor_file("expected", &output.name), &output.tensor)?;
-        }
-        for output in &self.found.ran.found {
-            self.tensor(&tensor_file("found", &output.name), &output.tensor)?;
-        }
-        self.case()?.write(&self.folder.join("case.yaml"))?;
-        self.converted(registry, deadline)
+        let feeds: Vec<_> = specimen.feeds.iter().map(|f| (&f.name, &f.tensor)).collect();
+        let tensors = Tensors {
+            inputs: self.tensors("inputs", &feeds)?,
+            expected: self.tensors("expected", &named(&self.found.ran.expected))?,
+            found: self.tensors("found", &named(&self.found.ran.found))?,
+        };
+        self.case(&tensors).write(&self.folder.join("case.yaml"))?;
+        Ok((tensors, self.converted(registry, deadline)?))
+    }
+
+    /// Stores tensors in a folder of the bundle; gives the files by their names in it.
+    fn tensors(
+        &self,
+        inner: &str,
+        tensors: &[(&ValueName, &Tensor)],
+    ) -> Result<BTreeMap<ValueName, PathBuf>, Failure> {
+        Ok(relative_to(self.folder, &store_tensors(&self.folder.join(inner), tensors)?))
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.folder.join(name);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
-        }
         fs::write(&path, bytes).map_err(|error| Failure::write(&path, error))
-    }
-
-    fn tensor(&self, name: &str, tensor: &crate::tensor::Tensor) -> Result<(), Failure> {
-        self.file(name, &[])?;
-        Ok(write_npy(&self.folder.join(name), tensor)?)
     }
 
     fn converted(&self, registry: &Registry, deadline: Duration) -> Result<Vec<LeftOut>, Failure> {
@@ -248,41 +253,20 @@ impl Stage<'_> {
         }
     }
 
-    fn case(&self) -> Result<Case, Failure> {
-        let specimen = &self.found.specimen;
-        let inputs = specimen.feeds.iter().map(|feed| {
-            (feed.name.clone(), Spec::Npy(PathBuf::from(tensor_file("inputs", &feed.name))))
-        });
-        let verdict = &self.found.ran.report.verdict;
-        let expect = Expectation {
-            verdict: verdict.kind,
-            source: None,
-            sources: None,
-            says: None,
-            explained_by: None,
-            preview: None,
-            reason: None,
-        };
-        Ok(Case {
-            id: "bundle".into(),
-            title: format!("{} on {}", verdict.kind, self.target),
-            upstream: None,
-            kind: None,
-            model: "model.onnx".into(),
-            cut: None,
-            inputs: inputs.collect(),
-            reference: Target::Tract,
-            targets: vec![CaseTarget { on: self.target.clone(), when: None, expect: Some(expect) }],
-            timeout: None,
-            folder: PathBuf::new(),
-        })
+    fn case(&self, tensors: &Tensors) -> Case {
+        let kind = self.found.ran.report.verdict.kind;
+        let title = format!("{kind} on {}", self.target);
+        let expect = Some(Expectation::verdict(kind));
+        let targets = vec![CaseTarget { on: self.target.clone(), when: None, expect }];
+        let inputs = tensors.inputs.clone();
+        Case { targets, ..Case::stored("bundle", title, "model.onnx".into(), inputs) }
     }
 
     /// Leaves out what can be spared until the rest is small enough.
     fn fit(&self, limit: u64) -> Result<Vec<LeftOut>, Failure> {
         let mut left_out = Vec::new();
         for (name, cost) in SPARE {
-            if self.size() <= limit {
+            if self.size()? <= limit {
                 break;
             }
             let path = self.folder.join(name);
@@ -293,7 +277,7 @@ impl Stage<'_> {
                 left_out.push(LeftOut { what: (*name).to_owned(), why });
             }
         }
-        let size = self.size();
+        let size = self.size()?;
         if size > limit {
             return Err(Failure::new(
                 format!(
@@ -305,41 +289,21 @@ impl Stage<'_> {
         Ok(left_out)
     }
 
-    fn size(&self) -> u64 {
-        self.names()
-            .iter()
-            .filter_map(|name| fs::metadata(self.folder.join(name)).ok())
-            .map(|file| file.len())
-            .sum()
-    }
-
-    /// Every file by its name in the bundle, in order.
-    fn names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        let mut folders = vec![PathBuf::new()];
-        while let Some(inner) = folders.pop() {
-            for entry in fs::read_dir(self.folder.join(&inner)).into_iter().flatten().flatten() {
-                let name = inner.join(entry.file_name());
-                if entry.path().is_dir() {
-                    folders.push(name);
-                } else {
-                    names.push(name.display().to_string());
-                }
-            }
-        }
-        names.sort();
-        names
+    fn size(&self) -> Result<u64, Failure> {
+        folder_size(self.folder).map_err(|error| Failure::write(self.folder, error))
     }
 
     /// The finding once more, from the files as they lie there.
-    fn prove(&self, registry: &Registry, deadline: Duration) -> Result<(), Failure> {
-        let model = Model::load(&self.folder.join("model.onnx"))?;
-        let specs = self.found.specimen.feeds.iter().map(|feed| {
-            let path = self.folder.join(tensor_file("inputs", &feed.name));
-            (feed.name.clone(), Spec::Npy(path))
-        });
-        let feeds = draw(&model.resolved_inputs()?, &specs.collect())?;
-        let again = run_on(registry, self.target, &Specimen { model, feeds }, deadline)?;
+    fn prove(
+        &self,
+        files: &Tensors,
+        registry: &Registry,
+        deadline: Duration,
+    ) -> Result<(), Failure> {
+        let here = |(name, file): (&ValueName, &PathBuf)| (name.clone(), self.folder.join(file));
+        let inputs = files.inputs.iter().map(here).collect();
+        let specimen = load_specimen(&self.folder.join("model.onnx"), &inputs)?;
+        let again = run_on(registry, self.target, &specimen, deadline)?;
         let (was, is) = (self.found.ran.report.verdict.kind, again.report.verdict.kind);
         if was == is {
             return Ok(());
@@ -350,7 +314,12 @@ impl Stage<'_> {
         ))
     }
 
-    fn describe(&self, output: &Path, left_out: Vec<LeftOut>) -> Result<(), Failure> {
+    fn describe(
+        &self,
+        output: &Path,
+        tensors: &Tensors,
+        left_out: Vec<LeftOut>,
+    ) -> Result<(), Failure> {
         let ran = &self.found.ran;
         let finding = BundledFinding {
             target: self.target.to_string(),
@@ -360,17 +329,16 @@ impl Stage<'_> {
             ran_on: ran.ran_on(),
             previews: ran.previews(),
         };
-        let pairs = |folder: &str, names: Vec<&ValueName>| -> Vec<(String, String)> {
-            names.iter().map(|name| (name.to_string(), tensor_file(folder, name))).collect()
-        };
-        let inputs = pairs("inputs", self.found.specimen.feeds.iter().map(|f| &f.name).collect());
-        let outputs: Vec<(String, String, Option<String>)> = ran
+        let text = |path: &PathBuf| path.display().to_string();
+        let inputs: Vec<(String, String)> =
+            tensors.inputs.iter().map(|(name, path)| (name.to_string(), text(path))).collect();
+        let outputs: Vec<(String, String, Option<String>)> = tensors
             .expected
             .iter()
-            .map(|output| {
-                let found = tensor_file("found", &output.name);
-                let there = self.folder.join(&found).is_file().then_some(found);
-                (output.name.to_string(), tensor_file("expected", &output.name), there)
+            .map(|(name, right)| {
+                let found = tensors.found.get(name);
+                let there = found.filter(|found| self.folder.join(found).is_file());
+                (name.to_string(), text(right), there.map(text))
             })
             .collect();
         let complete = self.folder.join("expected").is_dir();
@@ -385,7 +353,6 @@ impl Stage<'_> {
         }
         let name = output.file_name().map_or("bundle".into(), |name| name.to_string_lossy());
         self.file("README.md", readme(&reproduction, &name).as_bytes())?;
-        let names = self.names();
         let mut manifest = Manifest {
             schema: BUNDLE_SCHEMA.into(),
             offby: env!("CARGO_PKG_VERSION").into(),
@@ -394,13 +361,13 @@ impl Stage<'_> {
             files: Vec::new(),
             left_out,
         };
-        write_manifest(self.folder, &mut manifest, &names)
+        write_manifest(self.folder, &mut manifest)
             .map_err(|error| Failure::write(self.folder, error))
     }
 }
 
-fn tensor_file(folder: &str, name: &ValueName) -> String {
-    format!("{folder}/{}.npy", file_name(name.as_str()))
+fn named(outputs: &[Output]) -> Vec<(&ValueName, &Tensor)> {
+    outputs.iter().map(|output| (&output.name, &output.tensor)).collect()
 }
 
 /// A target in MNN's numbers: `MNNForwardType` and `BackendConfig::PrecisionMode` of its headers.

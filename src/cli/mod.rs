@@ -20,6 +20,7 @@ mod run;
 mod screen;
 mod search;
 mod shrink;
+mod stored;
 mod walk;
 
 use args::{Arguments, Command};

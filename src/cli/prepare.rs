@@ -5,6 +5,7 @@ use super::args::{ModelArgs, NetworkArgs, ToleranceArgs};
 use super::environment::environment;
 use super::failure::Failure;
 use super::registry::Registry;
+use super::stored::store_tensors;
 use crate::compare::Tolerance;
 use crate::engine::{Execution, Output, Request, Target};
 use crate::graph::{Model, ValueName};
@@ -13,7 +14,6 @@ use crate::report::{
     InputReport, ModelReport, Report, SCHEMA, TargetReport, ToolReport, report_html,
     report_markdown, without_private_paths,
 };
-use crate::tensor::write_npy;
 use crate::worker::{Converter, find_converter};
 use std::collections::BTreeMap;
 use std::fs;
@@ -63,15 +63,8 @@ impl<'a> Prepared<'a> {
     /// Stores outputs under `--out`, where that was asked for.
     pub(super) fn keep(&self, who: &str, outputs: &[Output]) -> Result<(), Failure> {
         let Some(folder) = &self.args.out else { return Ok(()) };
-        let folder = folder.join(file_name(who));
-        fs::create_dir_all(&folder).map_err(|error| Failure::write(&folder, error))?;
-        for output in outputs {
-            write_npy(
-                &folder.join(format!("{}.npy", file_name(output.name.as_str()))),
-                &output.tensor,
-            )?;
-        }
-        Ok(())
+        let tensors: Vec<_> = outputs.iter().map(|o| (&o.name, &o.tensor)).collect();
+        store_tensors(&folder.join(file_name(who)), &tensors).map(|_| ())
     }
 
     /// The report of a command, complete.

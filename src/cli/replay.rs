@@ -7,10 +7,10 @@ use super::failure::Failure;
 use super::registry::{Registry, read_target};
 use super::run::no_reference;
 use super::screen;
+use super::stored::load_specimen;
 use crate::bundle::{LIMITS, Manifest, read_manifest, unpack};
 use crate::engine::{Engine as _, Outcome, Output, Request, Target, Tract};
-use crate::graph::{Model, ValueName};
-use crate::inputs::{Spec, draw};
+use crate::graph::ValueName;
 use crate::report::{ReplayReport, Sameness, TargetReport, ToolReport, replay_text};
 use crate::shrink::Specimen;
 use crate::verdict::exit_code;
@@ -110,9 +110,7 @@ pub(super) fn run_on(
 
 /// The bundle's network and its feeds, from nowhere but the bundle.
 fn specimen(folder: &Path, manifest: &Manifest) -> Result<Specimen, Failure> {
-    let mut model = Model::load(&folder.join("model.onnx"))?;
-    model.fix_shapes(&BTreeMap::new())?;
-    let mut specs = BTreeMap::new();
+    let mut inputs = BTreeMap::new();
     for (name, file) in &manifest.inputs {
         let plain = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
         if !plain {
@@ -121,10 +119,9 @@ fn specimen(folder: &Path, manifest: &Manifest) -> Result<Specimen, Failure> {
                 "offby writes no such bundle: somebody changed this one",
             ));
         }
-        specs.insert(ValueName::from(name.as_str()), Spec::Npy(folder.join(file)));
+        inputs.insert(ValueName::from(name.as_str()), folder.join(file));
     }
-    let feeds = draw(&model.resolved_inputs()?, &specs)?;
-    Ok(Specimen { model, feeds })
+    load_specimen(&folder.join("model.onnx"), &inputs)
 }
 
 /// The manifest's target; a simulated device must be one that is built in, for a stranger's bundle

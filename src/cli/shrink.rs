@@ -3,19 +3,20 @@
 use super::answer;
 use super::args::ShrinkArgs;
 use super::failure::Failure;
-use super::prepare::{Prepared, file_name};
+use super::prepare::Prepared;
 use super::registry::read_target;
 use super::screen;
 use super::search::{Engines, declared_storage};
+use super::stored::{load_specimen, relative_to, store_tensors};
 use super::walk::node_names;
 use crate::case::{Case, CaseTarget};
 use crate::engine::{Engine, Execution, Outcome, Request, Target};
 use crate::graph::ValueName;
-use crate::inputs::{Feed, Spec};
+use crate::inputs::Feed;
 use crate::report::{SCHEMA, ShrinkFeed, ShrinkReport, ToolReport, shrink_markdown, shrink_text};
-use crate::shrink::{Finding, Oracle, Shrunk, Specimen, shrink as search};
-use crate::tensor::write_npy;
+use crate::shrink::{Finding, Oracle, Shrunk, shrink as search};
 use crate::walk::conclude;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -59,8 +60,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     };
     announce("proving the smallest one again");
     fs::create_dir_all(&folder).map_err(|error| Failure::write(&folder, error))?;
-    let files = Files::new(&folder);
-    files.write(&shrunk, &target)?;
+    let files = Files::write(&folder, &shrunk, &target)?;
     let proven = prove(engines.engine(), &prepared, &files, &shrunk, &mut oracle)?;
     progress.finish_and_clear();
     let report = origin.report(&shrunk, proven, &files)?;
@@ -94,8 +94,7 @@ fn prove(
     shrunk: &Shrunk,
     oracle: &mut Oracle<'_>,
 ) -> Result<usize, Failure> {
-    let model = crate::graph::Model::load(&files.model)?;
-    let specimen = Specimen { model, feeds: shrunk.specimen.feeds.clone() };
+    let specimen = load_specimen(&files.model, &files.inputs)?;
     let mut seen = 0;
     for _ in 0..PROOFS {
         let execution = engine.execute(&Request {
@@ -111,67 +110,33 @@ fn prove(
 
 /// Where everything is written.
 struct Files {
+    folder: PathBuf,
     model: PathBuf,
-    inputs: PathBuf,
-    case: PathBuf,
+    inputs: BTreeMap<ValueName, PathBuf>,
     summary: PathBuf,
     report: PathBuf,
 }
 
 impl Files {
-    fn new(folder: &Path) -> Self {
-        let path = |name: &str| folder.join(name);
-        Files {
-            model: path("model.onnx"),
-            inputs: path("model.inputs"),
-            case: path("model.yaml"),
-            summary: path("summary.md"),
-            report: path("report.json"),
-        }
-    }
-
-    fn write(&self, shrunk: &Shrunk, target: &Target) -> Result<(), Failure> {
-        let fail = |path: &Path| {
-            let path = path.to_owned();
-            move |error: std::io::Error| Failure::write(&path, error)
+    /// Writes the network, its inputs and the case that shows the finding; its inputs are stored, so
+    /// that it needs nothing else.
+    fn write(folder: &Path, shrunk: &Shrunk, target: &Target) -> Result<Self, Failure> {
+        let model = folder.join("model.onnx");
+        fs::write(&model, shrunk.specimen.model.to_bytes())
+            .map_err(|error| Failure::write(&model, error))?;
+        let feeds: Vec<_> = shrunk.specimen.feeds.iter().map(|f| (&f.name, &f.tensor)).collect();
+        let inputs = store_tensors(&folder.join("model.inputs"), &feeds)?;
+        let title = match &shrunk.node {
+            Some(node) => format!("the smallest reproduction found of {node} on {target}"),
+            None => format!("the smallest reproduction found on {target}"),
         };
-        fs::write(&self.model, shrunk.specimen.model.to_bytes()).map_err(fail(&self.model))?;
-        fs::create_dir_all(&self.inputs).map_err(fail(&self.inputs))?;
-        for feed in &shrunk.specimen.feeds {
-            write_npy(&self.input(feed), &feed.tensor)?;
-        }
-        self.case(shrunk, target)?.write(&self.case)?;
-        Ok(())
-    }
-
-    fn input(&self, feed: &Feed) -> PathBuf {
-        self.inputs.join(format!("{}.npy", file_name(feed.name.as_str())))
-    }
-
-    /// The case that shows the finding; its inputs are stored, so that it needs nothing else.
-    fn case(&self, shrunk: &Shrunk, target: &Target) -> Result<Case, Failure> {
-        let inputs = shrunk.specimen.feeds.iter().map(|feed| {
-            let stored = self.input(feed);
-            let folder = self.case.parent().unwrap_or(Path::new(""));
-            let relative = stored.strip_prefix(folder).unwrap_or(&stored).to_owned();
-            (feed.name.clone(), Spec::Npy(relative))
-        });
-        Ok(Case {
-            id: "shrunk".into(),
-            title: match &shrunk.node {
-                Some(node) => format!("the smallest reproduction found of {node} on {target}"),
-                None => format!("the smallest reproduction found on {target}"),
-            },
-            upstream: None,
-            kind: None,
-            model: "model.onnx".into(),
-            cut: None,
-            inputs: inputs.collect(),
-            reference: Target::Tract,
-            targets: vec![CaseTarget { on: target.clone(), when: None, expect: None }],
-            timeout: None,
-            folder: PathBuf::new(),
-        })
+        let stored =
+            Case::stored("shrunk", title, "model.onnx".into(), relative_to(folder, &inputs));
+        let targets = vec![CaseTarget { on: target.clone(), when: None, expect: None }];
+        Case { targets, ..stored }.write(&folder.join("model.yaml"))?;
+        let path = |name: &str| folder.join(name);
+        let (summary, report) = (path("summary.md"), path("report.json"));
+        Ok(Files { folder: folder.to_owned(), model, inputs, summary, report })
     }
 }
 
@@ -219,7 +184,9 @@ impl Origin<'_> {
     ) -> Result<ShrinkReport, Failure> {
         let file = fs::metadata(&files.model);
         let bytes = file.map_err(|error| Failure::write(&files.model, error))?.len();
+        let stored = relative_to(&files.folder, &files.inputs);
         let feed = |feed: &Feed| ShrinkFeed {
+            file: stored.get(&feed.name).map(|path| path.display().to_string()).unwrap_or_default(),
             name: feed.name.clone(),
             shape: feed.tensor.shape().to_vec(),
             dtype: feed.tensor.dtype(),
@@ -241,7 +208,7 @@ impl Origin<'_> {
             candidate_runs: shrunk.runs + PROOFS,
             reproduced: proven,
             of: PROOFS,
-            folder: files.model.parent().map(|path| path.display().to_string()).unwrap_or_default(),
+            folder: files.folder.display().to_string(),
             ..self.nothing()
         })
     }

@@ -63,6 +63,8 @@ pub struct ShrinkFeed {
     pub shape: Vec<usize>,
     /// The element type.
     pub dtype: Dtype,
+    /// Its file in the folder.
+    pub file: String,
     /// What is in it.
     pub spec: String,
     /// The digest of its elements.
@@ -135,14 +137,7 @@ pub fn shrink_text(report: &ShrinkReport, width: usize) -> String {
 fn command(report: &ShrinkReport) -> String {
     let mut command = format!("offby run {}/model.onnx", report.folder);
     for input in &report.inputs {
-        let file: String = input
-            .name
-            .as_str()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
-            .collect();
-        let _ =
-            write!(command, " --input '{}={}/model.inputs/{file}.npy'", input.name, report.folder);
+        let _ = write!(command, " --input '{}={}/{}'", input.name, report.folder, input.file);
     }
     let _ = write!(command, " --on {}", report.target);
     command

@@ -48,7 +48,10 @@ pub fn shrink(
     let at_first = oracle.ask(&whole).finding;
     let start = match find_node(model, feeds, suspects, at_first, oracle, announce)? {
         Some((label, specimen, finding)) => Some((Some(label), specimen, finding)),
-        None if matches!(at_first, Finding::Agrees | Finding::Invalid) => None,
+        None if at_first == Finding::Agrees => None,
+        None if at_first == Finding::Invalid => {
+            return Err("the target gives nothing that could be compared".into());
+        }
         None => Some((None, whole, at_first)),
     };
     let Some((node, mut specimen, finding)) = start else { return Ok(None) };
