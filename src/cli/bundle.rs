@@ -4,6 +4,7 @@ use super::args::BundleArgs;
 use super::failure::Failure;
 use super::registry::{Registry, read_target};
 use super::replay::{Ran, run_on};
+use super::report::{read_saved, text_for_file};
 use super::screen;
 use super::stored::{load_specimen, relative_to, store_tensors};
 use crate::bundle::{
@@ -14,9 +15,7 @@ use crate::case::{Case, CaseTarget, Expectation};
 use crate::engine::{Backend, Output, Precision, Target};
 use crate::graph::{Cut, Model, ValueName};
 use crate::inputs::{Feed, Normalization, draw, parse_inputs};
-use crate::report::{
-    InputReport, Report, TargetReport, read_report, report_html, report_markdown, report_text,
-};
+use crate::report::{InputReport, Report, TargetReport, report_html, report_markdown};
 use crate::shrink::{Specimen, by_itself};
 use crate::tensor::Tensor;
 use crate::verdict::{Kind, News};
@@ -26,8 +25,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Columns of text that goes to a file.
-const FILE_WIDTH: usize = 100;
 /// What is left out first where a bundle is too large, with what it costs the reader.
 const SPARE: &[(&str, &str)] = &[
     ("model.mnn", "it is made again from model.onnx by MNN's converter"),
@@ -38,13 +35,7 @@ const SPARE: &[(&str, &str)] = &[
 
 /// Gathers, proves, packs; 0 where the bundle was written.
 pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
-    let saved = fs::read_to_string(&args.report).map_err(|error| {
-        Failure::new(
-            format!("read {}: {error}", args.report.display()),
-            "give the report.json of `offby run` or `offby walk`",
-        )
-    })?;
-    let report = read_report(&saved)?;
+    let (saved, report) = read_saved(&args.report)?;
     let wrong = wrong_target(&report)?;
     let target = read_target(&wrong.target)?;
     let (model, feeds) = network(args, &report)?;
@@ -92,10 +83,8 @@ fn wrong_target(report: &Report) -> Result<&TargetReport, Failure> {
 
 /// The ONNX node that the walk names first.
 fn accused(target: &TargetReport) -> Option<String> {
-    let walk = target.walk.as_ref()?;
-    let source = walk.sources.first()?;
-    let op = walk.ops.iter().find(|op| op.name == *source);
-    Some(op.and_then(|op| op.onnx_node.clone()).unwrap_or_else(|| source.clone()))
+    let (source, node) = target.walk.as_ref()?.accused().next()?;
+    Some(node.unwrap_or(source).to_owned())
 }
 
 /// The report's network and the feeds it had, both held to the report's digests.
@@ -210,8 +199,7 @@ impl Stage<'_> {
         self.file("report.json", saved.as_bytes())?;
         self.file("report.md", report_markdown(report).as_bytes())?;
         self.file("report.html", report_html(report).as_bytes())?;
-        let text = report_text(report, FILE_WIDTH, |_, text| text.to_owned());
-        self.file("report.txt", text.as_bytes())?;
+        self.file("report.txt", text_for_file(report).as_bytes())?;
         if let Some(environment) = &report.environment {
             let text = serde_json::to_string_pretty(environment).map_err(|_| Failure::bug())?;
             self.file("environment.json", (text + "\n").as_bytes())?;

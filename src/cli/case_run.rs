@@ -152,11 +152,10 @@ fn differences(report: &TargetReport, expect: &crate::case::Expectation) -> Vec<
     let comparisons = report.outputs.iter().filter_map(|output| output.comparison.as_ref());
     let previews: Vec<String> = comparisons.map(|c| c.preview.clone()).collect();
     let sources: Option<Vec<(String, String)>> = report.walk.as_ref().map(|walk| {
-        let node = |source: &String| {
-            let op = walk.ops.iter().find(|op| op.name == *source);
-            op.and_then(|op| op.onnx_node.clone()).unwrap_or_default()
+        let owned = |(source, node): (&str, Option<&str>)| {
+            (source.to_owned(), node.unwrap_or_default().to_owned())
         };
-        walk.sources.iter().map(|source| (source.clone(), node(source))).collect()
+        walk.accused().map(owned).collect()
     });
     expect.differences(&Said {
         verdict: &report.verdict,

@@ -9,6 +9,7 @@ use crate::report::{
     Report, judge_again, read_report, report_html, report_junit, report_markdown, report_text,
 };
 use std::fs;
+use std::path::Path;
 
 /// Columns of text that goes to a file.
 const FILE_WIDTH: usize = 100;
@@ -22,14 +23,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
 }
 
 fn render(args: &RenderArgs) -> Result<u8, Failure> {
-    let saved = fs::read_to_string(&args.report).map_err(|error| {
-        Failure::new(
-            format!("read {}: {error}", args.report.display()),
-            "give the report.json of `offby run` or `offby walk`",
-        )
-    })?;
     let user = user_tolerance(&args.tolerance)?;
-    let report = read_report(&saved)?;
+    let (saved, report) = read_saved(&args.report)?;
     let rendered = match user {
         // What is not changed is given back as it is, byte for byte.
         None if args.to == Form::Json => saved,
@@ -43,13 +38,30 @@ fn render(args: &RenderArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// A saved report, as it lies in the file and as it is meant.
+pub(super) fn read_saved(path: &Path) -> Result<(String, Report), Failure> {
+    let saved = fs::read_to_string(path).map_err(|error| {
+        Failure::new(
+            format!("read {}: {error}", path.display()),
+            "give the report.json of `offby run` or `offby walk`",
+        )
+    })?;
+    let report = read_report(&saved)?;
+    Ok((saved, report))
+}
+
+/// A report as text for a file.
+pub(super) fn text_for_file(report: &Report) -> String {
+    report_text(report, FILE_WIDTH, |_, text| text.to_owned())
+}
+
 fn in_form(report: &Report, args: &RenderArgs) -> Result<String, Failure> {
     Ok(match (args.to, &args.output) {
         (Form::Md, _) => report_markdown(report),
         (Form::Html, _) => report_html(report),
         (Form::Json, _) => super::answer::json(report)? + "\n",
         (Form::Junit, _) => report_junit(report).map_err(|_| Failure::bug())?,
-        (Form::Text, Some(_)) => report_text(report, FILE_WIDTH, |_, text| text.to_owned()),
+        (Form::Text, Some(_)) => text_for_file(report),
         (Form::Text, None) => report_text(report, screen::width(), screen::painter()),
     })
 }

@@ -80,8 +80,7 @@ fn suspects(prepared: &Prepared<'_>, target: &Target) -> (Execution, Vec<String>
     let walked = walker.walk(&request, &mut |_| ());
     let nodes = walked.found.map(|(trace, trust)| {
         let walk = conclude("follow", &trace, &trust, &node_names(&prepared.model));
-        let accused = walk.ops.iter().filter(|op| walk.sources.contains(&op.name));
-        accused.filter_map(|op| op.onnx_node.clone()).collect()
+        walk.accused().filter_map(|(_, node)| node.map(str::to_owned)).collect()
     });
     (walked.execution, nodes.unwrap_or_default())
 }

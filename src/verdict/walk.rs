@@ -3,10 +3,7 @@
 use super::kind::{Confidence, Kind, Verdict};
 use super::sentence::{Finding, decide};
 use crate::engine::Execution;
-use crate::walk::{OpReport, Role, Storage, WalkReport};
-
-/// The final error may be this many times its floor and still be rounding.
-const HONEST: f64 = 16.0;
+use crate::walk::{HONEST, OpReport, Role, Storage, WalkReport};
 
 /// The verdict on one walked target. Without a walk the outcome speaks.
 pub fn decide_walk(

@@ -6,7 +6,7 @@
 //! "ends as the whole does".
 
 use super::conclude::conclude;
-use super::floor::{Storage, floor, round_to_f16};
+use super::floor::{HONEST, Storage, floor, round_to_f16};
 use super::follow::Follow;
 use super::gauge::{Gauge, gauge};
 use super::journal::{Journal, Known};
@@ -23,9 +23,6 @@ use crate::graph::{Cut, ValueName};
 use crate::tensor::Tensor;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-
-/// A truncation may have this many times the error of an honest backend and still be right.
-const HONEST: f64 = 16.0;
 
 /// Bisects the network on one target. The execution is that of the whole network.
 ///
@@ -171,7 +168,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
             }
             Ok(part) => {
                 self.runs += 1;
-                let execution = self.task.run_part(&part, self.task.feeds);
+                let execution = self.task.run_part(&part);
                 self.answer(probe, &execution)
             }
         }

@@ -58,6 +58,8 @@ pub(super) fn round_operands(inputs: &[Operand]) -> Vec<Operand> {
 
 /// Half an ulp of `f16` relative to its value: no storage in it is better than this.
 const F16_ROUNDING: f64 = 1.0 / 4096.0;
+/// An error of up to this many times its floor may be rounding; what is beyond is not.
+pub const HONEST: f64 = 16.0;
 /// For sums in another order and for fast functions, which real fp32 backends use.
 const F32_MARGIN: f64 = 16.0;
 

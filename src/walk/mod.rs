@@ -31,7 +31,7 @@ pub use conclude::conclude;
 pub use conduct::{Announce, Walked, conduct};
 pub use contract::{Block, Candidate, Clean, Executed, Operand, Operator, Reference, Unchecked};
 pub use cut::{cut, is_honest};
-pub use floor::{Storage, StorageCensus, round_to_f16};
+pub use floor::{HONEST, Storage, StorageCensus, round_to_f16};
 pub use gauge::{Gauge, gauge};
 pub use isolate::isolate;
 pub use journal::{Journal, Known};

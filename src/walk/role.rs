@@ -1,12 +1,10 @@
 //! From measurements to roles: which operators introduce error and which only pass it on.
 
-use super::floor::{Storage, floor};
+use super::floor::{HONEST, Storage, floor};
 use super::gauge::Gauge;
 use super::trace::Measured;
 use serde::{Deserialize, Serialize};
 
-/// Introduced error beyond this many times the floor is no rounding.
-const OUT_OF_RANGE: f64 = 16.0;
 /// Error that grows or shrinks by this factor is said to be amplified or absorbed.
 const FACTOR: f64 = 4.0;
 
@@ -81,7 +79,7 @@ fn is_source(introduced: &Gauge, floor: f64, storage: Storage) -> bool {
         return !rounding;
     }
     // Written so that NaN counts as out of range.
-    !introduced.is_within(storage) && !rounding && !(introduced.rel_l2 <= OUT_OF_RANGE * floor)
+    !introduced.is_within(storage) && !rounding && !(introduced.rel_l2 <= HONEST * floor)
 }
 
 #[cfg(test)]

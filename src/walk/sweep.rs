@@ -35,7 +35,7 @@ pub(super) fn sweep(
         Err(error) => return Ok(Err(error.to_string())),
     };
     (task.announce)("the truncated network, every value an output");
-    let execution = task.run_part(&part, task.feeds);
+    let execution = task.run_part(&part);
     if execution.outcome != Outcome::Completed {
         return Ok(Err(execution.reason.unwrap_or_else(|| execution.outcome.to_string())));
     }

@@ -31,14 +31,13 @@ impl Task<'_> {
     /// Runs the whole network once.
     pub(super) fn run_whole(&mut self) -> Execution {
         (self.announce)("the whole network");
-        let (model, feeds) = (self.model, self.feeds);
-        self.session.execute(&Request { model, feeds, repeats: 1, deadline: self.deadline })
+        self.run_part(self.model)
     }
 
-    /// Runs a part of the network; its inputs are found among `feeds`.
-    pub(super) fn run_part(&mut self, part: &Model, feeds: &[Feed]) -> Execution {
-        let request = &Request { model: part, feeds, repeats: 1, deadline: self.deadline };
-        self.session.execute(request)
+    /// Runs a part of the network; its inputs are found among the whole's feeds.
+    pub(super) fn run_part(&mut self, model: &Model) -> Execution {
+        let (feeds, deadline) = (self.feeds, self.deadline);
+        self.session.execute(&Request { model, feeds, repeats: 1, deadline })
     }
 }
 

@@ -87,6 +87,16 @@ pub struct UncheckedOp {
     pub reason: String,
 }
 
+impl WalkReport {
+    /// Every operator that introduces error, with the ONNX node it comes from where that is known.
+    pub fn accused(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.sources.iter().map(|source| {
+            let op = self.ops.iter().find(|op| op.name == *source);
+            (source.as_str(), op.and_then(|op| op.onnx_node.as_deref()))
+        })
+    }
+}
+
 /// One truncation of the network, and what it said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
