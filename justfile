@@ -34,12 +34,12 @@ web screenshots=(cache / "web" / "screenshots"):
     mkdir -p "{{ screenshots }}"
     OFFBY_REQUIRE_DRIVERS=1 OFFBY_SCREENSHOTS="{{ screenshots }}" cargo test --release --test web -- --nocapture
 
-# Everything CI checks, in its order; here a missing driver is a failure.
+# Everything CI checks, in its order; here a missing driver is a failure, and what is drawn at random is drawn alike.
 ci:
     cargo fmt --check
     cargo clippy --release --all-targets -- -D warnings
     cargo check --release --no-default-features --all-targets
-    OFFBY_REQUIRE_DRIVERS=1 cargo test --release
+    OFFBY_REQUIRE_DRIVERS=1 PROPTEST_RNG_SEED=1 cargo test --release
     RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
 
 # Time the comparison: all metrics in one pass, against merely summing and against numpy.
@@ -49,6 +49,10 @@ bench:
 # Walk debug networks with 20 seeds on the OpenCL and CPU backends and on honest simulated devices: no source may show.
 sweep:
     OFFBY_REQUIRE_DRIVERS=1 cargo test --release --test walk --test cases -- --ignored --nocapture
+
+# Cut and search random networks from as many seeds.
+properties seeds="20":
+    for seed in $(seq {{ seeds }}); do PROPTEST_RNG_SEED=$seed cargo test --release --test cut --test search || exit 1; done
 
 # Plant faults on simulated devices, and count which strategies name them.
 localize *args: build

@@ -13,7 +13,10 @@ use offby::engine::{Execution, NodeSteps, Output, RanOn, Request, Runs, Session}
 use offby::graph::{Model, Network};
 use offby::inputs::Feed;
 use offby::shrink::{Oracle, Shrunk, shrink};
-use offby::tensor::{Dtype::F32, Tensor};
+use offby::tensor::{
+    Dtype::{F32, I64},
+    Tensor,
+};
 use offby::walk::{Answer, Journal, Storage, Task, WalkReport, cut};
 use proptest::prelude::*;
 use random_network::{Gene, RandomNetwork, tensor};
@@ -72,6 +75,10 @@ fn search(model: &Model, feeds: &[Feed], culprit: &str) -> WalkReport {
         Tensor::F32(array) if label == culprit => Tensor::F32(array.mapv(|v| 2.0 * v + 1.0)),
         other => other.clone(),
     });
+    searched(model, feeds, spoil)
+}
+
+fn searched(model: &Model, feeds: &[Feed], spoil: Spoil) -> WalkReport {
     let mut task = Task {
         model,
         feeds,
@@ -243,4 +250,28 @@ fn the_liar_is_the_reference_otherwise() {
     let outputs: Vec<Output> = honest.execute(&request).outputs;
     assert_eq!(outputs.len(), 1);
     assert_eq!(outputs[0].name, model.outputs()[0]);
+}
+
+/// TopK's indices are no floating-point values, so the proving run does not ask for them; they must
+/// be those of the run's own values, or TopK is accused of its input's error.
+#[test]
+fn indices_belong_to_the_values_they_index() {
+    let four = Tensor::from_bytes(I64, &[1], &4_i64.to_le_bytes()).unwrap();
+    let model = Network::new("indices")
+        .input("x", F32, &[2, 4])
+        .initializer("four", &four)
+        .node("culprit", "Tanh", &["x"], &["bent"], &[])
+        .node("sum", "Add", &["bent", "x"], &["summed"], &[])
+        .node("top", "TopK", &["summed", "four"], &["largest", "places"], &[])
+        .node("result", "Neg", &["x"], &["y"], &[])
+        .output("y", F32, &[2, 4])
+        .finish()
+        .unwrap();
+    let x = vec![1.0, -2.0, 0.5, -0.25, -3.0, 0.1, 0.2, -1.0];
+    let spoil: Spoil = Box::new(|label, right| match right {
+        Tensor::F32(array) if label == "culprit" => Tensor::F32(array.mapv(|v| -9.0 * v)),
+        other => other.clone(),
+    });
+    let report = searched(&model, &[feed("x", Tensor::from_f32(&[2, 4], x).unwrap())], spoil);
+    assert_eq!(report.sources, ["culprit"]);
 }

@@ -71,8 +71,8 @@ fn values_up_to(
     Ok(kept)
 }
 
-/// Sets the run beside the reference, step by step; a value that was not among the outputs is the
-/// reference's own.
+/// Sets the run beside the reference, step by step; a value that was not among the outputs is
+/// computed by the reference from those that were.
 fn measure(
     task: &Task<'_>,
     steps: &mut NodeSteps,
@@ -87,12 +87,13 @@ fn measure(
         .map(|output| (output.name.to_string(), output.tensor))
         .collect();
     given.extend(task.feeds.iter().map(|feed| (feed.name.to_string(), feed.tensor.clone())));
-    let run = Run { asked, given, backend };
+    let mut run = Run { asked, given, backend };
     let mut reference = NodeReference::new(task.model, task.feeds)?;
     let mut follow = Follow::new(&mut reference);
     steps.start(task.feeds)?;
     for (step, operator) in operators(steps).into_iter().enumerate().take(last + 1) {
         let clean = steps.inputs(step)?;
+        run.complete(steps, step, &clean);
         steps.advance(step, &Tensor::clone)?;
         if steps.writes(step).iter().any(|name| asked.contains(name)) {
             follow.observe(&run.executed(steps, step, operator, &clean));
@@ -105,12 +106,31 @@ fn measure(
 struct Run<'a> {
     /// The values that were to be outputs.
     asked: &'a BTreeSet<String>,
-    /// Those that came, and the feeds.
+    /// Those that came, the feeds, and what the reference computes from them.
     given: BTreeMap<String, Tensor>,
     backend: String,
 }
 
 impl Run<'_> {
+    /// Computes what a step writes and the run was not asked for (indices and shapes) from the run's
+    /// own values: the clean stream's would not fit them. Values the step cannot be computed from
+    /// leave the clean ones in place.
+    fn complete(&mut self, steps: &NodeSteps, step: usize, clean: &[Option<Tensor>]) {
+        let writes = steps.writes(step);
+        if writes.iter().all(|name| self.asked.contains(name)) {
+            return;
+        }
+        let value = |(name, clean): (&String, &Option<Tensor>)| {
+            clean.as_ref().map(|clean| self.given.get(name).unwrap_or(clean).clone())
+        };
+        let inputs: Vec<Option<Tensor>> = steps.reads(step).iter().zip(clean).map(value).collect();
+        if let Ok(outputs) = steps.compute(step, &inputs, &Tensor::clone) {
+            let unasked =
+                writes.iter().zip(outputs).filter(|(name, _)| !self.asked.contains(*name));
+            self.given.extend(unasked.map(|(name, output)| (name.clone(), output)));
+        }
+    }
+
     /// A step as the run shows it.
     fn executed(
         &self,
