@@ -4,8 +4,7 @@ use crate::plant::Trial;
 use offby::engine::{Engine as _, Request, SimTarget};
 use offby::graph::Model;
 use offby::inputs::Feed;
-use offby::tensor::Format;
-use offby::walk::{Journal, Storage, Task, WalkReport, conclude, cut, isolate};
+use offby::walk::{Journal, OpReport, Task, WalkReport, conclude, cut, isolate};
 use offby::worker::{SimEngine, Walker as _, WorkerProgram};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,6 +16,8 @@ pub(crate) const STRATEGIES: [&str; 3] = ["follow", "cut", "isolate"];
 pub(crate) struct Found {
     /// Labels of the nodes it names.
     pub(crate) sources: Vec<String>,
+    /// What it measured of every node, in words.
+    pub(crate) measured: BTreeMap<String, String>,
     /// Runs of the candidate.
     pub(crate) runs: usize,
     /// Seconds.
@@ -49,7 +50,7 @@ pub(crate) fn run(
             feeds,
             session: engine.session(),
             companion: None,
-            storage: storage(trial),
+            storage: trial.device.storage.format,
             deadline,
             announce: &mut announce,
         };
@@ -64,12 +65,11 @@ pub(crate) fn run(
 
 fn found(report: WalkReport, started: Instant) -> Found {
     let seconds = started.elapsed().as_secs_f64();
-    Found { sources: report.sources, runs: report.candidate_runs, seconds }
+    let measured = report.ops.iter().map(|op| (op.name.clone(), in_words(op))).collect();
+    Found { sources: report.sources, measured, runs: report.candidate_runs, seconds }
 }
 
-fn storage(trial: &Trial) -> Storage {
-    match trial.device.storage.format {
-        Format::F16 => Storage::F16,
-        other => other,
-    }
+fn in_words(op: &OpReport) -> String {
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1e}"));
+    format!("error {}, {} x floor", number(op.introduced), number(op.ratio))
 }

@@ -113,8 +113,9 @@ impl Strategy {
             if seen && !named {
                 let storage = trial.device.storage.format.name();
                 let size = if watched.beyond.contains(label) { "" } else { "within tolerance, " };
+                let measured = found.measured.get(label).map_or("not measured", String::as_str);
                 self.misses.push(format!(
-                    "{size}trial {number}: {} at {label}, {storage}, {} faults; named {:?}",
+                    "{size}trial {number}: {} at {label}, {storage}, {} faults: {measured}; named {:?}",
                     kind.name(),
                     trial.planted.len(),
                     found.sources
@@ -128,7 +129,7 @@ impl Strategy {
     fn text(&self, name: &str) -> String {
         let Count { planted, observable, named, beyond, named_beyond } = self.all;
         let mut text = format!(
-            "{name}: {planted} faults planted in {} trials, {observable} observable, {} bit-identical\n  exact node named: {named} ({:.2} %); of single faults {} of {} ({:.2} %)\n  of the {beyond} that differ by more than their storage is allowed: {named_beyond} ({:.2} %); of single ones {} of {} ({:.2} %)\n  false sources: {}, precision {:.2} %\n  candidate runs: {:.1} on average, {} at most; {:.3} s on average\n",
+            "{name}: {planted} faults planted in {} trials, {observable} observable, {} without effect\n  exact node named: {named} ({:.2} %); of single faults {} of {} ({:.2} %)\n  of the {beyond} that differ by more than their storage is allowed: {named_beyond} ({:.2} %); of single ones {} of {} ({:.2} %)\n  false sources: {}, precision {:.2} %\n  candidate runs: {:.1} on average, {} at most; {:.3} s on average\n",
             self.trials,
             planted - observable,
             percent(named, observable),

@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 
 /// What was seen from inside.
 pub(crate) struct Watched {
-    /// Nodes whose output has other bytes than without the fault, on the same inputs.
+    /// Nodes whose output has other numbers than without the fault, on the same inputs: NaN is NaN
+    /// whatever its payload, and 0 is -0.
     pub(crate) observable: BTreeSet<String>,
     /// Those of them whose output differs by more than the storage format is allowed
     /// (`compare::STORAGE`: 1e-4 for f32, 1e-2 for f16).
@@ -36,7 +37,7 @@ pub(crate) fn watch(trial: &Trial, model: &Model, feeds: &[Feed]) -> Result<Watc
         let label = faulty.facts()[step].label.clone();
         if trial.planted.iter().any(|(_, planted)| *planted == label) {
             let right = without.pass(step, &inputs).map_err(|stop| format!("{stop:?}"))?;
-            if bytes(&right) != bytes(&outputs) {
+            if !right.iter().zip(&outputs).all(same_numbers) {
                 seen.observable.insert(label.clone());
                 let storage = trial.device.storage.format;
                 let allowed = |(right, found)| {
@@ -61,8 +62,14 @@ pub(crate) fn watch(trial: &Trial, model: &Model, feeds: &[Feed]) -> Result<Watc
     Ok(seen)
 }
 
-fn bytes(tensors: &[Tensor]) -> Vec<Vec<u8>> {
-    tensors.iter().map(Tensor::to_bytes).collect()
+fn same_numbers((right, found): (&Tensor, &Tensor)) -> bool {
+    match (right, found) {
+        (Tensor::F32(right), Tensor::F32(found)) => {
+            let same = |(a, b): (&f32, &f32)| a == b || (a.is_nan() && b.is_nan());
+            right.shape() == found.shape() && right.iter().zip(found).all(same)
+        }
+        _ => right.to_bytes() == found.to_bytes(),
+    }
 }
 
 /// The rule of MNN's own backend test: the largest difference against the largest value. A NaN

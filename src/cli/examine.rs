@@ -85,7 +85,11 @@ fn compare_output(
 fn judged_by(target: &Target, reference: &Output, user: Option<Tolerance>) -> JudgedBy {
     let dtype = reference.tensor.dtype();
     let declared = target.declared_storage().filter(|_| dtype.is_float());
-    JudgedBy { strict: dtype.name().into(), declared: declared.map(str::to_owned), user }
+    JudgedBy {
+        strict: dtype.name().into(),
+        declared: declared.map(|format| format.name().into()),
+        user,
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::prepare::Prepared;
 use super::walk::not_walkable;
 use crate::engine::{Backend, Engine, Execution, MnnTarget, Precision, Target};
 use crate::tensor::Digest;
-use crate::walk::{self, Journal, Storage, Task, WalkReport};
+use crate::walk::{self, Journal, Task, WalkReport};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -90,20 +90,10 @@ impl Engines {
             feeds: request.feeds,
             session: self.engine.session(),
             companion: self.companion.as_ref().map(|engine| engine.session()),
-            storage: declared_storage(target),
+            storage: target.declared_storage().unwrap_or_default(),
             deadline: request.deadline,
             announce,
         }
-    }
-}
-
-/// What the target says it stores.
-pub(super) fn declared_storage(target: &Target) -> Storage {
-    match target.declared_storage() {
-        Some("f16") => Storage::F16,
-        Some("bf16") => Storage::Bf16,
-        Some("tf32") => Storage::Tf32,
-        _ => Storage::F32,
     }
 }
 

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::prepare::Prepared;
 use super::registry::read_target;
 use super::screen;
-use super::search::{Engines, declared_storage};
+use super::search::Engines;
 use super::stored::{load_specimen, relative_to, store_tensors};
 use super::walk::node_names;
 use crate::case::{Case, CaseTarget};
@@ -46,7 +46,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     }
     let mut oracle = Oracle {
         session: engines.engine().session(),
-        storage: declared_storage(&target),
+        storage: target.declared_storage().unwrap_or_default(),
         deadline: prepared.request().deadline,
         runs: 0,
     };

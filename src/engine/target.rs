@@ -1,6 +1,7 @@
 //! Targets: what `--on` names, as typed and as meant.
 
 use super::Device;
+use crate::tensor::Format;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -177,17 +178,24 @@ impl FromStr for Target {
 impl Target {
     /// The storage format the target may use instead of the model's own: MNN's GPU backends store
     /// `f16` unless asked for high precision, a simulated device what its document declares.
-    pub fn declared_storage(&self) -> Option<&'static str> {
+    pub fn declared_storage(&self) -> Option<Format> {
         match self {
             Target::Sim(target) => target.device.as_ref().and_then(Device::declared_storage),
-            Target::Mnn(MnnTarget { precision: Precision::Low, .. }) => Some("f16"),
-            Target::Mnn(MnnTarget { backend, precision: Precision::Normal, .. })
-                if *backend != Backend::Cpu =>
-            {
-                Some("f16")
-            }
+            Target::Mnn(target) => target.declared_storage(),
             _ => None,
         }
+    }
+}
+
+impl MnnTarget {
+    /// The storage format this precision allows the backend, where that is narrower than `f32`.
+    pub fn declared_storage(&self) -> Option<Format> {
+        let is_narrow = match self.precision {
+            Precision::High => false,
+            Precision::Normal => self.backend != Backend::Cpu,
+            Precision::Low => true,
+        };
+        is_narrow.then_some(Format::F16)
     }
 }
 

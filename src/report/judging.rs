@@ -97,6 +97,7 @@ fn judge_output(target: &str, output: &mut OutputReport, user: Tolerance) {
 /// Older files do not say what the target declares; its name does.
 fn guess(target: &str) -> JudgedBy {
     let target: Option<Target> = target.parse().ok();
-    let declared = target.and_then(|target| target.declared_storage()).map(str::to_owned);
+    let declared = target.and_then(|target| target.declared_storage());
+    let declared = declared.map(|format| format.name().to_owned());
     JudgedBy { strict: "f32".into(), declared, user: None }
 }

@@ -1,7 +1,7 @@
 //! From a trace to the walk as the report has it.
 
 use super::Storage;
-use super::floor::floor;
+use super::floor::{floor, operator_floor};
 use super::mapping::map_to_nodes;
 use super::role::{Role, assign_roles};
 use super::trace::{Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport};
@@ -64,7 +64,7 @@ fn sources(ops: &[OpReport]) -> Vec<String> {
 }
 
 fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage) -> OpReport {
-    let floor = floor(storage, op.half);
+    let floor = operator_floor(storage, op.freedom, op.half);
     let introduced = op.introduced.map(|gauge| gauge.rel_l2);
     OpReport {
         index: op.index,

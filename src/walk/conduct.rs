@@ -1,4 +1,4 @@
-//! One walk from its first run to the proof: untapped runs, the tapped run, and the same again.
+//! One walk from its first run to the proof: the tapped run, untapped runs, and the tapped run again.
 
 use super::contract::{Candidate, Executed, Operator, Reference};
 use super::floor::Storage;
@@ -19,7 +19,7 @@ pub struct Walked {
     pub trust: Trust,
     /// The untapped runs.
     pub runs: Runs,
-    /// The candidate's outputs, from its first untapped run.
+    /// The candidate's outputs, from its first run; from its first untapped one where taps disturb it.
     pub candidate: Vec<Output>,
     /// The outputs of the reference's clean stream.
     pub clean: Vec<Output>,
@@ -28,16 +28,19 @@ pub struct Walked {
 /// Told of each operator before it runs.
 pub type Announce<'a> = dyn FnMut(usize, &Operator) + 'a;
 
-/// Walks a candidate beside a reference.
+/// Walks a candidate, which declares the format it stores, beside a reference.
 ///
 /// # Errors
 /// Why the candidate or the reference refused to run.
 pub fn conduct(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
+    declared: Storage,
     repeats: usize,
     announce: &mut Announce<'_>,
 ) -> Result<Walked, String> {
+    // First, as some faults show in the first run only.
+    let (mut measured, mut storage, tapped) = tapped_run(candidate, reference, declared, announce)?;
     let mut untapped = Vec::new();
     let mut seconds = Vec::new();
     for _ in 0..repeats.max(1) {
@@ -46,9 +49,8 @@ pub fn conduct(
         seconds.push(started.elapsed().as_secs_f64());
     }
     let mut identical = untapped.windows(2).all(|pair| same_bytes(&pair[0], &pair[1]));
-    let half = reference.half_outputs()?;
-    let (mut measured, mut storage, tapped) = tapped_run(candidate, reference, announce)?;
     let clean = reference.complete()?;
+    let half = reference.half_outputs()?;
 
     let mut trust = Trust {
         candidate_runs: untapped.len() + 1,
@@ -59,7 +61,8 @@ pub fn conduct(
         reproduced: (1, 1),
     };
     if identical && !same_bytes(&tapped, &untapped[0]) {
-        // Either the taps change the result, or it is another one each time.
+        // Either the taps change the result, or the first run, or any, has another one.
+        candidate.reopen()?;
         trust.candidate_runs += 1;
         identical = same_bytes(&candidate.run(announce)?, &untapped[0]);
         (trust.disturbed_by_taps, trust.identical) = (identical, identical);
@@ -67,26 +70,29 @@ pub fn conduct(
     let found = sources(&measured, storage);
     if !found.is_empty() && identical && repeats > 1 {
         // A finding is proven again before it is reported, unless one run is all that was asked for.
-        let (again, _, _) = tapped_run(candidate, reference, announce)?;
+        let (again, _, _) = tapped_run(candidate, reference, declared, announce)?;
         trust.candidate_runs += 1;
         trust.reproduced = (1 + usize::from(sources(&again, storage) == found), 2);
     }
     if !identical {
-        (measured, storage, trust.first_unstable) = unstable(candidate, reference, announce)?;
+        (measured, storage, trust.first_unstable) =
+            unstable(candidate, reference, declared, announce)?;
         trust.candidate_runs += 2;
     }
     let runs = Runs { repeats: untapped.len(), identical, open_seconds: 0.0, seconds };
     let trace = Trace { measured, storage, final_half: worst(&clean, &half) };
-    Ok(Walked { trace, trust, runs, candidate: untapped.swap_remove(0), clean })
+    let candidate = if trust.disturbed_by_taps { untapped.swap_remove(0) } else { tapped };
+    Ok(Walked { trace, trust, runs, candidate, clean })
 }
 
 fn tapped_run(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
+    declared: Storage,
     announce: &mut Announce<'_>,
 ) -> Result<(Vec<Measured>, Storage, Vec<Output>), String> {
     reference.restart()?;
-    let mut follow = Follow::new(reference);
+    let mut follow = Follow::new(reference, declared);
     let outputs = candidate.run_tapped(announce, &mut |executed| follow.observe(executed))?;
     let (measured, storage) = follow.finish();
     Ok((measured, storage.storage(), outputs))
@@ -109,11 +115,12 @@ fn worst(reference: &[Output], candidate: &[Output]) -> Option<Gauge> {
 fn unstable(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
+    declared: Storage,
     announce: &mut Announce<'_>,
 ) -> Result<(Vec<Measured>, Storage, Option<String>), String> {
     candidate.reopen()?;
     reference.restart()?;
-    let mut follow = Follow::new(reference);
+    let mut follow = Follow::new(reference, declared);
     let (mut first, mut second) = (Vec::new(), Vec::new());
     candidate.run_tapped(announce, &mut |executed| {
         follow.observe(executed);

@@ -309,7 +309,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         let failed = executed.as_ref().err().cloned();
         let executed = executed.unwrap_or_else(|reason| alone.not_run(&reason));
         let mut reference = NodeReference::new(self.task.model, self.task.feeds)?;
-        let mut follow = Follow::new(&mut reference);
+        let mut follow = Follow::new(&mut reference, self.task.storage);
         follow.observe(&executed);
         let (mut measured, _) = follow.finish();
         if let Some(first) = measured.first_mut() {

@@ -1,6 +1,7 @@
 //! What an honest backend with this storage format would introduce.
 
 use super::contract::Operand;
+use super::freedom::Freedom;
 use super::gauge::Gauge;
 pub use crate::tensor::Format as Storage;
 use crate::tensor::{Rounding, Tensor, round_tensor};
@@ -11,14 +12,24 @@ const SHARE: f64 = 0.9;
 /// The narrow formats, the one that holds fewest values first: what it holds, the next may hold too.
 const NARROW: [Storage; 3] = [Storage::Bf16, Storage::F16, Storage::Tf32];
 
+/// Outputs that must speak for a storage that was not declared: an operator computed in 16 bits writes
+/// such values, too, and a small network has few others.
+const WITNESSES: usize = 8;
+
 /// Counts whose outputs are exactly values of a narrow format.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct StorageCensus {
+    declared: Storage,
     exact: [usize; NARROW.len()],
     all: usize,
 }
 
 impl StorageCensus {
+    /// The census of a candidate that declares to store this format.
+    pub fn new(declared: Storage) -> Self {
+        StorageCensus { declared, exact: [0; NARROW.len()], all: 0 }
+    }
+
     /// Counts one output; tensors that could be exact in any format tell nothing.
     pub fn observe(&mut self, output: &Tensor) {
         let Tensor::F32(array) = output else { return };
@@ -33,11 +44,15 @@ impl StorageCensus {
         }
     }
 
-    /// The format of most outputs.
+    /// The format of most outputs; a narrow one that was not declared only where many show it.
     pub fn storage(&self) -> Storage {
         let most = |&count: &usize| self.all > 0 && count as f64 >= SHARE * self.all as f64;
         let narrow = self.exact.iter().position(most);
-        narrow.map_or(Storage::F32, |place| NARROW[place])
+        match narrow.map(|place| NARROW[place]) {
+            None => Storage::F32,
+            Some(_) if self.all < WITNESSES => self.declared,
+            Some(format) => format,
+        }
     }
 }
 
@@ -63,7 +78,16 @@ pub const HONEST: f64 = 16.0;
 /// For sums in another order and for fast functions, which real fp32 backends use.
 const F32_MARGIN: f64 = 16.0;
 
-/// The floor of an operator in the format, from its error when executed with 16-bit inputs,
+/// The floor of an operator, given its freedom: what is rounded once needs no margin.
+pub(super) fn operator_floor(storage: Storage, freedom: Freedom, half: Option<Gauge>) -> f64 {
+    let floor = floor(storage, half);
+    match (storage, freedom) {
+        (Storage::F32, Freedom::Moves | Freedom::Once) => floor / F32_MARGIN,
+        _ => floor,
+    }
+}
+
+/// The floor of any computation in the format, from its error when executed with 16-bit inputs,
 /// weights and outputs. Rounding errors are first order in epsilon, so that the floor of another format
 /// is the same error on that format's scale: an operator that cancels has a high floor in all.
 pub(super) fn floor(storage: Storage, half: Option<Gauge>) -> f64 {
@@ -93,27 +117,37 @@ mod tests {
         }
     }
 
+    fn census(declared: Storage, values: &[f32], outputs: usize) -> Storage {
+        let mut census = StorageCensus::new(declared);
+        let tensor = Tensor::from_f32(&[values.len()], values.to_vec()).unwrap();
+        (0..outputs).for_each(|_| census.observe(&tensor));
+        census.storage()
+    }
+
     #[test]
     fn whole_numbers_tell_nothing_of_the_storage() {
-        let mut census = StorageCensus::default();
-        census.observe(&Tensor::from_f32(&[2], vec![1.0, 2.0]).unwrap());
-        census.observe(&Tensor::from_f32(&[2], vec![f32::NAN, f32::INFINITY]).unwrap());
-        assert_eq!(census.storage(), Storage::F32);
-        census.observe(&Tensor::from_f32(&[2], vec![0.5, 0.099_975_586]).unwrap());
-        assert_eq!(census.storage(), Storage::F16);
-        census.observe(&Tensor::from_f32(&[2], vec![0.5, 0.1]).unwrap());
-        assert_eq!(census.storage(), Storage::F32);
+        assert_eq!(census(Storage::F32, &[1.0, 2.0], 20), Storage::F32);
+        assert_eq!(census(Storage::F32, &[f32::NAN, f32::INFINITY], 20), Storage::F32);
+        assert_eq!(census(Storage::F32, &[0.5, 0.099_975_586], 20), Storage::F16);
+        assert_eq!(census(Storage::F16, &[0.5, 0.1], 1), Storage::F32);
+    }
+
+    #[test]
+    fn few_outputs_prove_no_storage_that_was_not_declared() {
+        let half = [0.5, 0.099_975_586];
+        assert_eq!(census(Storage::F32, &half, 1), Storage::F32);
+        assert_eq!(census(Storage::F16, &half, 1), Storage::F16);
+        // Coarse values are no bf16 where f16 is declared.
+        assert_eq!(census(Storage::F16, &[0.5, 0.25], 1), Storage::F16);
     }
 
     #[test]
     fn the_census_names_every_format() {
         for format in [Storage::F32, Storage::F16, Storage::Bf16, Storage::Tf32] {
-            let mut census = StorageCensus::default();
             // Beyond the range of f16, or tf32 could not be told from it.
             let values = [0.1, 1.0 / 3.0, 1e-7, 1e6]
                 .map(|value: f64| crate::tensor::round(value, format, Rounding::TowardZero) as f32);
-            census.observe(&Tensor::from_f32(&[4], values.to_vec()).unwrap());
-            assert_eq!(census.storage(), format);
+            assert_eq!(census(Storage::F32, &values, WITNESSES), format);
         }
     }
 

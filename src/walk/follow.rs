@@ -1,7 +1,8 @@
 //! Following: one candidate run, each operator measured as it comes and its tensors dropped.
 
 use super::contract::{Clean, Executed, Operand, Reference};
-use super::floor::{StorageCensus, round_operands, round_to_f16};
+use super::floor::{Storage, StorageCensus, round_operands, round_to_f16};
+use super::freedom::Freedom;
 use super::gauge::{Gauge, gauge};
 use super::nonfinite::Cause;
 use super::role::is_accused;
@@ -22,9 +23,9 @@ pub(super) struct Follow<'a> {
 }
 
 impl<'a> Follow<'a> {
-    /// A walk that has seen nothing yet.
-    pub(super) fn new(reference: &'a mut dyn Reference) -> Self {
-        Follow { reference, storage: StorageCensus::default(), measured: Vec::new() }
+    /// A walk that has seen nothing yet, of a candidate that declares its storage.
+    pub(super) fn new(reference: &'a mut dyn Reference, declared: Storage) -> Self {
+        Follow { reference, storage: StorageCensus::new(declared), measured: Vec::new() }
     }
 
     /// Measures one operator. Call in the order of execution.
@@ -172,7 +173,10 @@ fn blank(executed: &Executed) -> Measured {
         portrait: None,
         unchecked: None,
         float: true,
-        movement: executed.moves.is_some(),
+        freedom: match executed.moves {
+            Some(_) => Freedom::Moves,
+            None => Freedom::of(&operator.op_type),
+        },
     }
 }
 

@@ -31,7 +31,7 @@ pub fn isolate(
     let mut steps = NodeSteps::new(task.model)?;
     steps.start(task.feeds)?;
     let mut reference = NodeReference::new(task.model, task.feeds)?;
-    let mut follow = Follow::new(&mut reference);
+    let mut follow = Follow::new(&mut reference, task.storage);
     let mut tally = Tally { runs: 1, found: 0, again: 0 };
     for (step, operator) in operators(&steps).into_iter().enumerate() {
         let probe = format!("{}#{}", operator.name, operator.occurrence);

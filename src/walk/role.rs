@@ -1,6 +1,7 @@
 //! From measurements to roles: which operators introduce error and which only pass it on.
 
-use super::floor::{HONEST, Storage, floor};
+use super::floor::{HONEST, Storage, operator_floor};
+use super::freedom::Freedom;
 use super::gauge::Gauge;
 use super::trace::Measured;
 use serde::{Deserialize, Serialize};
@@ -46,7 +47,7 @@ fn role(measured: &Measured, storage: Storage) -> Role {
     if is_accused(measured, storage) {
         return Role::Source;
     }
-    let floor = floor(storage, measured.half);
+    let floor = operator_floor(storage, measured.freedom, measured.half);
     let Some(cumulative) = measured.cumulative else { return Role::Carrier };
     let inherited = measured.inherited.map_or(0.0, |gauge| gauge.rel_l2);
     if cumulative.disagreeing > 0 {
@@ -68,18 +69,30 @@ fn role(measured: &Measured, storage: Storage) -> Role {
 
 /// Whether an operator introduces error, given the storage the candidate uses.
 pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
-    let floor = floor(storage, measured.half);
-    measured.introduced.is_some_and(|introduced| is_source(&introduced, floor, storage))
+    measured.introduced.is_some_and(|introduced| is_source(&introduced, measured, storage))
 }
 
-/// Both must hold: far above what rounding costs here, and beyond what the storage is allowed.
-fn is_source(introduced: &Gauge, floor: f64, storage: Storage) -> bool {
+/// What one operator may differ by in `f32` where sums and functions are free: a tenth of what a network may.
+const ONE_OPERATOR: f64 = 1e-5;
+
+/// Far above what rounding costs here, and beyond what the storage allows one operator of its kind.
+fn is_source(introduced: &Gauge, measured: &Measured, storage: Storage) -> bool {
     let rounding = introduced.explained_by.is_some_and(|found| storage.rounds_like(found.format));
-    if introduced.disagreeing > 0 {
+    if introduced.disagreeing > 0 || rounding {
         return !rounding;
     }
-    // Written so that NaN counts as out of range.
-    !introduced.is_within(storage) && !rounding && !(introduced.rel_l2 <= HONEST * floor)
+    // Written so that NaN counts as out of range; subnormals may be flushed.
+    let is_normal = !(introduced.max_abs < f64::from(f32::MIN_POSITIVE));
+    let floor = operator_floor(storage, measured.freedom, measured.half);
+    let is_far = !(introduced.rel_l2 <= HONEST * floor);
+    match (storage, measured.freedom) {
+        (Storage::F32, Freedom::Moves) => is_normal,
+        (Storage::F32, Freedom::Once) => is_far && is_normal,
+        (Storage::F32, Freedom::Free) => {
+            is_far && !(introduced.is_within(storage) && introduced.rel_l2 <= ONE_OPERATOR)
+        }
+        _ => is_far && !introduced.is_within(storage),
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +102,7 @@ mod tests {
     fn measured(introduced: f64, cumulative: f64, inherited: f64) -> Measured {
         let gauge = |rel_l2: f64| Gauge {
             rel_l2,
+            max_abs: rel_l2,
             mismatched: u64::from(rel_l2 > 0.0),
             elements: 10,
             within_f32: rel_l2 < 1e-4,
@@ -112,7 +126,7 @@ mod tests {
             portrait: None,
             unchecked: None,
             float: true,
-            movement: false,
+            freedom: Freedom::Free,
         }
     }
 
@@ -128,5 +142,19 @@ mod tests {
         assert_eq!(role_of(0.0, 0.0, 0.3, Storage::F32), Role::Absorber);
         assert_eq!(role_of(0.0, 0.0, 0.0, Storage::F32), Role::Clean);
         assert_eq!(role_of(f64::NAN, 0.0, 0.0, Storage::F32), Role::Source);
+    }
+    #[test]
+    fn what_may_not_differ_at_all_is_held_to_it() {
+        let accused = |rel_l2, freedom, storage| {
+            is_accused(&Measured { freedom, ..measured(rel_l2, rel_l2, 0.0) }, storage)
+        };
+        // Within the tolerance of f32, far from rounding once.
+        assert!(accused(9e-6, Freedom::Moves, Storage::F32));
+        assert!(accused(9e-6, Freedom::Once, Storage::F32));
+        assert!(!accused(9e-6, Freedom::Free, Storage::F32));
+        assert!(accused(9e-5, Freedom::Free, Storage::F32));
+        assert!(!accused(9e-6, Freedom::Moves, Storage::F16));
+        // A subnormal that was flushed.
+        assert!(!accused(1e-39, Freedom::Moves, Storage::F32));
     }
 }

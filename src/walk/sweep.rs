@@ -89,7 +89,7 @@ fn measure(
     given.extend(task.feeds.iter().map(|feed| (feed.name.to_string(), feed.tensor.clone())));
     let mut run = Run { asked, given, backend };
     let mut reference = NodeReference::new(task.model, task.feeds)?;
-    let mut follow = Follow::new(&mut reference);
+    let mut follow = Follow::new(&mut reference, task.storage);
     steps.start(task.feeds)?;
     for (step, operator) in operators(steps).into_iter().enumerate().take(last + 1) {
         let clean = steps.inputs(step)?;

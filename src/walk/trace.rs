@@ -1,6 +1,7 @@
 //! What a walk leaves behind: measurements of every operator, and what follows from them.
 
 use super::floor::Storage;
+use super::freedom::Freedom;
 use super::gauge::Gauge;
 use super::nonfinite::NonfiniteFinding;
 use super::role::Role;
@@ -43,8 +44,8 @@ pub struct Measured {
     pub unchecked: Option<String>,
     /// Whether it holds any floating-point output.
     pub float: bool,
-    /// Whether it only moves data.
-    pub movement: bool,
+    /// How far honest implementations of it may differ.
+    pub freedom: Freedom,
 }
 
 /// One tapped run: every operator, and the storage format its values show.

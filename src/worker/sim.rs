@@ -67,7 +67,7 @@ fn try_run(
 }
 
 fn try_walk(job: SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, RanOn), String> {
-    let repeats = job.repeats;
+    let (repeats, declared) = (job.repeats, job.device.storage.format);
     let ((mut candidate, ran_on), (model, feeds)) = open(job, body, send)?;
     let mut reference = NodeReference::new(&model, &feeds)?;
     let mut announce = |index: usize, operator: &Operator| {
@@ -75,7 +75,7 @@ fn try_walk(job: SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, Ra
         // A parent that is gone is noticed when the walk is sent.
         let _ = send(&Reply::Op { index, name, op_type }, &[]);
     };
-    let walked = conduct(&mut candidate, &mut reference, repeats, &mut announce)?;
+    let walked = conduct(&mut candidate, &mut reference, declared, repeats, &mut announce)?;
     Ok((walked, ran_on))
 }
 

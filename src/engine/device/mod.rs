@@ -82,9 +82,8 @@ impl Device {
     }
 
     /// The format it declares to keep values in, where that is narrower than the model's own.
-    pub fn declared_storage(&self) -> Option<&'static str> {
-        let format = self.storage.format;
-        (format != Format::F32).then(|| format.name())
+    pub fn declared_storage(&self) -> Option<Format> {
+        Some(self.storage.format).filter(|format| *format != Format::F32)
     }
 
     /// Checks what the types cannot: that every number means something.

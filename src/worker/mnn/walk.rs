@@ -61,7 +61,8 @@ fn try_walk(job: &WalkJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, 
             broken = send(&Reply::Op { index, name, op_type }, &[]);
         }
     };
-    let mut walked = conduct(&mut candidate, &mut reference, job.repeats, &mut announce)?;
+    let declared = job.target.declared_storage().unwrap_or_default();
+    let mut walked = conduct(&mut candidate, &mut reference, declared, job.repeats, &mut announce)?;
     broken.map_err(Stop::Pipe)?;
     walked.runs.open_seconds = open_seconds;
     Ok((walked, ran_on))

@@ -1,0 +1,57 @@
+//! How far two honest implementations of an operator may differ in `f32`: nothing where values are only
+//! moved, one rounding where each element comes of one addition or product, and more where sums may
+//! be taken in another order and functions be fast ones.
+
+use serde::{Deserialize, Serialize};
+
+/// The freedom of an operator's implementations, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Freedom {
+    /// Values are moved: the result is exact.
+    Moves,
+    /// Each element is rounded once, as IEEE 754 says.
+    Once,
+    /// Sums, and functions that are approximated.
+    Free,
+}
+
+/// Operators that only move values, as ONNX and MNN name them.
+const MOVES: &[&str] = &[
+    "Concat",
+    "DepthToSpace",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "Identity",
+    "Pad",
+    "Raster",
+    "Reshape",
+    "Slice",
+    "SpaceToDepth",
+    "Split",
+    "Squeeze",
+    "Tile",
+    "Transpose",
+    "Unsqueeze",
+    "Where",
+];
+
+/// Operators whose elements are one sum, product or choice of two operands each, as ONNX names them:
+/// MNN's `BinaryOp` is many others as well.
+const ONCE: &[&str] = &["Abs", "Add", "Clip", "Max", "Min", "Mul", "Neg", "Relu", "Sub"];
+
+impl Freedom {
+    /// The freedom of an operator type.
+    pub(super) fn of(op_type: &str) -> Self {
+        if MOVES.contains(&op_type) {
+            Freedom::Moves
+        } else if ONCE.contains(&op_type) {
+            Freedom::Once
+        } else {
+            Freedom::Free
+        }
+    }
+}
