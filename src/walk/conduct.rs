@@ -39,7 +39,8 @@ pub fn conduct(
     repeats: usize,
     announce: &mut Announce<'_>,
 ) -> Result<Walked, String> {
-    // First, as some faults show in the first run only.
+    let half = reference.half_outputs()?;
+    // Before the untapped runs, as some faults show in the first run only.
     let (mut measured, mut storage, tapped) = tapped_run(candidate, reference, declared, announce)?;
     let mut untapped = Vec::new();
     let mut seconds = Vec::new();
@@ -50,7 +51,6 @@ pub fn conduct(
     }
     let mut identical = untapped.windows(2).all(|pair| same_bytes(&pair[0], &pair[1]));
     let clean = reference.complete()?;
-    let half = reference.half_outputs()?;
 
     let mut trust = Trust {
         candidate_runs: untapped.len() + 1,
