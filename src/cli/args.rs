@@ -96,6 +96,9 @@ pub(super) struct CaseRunArgs {
     /// Only targets whose name contains this, such as sim: or mnn:opencl
     #[arg(long = "on", value_name = "TEXT")]
     pub(super) on: Option<String>,
+    /// Start the targets' worker by this command, such as 'ssh board offby worker'
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) via: Option<String>,
     /// How many cases run at once; as many as there are processors where not given
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,
@@ -199,6 +202,8 @@ pub(super) struct NetworkArgs {
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(super) repeat: usize,
     #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    #[command(flatten)]
     pub(super) tolerance: ToleranceArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
@@ -253,6 +258,8 @@ pub(super) struct BundleArgs {
     /// Seconds a target may take
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u64,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
 }
 
 #[derive(Debug, Args)]
@@ -266,6 +273,8 @@ pub(super) struct ReplayArgs {
     /// Seconds the target may take
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u64,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }
@@ -302,8 +311,22 @@ pub(super) enum Form {
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
+    /// Look at the worker that this command starts, such as 'ssh board offby worker'
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) via: Option<String>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+/// Where targets run, if not here.
+#[derive(Debug, Args)]
+pub(super) struct PlaceArgs {
+    /// Start the targets' worker by this command, such as 'ssh board offby worker'
+    #[arg(long, value_name = "COMMAND", conflicts_with = "targets")]
+    pub(super) via: Option<String>,
+    /// A YAML file of named targets, for --on NAME and --on TARGET@NAME
+    #[arg(long, value_name = "FILE")]
+    pub(super) targets: Option<PathBuf>,
 }
 
 /// A tolerance in place of the table's.

@@ -2,7 +2,8 @@
 
 use super::args::BundleArgs;
 use super::failure::Failure;
-use super::registry::{Registry, read_target};
+use super::place::read_target;
+use super::registry::Registry;
 use super::replay::{Ran, run_on};
 use super::report::{read_saved, text_for_file};
 use super::screen;
@@ -37,7 +38,7 @@ const SPARE: &[(&str, &str)] = &[
 pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
     let (saved, report) = read_saved(&args.report)?;
     let wrong = wrong_target(&report)?;
-    let target = read_target(&wrong.target)?;
+    let target = read_target(&wrong.target, &args.place)?;
     let (model, feeds) = network(args, &report)?;
     let registry = Registry::new(find_converter())?;
     let deadline = Duration::from_secs(args.timeout);
@@ -229,7 +230,7 @@ impl Stage<'_> {
     }
 
     fn converted(&self, registry: &Registry, deadline: Duration) -> Result<Vec<LeftOut>, Failure> {
-        let Target::Mnn(_) = self.target else { return Ok(Vec::new()) };
+        let Target::Mnn(_) = self.target.itself() else { return Ok(Vec::new()) };
         let converted = registry.converter().converted(&self.found.specimen.model, deadline);
         match converted {
             Ok(path) => {
@@ -243,9 +244,9 @@ impl Stage<'_> {
 
     fn case(&self, tensors: &Tensors) -> Case {
         let kind = self.found.ran.report.verdict.kind;
-        let title = format!("{kind} on {}", self.target);
+        let title = format!("{kind} on {}", self.target.itself());
         let expect = Some(Expectation::verdict(kind));
-        let targets = vec![CaseTarget { on: self.target.clone(), when: None, expect }];
+        let targets = vec![CaseTarget { on: self.target.itself().clone(), when: None, expect }];
         let inputs = tensors.inputs.clone();
         Case { targets, ..Case::stored("bundle", title, "model.onnx".into(), inputs) }
     }
@@ -310,7 +311,7 @@ impl Stage<'_> {
     ) -> Result<(), Failure> {
         let ran = &self.found.ran;
         let finding = BundledFinding {
-            target: self.target.to_string(),
+            target: self.target.itself().to_string(),
             kind: ran.report.verdict.kind.name().into(),
             sentence: ran.report.verdict.sentence.clone(),
             node: self.node.clone(),
@@ -360,7 +361,7 @@ fn named(outputs: &[Output]) -> Vec<(&ValueName, &Tensor)> {
 
 /// A target in MNN's numbers: `MNNForwardType` and `BackendConfig::PrecisionMode` of its headers.
 fn settings(target: &Target) -> Option<MnnSettings> {
-    let Target::Mnn(target) = target else { return None };
+    let Target::Mnn(target) = target.itself() else { return None };
     let (forward_type, python_backend) = match target.backend {
         Backend::Cpu => (0, "CPU"),
         Backend::Cuda => (2, "CUDA"),

@@ -4,9 +4,11 @@ use super::answer;
 use super::args::{CaseArgs, CaseCommand, CaseListArgs, CaseRunArgs};
 use super::case_run::run_case;
 use super::failure::Failure;
+use super::place::read_via;
 use super::registry::Registry;
 use super::screen;
 use crate::case::{Case, load_cases};
+use crate::engine::Via;
 use crate::report::{
     CASES_SCHEMA, CaseReport, CasesReport, ToolReport, cases_junit, cases_list, cases_text,
 };
@@ -54,8 +56,9 @@ fn list(args: &CaseListArgs) -> Result<u8, Failure> {
 fn run(args: &CaseRunArgs) -> Result<u8, Failure> {
     let cases = load(&args.paths)?;
     let registry = Registry::new(find_converter())?;
+    let via = read_via(args.via.as_deref())?;
     let started = Instant::now();
-    let reports = run_all(args, &cases, &registry);
+    let reports = run_all(args, &cases, &registry, via.as_ref());
     let report = CasesReport {
         schema: CASES_SCHEMA.into(),
         tool: ToolReport::this(),
@@ -73,7 +76,12 @@ fn run(args: &CaseRunArgs) -> Result<u8, Failure> {
 }
 
 /// Runs the cases on a few threads; each target has its own child process anyway.
-fn run_all(args: &CaseRunArgs, cases: &[(PathBuf, Case)], registry: &Registry) -> Vec<CaseReport> {
+fn run_all(
+    args: &CaseRunArgs,
+    cases: &[(PathBuf, Case)],
+    registry: &Registry,
+    via: Option<&Via>,
+) -> Vec<CaseReport> {
     let jobs = args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let progress = screen::progress(args.output.quiet);
     let next = AtomicUsize::new(0);
@@ -82,7 +90,7 @@ fn run_all(args: &CaseRunArgs, cases: &[(PathBuf, Case)], registry: &Registry) -
         for _ in 0..jobs.clamp(1, cases.len()) {
             scope.spawn(|| {
                 while let Some((file, case)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let report = run_case(file, case, registry, args.on.as_deref());
+                    let report = run_case(file, case, registry, args.on.as_deref(), via);
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                     done.push(report);
                     progress.set_message(format!("{} of {}: {}", done.len(), cases.len(), case.id));

@@ -12,6 +12,7 @@ mod doctor;
 mod environment;
 mod examine;
 mod failure;
+mod place;
 mod prepare;
 mod registry;
 mod replay;

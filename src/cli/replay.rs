@@ -4,7 +4,8 @@ use super::answer;
 use super::args::ReplayArgs;
 use super::examine::examine;
 use super::failure::Failure;
-use super::registry::{Registry, read_target};
+use super::place::read_target;
+use super::registry::Registry;
 use super::run::no_reference;
 use super::screen;
 use super::stored::load_specimen;
@@ -30,8 +31,8 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     let manifest = read_manifest(folder.path())?;
     let specimen = specimen(folder.path(), &manifest)?;
     let target = match &args.on {
-        Some(on) => read_target(on)?,
-        None => read_target(&known_target(&manifest)?)?,
+        Some(on) => read_target(on, &args.place)?,
+        None => read_target(&known_target(&manifest)?, &args.place)?,
     };
     let registry = Registry::new(find_converter())?;
     let progress = screen::progress(args.output.quiet);

@@ -1,11 +1,16 @@
-//! The child's side: read an ask, do it, answer.
+//! The worker's side: read an ask, do it, answer.
 
+use super::contents::Store;
+use super::environment;
 use super::frame::{FrameError, read_frame, write_frame};
-use super::protocol::{Ask, PROTOCOL, Reply, pack};
-use crate::engine::RanOn;
+use super::mnn_engine::missing_from_build;
+use super::protocol::{Ask, PROTOCOL, Reply, VERSION, pack};
+use crate::engine::{Backend, RanOn};
 use crate::walk::Walked;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Write as _};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
 /// Serves the parent until it hangs up.
@@ -16,71 +21,135 @@ use std::time::Duration;
 /// # Errors
 /// When the pipes cannot be set up or break.
 pub fn serve() -> io::Result<()> {
-    end_with_parent();
-    let frames = rustix::io::dup(rustix::stdio::stdout())?;
+    environment::choose_drivers()?;
+    let frames = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
     let mut frames = File::from(frames);
-    let mut asks = BufReader::new(io::stdin().lock());
-    loop {
-        let (ask, body) = match read_frame::<Ask>(&mut asks) {
-            Ok(message) => message,
-            Err(FrameError::Ended) => return Ok(()),
+    if environment::was_restarted() {
+        write_frame(&mut frames, &Reply::Restarted, &[])?;
+    }
+    let asks = listen();
+    let mut store = Store::default();
+    while let Ok(heard) = asks.recv() {
+        let mut send = |reply: &Reply, body: &[u8]| write_frame(&mut frames, reply, body);
+        match heard {
+            Ok((Ask::Environment { variables }, _)) => {
+                rustix::stdio::dup2_stdout(&frames)?;
+                return Err(environment::start_again(&variables));
+            }
+            Ok((ask, body)) => answer(ask, body, &mut store, &mut send)?,
+            Err(FrameError::Ended) => break,
+            Err(FrameError::Unknown(what)) => {
+                let reason = format!("this worker does not understand the ask: {what}");
+                send(&Reply::Rejected { reason }, &[])?;
+            }
             Err(error) => {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string()));
             }
-        };
-        let mut send = |reply: &Reply, body: &[u8]| write_frame(&mut frames, reply, body);
-        answer(ask, &body, &mut send)?;
+        }
     }
+    Ok(())
 }
 
-/// How often to look whether the parent is still there.
-const WATCH: Duration = Duration::from_millis(500);
+/// How long a worker may go on when its parent has hung up.
+const GRACE: Duration = Duration::from_millis(500);
 
-/// A worker whose driver hangs reads no more, and would never notice that nobody waits for it.
-fn end_with_parent() {
-    let parent = std::os::unix::process::parent_id();
-    std::thread::spawn(move || {
-        while std::os::unix::process::parent_id() == parent {
-            std::thread::sleep(WATCH);
+type Heard = Result<(Ask, Vec<u8>), FrameError>;
+
+/// Reads on a thread of its own, so that a worker whose driver hangs notices, too, that nobody waits
+/// for it any more: its stdin ends with the parent, and over a network with the connection.
+fn listen() -> Receiver<Heard> {
+    let (sender, asks) = channel();
+    thread::spawn(move || {
+        let mut stdin = BufReader::new(io::stdin().lock());
+        loop {
+            let heard = read_frame::<Ask>(&mut stdin);
+            // What follows is for the process that takes this one's place.
+            let last = matches!(&heard, Ok((Ask::Environment { .. }, _)));
+            let ended = !matches!(&heard, Ok(_) | Err(FrameError::Unknown(_)));
+            if sender.send(heard).is_err() || last {
+                return;
+            }
+            if ended {
+                break;
+            }
         }
+        thread::sleep(GRACE);
         let own = rustix::process::getpid();
         let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
     });
+    asks
 }
 
 /// Sends one reply to the parent.
 pub(super) type Send<'a> = dyn FnMut(&Reply, &[u8]) -> io::Result<()> + 'a;
 
-fn answer(ask: Ask, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
+fn answer(ask: Ask, body: Vec<u8>, store: &mut Store, send: &mut Send<'_>) -> io::Result<()> {
+    if let Some(lacking) = lacking(&ask) {
+        return send(&lacking, &[]);
+    }
+    let missing = store.missing(&ask);
+    if !missing.is_empty() {
+        return send(&Reply::Wanted { digests: missing }, &[]);
+    }
+    let feeds = match store.feeds(ask.feeds()) {
+        Ok(feeds) => feeds,
+        Err(reason) => return send(&Reply::Rejected { reason }, &[]),
+    };
+    say_what_was_chosen(&ask);
     match ask {
-        Ask::Hello { .. } => send(
-            &Reply::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").into() },
-            &[],
-        ),
-        Ask::RunSimulated { model, device, feeds, repeats } => {
-            super::sim::run(super::sim::SimJob { model, device, feeds, repeats }, body, send)
+        Ask::Hello { .. } => {
+            send(&Reply::Hello { protocol: PROTOCOL, version: VERSION.into() }, &[])
         }
-        Ask::WalkSimulated { model, device, feeds, repeats } => {
-            super::sim::walk(super::sim::SimJob { model, device, feeds, repeats }, body, send)
+        Ask::Keep { contents } => match store.keep(contents, body) {
+            Ok(()) => send(&Reply::Kept, &[]),
+            Err(reason) => send(&Reply::Rejected { reason }, &[]),
+        },
+        Ask::RunOnnx { model, repeats, .. } => {
+            super::onnx::run(store.bytes(&model), feeds, repeats, send)
+        }
+        Ask::RunSimulated { model, device, repeats, .. } => {
+            let model = store.bytes(&model);
+            super::sim::run(super::sim::SimJob { model, device, feeds, repeats }, send)
+        }
+        Ask::WalkSimulated { model, device, repeats, .. } => {
+            let model = store.bytes(&model);
+            super::sim::walk(super::sim::SimJob { model, device, feeds, repeats }, send)
         }
         #[cfg(feature = "mnn")]
-        Ask::Run { model, target, feeds, repeats } => {
-            super::mnn::run(&super::mnn::Job { model, target, feeds, repeats }, body, send)
+        Ask::Run { model, target, repeats, .. } => {
+            let model = store.bytes(&model);
+            super::mnn::run(&super::mnn::Job { model, target, feeds, repeats }, send)
         }
         #[cfg(feature = "mnn")]
-        Ask::Walk { onnx, model, half_model, target, feeds, repeats } => {
+        Ask::Walk { onnx, model, half_model, target, repeats, .. } => {
+            let onnx = onnx.as_ref().map(|onnx| store.bytes(onnx));
+            let [model, half_model] = [&model, &half_model].map(|digest| store.bytes(digest));
             let job = super::mnn::WalkJob { onnx, model, half_model, target, feeds, repeats };
-            super::mnn::walk(&job, body, send)
+            super::mnn::walk(&job, send)
         }
         #[cfg(feature = "mnn")]
         Ask::Probe { target } => send(&super::mnn::probe(&target), &[]),
+        // Told to be lacking above.
         #[cfg(not(feature = "mnn"))]
-        Ask::Run { .. } | Ask::Walk { .. } | Ask::Probe { .. } => {
-            let _ = body;
-            let (reason, hint) = super::mnn_engine::without_mnn();
-            send(&Reply::Unavailable { reason, hint }, &[])
-        }
+        Ask::Run { .. } | Ask::Walk { .. } | Ask::Probe { .. } => Ok(()),
+        // Taken by `serve`, for it ends this process.
+        Ask::Environment { .. } => Ok(()),
+    }
+}
+
+/// What this build of the worker lacks for an ask.
+fn lacking(ask: &Ask) -> Option<Reply> {
+    let (reason, hint) = missing_from_build(ask.mnn_target()?.backend)?;
+    Some(Reply::Unavailable { reason, hint })
+}
+
+/// What was set for a driver's sake is evidence: whatever the worker says on stderr is.
+fn say_what_was_chosen(ask: &Ask) {
+    let opencl = ask.mnn_target().is_some_and(|target| target.backend == Backend::Opencl);
+    if let Some(line) = environment::chosen_for_opencl().filter(|_| opencl) {
+        // Evidence that cannot be given is no reason to end.
+        let _ = writeln!(io::stderr(), "{line}");
     }
 }
 

@@ -1,8 +1,9 @@
 //! Simulated devices in the child: the reference's nodes, each passed through the device. What a walk
 //! finds on them was planted; nothing found on them says anything of a real device.
 
+use super::contents::NETWORK;
 use super::host::{Send, send_walked};
-use super::protocol::{ModelHead, Reply, TensorHead, pack, unpack};
+use super::protocol::{Reply, pack};
 use crate::engine::{
     Breakdown, Device, DeviceRun, Output, RanOn, Runs, Simulator, Stop, TRACT_VERSION, same_bytes,
 };
@@ -13,23 +14,24 @@ use crate::walk::{
     Announce, Candidate, Executed, NodeReference, Operand, Operator, Walked, conduct, operators,
 };
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// One network to run or walk on one simulated device.
-pub(super) struct SimJob {
-    /// The ONNX file, whose bytes come first in the frame's body.
-    pub(super) model: ModelHead,
+pub(super) struct SimJob<'a> {
+    /// The bytes of the ONNX file.
+    pub(super) model: &'a [u8],
     /// The device.
     pub(super) device: Device,
-    /// The tensors behind the model in the frame's body.
-    pub(super) feeds: Vec<TensorHead>,
+    /// One tensor for each input.
+    pub(super) feeds: Vec<Output>,
     /// How often to run it untapped.
     pub(super) repeats: usize,
 }
 
 /// Runs, and answers.
-pub(super) fn run(job: SimJob, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
-    match try_run(job, body, send) {
+pub(super) fn run(job: SimJob<'_>, send: &mut Send<'_>) -> io::Result<()> {
+    match try_run(job, send) {
         Ok((outputs, runs, ran_on)) => {
             let (outputs, body) = pack(outputs.iter().map(|o| (&o.name, &o.tensor)));
             send(&Reply::Ran { outputs, runs, ran_on }, &body)
@@ -39,21 +41,17 @@ pub(super) fn run(job: SimJob, body: &[u8], send: &mut Send<'_>) -> io::Result<(
 }
 
 /// Walks, and answers.
-pub(super) fn walk(job: SimJob, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
-    match try_walk(job, body, send) {
+pub(super) fn walk(job: SimJob<'_>, send: &mut Send<'_>) -> io::Result<()> {
+    match try_walk(job, send) {
         Ok((walked, ran_on)) => send_walked(walked, ran_on, send),
         Err(reason) => send(&Reply::Rejected { reason }, &[]),
     }
 }
 
-fn try_run(
-    job: SimJob,
-    body: &[u8],
-    send: &mut Send<'_>,
-) -> Result<(Vec<Output>, Runs, RanOn), String> {
+fn try_run(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Vec<Output>, Runs, RanOn), String> {
     let started = Instant::now();
     let repeats = job.repeats.max(1);
-    let (mut candidate, ran_on) = open(job, body, send)?.0;
+    let (mut candidate, ran_on) = open(job, send)?.0;
     let open_seconds = started.elapsed().as_secs_f64();
     let (mut first, mut identical, mut seconds) = (None, true, Vec::new());
     for _ in 0..repeats {
@@ -66,9 +64,9 @@ fn try_run(
     Ok((first.unwrap_or_default(), runs, ran_on))
 }
 
-fn try_walk(job: SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, RanOn), String> {
+fn try_walk(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Walked, RanOn), String> {
     let (repeats, declared) = (job.repeats, job.device.storage.format);
-    let ((mut candidate, ran_on), (model, feeds)) = open(job, body, send)?;
+    let ((mut candidate, ran_on), (model, feeds)) = open(job, send)?;
     let mut reference = NodeReference::new(&model, &feeds)?;
     let mut announce = |index: usize, operator: &Operator| {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
@@ -83,14 +81,10 @@ fn try_walk(job: SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, Ra
 type Opened = (SimCandidate, RanOn);
 
 /// Reads the network and opens the device on it; gives the network and the feeds, too.
-fn open(
-    job: SimJob,
-    body: &[u8],
-    send: &mut Send<'_>,
-) -> Result<(Opened, (Model, Vec<Feed>)), String> {
-    let (model, body) = job.model.read(body)?;
-    let feeds = unpack(job.feeds, body).map_err(|error| error.to_string())?;
-    let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
+fn open(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, (Model, Vec<Feed>)), String> {
+    let model =
+        Model::from_bytes(job.model, Path::new(NETWORK)).map_err(|error| error.to_string())?;
+    let feeds: Vec<Feed> = job.feeds.into_iter().map(Feed::from).collect();
     let mut simulator = Simulator::new(job.device);
     let opened = simulator.open();
     say(&mut simulator);

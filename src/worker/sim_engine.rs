@@ -1,9 +1,10 @@
 //! A simulated device as an engine: in a child process, for it may be told to crash or hang.
 
+use super::contents::Message;
 use super::conversation::{Announced, Conversation, KeptWorker, Walked, Walker};
-use super::protocol::{Ask, ModelHead, TensorHead, pack};
-use super::supervise::WorkerProgram;
-use crate::engine::{Backend, Device, Engine, Execution, Outcome, Request, Session, SimTarget};
+use super::program::WorkerProgram;
+use super::protocol::Ask;
+use crate::engine::{Device, Engine, Execution, Outcome, Request, Session, SimTarget};
 
 /// A simulated device.
 #[derive(Debug, Clone)]
@@ -23,31 +24,13 @@ impl SimEngine {
     }
 }
 
-fn run_message(device: Device, request: &Request<'_>) -> (Ask, Vec<u8>) {
-    let (model, feeds, body) = pack_request(request);
-    (Ask::RunSimulated { model, device, feeds, repeats: request.repeats }, body)
-}
-
-fn pack_request(request: &Request<'_>) -> (ModelHead, Vec<TensorHead>, Vec<u8>) {
-    let (model, mut body) = ModelHead::pack(request.model);
-    let (feeds, tensors) = pack(request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)));
-    body.extend(tensors);
-    (model, feeds, body)
-}
-
 impl Engine for SimEngine {
     fn execute(&self, request: &Request<'_>) -> Execution {
-        let message = match self.device() {
-            Ok(device) => run_message(device, request),
-            Err(execution) => return *execution,
-        };
-        let conversation =
-            Conversation::hold(&self.worker, &[], message, request.deadline, &mut |_| ());
-        conversation.conclude(Backend::Cpu, request.deadline).0
+        self.session().execute(request)
     }
 
     fn session(&self) -> Box<dyn Session + '_> {
-        Box::new(SimSession { engine: self, worker: KeptWorker::new(&self.worker, Vec::new()) })
+        Box::new(SimSession { engine: self, worker: KeptWorker::new(&self.worker) })
     }
 }
 
@@ -59,25 +42,45 @@ struct SimSession<'e> {
 
 impl Session for SimSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
-        let message = match self.engine.device() {
-            Ok(device) => run_message(device, request),
-            Err(execution) => return *execution,
-        };
-        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
-        conversation.conclude(Backend::Cpu, request.deadline).0
+        let request = self.engine.worker.within(request);
+        let repeats = request.repeats;
+        let message = self.engine.device().and_then(|device| {
+            Message::about(&request, |model, feeds| Ask::RunSimulated {
+                model,
+                device,
+                feeds,
+                repeats,
+            })
+        });
+        match message {
+            Ok(message) => {
+                let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
+                conversation.conclude(None, request.deadline).0
+            }
+            Err(execution) => *execution,
+        }
     }
 }
 
 impl Walker for SimEngine {
     fn walk(&self, request: &Request<'_>, announced: &mut dyn FnMut(&Announced)) -> Walked {
-        let device = match self.device() {
-            Ok(device) => device,
-            Err(execution) => return Walked::without(*execution),
-        };
-        let (model, feeds, body) = pack_request(request);
-        let message = (Ask::WalkSimulated { model, device, feeds, repeats: request.repeats }, body);
-        let conversation =
-            Conversation::hold(&self.worker, &[], message, request.deadline, announced);
-        conversation.walked(Backend::Cpu, request.deadline)
+        let request = self.worker.within(request);
+        let repeats = request.repeats;
+        let message = self.device().and_then(|device| {
+            Message::about(&request, |model, feeds| Ask::WalkSimulated {
+                model,
+                device,
+                feeds,
+                repeats,
+            })
+        });
+        match message {
+            Ok(message) => {
+                let deadline = request.deadline;
+                Conversation::hold(&self.worker, message, deadline, announced)
+                    .walked(None, deadline)
+            }
+            Err(execution) => Walked::without(*execution),
+        }
     }
 }

@@ -14,7 +14,7 @@ mod session;
 mod walk;
 
 use super::host::Send;
-use super::protocol::{ProbeReport, Reply, TensorHead, pack, unpack};
+use super::protocol::{ProbeReport, Reply, pack};
 use crate::engine::{MnnTarget, Output, RanOn, Runs, same_bytes};
 use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor};
@@ -24,17 +24,16 @@ use census::Census;
 use session::{Refusal, Session, backend_name};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// One network to run on one backend.
-pub(super) struct Job {
-    /// The `.mnn` file.
-    pub(super) model: PathBuf,
+pub(super) struct Job<'a> {
+    /// The bytes of the `.mnn` file.
+    pub(super) model: &'a [u8],
     /// Where to run it.
     pub(super) target: MnnTarget,
-    /// The tensors in the frame's body.
-    pub(super) feeds: Vec<TensorHead>,
+    /// One tensor for each input.
+    pub(super) feeds: Vec<Output>,
     /// How often to run it.
     pub(super) repeats: usize,
 }
@@ -51,9 +50,9 @@ pub(super) fn probe(target: &MnnTarget) -> Reply {
 }
 
 /// Opens, runs, answers. A refusal is an answer, too.
-pub(super) fn run(job: &Job, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
+pub(super) fn run(job: &Job<'_>, send: &mut Send<'_>) -> io::Result<()> {
     log::listen();
-    match try_run(job, body, send) {
+    match try_run(job, send) {
         Ok((outputs, runs, ran_on)) => {
             let (heads, body) = pack(outputs.iter().map(|output| (&output.name, &output.tensor)));
             send(&Reply::Ran { outputs: heads, runs, ran_on }, &body)
@@ -85,22 +84,18 @@ impl From<Refusal> for Stop {
     }
 }
 
-fn try_run(
-    job: &Job,
-    body: &[u8],
-    send: &mut Send<'_>,
-) -> Result<(Vec<Output>, Runs, RanOn), Stop> {
-    let feeds = unpack(job.feeds.clone(), body).map_err(|error| error.to_string())?;
+fn try_run(job: &Job<'_>, send: &mut Send<'_>) -> Result<(Vec<Output>, Runs, RanOn), Stop> {
+    let feeds = &job.feeds;
     let started = Instant::now();
-    let (mut session, mut ran_on) = open_as_asked(&job.model, &job.target, send)?;
-    fit_shapes(&mut session, &feeds)?;
+    let (mut session, mut ran_on) = open_as_asked(job.model, &job.target, send)?;
+    fit_shapes(&mut session, feeds)?;
     let open_seconds = started.elapsed().as_secs_f64();
     let mut seconds = Vec::new();
     let mut outputs = Vec::new();
     let mut identical = true;
     for repeat in 0..job.repeats.max(1) {
         let started = Instant::now();
-        write_feeds(&session, &feeds)?;
+        write_feeds(&session, feeds)?;
         session.run()?;
         let read = read_outputs(&session)?;
         seconds.push(started.elapsed().as_secs_f64());
@@ -110,7 +105,7 @@ fn try_run(
             identical &= same_bytes(&outputs, &read);
         }
     }
-    write_feeds(&session, &feeds)?;
+    write_feeds(&session, feeds)?;
     ran_on.operators = count_operators(&mut session)?;
     Ok((outputs, Runs { repeats: job.repeats.max(1), identical, open_seconds, seconds }, ran_on))
 }
@@ -118,12 +113,11 @@ fn try_run(
 /// Opens a model and tells the parent where it landed; elsewhere than asked is the end of it, for
 /// numbers from another backend would only mislead.
 fn open_as_asked(
-    model: &Path,
+    model: &[u8],
     target: &MnnTarget,
     send: &mut Send<'_>,
 ) -> Result<(Session, RanOn), Stop> {
-    let bytes = std::fs::read(model).map_err(|error| format!("{}: {error}", model.display()))?;
-    let session = Session::open(&bytes, target)?;
+    let session = Session::open(model, target)?;
     let as_asked = backend_name(session.forward_type()) == target.backend.name();
     let ran_on = ran_on(&session, target, as_asked);
     send(&Reply::Opened { ran_on: ran_on.clone(), as_asked }, &[]).map_err(Stop::Pipe)?;
