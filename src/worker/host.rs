@@ -3,7 +3,7 @@
 use super::frame::{FrameError, read_frame, write_frame};
 use super::protocol::{Ask, PROTOCOL, Reply, pack};
 use crate::engine::RanOn;
-use crate::walk::Walked;
+use crate::walk::{Fallback, Walked};
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::time::Duration;
@@ -59,18 +59,19 @@ fn answer(ask: Ask, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
             &[],
         ),
         Ask::RunSimulated { model, device, feeds, repeats } => {
-            super::sim::run(super::sim::SimJob { model, device, feeds, repeats }, body, send)
+            let job = super::sim::SimJob { model, device, feeds, repeats, plan: None };
+            super::sim::run(job, body, send)
         }
-        Ask::WalkSimulated { model, device, feeds, repeats } => {
-            super::sim::walk(super::sim::SimJob { model, device, feeds, repeats }, body, send)
+        Ask::WalkSimulated { model, device, feeds, repeats, plan } => {
+            super::sim::walk(super::sim::SimJob { model, device, feeds, repeats, plan }, body, send)
         }
         #[cfg(feature = "mnn")]
         Ask::Run { model, target, feeds, repeats } => {
             super::mnn::run(&super::mnn::Job { model, target, feeds, repeats }, body, send)
         }
         #[cfg(feature = "mnn")]
-        Ask::Walk { onnx, model, half_model, target, feeds, repeats } => {
-            let job = super::mnn::WalkJob { onnx, model, half_model, target, feeds, repeats };
+        Ask::Walk { onnx, model, half_model, target, feeds, repeats, plan } => {
+            let job = super::mnn::WalkJob { onnx, model, half_model, target, feeds, repeats, plan };
             super::mnn::walk(&job, body, send)
         }
         #[cfg(feature = "mnn")]
@@ -87,6 +88,7 @@ fn answer(ask: Ask, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
 /// Sends what a walk found: measurements in the head, final outputs in the body.
 pub(super) fn send_walked(
     walked: Walked,
+    fallback: Option<Fallback>,
     mut ran_on: RanOn,
     send: &mut Send<'_>,
 ) -> io::Result<()> {
@@ -97,5 +99,16 @@ pub(super) fn send_walked(
     let (outputs, mut body) = pack(candidate.iter().map(|output| (&output.name, &output.tensor)));
     let (reference, rest) = pack(clean.iter().map(|output| (&output.name, &output.tensor)));
     body.extend(rest);
-    send(&Reply::Walked { trace, trust, runs, ran_on, outputs, reference }, &body)
+    send(
+        &Reply::Walked {
+            trace,
+            trust,
+            runs,
+            ran_on,
+            fallback: fallback.map(Box::new),
+            outputs,
+            reference,
+        },
+        &body,
+    )
 }
