@@ -2,7 +2,7 @@
 //! the network so.
 
 use super::conduct::{Announce, Walked};
-use super::floor::{HONEST, floor};
+use super::floor::{HONEST, Storage, floor};
 use super::gauge::{Gauge, gauge};
 use super::heal::{Compute, Healable, Healer, Transfers};
 use super::role::{Role, assign_roles};
@@ -29,7 +29,7 @@ pub enum By {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
-    /// Every element is within this tolerance.
+    /// Every element is within this tolerance, or what differs is one rounding to the storage.
     Tolerance(Tolerance),
     /// The relative error is what an honest backend with this storage has, at most 16 times.
     Floor,
@@ -174,12 +174,14 @@ pub fn fallback(
 ) -> Result<Fallback, String> {
     let members = members(candidate, walked, plan.by);
     let repeats = if walked.trust.identical { 1 } else { 3 };
-    let floor = walked.trace.final_half.map(|half| floor(walked.trace.storage, Some(half)));
+    let storage = walked.trace.storage;
+    let floor = walked.trace.final_half.map(|half| floor(storage, Some(half)));
     let mut trials = Trials {
         candidate,
         compute,
         plan,
         members: &members,
+        storage,
         floor,
         repeats,
         runs: 0,
@@ -286,6 +288,7 @@ struct Trials<'t, 'a, 'p, 'b> {
     compute: &'t mut Compute<'a>,
     plan: &'t Plan,
     members: &'t [Choice],
+    storage: Storage,
     floor: Option<f64>,
     /// Runs of a set before it is believed: one, unless the candidate answers differently each time.
     repeats: usize,
@@ -349,6 +352,7 @@ impl Trials<'_, '_, '_, '_> {
                 gauge.disagreeing == 0 && honest
             }),
             Goal::Tolerance(_) if !expected.dtype().is_float() => *expected == found,
+            Goal::Tolerance(_) if self.is_rounding(expected, found) => true,
             Goal::Tolerance(tolerance) => {
                 let options = CompareOptions { worst: 0, extra_rtol: Some(tolerance.rtol) };
                 compare_with(expected, found, &options).is_ok_and(|comparison| {
@@ -356,6 +360,12 @@ impl Trials<'_, '_, '_, '_> {
                 })
             }
         }
+    }
+
+    /// Whether all that differs is what the storage costs at the end.
+    fn is_rounding(&self, expected: &Tensor, found: &Tensor) -> bool {
+        let explained = gauge(expected, found).and_then(|gauge| gauge.explained_by);
+        explained.is_some_and(|explained| self.storage.rounds_like(explained.format))
     }
 
     fn latency(&mut self, set: &Set) -> Result<Latency, String> {
