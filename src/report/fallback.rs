@@ -1,21 +1,22 @@
 //! What a search for a fallback found, in words and as a table; every renderer says it so.
 
 use super::document::TargetReport;
+use crate::compare::Tolerance;
 use crate::walk::{By, Fallback, Goal, Member};
 
 /// Operators that are named one by one.
 const NAMED: usize = 12;
 
 /// The table's titles, in [`member_rows`]' order.
-pub(super) const MEMBER_TITLES: [&str; 4] = ["what", "MNN type", "operators", "introduced"];
+const MEMBER_TITLES: [&str; 4] = ["what", "MNN type", "operators", "introduced"];
 /// The titles of the trade, in [`trade_rows`]' order.
-pub(super) const TRADE_TITLES: [&str; 4] = ["moved", "operators", "rel. L2 left", "enough"];
+const TRADE_TITLES: [&str; 4] = ["moved", "operators", "rel. L2 left", "enough"];
 
 /// The members of the set, one row each.
-pub(super) fn member_rows(fallback: &Fallback) -> Vec<Vec<String>> {
+fn member_rows(fallback: &Fallback) -> Vec<[String; 4]> {
     let row = |member: &Member| {
         let number = member.type_number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-        vec![
+        [
             member.name.clone(),
             match fallback.by {
                 By::Type => number,
@@ -29,13 +30,22 @@ pub(super) fn member_rows(fallback: &Fallback) -> Vec<Vec<String>> {
 }
 
 /// Error against the number of members moved.
-pub(super) fn trade_rows(fallback: &Fallback) -> Vec<Vec<String>> {
+fn trade_rows(fallback: &Fallback) -> Vec<[String; 4]> {
     let rows = fallback.curve.iter().map(|point| {
         let enough = if point.reached { "yes" } else { "no" };
-        let counts = [point.members.to_string(), point.operators.to_string()];
-        [counts[0].clone(), counts[1].clone(), error(point.error), enough.to_owned()].to_vec()
+        let (members, operators) = (point.members.to_string(), point.operators.to_string());
+        [members, operators, error(point.error), enough.to_owned()]
     });
     rows.collect()
+}
+
+/// Titles and rows of what is worth a table: the members of a small set, or else the trade.
+pub(super) fn worth_a_table(fallback: &Fallback) -> Option<([&'static str; 4], Vec<[String; 4]>)> {
+    let members = member_rows(fallback);
+    if fallback.is_small() {
+        return (!members.is_empty()).then_some((MEMBER_TITLES, members));
+    }
+    (!fallback.curve.is_empty()).then(|| (TRADE_TITLES, trade_rows(fallback)))
 }
 
 /// The finding, what proves it, what it costs, and where to change the engine.

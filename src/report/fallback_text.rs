@@ -2,8 +2,8 @@
 
 use super::Paint;
 use super::document::Report;
-use super::fallback::{MEMBER_TITLES, TRADE_TITLES, member_rows, sentences, trade_rows};
-use super::text::{heading, table_with_names, verdict_text, wrapped};
+use super::fallback::{sentences, worth_a_table};
+use super::text::{heading, simulated, table_with_names, verdict_text, wrapped};
 
 /// The set, the trade where there is no small one, and what is said of them.
 pub fn fallback_text(report: &Report, width: usize, paint: Paint) -> String {
@@ -13,16 +13,16 @@ pub fn fallback_text(report: &Report, width: usize, paint: Paint) -> String {
             text.push_str(&verdict_text(target, width, paint));
             continue;
         };
-        let members = member_rows(fallback);
-        if !members.is_empty() && fallback.is_small() {
-            text.push_str(&table_with_names(&MEMBER_TITLES, members, 0, width));
+        if let Some((titles, rows)) = worth_a_table(fallback) {
+            let rows = rows.into_iter().map(Vec::from).collect();
+            text.push_str(&table_with_names(&titles, rows, 0, width));
+            text.push('\n');
         }
-        if !fallback.curve.is_empty() {
-            text.push_str(&table_with_names(&TRADE_TITLES, trade_rows(fallback), 0, width));
-        }
-        text.push('\n');
         for sentence in sentences(target, fallback) {
             text.push_str(&wrapped(&sentence, width));
+        }
+        if let Some(note) = simulated(&target.target, target.ran_on.as_ref()) {
+            text.push_str(&wrapped(&note, width));
         }
     }
     text
