@@ -68,7 +68,7 @@ def run(ask):
 
 def answer(ask, body):
     if ask["ask"] == "hello":
-        reply("hello", protocol=3, version="examples/worker.py")
+        reply("hello", protocol=4, version="examples/worker.py")
     elif ask["ask"] == "keep":
         given, at, digest = {}, 0, lambda part: "sha256:" + hashlib.sha256(part).hexdigest()
         for content in ask["contents"]:

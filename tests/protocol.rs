@@ -14,7 +14,7 @@ mod frames;
 #[path = "support/judge.rs"]
 mod judge;
 
-use frames::{Speaker, frame};
+use frames::{PROTOCOL, Speaker, frame};
 use judge::Judge;
 use offby::graph::Network;
 use offby::tensor::{Digest, Dtype::F32};
@@ -87,7 +87,11 @@ fn lives(worker: &mut Speaker) {
 fn it_greets() {
     with_each("it_greets", |worker| {
         let hello = worker.greet();
-        assert_eq!((&hello["reply"], &hello["protocol"]), (&json!("hello"), &json!(3)), "{hello}");
+        assert_eq!(
+            (&hello["reply"], &hello["protocol"]),
+            (&json!("hello"), &json!(PROTOCOL)),
+            "{hello}"
+        );
         assert!(!hello["version"].as_str().unwrap().is_empty(), "{hello}");
     });
 }
@@ -96,7 +100,11 @@ fn it_greets() {
 fn it_greets_whoever_speaks_another_version() {
     with_each("it_greets_whoever_speaks_another_version", |worker| {
         let hello = worker.ask(&json!({"ask": "hello", "protocol": 99, "moreover": [1]}));
-        assert_eq!((&hello["reply"], &hello["protocol"]), (&json!("hello"), &json!(3)), "{hello}");
+        assert_eq!(
+            (&hello["reply"], &hello["protocol"]),
+            (&json!("hello"), &json!(PROTOCOL)),
+            "{hello}"
+        );
         lives(worker);
     });
 }
@@ -237,7 +245,7 @@ fn it_ends_with_its_stdin() {
 
 #[test]
 fn half_a_frame_is_its_end() {
-    let whole = frame(br#"{"ask": "hello", "protocol": 3}"#, b"body");
+    let whole = frame(br#"{"ask": "hello", "protocol": 4}"#, b"body");
     for cut in [1, 3, 4, 10, 16, 20, whole.len() - 1] {
         ends(&format!("half_a_frame_is_its_end, {cut}"), &whole[..cut], true, false);
     }

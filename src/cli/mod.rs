@@ -12,6 +12,7 @@ mod doctor;
 mod environment;
 mod examine;
 mod failure;
+mod fallback;
 mod place;
 mod prepare;
 mod registry;
@@ -57,6 +58,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Run(args) => run::run(&args),
         Command::Walk(args) => walk::walk(&args),
         Command::Cut(args) => cut::cut(&args),
+        Command::Fallback(args) => fallback::fallback(&args),
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Case(args) => case::case(&args),
         Command::Replay(args) => replay::replay(&args),

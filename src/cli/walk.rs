@@ -70,7 +70,7 @@ impl Walk<'_> {
         let Walk { prepared, target, .. } = self;
         let engine = prepared.registry.walker(target).ok_or_else(|| not_walkable(target))?;
         announce("opening");
-        let walked = engine.walk(&prepared.request(), &mut |operator| {
+        let walked = engine.walk(&prepared.request(), None, &mut |operator| {
             announce(&format!("{} {} {}", operator.index, operator.op_type, operator.name));
         });
         prepared.keep(&target.to_string(), &walked.execution.outputs)?;
@@ -135,7 +135,7 @@ pub(super) fn not_walkable(target: &Target) -> Failure {
     if matches!(target.itself(), Target::Ext(_)) {
         return Failure::new(
             format!("follow the operators of {target}: its worker shows none"),
-            "search from outside: --strategy cut or --strategy isolate",
+            "`offby walk` searches it from outside, with --strategy cut or --strategy isolate",
         );
     }
     Failure::new(

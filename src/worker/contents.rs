@@ -4,8 +4,8 @@
 use super::protocol::Ask;
 use crate::engine::{Execution, Outcome, Output, Request};
 use crate::graph::ValueName;
-use crate::inputs::Feed;
 use crate::tensor::{Digest, Dtype, Tensor};
+use crate::walk::{By, Goal, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,14 +21,24 @@ pub(super) struct ContentHead {
     bytes: usize,
 }
 
-/// The tensor of one input, its elements a content.
+/// A tensor whose elements are a content: of an input, or of an output as it should be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct FeedHead {
+pub(super) struct SentTensor {
     name: ValueName,
     dtype: Dtype,
     shape: Vec<usize>,
     /// Of the elements alone, little-endian and in row-major order.
     pub(super) digest: Digest,
+}
+
+/// A search for what must run elsewhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct PlanHead {
+    by: By,
+    goal: Goal,
+    raise: bool,
+    /// The outputs as they should be.
+    pub(super) expected: Vec<SentTensor>,
 }
 
 /// An ask, and the contents it names.
@@ -43,15 +53,15 @@ impl Message {
     /// shapes. An execution instead, where the network cannot travel.
     pub(super) fn about(
         request: &Request<'_>,
-        ask: impl FnOnce(Digest, Vec<FeedHead>) -> Ask,
+        ask: impl FnOnce(Digest, Vec<SentTensor>, &mut Contents) -> Ask,
     ) -> Result<Self, Box<Execution>> {
         let whole = request.model.to_whole_bytes().map_err(|error| {
             let execution = Execution::without_outputs(Outcome::Rejected, error.to_string());
             Box::new(Execution { hint: error.hint(), ..execution })
         })?;
         let mut contents = Contents::default();
-        let (model, feeds) = (contents.add(whole), contents.add_feeds(request.feeds));
-        Ok(Message { ask: ask(model, feeds), contents })
+        let (model, feeds) = (contents.add(whole), contents.add_feeds(request));
+        Ok(Message { ask: ask(model, feeds, &mut contents), contents })
     }
 }
 
@@ -67,15 +77,25 @@ impl Contents {
         digest
     }
 
-    /// Adds the tensors of feeds.
-    pub(super) fn add_feeds(&mut self, feeds: &[Feed]) -> Vec<FeedHead> {
-        let add = |feed: &Feed| FeedHead {
-            name: feed.name.clone(),
-            dtype: feed.tensor.dtype(),
-            shape: feed.tensor.shape().to_vec(),
-            digest: self.add(feed.tensor.to_bytes()),
-        };
-        feeds.iter().map(add).collect()
+    /// Adds what a request feeds.
+    pub(super) fn add_feeds(&mut self, request: &Request<'_>) -> Vec<SentTensor> {
+        request.feeds.iter().map(|feed| self.add_tensor(&feed.name, &feed.tensor)).collect()
+    }
+
+    /// Adds the outputs that a plan expects.
+    pub(super) fn add_plan(&mut self, plan: &Plan) -> PlanHead {
+        let expected = plan.expected.iter();
+        let expected = expected.map(|output| self.add_tensor(&output.name, &output.tensor));
+        PlanHead { expected: expected.collect(), by: plan.by, goal: plan.goal, raise: plan.raise }
+    }
+
+    fn add_tensor(&mut self, name: &ValueName, tensor: &Tensor) -> SentTensor {
+        SentTensor {
+            name: name.clone(),
+            dtype: tensor.dtype(),
+            shape: tensor.shape().to_vec(),
+            digest: self.add(tensor.to_bytes()),
+        }
     }
 
     /// The ask and the body that give a worker what it wants; `None` where that is nothing the ask
@@ -163,17 +183,26 @@ impl Store {
         self.get(digest).unwrap_or_default()
     }
 
-    /// The tensors of feeds.
+    /// Tensors that were sent.
     ///
     /// # Errors
     /// When a content is not as long as its shape needs.
-    pub(super) fn feeds(&self, feeds: &[FeedHead]) -> Result<Vec<Output>, String> {
-        let tensor = |feed: &FeedHead| {
-            let tensor = Tensor::from_bytes(feed.dtype, &feed.shape, self.bytes(&feed.digest));
-            let tensor = tensor.map_err(|error| format!("feed `{}`: {error}", feed.name))?;
-            Ok(Output { name: feed.name.clone(), tensor })
+    pub(super) fn tensors(&self, sent: &[SentTensor]) -> Result<Vec<Output>, String> {
+        let tensor = |sent: &SentTensor| {
+            let tensor = Tensor::from_bytes(sent.dtype, &sent.shape, self.bytes(&sent.digest));
+            let tensor = tensor.map_err(|error| format!("tensor `{}`: {error}", sent.name))?;
+            Ok(Output { name: sent.name.clone(), tensor })
         };
-        feeds.iter().map(tensor).collect()
+        sent.iter().map(tensor).collect()
+    }
+
+    /// A plan with its tensors.
+    ///
+    /// # Errors
+    /// As [`Store::tensors`].
+    pub(super) fn plan(&self, plan: &PlanHead) -> Result<Plan, String> {
+        let expected = self.tensors(&plan.expected)?;
+        Ok(Plan { by: plan.by, goal: plan.goal, raise: plan.raise, expected })
     }
 }
 

@@ -8,14 +8,19 @@ use super::protocol::{Reply, unpack};
 use super::supervise::Worker;
 use crate::engine::{Backend, Execution, Outcome, Output, RanOn, Request};
 use crate::tensor::Digest;
-use crate::walk::{Trace, Trust};
+use crate::walk::{Fallback, Plan, Trace, Trust};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// An engine whose operators can be walked.
 pub trait Walker {
-    /// Walks the operators; `announced` is told of each before it runs.
-    fn walk(&self, request: &Request<'_>, announced: &mut dyn FnMut(&Announced)) -> Walked;
+    /// Walks the operators, then searches as planned; `announced` is told of each operator before it runs.
+    fn walk(
+        &self,
+        request: &Request<'_>,
+        plan: Option<&Plan>,
+        announced: &mut dyn FnMut(&Announced),
+    ) -> Walked;
 }
 
 /// What came of a walk.
@@ -27,6 +32,8 @@ pub struct Walked {
     pub reference: Vec<Output>,
     /// What was measured, where the walk came to its end.
     pub found: Option<(Trace, Trust)>,
+    /// What the search found, where one was planned.
+    pub fallback: Option<Fallback>,
     /// The operator that was announced last: where a crash or a hang happened.
     pub last: Option<Announced>,
 }
@@ -34,7 +41,7 @@ pub struct Walked {
 impl Walked {
     /// A walk that never began.
     pub(super) fn without(execution: Execution) -> Self {
-        Walked { execution, reference: Vec::new(), found: None, last: None }
+        Walked { execution, reference: Vec::new(), found: None, fallback: None, last: None }
     }
 }
 
@@ -47,10 +54,16 @@ pub struct Announced {
     pub name: String,
     /// The engine's name of its type.
     pub op_type: String,
+    /// The run of a search that it belongs to.
+    pub trial: Option<usize>,
 }
 
-/// The reference's outputs, and what was measured.
-type Followed = (Vec<Output>, (Trace, Trust));
+/// What a walk sends home beside the candidate's run.
+pub(super) struct Followed {
+    reference: Vec<Output>,
+    found: (Trace, Trust),
+    fallback: Option<Fallback>,
+}
 
 /// One exchange with a worker, from its start to its end.
 pub(super) struct Conversation {
@@ -59,6 +72,7 @@ pub(super) struct Conversation {
     end: Result<(Reply, Vec<u8>), Ending>,
     evidence: Vec<String>,
     last: Option<Announced>,
+    trial: Option<usize>,
 }
 
 /// A worker that is kept for several exchanges, and started again after one that killed it.
@@ -86,6 +100,7 @@ impl KeptWorker {
             end: Err(Ending::TimedOut),
             evidence: self.program.evidence().into_iter().collect(),
             last: None,
+            trial: None,
         };
         let mut worker = match self.take(patience) {
             Ok(worker) => worker,
@@ -95,7 +110,7 @@ impl KeptWorker {
                 return conversation;
             }
         };
-        conversation.listen(&mut worker, message, announced);
+        conversation.listen(&mut worker, message, patience, announced);
         if conversation.end.is_ok() || conversation.fell_back {
             conversation.evidence.extend(worker.take_evidence());
             self.worker = Some(worker);
@@ -139,9 +154,12 @@ impl Conversation {
     pub(super) fn walked(mut self, asked: Option<Backend>, deadline: Duration) -> Walked {
         let last = self.last.take();
         let (execution, walked) = self.conclude(asked, deadline);
-        let (reference, found) =
-            walked.map_or((Vec::new(), None), |(reference, found)| (reference, Some(found)));
-        Walked { execution, reference, found, last }
+        match walked {
+            None => Walked { last, ..Walked::without(execution) },
+            Some(Followed { reference, found, fallback }) => {
+                Walked { execution, reference, found: Some(found), fallback, last }
+            }
+        }
     }
 
     /// Takes messages until one ends the exchange.
@@ -149,6 +167,7 @@ impl Conversation {
         &mut self,
         worker: &mut Worker,
         mut message: Message,
+        patience: Duration,
         announced: &mut dyn FnMut(&Announced),
     ) {
         let mut heard = worker.ask(&message.ask, Vec::new());
@@ -164,7 +183,14 @@ impl Conversation {
                     worker.receive()
                 }
                 Ok((Reply::Op { index, name, op_type }, _)) => {
-                    announced(self.last.insert(Announced { index, name, op_type }));
+                    let trial = self.trial;
+                    announced(self.last.insert(Announced { index, name, op_type, trial }));
+                    worker.receive()
+                }
+                // Each run of a search may take as long as the walk.
+                Ok((Reply::Trial { number }, _)) => {
+                    self.trial = Some(number);
+                    worker.allow(patience);
                     worker.receive()
                 }
                 end => {
@@ -217,12 +243,14 @@ fn from_reply(reply: Reply, body: &[u8], deadline: Duration) -> (Execution, Opti
             Ok(outputs) => (Execution::completed(ran_on, outputs, runs), None),
             Err(error) => garbage(error.to_string()),
         },
-        Reply::Walked { trace, trust, runs, ran_on, outputs, reference } => {
+        Reply::Walked { trace, trust, runs, ran_on, fallback, outputs, reference } => {
             let candidates = outputs.len();
             match unpack(outputs.into_iter().chain(reference).collect(), body) {
                 Ok(mut outputs) => {
                     let reference = outputs.split_off(candidates);
-                    (Execution::completed(ran_on, outputs, runs), Some((reference, (trace, trust))))
+                    let fallback = fallback.map(|found| *found);
+                    let followed = Followed { reference, found: (trace, trust), fallback };
+                    (Execution::completed(ran_on, outputs, runs), Some(followed))
                 }
                 Err(error) => garbage(error.to_string()),
             }

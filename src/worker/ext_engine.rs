@@ -33,8 +33,9 @@ impl Session for ExtSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
         let repeats = request.repeats;
-        let ask = |model, feeds| Ask::RunOnnx { model, feeds, repeats };
-        match Message::about(&request, ask) {
+        let message =
+            Message::about(&request, |model, feeds, _| Ask::RunOnnx { model, feeds, repeats });
+        match message {
             Ok(message) => {
                 let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
                 conversation.conclude(None, request.deadline).0

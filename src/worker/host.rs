@@ -5,8 +5,8 @@ use super::environment;
 use super::frame::{FrameError, read_frame, write_frame};
 use super::mnn_engine::missing_from_build;
 use super::protocol::{Ask, PROTOCOL, Reply, VERSION, pack};
-use crate::engine::{Backend, RanOn};
-use crate::walk::Walked;
+use crate::engine::{Backend, Output, RanOn};
+use crate::walk::{Fallback, Plan, Walked};
 use std::fs::File;
 use std::io::{self, BufReader, Write as _};
 use std::sync::mpsc::{Receiver, channel};
@@ -92,8 +92,8 @@ fn answer(ask: Ask, body: Vec<u8>, store: &mut Store, send: &mut Send<'_>) -> io
     if !missing.is_empty() {
         return send(&Reply::Wanted { digests: missing }, &[]);
     }
-    let feeds = match store.feeds(ask.feeds()) {
-        Ok(feeds) => feeds,
+    let (feeds, plan) = match tensors(&ask, store) {
+        Ok(tensors) => tensors,
         Err(reason) => return send(&Reply::Rejected { reason }, &[]),
     };
     say_what_was_chosen(&ask);
@@ -110,11 +110,11 @@ fn answer(ask: Ask, body: Vec<u8>, store: &mut Store, send: &mut Send<'_>) -> io
         }
         Ask::RunSimulated { model, device, repeats, .. } => {
             let model = store.bytes(&model);
-            super::sim::run(super::sim::SimJob { model, device, feeds, repeats }, send)
+            super::sim::run(super::sim::SimJob { model, device, feeds, repeats, plan }, send)
         }
         Ask::WalkSimulated { model, device, repeats, .. } => {
             let model = store.bytes(&model);
-            super::sim::walk(super::sim::SimJob { model, device, feeds, repeats }, send)
+            super::sim::walk(super::sim::SimJob { model, device, feeds, repeats, plan }, send)
         }
         #[cfg(feature = "mnn")]
         Ask::Run { model, target, repeats, .. } => {
@@ -125,7 +125,7 @@ fn answer(ask: Ask, body: Vec<u8>, store: &mut Store, send: &mut Send<'_>) -> io
         Ask::Walk { onnx, model, half_model, target, repeats, .. } => {
             let onnx = onnx.as_ref().map(|onnx| store.bytes(onnx));
             let [model, half_model] = [&model, &half_model].map(|digest| store.bytes(digest));
-            let job = super::mnn::WalkJob { onnx, model, half_model, target, feeds, repeats };
+            let job = super::mnn::WalkJob { onnx, model, half_model, target, feeds, repeats, plan };
             super::mnn::walk(&job, send)
         }
         #[cfg(feature = "mnn")]
@@ -136,6 +136,12 @@ fn answer(ask: Ask, body: Vec<u8>, store: &mut Store, send: &mut Send<'_>) -> io
         // Taken by `serve`, for it ends this process.
         Ask::Environment { .. } => Ok(()),
     }
+}
+
+/// What an ask feeds, and what it searches for after a walk.
+fn tensors(ask: &Ask, store: &Store) -> Result<(Vec<Output>, Option<Plan>), String> {
+    let plan = ask.plan().map(|plan| store.plan(plan)).transpose()?;
+    Ok((store.tensors(ask.feeds())?, plan))
 }
 
 /// What this build of the worker lacks for an ask.
@@ -156,6 +162,7 @@ fn say_what_was_chosen(ask: &Ask) {
 /// Sends what a walk found: measurements in the head, final outputs in the body.
 pub(super) fn send_walked(
     walked: Walked,
+    fallback: Option<Fallback>,
     mut ran_on: RanOn,
     send: &mut Send<'_>,
 ) -> io::Result<()> {
@@ -166,5 +173,6 @@ pub(super) fn send_walked(
     let (outputs, mut body) = pack(candidate.iter().map(|output| (&output.name, &output.tensor)));
     let (reference, rest) = pack(clean.iter().map(|output| (&output.name, &output.tensor)));
     body.extend(rest);
-    send(&Reply::Walked { trace, trust, runs, ran_on, outputs, reference }, &body)
+    let fallback = fallback.map(Box::new);
+    send(&Reply::Walked { trace, trust, runs, ran_on, fallback, outputs, reference }, &body)
 }

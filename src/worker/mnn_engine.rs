@@ -8,6 +8,7 @@ use super::program::WorkerProgram;
 use super::protocol::{Ask, ProbeReport, Reply};
 use super::supervise::Worker;
 use crate::engine::{Backend, Engine, Execution, MnnTarget, Outcome, Request, Session};
+use crate::walk::Plan;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -78,10 +79,15 @@ impl Session for MnnSession<'_> {
 }
 
 impl Walker for MnnEngine {
-    fn walk(&self, request: &Request<'_>, announced: &mut dyn FnMut(&Announced)) -> Walked {
+    fn walk(
+        &self,
+        request: &Request<'_>,
+        plan: Option<&Plan>,
+        announced: &mut dyn FnMut(&Announced),
+    ) -> Walked {
         let request = self.worker.within(request);
         let started = Instant::now();
-        match self.walk_message(&request) {
+        match self.walk_message(&request, plan) {
             Ok(message) => {
                 let patience = request.deadline.saturating_sub(started.elapsed());
                 let held = Conversation::hold(&self.worker, message, patience, announced);
@@ -96,12 +102,16 @@ impl MnnEngine {
     fn run_message(&self, model: &Path, request: &Request<'_>) -> Result<Message, Box<Execution>> {
         let mut contents = Contents::default();
         let model = contents.add(read(model)?);
-        let feeds = contents.add_feeds(request.feeds);
+        let feeds = contents.add_feeds(request);
         let (target, repeats) = (self.target.clone(), request.repeats);
         Ok(Message { ask: Ask::Run { model, target, feeds, repeats }, contents })
     }
 
-    fn walk_message(&self, request: &Request<'_>) -> Result<Message, Box<Execution>> {
+    fn walk_message(
+        &self,
+        request: &Request<'_>,
+        plan: Option<&Plan>,
+    ) -> Result<Message, Box<Execution>> {
         let model = self.convert(request, Weights::Full)?;
         let half_model = self.convert(request, Weights::Half)?;
         let mut contents = Contents::default();
@@ -109,9 +119,10 @@ impl MnnEngine {
         let onnx = request.model.to_whole_bytes().ok().map(|onnx| contents.add(onnx));
         let model = contents.add(read(&model)?);
         let half_model = contents.add(read(&half_model)?);
-        let feeds = contents.add_feeds(request.feeds);
+        let feeds = contents.add_feeds(request);
         let (target, repeats) = (self.target.clone(), request.repeats);
-        let ask = Ask::Walk { onnx, model, half_model, target, feeds, repeats };
+        let plan = plan.map(|plan| contents.add_plan(plan));
+        let ask = Ask::Walk { onnx, model, half_model, target, feeds, repeats, plan };
         Ok(Message { ask, contents })
     }
 

@@ -3,16 +3,16 @@
 //! Models and feeds are named by the digest of their bytes. A worker that lacks some says which, and
 //! is given them once. Outputs travel in a frame's body, one after the other.
 
-use super::contents::{ContentHead, FeedHead};
+use super::contents::{ContentHead, PlanHead, SentTensor};
 use crate::engine::{self, MnnTarget, Output, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype, Tensor, TensorError, element_count};
-use crate::walk::{Trace, Trust};
+use crate::walk::{Fallback, Trace, Trust};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Raised whenever a message changes its meaning. `Hello` never changes.
-pub(super) const PROTOCOL: u32 = 3;
+pub(super) const PROTOCOL: u32 = 4;
 
 /// Who we are, in a `Hello`.
 pub(super) const VERSION: &str = concat!("offby ", env!("CARGO_PKG_VERSION"));
@@ -28,22 +28,30 @@ pub(super) enum Ask {
     /// Keep what is in the body, one after the other, for the asks that name it.
     Keep { contents: Vec<ContentHead> },
     /// Open an MNN model on a backend and run it.
-    Run { model: Digest, target: MnnTarget, feeds: Vec<FeedHead>, repeats: usize },
-    /// Open an MNN model on a backend and walk its operators; `half_model` has 16-bit weights.
+    Run { model: Digest, target: MnnTarget, feeds: Vec<SentTensor>, repeats: usize },
+    /// Open an MNN model on a backend and walk its operators, then search as planned; `half_model` has
+    /// 16-bit weights.
     Walk {
         onnx: Option<Digest>,
         model: Digest,
         half_model: Digest,
         target: MnnTarget,
-        feeds: Vec<FeedHead>,
+        feeds: Vec<SentTensor>,
         repeats: usize,
+        plan: Option<PlanHead>,
     },
     /// Run an ONNX model on whatever engine the worker has.
-    RunOnnx { model: Digest, feeds: Vec<FeedHead>, repeats: usize },
+    RunOnnx { model: Digest, feeds: Vec<SentTensor>, repeats: usize },
     /// Run an ONNX model on a simulated device.
-    RunSimulated { model: Digest, device: engine::Device, feeds: Vec<FeedHead>, repeats: usize },
+    RunSimulated { model: Digest, device: engine::Device, feeds: Vec<SentTensor>, repeats: usize },
     /// Walk one.
-    WalkSimulated { model: Digest, device: engine::Device, feeds: Vec<FeedHead>, repeats: usize },
+    WalkSimulated {
+        model: Digest,
+        device: engine::Device,
+        feeds: Vec<SentTensor>,
+        repeats: usize,
+        plan: Option<PlanHead>,
+    },
     /// Tell what would run on a backend.
     Probe { target: MnnTarget },
 }
@@ -63,11 +71,13 @@ impl Ask {
                 Vec::new()
             }
         };
-        models.into_iter().chain(self.feeds().iter().map(|feed| &feed.digest)).cloned().collect()
+        let expected = self.plan().map_or(&[][..], |plan| &plan.expected);
+        let tensors = self.feeds().iter().chain(expected).map(|tensor| &tensor.digest);
+        models.into_iter().chain(tensors).cloned().collect()
     }
 
     /// What it feeds.
-    pub(super) fn feeds(&self) -> &[FeedHead] {
+    pub(super) fn feeds(&self) -> &[SentTensor] {
         match self {
             Ask::Run { feeds, .. }
             | Ask::Walk { feeds, .. }
@@ -77,6 +87,14 @@ impl Ask {
             Ask::Hello { .. } | Ask::Environment { .. } | Ask::Keep { .. } | Ask::Probe { .. } => {
                 &[]
             }
+        }
+    }
+
+    /// What it searches for after a walk.
+    pub(super) fn plan(&self) -> Option<&PlanHead> {
+        match self {
+            Ask::Walk { plan, .. } | Ask::WalkSimulated { plan, .. } => plan.as_ref(),
+            _ => None,
         }
     }
 
@@ -109,12 +127,15 @@ pub(super) enum Reply {
     Ran { outputs: Vec<TensorHead>, runs: Runs, ran_on: RanOn },
     /// The journal of a walk: this operator comes next.
     Op { index: usize, name: String, op_type: String },
+    /// A search begins another run, which may take as long as the first.
+    Trial { number: usize },
     /// The walk is done; the candidate's outputs are in the body, then the reference's.
     Walked {
         trace: Trace,
         trust: Trust,
         runs: Runs,
         ran_on: RanOn,
+        fallback: Option<Box<Fallback>>,
         outputs: Vec<TensorHead>,
         reference: Vec<TensorHead>,
     },

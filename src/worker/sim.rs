@@ -5,14 +5,17 @@ use super::contents::NETWORK;
 use super::host::{Send, send_walked};
 use super::protocol::{Reply, pack};
 use crate::engine::{
-    Breakdown, Device, DeviceRun, Output, RanOn, Runs, Simulator, Stop, TRACT_VERSION, same_bytes,
+    Breakdown, Device, DeviceRun, Output, Passed, RanOn, Runs, Simulator, Stop, TRACT_VERSION,
+    same_bytes,
 };
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use crate::walk::{
-    Announce, Candidate, Executed, NodeReference, Operand, Operator, Walked, conduct, operators,
+    Announce, Candidate, Executed, Fallback, Healable, Healer, NodeReference, Operand, Operator,
+    Plan, Progress, Reference as _, Walked, conduct, fallback, operators,
 };
+use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -27,6 +30,8 @@ pub(super) struct SimJob<'a> {
     pub(super) feeds: Vec<Output>,
     /// How often to run it untapped.
     pub(super) repeats: usize,
+    /// What to search for once it is walked.
+    pub(super) plan: Option<Plan>,
 }
 
 /// Runs, and answers.
@@ -43,7 +48,7 @@ pub(super) fn run(job: SimJob<'_>, send: &mut Send<'_>) -> io::Result<()> {
 /// Walks, and answers.
 pub(super) fn walk(job: SimJob<'_>, send: &mut Send<'_>) -> io::Result<()> {
     match try_walk(job, send) {
-        Ok((walked, ran_on)) => send_walked(walked, ran_on, send),
+        Ok((walked, fallback, ran_on)) => send_walked(walked, fallback, ran_on, send),
         Err(reason) => send(&Reply::Rejected { reason }, &[]),
     }
 }
@@ -64,27 +69,47 @@ fn try_run(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Vec<Output>, Runs, R
     Ok((first.unwrap_or_default(), runs, ran_on))
 }
 
-fn try_walk(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Walked, RanOn), String> {
+/// What a walk found, and a search after it, and where.
+type Found = (Walked, Option<Fallback>, RanOn);
+
+fn try_walk(job: SimJob<'_>, send: &mut Send<'_>) -> Result<Found, String> {
     let (repeats, declared) = (job.repeats, job.device.storage.format);
-    let ((mut candidate, ran_on), (model, feeds)) = open(job, send)?;
+    let ((mut candidate, ran_on), Network { model, feeds, plan }) = open(job, send)?;
     let mut reference = NodeReference::new(&model, &feeds)?;
+    let send = RefCell::new(send);
     let mut announce = |index: usize, operator: &Operator| {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
         // A parent that is gone is noticed when the walk is sent.
-        let _ = send(&Reply::Op { index, name, op_type }, &[]);
+        let _ = send.borrow_mut()(&Reply::Op { index, name, op_type }, &[]);
     };
     let walked = conduct(&mut candidate, &mut reference, declared, repeats, &mut announce)?;
-    Ok((walked, ran_on))
+    let Some(plan) = plan else { return Ok((walked, None, ran_on)) };
+    let mut compute =
+        |operator: &Operator, inputs: &[Operand]| reference.recompute(operator, inputs);
+    let mut begun = |number: usize| {
+        let _ = send.borrow_mut()(&Reply::Trial { number }, &[]);
+    };
+    let mut progress = Progress { operator: &mut announce, trial: &mut begun };
+    let found = fallback(&mut candidate, &mut compute, &walked, &plan, &mut progress)?;
+    Ok((walked, Some(found), ran_on))
+}
+
+/// What the job is about.
+struct Network {
+    model: Model,
+    feeds: Vec<Feed>,
+    plan: Option<Plan>,
 }
 
 /// A device with a network on it, and where it runs.
 type Opened = (SimCandidate, RanOn);
 
 /// Reads the network and opens the device on it; gives the network and the feeds, too.
-fn open(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, (Model, Vec<Feed>)), String> {
+fn open(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Network), String> {
     let model =
         Model::from_bytes(job.model, Path::new(NETWORK)).map_err(|error| error.to_string())?;
     let feeds: Vec<Feed> = job.feeds.into_iter().map(Feed::from).collect();
+    let plan = job.plan;
     let mut simulator = Simulator::new(job.device);
     let opened = simulator.open();
     say(&mut simulator);
@@ -102,7 +127,7 @@ fn open(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, (Model, Vec<Fee
     };
     let reply = Reply::Opened { ran_on: ran_on.clone(), as_asked: true };
     send(&reply, &[]).map_err(|error| error.to_string())?;
-    Ok(((candidate, ran_on), (model, feeds)))
+    Ok(((candidate, ran_on), Network { model, feeds, plan }))
 }
 
 /// The device's words are evidence: whatever the child says on stderr is.
@@ -146,12 +171,7 @@ impl SimCandidate {
         self.run.begin(watched)?;
         for (index, operator) in self.operators.iter().enumerate() {
             announce(index, operator);
-            let passed = self.run.advance(index);
-            say(self.run.simulator());
-            let (inputs, outputs) = passed.map_err(|stop| match stop {
-                Stop::Broke(breakdown) => come_to_an_end(breakdown),
-                Stop::Reference(reason) => reason,
-            })?;
+            let (inputs, outputs) = passed(self.run.advance(index), &mut self.run)?;
             observe(&Executed {
                 index,
                 operator: operator.clone(),
@@ -163,6 +183,55 @@ impl SimCandidate {
         }
         self.run.outputs()
     }
+}
+
+impl Healable for SimCandidate {
+    fn run_healed(
+        &mut self,
+        announce: &mut Announce<'_>,
+        healer: &mut Healer<'_>,
+    ) -> Result<Vec<Output>, String> {
+        self.run.begin(false)?;
+        for (index, operator) in self.operators.iter().enumerate() {
+            announce(index, operator);
+            let healed = if healer.wants(index) {
+                heal(&mut self.run, index, operator, healer)?
+            } else {
+                None
+            };
+            match healed {
+                Some(outputs) => self.run.replace(index, &outputs),
+                None => drop(passed(self.run.advance(index), &mut self.run)?),
+            }
+        }
+        self.run.outputs()
+    }
+}
+
+/// A node's outputs as the healer has them, what travels for them counted.
+fn heal(
+    run: &mut DeviceRun,
+    index: usize,
+    operator: &Operator,
+    healer: &mut Healer<'_>,
+) -> Result<Option<Vec<Tensor>>, String> {
+    let inputs = run.steps().inputs(index)?;
+    let operands: Vec<Operand> = inputs.iter().cloned().map(operand).collect();
+    let Some(outputs) = healer.heal(operator, &operands) else { return Ok(None) };
+    let steps = run.steps();
+    let reads = steps.reads(index).iter().zip(&inputs);
+    let reads = reads.filter_map(|(name, input)| Some((name.clone(), input.as_ref()?)));
+    healer.count(reads, steps.writes(index).iter().cloned().zip(&outputs));
+    Ok(Some(outputs))
+}
+
+/// What a node gave, or the end it brings about.
+fn passed(passed: Result<Passed, Stop>, run: &mut DeviceRun) -> Result<Passed, String> {
+    say(run.simulator());
+    passed.map_err(|stop| match stop {
+        Stop::Broke(breakdown) => come_to_an_end(breakdown),
+        Stop::Reference(reason) => reason,
+    })
 }
 
 fn operand(input: Option<Tensor>) -> Operand {

@@ -5,6 +5,7 @@ use super::conversation::{Announced, Conversation, KeptWorker, Walked, Walker};
 use super::program::WorkerProgram;
 use super::protocol::Ask;
 use crate::engine::{Device, Engine, Execution, Outcome, Request, Session, SimTarget};
+use crate::walk::Plan;
 
 /// A simulated device.
 #[derive(Debug, Clone)]
@@ -45,7 +46,7 @@ impl Session for SimSession<'_> {
         let request = self.engine.worker.within(request);
         let repeats = request.repeats;
         let message = self.engine.device().and_then(|device| {
-            Message::about(&request, |model, feeds| Ask::RunSimulated {
+            Message::about(&request, |model, feeds, _| Ask::RunSimulated {
                 model,
                 device,
                 feeds,
@@ -63,15 +64,18 @@ impl Session for SimSession<'_> {
 }
 
 impl Walker for SimEngine {
-    fn walk(&self, request: &Request<'_>, announced: &mut dyn FnMut(&Announced)) -> Walked {
+    fn walk(
+        &self,
+        request: &Request<'_>,
+        plan: Option<&Plan>,
+        announced: &mut dyn FnMut(&Announced),
+    ) -> Walked {
         let request = self.worker.within(request);
         let repeats = request.repeats;
         let message = self.device().and_then(|device| {
-            Message::about(&request, |model, feeds| Ask::WalkSimulated {
-                model,
-                device,
-                feeds,
-                repeats,
+            Message::about(&request, |model, feeds, contents| {
+                let plan = plan.map(|plan| contents.add_plan(plan));
+                Ask::WalkSimulated { model, device, feeds, repeats, plan }
             })
         });
         match message {

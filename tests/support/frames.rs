@@ -10,6 +10,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// The version that this tests.
+pub(crate) const PROTOCOL: u32 = 4;
+
 /// A head and a body.
 pub(crate) type Frame = (Value, Vec<u8>);
 
@@ -107,7 +110,7 @@ impl Speaker {
 
     /// Greets as the protocol wants it.
     pub(crate) fn greet(&mut self) -> Value {
-        self.ask(&json!({"ask": "hello", "protocol": 3}))
+        self.ask(&json!({"ask": "hello", "protocol": PROTOCOL}))
     }
 
     /// Gives contents to keep.
