@@ -40,10 +40,9 @@ impl Ending {
                 "the worker did not answer before the deadline and was killed".into()
             }
             Ending::Signal(signal) => format!("the worker died by {}", signal_name(*signal)),
-            Ending::Exit(LINK_BROKEN) => format!(
-                "the worker left with status {LINK_BROKEN} without an answer, as ssh does where the connection breaks"
-            ),
-            Ending::Exit(code) => format!("the worker left with status {code} without an answer"),
+            Ending::Exit(code) => {
+                format!("the worker left with status {code}{} without an answer", meaning(*code))
+            }
             Ending::Garbage(what) => format!("the worker's answer cannot be read: {what}"),
             Ending::Absent { why, .. } => format!("no worker answers: {why}"),
         }
@@ -75,10 +74,22 @@ impl Ending {
     }
 }
 
-/// The status of `ssh` where it cannot connect, or the connection breaks.
-const LINK_BROKEN: i32 = 255;
+/// The status of `ssh` where it cannot connect, where the connection breaks, and where what it runs dies by
+/// a signal.
+const LOST: i32 = 255;
+/// A shell adds the signal that ended its command to this.
+const BY_SIGNAL: i32 = 128;
 /// The status of a shell that does not find a command.
 const NO_COMMAND: i32 = 127;
+
+/// What those in between mean by a status.
+fn meaning(code: i32) -> String {
+    match code {
+        LOST => ", as ssh does where the connection breaks or the worker dies by a signal,".into(),
+        129..=159 => format!(", a shell's word for {},", signal_name(code - BY_SIGNAL)),
+        _ => String::new(),
+    }
+}
 
 fn signal_name(signal: i32) -> String {
     let name = match signal {
