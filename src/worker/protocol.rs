@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Raised whenever a message changes its meaning.
-pub(super) const PROTOCOL: u32 = 2;
+pub(super) const PROTOCOL: u32 = 3;
 
 /// Parent to child. The first is always `Hello`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub(super) enum Ask {
         feeds: Vec<TensorHead>,
         repeats: usize,
     },
+    /// Run the network of the last `Run` or `RunSimulated` again, on the same feeds: it is still open.
+    Again { repeats: usize },
     /// Tell what would run on a backend.
     Probe { target: MnnTarget },
 }

@@ -2,9 +2,10 @@
 //! finds on them was planted; nothing found on them says anything of a real device.
 
 use super::host::{Send, send_walked};
-use super::protocol::{ModelHead, Reply, TensorHead, pack, unpack};
+use super::open::{OpenNetwork, Stop};
+use super::protocol::{ModelHead, Reply, TensorHead, unpack};
 use crate::engine::{
-    Breakdown, Device, DeviceRun, Output, RanOn, Runs, Simulator, Stop, TRACT_VERSION, same_bytes,
+    Breakdown, Device, DeviceRun, Output, RanOn, Simulator, Stop as NodeStop, TRACT_VERSION,
 };
 use crate::graph::Model;
 use crate::inputs::Feed;
@@ -13,7 +14,7 @@ use crate::walk::{
     Announce, Candidate, Executed, NodeReference, Operand, Operator, Walked, conduct, operators,
 };
 use std::io::{self, Write as _};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One network to run or walk on one simulated device.
 pub(super) struct SimJob {
@@ -23,52 +24,51 @@ pub(super) struct SimJob {
     pub(super) device: Device,
     /// The tensors behind the model in the frame's body.
     pub(super) feeds: Vec<TensorHead>,
-    /// How often to run it untapped.
-    pub(super) repeats: usize,
 }
 
-/// Runs, and answers.
-pub(super) fn run(job: SimJob, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
-    match try_run(job, body, send) {
-        Ok((outputs, runs, ran_on)) => {
-            let (outputs, body) = pack(outputs.iter().map(|o| (&o.name, &o.tensor)));
-            send(&Reply::Ran { outputs, runs, ran_on }, &body)
-        }
-        Err(reason) => send(&Reply::Rejected { reason }, &[]),
+/// Opens a device on a network, with its feeds.
+pub(super) fn open(job: SimJob, body: &[u8], send: &mut Send<'_>) -> Result<OpenDevice, Stop> {
+    let ((candidate, ran_on), _) = open_candidate(job, body, send)?;
+    Ok(OpenDevice { candidate, ran_on })
+}
+
+/// A network on a device, to be run as often as one likes.
+pub(super) struct OpenDevice {
+    candidate: SimCandidate,
+    ran_on: RanOn,
+}
+
+impl OpenNetwork for OpenDevice {
+    fn run(&mut self) -> Result<Vec<Output>, String> {
+        self.candidate.go(false, &mut |_, _| (), &mut |_| ())
+    }
+
+    fn ran_on(&mut self) -> Result<RanOn, String> {
+        Ok(self.ran_on.clone())
     }
 }
 
 /// Walks, and answers.
-pub(super) fn walk(job: SimJob, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
-    match try_walk(job, body, send) {
-        Ok((walked, ran_on)) => send_walked(walked, ran_on, send),
-        Err(reason) => send(&Reply::Rejected { reason }, &[]),
-    }
-}
-
-fn try_run(
+pub(super) fn walk(
     job: SimJob,
+    repeats: usize,
     body: &[u8],
     send: &mut Send<'_>,
-) -> Result<(Vec<Output>, Runs, RanOn), String> {
-    let started = Instant::now();
-    let repeats = job.repeats.max(1);
-    let (mut candidate, ran_on) = open(job, body, send)?.0;
-    let open_seconds = started.elapsed().as_secs_f64();
-    let (mut first, mut identical, mut seconds) = (None, true, Vec::new());
-    for _ in 0..repeats {
-        let started = Instant::now();
-        let outputs = candidate.go(false, &mut |_, _| (), &mut |_| ())?;
-        seconds.push(started.elapsed().as_secs_f64());
-        identical &= same_bytes(first.get_or_insert_with(|| outputs.clone()), &outputs);
+) -> io::Result<()> {
+    match try_walk(job, repeats, body, send) {
+        Ok((walked, ran_on)) => send_walked(walked, ran_on, send),
+        Err(stop) => stop.answer(send),
     }
-    let runs = Runs { repeats, identical, open_seconds, seconds };
-    Ok((first.unwrap_or_default(), runs, ran_on))
 }
 
-fn try_walk(job: SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, RanOn), String> {
-    let (repeats, declared) = (job.repeats, job.device.storage.format);
-    let ((mut candidate, ran_on), (model, feeds)) = open(job, body, send)?;
+fn try_walk(
+    job: SimJob,
+    repeats: usize,
+    body: &[u8],
+    send: &mut Send<'_>,
+) -> Result<(Walked, RanOn), Stop> {
+    let declared = job.device.storage.format;
+    let ((mut candidate, ran_on), (model, feeds)) = open_candidate(job, body, send)?;
     let mut reference = NodeReference::new(&model, &feeds)?;
     let mut announce = |index: usize, operator: &Operator| {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
@@ -83,11 +83,11 @@ fn try_walk(job: SimJob, body: &[u8], send: &mut Send<'_>) -> Result<(Walked, Ra
 type Opened = (SimCandidate, RanOn);
 
 /// Reads the network and opens the device on it; gives the network and the feeds, too.
-fn open(
+fn open_candidate(
     job: SimJob,
     body: &[u8],
     send: &mut Send<'_>,
-) -> Result<(Opened, (Model, Vec<Feed>)), String> {
+) -> Result<(Opened, (Model, Vec<Feed>)), Stop> {
     let (model, body) = job.model.read(body)?;
     let feeds = unpack(job.feeds, body).map_err(|error| error.to_string())?;
     let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
@@ -107,7 +107,7 @@ fn open(
         operators: Default::default(),
     };
     let reply = Reply::Opened { ran_on: ran_on.clone(), as_asked: true };
-    send(&reply, &[]).map_err(|error| error.to_string())?;
+    send(&reply, &[]).map_err(Stop::Pipe)?;
     Ok(((candidate, ran_on), (model, feeds)))
 }
 
@@ -155,8 +155,8 @@ impl SimCandidate {
             let passed = self.run.advance(index);
             say(self.run.simulator());
             let (inputs, outputs) = passed.map_err(|stop| match stop {
-                Stop::Broke(breakdown) => come_to_an_end(breakdown),
-                Stop::Reference(reason) => reason,
+                NodeStop::Broke(breakdown) => come_to_an_end(breakdown),
+                NodeStop::Reference(reason) => reason,
             })?;
             observe(&Executed {
                 index,

@@ -3,10 +3,11 @@
 use super::beside::Beside;
 use super::follow::{MnnCandidate, MnnReference, reference_target};
 use super::session::{Refusal, Session};
-use super::{Stop, fit_shapes, open_as_asked, write_feeds};
+use super::{fit_shapes, open_as_asked, write_feeds};
 use crate::engine::{MnnTarget, Output, RanOn};
 use crate::walk::{Operator, Walked, conduct};
 use crate::worker::host::{Send, send_walked};
+use crate::worker::open::Stop;
 use crate::worker::protocol::{Reply, TensorHead, unpack};
 use std::io;
 use std::path::{Path, PathBuf};
