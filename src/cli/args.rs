@@ -1,6 +1,7 @@
 //! The command line, as typed.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Finds where a neural network's numbers go wrong.
@@ -17,6 +18,8 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Walk the operators: which introduce error, and is it a bug or the storage format?
     Walk(WalkArgs),
+    /// Time a network on targets that take turns, each checked against the reference first
+    Bench(BenchArgs),
     /// Truncate a network: keep what lies between some values and some others
     Cut(CutArgs),
     /// Make the smallest network, shapes and values that still show what a target does wrong
@@ -62,6 +65,24 @@ pub(super) struct WalkArgs {
     /// List every operator, not only those that matter
     #[arg(long)]
     pub(super) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+    /// A target to time, such as mnn:vulkan:low; may be given several times, the same one, too
+    #[arg(long = "on", value_name = "TARGET", required = true)]
+    pub(super) on: Vec<String>,
+    /// The target that is right
+    #[arg(long, value_name = "TARGET", default_value = "tract")]
+    pub(super) reference: String,
+    /// How many runs of each target to time, after the --repeat runs that warm it up
+    #[arg(long, value_name = "N", default_value = "50")]
+    pub(super) iterations: NonZeroUsize,
+    /// How many timed runs a target has before it is the next one's turn
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(super) turn: NonZeroUsize,
 }
 
 #[derive(Debug, Args)]

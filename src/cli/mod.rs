@@ -2,6 +2,7 @@
 
 mod answer;
 mod args;
+mod bench;
 mod bundle;
 mod capture;
 mod case;
@@ -55,6 +56,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Walk(args) => walk::walk(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Cut(args) => cut::cut(&args),
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Case(args) => case::case(&args),

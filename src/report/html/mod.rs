@@ -3,6 +3,7 @@
 //! The verdict is written here and can be read without scripts. Charts, portraits and the table of
 //! operators are drawn in the browser by `*.js` from the report itself, which the page carries as JSON.
 
+use super::bench_text::bench_line;
 use super::checks::{Check, checks, reproduce, title};
 use super::document::{Report, TargetReport};
 use super::markdown::report_markdown;
@@ -132,6 +133,9 @@ fn verdict(target: &TargetReport) -> String {
     let mut paragraph = |class: &str, text: &str| {
         card.push_str(&format!("<p class=\"{class}\">{}</p>", prose(text)));
     };
+    if let Some(line) = bench_line(target) {
+        paragraph("mono", &line);
+    }
     verdict.diagnosis.iter().for_each(|words| paragraph("looks", words));
     if let Some(hint) = &verdict.hint {
         paragraph("hint", &format!("Next: {hint}."));

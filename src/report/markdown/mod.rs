@@ -3,6 +3,7 @@
 mod table;
 mod walk;
 
+use super::bench_text::bench_line;
 use super::checks::{checks, reproduce, title};
 use super::document::{OutputReport, Report, TargetReport};
 use super::text::simulated;
@@ -99,6 +100,7 @@ fn verdict(target: &TargetReport) -> String {
     let kind = verdict.kind.name().replace('_', " ");
     let mut lines =
         vec![format!("{mark} {} **{kind}**: {}.", code(&target.target), prose(&verdict.sentence))];
+    lines.extend(bench_line(target).map(|line| code(&line)));
     lines.extend(simulated(&target.target, target.ran_on.as_ref()).map(|note| prose(&note)));
     lines.extend(verdict.hint.iter().map(|hint| format!("Hint: {}.", prose(hint))));
     lines.join("\n\n") + "\n"
