@@ -12,6 +12,7 @@ pub mod compare;
 pub mod engine;
 pub mod graph;
 pub mod inputs;
+pub mod matrix;
 pub mod report;
 pub mod shrink;
 pub mod tensor;

@@ -3,7 +3,12 @@
 use super::latency::{Bench, Latency, Ratio};
 use crate::engine::{Execution, Outcome, Request, Runs, Session, same_bytes};
 
-/// How often to run, and how often in one turn.
+/// A turn of a quick target lasts so many seconds: among few runs none may be free of other work.
+const SHORTEST_TURN: f64 = 0.25;
+/// More runs than these tell nothing more, however quick they are.
+const MOST_RUNS: usize = 200;
+
+/// How often to run, and how often in one turn, at least: quick targets run more often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// Timed runs of each target.
@@ -32,8 +37,10 @@ impl<'s> Lane<'s> {
         self.execution.outcome == Outcome::Completed
     }
 
-    /// One turn. Its first run is not timed: caches are still those of the target before.
-    fn take(&mut self, request: &Request<'_>, timed: usize) {
+    /// One turn of at least so many runs, and one before them that is not timed: caches are still those
+    /// of the target before.
+    fn take(&mut self, request: &Request<'_>, least: usize) {
+        let timed = self.runs_in_a_turn().max(least);
         let execution = self.session.again(&Request { repeats: timed + 1, ..*request });
         if execution.outcome != Outcome::Completed {
             // Times of a target that does not come to its end are not to be believed.
@@ -46,6 +53,15 @@ impl<'s> Lane<'s> {
         all.identical &= same && turn.identical;
         all.repeats += turn.repeats;
         self.turns.push(turn.seconds.into_iter().skip(1).collect());
+    }
+
+    /// As many as fill the shortest turn, by the shortest run so far.
+    fn runs_in_a_turn(&self) -> usize {
+        let warm = self.execution.runs.iter().flat_map(|runs| &runs.seconds);
+        let shortest =
+            warm.chain(self.turns.iter().flatten()).copied().fold(f64::INFINITY, f64::min);
+        // Infinitely many runs of no time at all are cut off, too.
+        ((SHORTEST_TURN / shortest) as usize).min(MOST_RUNS)
     }
 
     /// The whole as one execution, and its times against those of another lane.
@@ -85,12 +101,12 @@ pub fn take_turns(
 ) {
     let rounds = plan.iterations.div_ceil(plan.turn);
     for round in 0..rounds {
-        let timed = plan.turn.min(plan.iterations - round * plan.turn);
+        let least = plan.turn.min(plan.iterations - round * plan.turn);
         for step in 0..lanes.len() {
             let at = (round + step) % lanes.len();
             if lanes[at].is_running() {
                 announce(at, round, rounds);
-                lanes[at].take(request, timed);
+                lanes[at].take(request, least);
             }
         }
     }
@@ -109,6 +125,7 @@ mod tests {
     struct Fake<'l> {
         name: char,
         log: &'l RefCell<String>,
+        takes: f64,
         runs: usize,
         dies_at: usize,
         changes_at: usize,
@@ -132,8 +149,8 @@ mod tests {
                 operators: Default::default(),
             };
             // The first of each turn is slow.
-            let mut seconds = vec![0.001; request.repeats];
-            seconds[0] = 1.0;
+            let mut seconds = vec![self.takes; request.repeats];
+            seconds[0] = 3.0;
             let runs =
                 Runs { repeats: request.repeats, identical: true, open_seconds: 2.0, seconds };
             Execution::completed(ran_on, vec![Output { name: "y".into(), tensor }], runs)
@@ -143,15 +160,18 @@ mod tests {
     const NEVER: usize = usize::MAX;
 
     /// The log of who ran when, and what came of each.
-    fn race(fakes: &[(usize, usize)], plan: Plan) -> (String, Vec<(Execution, Option<Bench>)>) {
+    fn race(
+        fakes: &[(f64, usize, usize)],
+        plan: Plan,
+    ) -> (String, Vec<(Execution, Option<Bench>)>) {
         let log = RefCell::new(String::new());
         let network = Network::new("none").input("x", F32, &[1]).output("y", F32, &[1]);
         let model = network.node("n", "Identity", &["x"], &["y"], &[]).finish().unwrap();
         let request =
             Request { model: &model, feeds: &[], repeats: 2, deadline: Duration::from_secs(1) };
-        let fake = |(at, &(dies_at, changes_at)): (usize, &(usize, usize))| {
+        let fake = |(at, &(takes, dies_at, changes_at)): (usize, &(f64, usize, usize))| {
             let name = char::from(b'a' + at as u8);
-            let session = Box::new(Fake { name, log: &log, runs: 0, dies_at, changes_at });
+            let session = Box::new(Fake { name, log: &log, takes, runs: 0, dies_at, changes_at });
             Lane::open(session, &request)
         };
         let mut lanes: Vec<Lane<'_>> = fakes.iter().enumerate().map(fake).collect();
@@ -163,25 +183,34 @@ mod tests {
     #[test]
     fn lanes_take_turns_and_the_first_run_of_each_is_not_timed() {
         let plan = Plan { iterations: 5, turn: 2 };
-        let (log, results) = race(&[(NEVER, NEVER), (NEVER, NEVER)], plan);
+        let (log, results) = race(&[(1.0, NEVER, NEVER), (2.0, NEVER, NEVER)], plan);
         assert_eq!(log, "ab ab ba ab".replace(' ', ""));
-        for (execution, bench) in &results {
+        for (takes, (execution, bench)) in [1.0, 2.0].into_iter().zip(&results) {
             let (bench, runs) = (bench.as_ref().unwrap(), execution.runs.as_ref().unwrap());
-            assert_eq!((bench.latency.iterations, bench.latency.max), (5, 0.001));
-            assert_eq!((bench.first_result, runs.repeats, runs.identical), (3.0, 10, true));
+            assert_eq!((bench.latency.iterations, bench.latency.max), (5, takes));
+            assert_eq!((bench.first_result, runs.repeats, runs.identical), (5.0, 10, true));
         }
         let ratio = |at: usize| results[at].1.as_ref().unwrap().ratio.map(|ratio| ratio.median);
-        assert_eq!((ratio(0), ratio(1)), (None, Some(1.0)));
+        assert_eq!((ratio(0), ratio(1)), (None, Some(2.0)));
     }
 
     #[test]
     fn who_dies_has_no_times_and_stops_nobody() {
         let plan = Plan { iterations: 6, turn: 3 };
-        let (log, results) = race(&[(5, NEVER), (NEVER, 4)], plan);
+        let (log, results) = race(&[(1.0, 5, NEVER), (1.0, NEVER, 4)], plan);
         assert_eq!(log, "ababb");
         assert_eq!((results[0].0.outcome, &results[0].1), (Outcome::Crashed, &None));
         let runs = results[1].0.runs.as_ref().unwrap();
         assert!(!runs.identical, "a later turn gave other bytes");
         assert_eq!(results[1].1.as_ref().unwrap().latency.iterations, 6);
+    }
+
+    #[test]
+    fn quick_targets_run_more_often_within_reason() {
+        let plan = Plan { iterations: 4, turn: 2 };
+        let quick = [(0.01, NEVER, NEVER), (0.0, NEVER, NEVER), (1.0, NEVER, NEVER)];
+        let (_, results) = race(&quick, plan);
+        let runs = results.iter().map(|(_, bench)| bench.as_ref().unwrap().latency.iterations);
+        assert_eq!(runs.collect::<Vec<_>>(), [50, 2 * MOST_RUNS, 4]);
     }
 }

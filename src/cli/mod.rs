@@ -13,6 +13,10 @@ mod doctor;
 mod environment;
 mod examine;
 mod failure;
+mod jobs;
+mod matrix;
+mod matrix_from;
+mod matrix_run;
 mod prepare;
 mod registry;
 mod replay;
@@ -59,6 +63,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Bench(args) => bench::bench(&args),
         Command::Cut(args) => cut::cut(&args),
         Command::Shrink(args) => shrink::shrink(&args),
+        Command::Matrix(args) => matrix::matrix(&args),
         Command::Case(args) => case::case(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Diff(args) => diff::diff(&args),

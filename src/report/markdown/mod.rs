@@ -11,7 +11,8 @@ use crate::compare::Worst;
 use crate::tensor::ShapeText;
 use crate::verdict::{Kind, News};
 use std::fmt::Write as _;
-use table::{code, fence, name, prose, table};
+pub(super) use table::{code, prose, table};
+use table::{fence, name};
 use walk::{cut_note, operators, ops_table, resemblances};
 
 /// Bytes of a rendering; GitHub takes 65,536 characters, and a character has a byte or more.
