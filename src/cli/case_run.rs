@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Seconds a target may take where the case does not say.
 const TIMEOUT: u64 = 120;
 /// How often each target runs: once more than once, so that what differs from run to run shows.
-const REPEATS: usize = 2;
+pub(super) const REPEATS: usize = 2;
 
 /// Runs a case on all its targets, or on those whose name contains `only`.
 pub(super) fn run_case(
@@ -78,7 +78,7 @@ fn try_run(
 }
 
 /// The network, cut where the case says so, and its feeds.
-fn prepare(case: &Case) -> Result<(Model, Vec<Feed>), Failure> {
+pub(super) fn prepare(case: &Case) -> Result<(Model, Vec<Feed>), Failure> {
     let mut model = Model::load(&case.model_path())?;
     model.fix_shapes(&BTreeMap::new())?;
     let specs = case.specs();
@@ -95,7 +95,7 @@ fn prepare(case: &Case) -> Result<(Model, Vec<Feed>), Failure> {
 }
 
 /// A target with its device read; a device's own file is looked for beside the case.
-fn resolved(case: &Case, target: &Target) -> Result<Target, Failure> {
+pub(super) fn resolved(case: &Case, target: &Target) -> Result<Target, Failure> {
     let mut target = target.clone();
     if let Target::Sim(sim) = &mut target {
         let beside = case.folder.join(&sim.name);

@@ -6,6 +6,7 @@ use crate::compare::Incomparable;
 use crate::engine::TargetError;
 use crate::graph::{CutError, ModelError, ShapeError};
 use crate::inputs::InputError;
+use crate::matrix::MatrixError;
 use crate::report::ReadError;
 use crate::tensor::NpyError;
 use anyhow::Error;
@@ -104,7 +105,8 @@ hinted!(
     CaseError,
     ReadError,
     ArchiveError,
-    ManifestError
+    ManifestError,
+    MatrixError
 );
 
 impl From<DeviceError> for Failure {

@@ -1,7 +1,9 @@
 //! The child's side: read an ask, do it, answer.
 
 use super::frame::{FrameError, read_frame, write_frame};
+use super::open::{Kept, open_and_run, run_again};
 use super::protocol::{Ask, PROTOCOL, Reply, pack};
+use super::sim::{self, SimJob};
 use crate::engine::RanOn;
 use crate::walk::{Fallback, Walked};
 use std::fs::File;
@@ -21,6 +23,7 @@ pub fn serve() -> io::Result<()> {
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
     let mut frames = File::from(frames);
     let mut asks = BufReader::new(io::stdin().lock());
+    let mut kept = Kept::None;
     loop {
         let (ask, body) = match read_frame::<Ask>(&mut asks) {
             Ok(message) => message,
@@ -30,7 +33,7 @@ pub fn serve() -> io::Result<()> {
             }
         };
         let mut send = |reply: &Reply, body: &[u8]| write_frame(&mut frames, reply, body);
-        answer(ask, &body, &mut send)?;
+        answer(ask, &body, &mut kept, &mut send)?;
     }
 }
 
@@ -52,22 +55,30 @@ fn end_with_parent() {
 /// Sends one reply to the parent.
 pub(super) type Send<'a> = dyn FnMut(&Reply, &[u8]) -> io::Result<()> + 'a;
 
-fn answer(ask: Ask, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
+fn answer(ask: Ask, body: &[u8], kept: &mut Kept, send: &mut Send<'_>) -> io::Result<()> {
+    // Two networks are never open at once.
+    if !matches!(ask, Ask::Again { .. }) {
+        *kept = None;
+    }
     match ask {
         Ask::Hello { .. } => send(
             &Reply::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").into() },
             &[],
         ),
         Ask::RunSimulated { model, device, feeds, repeats } => {
-            let job = super::sim::SimJob { model, device, feeds, repeats, plan: None };
-            super::sim::run(job, body, send)
+            let job = SimJob { model, device, feeds, plan: None };
+            let open = |send: &mut Send<'_>| Ok(Box::new(sim::open(job, body, send)?) as _);
+            open_and_run(kept, repeats, send, open)
         }
         Ask::WalkSimulated { model, device, feeds, repeats, plan } => {
-            super::sim::walk(super::sim::SimJob { model, device, feeds, repeats, plan }, body, send)
+            sim::walk(SimJob { model, device, feeds, plan }, repeats, body, send)
         }
+        Ask::Again { repeats } => run_again(kept, repeats, send),
         #[cfg(feature = "mnn")]
         Ask::Run { model, target, feeds, repeats } => {
-            super::mnn::run(&super::mnn::Job { model, target, feeds, repeats }, body, send)
+            let job = super::mnn::Job { model, target, feeds };
+            let open = |send: &mut Send<'_>| Ok(Box::new(super::mnn::open(&job, body, send)?) as _);
+            open_and_run(kept, repeats, send, open)
         }
         #[cfg(feature = "mnn")]
         Ask::Walk { onnx, model, half_model, target, feeds, repeats, plan } => {

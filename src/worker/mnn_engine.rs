@@ -66,6 +66,12 @@ impl Session for MnnSession<'_> {
         let conversation = self.worker.converse((ask, body), request.deadline, &mut |_| ());
         conversation.conclude(target.backend, request.deadline).0
     }
+
+    fn again(&mut self, request: &Request<'_>) -> Execution {
+        let message = (Ask::Again { repeats: request.repeats }, Vec::new());
+        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
+        conversation.conclude(self.engine.target.backend, request.deadline).0
+    }
 }
 
 impl Walker for MnnEngine {

@@ -13,6 +13,7 @@ mod host;
 #[cfg(feature = "mnn")]
 mod mnn;
 mod mnn_engine;
+mod open;
 mod protocol;
 mod resident;
 mod sim;

@@ -43,6 +43,8 @@ pub(super) enum Ask {
         repeats: usize,
         plan: Option<PlanHead>,
     },
+    /// Run the network of the last `Run` or `RunSimulated` again, on the same feeds: it is still open.
+    Again { repeats: usize },
     /// Tell what would run on a backend.
     Probe { target: MnnTarget },
 }

@@ -67,6 +67,12 @@ impl Session for SimSession<'_> {
         let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
         conversation.conclude(Backend::Cpu, request.deadline).0
     }
+
+    fn again(&mut self, request: &Request<'_>) -> Execution {
+        let message = (Ask::Again { repeats: request.repeats }, Vec::new());
+        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
+        conversation.conclude(Backend::Cpu, request.deadline).0
+    }
 }
 
 impl Walker for SimEngine {

@@ -15,8 +15,9 @@ mod session;
 mod walk;
 
 use super::host::Send;
-use super::protocol::{ProbeReport, Reply, TensorHead, pack, unpack};
-use crate::engine::{MnnTarget, Output, RanOn, Runs, same_bytes};
+use super::open::{OpenNetwork, Stop};
+use super::protocol::{ProbeReport, Reply, TensorHead, unpack};
+use crate::engine::{MnnTarget, Output, RanOn};
 use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor};
 pub(super) use walk::{WalkJob, walk};
@@ -24,9 +25,7 @@ pub(super) use walk::{WalkJob, walk};
 use census::Census;
 use session::{Refusal, Session, backend_name};
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// One network to run on one backend.
 pub(super) struct Job {
@@ -36,8 +35,6 @@ pub(super) struct Job {
     pub(super) target: MnnTarget,
     /// The tensors in the frame's body.
     pub(super) feeds: Vec<TensorHead>,
-    /// How often to run it.
-    pub(super) repeats: usize,
 }
 
 /// What is known of a backend without a model.
@@ -51,69 +48,37 @@ pub(super) fn probe(target: &MnnTarget) -> Reply {
     }
 }
 
-/// Opens, runs, answers. A refusal is an answer, too.
-pub(super) fn run(job: &Job, body: &[u8], send: &mut Send<'_>) -> io::Result<()> {
+/// Opens a model where it is asked to run, with its feeds.
+pub(super) fn open(job: &Job, body: &[u8], send: &mut Send<'_>) -> Result<OpenModel, Stop> {
     log::listen();
-    match try_run(job, body, send) {
-        Ok((outputs, runs, ran_on)) => {
-            let (heads, body) = pack(outputs.iter().map(|output| (&output.name, &output.tensor)));
-            send(&Reply::Ran { outputs: heads, runs, ran_on }, &body)
-        }
-        Err(stop) => stop.answer(send),
-    }
-}
-
-enum Stop {
-    Refused(Refusal),
-    FellBack,
-    Pipe(io::Error),
-}
-
-impl Stop {
-    fn answer(self, send: &mut Send<'_>) -> io::Result<()> {
-        match self {
-            Stop::Refused(reason) => send(&Reply::Rejected { reason }, &[]),
-            // `Opened` has said it already.
-            Stop::FellBack => Ok(()),
-            Stop::Pipe(error) => Err(error),
-        }
-    }
-}
-
-impl From<Refusal> for Stop {
-    fn from(reason: Refusal) -> Self {
-        Stop::Refused(reason)
-    }
-}
-
-fn try_run(
-    job: &Job,
-    body: &[u8],
-    send: &mut Send<'_>,
-) -> Result<(Vec<Output>, Runs, RanOn), Stop> {
     let feeds = unpack(job.feeds.clone(), body).map_err(|error| error.to_string())?;
-    let started = Instant::now();
-    let (mut session, mut ran_on) = open_as_asked(&job.model, &job.target, send)?;
+    let (mut session, ran_on) = open_as_asked(&job.model, &job.target, send)?;
     fit_shapes(&mut session, &feeds)?;
-    let open_seconds = started.elapsed().as_secs_f64();
-    let mut seconds = Vec::new();
-    let mut outputs = Vec::new();
-    let mut identical = true;
-    for repeat in 0..job.repeats.max(1) {
-        let started = Instant::now();
-        write_feeds(&session, &feeds)?;
-        session.run()?;
-        let read = read_outputs(&session)?;
-        seconds.push(started.elapsed().as_secs_f64());
-        if repeat == 0 {
-            outputs = read;
-        } else {
-            identical &= same_bytes(&outputs, &read);
-        }
+    Ok(OpenModel { session, feeds, ran_on })
+}
+
+/// A session with its feeds, to be run as often as one likes.
+pub(super) struct OpenModel {
+    session: Session,
+    feeds: Vec<Output>,
+    /// Its operators are counted when they are first asked for.
+    ran_on: RanOn,
+}
+
+impl OpenNetwork for OpenModel {
+    fn run(&mut self) -> Result<Vec<Output>, Refusal> {
+        write_feeds(&self.session, &self.feeds)?;
+        self.session.run()?;
+        read_outputs(&self.session)
     }
-    write_feeds(&session, &feeds)?;
-    ran_on.operators = count_operators(&mut session)?;
-    Ok((outputs, Runs { repeats: job.repeats.max(1), identical, open_seconds, seconds }, ran_on))
+
+    fn ran_on(&mut self) -> Result<RanOn, Refusal> {
+        if self.ran_on.operators.is_empty() {
+            write_feeds(&self.session, &self.feeds)?;
+            self.ran_on.operators = count_operators(&mut self.session)?;
+        }
+        Ok(self.ran_on.clone())
+    }
 }
 
 /// Opens a model and tells the parent where it landed; elsewhere than asked is the end of it, for
