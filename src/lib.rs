@@ -4,6 +4,7 @@
 //! element by element and the finding is put into words. Data flows one way:
 //! case → cut → feeds → taps → comparison → trace → verdict → report.
 
+pub mod bench;
 pub mod bundle;
 pub mod case;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod compare;
 pub mod engine;
 pub mod graph;
 pub mod inputs;
+pub mod matrix;
 pub mod report;
 pub mod shrink;
 pub mod tensor;

@@ -22,6 +22,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("walk", &["tensor", "graph", "inputs", "compare", "engine"]),
     ("worker", &["tensor", "graph", "inputs", "engine", "compare", "walk"]),
     ("verdict", &["compare", "walk", "engine"]),
+    ("bench", &["engine"]),
+    ("matrix", &["tensor", "graph", "engine", "walk", "verdict"]),
     ("case", &["graph", "inputs", "compare", "engine", "verdict"]),
     ("bundle", &["tensor"]),
     ("shrink", &["tensor", "graph", "inputs", "compare", "engine", "walk"]),
@@ -29,7 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "report",
         &[
             "tensor", "compare", "graph", "inputs", "engine", "walk", "verdict", "shrink", "case",
-            "bundle",
+            "bundle", "bench", "matrix",
         ],
     ),
     ("cli", BELOW_CLI),
@@ -40,7 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// The rooms that `cli` composes.
 const BELOW_CLI: &[&str] = &[
     "tensor", "compare", "graph", "inputs", "engine", "walk", "worker", "case", "verdict",
-    "shrink", "bundle", "report",
+    "shrink", "bundle", "bench", "matrix", "report",
 ];
 
 /// Third-party crates that stay home, and their homes. A home is a folder or the file of its name.

@@ -10,7 +10,7 @@ mod set;
 mod targets;
 mod text;
 
-pub use device::{DeviceError, device_names, load_device, resolve, resolve_beside};
+pub use device::{DeviceError, device_names, load_device, resolve, resolve_beside, write_device};
 pub use document::{Case, CaseCut, CaseKind, CaseTarget, Expectation, ExplainedBy, When};
 pub use error::CaseError;
 pub use expect::Said;

@@ -1,6 +1,7 @@
 //! The command line, as typed.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Finds where a neural network's numbers go wrong.
@@ -17,12 +18,16 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Walk the operators: which introduce error, and is it a bug or the storage format?
     Walk(WalkArgs),
+    /// Time a network on targets that take turns, each checked against the reference first
+    Bench(BenchArgs),
     /// Truncate a network: keep what lies between some values and some others
     Cut(CutArgs),
     /// Find the smallest set of operators that must run on the CPU for the output to be right
     Fallback(FallbackArgs),
     /// Make the smallest network, shapes and values that still show what a target does wrong
     Shrink(ShrinkArgs),
+    /// Set networks or cases against targets in a table, here, in parts, or from saved reports
+    Matrix(MatrixArgs),
     /// Run case files against what is expected of them, or list them
     Case(CaseArgs),
     /// Compare two tensors element by element
@@ -101,6 +106,24 @@ pub(super) enum GoalName {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+    /// A target to time, such as mnn:vulkan:low; may be given several times, the same one, too
+    #[arg(long = "on", value_name = "TARGET", required = true)]
+    pub(super) on: Vec<String>,
+    /// The target that is right
+    #[arg(long, value_name = "TARGET", default_value = "tract")]
+    pub(super) reference: String,
+    /// How many runs of each target to time at least, after the --repeat runs that warm it up
+    #[arg(long, value_name = "N", default_value = "50")]
+    pub(super) iterations: NonZeroUsize,
+    /// How many timed runs a target has at least before it is the next one's turn
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(super) turn: NonZeroUsize,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ShrinkArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
@@ -108,6 +131,77 @@ pub(super) struct ShrinkArgs {
     /// the folder `shrunk`
     #[arg(long = "on", value_name = "TARGET")]
     pub(super) on: String,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct MatrixArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<MatrixCommand>,
+    #[command(flatten)]
+    pub(super) sweep: SweepArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MatrixCommand {
+    /// Merge matrices: the shares of a sweep into the whole, or several machines into one table
+    Merge(MergeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MergeArgs {
+    /// Matrices, as --json or --out wrote them
+    #[arg(value_name = "MATRIX.json", required = true)]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) giving: MatrixOutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// The rows: ONNX files, case files, and folders of those
+    #[arg(value_name = "CASE|MODEL", required_unless_present = "from")]
+    pub(super) networks: Vec<PathBuf>,
+    /// A column: a target, such as mnn:vulkan:low; may be given several times
+    #[arg(long = "on", value_name = "TARGET", required_unless_present = "from")]
+    pub(super) on: Vec<String>,
+    /// Run nothing: take the cells from reports of `run` and `walk`, and from matrices
+    #[arg(long, value_name = "R.json", num_args = 1.., conflicts_with_all = ["networks", "on", "shard"])]
+    pub(super) from: Vec<PathBuf>,
+    /// What this machine is called, where rows of several are to stand side by side
+    #[arg(long, value_name = "NAME")]
+    pub(super) system: Option<String>,
+    /// The target that is right; a case names its own
+    #[arg(long, value_name = "TARGET", default_value = "tract")]
+    pub(super) reference: String,
+    #[command(flatten)]
+    pub(super) feed: FeedArgs,
+    /// Seconds a target may take for one cell; a case may say otherwise
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(super) timeout: u64,
+    /// How many networks run at once; as many as there are processors where not given
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<usize>,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    /// Fill share I of N of the cells, for `offby matrix merge`
+    #[arg(long, value_name = "I/N")]
+    pub(super) shard: Option<String>,
+    #[command(flatten)]
+    pub(super) giving: MatrixOutputArgs,
+}
+
+/// What becomes of a matrix.
+#[derive(Debug, Args)]
+pub(super) struct MatrixOutputArgs {
+    /// Say what is new, fixed or the same since this earlier matrix; only what is new fails
+    #[arg(long, value_name = "EARLIER.json")]
+    pub(super) against: Option<PathBuf>,
+    /// Write the matrix (JSON, Markdown, HTML) into this folder; an unfinished sweep goes on from there
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -205,6 +299,13 @@ pub(super) struct ModelArgs {
     /// The network, an ONNX file
     #[arg(value_name = "MODEL")]
     pub(super) path: PathBuf,
+    #[command(flatten)]
+    pub(super) feed: FeedArgs,
+}
+
+/// What a network is fed.
+#[derive(Debug, Args)]
+pub(super) struct FeedArgs {
     /// What to feed: NAME=SPEC, or SPEC for a single input. SPEC is arange, ones, zeros, const:V,
     /// sine, normal:SEED, uniform:LO,HI,SEED, edge:SEED, or a .npy, .pb, .png or .jpg file
     #[arg(long, value_name = "SPEC")]

@@ -4,6 +4,7 @@ use super::answer;
 use super::args::{CaseArgs, CaseCommand, CaseListArgs, CaseRunArgs};
 use super::case_run::run_case;
 use super::failure::Failure;
+use super::jobs::on_threads;
 use super::place::read_via;
 use super::registry::Registry;
 use super::screen;
@@ -16,8 +17,6 @@ use crate::worker::find_converter;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Instant;
 
 /// Runs or lists; gives the exit code.
@@ -28,7 +27,7 @@ pub(super) fn case(args: &CaseArgs) -> Result<u8, Failure> {
     }
 }
 
-fn load(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Case)>, Failure> {
+pub(super) fn load(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Case)>, Failure> {
     let fixtures = [PathBuf::from("fixtures")];
     let paths = if paths.is_empty() { &fixtures[..] } else { paths };
     let cases = load_cases(paths).map_err(|errors| {
@@ -82,25 +81,14 @@ fn run_all(
     registry: &Registry,
     via: Option<&Via>,
 ) -> Vec<CaseReport> {
-    let jobs = args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let progress = screen::progress(args.output.quiet);
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, cases.len()) {
-            scope.spawn(|| {
-                while let Some((file, case)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let report = run_case(file, case, registry, args.on.as_deref(), via);
-                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    done.push(report);
-                    progress.set_message(format!("{} of {}: {}", done.len(), cases.len(), case.id));
-                }
-            });
-        }
+    let done = AtomicUsize::new(0);
+    let reports = on_threads(cases, args.jobs, |(file, case)| {
+        let report = run_case(file, case, registry, args.on.as_deref(), via);
+        let done = 1 + done.fetch_add(1, Ordering::Relaxed);
+        progress.set_message(format!("{done} of {}: {}", cases.len(), case.id));
+        report
     });
     progress.finish_and_clear();
-    let mut reports = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let place = |report: &CaseReport| cases.iter().position(|(_, case)| case.id == report.id);
-    reports.sort_by_key(place);
     reports
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// Seconds a target may take where the case does not say.
 const TIMEOUT: u64 = 120;
 /// How often each target runs: once more than once, so that what differs from run to run shows.
-const REPEATS: usize = 2;
+pub(super) const REPEATS: usize = 2;
 
 /// Runs a case on all its targets, or on those whose name contains `only`; their workers behind a
 /// command where there is one. The reference runs here.
@@ -56,14 +56,14 @@ fn try_run(
     let (model, feeds) = prepare(case)?;
     let deadline = Duration::from_secs(case.timeout.unwrap_or(TIMEOUT));
     let request = Request { model: &model, feeds: &feeds, repeats: REPEATS, deadline };
-    let reference = behind(resolve_beside(&case.folder, case.reference.clone())?, None)?;
+    let reference = resolved(case, &case.reference, None)?;
     let truth = registry.engine(&reference).execute(&Request { repeats: 1, ..request });
     if truth.outcome != Outcome::Completed {
         return Err(no_reference(&reference, &truth));
     }
     let mut reports = Vec::new();
     for (target, expected) in grouped(case, only) {
-        let target = behind(resolve_beside(&case.folder, target)?, via)?;
+        let target = resolved(case, &target, via)?;
         let started = Instant::now();
         let walk = expected.iter().any(|e| e.expect.as_ref().is_some_and(|e| e.needs_walk()));
         let report = match registry.walker(&target).filter(|_| walk) {
@@ -82,7 +82,7 @@ fn try_run(
 }
 
 /// The network, cut where the case says so, and its feeds.
-fn prepare(case: &Case) -> Result<(Model, Vec<Feed>), Failure> {
+pub(super) fn prepare(case: &Case) -> Result<(Model, Vec<Feed>), Failure> {
     let mut model = Model::load(&case.model_path())?;
     model.fix_shapes(&BTreeMap::new())?;
     let specs = case.specs();
@@ -96,6 +96,11 @@ fn prepare(case: &Case) -> Result<(Model, Vec<Feed>), Failure> {
         None => Ok((model, feeds)),
         Some(cut) => truncate(&model, &cut.to, &cut.from, feeds),
     }
+}
+
+/// A target with its device read, for which is looked beside the case, behind a command where there is one.
+pub(super) fn resolved(case: &Case, target: &Target, via: Option<&Via>) -> Result<Target, Failure> {
+    behind(resolve_beside(&case.folder, target.clone())?, via)
 }
 
 /// Each target once, with everything expected of it, in the file's order.

@@ -94,7 +94,7 @@ fn make<'a>(
 
 /// Cuts, writes, tells; gives the exit code.
 pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
-    let model = load(&args.model)?;
+    let model = load(&args.model.path, &args.model.feed)?;
     let names = |texts: &[String]| texts.iter().map(|t| ValueName::from(t.as_str())).collect();
     let (to, from): (Vec<ValueName>, Vec<ValueName>) = (names(&args.to), names(&args.from));
     let mut cut = resolve(&model, &to, &from)?;
@@ -104,7 +104,7 @@ pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
     let shapes = foreign_shapes(&draft, &cut);
     let progress = screen::progress(args.output.quiet);
     progress.set_message("tract (reference)");
-    let fed = feeds(&model, &args.model)?;
+    let fed = feeds(&model, &args.model.feed)?;
     let (made, known) = make(&model, &mut cut, &shapes, fed, args.capture)?;
     progress.finish_and_clear();
     write(file, &args.destination, &made.to_bytes())?;

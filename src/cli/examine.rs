@@ -33,6 +33,7 @@ pub(super) fn examine(
         evidence: execution.evidence,
         outputs,
         runs: execution.runs,
+        bench: None,
         walk,
         fallback: None,
         verdict,

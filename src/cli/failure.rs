@@ -6,6 +6,7 @@ use crate::compare::Incomparable;
 use crate::engine::{TargetError, ViaError};
 use crate::graph::{CutError, ModelError, ShapeError};
 use crate::inputs::InputError;
+use crate::matrix::MatrixError;
 use crate::report::ReadError;
 use crate::tensor::NpyError;
 use anyhow::Error;
@@ -105,7 +106,8 @@ hinted!(
     ReadError,
     ArchiveError,
     ManifestError,
-    TargetsError
+    TargetsError,
+    MatrixError
 );
 
 impl From<DeviceError> for Failure {

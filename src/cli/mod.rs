@@ -2,6 +2,7 @@
 
 mod answer;
 mod args;
+mod bench;
 mod bundle;
 mod capture;
 mod case;
@@ -13,6 +14,10 @@ mod environment;
 mod examine;
 mod failure;
 mod fallback;
+mod jobs;
+mod matrix;
+mod matrix_from;
+mod matrix_run;
 mod place;
 mod prepare;
 mod registry;
@@ -57,9 +62,11 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Walk(args) => walk::walk(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Cut(args) => cut::cut(&args),
         Command::Fallback(args) => fallback::fallback(&args),
         Command::Shrink(args) => shrink::shrink(&args),
+        Command::Matrix(args) => matrix::matrix(&args),
         Command::Case(args) => case::case(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Diff(args) => diff::diff(&args),

@@ -12,15 +12,19 @@ pub(super) fn read_target(text: &str, args: &PlaceArgs) -> Result<Target, Failur
     if let Some(file) = &args.targets {
         return named(text, &load_targets(file)?, file);
     }
-    let target = resolve(parse(text)?)?;
-    let Some(via) = read_via(args.via.as_deref())? else { return behind(target, None) };
-    if !target.has_worker() {
+    in_place(resolve(parse(text)?)?, args)
+}
+
+/// A target whose worker runs behind the command of `--via`, where there is one.
+pub(super) fn in_place(target: Target, args: &PlaceArgs) -> Result<Target, Failure> {
+    let via = read_via(args.via.as_deref())?;
+    if via.is_some() && !target.has_worker() {
         return Err(Failure::new(
             format!("run {target} by a command: it runs in offby itself"),
             "ext:tract with --via '... offby worker' is the tract of the worker there",
         ));
     }
-    behind(target, Some(&via))
+    behind(target, via.as_ref())
 }
 
 /// The target that is right: it runs here, unless a file names another place for it.

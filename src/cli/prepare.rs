@@ -1,7 +1,7 @@
 //! What `run` and `walk` share: the network, its feeds, the engines, and where results are kept.
 
 use super::answer;
-use super::args::{ModelArgs, NetworkArgs, ToleranceArgs};
+use super::args::{FeedArgs, NetworkArgs, ToleranceArgs};
 use super::environment::environment;
 use super::failure::Failure;
 use super::registry::Registry;
@@ -37,8 +37,8 @@ impl<'a> Prepared<'a> {
     /// Reads and checks everything the user gave; the output folder is made before anything runs.
     pub(super) fn new(args: &'a NetworkArgs) -> Result<Self, Failure> {
         let user = user_tolerance(&args.tolerance)?;
-        let model = load(&args.model)?;
-        let feeds = feeds(&model, &args.model)?;
+        let model = load(&args.model.path, &args.model.feed)?;
+        let feeds = feeds(&model, &args.model.feed)?;
         if let Some(folder) = &args.out {
             fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
         }
@@ -120,8 +120,8 @@ impl<'a> Prepared<'a> {
 }
 
 /// The network, its shapes fixed as the user asks.
-pub(super) fn load(args: &ModelArgs) -> Result<Model, Failure> {
-    let mut model = Model::load(&args.path)?;
+pub(super) fn load(path: &Path, args: &FeedArgs) -> Result<Model, Failure> {
+    let mut model = Model::load(path)?;
     let mut shapes = BTreeMap::new();
     for text in &args.shape {
         let (name, dims) = parse_shape(text)?;
@@ -147,7 +147,7 @@ fn parse_shape(text: &str) -> Result<(ValueName, Vec<usize>), Failure> {
 }
 
 /// What the user feeds each input.
-pub(super) fn feeds(model: &Model, args: &ModelArgs) -> Result<Vec<Feed>, Failure> {
+pub(super) fn feeds(model: &Model, args: &FeedArgs) -> Result<Vec<Feed>, Failure> {
     let normalization = Normalization::new(&args.mean, &args.std)?;
     let specs = parse_inputs(&args.input, model.inputs(), &normalization)?;
     Ok(draw(&model.resolved_inputs()?, &specs)?)

@@ -2,15 +2,17 @@
 
 use super::answer;
 use super::args::ReplayArgs;
+use super::bundle::DEVICE;
 use super::examine::examine;
 use super::failure::Failure;
-use super::place::read_target;
+use super::place::{in_place, read_target};
 use super::registry::Registry;
 use super::run::no_reference;
 use super::screen;
 use super::stored::load_specimen;
 use crate::bundle::{LIMITS, Manifest, read_manifest, unpack};
-use crate::engine::{Engine as _, Outcome, Output, Request, Target, Tract};
+use crate::case::{load_device, resolve};
+use crate::engine::{Engine as _, Outcome, Output, Request, SimTarget, Target, Tract};
 use crate::graph::ValueName;
 use crate::report::{ReplayReport, Sameness, TargetReport, ToolReport, replay_text};
 use crate::shrink::Specimen;
@@ -32,7 +34,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     let specimen = specimen(folder.path(), &manifest)?;
     let target = match &args.on {
         Some(on) => read_target(on, &args.place)?,
-        None => read_target(&known_target(&manifest)?, &args.place)?,
+        None => in_place(known_target(&manifest, folder.path())?, &args.place)?,
     };
     let registry = Registry::new(find_converter())?;
     let progress = screen::progress(args.output.quiet);
@@ -125,17 +127,23 @@ fn specimen(folder: &Path, manifest: &Manifest) -> Result<Specimen, Failure> {
     load_specimen(&folder.join("model.onnx"), &inputs)
 }
 
-/// The manifest's target; a simulated device must be one that is built in, for a stranger's bundle
-/// must not choose files of this machine.
-fn known_target(manifest: &Manifest) -> Result<String, Failure> {
-    let target = &manifest.finding.target;
-    if target.starts_with("sim:") && target.contains(['/', '\\', '.']) {
+/// The manifest's target; a simulated device must be one that is built in, or lie in the bundle: a
+/// stranger's bundle must not choose files of this machine.
+fn known_target(manifest: &Manifest, folder: &Path) -> Result<Target, Failure> {
+    let text = &manifest.finding.target;
+    let target = match text.parse()? {
+        Target::Sim(target) if target.is_document() => target,
+        other => return Ok(resolve(other)?),
+    };
+    let document = folder.join(DEVICE);
+    if !document.is_file() {
         return Err(Failure::new(
-            format!("replay on {target}: the device's document is not in the bundle"),
+            format!("replay on {text}: the device's document is not in the bundle"),
             "name the target with --on, such as --on sim:path/to/device.yaml",
         ));
     }
-    Ok(target.clone())
+    let device = Some(load_device(&document.display().to_string())?);
+    Ok(Target::Sim(SimTarget { device, ..target }))
 }
 
 fn sameness(manifest: &Manifest, ran: &Ran) -> Sameness {

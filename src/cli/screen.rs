@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Columns where nothing tells.
 const DEFAULT_WIDTH: usize = 80;
+/// Columns below which nothing is readable.
+const NARROWEST: usize = 40;
 /// Lines longer than this are hard to read, however wide the screen.
 const WIDEST: usize = 120;
 
@@ -25,11 +27,18 @@ pub(super) fn complain(failure: &Failure) {
     }
 }
 
-/// How many columns to fill.
+/// How many columns to fill with text.
 pub(super) fn width() -> usize {
-    let columns =
+    columns().min(WIDEST)
+}
+
+/// How many columns there are, for tables: those of the terminal, else what `COLUMNS` says.
+pub(super) fn columns() -> usize {
+    let terminal =
         rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map(|size| usize::from(size.ws_col));
-    columns.ok().filter(|&columns| columns > 0).unwrap_or(DEFAULT_WIDTH).clamp(40, WIDEST)
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let columns = terminal.ok().filter(|&columns| columns > 0).or_else(told);
+    columns.unwrap_or(DEFAULT_WIDTH).max(NARROWEST)
 }
 
 /// Colours a verdict on a terminal; anything else gets plain text.

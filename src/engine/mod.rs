@@ -76,6 +76,12 @@ pub trait Engine {
 pub trait Session {
     /// Runs the network to its end, whatever that is.
     fn execute(&mut self, request: &Request<'_>) -> Execution;
+
+    /// Runs the network of the last `execute` again, with the feeds it had then: of the request only
+    /// repeats and deadline may be others. An engine that can has kept the network open.
+    fn again(&mut self, request: &Request<'_>) -> Execution {
+        self.execute(request)
+    }
 }
 
 impl<E: Engine + ?Sized> Session for &E {

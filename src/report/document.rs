@@ -1,6 +1,7 @@
 //! The report as it is saved: `schema: "offby.report/1"`. Fields may come, names stay.
 
 use super::judging::{JudgedAgain, JudgedBy};
+use crate::bench::Bench;
 use crate::compare::{Agreement, Comparison, Explanation, Judgement};
 use crate::engine::{Outcome, RanOn, Runs};
 use crate::graph::ValueName;
@@ -120,6 +121,9 @@ pub struct TargetReport {
     pub outputs: Vec<OutputReport>,
     /// Repetition.
     pub runs: Option<Runs>,
+    /// How long it takes; `bench` alone measures it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench: Option<Bench>,
     /// The walk over the operators; `run` does none.
     pub walk: Option<WalkReport>,
     /// What must run elsewhere for the output to be right, where that was asked.

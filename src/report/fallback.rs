@@ -1,6 +1,7 @@
 //! What a search for a fallback found, in words and as a table; every renderer says it so.
 
 use super::document::TargetReport;
+use crate::compare::Tolerance;
 use crate::walk::{By, Fallback, Goal, Member};
 
 /// Operators that are named one by one.
@@ -90,10 +91,12 @@ fn finding(target: &TargetReport, fallback: &Fallback) -> String {
 
 fn goal(fallback: &Fallback) -> String {
     match fallback.goal {
-        Goal::Tolerance(tolerance) => format!(
-            "rtol {:.0e} and {:.0e} of the typical magnitude",
-            tolerance.rtol, tolerance.atol_typical
-        ),
+        Goal::Tolerance(Tolerance { rtol, atol, atol_typical: 0.0 }) => {
+            format!("rtol {rtol:.0e} and atol {atol:.0e}")
+        }
+        Goal::Tolerance(Tolerance { rtol, atol_typical, .. }) => {
+            format!("rtol {rtol:.0e} and {atol_typical:.0e} of the typical magnitude")
+        }
         Goal::Floor => "16 times the error of an honest backend at most".into(),
         Goal::Top1 => "the largest element of each row in its place".into(),
     }

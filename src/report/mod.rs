@@ -1,5 +1,6 @@
 //! One document, many renderers. A renderer sees nothing but the document.
 
+mod bench_text;
 mod cases;
 mod checks;
 mod cut_text;
@@ -10,6 +11,7 @@ mod html;
 mod judging;
 mod junit;
 mod markdown;
+mod matrix;
 mod privacy;
 mod reading;
 mod replay;
@@ -17,6 +19,7 @@ mod shrink;
 mod text;
 mod walk_text;
 
+pub use bench_text::bench_text;
 pub use cases::{
     CASES_SCHEMA, CaseReport, CaseStatus, CaseTargetReport, CasesReport, cases_junit, cases_list,
     cases_text,
@@ -30,7 +33,8 @@ pub use html::report_html;
 pub use judging::{JudgedAgain, JudgedBy, judge_again};
 pub use junit::report_junit;
 pub use markdown::report_markdown;
-pub use privacy::without_private_paths;
+pub use matrix::{matrix_html, matrix_markdown, matrix_text};
+pub use privacy::{without_home, without_private_paths};
 pub use reading::{ReadError, read_report};
 pub use replay::{ReplayReport, Sameness, replay_text};
 pub use shrink::{ShrinkFeed, ShrinkReport, shrink_markdown, shrink_text};

@@ -10,7 +10,6 @@ pub fn without_private_paths(mut report: Report, home: Option<&str>) -> Report {
     let name = model.file_name().map(|name| name.to_string_lossy().into_owned());
     let absolute = model.is_absolute().then(|| report.model.path.clone());
     let model = absolute.zip(name);
-    let home = home.filter(|home| home.len() > 1).map(|home| home.trim_end_matches('/'));
     for text in texts(&mut report) {
         if let Some((path, name)) = &model {
             *text = text.replace(path, name);
@@ -47,8 +46,13 @@ fn texts(report: &mut Report) -> Vec<&mut String> {
     texts
 }
 
-/// The text with the home folder, as a whole path or the beginning of one, as `~`.
-fn without_home(text: &str, home: &str) -> String {
+/// The text with the home folder, as a whole path or the beginning of one, as `~`. A home that is the
+/// root is none.
+pub fn without_home(text: &str, home: &str) -> String {
+    let home = home.trim_end_matches('/');
+    if home.is_empty() {
+        return text.to_owned();
+    }
     let mut pieces = text.split(home);
     let mut shortened = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {

@@ -1,6 +1,7 @@
 //! The terminal view of a walk: the sources in their context, the rest in a line.
 
 use super::Paint;
+use super::bench_text::bench_text;
 use super::cut_text::cut_text;
 use super::document::{Report, TargetReport};
 use super::fallback_text::fallback_text;
@@ -30,6 +31,7 @@ pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
     match report.command.as_str() {
         "run" => run_text(report, width, paint),
         "fallback" => fallback_text(report, width, paint),
+        "bench" => bench_text(report, width, paint),
         _ => walk_text(report, false, width, paint),
     }
 }

@@ -49,6 +49,11 @@ pub(super) struct Message {
 }
 
 impl Message {
+    /// An ask that names no contents.
+    pub(super) fn bare(ask: Ask) -> Self {
+        Message { ask, contents: Contents::default() }
+    }
+
     /// An ask about a request's network, as it is in memory: its file may not exist, or have other
     /// shapes. An execution instead, where the network cannot travel.
     pub(super) fn about(

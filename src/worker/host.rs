@@ -4,7 +4,9 @@ use super::contents::Store;
 use super::environment;
 use super::frame::{FrameError, read_frame, write_frame};
 use super::mnn_engine::missing_from_build;
+use super::open::{Kept, open_and_run, run_again};
 use super::protocol::{Ask, PROTOCOL, Reply, VERSION, pack};
+use super::sim::{self, SimJob};
 use crate::engine::{Backend, Output, RanOn};
 use crate::walk::{Fallback, Plan, Walked};
 use std::fs::File;
@@ -29,7 +31,7 @@ pub fn serve() -> io::Result<()> {
         write_frame(&mut frames, &Reply::Restarted, &[])?;
     }
     let asks = listen();
-    let mut store = Store::default();
+    let (mut store, mut kept) = (Store::default(), Kept::None);
     while let Ok(heard) = asks.recv() {
         let mut send = |reply: &Reply, body: &[u8]| write_frame(&mut frames, reply, body);
         match heard {
@@ -37,7 +39,7 @@ pub fn serve() -> io::Result<()> {
                 rustix::stdio::dup2_stdout(&frames)?;
                 return Err(environment::start_again(&variables));
             }
-            Ok((ask, body)) => answer(ask, body, &mut store, &mut send)?,
+            Ok((ask, body)) => answer(ask, body, &mut store, &mut kept, &mut send)?,
             Err(FrameError::Ended) => break,
             Err(FrameError::Unknown(what)) => {
                 let reason = format!("this worker does not understand the ask: {what}");
@@ -84,7 +86,17 @@ fn listen() -> Receiver<Heard> {
 /// Sends one reply to the parent.
 pub(super) type Send<'a> = dyn FnMut(&Reply, &[u8]) -> io::Result<()> + 'a;
 
-fn answer(ask: Ask, body: Vec<u8>, store: &mut Store, send: &mut Send<'_>) -> io::Result<()> {
+fn answer(
+    ask: Ask,
+    body: Vec<u8>,
+    store: &mut Store,
+    kept: &mut Kept,
+    send: &mut Send<'_>,
+) -> io::Result<()> {
+    // Two networks are never open at once.
+    if !matches!(ask, Ask::Again { .. }) {
+        *kept = None;
+    }
     if let Some(lacking) = lacking(&ask) {
         return send(&lacking, &[]);
     }
@@ -109,17 +121,19 @@ fn answer(ask: Ask, body: Vec<u8>, store: &mut Store, send: &mut Send<'_>) -> io
             super::onnx::run(store.bytes(&model), feeds, repeats, send)
         }
         Ask::RunSimulated { model, device, repeats, .. } => {
-            let model = store.bytes(&model);
-            super::sim::run(super::sim::SimJob { model, device, feeds, repeats, plan }, send)
+            let job = SimJob { model: store.bytes(&model), device, feeds, plan };
+            let open = |send: &mut Send<'_>| Ok(Box::new(sim::open(job, send)?) as _);
+            open_and_run(kept, repeats, send, open)
         }
         Ask::WalkSimulated { model, device, repeats, .. } => {
-            let model = store.bytes(&model);
-            super::sim::walk(super::sim::SimJob { model, device, feeds, repeats, plan }, send)
+            sim::walk(SimJob { model: store.bytes(&model), device, feeds, plan }, repeats, send)
         }
+        Ask::Again { repeats } => run_again(kept, repeats, send),
         #[cfg(feature = "mnn")]
         Ask::Run { model, target, repeats, .. } => {
-            let model = store.bytes(&model);
-            super::mnn::run(&super::mnn::Job { model, target, feeds, repeats }, send)
+            let job = super::mnn::Job { model: store.bytes(&model), target, feeds };
+            let open = |send: &mut Send<'_>| Ok(Box::new(super::mnn::open(job, send)?) as _);
+            open_and_run(kept, repeats, send, open)
         }
         #[cfg(feature = "mnn")]
         Ask::Walk { onnx, model, half_model, target, repeats, .. } => {

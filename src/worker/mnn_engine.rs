@@ -76,6 +76,13 @@ impl Session for MnnSession<'_> {
             Err(execution) => *execution,
         }
     }
+
+    fn again(&mut self, request: &Request<'_>) -> Execution {
+        let request = self.engine.worker.within(request);
+        let message = Message::bare(Ask::Again { repeats: request.repeats });
+        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
+        conversation.conclude(Some(self.engine.target.backend), request.deadline).0
+    }
 }
 
 impl Walker for MnnEngine {

@@ -17,6 +17,7 @@ mod host;
 mod mnn;
 mod mnn_engine;
 mod onnx;
+mod open;
 mod program;
 mod protocol;
 mod resident;

@@ -52,6 +52,8 @@ pub(super) enum Ask {
         repeats: usize,
         plan: Option<PlanHead>,
     },
+    /// Run the network of the last `Run` or `RunSimulated` again, on the same feeds: it is still open.
+    Again { repeats: usize },
     /// Tell what would run on a backend.
     Probe { target: MnnTarget },
 }
@@ -67,9 +69,11 @@ impl Ask {
             | Ask::RunOnnx { model, .. }
             | Ask::RunSimulated { model, .. }
             | Ask::WalkSimulated { model, .. } => vec![model],
-            Ask::Hello { .. } | Ask::Environment { .. } | Ask::Keep { .. } | Ask::Probe { .. } => {
-                Vec::new()
-            }
+            Ask::Hello { .. }
+            | Ask::Environment { .. }
+            | Ask::Keep { .. }
+            | Ask::Again { .. }
+            | Ask::Probe { .. } => Vec::new(),
         };
         let expected = self.plan().map_or(&[][..], |plan| &plan.expected);
         let tensors = self.feeds().iter().chain(expected).map(|tensor| &tensor.digest);
@@ -84,9 +88,7 @@ impl Ask {
             | Ask::RunOnnx { feeds, .. }
             | Ask::RunSimulated { feeds, .. }
             | Ask::WalkSimulated { feeds, .. } => feeds,
-            Ask::Hello { .. } | Ask::Environment { .. } | Ask::Keep { .. } | Ask::Probe { .. } => {
-                &[]
-            }
+            _ => &[],
         }
     }
 

@@ -3,10 +3,10 @@
 
 use super::contents::NETWORK;
 use super::host::{Send, send_walked};
-use super::protocol::{Reply, pack};
+use super::open::{OpenNetwork, Stop};
+use super::protocol::Reply;
 use crate::engine::{
-    Breakdown, Device, DeviceRun, Output, Passed, RanOn, Runs, Simulator, Stop, TRACT_VERSION,
-    same_bytes,
+    Breakdown, Device, DeviceRun, Output, Passed, RanOn, Simulator, Stop as NodeStop, TRACT_VERSION,
 };
 use crate::graph::Model;
 use crate::inputs::Feed;
@@ -18,7 +18,7 @@ use crate::walk::{
 use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One network to run or walk on one simulated device.
 pub(super) struct SimJob<'a> {
@@ -28,53 +28,46 @@ pub(super) struct SimJob<'a> {
     pub(super) device: Device,
     /// One tensor for each input.
     pub(super) feeds: Vec<Output>,
-    /// How often to run it untapped.
-    pub(super) repeats: usize,
     /// What to search for once it is walked.
     pub(super) plan: Option<Plan>,
 }
 
-/// Runs, and answers.
-pub(super) fn run(job: SimJob<'_>, send: &mut Send<'_>) -> io::Result<()> {
-    match try_run(job, send) {
-        Ok((outputs, runs, ran_on)) => {
-            let (outputs, body) = pack(outputs.iter().map(|o| (&o.name, &o.tensor)));
-            send(&Reply::Ran { outputs, runs, ran_on }, &body)
-        }
-        Err(reason) => send(&Reply::Rejected { reason }, &[]),
+/// Opens a device on a network, with its feeds.
+pub(super) fn open(job: SimJob<'_>, send: &mut Send<'_>) -> Result<OpenDevice, Stop> {
+    let ((candidate, ran_on), _) = open_candidate(job, send)?;
+    Ok(OpenDevice { candidate, ran_on })
+}
+
+/// A network on a device, to be run as often as one likes.
+pub(super) struct OpenDevice {
+    candidate: SimCandidate,
+    ran_on: RanOn,
+}
+
+impl OpenNetwork for OpenDevice {
+    fn run(&mut self) -> Result<Vec<Output>, String> {
+        self.candidate.go(false, &mut |_, _| (), &mut |_| ())
+    }
+
+    fn ran_on(&mut self) -> Result<RanOn, String> {
+        Ok(self.ran_on.clone())
     }
 }
 
 /// Walks, and answers.
-pub(super) fn walk(job: SimJob<'_>, send: &mut Send<'_>) -> io::Result<()> {
-    match try_walk(job, send) {
+pub(super) fn walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> io::Result<()> {
+    match try_walk(job, repeats, send) {
         Ok((walked, fallback, ran_on)) => send_walked(walked, fallback, ran_on, send),
-        Err(reason) => send(&Reply::Rejected { reason }, &[]),
+        Err(stop) => stop.answer(send),
     }
-}
-
-fn try_run(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Vec<Output>, Runs, RanOn), String> {
-    let started = Instant::now();
-    let repeats = job.repeats.max(1);
-    let (mut candidate, ran_on) = open(job, send)?.0;
-    let open_seconds = started.elapsed().as_secs_f64();
-    let (mut first, mut identical, mut seconds) = (None, true, Vec::new());
-    for _ in 0..repeats {
-        let started = Instant::now();
-        let outputs = candidate.go(false, &mut |_, _| (), &mut |_| ())?;
-        seconds.push(started.elapsed().as_secs_f64());
-        identical &= same_bytes(first.get_or_insert_with(|| outputs.clone()), &outputs);
-    }
-    let runs = Runs { repeats, identical, open_seconds, seconds };
-    Ok((first.unwrap_or_default(), runs, ran_on))
 }
 
 /// What a walk found, and a search after it, and where.
 type Found = (Walked, Option<Fallback>, RanOn);
 
-fn try_walk(job: SimJob<'_>, send: &mut Send<'_>) -> Result<Found, String> {
-    let (repeats, declared) = (job.repeats, job.device.storage.format);
-    let ((mut candidate, ran_on), Network { model, feeds, plan }) = open(job, send)?;
+fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Found, Stop> {
+    let declared = job.device.storage.format;
+    let ((mut candidate, ran_on), Network { model, feeds, plan }) = open_candidate(job, send)?;
     let mut reference = NodeReference::new(&model, &feeds)?;
     let send = RefCell::new(send);
     let mut announce = |index: usize, operator: &Operator| {
@@ -105,7 +98,7 @@ struct Network {
 type Opened = (SimCandidate, RanOn);
 
 /// Reads the network and opens the device on it; gives the network and the feeds, too.
-fn open(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Network), String> {
+fn open_candidate(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Network), Stop> {
     let model =
         Model::from_bytes(job.model, Path::new(NETWORK)).map_err(|error| error.to_string())?;
     let feeds: Vec<Feed> = job.feeds.into_iter().map(Feed::from).collect();
@@ -126,7 +119,7 @@ fn open(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Network), Strin
         operators: Default::default(),
     };
     let reply = Reply::Opened { ran_on: ran_on.clone(), as_asked: true };
-    send(&reply, &[]).map_err(|error| error.to_string())?;
+    send(&reply, &[]).map_err(Stop::Pipe)?;
     Ok(((candidate, ran_on), Network { model, feeds, plan }))
 }
 
@@ -226,11 +219,11 @@ fn heal(
 }
 
 /// What a node gave, or the end it brings about.
-fn passed(passed: Result<Passed, Stop>, run: &mut DeviceRun) -> Result<Passed, String> {
+fn passed(passed: Result<Passed, NodeStop>, run: &mut DeviceRun) -> Result<Passed, String> {
     say(run.simulator());
     passed.map_err(|stop| match stop {
-        Stop::Broke(breakdown) => come_to_an_end(breakdown),
-        Stop::Reference(reason) => reason,
+        NodeStop::Broke(breakdown) => come_to_an_end(breakdown),
+        NodeStop::Reference(reason) => reason,
     })
 }
 

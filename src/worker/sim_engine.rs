@@ -61,6 +61,13 @@ impl Session for SimSession<'_> {
             Err(execution) => *execution,
         }
     }
+
+    fn again(&mut self, request: &Request<'_>) -> Execution {
+        let request = self.engine.worker.within(request);
+        let message = Message::bare(Ask::Again { repeats: request.repeats });
+        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
+        conversation.conclude(None, request.deadline).0
+    }
 }
 
 impl Walker for SimEngine {

@@ -9,7 +9,7 @@ use std::process::Output;
 /// The program under test, with an environment that changes nothing.
 pub(crate) fn offby() -> Command {
     let mut command = Command::cargo_bin("offby").expect("cargo builds the program for its tests");
-    command.env("NO_COLOR", "1").current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.env("NO_COLOR", "1").env_remove("COLUMNS").current_dir(env!("CARGO_MANIFEST_DIR"));
     command
 }
 

@@ -3,6 +3,7 @@
 //! The verdict is written here and can be read without scripts. Charts, portraits and the table of
 //! operators are drawn in the browser by `*.js` from the report itself, which the page carries as JSON.
 
+use super::bench_text::bench_line;
 use super::checks::{Check, checks, reproduce, title};
 use super::document::{Report, TargetReport};
 use super::fallback::{sentences, worth_a_table};
@@ -14,7 +15,7 @@ use serde::Serialize;
 
 /// The page, with `{{name}}` where something goes in.
 const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
+pub(super) const STYLE: &str = include_str!("page.css");
 /// In the order in which they build on each other.
 const SCRIPTS: [&str; 5] = [
     include_str!("base.js"),
@@ -45,19 +46,20 @@ pub fn report_html(report: &Report) -> String {
     };
     let json = serde_json::to_string(&content).expect("a report that was made can be written");
     let title = escaped(&title(report));
-    fill(&[
-        ("title", &title),
+    let values = [
+        ("title", title.as_str()),
         ("style", STYLE),
         ("lead", &lead(report)),
         ("verdicts", &report.targets.iter().map(verdict).collect::<String>()),
         ("content", &harmless(&json)),
         ("script", &SCRIPTS.concat()),
-    ])
+    ];
+    fill(PAGE, &values)
 }
 
 /// The page with everything put in; what is put in is not looked at again.
-fn fill(values: &[(&str, &str)]) -> String {
-    let mut pieces = PAGE.split("{{");
+pub(super) fn fill(page: &str, values: &[(&str, &str)]) -> String {
+    let mut pieces = page.split("{{");
     let mut page = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let (name, rest) = piece.split_once("}}").expect("every {{ of the page is closed");
@@ -74,7 +76,7 @@ fn harmless(json: &str) -> String {
 }
 
 /// Text as HTML.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::new();
     for c in text.chars() {
         match c {
@@ -91,7 +93,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Text of ours, names in backticks as code.
-fn prose(text: &str) -> String {
+pub(super) fn prose(text: &str) -> String {
     let pieces: Vec<&str> = text.split('`').collect();
     if pieces.len().is_multiple_of(2) {
         return escaped(text);
@@ -134,6 +136,9 @@ fn verdict(target: &TargetReport) -> String {
     let mut paragraph = |class: &str, text: &str| {
         card.push_str(&format!("<p class=\"{class}\">{}</p>", prose(text)));
     };
+    if let Some(line) = bench_line(target) {
+        paragraph("mono", &line);
+    }
     verdict.diagnosis.iter().for_each(|words| paragraph("looks", words));
     if let Some(hint) = &verdict.hint {
         paragraph("hint", &format!("Next: {hint}."));
@@ -181,7 +186,7 @@ mod tests {
     fn what_is_put_in_is_not_looked_at_again() {
         let names = ["title", "style", "lead", "verdicts", "content", "script"];
         let values = names.map(|name| (name, "{{title}}"));
-        assert_eq!(fill(&values).matches("{{title}}").count(), PAGE.matches("{{").count());
+        assert_eq!(fill(PAGE, &values).matches("{{title}}").count(), PAGE.matches("{{").count());
         assert_eq!(prose("`a<b>` & c"), "<code>a&lt;b&gt;</code> &amp; c");
     }
 }

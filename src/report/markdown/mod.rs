@@ -3,6 +3,7 @@
 mod table;
 mod walk;
 
+use super::bench_text::bench_line;
 use super::checks::{checks, reproduce, title};
 use super::document::{OutputReport, Report, TargetReport};
 use super::fallback::{sentences, worth_a_table};
@@ -12,7 +13,8 @@ use crate::tensor::ShapeText;
 use crate::verdict::{Kind, News};
 use crate::walk::Fallback;
 use std::fmt::Write as _;
-use table::{code, fence, name, prose, table};
+pub(super) use table::{code, prose, table};
+use table::{fence, name};
 use walk::{cut_note, operators, ops_table, resemblances};
 
 /// Bytes of a rendering; GitHub takes 65,536 characters, and a character has a byte or more.
@@ -104,6 +106,7 @@ fn verdict(target: &TargetReport) -> String {
     let kind = verdict.kind.name().replace('_', " ");
     let mut lines =
         vec![format!("{mark} {} **{kind}**: {}.", code(&target.target), prose(&verdict.sentence))];
+    lines.extend(bench_line(target).map(|line| code(&line)));
     lines.extend(simulated(&target.target, target.ran_on.as_ref()).map(|note| prose(&note)));
     lines.extend(verdict.hint.iter().map(|hint| format!("Hint: {}.", prose(hint))));
     lines.join("\n\n") + "\n"

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 const MOST: usize = 160;
 
 /// A text of ours that may quote names in backticks: code stays code, the rest is escaped.
-pub(super) fn prose(text: &str) -> String {
+pub(in crate::report) fn prose(text: &str) -> String {
     let pieces: Vec<&str> = text.split('`').collect();
     // An odd backtick quotes nothing.
     if pieces.len().is_multiple_of(2) {
@@ -20,7 +20,7 @@ pub(super) fn prose(text: &str) -> String {
 }
 
 /// Somebody else's text as code: a name, a driver's word.
-pub(super) fn code(text: &str) -> String {
+pub(in crate::report) fn code(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let text = text.trim();
     if text.is_empty() {
@@ -70,10 +70,14 @@ fn escaped(text: &str) -> String {
 }
 
 /// A table; its cells are Markdown already, and only pipes and lengths are looked after.
-pub(super) fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
-    let mut text = format!("| {} |\n|{}\n", titles.join(" | "), " --- |".repeat(N));
+pub(in crate::report) fn table<'t>(
+    titles: impl AsRef<[&'t str]>,
+    rows: &[impl AsRef<[String]>],
+) -> String {
+    let titles = titles.as_ref();
+    let mut text = format!("| {} |\n|{}\n", titles.join(" | "), " --- |".repeat(titles.len()));
     for row in rows {
-        let cells = row.iter().map(|cell| in_cell(cell)).collect::<Vec<_>>();
+        let cells = row.as_ref().iter().map(|cell| in_cell(cell)).collect::<Vec<_>>();
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text

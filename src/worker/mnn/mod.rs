@@ -15,8 +15,9 @@ mod session;
 mod walk;
 
 use super::host::Send;
-use super::protocol::{ProbeReport, Reply, pack};
-use crate::engine::{MnnTarget, Output, RanOn, Runs, same_bytes};
+use super::open::{OpenNetwork, Stop};
+use super::protocol::{ProbeReport, Reply};
+use crate::engine::{MnnTarget, Output, RanOn};
 use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor};
 pub(super) use walk::{WalkJob, walk};
@@ -24,8 +25,6 @@ pub(super) use walk::{WalkJob, walk};
 use census::Census;
 use session::{Refusal, Session, backend_name};
 use std::collections::BTreeMap;
-use std::io;
-use std::time::Instant;
 
 /// One network to run on one backend.
 pub(super) struct Job<'a> {
@@ -35,8 +34,6 @@ pub(super) struct Job<'a> {
     pub(super) target: MnnTarget,
     /// One tensor for each input.
     pub(super) feeds: Vec<Output>,
-    /// How often to run it.
-    pub(super) repeats: usize,
 }
 
 /// What is known of a backend without a model.
@@ -50,65 +47,36 @@ pub(super) fn probe(target: &MnnTarget) -> Reply {
     }
 }
 
-/// Opens, runs, answers. A refusal is an answer, too.
-pub(super) fn run(job: &Job<'_>, send: &mut Send<'_>) -> io::Result<()> {
+/// Opens a model where it is asked to run, with its feeds.
+pub(super) fn open(job: Job<'_>, send: &mut Send<'_>) -> Result<OpenModel, Stop> {
     log::listen();
-    match try_run(job, send) {
-        Ok((outputs, runs, ran_on)) => {
-            let (heads, body) = pack(outputs.iter().map(|output| (&output.name, &output.tensor)));
-            send(&Reply::Ran { outputs: heads, runs, ran_on }, &body)
+    let (mut session, ran_on) = open_as_asked(job.model, &job.target, send)?;
+    fit_shapes(&mut session, &job.feeds)?;
+    Ok(OpenModel { session, feeds: job.feeds, ran_on })
+}
+
+/// A session with its feeds, to be run as often as one likes.
+pub(super) struct OpenModel {
+    session: Session,
+    feeds: Vec<Output>,
+    /// Its operators are counted when they are first asked for.
+    ran_on: RanOn,
+}
+
+impl OpenNetwork for OpenModel {
+    fn run(&mut self) -> Result<Vec<Output>, Refusal> {
+        write_feeds(&self.session, &self.feeds)?;
+        self.session.run()?;
+        read_outputs(&self.session)
+    }
+
+    fn ran_on(&mut self) -> Result<RanOn, Refusal> {
+        if self.ran_on.operators.is_empty() {
+            write_feeds(&self.session, &self.feeds)?;
+            self.ran_on.operators = count_operators(&mut self.session)?;
         }
-        Err(stop) => stop.answer(send),
+        Ok(self.ran_on.clone())
     }
-}
-
-enum Stop {
-    Refused(Refusal),
-    FellBack,
-    Pipe(io::Error),
-}
-
-impl Stop {
-    fn answer(self, send: &mut Send<'_>) -> io::Result<()> {
-        match self {
-            Stop::Refused(reason) => send(&Reply::Rejected { reason }, &[]),
-            // `Opened` has said it already.
-            Stop::FellBack => Ok(()),
-            Stop::Pipe(error) => Err(error),
-        }
-    }
-}
-
-impl From<Refusal> for Stop {
-    fn from(reason: Refusal) -> Self {
-        Stop::Refused(reason)
-    }
-}
-
-fn try_run(job: &Job<'_>, send: &mut Send<'_>) -> Result<(Vec<Output>, Runs, RanOn), Stop> {
-    let feeds = &job.feeds;
-    let started = Instant::now();
-    let (mut session, mut ran_on) = open_as_asked(job.model, &job.target, send)?;
-    fit_shapes(&mut session, feeds)?;
-    let open_seconds = started.elapsed().as_secs_f64();
-    let mut seconds = Vec::new();
-    let mut outputs = Vec::new();
-    let mut identical = true;
-    for repeat in 0..job.repeats.max(1) {
-        let started = Instant::now();
-        write_feeds(&session, feeds)?;
-        session.run()?;
-        let read = read_outputs(&session)?;
-        seconds.push(started.elapsed().as_secs_f64());
-        if repeat == 0 {
-            outputs = read;
-        } else {
-            identical &= same_bytes(&outputs, &read);
-        }
-    }
-    write_feeds(&session, feeds)?;
-    ran_on.operators = count_operators(&mut session)?;
-    Ok((outputs, Runs { repeats: job.repeats.max(1), identical, open_seconds, seconds }, ran_on))
 }
 
 /// Opens a model and tells the parent where it landed; elsewhere than asked is the end of it, for

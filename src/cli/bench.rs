@@ -1,0 +1,52 @@
+//! `offby bench`: how long a network takes on each target, checked against the reference first.
+
+use super::args::BenchArgs;
+use super::examine::examine;
+use super::failure::Failure;
+use super::place::{read_reference, read_target};
+use super::prepare::Prepared;
+use super::run::run_reference;
+use super::screen;
+use crate::bench::{Lane, Plan, finish, take_turns};
+use crate::engine::{Engine, Target};
+use crate::report::{TargetReport, bench_text, evidence_text};
+use crate::verdict::exit_code;
+
+/// Opens every target, times them in turns, reports; gives the exit code of what they computed.
+pub(super) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
+    let place = &args.network.place;
+    let targets =
+        args.on.iter().map(|text| read_target(text, place)).collect::<Result<Vec<Target>, _>>()?;
+    let reference = read_reference(&args.reference, place)?;
+    let prepared = Prepared::new(&args.network)?;
+    let request = prepared.request();
+
+    let progress = screen::progress(args.network.output.quiet);
+    progress.set_message(format!("{reference} (reference)"));
+    let truth = run_reference(&prepared, &reference)?;
+    let engines: Vec<Box<dyn Engine>> =
+        targets.iter().map(|target| prepared.registry.engine(target)).collect();
+    let mut lanes: Vec<Lane<'_>> = Vec::new();
+    for (engine, target) in engines.iter().zip(&targets) {
+        progress.set_message(format!("{target}: opening"));
+        lanes.push(Lane::open(engine.session(), &request));
+    }
+    let plan = Plan { iterations: args.iterations.get(), turn: args.turn.get() };
+    take_turns(&mut lanes, &request, plan, &mut |lane, round, rounds| {
+        progress.set_message(format!("{}: turn {} of {rounds}", targets[lane], round + 1));
+    });
+    progress.finish_and_clear();
+
+    let timed = targets.iter().zip(finish(lanes));
+    let reports = timed.map(|(target, (execution, bench))| {
+        let report = examine(target, execution, &truth.outputs, prepared.user, None);
+        TargetReport { bench, ..report }
+    });
+    let report = prepared.report("bench", &reference, &truth, reports.collect());
+    prepared.answer(&report, || {
+        let evidence =
+            if args.network.output.verbose { evidence_text(&report) } else { String::new() };
+        bench_text(&report, screen::width(), screen::painter()) + &evidence
+    })?;
+    Ok(exit_code(report.targets.iter().map(|target| target.verdict.kind)))
+}

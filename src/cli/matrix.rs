@@ -1,0 +1,81 @@
+//! `offby matrix`: a table of networks against targets, filled here, in shares, or from saved files.
+
+use super::answer;
+use super::args::{MatrixArgs, MatrixCommand, MatrixOutputArgs, SweepArgs};
+use super::failure::Failure;
+use super::matrix_from::{gather, merge_files, read_file};
+use super::matrix_run::sweep;
+use super::screen;
+use crate::matrix::{Matrix, Shard, compare};
+use crate::report::{matrix_html, matrix_markdown, matrix_text};
+use std::fs;
+use std::path::Path;
+
+/// Fills or gathers, compares with an earlier one, reports; gives the exit code.
+pub(super) fn matrix(args: &MatrixArgs) -> Result<u8, Failure> {
+    match &args.command {
+        Some(MatrixCommand::Merge(args)) => {
+            let giving = Giving::new(&args.giving, Shard::WHOLE)?;
+            giving.give(merge_files(&args.files)?)
+        }
+        None => fill(&args.sweep),
+    }
+}
+
+fn fill(args: &SweepArgs) -> Result<u8, Failure> {
+    let shard = args.shard.as_deref().map_or(Ok(Shard::WHOLE), str::parse)?;
+    let giving = Giving::new(&args.giving, shard)?;
+    let matrix = match args.from.is_empty() {
+        true => sweep(args, shard)?,
+        false => gather(&args.from, args.system.as_deref())?,
+    };
+    giving.give(matrix)
+}
+
+/// What becomes of a matrix; all that can be refused is refused before anything runs.
+struct Giving<'a> {
+    args: &'a MatrixOutputArgs,
+    shard: Shard,
+    earlier: Option<(String, Matrix)>,
+}
+
+impl<'a> Giving<'a> {
+    fn new(args: &'a MatrixOutputArgs, shard: Shard) -> Result<Self, Failure> {
+        let read = |path: &std::path::PathBuf| {
+            let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into());
+            Ok::<_, Failure>((name, read_file(path)?))
+        };
+        let earlier = args.against.as_ref().map(read).transpose()?;
+        if let Some(folder) = &args.out {
+            fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
+        }
+        Ok(Giving { args, shard, earlier })
+    }
+
+    /// Hands the matrix over; gives the exit code.
+    fn give(self, mut matrix: Matrix) -> Result<u8, Failure> {
+        matrix.changes = self.earlier.map(|(file, earlier)| compare(&earlier, &file, &matrix));
+        if let Some(folder) = &self.args.out {
+            write_all(folder, self.shard, &matrix)?;
+        }
+        let output = &self.args.output;
+        answer::give(output, &matrix, || {
+            matrix_text(&matrix, screen::columns(), output.verbose, screen::painter())
+        })?;
+        // A share has done its part; elsewhere what was not run was not compared.
+        let all = self.shard != Shard::WHOLE || matrix.is_complete();
+        Ok(match matrix.exit_code() {
+            0 if !all => 3,
+            code => code,
+        })
+    }
+}
+
+fn write_all(folder: &Path, shard: Shard, matrix: &Matrix) -> Result<(), Failure> {
+    let path = |end: &str| folder.join(format!("matrix{}.{end}", shard.suffix()));
+    answer::write_json(&path("json"), matrix)?;
+    for (end, text) in [("md", matrix_markdown(matrix)), ("html", matrix_html(matrix))] {
+        fs::write(path(end), text).map_err(|error| Failure::write(&path(end), error))?;
+    }
+    Ok(())
+}

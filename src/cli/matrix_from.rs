@@ -1,0 +1,125 @@
+//! Matrices from files: those of other machines and shares, and the reports of `run` and `walk`.
+
+use super::failure::Failure;
+use super::report::read_saved;
+use crate::matrix::{Cell, MATRIX_SCHEMA, Matrix, Row, RowInput, merge, read_matrix};
+use crate::report::{Report, TargetReport, without_home};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a network's row is called: its file's name without the ending.
+pub(super) fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// A matrix from its file.
+pub(super) fn read_file(path: &Path) -> Result<Matrix, Failure> {
+    Ok(read_matrix(&path.display().to_string(), &text_of(path)?)?)
+}
+
+/// The matrices of these files as one.
+pub(super) fn merge_files(files: &[PathBuf]) -> Result<Matrix, Failure> {
+    let read = |path: &PathBuf| Ok((path.display().to_string(), read_file(path)?));
+    Ok(merge(files.iter().map(read).collect::<Result<Vec<_>, Failure>>()?)?)
+}
+
+/// The cells of reports and matrices; rows that name no system yet get this one.
+pub(super) fn gather(files: &[PathBuf], system: Option<&str>) -> Result<Matrix, Failure> {
+    let mut parts = Vec::new();
+    for path in files {
+        let mut part = match is_matrix(&text_of(path)?) {
+            true => read_file(path)?,
+            false => of_report(&read_saved(path)?.1),
+        };
+        for row in part.rows.iter_mut().filter(|row| row.system.is_none()) {
+            row.system = system.map(str::to_owned);
+        }
+        parts.push((path.display().to_string(), part));
+    }
+    tell_apart(&mut parts);
+    Ok(merge(parts)?)
+}
+
+fn text_of(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| {
+        Failure::new(
+            format!("read {}: {error}", path.display()),
+            "give what `offby matrix` wrote with --json or --out, or a report.json of `run` or `walk`",
+        )
+    })
+}
+
+#[derive(Deserialize)]
+struct Head {
+    schema: String,
+}
+
+fn is_matrix(text: &str) -> bool {
+    serde_json::from_str::<Head>(text).is_ok_and(|head| head.schema == MATRIX_SCHEMA)
+}
+
+/// The row of a report. Where several strategies walked one target, the first speaks.
+fn of_report(report: &Report) -> Matrix {
+    let mut cells = BTreeMap::new();
+    let mut targets = Vec::new();
+    for target in &report.targets {
+        if !targets.contains(&target.target) {
+            targets.push(target.target.clone());
+            cells.insert(target.target.clone(), cell(target));
+        }
+    }
+    let inputs = report.inputs.iter().map(|input| RowInput {
+        name: input.name.clone(),
+        spec: input.spec.clone(),
+        digest: input.digest.clone(),
+    });
+    let row = Row {
+        name: stem(Path::new(&report.model.path)),
+        system: None,
+        digest: report.model.digest.clone(),
+        nodes: report.model.nodes,
+        inputs: inputs.collect(),
+        reference: report.reference.clone(),
+        cells,
+    };
+    let mut matrix = Matrix::new(targets, vec![row]);
+    matrix.made_by = [report.tool.version.clone()].into();
+    matrix
+}
+
+/// The cell of one target.
+pub(super) fn cell(target: &TargetReport) -> Cell {
+    let cell = Cell::new(target.ran_on.clone(), &target.verdict, target.walk.as_ref());
+    Cell { sentence: public(&cell.sentence), ..cell }
+}
+
+/// A text without the user's home folder.
+pub(super) fn public(text: &str) -> String {
+    match std::env::var("HOME") {
+        Ok(home) => without_home(text, &home),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// Reports of one network that was fed in several ways: the rows say with what.
+fn tell_apart(parts: &mut [(String, Matrix)]) {
+    let rows: Vec<Row> = parts.iter().flat_map(|(_, part)| &part.rows).cloned().collect();
+    let is_ambiguous =
+        |row: &Row| rows.iter().any(|other| other.key() == row.key() && other.inputs != row.inputs);
+    for row in parts.iter_mut().flat_map(|(_, part)| &mut part.rows) {
+        if is_ambiguous(row) {
+            let specs: Vec<&str> = row.inputs.iter().map(|input| input.spec.as_str()).collect();
+            row.name = format!("{} ({})", row.name, specs.join(", "));
+        }
+    }
+}
+
+/// The failure of two rows of one name.
+pub(super) fn same_name(name: &str) -> Failure {
+    Failure::new(
+        format!("tell the rows apart: two are called {name}"),
+        "name every network once; a case of another id may hold the same network fed otherwise",
+    )
+}

@@ -1,0 +1,180 @@
+//! One cell: a verdict with its reason, short enough for a table.
+
+use crate::engine::RanOn;
+use crate::verdict::{Kind, Verdict};
+use crate::walk::WalkReport;
+use serde::{Deserialize, Serialize};
+
+/// What one target makes of one network. It says nothing of when or how fast, so that the same cell is
+/// the same bytes wherever it was filled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The verdict's kind.
+    pub kind: Kind,
+    /// The verdict's sentence.
+    pub sentence: String,
+    /// What really ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran_on: Option<RanOn>,
+    /// The operators that introduce error, in the order of execution; absent where they were not walked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Vec<Source>>,
+    /// Where the engine's own CPU already differs from the reference: the conversion changed the
+    /// network there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converted: Option<String>,
+}
+
+/// An operator that introduces error.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Source {
+    /// Its name in the engine.
+    pub name: String,
+    /// The engine's name of its type.
+    pub op_type: String,
+    /// The ONNX node it comes from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// A cell at a glance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// It computes what the reference computes, or what its storage format must cost.
+    Right,
+    /// It computes something else, or comes to no end.
+    Wrong,
+    /// It ran elsewhere than asked, so that nothing is known of it.
+    FellBack,
+    /// Nothing can be said.
+    Unknown,
+}
+
+/// For each kind its mark, and the word of a cell that has nothing better to say.
+// a flat table: one row for each kind
+const KINDS: &[(Kind, Mark, &str)] = &[
+    (Kind::Agrees, Mark::Right, ""),
+    (Kind::Explained, Mark::Right, "rounding"),
+    (Kind::Precision, Mark::Wrong, "precision"),
+    (Kind::Divergent, Mark::Wrong, "divergent"),
+    (Kind::Nonfinite, Mark::Wrong, "NaN"),
+    (Kind::Nondeterministic, Mark::Wrong, "unstable"),
+    (Kind::Crashed, Mark::Wrong, "crashes"),
+    (Kind::TimedOut, Mark::Wrong, "hangs"),
+    (Kind::Rejected, Mark::Wrong, "refuses"),
+    (Kind::FellBack, Mark::FellBack, "fell back"),
+    (Kind::Unavailable, Mark::Unknown, "absent"),
+    (Kind::Inconclusive, Mark::Unknown, "unclear"),
+];
+
+impl Cell {
+    /// The cell of a verdict, and of the walk where there was one.
+    pub fn new(ran_on: Option<RanOn>, verdict: &Verdict, walk: Option<&WalkReport>) -> Self {
+        Cell {
+            kind: verdict.kind,
+            sentence: verdict.sentence.clone(),
+            ran_on,
+            sources: walk.map(sources),
+            converted: walk.and_then(|walk| walk.first_converted.clone()),
+        }
+    }
+
+    /// A cell of which nothing can be said, and why.
+    pub fn unclear(sentence: impl Into<String>) -> Self {
+        Cell {
+            kind: Kind::Inconclusive,
+            sentence: sentence.into(),
+            ran_on: None,
+            sources: None,
+            converted: None,
+        }
+    }
+
+    /// Right, wrong, or not known.
+    pub fn mark(&self) -> Mark {
+        self.row().1
+    }
+
+    /// The reason in few words: the types of the operators that introduce error, with how many there
+    /// are of each; else the conversion, where that is to blame, or the kind. Empty for agreement.
+    pub fn words(&self) -> String {
+        let types = self.types();
+        match (types.is_empty(), self.kind) {
+            (true, Kind::Divergent) if self.converted.is_some() => "conversion".into(),
+            (true, _) => self.row().2.into(),
+            (false, Kind::Nonfinite) => format!("NaN: {}", types.join(", ")),
+            (false, _) => types.join(", "),
+        }
+    }
+
+    /// The types of the operators that introduce error, in the order in which they first do.
+    fn types(&self) -> Vec<String> {
+        let mut counted: Vec<(&str, usize)> = Vec::new();
+        for Source { op_type, .. } in self.sources.iter().flatten() {
+            match counted.iter_mut().find(|(known, _)| known == op_type) {
+                Some((_, count)) => *count += 1,
+                None => counted.push((op_type, 1)),
+            }
+        }
+        let words = |(op_type, count): (&str, usize)| match count {
+            1 => op_type.to_owned(),
+            several => format!("{op_type} ×{several}"),
+        };
+        counted.into_iter().map(words).collect()
+    }
+
+    fn row(&self) -> &'static (Kind, Mark, &'static str) {
+        let row = KINDS.iter().find(|(kind, _, _)| *kind == self.kind);
+        row.expect("every kind of verdict has a row")
+    }
+}
+
+fn sources(walk: &WalkReport) -> Vec<Source> {
+    let op_type = |name: &str| {
+        let op = walk.ops.iter().find(|op| op.name == name);
+        op.map_or_else(|| "operator".to_owned(), |op| op.op_type.clone())
+    };
+    let source = |(name, node): (&str, Option<&str>)| Source {
+        name: name.to_owned(),
+        op_type: op_type(name),
+        node: node.map(str::to_owned),
+    };
+    walk.accused().map(source).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(kind: Kind, types: &[&str], converted: bool) -> Cell {
+        let source = |op_type: &&str| Source {
+            name: format!("{op_type}_0"),
+            op_type: (*op_type).to_owned(),
+            node: None,
+        };
+        Cell {
+            kind,
+            sources: Some(types.iter().map(source).collect()),
+            converted: converted.then(|| "gelu".to_owned()),
+            ..Cell::unclear("for a test")
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_mark_and_its_words() {
+        for (kind, mark, words) in KINDS {
+            let cell = cell(*kind, &[], false);
+            assert_eq!((cell.mark(), cell.words().as_str()), (*mark, *words));
+            assert_eq!(*mark == Mark::Right, kind.news() == crate::verdict::News::Good);
+        }
+    }
+
+    #[test]
+    fn operators_are_named_by_type_and_count() {
+        let softmax = cell(Kind::Divergent, &["Softmax", "Raster", "Softmax"], true);
+        assert_eq!(softmax.words(), "Softmax ×2, Raster");
+        assert_eq!(cell(Kind::Nonfinite, &["Erf"], false).words(), "NaN: Erf");
+        assert_eq!(cell(Kind::Divergent, &[], true).words(), "conversion");
+        assert_eq!(cell(Kind::Crashed, &[], true).words(), "crashes");
+    }
+}

@@ -1,0 +1,248 @@
+//! A matrix beside an earlier one: what is newly wrong, what was fixed, what is as it was.
+
+use super::{Cell, Mark, Matrix, Row, Source};
+use crate::verdict::exit_code;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What became of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It is wrong, and it was not, or not in this way.
+    New,
+    /// It is right, and it was wrong.
+    Fixed,
+    /// It is as it was.
+    Same,
+    /// One of the two is not known, or they are not about the same network.
+    Unknown,
+}
+
+impl State {
+    /// The name used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::New => "new",
+            State::Fixed => "fixed",
+            State::Same => "same",
+            State::Unknown => "unknown",
+        }
+    }
+}
+
+/// One cell, now and then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The row, by name and system.
+    pub row: String,
+    /// The target.
+    pub target: String,
+    /// What became of it.
+    pub state: State,
+    /// What it was, and what it is.
+    pub words: String,
+}
+
+/// Every cell that either matrix has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// The file of the earlier matrix.
+    pub earlier: String,
+    /// In the order of rows and columns; what only the earlier one has comes last.
+    pub cells: Vec<Change>,
+}
+
+impl Changes {
+    /// How many cells there are of each state.
+    pub fn counts(&self) -> BTreeMap<State, usize> {
+        let mut counts = BTreeMap::new();
+        for change in &self.cells {
+            *counts.entry(change.state).or_default() += 1;
+        }
+        counts
+    }
+}
+
+impl Matrix {
+    /// What the command that made it ends with: 1 where a cell is wrong, 3 where one cannot be judged,
+    /// else 0. Beside an earlier matrix what was wrong then in the same way does not count.
+    pub fn exit_code(&self) -> u8 {
+        let known_before = |row: &Row, target: &str| {
+            let changes = self.changes.iter().flat_map(|changes| &changes.cells);
+            let mut same = changes.filter(|change| change.state == State::Same);
+            same.any(|change| change.row == row.label() && change.target == target)
+        };
+        let cells = self.cells().filter_map(|(row, target, cell)| Some((row, target, cell?)));
+        let counted = cells.filter(|(row, target, _)| !known_before(row, target));
+        let kinds: Vec<_> = counted.map(|(_, _, cell)| cell.kind).collect();
+        let nothing_left = kinds.is_empty() && self.cells().any(|(_, _, cell)| cell.is_some());
+        if nothing_left { 0 } else { exit_code(kinds) }
+    }
+
+    /// Whether every network was run on every target.
+    pub fn is_complete(&self) -> bool {
+        self.cells().all(|(_, _, cell)| cell.is_some())
+    }
+}
+
+/// Sets a matrix beside an earlier one, which lies in `file`.
+pub fn compare(earlier: &Matrix, file: &str, now: &Matrix) -> Changes {
+    let find = |matrix: &'_ Matrix, row: &Row| -> Option<usize> {
+        matrix.rows.iter().position(|other| other.key() == row.key())
+    };
+    let mut cells = Vec::new();
+    for (row, target, cell) in now.cells() {
+        let before = find(earlier, row).map(|at| &earlier.rows[at]);
+        let then = before.and_then(|before| before.cells.get(target));
+        if cell.is_none() && then.is_none() {
+            continue;
+        }
+        let (state, words) = match before {
+            Some(before) if !before.is_alike(row) => {
+                let why = "the network, its feeds or its reference are others now";
+                (State::Unknown, why.to_owned())
+            }
+            _ => between(then, cell),
+        };
+        cells.push(Change { row: row.label(), target: target.to_owned(), state, words });
+    }
+    let here: BTreeSet<&str> = now.columns.iter().map(|column| column.target.as_str()).collect();
+    for (row, target, cell) in earlier.cells() {
+        let is_gone = find(now, row).is_none() || !here.contains(target);
+        if let Some(cell) = cell.filter(|_| is_gone) {
+            let words = format!("was {}, is not in this matrix", shown(cell));
+            let (row, target) = (row.label(), target.to_owned());
+            cells.push(Change { row, target, state: State::Unknown, words });
+        }
+    }
+    Changes { earlier: file.to_owned(), cells }
+}
+
+fn between(then: Option<&Cell>, now: Option<&Cell>) -> (State, String) {
+    let told = |cell: Option<&Cell>| cell.map_or_else(|| "not run".to_owned(), shown);
+    let changed = format!("was {}, is {}", told(then), told(now));
+    let (Some(then), Some(now)) = (then, now) else { return (State::Unknown, changed) };
+    match (then.mark(), now.mark()) {
+        (Mark::Right, Mark::Right) => (State::Same, shown(now)),
+        (Mark::Wrong, Mark::Right) => (State::Fixed, changed),
+        (Mark::Right, Mark::Wrong) => (State::New, changed),
+        (Mark::Wrong, Mark::Wrong) => wrong_again(then, now, changed),
+        _ => (State::Unknown, changed),
+    }
+}
+
+/// Wrong then and now: the same finding, unless it is of another kind or more operators are to blame.
+fn wrong_again(then: &Cell, now: &Cell, changed: String) -> (State, String) {
+    if then.kind != now.kind {
+        return (State::New, changed);
+    }
+    let (Some(before), Some(after)) = (&then.sources, &now.sources) else {
+        return (State::Same, shown(now));
+    };
+    let (before, after) = (names(before), names(after));
+    let added: Vec<&str> = after.difference(&before).copied().collect();
+    let gone = before.difference(&after).count();
+    match (added.as_slice(), gone) {
+        ([], 0) => (State::Same, shown(now)),
+        ([], gone) => {
+            let words = format!("{}; {gone} of {} sources gone", shown(now), before.len());
+            (State::Same, words)
+        }
+        ([first, rest @ ..], _) => {
+            let more = if rest.is_empty() { "" } else { " and others" };
+            (State::New, format!("{changed}: `{first}`{more} did not introduce error"))
+        }
+    }
+}
+
+fn names(sources: &[Source]) -> BTreeSet<&str> {
+    sources.iter().map(|source| source.node.as_deref().unwrap_or(&source.name)).collect()
+}
+
+/// `divergent (Softmax ×11)`.
+fn shown(cell: &Cell) -> String {
+    let (kind, words) = (cell.kind.name().replace('_', " "), cell.words());
+    let is_said =
+        words.is_empty() || words == kind || cell.sources.as_ref().is_none_or(Vec::is_empty);
+    if is_said { kind } else { format!("{kind} ({words})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Digest;
+    use crate::verdict::Kind;
+
+    fn cell(kind: Kind, sources: &[&str]) -> Cell {
+        let source =
+            |name: &&str| Source { name: (*name).into(), op_type: "Softmax".into(), node: None };
+        let sources = Some(sources.iter().map(source).collect());
+        Cell { kind, sources, ..Cell::unclear("for a test") }
+    }
+
+    fn matrix(cells: &[(&str, &Option<Cell>)]) -> Matrix {
+        let target = "mnn:vulkan";
+        let row = |(name, cell): &(&str, &Option<Cell>)| Row {
+            name: (*name).into(),
+            system: None,
+            digest: Digest::of([name.as_bytes()]),
+            nodes: 1,
+            inputs: Vec::new(),
+            reference: "tract".into(),
+            cells: cell.iter().map(|cell| (target.to_owned(), cell.clone())).collect(),
+        };
+        Matrix::new([target.to_owned()], cells.iter().map(row).collect())
+    }
+
+    /// Then, now, the state, words of it, and the exit code beside the earlier matrix.
+    #[test]
+    fn every_pair_of_cells_has_its_state_and_exit_code() {
+        let some = |kind, sources: &[&str]| Some(cell(kind, sources));
+        let (right, rounds) = (some(Kind::Agrees, &[]), some(Kind::Explained, &[]));
+        let (wrong, worse) = (some(Kind::Divergent, &["s"]), some(Kind::Divergent, &["s", "t"]));
+        let (nan, crash) = (some(Kind::Nonfinite, &["s"]), some(Kind::Crashed, &[]));
+        let (fell, none) = (some(Kind::FellBack, &[]), None);
+        for (then, now, state, words, code) in [
+            (&right, &rounds, State::Same, "explained", 0),
+            (&right, &wrong, State::New, "was agrees, is divergent (Softmax)", 1),
+            (&right, &crash, State::New, "is crashed", 3),
+            (&wrong, &wrong, State::Same, "divergent (Softmax)", 0),
+            (&wrong, &worse, State::New, "`t` did not introduce error", 1),
+            (&worse, &wrong, State::Same, "1 of 2 sources gone", 0),
+            (&wrong, &nan, State::New, "is nonfinite", 1),
+            (&crash, &crash, State::Same, "crashed", 0),
+            (&crash, &right, State::Fixed, "was crashed, is agrees", 0),
+            (&wrong, &fell, State::Unknown, "is fell back", 3),
+            (&fell, &fell, State::Unknown, "fell back", 3),
+            (&none, &wrong, State::Unknown, "was not run", 1),
+            (&none, &right, State::Unknown, "was not run", 0),
+            (&wrong, &none, State::Unknown, "is not run", 3),
+        ] {
+            let (earlier, mut later) = (matrix(&[("a", then)]), matrix(&[("a", now)]));
+            let changes = compare(&earlier, "earlier.json", &later);
+            let change = &changes.cells[0];
+            assert_eq!(change.state, state, "{}", change.words);
+            assert!(change.words.contains(words), "{}", change.words);
+            later.changes = Some(changes);
+            assert_eq!(later.exit_code(), code, "{then:?} {now:?}");
+        }
+    }
+
+    #[test]
+    fn another_network_of_the_same_name_is_no_change() {
+        let wrong = Some(cell(Kind::Divergent, &[]));
+        let (earlier, mut now) = (matrix(&[("a", &None)]), matrix(&[("a", &wrong)]));
+        now.rows[0].digest = Digest::of([b"retrained".as_slice()]);
+        assert_eq!(compare(&earlier, "e", &now).cells[0].state, State::Unknown);
+    }
+
+    #[test]
+    fn what_only_the_earlier_one_has_is_told() {
+        let wrong = Some(cell(Kind::Divergent, &[]));
+        let earlier = matrix(&[("a", &wrong), ("b", &wrong)]);
+        let changes = compare(&earlier, "e", &matrix(&[("a", &wrong)]));
+        assert_eq!(changes.counts(), BTreeMap::from([(State::Same, 1), (State::Unknown, 1)]));
+        assert_eq!(changes.cells[1].row, "b");
+    }
+}

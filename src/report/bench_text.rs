@@ -1,0 +1,77 @@
+//! The times of `offby bench`: a table for the terminal, a line for every other rendering.
+
+use super::Paint;
+use super::document::{Report, TargetReport};
+use super::text::{heading, table_with_names, verdict_text, wrapped};
+use crate::bench::Latency;
+use crate::verdict::Kind;
+
+/// `offby bench` as text.
+pub fn bench_text(report: &Report, width: usize, paint: Paint) -> String {
+    let mut text = heading(report);
+    let titles =
+        ["target", "says", "runs", "min", "median", "mean", "p95", "max", "opening", "ratio"];
+    let rows = report.targets.iter().map(row).collect();
+    text.push_str(&table_with_names(&titles, rows, 0, width));
+    text.push_str(&wrapped(&units(report), width));
+    // What is right needs no more words than the table has.
+    for target in report.targets.iter().filter(|target| target.verdict.kind != Kind::Agrees) {
+        text.push_str(&verdict_text(target, width, paint));
+    }
+    text
+}
+
+fn row(target: &TargetReport) -> Vec<String> {
+    let mut row = vec![target.target.clone(), target.verdict.kind.name().to_owned()];
+    match &target.bench {
+        Some(bench) => {
+            let Latency { iterations, min, median, mean, p95, max } = bench.latency;
+            row.push(iterations.to_string());
+            row.extend([min, median, mean, p95, max].map(milliseconds));
+            row.push(format!("{:.1} s", bench.first_result));
+            row.push(bench.ratio.map_or("1".into(), |ratio| four_digits(ratio.median)));
+        }
+        None => row.extend(std::iter::repeat_n("-".to_owned(), 8)),
+    }
+    row
+}
+
+/// What the columns mean.
+fn units(report: &Report) -> String {
+    let timed = report.targets.iter().find(|target| target.bench.is_some());
+    let Some(first) = timed else { return "\nno target was timed".into() };
+    format!(
+        "\nmilliseconds, feeding and reading included, the targets taking turns; opening: up to the first outputs, kernels compiled; ratio: the shortest run of a turn to that of {}, median over the turns",
+        first.target
+    )
+}
+
+fn milliseconds(seconds: f64) -> String {
+    four_digits(1e3 * seconds)
+}
+
+/// Four digits at most before room runs out: a table of eighty columns has seven numbers.
+fn four_digits(value: f64) -> String {
+    match value {
+        tiny if tiny < 1.0 => format!("{tiny:.3}"),
+        small if small < 100.0 => format!("{small:.2}"),
+        middle if middle < 1000.0 => format!("{middle:.1}"),
+        large => format!("{large:.0}"),
+    }
+}
+
+/// One target's times in a line, where it has any.
+pub(super) fn bench_line(target: &TargetReport) -> Option<String> {
+    let bench = target.bench.as_ref()?;
+    let ratio = bench.ratio.map_or_else(String::new, |ratio| {
+        let (low, high) = (ratio.low, ratio.high);
+        format!("; {:.2} times the first target ({low:.2} to {high:.2})", ratio.median)
+    });
+    let Latency { iterations, min, median, mean, p95, max } = bench.latency;
+    let [min, max, median, mean, p95] =
+        [min, max, median, mean, p95].map(|seconds| milliseconds(seconds) + "ms");
+    Some(format!(
+        "[{iterations} iters] min = {min} max = {max} median = {median} mean = {mean} p95 = {p95}; first outputs after {:.2} s{ratio}",
+        bench.first_result,
+    ))
+}

@@ -1,0 +1,220 @@
+//! A matrix for the terminal, an issue and a browser. What all of them say is here: what rows are
+//! called, what ran where, what is counted, and the findings with their reasons.
+
+mod html;
+mod markdown;
+mod text;
+
+pub use html::matrix_html;
+pub use markdown::matrix_markdown;
+pub use text::matrix_text;
+
+use crate::engine::RanOn;
+use crate::matrix::{Cell, Change, Column, Mark, Matrix, Row, State};
+use crate::verdict::Kind;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a cell that was not run shows.
+const NOT_RUN: &str = "·";
+
+/// What each mark means, in the order of a legend.
+const LEGEND: [(Mark, &str); 4] = [
+    (Mark::Right, "right"),
+    (Mark::Wrong, "wrong"),
+    (Mark::FellBack, "ran elsewhere than asked"),
+    (Mark::Unknown, "not known"),
+];
+
+/// How many rows and columns there are, as a title.
+fn title(matrix: &Matrix) -> String {
+    let rows = match rows_are(matrix) {
+        "system" => plural(matrix.rows.len(), "system"),
+        "network" => plural(matrix.rows.len(), "network"),
+        _ => format!("{} on several systems", plural(matrix.rows.len(), "row")),
+    };
+    format!("{rows} on {}", plural(matrix.columns.len(), "target"))
+}
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What is the same for all rows: network, system, feeds, reference, the version of offby.
+fn facts(matrix: &Matrix) -> Vec<String> {
+    let mut facts = Vec::new();
+    let simulated = matrix.columns.iter().filter(|column| column.simulated).count();
+    if simulated > 0 {
+        facts.push(format!("{} simulated", plural(simulated, "target")));
+    }
+    let all = |of: &dyn Fn(&Row) -> String| {
+        let values: BTreeSet<String> = matrix.rows.iter().map(of).collect();
+        values.into_iter().collect::<Vec<_>>()
+    };
+    if let ("system", [network]) = (rows_are(matrix), &all(&|row| row.name.clone())[..]) {
+        facts.push(format!("network {network}"));
+    }
+    if let ("network", [system]) =
+        (rows_are(matrix), &all(&|row| row.system.clone().unwrap_or_default())[..])
+        && !system.is_empty()
+    {
+        facts.push(format!("on {system}"));
+    }
+    if let [fed] = &all(&specs)[..] {
+        facts.push(format!("fed {fed}"));
+    }
+    facts.push(format!("reference {}", all(&|row| row.reference.clone()).join(", ")));
+    let versions: Vec<&str> = matrix.made_by.iter().map(String::as_str).collect();
+    facts.push(format!("offby {}", versions.join(", ")));
+    facts
+}
+
+/// What the inputs of a row were fed, each spec once.
+fn specs(row: &Row) -> String {
+    let mut specs: Vec<&str> = row.inputs.iter().map(|input| input.spec.as_str()).collect();
+    specs.dedup();
+    specs.join(", ")
+}
+
+/// What tells rows apart: `network`, `system`, or both.
+fn rows_are(matrix: &Matrix) -> &'static str {
+    let names: BTreeSet<&str> = matrix.rows.iter().map(|row| row.name.as_str()).collect();
+    let systems: BTreeSet<Option<&str>> =
+        matrix.rows.iter().map(|row| row.system.as_deref()).collect();
+    match (names.len(), systems.len()) {
+        (_, 0 | 1) => "network",
+        (1, _) => "system",
+        _ => "network, system",
+    }
+}
+
+/// What a row is called, beside the others.
+fn label(matrix: &Matrix, row: &Row) -> String {
+    match rows_are(matrix) {
+        "network" => row.name.clone(),
+        "system" => row.system.clone().unwrap_or_else(|| "-".into()),
+        _ => row.label(),
+    }
+}
+
+/// What became of a cell since an earlier matrix, where that is news.
+fn news<'m>(matrix: &'m Matrix, row: &Row, target: &str) -> Option<&'m Change> {
+    let changes = &matrix.changes.as_ref()?.cells;
+    let label = row.label();
+    let mut of_cell =
+        changes.iter().filter(|change| change.row == label && change.target == target);
+    of_cell.find(|change| matches!(change.state, State::New | State::Fixed))
+}
+
+/// The words of a cell, with what became of it.
+fn words(matrix: &Matrix, row: &Row, target: &str, cell: &Cell) -> String {
+    let news = news(matrix, row, target).map(|change| format!("({})", change.state.name()));
+    let words = [cell.words(), news.unwrap_or_default()];
+    words.iter().filter(|words| !words.is_empty()).cloned().collect::<Vec<_>>().join(" ")
+}
+
+/// Cells of a column by mark, and how many were not run.
+#[derive(Default)]
+struct Tally {
+    marks: BTreeMap<Mark, usize>,
+    not_run: usize,
+}
+
+impl Tally {
+    fn of<'c>(cells: impl Iterator<Item = Option<&'c Cell>>) -> Self {
+        let mut tally = Tally::default();
+        for cell in cells {
+            match cell {
+                Some(cell) => *tally.marks.entry(cell.mark()).or_default() += 1,
+                None => tally.not_run += 1,
+            }
+        }
+        tally
+    }
+
+    fn column(matrix: &Matrix, column: &Column) -> Self {
+        Tally::of(matrix.rows.iter().map(|row| row.cells.get(&column.target)))
+    }
+
+    fn count(&self, mark: Mark) -> usize {
+        self.marks.get(&mark).copied().unwrap_or(0)
+    }
+
+    /// `30 right, 2 wrong`.
+    fn words(&self) -> String {
+        let marks = LEGEND.iter().map(|(mark, words)| (self.count(*mark), *words));
+        let counts = marks.chain([(self.not_run, "not run")]).filter(|(count, _)| *count > 0);
+        counts.map(|(count, words)| format!("{count} {words}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What ran a column's cells: backend, device and driver, the simulated ones by what they imitate.
+fn ran_on(matrix: &Matrix, column: &Column) -> String {
+    let cells = matrix.rows.iter().filter_map(|row| row.cells.get(&column.target));
+    let places: BTreeSet<String> =
+        cells.filter_map(|cell| cell.ran_on.as_ref()).map(place).collect();
+    match (places.is_empty(), column.simulated) {
+        (true, true) => "simulated device, which never opened".into(),
+        (true, false) => "nothing".into(),
+        (false, _) => places.into_iter().collect::<Vec<_>>().join("; or "),
+    }
+}
+
+fn place(ran_on: &RanOn) -> String {
+    let device = ran_on.device.trim_matches(['\0', ' ']);
+    if ran_on.backend == "simulated" {
+        return device.to_owned();
+    }
+    let driver = ran_on.driver.trim_matches(['\0', ' ']);
+    let engine = format!("{} {}", ran_on.engine, ran_on.engine_version);
+    let parts = [engine.as_str(), &ran_on.backend, device, driver];
+    parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(", ")
+}
+
+/// One reason, and the rows of a column that have it.
+struct Finding<'m> {
+    kind: Kind,
+    words: String,
+    sentence: &'m str,
+    rows: Vec<String>,
+}
+
+/// The reasons of a column's cells that `keep`, each once, in the order of the rows.
+fn findings<'m>(
+    matrix: &'m Matrix,
+    column: &Column,
+    keep: impl Fn(&Cell) -> bool,
+) -> Vec<Finding<'m>> {
+    let mut findings: Vec<Finding<'m>> = Vec::new();
+    for row in &matrix.rows {
+        let Some(cell) = row.cells.get(&column.target).filter(|cell| keep(cell)) else { continue };
+        let label = label(matrix, row);
+        match findings.iter_mut().find(|known| known.sentence == cell.sentence) {
+            Some(known) => known.rows.push(label),
+            None => findings.push(Finding {
+                kind: cell.kind,
+                words: cell.words(),
+                sentence: &cell.sentence,
+                rows: vec![label],
+            }),
+        }
+    }
+    findings
+}
+
+/// `since earlier.json: 2 new, 1 fixed, 60 the same, 3 unknown`.
+fn since(matrix: &Matrix) -> Option<String> {
+    let changes = matrix.changes.as_ref()?;
+    let counts = changes.counts();
+    let count =
+        |state: State| format!("{} {}", counts.get(&state).copied().unwrap_or(0), state.name());
+    let states = [State::New, State::Fixed, State::Same, State::Unknown].map(count);
+    Some(format!("since {}: {}", changes.earlier, states.join(", ")))
+}
+
+/// What is new, then what was fixed, then what became unknown.
+fn changed(matrix: &Matrix) -> Vec<&Change> {
+    let mut changed: Vec<&Change> = matrix.changes.iter().flat_map(|c| &c.cells).collect();
+    changed.retain(|change| change.state != State::Same);
+    changed.sort_by_key(|change| change.state);
+    changed
+}

@@ -1,0 +1,107 @@
+//! A network that stays open in the child: one ask opens and runs it, the next ones run it again.
+
+use super::host::Send;
+use super::protocol::{Reply, pack};
+use crate::engine::{Output, RanOn, Runs, same_bytes};
+use std::io;
+use std::time::Instant;
+
+/// A network on a backend, with the feeds it was opened with.
+pub(super) trait OpenNetwork {
+    /// Feeds, runs and reads it once.
+    fn run(&mut self) -> Result<Vec<Output>, String>;
+
+    /// What runs it. Asked after a run, whose time it must not count to.
+    fn ran_on(&mut self) -> Result<RanOn, String>;
+}
+
+/// The network of the last ask, while it is open.
+pub(super) type Kept = Option<Box<dyn OpenNetwork>>;
+
+/// Why a network did not open, or did not come to its end.
+pub(super) enum Stop {
+    /// The engine's own words.
+    Refused(String),
+    /// It would run elsewhere, and `Opened` has said so.
+    FellBack,
+    /// The parent is gone.
+    Pipe(io::Error),
+}
+
+impl Stop {
+    /// Tells the parent.
+    pub(super) fn answer(self, send: &mut Send<'_>) -> io::Result<()> {
+        match self {
+            Stop::Refused(reason) => send(&Reply::Rejected { reason }, &[]),
+            Stop::FellBack => Ok(()),
+            Stop::Pipe(error) => Err(error),
+        }
+    }
+}
+
+impl From<String> for Stop {
+    fn from(reason: String) -> Self {
+        Stop::Refused(reason)
+    }
+}
+
+/// Opens a network, runs it, answers and keeps it.
+pub(super) fn open_and_run(
+    kept: &mut Kept,
+    repeats: usize,
+    send: &mut Send<'_>,
+    open: impl FnOnce(&mut Send<'_>) -> Result<Box<dyn OpenNetwork>, Stop>,
+) -> io::Result<()> {
+    let started = Instant::now();
+    match open(send) {
+        Ok(network) => {
+            let open_seconds = started.elapsed().as_secs_f64();
+            run(kept.insert(network).as_mut(), repeats, open_seconds, send)
+        }
+        Err(stop) => stop.answer(send),
+    }
+}
+
+/// Runs the network that is open, and answers.
+pub(super) fn run_again(kept: &mut Kept, repeats: usize, send: &mut Send<'_>) -> io::Result<()> {
+    match kept {
+        Some(network) => run(network.as_mut(), repeats, 0.0, send),
+        None => Stop::Refused("no network is open".into()).answer(send),
+    }
+}
+
+fn run(
+    network: &mut dyn OpenNetwork,
+    repeats: usize,
+    open_seconds: f64,
+    send: &mut Send<'_>,
+) -> io::Result<()> {
+    let ran = run_timed(network, repeats.max(1), open_seconds);
+    match ran.and_then(|ran| Ok((ran, network.ran_on()?))) {
+        Ok(((outputs, runs), ran_on)) => {
+            let (outputs, body) = pack(outputs.iter().map(|output| (&output.name, &output.tensor)));
+            send(&Reply::Ran { outputs, runs, ran_on }, &body)
+        }
+        Err(reason) => Stop::Refused(reason).answer(send),
+    }
+}
+
+/// The outputs of the first of so many runs, and whether the others gave the same bytes.
+fn run_timed(
+    network: &mut dyn OpenNetwork,
+    repeats: usize,
+    open_seconds: f64,
+) -> Result<(Vec<Output>, Runs), String> {
+    let mut first: Option<Vec<Output>> = None;
+    let (mut identical, mut seconds) = (true, Vec::new());
+    for _ in 0..repeats {
+        let started = Instant::now();
+        let outputs = network.run()?;
+        seconds.push(started.elapsed().as_secs_f64());
+        match &first {
+            Some(first) => identical &= same_bytes(first, &outputs),
+            None => first = Some(outputs),
+        }
+    }
+    Ok((first.unwrap_or_default(), Runs { repeats, identical, open_seconds, seconds }))
+}
