@@ -85,8 +85,8 @@ const NO_COMMAND: i32 = 127;
 /// What those in between mean by a status.
 fn meaning(code: i32) -> String {
     match code {
-        LOST => ", as ssh does where the connection breaks or the worker dies by a signal,".into(),
-        129..=159 => format!(", a shell's word for {},", signal_name(code - BY_SIGNAL)),
+        LOST => " (ssh: the connection broke, or the worker died by a signal)".into(),
+        129..=159 => format!(" (a shell: it died by {})", signal_name(code - BY_SIGNAL)),
         _ => String::new(),
     }
 }
