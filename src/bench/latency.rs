@@ -63,8 +63,8 @@ impl Latency {
 impl Ratio {
     /// Of one target's turns to another's, both in their order; `None` where there are none.
     pub fn of(turns: &[Vec<f64>], to: &[Vec<f64>]) -> Option<Self> {
-        let ratio =
-            |(mine, other): (&Vec<f64>, &Vec<f64>)| median(&sorted(mine)) / median(&sorted(other));
+        let shortest = |turn: &[f64]| turn.iter().copied().fold(f64::INFINITY, f64::min);
+        let ratio = |(mine, other): (&Vec<f64>, &Vec<f64>)| shortest(mine) / shortest(other);
         let ratios = sorted(&turns.iter().zip(to).map(ratio).collect::<Vec<f64>>());
         let (low, high) = (nearest_rank(&ratios, 0.25), nearest_rank(&ratios, 0.75));
         (!ratios.is_empty()).then(|| Ratio { median: median(&ratios), low, high })
