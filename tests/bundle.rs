@@ -10,7 +10,7 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::{debug_model, finish, finish_json, offby};
+use support::{debug_model, device, finish, finish_json, offby};
 
 /// A walk on a simulated device with a planted fault, and a bundle of it.
 fn bundled(folder: &Path) -> PathBuf {
@@ -49,6 +49,29 @@ fn a_bundle_shows_the_same_finding_elsewhere() {
     replay.arg("replay").arg(&bundle).args(["--on", "sim:honest-f32", "--json", "-"]);
     let (code, report) = finish_json(replay);
     assert_eq!((code, report["sameness"].as_str()), (0, Some("different")));
+}
+
+/// The document of a simulated device of one's own travels along, without its comments.
+#[test]
+fn a_device_of_ones_own_is_replayed_from_the_bundle() {
+    let (own, on) = device("# by hand\nfaults:\n  - {fault: scale, factor: 1.5, at: {op: [Erf]}}");
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let mut walk = offby();
+    walk.arg("walk").arg(debug_model("efformer_mlp_gelu.onnx")).args(["--input", "normal:0"]);
+    walk.args(["--on", &on, "-q", "--json"]).arg(&report);
+    assert_eq!(finish(walk).0, 1);
+    let bundle = folder.path().join("own.offby.tar.zst");
+    let mut command = offby();
+    command.args(["report", "bundle"]).arg(&report).arg("-o").arg(&bundle);
+    command.arg("--model").arg(debug_model("efformer_mlp_gelu.onnx"));
+    let (code, stdout, stderr) = finish(command);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    drop(own);
+    let mut replay = offby();
+    replay.arg("replay").arg(&bundle).args(["--json", "-"]);
+    let (code, report) = finish_json(replay);
+    assert_eq!((code, report["sameness"].as_str()), (1, Some("same")), "{report:#}");
 }
 
 #[test]

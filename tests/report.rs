@@ -152,6 +152,22 @@ fn judging_again_is_judging() {
     assert_eq!(finish(command).0, 2);
 }
 
+/// A source is still named where its error is acceptable, and no longer a divergence.
+#[test]
+fn a_walk_judged_again_may_agree() {
+    let mut command = offby();
+    command.args(["report", "render", "fixtures/reports/walk.json", "--to", "json"]);
+    let (_, as_it_was) = finish_json(command);
+    assert_ne!(first_target(&as_it_was)["verdict"]["kind"], "agrees");
+    let mut command = offby();
+    command.args(["report", "render", "fixtures/reports/walk-0.1.0.json", "--to", "json"]);
+    command.args(["--atol", "1e9"]);
+    let (_, again) = finish_json(command);
+    let verdict = &first_target(&again)["verdict"];
+    assert_eq!(verdict["kind"], "agrees", "{verdict:#}");
+    assert!(verdict["sentence"].as_str().unwrap().contains("introduce error"), "{verdict:#}");
+}
+
 #[test]
 fn a_folder_gets_every_form_and_nothing_private() {
     let home = tempfile::tempdir().unwrap();

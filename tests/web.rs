@@ -32,8 +32,10 @@ impl Browser {
         let home = env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
         let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home);
         let modules = cache.unwrap_or_default().join("offby/web/node_modules");
-        let there = modules.join("playwright-core").is_dir();
-        there.then_some(Browser { node, chromium, modules }).ok_or("playwright-core is missing")
+        let there = |package: &str| modules.join(package).is_dir();
+        let all = there("playwright-core") && there("markdownlint-cli2");
+        all.then_some(Browser { node, chromium, modules })
+            .ok_or("packages of tests/web are missing")
     }
 }
 
@@ -104,17 +106,37 @@ fn plan(folder: &Path, name: &str, report: &Report, words: &[&str]) -> Value {
     })
 }
 
-#[test]
-fn pages_are_sound_in_a_browser() {
-    let browser = match Browser::find() {
-        Ok(browser) => browser,
+/// What a test needs; where it is missing the test says so by name, or fails where it must run.
+fn browser_for(test: &str) -> Option<Browser> {
+    match Browser::find() {
+        Ok(browser) => Some(browser),
         Err(reason) => {
             let required = env::var_os("OFFBY_REQUIRE_DRIVERS").is_some();
-            assert!(!required, "pages_are_sound_in_a_browser: {reason}");
-            eprintln!("SKIPPED pages_are_sound_in_a_browser: {reason}");
-            return;
+            assert!(!required, "{test}: {reason}");
+            eprintln!("SKIPPED {test}: {reason}");
+            None
         }
-    };
+    }
+}
+
+/// Rendered reports as they are posted, and the documents of this project.
+#[test]
+fn markdown_passes_a_linter() {
+    let Some(browser) = browser_for("markdown_passes_a_linter") else { return };
+    let output = Command::new(&browser.node)
+        .arg(browser.modules.join("markdownlint-cli2/markdownlint-cli2-bin.mjs"))
+        .args(["--config", "tests/web/.markdownlint-cli2.jsonc"])
+        .args(["*.md", "{docs,reports,tests,fixtures,debug-models,examples}/**/*.md"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}");
+}
+
+#[test]
+fn pages_are_sound_in_a_browser() {
+    let Some(browser) = browser_for("pages_are_sound_in_a_browser") else { return };
     let folder = tempfile::tempdir().unwrap();
     let pages = [
         plan(folder.path(), "walk", &fixed("walk"), &["simulated", "NaN", "How to reproduce"]),

@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a program to be read")]
 
+mod fallback;
 mod network;
 mod plant;
 mod strategies;
@@ -39,6 +40,9 @@ struct Arguments {
     /// Another network; may be given several times.
     #[arg(long)]
     model: Vec<PathBuf>,
+    /// Make whole op types of so many devices wrong, and search for the fallback instead.
+    #[arg(long)]
+    fallback: Option<usize>,
     /// Only these strategies.
     #[arg(long, value_delimiter = ',')]
     strategies: Vec<String>,
@@ -60,6 +64,10 @@ fn main() -> Result<(), String> {
         })
         .collect();
     let worker = WorkerProgram::offby(arguments.offby);
+    if let Some(count) = arguments.fallback {
+        println!("{}", fallback::trials(count, arguments.seed, &field, &worker));
+        return Ok(());
+    }
     let (next, planted) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let tally = Mutex::new(Tally::default());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

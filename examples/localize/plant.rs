@@ -80,11 +80,13 @@ pub(crate) fn draw(seed: u64, number: usize, networks: &[Vec<NodeFacts>]) -> Tri
     Trial { device, planted, input: number as u64, network }
 }
 
-fn fits(kind: Fault, node: &NodeFacts) -> bool {
+/// Whether a fault can touch a node.
+pub(crate) fn fits(kind: Fault, node: &NodeFacts) -> bool {
     kind.touches().is_empty() || kind.touches().contains(&node.op_type.as_str())
 }
 
-fn fault(kind: Fault, label: &str, half: bool) -> Planted {
+/// A fault at the nodes of a label, with the numbers its kind takes.
+pub(crate) fn fault(kind: Fault, label: &str, half: bool) -> Planted {
     let is = |other: Fault| kind == other;
     Planted {
         fault: kind,

@@ -39,7 +39,7 @@ pub(crate) fn run(
     let names = BTreeMap::new();
     let report = if strategy == "follow" {
         let request = Request { model, feeds, repeats: 1, deadline };
-        let walked = engine.walk(&request, &mut |_| ());
+        let walked = engine.walk(&request, None, &mut |_| ());
         let (trace, trust) =
             walked.found.ok_or_else(|| walked.execution.reason.unwrap_or_default())?;
         conclude("follow", &trace, &trust, &names)

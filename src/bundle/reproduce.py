@@ -32,7 +32,7 @@ def show(title, right, found):
     differs = ~((right == found) | (np.isnan(right) & np.isnan(found)))
     print(f"{title}: {differs.sum()} of {right.size} elements differ")
     for at in np.flatnonzero(differs)[:10]:
-        print(f"  [{at}] expected {right[at]!r}, got {found[at]!r}")
+        print(f"  [{at}] expected {right[at]:.8g}, got {found[at]:.8g}")
 
 
 def run():

@@ -67,6 +67,15 @@ pub fn device_names() -> impl Iterator<Item = &'static str> {
     BUILTIN.iter().map(|(name, _)| *name)
 }
 
+/// Writes a device's document, which reads back as the same device.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_device(device: &Device, path: &Path) -> io::Result<()> {
+    let text = serde_yaml::to_string(device).map_err(io::Error::other)?;
+    std::fs::write(path, text)
+}
+
 /// A target whose device, if it is a simulated one, has been read.
 ///
 /// # Errors

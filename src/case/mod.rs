@@ -9,7 +9,7 @@ mod expect;
 mod set;
 mod text;
 
-pub use device::{DeviceError, device_names, load_device, resolve};
+pub use device::{DeviceError, device_names, load_device, resolve, write_device};
 pub use document::{Case, CaseCut, CaseKind, CaseTarget, Expectation, ExplainedBy, When};
 pub use error::CaseError;
 pub use expect::Said;

@@ -22,6 +22,8 @@ pub(super) enum Command {
     Bench(BenchArgs),
     /// Truncate a network: keep what lies between some values and some others
     Cut(CutArgs),
+    /// Find the smallest set of operators that must run on the CPU for the output to be right
+    Fallback(FallbackArgs),
     /// Make the smallest network, shapes and values that still show what a target does wrong
     Shrink(ShrinkArgs),
     /// Set networks or cases against targets in a table, here, in parts, or from saved reports
@@ -67,6 +69,40 @@ pub(super) struct WalkArgs {
     /// List every operator, not only those that matter
     #[arg(long)]
     pub(super) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FallbackArgs {
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+    /// The target that is wrong, such as mnn:vulkan:high
+    #[arg(long = "on", value_name = "TARGET")]
+    pub(super) on: String,
+    /// Move whole types of operators, as a backend declines them, or single ones
+    #[arg(long, value_enum, default_value_t = What::Type)]
+    pub(super) by: What,
+    /// When the output is right: every element within the tolerance, the error near that of an
+    /// honest backend, or the largest element of each row in its place
+    #[arg(long, value_enum, default_value_t = GoalName::Tolerance)]
+    pub(super) goal: GoalName,
+    /// Do not move operators to the CPU: raise them to high precision on the same device
+    #[arg(long)]
+    pub(super) precision: bool,
+}
+
+/// What `fallback` moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum What {
+    Op,
+    Type,
+}
+
+/// When `fallback` has moved enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum GoalName {
+    Tolerance,
+    Floor,
+    Top1,
 }
 
 #[derive(Debug, Args)]

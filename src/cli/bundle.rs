@@ -11,8 +11,8 @@ use crate::bundle::{
     BUNDLE_SCHEMA, BundledFinding, LeftOut, Manifest, MnnSettings, Reproduction, cpp, folder_size,
     pack, python, readme, write_manifest,
 };
-use crate::case::{Case, CaseTarget, Expectation};
-use crate::engine::{Backend, Output, Precision, Target};
+use crate::case::{Case, CaseTarget, Expectation, write_device};
+use crate::engine::{Backend, Device, Output, Precision, SimTarget, Target};
 use crate::graph::{Cut, Model, ValueName};
 use crate::inputs::{Feed, Normalization, draw, parse_inputs};
 use crate::report::{InputReport, Report, TargetReport, report_html, report_markdown};
@@ -25,6 +25,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// A simulated device's document in a bundle.
+pub(super) const DEVICE: &str = "device.yaml";
 /// What is left out first where a bundle is too large, with what it costs the reader.
 const SPARE: &[(&str, &str)] = &[
     ("model.mnn", "it is made again from model.onnx by MNN's converter"),
@@ -204,6 +206,10 @@ impl Stage<'_> {
             let text = serde_json::to_string_pretty(environment).map_err(|_| Failure::bug())?;
             self.file("environment.json", (text + "\n").as_bytes())?;
         }
+        if let Some(device) = self.own_device() {
+            let path = self.folder.join(DEVICE);
+            write_device(device, &path).map_err(|error| Failure::write(&path, error))?;
+        }
         let feeds: Vec<_> = specimen.feeds.iter().map(|f| (&f.name, &f.tensor)).collect();
         let tensors = Tensors {
             inputs: self.tensors("inputs", &feeds)?,
@@ -241,11 +247,23 @@ impl Stage<'_> {
         }
     }
 
+    /// The simulated device, where it is not one that is built in.
+    fn own_device(&self) -> Option<&Device> {
+        match self.target {
+            Target::Sim(target) if target.is_document() => target.device.as_ref(),
+            _ => None,
+        }
+    }
+
     fn case(&self, tensors: &Tensors) -> Case {
         let kind = self.found.ran.report.verdict.kind;
         let title = format!("{kind} on {}", self.target);
         let expect = Some(Expectation::verdict(kind));
-        let targets = vec![CaseTarget { on: self.target.clone(), when: None, expect }];
+        let on = match self.own_device() {
+            Some(_) => Target::Sim(SimTarget { name: DEVICE.into(), device: None }),
+            None => self.target.clone(),
+        };
+        let targets = vec![CaseTarget { on, when: None, expect }];
         let inputs = tensors.inputs.clone();
         Case { targets, ..Case::stored("bundle", title, "model.onnx".into(), inputs) }
     }

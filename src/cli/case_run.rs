@@ -64,7 +64,7 @@ fn try_run(
         let walk = expected.iter().any(|e| e.expect.as_ref().is_some_and(|e| e.needs_walk()));
         let report = match registry.walker(&target).filter(|_| walk) {
             Some(walker) => {
-                let walked = walker.walk(&request, &mut |_| ());
+                let walked = walker.walk(&request, None, &mut |_| ());
                 examine_walked(&model, &target, walked, &truth, None)
             }
             None => {

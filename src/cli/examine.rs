@@ -35,6 +35,7 @@ pub(super) fn examine(
         runs: execution.runs,
         bench: None,
         walk,
+        fallback: None,
         verdict,
     }
 }
@@ -80,6 +81,17 @@ fn compare_output(
     }
     report.agreement = report.judgement.agreement;
     report
+}
+
+/// The tolerance an output must be within, that of the first one which holds floating-point numbers.
+pub(super) fn tolerance_of(
+    target: &Target,
+    outputs: &[Output],
+    user: Option<Tolerance>,
+) -> Tolerance {
+    let float = outputs.iter().find(|output| output.tensor.dtype().is_float());
+    let output = float.or(outputs.first());
+    output.map_or(Tolerance::EXACT, |output| judged_by(target, output, user).judging().widest())
 }
 
 /// Strictly by the reference's element type; more loosely by what the target declares to store.

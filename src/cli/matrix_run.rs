@@ -260,7 +260,7 @@ impl Sweep<'_> {
         match walker.filter(|_| whole.verdict.kind.news() == News::Bad) {
             None => cell(&whole),
             Some(walker) => {
-                let walked = walker.walk(&request, &mut |_| ());
+                let walked = walker.walk(&request, None, &mut |_| ());
                 cell(&explained(whole, examine_walked(model, target, walked, truth, None)))
             }
         }

@@ -13,6 +13,7 @@ mod doctor;
 mod environment;
 mod examine;
 mod failure;
+mod fallback;
 mod jobs;
 mod matrix;
 mod matrix_from;
@@ -62,6 +63,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Walk(args) => walk::walk(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Cut(args) => cut::cut(&args),
+        Command::Fallback(args) => fallback::fallback(&args),
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Matrix(args) => matrix::matrix(&args),
         Command::Case(args) => case::case(&args),

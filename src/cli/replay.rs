@@ -2,6 +2,7 @@
 
 use super::answer;
 use super::args::ReplayArgs;
+use super::bundle::DEVICE;
 use super::examine::examine;
 use super::failure::Failure;
 use super::registry::{Registry, read_target};
@@ -9,7 +10,7 @@ use super::run::no_reference;
 use super::screen;
 use super::stored::load_specimen;
 use crate::bundle::{LIMITS, Manifest, read_manifest, unpack};
-use crate::engine::{Engine as _, Outcome, Output, Request, Target, Tract};
+use crate::engine::{Engine as _, Outcome, Output, Request, SimTarget, Target, Tract};
 use crate::graph::ValueName;
 use crate::report::{ReplayReport, Sameness, TargetReport, ToolReport, replay_text};
 use crate::shrink::Specimen;
@@ -31,7 +32,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     let specimen = specimen(folder.path(), &manifest)?;
     let target = match &args.on {
         Some(on) => read_target(on)?,
-        None => read_target(&known_target(&manifest)?)?,
+        None => known_target(&manifest, folder.path())?,
     };
     let registry = Registry::new(find_converter())?;
     let progress = screen::progress(args.output.quiet);
@@ -124,17 +125,25 @@ fn specimen(folder: &Path, manifest: &Manifest) -> Result<Specimen, Failure> {
     load_specimen(&folder.join("model.onnx"), &inputs)
 }
 
-/// The manifest's target; a simulated device must be one that is built in, for a stranger's bundle
-/// must not choose files of this machine.
-fn known_target(manifest: &Manifest) -> Result<String, Failure> {
-    let target = &manifest.finding.target;
-    if target.starts_with("sim:") && target.contains(['/', '\\', '.']) {
+/// The manifest's target; a simulated device must be one that is built in, or lie in the bundle: a
+/// stranger's bundle must not choose files of this machine.
+fn known_target(manifest: &Manifest, folder: &Path) -> Result<Target, Failure> {
+    let text = &manifest.finding.target;
+    let Ok(Target::Sim(target)) = text.parse() else { return read_target(text) };
+    if !target.is_document() {
+        return read_target(text);
+    }
+    let document = folder.join(DEVICE);
+    if !document.is_file() {
         return Err(Failure::new(
-            format!("replay on {target}: the device's document is not in the bundle"),
+            format!("replay on {text}: the device's document is not in the bundle"),
             "name the target with --on, such as --on sim:path/to/device.yaml",
         ));
     }
-    Ok(target.clone())
+    match read_target(&format!("sim:{}", document.display()))? {
+        Target::Sim(read) => Ok(Target::Sim(SimTarget { name: target.name, ..read })),
+        other => Ok(other),
+    }
 }
 
 fn sameness(manifest: &Manifest, ran: &Ran) -> Sameness {

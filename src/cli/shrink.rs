@@ -77,7 +77,7 @@ fn suspects(prepared: &Prepared<'_>, target: &Target) -> (Execution, Vec<String>
     let Some(walker) = prepared.registry.walker(target) else {
         return (prepared.registry.engine(target).execute(&request), Vec::new());
     };
-    let walked = walker.walk(&request, &mut |_| ());
+    let walked = walker.walk(&request, None, &mut |_| ());
     let nodes = walked.found.map(|(trace, trust)| {
         let walk = conclude("follow", &trace, &trust, &node_names(&prepared.model));
         walk.accused().filter_map(|(_, node)| node.map(str::to_owned)).collect()

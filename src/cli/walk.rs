@@ -70,7 +70,7 @@ impl Walk<'_> {
         let Walk { prepared, target, .. } = self;
         let engine = prepared.registry.walker(target).ok_or_else(|| not_walkable(target))?;
         announce("opening");
-        let walked = engine.walk(&prepared.request(), &mut |operator| {
+        let walked = engine.walk(&prepared.request(), None, &mut |operator| {
             announce(&format!("{} {} {}", operator.index, operator.op_type, operator.name));
         });
         prepared.keep(&target.to_string(), &walked.execution.outputs)?;

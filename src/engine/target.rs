@@ -36,6 +36,13 @@ pub struct SimTarget {
     pub device: Option<Device>,
 }
 
+impl SimTarget {
+    /// Whether its name is the path of a document, not a built-in device's.
+    pub fn is_document(&self) -> bool {
+        self.name.contains(['/', '\\', '.'])
+    }
+}
+
 /// MNN on one of its backends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MnnTarget {

@@ -7,7 +7,7 @@ use crate::engine::{Outcome, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype};
 use crate::verdict::{Finding, StrategyAgreement, Verdict};
-use crate::walk::{Gauge, WalkReport};
+use crate::walk::{Fallback, Gauge, WalkReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -126,6 +126,9 @@ pub struct TargetReport {
     pub bench: Option<Bench>,
     /// The walk over the operators; `run` does none.
     pub walk: Option<WalkReport>,
+    /// What must run elsewhere for the output to be right, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
     /// What is said of it.
     pub verdict: Verdict,
 }

@@ -5,6 +5,8 @@ mod cases;
 mod checks;
 mod cut_text;
 mod document;
+mod fallback;
+mod fallback_text;
 mod html;
 mod judging;
 mod junit;
@@ -26,6 +28,7 @@ pub use document::{
     EnvironmentReport, InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport,
     ToolReport,
 };
+pub use fallback_text::fallback_text;
 pub use html::report_html;
 pub use judging::{JudgedAgain, JudgedBy, judge_again};
 pub use junit::report_junit;

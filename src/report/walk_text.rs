@@ -4,6 +4,7 @@ use super::Paint;
 use super::bench_text::bench_text;
 use super::cut_text::cut_text;
 use super::document::{Report, TargetReport};
+use super::fallback_text::fallback_text;
 use super::text::{
     heading, needed_text, previews_of, run_text, shortened, table_with_names, verdict_text, wrapped,
 };
@@ -29,6 +30,7 @@ const MOST_ROWS: usize = 40;
 pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
     match report.command.as_str() {
         "run" => run_text(report, width, paint),
+        "fallback" => fallback_text(report, width, paint),
         "bench" => bench_text(report, width, paint),
         _ => walk_text(report, false, width, paint),
     }

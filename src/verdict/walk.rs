@@ -56,6 +56,13 @@ fn stable(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdic
     let (reproduced, of) = walk.trust.reproduced;
     let confidence = Confidence { reproduced, of };
     match sources.first() {
+        Some(first) if is_acceptable(&whole, findings) => Verdict {
+            sentence: format!("{}; all the same {}", whole.sentence, accuse(first, &sources, walk)),
+            confidence,
+            diagnosis: diagnosis(first),
+            hint: Some(next_step(first)),
+            ..whole
+        },
         Some(first) if reproduced == of => Verdict {
             // NaN may come honestly out of what a source left: 0 / 0.
             kind: match walk.first_nonfinite.is_some() || whole.kind == Kind::Nonfinite {
@@ -80,6 +87,12 @@ fn stable(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdic
         None if !walk.sources.is_empty() => ends_alike(whole, walk),
         None => no_source(whole, findings, walk),
     }
+}
+
+/// Whether the user said how wrong the outputs may be, and they are not more.
+fn is_acceptable(whole: &Verdict, findings: &[Finding<'_>]) -> bool {
+    let asked = findings.iter().any(|finding| finding.judgement.rule == "user tolerance");
+    asked && whole.kind == Kind::Agrees
 }
 
 /// No node introduces error, for those that would come to no end, as the whole does.

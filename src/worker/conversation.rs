@@ -5,13 +5,18 @@ use super::fell_back;
 use super::protocol::{Ask, Reply, unpack};
 use super::supervise::{Ending, Worker, WorkerProgram};
 use crate::engine::{Backend, Execution, Outcome, Output, RanOn, Request};
-use crate::walk::{Trace, Trust};
+use crate::walk::{Fallback, Plan, Trace, Trust};
 use std::time::Duration;
 
 /// An engine whose operators can be walked.
 pub trait Walker {
-    /// Walks the operators; `announced` is told of each before it runs.
-    fn walk(&self, request: &Request<'_>, announced: &mut dyn FnMut(&Announced)) -> Walked;
+    /// Walks the operators, then searches as planned; `announced` is told of each operator before it runs.
+    fn walk(
+        &self,
+        request: &Request<'_>,
+        plan: Option<&Plan>,
+        announced: &mut dyn FnMut(&Announced),
+    ) -> Walked;
 }
 
 /// What came of a walk.
@@ -23,6 +28,8 @@ pub struct Walked {
     pub reference: Vec<Output>,
     /// What was measured, where the walk came to its end.
     pub found: Option<(Trace, Trust)>,
+    /// What the search found, where one was planned.
+    pub fallback: Option<Fallback>,
     /// The operator that was announced last: where a crash or a hang happened.
     pub last: Option<Announced>,
 }
@@ -30,7 +37,7 @@ pub struct Walked {
 impl Walked {
     /// A walk that never began.
     pub(super) fn without(execution: Execution) -> Self {
-        Walked { execution, reference: Vec::new(), found: None, last: None }
+        Walked { execution, reference: Vec::new(), found: None, fallback: None, last: None }
     }
 }
 
@@ -43,10 +50,16 @@ pub struct Announced {
     pub name: String,
     /// The engine's name of its type.
     pub op_type: String,
+    /// The run of a search that it belongs to.
+    pub trial: Option<usize>,
 }
 
-/// The reference's outputs, and what was measured.
-type Followed = (Vec<Output>, (Trace, Trust));
+/// What a walk sends home beside the candidate's run.
+pub(super) struct Followed {
+    reference: Vec<Output>,
+    found: (Trace, Trust),
+    fallback: Option<Fallback>,
+}
 
 /// One exchange with a worker, from its start to its end.
 pub(super) struct Conversation {
@@ -55,6 +68,7 @@ pub(super) struct Conversation {
     end: Result<(Reply, Vec<u8>), Ending>,
     evidence: Vec<String>,
     last: Option<Announced>,
+    trial: Option<usize>,
 }
 
 /// A worker that is kept for several exchanges, and started again after one that killed it.
@@ -83,6 +97,7 @@ impl KeptWorker {
             end: Err(Ending::TimedOut),
             evidence: environment::describe(&self.environment).into_iter().collect(),
             last: None,
+            trial: None,
         };
         let mut worker = match self.take(patience) {
             Ok(worker) => worker,
@@ -92,7 +107,7 @@ impl KeptWorker {
             }
         };
         let first = worker.ask(&message.0, message.1);
-        conversation.listen(&mut worker, first, announced);
+        conversation.listen(&mut worker, first, patience, announced);
         if conversation.end.is_ok() || conversation.fell_back {
             conversation.evidence.extend(worker.take_evidence());
             self.worker = Some(worker);
@@ -137,9 +152,12 @@ impl Conversation {
     pub(super) fn walked(mut self, asked: Backend, deadline: Duration) -> Walked {
         let last = self.last.take();
         let (execution, walked) = self.conclude(asked, deadline);
-        let (reference, found) =
-            walked.map_or((Vec::new(), None), |(reference, found)| (reference, Some(found)));
-        Walked { execution, reference, found, last }
+        match walked {
+            None => Walked { last, ..Walked::without(execution) },
+            Some(Followed { reference, found, fallback }) => {
+                Walked { execution, reference, found: Some(found), fallback, last }
+            }
+        }
     }
 
     /// Takes messages until one ends the exchange.
@@ -147,6 +165,7 @@ impl Conversation {
         &mut self,
         worker: &mut Worker,
         first: Result<(Reply, Vec<u8>), Ending>,
+        patience: Duration,
         announced: &mut dyn FnMut(&Announced),
     ) {
         let mut message = first;
@@ -160,7 +179,13 @@ impl Conversation {
                     }
                 }
                 Ok((Reply::Op { index, name, op_type }, _)) => {
-                    announced(self.last.insert(Announced { index, name, op_type }));
+                    let trial = self.trial;
+                    announced(self.last.insert(Announced { index, name, op_type, trial }));
+                }
+                // Each run of a search may take as long as the walk.
+                Ok((Reply::Trial { number }, _)) => {
+                    self.trial = Some(number);
+                    worker.allow(patience);
                 }
                 end => {
                     self.end = end;
@@ -197,12 +222,14 @@ fn from_reply(reply: Reply, body: &[u8], deadline: Duration) -> (Execution, Opti
             Ok(outputs) => (Execution::completed(ran_on, outputs, runs), None),
             Err(error) => garbage(error.to_string()),
         },
-        Reply::Walked { trace, trust, runs, ran_on, outputs, reference } => {
+        Reply::Walked { trace, trust, runs, ran_on, fallback, outputs, reference } => {
             let candidates = outputs.len();
             match unpack(outputs.into_iter().chain(reference).collect(), body) {
                 Ok(mut outputs) => {
                     let reference = outputs.split_off(candidates);
-                    (Execution::completed(ran_on, outputs, runs), Some((reference, (trace, trust))))
+                    let fallback = fallback.map(|found| *found);
+                    let followed = Followed { reference, found: (trace, trust), fallback };
+                    (Execution::completed(ran_on, outputs, runs), Some(followed))
                 }
                 Err(error) => garbage(error.to_string()),
             }

@@ -5,7 +5,7 @@ use super::open::{Kept, open_and_run, run_again};
 use super::protocol::{Ask, PROTOCOL, Reply, pack};
 use super::sim::{self, SimJob};
 use crate::engine::RanOn;
-use crate::walk::Walked;
+use crate::walk::{Fallback, Walked};
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::time::Duration;
@@ -66,12 +66,12 @@ fn answer(ask: Ask, body: &[u8], kept: &mut Kept, send: &mut Send<'_>) -> io::Re
             &[],
         ),
         Ask::RunSimulated { model, device, feeds, repeats } => {
-            let job = SimJob { model, device, feeds };
+            let job = SimJob { model, device, feeds, plan: None };
             let open = |send: &mut Send<'_>| Ok(Box::new(sim::open(job, body, send)?) as _);
             open_and_run(kept, repeats, send, open)
         }
-        Ask::WalkSimulated { model, device, feeds, repeats } => {
-            sim::walk(SimJob { model, device, feeds }, repeats, body, send)
+        Ask::WalkSimulated { model, device, feeds, repeats, plan } => {
+            sim::walk(SimJob { model, device, feeds, plan }, repeats, body, send)
         }
         Ask::Again { repeats } => run_again(kept, repeats, send),
         #[cfg(feature = "mnn")]
@@ -81,8 +81,8 @@ fn answer(ask: Ask, body: &[u8], kept: &mut Kept, send: &mut Send<'_>) -> io::Re
             open_and_run(kept, repeats, send, open)
         }
         #[cfg(feature = "mnn")]
-        Ask::Walk { onnx, model, half_model, target, feeds, repeats } => {
-            let job = super::mnn::WalkJob { onnx, model, half_model, target, feeds, repeats };
+        Ask::Walk { onnx, model, half_model, target, feeds, repeats, plan } => {
+            let job = super::mnn::WalkJob { onnx, model, half_model, target, feeds, repeats, plan };
             super::mnn::walk(&job, body, send)
         }
         #[cfg(feature = "mnn")]
@@ -99,6 +99,7 @@ fn answer(ask: Ask, body: &[u8], kept: &mut Kept, send: &mut Send<'_>) -> io::Re
 /// Sends what a walk found: measurements in the head, final outputs in the body.
 pub(super) fn send_walked(
     walked: Walked,
+    fallback: Option<Fallback>,
     mut ran_on: RanOn,
     send: &mut Send<'_>,
 ) -> io::Result<()> {
@@ -109,5 +110,16 @@ pub(super) fn send_walked(
     let (outputs, mut body) = pack(candidate.iter().map(|output| (&output.name, &output.tensor)));
     let (reference, rest) = pack(clean.iter().map(|output| (&output.name, &output.tensor)));
     body.extend(rest);
-    send(&Reply::Walked { trace, trust, runs, ran_on, outputs, reference }, &body)
+    send(
+        &Reply::Walked {
+            trace,
+            trust,
+            runs,
+            ran_on,
+            fallback: fallback.map(Box::new),
+            outputs,
+            reference,
+        },
+        &body,
+    )
 }

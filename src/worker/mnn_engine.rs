@@ -3,9 +3,10 @@
 use super::conversation::{Announced, Conversation, KeptWorker, Walked, Walker};
 use super::convert::{Conversions, ConvertError, Converter, Weights};
 use super::environment;
-use super::protocol::{Ask, ProbeReport, Reply, pack};
+use super::protocol::{Ask, ProbeReport, Reply, pack, pack_plan};
 use super::supervise::{Worker, WorkerProgram};
 use crate::engine::{Backend, Engine, Execution, MnnTarget, Outcome, Request, Session};
+use crate::walk::Plan;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,12 @@ impl Session for MnnSession<'_> {
 }
 
 impl Walker for MnnEngine {
-    fn walk(&self, request: &Request<'_>, announced: &mut dyn FnMut(&Announced)) -> Walked {
+    fn walk(
+        &self,
+        request: &Request<'_>,
+        plan: Option<&Plan>,
+        announced: &mut dyn FnMut(&Announced),
+    ) -> Walked {
         let started = Instant::now();
         let models = match self.prepare(request, &[Weights::Full, Weights::Half]) {
             Ok(models) => models,
@@ -82,9 +88,10 @@ impl Walker for MnnEngine {
         };
         let onnx = request.model.path().to_owned();
         let [model, half_model] = <[PathBuf; 2]>::try_from(models).unwrap_or_default();
-        let (feeds, body) = pack(request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)));
+        let (feeds, mut body) = pack(request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)));
+        let plan = pack_plan(plan, &mut body);
         let (target, repeats) = (self.target.clone(), request.repeats);
-        let message = (Ask::Walk { onnx, model, half_model, target, feeds, repeats }, body);
+        let message = (Ask::Walk { onnx, model, half_model, target, feeds, repeats, plan }, body);
         let conversation = self.converse(message, started, request, announced);
         conversation.walked(self.target.backend, request.deadline)
     }

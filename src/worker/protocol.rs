@@ -3,7 +3,7 @@
 use crate::engine::{self, MnnTarget, Output, RanOn, Runs};
 use crate::graph::{Model, ValueName};
 use crate::tensor::{Dtype, Tensor, TensorError, element_count};
-use crate::walk::{Trace, Trust};
+use crate::walk::{By, Fallback, Goal, Plan, Trace, Trust};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -26,6 +26,7 @@ pub(super) enum Ask {
         target: MnnTarget,
         feeds: Vec<TensorHead>,
         repeats: usize,
+        plan: Option<PlanHead>,
     },
     /// Run an ONNX model on a simulated device; the body holds the model, then the feeds.
     RunSimulated {
@@ -34,12 +35,13 @@ pub(super) enum Ask {
         feeds: Vec<TensorHead>,
         repeats: usize,
     },
-    /// Walk one; the body is the same.
+    /// Walk one; the body is the same, and the plan's tensors.
     WalkSimulated {
         model: ModelHead,
         device: engine::Device,
         feeds: Vec<TensorHead>,
         repeats: usize,
+        plan: Option<PlanHead>,
     },
     /// Run the network of the last `Run` or `RunSimulated` again, on the same feeds: it is still open.
     Again { repeats: usize },
@@ -59,12 +61,15 @@ pub(super) enum Reply {
     Ran { outputs: Vec<TensorHead>, runs: Runs, ran_on: RanOn },
     /// The journal of a walk: this operator comes next.
     Op { index: usize, name: String, op_type: String },
+    /// A search begins another run, which may take as long as the first.
+    Trial { number: usize },
     /// The walk is done; the candidate's outputs are in the body, then the reference's.
     Walked {
         trace: Trace,
         trust: Trust,
         runs: Runs,
         ran_on: RanOn,
+        fallback: Option<Box<Fallback>>,
         outputs: Vec<TensorHead>,
         reference: Vec<TensorHead>,
     },
@@ -74,6 +79,37 @@ pub(super) enum Reply {
     Rejected { reason: String },
     /// This build, or this machine, lacks the engine.
     Unavailable { reason: String, hint: String },
+}
+
+/// A search for what must run elsewhere; its tensors, the outputs as they should be, end the body.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct PlanHead {
+    by: By,
+    goal: Goal,
+    raise: bool,
+    expected: Vec<TensorHead>,
+}
+
+/// The head of a plan; its tensors go to the end of the body.
+pub(super) fn pack_plan(plan: Option<&Plan>, body: &mut Vec<u8>) -> Option<PlanHead> {
+    let plan = plan?;
+    let (expected, bytes) = pack(plan.expected.iter().map(|output| (&output.name, &output.tensor)));
+    body.extend(bytes);
+    Some(PlanHead { by: plan.by, goal: plan.goal, raise: plan.raise, expected })
+}
+
+/// The feeds of a walk, and its plan where it has one.
+pub(super) fn unpack_walk(
+    feeds: Vec<TensorHead>,
+    plan: Option<PlanHead>,
+    body: &[u8],
+) -> Result<(Vec<Output>, Option<Plan>), TensorError> {
+    let count = feeds.len();
+    let expected = plan.iter().flat_map(|plan| plan.expected.clone());
+    let mut tensors = unpack(feeds.into_iter().chain(expected).collect(), body)?;
+    let expected = tensors.split_off(count);
+    let plan = plan.map(|plan| Plan { by: plan.by, goal: plan.goal, raise: plan.raise, expected });
+    Ok((tensors, plan))
 }
 
 /// What is known of one backend before any model runs on it.

@@ -3,16 +3,18 @@
 
 use super::host::{Send, send_walked};
 use super::open::{OpenNetwork, Stop};
-use super::protocol::{ModelHead, Reply, TensorHead, unpack};
+use super::protocol::{ModelHead, PlanHead, Reply, TensorHead, unpack_walk};
 use crate::engine::{
-    Breakdown, Device, DeviceRun, Output, RanOn, Simulator, Stop as NodeStop, TRACT_VERSION,
+    Breakdown, Device, DeviceRun, Output, Passed, RanOn, Simulator, Stop as NodeStop, TRACT_VERSION,
 };
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use crate::walk::{
-    Announce, Candidate, Executed, NodeReference, Operand, Operator, Walked, conduct, operators,
+    Announce, Candidate, Executed, Fallback, Healable, Healer, NodeReference, Operand, Operator,
+    Plan, Progress, Reference as _, Walked, conduct, fallback, operators,
 };
+use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ pub(super) struct SimJob {
     pub(super) device: Device,
     /// The tensors behind the model in the frame's body.
     pub(super) feeds: Vec<TensorHead>,
+    /// What to search for once it is walked.
+    pub(super) plan: Option<PlanHead>,
 }
 
 /// Opens a device on a network, with its feeds.
@@ -56,27 +60,42 @@ pub(super) fn walk(
     send: &mut Send<'_>,
 ) -> io::Result<()> {
     match try_walk(job, repeats, body, send) {
-        Ok((walked, ran_on)) => send_walked(walked, ran_on, send),
+        Ok((walked, fallback, ran_on)) => send_walked(walked, fallback, ran_on, send),
         Err(stop) => stop.answer(send),
     }
 }
 
-fn try_walk(
-    job: SimJob,
-    repeats: usize,
-    body: &[u8],
-    send: &mut Send<'_>,
-) -> Result<(Walked, RanOn), Stop> {
+/// What a walk found, and a search after it, and where.
+type Found = (Walked, Option<Fallback>, RanOn);
+
+fn try_walk(job: SimJob, repeats: usize, body: &[u8], send: &mut Send<'_>) -> Result<Found, Stop> {
     let declared = job.device.storage.format;
-    let ((mut candidate, ran_on), (model, feeds)) = open_candidate(job, body, send)?;
+    let ((mut candidate, ran_on), Network { model, feeds, plan }) =
+        open_candidate(job, body, send)?;
     let mut reference = NodeReference::new(&model, &feeds)?;
+    let send = RefCell::new(send);
     let mut announce = |index: usize, operator: &Operator| {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
         // A parent that is gone is noticed when the walk is sent.
-        let _ = send(&Reply::Op { index, name, op_type }, &[]);
+        let _ = send.borrow_mut()(&Reply::Op { index, name, op_type }, &[]);
     };
     let walked = conduct(&mut candidate, &mut reference, declared, repeats, &mut announce)?;
-    Ok((walked, ran_on))
+    let Some(plan) = plan else { return Ok((walked, None, ran_on)) };
+    let mut compute =
+        |operator: &Operator, inputs: &[Operand]| reference.recompute(operator, inputs);
+    let mut begun = |number: usize| {
+        let _ = send.borrow_mut()(&Reply::Trial { number }, &[]);
+    };
+    let mut progress = Progress { operator: &mut announce, trial: &mut begun };
+    let found = fallback(&mut candidate, &mut compute, &walked, &plan, &mut progress)?;
+    Ok((walked, Some(found), ran_on))
+}
+
+/// What the job's frame held.
+struct Network {
+    model: Model,
+    feeds: Vec<Feed>,
+    plan: Option<Plan>,
 }
 
 /// A device with a network on it, and where it runs.
@@ -87,9 +106,10 @@ fn open_candidate(
     job: SimJob,
     body: &[u8],
     send: &mut Send<'_>,
-) -> Result<(Opened, (Model, Vec<Feed>)), Stop> {
+) -> Result<(Opened, Network), Stop> {
     let (model, body) = job.model.read(body)?;
-    let feeds = unpack(job.feeds, body).map_err(|error| error.to_string())?;
+    let (feeds, plan) =
+        unpack_walk(job.feeds, job.plan, body).map_err(|error| error.to_string())?;
     let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
     let mut simulator = Simulator::new(job.device);
     let opened = simulator.open();
@@ -108,7 +128,7 @@ fn open_candidate(
     };
     let reply = Reply::Opened { ran_on: ran_on.clone(), as_asked: true };
     send(&reply, &[]).map_err(Stop::Pipe)?;
-    Ok(((candidate, ran_on), (model, feeds)))
+    Ok(((candidate, ran_on), Network { model, feeds, plan }))
 }
 
 /// The device's words are evidence: whatever the child says on stderr is.
@@ -152,12 +172,7 @@ impl SimCandidate {
         self.run.begin(watched)?;
         for (index, operator) in self.operators.iter().enumerate() {
             announce(index, operator);
-            let passed = self.run.advance(index);
-            say(self.run.simulator());
-            let (inputs, outputs) = passed.map_err(|stop| match stop {
-                NodeStop::Broke(breakdown) => come_to_an_end(breakdown),
-                NodeStop::Reference(reason) => reason,
-            })?;
+            let (inputs, outputs) = passed(self.run.advance(index), &mut self.run)?;
             observe(&Executed {
                 index,
                 operator: operator.clone(),
@@ -169,6 +184,55 @@ impl SimCandidate {
         }
         self.run.outputs()
     }
+}
+
+impl Healable for SimCandidate {
+    fn run_healed(
+        &mut self,
+        announce: &mut Announce<'_>,
+        healer: &mut Healer<'_>,
+    ) -> Result<Vec<Output>, String> {
+        self.run.begin(false)?;
+        for (index, operator) in self.operators.iter().enumerate() {
+            announce(index, operator);
+            let healed = if healer.wants(index) {
+                heal(&mut self.run, index, operator, healer)?
+            } else {
+                None
+            };
+            match healed {
+                Some(outputs) => self.run.replace(index, &outputs),
+                None => drop(passed(self.run.advance(index), &mut self.run)?),
+            }
+        }
+        self.run.outputs()
+    }
+}
+
+/// A node's outputs as the healer has them, what travels for them counted.
+fn heal(
+    run: &mut DeviceRun,
+    index: usize,
+    operator: &Operator,
+    healer: &mut Healer<'_>,
+) -> Result<Option<Vec<Tensor>>, String> {
+    let inputs = run.steps().inputs(index)?;
+    let operands: Vec<Operand> = inputs.iter().cloned().map(operand).collect();
+    let Some(outputs) = healer.heal(operator, &operands) else { return Ok(None) };
+    let steps = run.steps();
+    let reads = steps.reads(index).iter().zip(&inputs);
+    let reads = reads.filter_map(|(name, input)| Some((name.clone(), input.as_ref()?)));
+    healer.count(reads, steps.writes(index).iter().cloned().zip(&outputs));
+    Ok(Some(outputs))
+}
+
+/// What a node gave, or the end it brings about.
+fn passed(passed: Result<Passed, NodeStop>, run: &mut DeviceRun) -> Result<Passed, String> {
+    say(run.simulator());
+    passed.map_err(|stop| match stop {
+        NodeStop::Broke(breakdown) => come_to_an_end(breakdown),
+        NodeStop::Reference(reason) => reason,
+    })
 }
 
 fn operand(input: Option<Tensor>) -> Operand {

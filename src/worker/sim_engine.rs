@@ -1,9 +1,10 @@
 //! A simulated device as an engine: in a child process, for it may be told to crash or hang.
 
 use super::conversation::{Announced, Conversation, KeptWorker, Walked, Walker};
-use super::protocol::{Ask, ModelHead, TensorHead, pack};
+use super::protocol::{Ask, ModelHead, TensorHead, pack, pack_plan};
 use super::supervise::WorkerProgram;
 use crate::engine::{Backend, Device, Engine, Execution, Outcome, Request, Session, SimTarget};
+use crate::walk::Plan;
 
 /// A simulated device.
 #[derive(Debug, Clone)]
@@ -75,13 +76,20 @@ impl Session for SimSession<'_> {
 }
 
 impl Walker for SimEngine {
-    fn walk(&self, request: &Request<'_>, announced: &mut dyn FnMut(&Announced)) -> Walked {
+    fn walk(
+        &self,
+        request: &Request<'_>,
+        plan: Option<&Plan>,
+        announced: &mut dyn FnMut(&Announced),
+    ) -> Walked {
         let device = match self.device() {
             Ok(device) => device,
             Err(execution) => return Walked::without(*execution),
         };
-        let (model, feeds, body) = pack_request(request);
-        let message = (Ask::WalkSimulated { model, device, feeds, repeats: request.repeats }, body);
+        let (model, feeds, mut body) = pack_request(request);
+        let plan = pack_plan(plan, &mut body);
+        let repeats = request.repeats;
+        let message = (Ask::WalkSimulated { model, device, feeds, repeats, plan }, body);
         let conversation =
             Conversation::hold(&self.worker, &[], message, request.deadline, announced);
         conversation.walked(Backend::Cpu, request.deadline)

@@ -6,9 +6,11 @@
 use super::bench_text::bench_line;
 use super::checks::{Check, checks, reproduce, title};
 use super::document::{Report, TargetReport};
+use super::fallback::{sentences, worth_a_table};
 use super::markdown::report_markdown;
 use super::text::simulated;
 use crate::verdict::News;
+use crate::walk::Fallback;
 use serde::Serialize;
 
 /// The page, with `{{name}}` where something goes in.
@@ -144,7 +146,28 @@ fn verdict(target: &TargetReport) -> String {
     if let Some(note) = simulated(&target.target, target.ran_on.as_ref()) {
         paragraph("note", &note);
     }
-    card + "</article>\n"
+    card + &target.fallback.as_ref().map_or_else(String::new, |found| way_out(target, found))
+        + "</article>\n"
+}
+
+/// What must run elsewhere.
+fn way_out(target: &TargetReport, fallback: &Fallback) -> String {
+    let mut text = "<h3>The way out</h3>".to_owned();
+    if let Some((titles, rows)) = worth_a_table(fallback) {
+        let cells = |cells: &[String], tag: &str| -> String {
+            cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect()
+        };
+        let head = cells(&titles.map(str::to_owned), "th");
+        let body: String =
+            rows.iter().map(|row| format!("<tr>{}</tr>", cells(row, "td"))).collect();
+        text += &format!(
+            "<div class=\"scroll\"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        );
+    }
+    for said in sentences(target, fallback) {
+        text += &format!("<p>{}</p>", prose(&said));
+    }
+    text
 }
 
 #[cfg(test)]

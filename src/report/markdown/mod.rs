@@ -6,10 +6,12 @@ mod walk;
 use super::bench_text::bench_line;
 use super::checks::{checks, reproduce, title};
 use super::document::{OutputReport, Report, TargetReport};
+use super::fallback::{sentences, worth_a_table};
 use super::text::simulated;
 use crate::compare::Worst;
 use crate::tensor::ShapeText;
 use crate::verdict::{Kind, News};
+use crate::walk::Fallback;
 use std::fmt::Write as _;
 pub(super) use table::{code, prose, table};
 use table::{fence, name};
@@ -69,6 +71,9 @@ fn render(report: &Report, rows: usize) -> String {
     }
     sections.extend(report.targets.iter().take(rows).map(verdict));
     sections.push(cut_note(report.targets.len(), rows, "targets").trim_start().to_owned());
+    for target in report.targets.iter().take(rows) {
+        sections.extend(target.fallback.as_ref().map(|found| way_out(target, found, rows)));
+    }
     if let Some(strategies) = &report.strategies {
         let lines = strategies.sentences.iter().map(|line| format!("- {}\n", prose(line)));
         sections.push("## The strategies together\n".into());
@@ -105,6 +110,17 @@ fn verdict(target: &TargetReport) -> String {
     lines.extend(simulated(&target.target, target.ran_on.as_ref()).map(|note| prose(&note)));
     lines.extend(verdict.hint.iter().map(|hint| format!("Hint: {}.", prose(hint))));
     lines.join("\n\n") + "\n"
+}
+
+/// What must run elsewhere.
+fn way_out(target: &TargetReport, fallback: &Fallback, most: usize) -> String {
+    let mut text = format!("## The way out on {}\n\n", code(&target.target));
+    if let Some((titles, rows)) = worth_a_table(fallback) {
+        let shown = &rows[..rows.len().min(most)];
+        let _ = writeln!(text, "{}", table(titles, shown));
+    }
+    let sentences = sentences(target, fallback);
+    text + &sentences.iter().map(|said| prose(said)).collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
 fn environment(report: &Report, most: usize) -> String {

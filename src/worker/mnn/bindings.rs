@@ -63,6 +63,7 @@ pub(super) type RawTap =
 
 unsafe extern "C" {
     pub(super) fn offby_mnn_version() -> *const c_char;
+    pub(super) fn offby_op_type(name: *const c_char) -> i32;
     pub(super) fn offby_last_error() -> *const c_char;
     pub(super) fn offby_open(
         model: *const c_void,

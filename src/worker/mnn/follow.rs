@@ -26,10 +26,11 @@ pub(super) fn reference_target() -> MnnTarget {
 
 /// Numbers operators of one name.
 #[derive(Debug, Default)]
-struct Names(BTreeMap<String, usize>);
+pub(super) struct Names(BTreeMap<String, usize>);
 
 impl Names {
-    fn operator(&mut self, op: &Op) -> Operator {
+    /// The operator, numbered among those of its name.
+    pub(super) fn operator(&mut self, op: &Op) -> Operator {
         let seen = self.0.entry(op.name.clone()).or_default();
         let occurrence = *seen;
         *seen += 1;
@@ -39,8 +40,8 @@ impl Names {
 
 /// MNN's backend under test.
 pub(super) struct MnnCandidate<'f> {
-    session: Session,
-    feeds: &'f [Output],
+    pub(super) session: Session,
+    pub(super) feeds: &'f [Output],
     open: &'f dyn Fn() -> Result<Session, Refusal>,
 }
 
@@ -117,7 +118,8 @@ impl Tap for CandidateTap<'_, '_> {
     }
 }
 
-fn operand(input: &TensorRef<'_>) -> Operand {
+/// An operator's input as the walk has it.
+pub(super) fn operand(input: &TensorRef<'_>) -> Operand {
     if input.is_constant() {
         return Operand::Constant;
     }
@@ -125,7 +127,7 @@ fn operand(input: &TensorRef<'_>) -> Operand {
 }
 
 /// What a Raster copies; `None` where its blocks do not name their inputs.
-fn blocks(output: &TensorRef<'_>, inputs: &[usize]) -> Option<Vec<Block>> {
+pub(super) fn blocks(output: &TensorRef<'_>, inputs: &[usize]) -> Option<Vec<Block>> {
     let regions = output.regions(inputs);
     (!regions.is_empty()).then(|| regions.into_iter().collect::<Option<Vec<Block>>>()).flatten()
 }
@@ -141,7 +143,7 @@ pub(super) struct MnnReference<'f> {
 }
 
 /// A CPU session and the numbers of its operators.
-struct Stepper {
+pub(super) struct Stepper {
     session: Session,
     numbers: BTreeMap<(String, usize), usize>,
 }
@@ -217,7 +219,8 @@ impl Reference for MnnReference<'_> {
 }
 
 impl Stepper {
-    fn new(mut session: Session) -> Result<Self, Refusal> {
+    /// Numbers the operators of a session.
+    pub(super) fn new(mut session: Session) -> Result<Self, Refusal> {
         let mut list = ListTap::default();
         for number in 0..session.commands() {
             list.number = number;
@@ -234,7 +237,8 @@ impl Stepper {
             .ok_or_else(|| "the reference has no such operator".to_owned())
     }
 
-    fn compute(
+    /// An operator's outputs on these inputs.
+    pub(super) fn compute(
         &mut self,
         operator: &Operator,
         inputs: &[Operand],

@@ -9,6 +9,7 @@ mod bindings;
 mod census;
 mod device;
 mod follow;
+mod heal;
 mod log;
 mod session;
 mod walk;

@@ -5,7 +5,7 @@ use crate::engine::{Backend, Memory, MnnTarget, Precision, Tune};
 use crate::tensor::{Dtype, Tensor};
 use crate::walk::Block;
 use mnn_sys::MNNForwardType;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
@@ -33,6 +33,14 @@ pub(super) fn backend_name(forward_type: i32) -> &'static str {
         7 => "vulkan",
         _ => "unknown",
     }
+}
+
+/// The number of an operator type in MNN's schema.
+pub(super) fn type_number(name: &str) -> Option<i32> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: the shim only reads the string.
+    let number = unsafe { offby_op_type(name.as_ptr()) };
+    (number >= 0).then_some(number)
 }
 
 /// MNN's version, as the library says.

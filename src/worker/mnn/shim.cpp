@@ -12,6 +12,7 @@
 #include "core/Schedule.hpp"
 #include "core/Session.hpp"
 #include "core/TensorUtils.hpp"
+#include "MNN_generated.h"
 
 using namespace MNN;
 
@@ -90,6 +91,15 @@ bool sizeAgrees(const Tensor& host, size_t size) { return static_cast<size_t>(ho
 } // namespace
 
 const char* offby_mnn_version(void) { return getVersion(); }
+int32_t offby_op_type(const char* name) {
+    for (auto type : EnumValuesOpType()) {
+        if (std::strcmp(EnumNameOpType(type), name) == 0) {
+            return static_cast<int32_t>(type);
+        }
+    }
+    return -1;
+}
+
 const char* offby_last_error(void) { return gError.c_str(); }
 
 OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* config) {

@@ -53,6 +53,8 @@ typedef int32_t (*OffbyTap)(void* context, const OffbyOp* op, OffbyTensor* const
 
 const char* offby_mnn_version(void);
 const char* offby_last_error(void);
+// The number of an op type in MNN's schema, or -1.
+int32_t offby_op_type(const char* name);
 
 OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* config);
 void offby_close(OffbySession* session);

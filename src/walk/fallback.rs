@@ -1,0 +1,442 @@
+//! The smallest set of operators that must run elsewhere for the output to be right again, found by running
+//! the network so.
+
+use super::conduct::{Announce, Walked};
+use super::floor::{HONEST, Storage, floor};
+use super::gauge::{Gauge, gauge};
+use super::heal::{Compute, Healable, Healer, Transfers};
+use super::role::{Role, assign_roles};
+use super::smallest::{Set, smallest};
+use super::trace::Measured;
+use crate::compare::{CompareOptions, Tolerance, compare_with};
+use crate::engine::Output;
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// What is moved: single operators, or all of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// Operators one by one.
+    Op,
+    /// All operators of a type, as a backend declines them.
+    Type,
+}
+
+/// When an output is right again.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    /// Every element is within this tolerance, or what differs is one rounding to the storage.
+    Tolerance(Tolerance),
+    /// The relative error is what an honest backend with this storage has, at most 16 times.
+    Floor,
+    /// The largest element of each row of the last axis is where it should be.
+    Top1,
+}
+
+impl Goal {
+    /// Its name on the command line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Goal::Tolerance(_) => "tolerance",
+            Goal::Floor => "floor",
+            Goal::Top1 => "top1",
+        }
+    }
+}
+
+/// What is searched for.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What is moved.
+    pub by: By,
+    /// When it is enough.
+    pub goal: Goal,
+    /// Whether members are computed on the same device in high precision, not on the CPU.
+    pub raise: bool,
+    /// The outputs as they should be.
+    pub expected: Vec<Output>,
+}
+
+/// One operator, or one type of them, that must run elsewhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// The operator's name, or the type's.
+    pub name: String,
+    /// The engine's name of the type.
+    pub op_type: String,
+    /// The number the engine's sources give the type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_number: Option<i32>,
+    /// The operators it stands for.
+    pub operators: Vec<String>,
+    /// The largest relative error any of them introduces.
+    pub introduced: f64,
+}
+
+/// The error that is left when the worst members are computed elsewhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TradePoint {
+    /// How many members.
+    pub members: usize,
+    /// How many operators.
+    pub operators: usize,
+    /// Relative L2 error of the outputs; absent where they cannot be compared.
+    pub error: Option<f64>,
+    /// Whether that is enough.
+    pub reached: bool,
+}
+
+/// Medians in seconds of whole runs, inputs written and outputs read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// As the network runs by itself.
+    pub before: f64,
+    /// The same with every operator stepped and none moved: what observation costs.
+    pub stepped: f64,
+    /// Stepped, and the members moved.
+    pub healed: f64,
+    /// `before + healed - stepped`: what it should be without observation.
+    pub after: f64,
+}
+
+/// The smallest set found, or that there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// What is moved.
+    pub by: By,
+    /// When it is enough.
+    pub goal: Goal,
+    /// Whether the members are raised to high precision on the device, not moved to the CPU.
+    pub raise: bool,
+    /// The members; empty where the outputs are right as they are, absent where no set helps.
+    pub members: Option<Vec<Member>>,
+    /// Up to how many members may not be left out together: all of them where no smaller part of the set is
+    /// enough.
+    pub proven: usize,
+    /// Relative L2 error of the outputs before, and with the members moved.
+    pub error_before: Option<f64>,
+    /// With the members moved; with everything moved where no set helps.
+    pub error_after: Option<f64>,
+    /// Members that could be moved, and the operators they stand for.
+    pub choices: (usize, usize),
+    /// Operators that cannot be computed elsewhere, and why.
+    pub fixed: Vec<(String, String)>,
+    /// Runs it took.
+    pub runs: usize,
+    /// What travels in each run.
+    pub transfers: Transfers,
+    /// What it costs.
+    pub latency: Option<Latency>,
+    /// Error against the number of members moved, the worst first; where no small set helps.
+    pub curve: Vec<TradePoint>,
+}
+
+impl Fallback {
+    /// How many operators are moved.
+    pub fn operators(&self) -> usize {
+        self.members.iter().flatten().map(|member| member.operators.len()).sum()
+    }
+
+    /// Whether the set is one to move: a quarter of all operators at most, or a few.
+    pub fn is_small(&self) -> bool {
+        self.members.is_some() && self.operators() <= FEW.max(self.choices.1 / 4)
+    }
+}
+
+/// Who is told how far it is.
+pub struct Progress<'p, 'a> {
+    /// Of each operator before it runs.
+    pub operator: &'p mut Announce<'a>,
+    /// Of each run before it begins.
+    pub trial: &'p mut dyn FnMut(usize),
+}
+
+/// So many operators are few in any network.
+const FEW: usize = 4;
+/// Timed runs of each kind, at most, and the seconds they may take together.
+const TIMED: usize = 5;
+const TIMING: f64 = 20.0;
+
+/// Searches for the smallest set on a candidate that was walked.
+///
+/// # Errors
+/// Why the candidate refused to run.
+pub fn fallback(
+    candidate: &mut dyn Healable,
+    compute: &mut Compute<'_>,
+    walked: &Walked,
+    plan: &Plan,
+    progress: &mut Progress<'_, '_>,
+) -> Result<Fallback, String> {
+    let members = members(candidate, walked, plan.by);
+    let repeats = if walked.trust.identical { 1 } else { 3 };
+    let storage = walked.trace.storage;
+    let floor = walked.trace.final_half.map(|half| floor(storage, Some(half)));
+    let mut trials = Trials {
+        candidate,
+        compute,
+        plan,
+        members: &members,
+        storage,
+        floor,
+        repeats,
+        runs: 0,
+        known: BTreeMap::new(),
+        progress,
+    };
+    let suspects: Vec<usize> = (0..members.len()).collect();
+    let sources = members.iter().filter(|member| member.is_source).count();
+    let found = smallest(&suspects, sources, &mut |set| Ok(trials.run(set)?.reached))?;
+
+    let set = found.as_ref().map_or_else(|| suspects.iter().copied().collect(), |f| f.set.clone());
+    let before = trials.run(&Set::new())?;
+    let after = trials.run(&set)?;
+    let mut report = Fallback {
+        by: plan.by,
+        goal: plan.goal,
+        raise: plan.raise,
+        members: found.as_ref().map(|f| f.set.iter().map(|&m| members[m].member.clone()).collect()),
+        proven: found.as_ref().map_or(0, |found| found.proven),
+        error_before: before.error,
+        error_after: after.error,
+        choices: (members.len(), members.iter().map(|member| member.places.len()).sum()),
+        fixed: fixed(walked),
+        runs: 0,
+        transfers: after.transfers,
+        latency: None,
+        curve: Vec::new(),
+    };
+    if report.is_small() && !set.is_empty() {
+        report.latency = Some(trials.latency(&set)?);
+    } else if !report.is_small() {
+        report.curve = trials.curve()?;
+    }
+    report.runs = trials.runs;
+    Ok(report)
+}
+
+/// A member, and what the search knows of it.
+struct Choice {
+    member: Member,
+    /// Places in the order of execution.
+    places: BTreeSet<usize>,
+    is_source: bool,
+}
+
+/// What can be moved, the likeliest first: sources, then by what they introduce.
+fn members(candidate: &dyn Healable, walked: &Walked, by: By) -> Vec<Choice> {
+    let trace = &walked.trace;
+    let roles = assign_roles(&trace.measured, trace.storage);
+    let on_device = on_device(&trace.measured);
+    let mut members: BTreeMap<&str, Choice> = BTreeMap::new();
+    for (op, role) in trace.measured.iter().zip(roles) {
+        let Some(introduced) = op.introduced.filter(|_| op.float && on_device(op)) else {
+            continue;
+        };
+        let name = match by {
+            By::Op => &op.name,
+            By::Type => &op.op_type,
+        };
+        let choice = members.entry(name).or_insert_with(|| Choice {
+            member: Member {
+                name: name.clone(),
+                op_type: op.op_type.clone(),
+                type_number: candidate.type_number(&op.op_type),
+                operators: Vec::new(),
+                introduced: 0.0,
+            },
+            places: BTreeSet::new(),
+            is_source: false,
+        });
+        choice.member.operators.push(op.name.clone());
+        choice.member.introduced = choice.member.introduced.max(size(&introduced));
+        choice.places.insert(op.index);
+        choice.is_source |= role == Role::Source;
+    }
+    let mut members: Vec<Choice> = members.into_values().collect();
+    members.sort_by(|a, b| {
+        let key = |choice: &Choice| (choice.is_source, choice.member.introduced);
+        let ((a_source, a_error), (b_source, b_error)) = (key(a), key(b));
+        b_source.cmp(&a_source).then(b_error.total_cmp(&a_error))
+    });
+    members
+}
+
+/// Elements that are NaN on one side only are worse than any number.
+fn size(introduced: &Gauge) -> f64 {
+    if introduced.disagreeing > 0 { f64::MAX } else { introduced.rel_l2 }
+}
+
+/// What ran on the CPU already needs not be moved there, unless that is where all of it runs.
+fn on_device(measured: &[Measured]) -> impl Fn(&Measured) -> bool {
+    let all_on_cpu = measured.iter().all(|op| op.backend == "cpu");
+    move |op| all_on_cpu || op.backend != "cpu"
+}
+
+fn fixed(walked: &Walked) -> Vec<(String, String)> {
+    let unchecked = walked.trace.measured.iter().filter(|op| op.float);
+    unchecked.filter_map(|op| Some((op.name.clone(), op.unchecked.clone()?))).collect()
+}
+
+/// Runs with some members moved.
+struct Trials<'t, 'a, 'p, 'b> {
+    candidate: &'t mut dyn Healable,
+    compute: &'t mut Compute<'a>,
+    plan: &'t Plan,
+    members: &'t [Choice],
+    storage: Storage,
+    floor: Option<f64>,
+    /// Runs of a set before it is believed: one, unless the candidate answers differently each time.
+    repeats: usize,
+    runs: usize,
+    /// Sets that were run.
+    known: BTreeMap<Set, Trial>,
+    progress: &'t mut Progress<'p, 'b>,
+}
+
+/// What came of one set.
+#[derive(Clone)]
+struct Trial {
+    reached: bool,
+    error: Option<f64>,
+    transfers: Transfers,
+    seconds: f64,
+}
+
+impl Trials<'_, '_, '_, '_> {
+    /// The worst of as many runs as it takes.
+    fn run(&mut self, set: &Set) -> Result<Trial, String> {
+        if let Some(known) = self.known.get(set) {
+            return Ok(known.clone());
+        }
+        let mut trial = self.once(set)?;
+        for _ in 1..self.repeats {
+            let again = self.once(set)?;
+            trial.reached &= again.reached;
+            trial.error = trial.error.zip(again.error).map(|(a, b)| a.max(b));
+        }
+        self.known.insert(set.clone(), trial.clone());
+        Ok(trial)
+    }
+
+    fn once(&mut self, set: &Set) -> Result<Trial, String> {
+        let chosen: BTreeSet<usize> =
+            set.iter().flat_map(|&member| self.members[member].places.iter().copied()).collect();
+        (self.progress.trial)(self.runs);
+        let mut healer = Healer::new(&mut *self.compute, &chosen);
+        let started = Instant::now();
+        let outputs = self.candidate.run_healed(self.progress.operator, &mut healer)?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.runs += 1;
+        let transfers = healer.finish();
+        let pairs = pairs(&self.plan.expected, &outputs);
+        // What could not be moved was not tried.
+        let reached = transfers.is_ok() && pairs.iter().all(|pair| self.is_right(pair));
+        let gauges: Option<Vec<Gauge>> =
+            pairs.iter().map(|(expected, found)| gauge(expected, found.as_ref()?)).collect();
+        let worst = gauges.and_then(|gauges| gauges.into_iter().reduce(Gauge::worse));
+        let error = worst.filter(|worst| worst.disagreeing == 0).map(|worst| worst.rel_l2);
+        Ok(Trial { reached, error, transfers: transfers.unwrap_or_default(), seconds })
+    }
+
+    fn is_right(&self, (expected, found): &Pair<'_>) -> bool {
+        let Some(found) = found else { return false };
+        match self.plan.goal {
+            Goal::Top1 => same_largest(expected, found),
+            Goal::Floor => gauge(expected, found).is_some_and(|gauge| {
+                let honest = self.floor.is_some_and(|floor| gauge.rel_l2 <= HONEST * floor);
+                gauge.disagreeing == 0 && honest
+            }),
+            Goal::Tolerance(_) if !expected.dtype().is_float() => *expected == found,
+            Goal::Tolerance(_) if self.is_rounding(expected, found) => true,
+            Goal::Tolerance(tolerance) => {
+                let options = CompareOptions { worst: 0, extra_rtol: Some(tolerance.rtol) };
+                compare_with(expected, found, &options).is_ok_and(|comparison| {
+                    comparison.mismatched == 0 || tolerance.is_met_by(&comparison)
+                })
+            }
+        }
+    }
+
+    /// Whether all that differs is what the storage costs at the end.
+    fn is_rounding(&self, expected: &Tensor, found: &Tensor) -> bool {
+        let explained = gauge(expected, found).and_then(|gauge| gauge.explained_by);
+        explained.is_some_and(|explained| self.storage.rounds_like(explained.format))
+    }
+
+    fn latency(&mut self, set: &Set) -> Result<Latency, String> {
+        let (mut before, mut stepped, mut healed) = (Vec::new(), Vec::new(), Vec::new());
+        // In turns, so that a machine that is slow for a while is slow for all three.
+        let all = Instant::now();
+        for round in 0..TIMED {
+            let spent = all.elapsed().as_secs_f64();
+            // As long as another round like those before it has its place.
+            if round > 0 && spent + spent / round as f64 > TIMING {
+                break;
+            }
+            let started = Instant::now();
+            self.candidate.run(self.progress.operator)?;
+            before.push(started.elapsed().as_secs_f64());
+            stepped.push(self.once(&Set::new())?.seconds);
+            healed.push(self.once(set)?.seconds);
+        }
+        let [before, stepped, healed] = [before, stepped, healed].map(median);
+        Ok(Latency { before, stepped, healed, after: (before + healed - stepped).max(0.0) })
+    }
+
+    /// The worst members moved, twice as many each time.
+    fn curve(&mut self) -> Result<Vec<TradePoint>, String> {
+        let all = self.members.len();
+        let doubling = std::iter::successors(Some(1), |count| Some(count * 2));
+        let mut counts: Vec<usize> = vec![0];
+        counts.extend(doubling.take_while(|count| *count < all));
+        counts.push(all);
+        counts.dedup();
+        let mut points = Vec::new();
+        for members in counts {
+            let trial = self.run(&(0..members).collect())?;
+            let operators = self.members[..members].iter().map(|choice| choice.places.len()).sum();
+            let (error, reached) = (trial.error, trial.reached);
+            points.push(TradePoint { members, operators, error, reached });
+        }
+        Ok(points)
+    }
+}
+
+/// An output as it should be, and as it came.
+type Pair<'a> = (&'a Tensor, Option<Tensor>);
+
+fn pairs<'a>(expected: &'a [Output], outputs: &[Output]) -> Vec<Pair<'a>> {
+    let found = |name| outputs.iter().find(|output| output.name == name);
+    expected
+        .iter()
+        .map(|output| {
+            (&output.tensor, found(output.name.clone()).map(|found| found.tensor.clone()))
+        })
+        .collect()
+}
+
+/// Whether the largest element of every row of the last axis is at the same place.
+fn same_largest(expected: &Tensor, found: &Tensor) -> bool {
+    let (Tensor::F32(expected), Tensor::F32(found)) = (expected, found) else { return false };
+    let row = expected.shape().last().copied().unwrap_or(1);
+    let largest = |row: &[f32]| {
+        let order = |a: &(usize, &f32), b: &(usize, &f32)| a.1.total_cmp(b.1);
+        row.iter().enumerate().filter(|(_, value)| !value.is_nan()).max_by(order).map(|(at, _)| at)
+    };
+    match (expected.as_slice(), found.as_slice()) {
+        (Some(a), Some(b)) if a.len() == b.len() && row > 0 => {
+            a.chunks(row).zip(b.chunks(row)).all(|(a, b)| largest(a) == largest(b))
+        }
+        _ => false,
+    }
+}
+
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied().unwrap_or_default()
+}

@@ -1,0 +1,192 @@
+//! The smallest set of members that reaches a goal, asked of an oracle that can only say of one set whether
+//! it does. It knows neither operators nor engines.
+//!
+//! Members may mask each other: two may be needed together while neither helps alone, and one may be harmful
+//! without another. So the search begins with a set that reaches the goal and takes members away; then it
+//! asks all smaller sets of what is left, as far as they can be asked.
+
+use std::collections::BTreeSet;
+
+/// A choice of members by their numbers.
+pub(super) type Set = BTreeSet<usize>;
+
+/// Asks whether a set reaches the goal.
+pub(super) type Reaches<'a> = dyn FnMut(&Set) -> Result<bool, String> + 'a;
+
+/// Smaller sets that are asked at the end, at most.
+const MOST_SUBSETS: usize = 64;
+
+/// A set that reaches the goal, and how it is known that none of its parts does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Smallest {
+    /// The members.
+    pub(super) set: Set,
+    /// Up to how many members may be taken out at once without one of the rests reaching the goal; all of
+    /// them where that is the size of the set.
+    pub(super) proven: usize,
+}
+
+/// Searches among `count` members; `suspects` are believed to matter, the likeliest first, and the first
+/// `sources` of them to be needed. `None` where not even all members together reach the goal.
+///
+/// # Errors
+/// What the oracle could not do.
+pub(super) fn smallest(
+    suspects: &[usize],
+    sources: usize,
+    reaches: &mut Reaches<'_>,
+) -> Result<Option<Smallest>, String> {
+    if reaches(&Set::new())? {
+        return Ok(Some(Smallest { set: Set::new(), proven: 0 }));
+    }
+    let Some(enough) = enough(suspects, sources, reaches)? else { return Ok(None) };
+    let set = take_away(suspects, enough, reaches)?;
+    prove(set, reaches).map(Some)
+}
+
+/// The shortest run of suspects found to reach the goal: the sources first, then ever more.
+fn enough(
+    suspects: &[usize],
+    sources: usize,
+    reaches: &mut Reaches<'_>,
+) -> Result<Option<Set>, String> {
+    let first = |count: usize| suspects.iter().take(count).copied().collect::<Set>();
+    let (mut below, mut count) = (0, sources.clamp(1, suspects.len().max(1)));
+    while !reaches(&first(count))? {
+        if count >= suspects.len() {
+            return Ok(None);
+        }
+        (below, count) = (count, (2 * count).min(suspects.len()));
+    }
+    // Between what is too few and what is enough; what the sources alone reach needs no search.
+    while below > 0 && count - below > 1 {
+        let middle = below.midpoint(count);
+        if reaches(&first(middle))? {
+            count = middle;
+        } else {
+            below = middle;
+        }
+    }
+    Ok(Some(first(count)))
+}
+
+/// Takes members away, the least suspect first and many at once, until each that is left is needed.
+fn take_away(suspects: &[usize], mut set: Set, reaches: &mut Reaches<'_>) -> Result<Set, String> {
+    let mut step = set.len().div_ceil(2);
+    loop {
+        let order: Vec<usize> =
+            suspects.iter().rev().copied().filter(|m| set.contains(m)).collect();
+        let mut smaller = false;
+        for chunk in order.chunks(step.max(1)).filter(|chunk| chunk.len() < order.len()) {
+            let rest: Set = set.iter().copied().filter(|m| !chunk.contains(m)).collect();
+            // The empty set was asked already.
+            if !rest.is_empty() && reaches(&rest)? {
+                set = rest;
+                smaller = true;
+            }
+        }
+        if step <= 1 && !smaller {
+            return Ok(set);
+        }
+        step = if smaller { step.min(set.len().div_ceil(2)) } else { step / 2 };
+    }
+}
+
+/// Asks the smaller sets, the smallest first, while there are few enough; else the rests without two.
+fn prove(set: Set, reaches: &mut Reaches<'_>) -> Result<Smallest, String> {
+    let members: Vec<usize> = set.iter().copied().collect();
+    let count = members.len();
+    // Without one member each was asked already.
+    let sizes: Vec<usize> = if count < usize::BITS as usize && 1 << count <= MOST_SUBSETS {
+        (1..count.saturating_sub(1)).collect()
+    } else if count * (count - 1) / 2 <= MOST_SUBSETS {
+        vec![count - 2]
+    } else {
+        return Ok(Smallest { set, proven: 1 });
+    };
+    for &size in &sizes {
+        for part in parts(&members, size) {
+            if reaches(&part)? {
+                return Ok(Smallest { set: part, proven: size });
+            }
+        }
+    }
+    let proven = if sizes.first() == Some(&1) || count <= 2 { count } else { 2 };
+    Ok(Smallest { set, proven })
+}
+
+/// All choices of `size` members.
+fn parts(members: &[usize], size: usize) -> Vec<Set> {
+    if size == 0 {
+        return vec![Set::new()];
+    }
+    let mut all = Vec::new();
+    for (at, &member) in members.iter().enumerate() {
+        for mut part in parts(&members[at + 1..], size - 1) {
+            part.insert(member);
+            all.push(part);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(
+        count: usize,
+        sources: &[usize],
+        goal: impl Fn(&Set) -> bool,
+    ) -> (Option<Vec<usize>>, usize) {
+        let rest = (0..count).filter(|member| !sources.contains(member));
+        let suspects: Vec<usize> = sources.iter().copied().chain(rest).collect();
+        let mut asked = 0;
+        let found = smallest(&suspects, sources.len(), &mut |set| {
+            asked += 1;
+            Ok(goal(set))
+        });
+        (found.unwrap().map(|found| found.set.into_iter().collect()), asked)
+    }
+
+    fn all(of: &[usize]) -> impl Fn(&Set) -> bool {
+        move |set| of.iter().all(|member| set.contains(member))
+    }
+
+    #[test]
+    fn what_needs_nothing_gets_nothing() {
+        assert_eq!(search(9, &[3], |_| true), (Some(vec![]), 1));
+    }
+
+    #[test]
+    fn the_sources_alone_are_three_questions() {
+        assert_eq!(search(40, &[7], all(&[7])), (Some(vec![7]), 2));
+        assert_eq!(search(40, &[7, 9], all(&[9])).0, Some(vec![9]));
+    }
+
+    #[test]
+    fn members_beyond_the_sources_are_found() {
+        assert_eq!(search(40, &[7], all(&[7, 33])).0, Some(vec![7, 33]));
+        assert_eq!(search(40, &[], all(&[0, 20, 39])).0, Some(vec![0, 20, 39]));
+    }
+
+    #[test]
+    fn two_that_cancel_are_left_alone() {
+        // 1 and 2 cancel; 5 is wrong by itself. Without 1 or 2 alone it is worse than with both.
+        let goal = |set: &Set| set.contains(&5) && set.contains(&1) == set.contains(&2);
+        assert_eq!(search(12, &[1, 2, 5], goal).0, Some(vec![5]));
+    }
+
+    #[test]
+    fn nothing_helps() {
+        assert_eq!(search(12, &[1], |_| false).0, None);
+    }
+
+    #[test]
+    fn many_that_are_all_needed_are_all_named() {
+        let needed: Vec<usize> = (0..11).collect();
+        let (found, asked) = search(200, &needed, all(&needed));
+        assert_eq!(found, Some(needed));
+        assert!(asked < 100, "{asked}");
+    }
+}
