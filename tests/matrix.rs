@@ -303,6 +303,18 @@ fn what_contradicts_itself_is_not_merged() {
     refused(command, "--system");
 }
 
+/// As in the seed's table: not what is wrong, but what must run on the CPU.
+#[test]
+fn a_cell_names_what_must_run_on_the_cpu_where_that_is_asked() {
+    let mut command = offby();
+    command.arg("matrix").arg(debug_model("efformer_mlp_gelu.onnx"));
+    command.args(["--on", "sim:vim3-android-vulkan", "--on", "sim:honest-f32", "--fallback"]);
+    let (code, stdout, stderr) = finish(command);
+    assert_eq!(code, 1, "{stdout}{stderr}");
+    assert!(stdout.contains("◐ CPU: Erf") && stdout.contains('✓'), "{stdout}");
+    assert!(stdout.contains("1 right, 1 right with these on the CPU"), "{stdout}");
+}
+
 #[test]
 fn cases_bring_their_own_feeds_and_cuts() {
     let mut command = offby();
@@ -374,9 +386,9 @@ fn no_line_is_wider_than_the_screen_and_every_cell_is_there() {
         for line in text.lines() {
             assert!(line.chars().count() <= width, "{width}: {line:?}");
         }
-        let marks = text.matches('✓').count() + text.matches('✕').count();
-        // Each once, and both in the legend.
-        assert_eq!(marks, matrix.cells().count() + 2, "{width}: {text}");
+        let marks: usize = ['✓', '◐', '✕'].map(|mark| text.matches(mark).count()).iter().sum();
+        // Each cell has one, and so has the legend of each.
+        assert_eq!(marks, matrix.cells().count() + 3, "{width}: {text}");
     }
     let tables = |width: usize| {
         plain(&matrix, width).lines().filter(|line| line.starts_with(" network")).count()

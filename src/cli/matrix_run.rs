@@ -4,7 +4,7 @@
 use super::args::SweepArgs;
 use super::case::load;
 use super::case_run::{REPEATS, prepare, resolved};
-use super::examine::examine;
+use super::examine::{examine, tolerance_of};
 use super::failure::Failure;
 use super::jobs::on_threads;
 use super::matrix_from::{cell, public, same_name, stem};
@@ -21,8 +21,8 @@ use crate::matrix::{Cell, Matrix, Row, RowInput, Shard};
 use crate::report::TargetReport;
 use crate::tensor::Digest;
 use crate::verdict::{News, Verdict};
-use crate::walk::{Journal, Known};
-use crate::worker::find_converter;
+use crate::walk::{By, Goal, Journal, Known, Plan};
+use crate::worker::{Walked, Walker, find_converter};
 use indicatif::ProgressBar;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -156,7 +156,8 @@ fn open_journal(
     let Some(folder) = &args.giving.out else { return Ok(Journal::default()) };
     let path = folder.join(format!("journal-matrix{}.jsonl", shard.suffix()));
     // Everything that an answer depends on, the documents of devices included.
-    let mut parts = vec![env!("CARGO_PKG_VERSION").to_owned(), shard.to_string()];
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let mut parts = vec![version, shard.to_string(), args.fallback.to_string()];
     parts.extend(targets.iter().map(|(_, target)| format!("{target:?}")));
     for Network { row, deadline, .. } in networks {
         let row = serde_json::to_string(row).map_err(|_| Failure::bug())?;
@@ -257,12 +258,30 @@ impl Sweep<'_> {
         let execution = self.registry.engine(target).execute(&request);
         let whole = examine(target, execution, &truth.outputs, None, None);
         let walker = self.registry.walker(target);
-        match walker.filter(|_| whole.verdict.kind.news() == News::Bad) {
-            None => cell(&whole),
-            Some(walker) => {
-                let walked = walker.walk(&request, None, &mut |_| ());
-                cell(&explained(whole, examine_walked(model, target, walked, truth, None)))
-            }
+        let Some(walker) = walker.filter(|_| whole.verdict.kind.news() == News::Bad) else {
+            return cell(&whole);
+        };
+        let walked = self.walk(walker.as_ref(), &request, target, truth);
+        let fallback = walked.fallback.clone();
+        let report = explained(whole, examine_walked(model, target, walked, truth, None));
+        cell(&TargetReport { fallback, ..report })
+    }
+
+    /// Walks, and searches for a fallback where that is asked for; a search that comes to no end costs
+    /// no more than itself.
+    fn walk(
+        &self,
+        walker: &dyn Walker,
+        request: &Request<'_>,
+        target: &Target,
+        truth: &Execution,
+    ) -> Walked {
+        let goal = Goal::Tolerance(tolerance_of(target, &truth.outputs, None));
+        let plan = Plan { by: By::Type, goal, raise: false, expected: truth.outputs.clone() };
+        let searched = self.args.fallback.then(|| walker.walk(request, Some(&plan), &mut |_| ()));
+        match searched.filter(|searched| searched.found.is_some()) {
+            Some(searched) => searched,
+            None => walker.walk(request, None, &mut |_| ()),
         }
     }
 }

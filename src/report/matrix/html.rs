@@ -36,6 +36,7 @@ pub fn matrix_html(matrix: &Matrix) -> String {
 fn look(mark: Mark) -> (&'static str, &'static str) {
     match mark {
         Mark::Right => ("good", "✓"),
+        Mark::Mended => ("none", "◐"),
         Mark::Wrong => ("bad", "✕"),
         Mark::FellBack => ("none", "↩"),
         Mark::Unknown => ("none", "?"),
@@ -172,9 +173,8 @@ fn reasons(matrix: &Matrix) -> String {
 }
 
 fn reason(id: &str, finding: &Finding<'_>) -> String {
-    let mark = Cell { kind: finding.kind, ..Cell::unclear("") }.mark();
     let rows: Vec<String> = finding.rows.iter().map(|row| escaped(row)).collect();
-    let (class, kind) = (look(mark).0, finding.kind.name().replace('_', " "));
+    let (class, kind) = (look(finding.mark).0, finding.kind.name().replace('_', " "));
     format!(
         "<div class=\"reason {class}\" id=\"{id}\"><p class=\"who\">{}</p><p>{kind}{}: {}.</p></div>\n",
         rows.join(", "),

@@ -28,6 +28,7 @@ pub fn matrix_markdown(matrix: &Matrix) -> String {
 fn symbol(mark: Mark) -> &'static str {
     match mark {
         Mark::Right => "✅",
+        Mark::Mended => "☑️",
         Mark::Wrong => "❌",
         Mark::FellBack => "↩️",
         Mark::Unknown => "❔",

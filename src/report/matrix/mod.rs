@@ -18,8 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const NOT_RUN: &str = "-";
 
 /// What each mark means, in the order of a legend.
-const LEGEND: [(Mark, &str); 4] = [
+const LEGEND: [(Mark, &str); 5] = [
     (Mark::Right, "right"),
+    (Mark::Mended, "right with these on the CPU"),
     (Mark::Wrong, "wrong"),
     (Mark::FellBack, "ran elsewhere than asked"),
     (Mark::Unknown, "not known"),
@@ -192,6 +193,7 @@ fn place(ran_on: &RanOn) -> String {
 /// One reason, and the rows of a column that have it.
 struct Finding<'m> {
     kind: Kind,
+    mark: Mark,
     words: String,
     sentence: &'m str,
     rows: Vec<String>,
@@ -211,6 +213,7 @@ fn findings<'m>(
             Some(known) => known.rows.push(label),
             None => findings.push(Finding {
                 kind: cell.kind,
+                mark: cell.mark(),
                 words: cell.words(),
                 sentence: &cell.sentence,
                 rows: vec![label],

@@ -40,6 +40,7 @@ pub fn matrix_text(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -
 fn symbol(mark: Mark) -> &'static str {
     match mark {
         Mark::Right => "✓",
+        Mark::Mended => "◐",
         Mark::Wrong => "✕",
         Mark::FellBack => "↩",
         Mark::Unknown => "?",
@@ -222,7 +223,8 @@ fn reasons(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -> String
     if all.len() > most {
         let _ = writeln!(text, "\n… and {} more reasons", all.len() - most);
     }
-    if !verbose && matrix.cells().any(|(_, _, cell)| cell.is_some_and(|c| c.mark() == Mark::Wrong))
+    if !verbose
+        && matrix.cells().any(|(_, _, cell)| cell.is_some_and(|c| c.kind.news() == News::Bad))
     {
         text.push_str("\nhint: -v tells why of every cell, --out DIR keeps it for a browser\n");
     }
