@@ -75,10 +75,12 @@ fn a_walk_that_falls_back_is_no_walk() {
 }
 
 /// Networks and targets with a finding of which a case in `fixtures/` tells.
-const KNOWN: [(&str, &str); 3] = [
+const KNOWN: [(&str, &str); 5] = [
     ("layer_norm_256.onnx", "mnn:opencl:high"),
     ("rms_norm.onnx", "mnn:opencl:high"),
     ("efformer_mlp_gelu.onnx", "mnn:vulkan:high"),
+    ("pool_sentinel.onnx", "mnn:opencl:high"),
+    ("pool_sentinel.onnx", "mnn:vulkan:high"),
 ];
 
 /// The long one: `just sweep`.
