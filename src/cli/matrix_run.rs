@@ -267,17 +267,19 @@ impl Sweep<'_> {
     }
 }
 
-/// A target that is wrong as a whole, in the words of its walk where that names a cause. The walk's own
-/// reference is the engine on the CPU: where it agrees with that, the whole is wrong all the same.
+/// A target that is wrong as a whole, in the words of its walk where that names the cause. The walk's own
+/// reference is the engine on the CPU: what that already does wrong, no operator of the target explains.
 fn explained(whole: TargetReport, walked: TargetReport) -> TargetReport {
-    let (said, found) = (&whole.verdict.sentence, &walked.verdict);
-    let sentence = match found.kind.news() {
-        News::Bad => return walked,
-        News::Good => {
-            format!("{said}; beside the engine's own CPU it {}: {}", found.kind, found.sentence)
-        }
-        News::None => format!("{said}; walked, it is {}: {}", found.kind, found.sentence),
-    };
+    let found = &walked.verdict;
+    let walk = walked.walk.as_ref();
+    let names_operators = walk.is_some_and(|walk| !walk.sources.is_empty());
+    let is_converted = walk.is_some_and(|walk| walk.first_converted.is_some());
+    if found.kind.news() == News::Bad && (names_operators || !is_converted) {
+        return walked;
+    }
+    let beside = if is_converted { "beside the engine's own CPU" } else { "walked" };
+    let sentence =
+        format!("{}; {beside} it {}: {}", whole.verdict.sentence, found.kind, found.sentence);
     let verdict = Verdict { sentence, ..whole.verdict };
     TargetReport { verdict, walk: walked.walk, ..whole }
 }
