@@ -50,7 +50,7 @@ worker command:
 bench:
     cargo bench --bench compare
 
-# Walk debug networks with 20 seeds on the OpenCL and CPU backends and on honest simulated devices: no source may show.
+# Walk debug networks with five seeds on the OpenCL, Vulkan and CPU backends and on honest simulated devices: no source may show.
 sweep:
     OFFBY_REQUIRE_DRIVERS=1 cargo test --release --test walk --test cases -- --ignored --nocapture
 

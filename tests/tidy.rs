@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("walk", &["tensor", "graph", "inputs", "compare", "engine"]),
     ("worker", &["tensor", "graph", "inputs", "engine", "compare", "walk"]),
     ("verdict", &["compare", "walk", "engine"]),
-    ("bench", &["engine"]),
+    ("bench", &["tensor", "graph", "engine"]),
     ("matrix", &["tensor", "graph", "engine", "walk", "verdict"]),
     ("case", &["graph", "inputs", "compare", "engine", "verdict"]),
     ("bundle", &["tensor"]),

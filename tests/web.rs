@@ -7,7 +7,8 @@
     reason = "a test that panics has failed, and says why"
 )]
 
-use offby::report::{Report, read_report, report_html};
+use offby::matrix::read_matrix;
+use offby::report::{Report, matrix_html, read_report, report_html};
 use offby::walk::Role;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -82,6 +83,17 @@ fn synthetic(count: usize) -> Report {
     report
 }
 
+/// The committed matrix as a page: it has no operators and no scripts.
+fn matrix_plan(folder: &Path) -> Value {
+    let committed =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/matrix-debug-networks.json");
+    let matrix = read_matrix("committed", &fs::read_to_string(committed).unwrap()).unwrap();
+    let file = folder.join("matrix.html");
+    fs::write(&file, matrix_html(&matrix)).unwrap();
+    let words = ["simulated", "conversion", "NaN: Erf", "only rows that are not all right"];
+    json!({"file": file, "name": "matrix", "words": words, "ops": 0, "sources": []})
+}
+
 /// The page, written, and what is to be seen on it.
 fn plan(folder: &Path, name: &str, report: &Report, words: &[&str]) -> Value {
     let file = folder.join(format!("{name}.html"));
@@ -130,6 +142,7 @@ fn pages_are_sound_in_a_browser() {
         plan(folder.path(), "walk", &fixed("walk"), &["simulated", "NaN", "How to reproduce"]),
         plan(folder.path(), "run", &fixed("run"), &["explained", "(-2: 4046) (-1: 4046)"]),
         plan(folder.path(), "old", &fixed("walk-0.1.0"), &["divergent"]),
+        matrix_plan(folder.path()),
         plan(folder.path(), "many", &synthetic(5000), &["5,000 of 5,000"]),
     ];
     let screenshots = env::var_os("OFFBY_SCREENSHOTS").map(PathBuf::from);

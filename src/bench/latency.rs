@@ -61,6 +61,14 @@ impl Latency {
 }
 
 impl Ratio {
+    /// Quartiles that are no further apart than this share of the median are believed.
+    const STEADY: f64 = 0.1;
+
+    /// Whether the turns agree well enough to believe the median.
+    pub fn is_steady(&self) -> bool {
+        self.high - self.low <= Self::STEADY * self.median
+    }
+
     /// Of one target's turns to another's, both in their order; `None` where there are none.
     pub fn of(turns: &[Vec<f64>], to: &[Vec<f64>]) -> Option<Self> {
         let shortest = |turn: &[f64]| turn.iter().copied().fold(f64::INFINITY, f64::min);
@@ -120,6 +128,8 @@ mod tests {
         let ratio = Ratio::of(&turns(3.0, 40.0), &turns(1.5, 0.1)).unwrap();
         assert_relative_eq!(ratio.median, 2.0);
         assert_relative_eq!(ratio.high - ratio.low, 0.0);
+        assert!(ratio.is_steady());
+        assert!(!Ratio { high: 2.3, ..ratio }.is_steady());
         assert_eq!(Ratio::of(&[], &turns(1.0, 0.0)), None);
     }
 }

@@ -166,7 +166,7 @@ pub(super) struct SweepArgs {
     #[arg(long = "on", value_name = "TARGET", required_unless_present = "from")]
     pub(super) on: Vec<String>,
     /// Run nothing: take the cells from reports of `run` and `walk`, and from matrices
-    #[arg(long, value_name = "R.json", num_args = 1.., conflicts_with_all = ["networks", "on", "shard"])]
+    #[arg(long, value_name = "R.json", num_args = 1.., conflicts_with_all = ["networks", "on", "shard", "fallback"])]
     pub(super) from: Vec<PathBuf>,
     /// What this machine is called, where rows of several are to stand side by side
     #[arg(long, value_name = "NAME")]
@@ -176,6 +176,9 @@ pub(super) struct SweepArgs {
     pub(super) reference: String,
     #[command(flatten)]
     pub(super) feed: FeedArgs,
+    /// Where a target is wrong, search for the types of operators that must run on the CPU
+    #[arg(long)]
+    pub(super) fallback: bool,
     /// Seconds a target may take for one cell; a case may say otherwise
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u64,

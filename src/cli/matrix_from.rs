@@ -91,7 +91,8 @@ fn of_report(report: &Report) -> Matrix {
 
 /// The cell of one target.
 pub(super) fn cell(target: &TargetReport) -> Cell {
-    let cell = Cell::new(target.ran_on.clone(), &target.verdict, target.walk.as_ref());
+    let (walk, fallback) = (target.walk.as_ref(), target.fallback.as_ref());
+    let cell = Cell::new(target.ran_on.clone(), &target.verdict, walk, fallback);
     Cell { sentence: public(&cell.sentence), ..cell }
 }
 

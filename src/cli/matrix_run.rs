@@ -4,7 +4,7 @@
 use super::args::SweepArgs;
 use super::case::load;
 use super::case_run::{REPEATS, prepare, resolved};
-use super::examine::examine;
+use super::examine::{examine, tolerance_of};
 use super::failure::Failure;
 use super::jobs::on_threads;
 use super::matrix_from::{cell, public, same_name, stem};
@@ -22,8 +22,8 @@ use crate::matrix::{Cell, Matrix, Row, RowInput, Shard};
 use crate::report::TargetReport;
 use crate::tensor::Digest;
 use crate::verdict::{News, Verdict};
-use crate::walk::{Journal, Known};
-use crate::worker::find_converter;
+use crate::walk::{By, Goal, Journal, Known, Plan};
+use crate::worker::{Walked, Walker, find_converter};
 use indicatif::ProgressBar;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -157,7 +157,8 @@ fn open_journal(
     let Some(folder) = &args.giving.out else { return Ok(Journal::default()) };
     let path = folder.join(format!("journal-matrix{}.jsonl", shard.suffix()));
     // Everything that an answer depends on, the documents of devices included.
-    let mut parts = vec![env!("CARGO_PKG_VERSION").to_owned(), shard.to_string()];
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let mut parts = vec![version, shard.to_string(), args.fallback.to_string()];
     parts.extend(targets.iter().map(|(_, target)| format!("{target:?}")));
     for Network { row, deadline, .. } in networks {
         let row = serde_json::to_string(row).map_err(|_| Failure::bug())?;
@@ -258,27 +259,47 @@ impl Sweep<'_> {
         let execution = self.registry.engine(target).execute(&request);
         let whole = examine(target, execution, &truth.outputs, None, None);
         let walker = self.registry.walker(target);
-        match walker.filter(|_| whole.verdict.kind.news() == News::Bad) {
-            None => cell(&whole),
-            Some(walker) => {
-                let walked = walker.walk(&request, None, &mut |_| ());
-                cell(&explained(whole, examine_walked(model, target, walked, truth, None)))
-            }
+        let Some(walker) = walker.filter(|_| whole.verdict.kind.news() == News::Bad) else {
+            return cell(&whole);
+        };
+        let walked = self.walk(walker.as_ref(), &request, target, truth);
+        let fallback = walked.fallback.clone();
+        let report = explained(whole, examine_walked(model, target, walked, truth, None));
+        cell(&TargetReport { fallback, ..report })
+    }
+
+    /// Walks, and searches for a fallback where that is asked for; a search that comes to no end costs
+    /// no more than itself.
+    fn walk(
+        &self,
+        walker: &dyn Walker,
+        request: &Request<'_>,
+        target: &Target,
+        truth: &Execution,
+    ) -> Walked {
+        let goal = Goal::Tolerance(tolerance_of(target, &truth.outputs, None));
+        let plan = Plan { by: By::Type, goal, raise: false, expected: truth.outputs.clone() };
+        let searched = self.args.fallback.then(|| walker.walk(request, Some(&plan), &mut |_| ()));
+        match searched.filter(|searched| searched.found.is_some()) {
+            Some(searched) => searched,
+            None => walker.walk(request, None, &mut |_| ()),
         }
     }
 }
 
-/// A target that is wrong as a whole, in the words of its walk where that names a cause. The walk's own
-/// reference is the engine on the CPU: where it agrees with that, the whole is wrong all the same.
+/// A target that is wrong as a whole, in the words of its walk where that names the cause. The walk's own
+/// reference is the engine on the CPU: what that already does wrong, no operator of the target explains.
 fn explained(whole: TargetReport, walked: TargetReport) -> TargetReport {
-    let (said, found) = (&whole.verdict.sentence, &walked.verdict);
-    let sentence = match found.kind.news() {
-        News::Bad => return walked,
-        News::Good => {
-            format!("{said}; beside the engine's own CPU it {}: {}", found.kind, found.sentence)
-        }
-        News::None => format!("{said}; walked, it is {}: {}", found.kind, found.sentence),
-    };
+    let found = &walked.verdict;
+    let walk = walked.walk.as_ref();
+    let names_operators = walk.is_some_and(|walk| !walk.sources.is_empty());
+    let is_converted = walk.is_some_and(|walk| walk.first_converted.is_some());
+    if found.kind.news() == News::Bad && (names_operators || !is_converted) {
+        return walked;
+    }
+    let beside = if is_converted { "beside the engine's own CPU" } else { "walked" };
+    let sentence =
+        format!("{}; {beside} it {}: {}", whole.verdict.sentence, found.kind, found.sentence);
     let verdict = Verdict { sentence, ..whole.verdict };
     TargetReport { verdict, walk: walked.walk, ..whole }
 }

@@ -2,7 +2,7 @@
 
 use crate::engine::RanOn;
 use crate::verdict::{Kind, Verdict};
-use crate::walk::WalkReport;
+use crate::walk::{Fallback as Search, WalkReport};
 use serde::{Deserialize, Serialize};
 
 /// What one target makes of one network. It says nothing of when or how fast, so that the same cell is
@@ -23,6 +23,26 @@ pub struct Cell {
     /// network there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converted: Option<String>,
+    /// What must run on the CPU for the output to be right, where that was searched for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+}
+
+/// What came of a search for what must run on the CPU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// The operators or types that do; absent where no small set of them helps.
+    pub members: Option<Vec<Moved>>,
+}
+
+/// One operator, or one type of them, that must run on the CPU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The engine's name of it.
+    pub name: String,
+    /// The number the engine's sources give the type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<i32>,
 }
 
 /// An operator that introduces error.
@@ -42,6 +62,8 @@ pub struct Source {
 pub enum Mark {
     /// It computes what the reference computes, or what its storage format must cost.
     Right,
+    /// It computes something else, and no longer does where some operators run on the CPU.
+    Mended,
     /// It computes something else, or comes to no end.
     Wrong,
     /// It ran elsewhere than asked, so that nothing is known of it.
@@ -68,14 +90,24 @@ const KINDS: &[(Kind, Mark, &str)] = &[
 ];
 
 impl Cell {
-    /// The cell of a verdict, and of the walk where there was one.
-    pub fn new(ran_on: Option<RanOn>, verdict: &Verdict, walk: Option<&WalkReport>) -> Self {
+    /// The cell of a verdict, and of the walk and the search for a fallback where there were any.
+    pub fn new(
+        ran_on: Option<RanOn>,
+        verdict: &Verdict,
+        walk: Option<&WalkReport>,
+        search: Option<&Search>,
+    ) -> Self {
+        // What is raised to high precision stays on the device, and is no fallback.
+        let fallback = search.filter(|search| !search.raise).map(fallback);
+        let helpless = fallback.as_ref().is_some_and(|fallback| fallback.members.is_none());
+        let none = "; no few operators on the CPU make the output right";
         Cell {
             kind: verdict.kind,
-            sentence: verdict.sentence.clone(),
+            sentence: format!("{}{}", verdict.sentence, if helpless { none } else { "" }),
             ran_on,
             sources: walk.map(sources),
             converted: walk.and_then(|walk| walk.first_converted.clone()),
+            fallback,
         }
     }
 
@@ -87,17 +119,39 @@ impl Cell {
             ran_on: None,
             sources: None,
             converted: None,
+            fallback: None,
         }
     }
 
     /// Right, wrong, or not known.
     pub fn mark(&self) -> Mark {
-        self.row().1
+        match self.row().1 {
+            Mark::Wrong if !self.moved().is_empty() => Mark::Mended,
+            mark => mark,
+        }
     }
 
-    /// The reason in few words: the types of the operators that introduce error, with how many there
-    /// are of each; else the conversion, where that is to blame, or the kind. Empty for agreement.
+    /// What must run on the CPU, with the engine's numbers of the types; else the reason. Empty for
+    /// agreement.
     pub fn words(&self) -> String {
+        let named = |moved: &Moved| match moved.number {
+            Some(number) => format!("{} {number}", moved.name),
+            None => moved.name.clone(),
+        };
+        let moved: Vec<String> = self.moved().iter().map(named).collect();
+        match moved.as_slice() {
+            [] => self.reason(),
+            moved => format!("CPU: {}", moved.join(", ")),
+        }
+    }
+
+    fn moved(&self) -> &[Moved] {
+        self.fallback.as_ref().and_then(|fallback| fallback.members.as_deref()).unwrap_or_default()
+    }
+
+    /// The types of the operators that introduce error, with how many there are of each; else the
+    /// conversion, where that is to blame, or the kind.
+    fn reason(&self) -> String {
         let types = self.types();
         match (types.is_empty(), self.kind) {
             (true, Kind::Divergent) if self.converted.is_some() => "conversion".into(),
@@ -127,6 +181,15 @@ impl Cell {
         let row = KINDS.iter().find(|(kind, _, _)| *kind == self.kind);
         row.expect("every kind of verdict has a row")
     }
+}
+
+fn fallback(search: &Search) -> Fallback {
+    let members = search.members.as_ref().filter(|_| search.is_small());
+    let moved = |member: &crate::walk::Member| Moved {
+        name: member.name.clone(),
+        number: member.type_number,
+    };
+    Fallback { members: members.map(|members| members.iter().map(moved).collect()) }
 }
 
 fn sources(walk: &WalkReport) -> Vec<Source> {
@@ -176,5 +239,19 @@ mod tests {
         assert_eq!(cell(Kind::Nonfinite, &["Erf"], false).words(), "NaN: Erf");
         assert_eq!(cell(Kind::Divergent, &[], true).words(), "conversion");
         assert_eq!(cell(Kind::Crashed, &[], true).words(), "crashes");
+    }
+
+    #[test]
+    fn what_must_run_on_the_cpu_takes_the_place_of_the_reason() {
+        let with = |members: Option<Vec<Moved>>| Cell {
+            fallback: Some(Fallback { members }),
+            ..cell(Kind::Divergent, &["Softmax", "Softmax"], false)
+        };
+        let moved = |name: &str, number| Moved { name: name.into(), number };
+        let mended = with(Some(vec![moved("Scale", Some(77)), moved("Erf", None)]));
+        assert_eq!((mended.mark(), mended.words().as_str()), (Mark::Mended, "CPU: Scale 77, Erf"));
+        let none = with(None);
+        assert_eq!((none.mark(), none.words().as_str()), (Mark::Wrong, "Softmax ×2"));
+        assert_eq!(with(Some(Vec::new())).words(), "Softmax ×2");
     }
 }

@@ -123,11 +123,17 @@ fn between(then: Option<&Cell>, now: Option<&Cell>) -> (State, String) {
     let told = |cell: Option<&Cell>| cell.map_or_else(|| "not run".to_owned(), shown);
     let changed = format!("was {}, is {}", told(then), told(now));
     let (Some(then), Some(now)) = (then, now) else { return (State::Unknown, changed) };
-    match (then.mark(), now.mark()) {
-        (Mark::Right, Mark::Right) => (State::Same, shown(now)),
-        (Mark::Wrong, Mark::Right) => (State::Fixed, changed),
-        (Mark::Right, Mark::Wrong) => (State::New, changed),
-        (Mark::Wrong, Mark::Wrong) => wrong_again(then, now, changed),
+    // What some operators on the CPU mend is wrong all the same.
+    let is_wrong = |cell: &Cell| match cell.mark() {
+        Mark::Right => Some(false),
+        Mark::Wrong | Mark::Mended => Some(true),
+        Mark::FellBack | Mark::Unknown => None,
+    };
+    match (is_wrong(then), is_wrong(now)) {
+        (Some(false), Some(false)) => (State::Same, shown(now)),
+        (Some(true), Some(false)) => (State::Fixed, changed),
+        (Some(false), Some(true)) => (State::New, changed),
+        (Some(true), Some(true)) => wrong_again(then, now, changed),
         _ => (State::Unknown, changed),
     }
 }

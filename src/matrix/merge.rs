@@ -4,7 +4,8 @@
 use super::{Cell, Matrix, MatrixError, Row};
 
 /// Merges matrices, each with the name of its file. Rows and columns keep the order in which they first
-/// occur; where one file has walked a target's operators and another has not, the walk stands.
+/// occur; where one file has walked a target's operators, or searched for a fallback, and another has
+/// not, it stands.
 ///
 /// # Errors
 /// When there is none, or when two say different things of one row or cell.
@@ -53,9 +54,10 @@ fn merge_row(known: &mut Row, row: Row, file: &str) -> Result<(), MatrixError> {
     Ok(())
 }
 
-/// Whether a cell can stand for another one: they are the same, or only it was walked.
+/// Whether a cell can stand for another one: they are the same, or it was looked into more closely.
 fn says_more(cell: &Cell, other: &Cell) -> bool {
-    cell == other || (cell.sources.is_some() && other.sources.is_none())
+    let depth = |cell: &Cell| (cell.fallback.is_some(), cell.sources.is_some());
+    cell == other || depth(cell) > depth(other)
 }
 
 #[cfg(test)]

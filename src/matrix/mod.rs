@@ -9,7 +9,7 @@ mod error;
 mod merge;
 mod shard;
 
-pub use cell::{Cell, Mark, Source};
+pub use cell::{Cell, Fallback, Mark, Moved, Source};
 pub use change::{Change, Changes, State, compare};
 pub use document::{Column, MATRIX_SCHEMA, Matrix, Row, RowInput, read_matrix};
 pub use error::MatrixError;

@@ -14,11 +14,27 @@ pub fn bench_text(report: &Report, width: usize, paint: Paint) -> String {
     let rows = report.targets.iter().map(row).collect();
     text.push_str(&table_with_names(&titles, rows, 0, width));
     text.push_str(&wrapped(&units(report), width));
+    text.push_str(&unsteady(report).map_or_else(String::new, |note| wrapped(&note, width)));
     // What is right needs no more words than the table has.
     for target in report.targets.iter().filter(|target| target.verdict.kind != Kind::Agrees) {
         text.push_str(&verdict_text(target, width, paint));
     }
     text
+}
+
+/// Ratios that the turns do not agree on.
+fn unsteady(report: &Report) -> Option<String> {
+    let ratios = report.targets.iter().filter_map(|target| {
+        let ratio = target.bench.as_ref()?.ratio.filter(|ratio| !ratio.is_steady())?;
+        Some(format!("{} ({:.2} to {:.2})", target.target, ratio.low, ratio.high))
+    });
+    let ratios: Vec<String> = ratios.collect();
+    (!ratios.is_empty()).then(|| {
+        format!(
+            "note: from turn to turn these ratios vary, the middle half of them by more than a tenth: {}; the machine has other work, or the target is not steady",
+            ratios.join(", ")
+        )
+    })
 }
 
 fn row(target: &TargetReport) -> Vec<String> {

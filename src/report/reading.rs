@@ -3,6 +3,7 @@
 
 use super::cases::CASES_SCHEMA;
 use super::document::{Report, SCHEMA};
+use crate::matrix::MATRIX_SCHEMA;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -36,6 +37,9 @@ impl ReadError {
             ReadError::Newer(_) => "update offby: a newer one wrote this file",
             ReadError::Foreign(schema) if schema == CASES_SCHEMA => {
                 "`offby case run` writes its own JUnit XML with --junit"
+            }
+            ReadError::Foreign(schema) if schema == MATRIX_SCHEMA => {
+                "`offby matrix --from FILE --out DIR` renders a matrix"
             }
             ReadError::Foreign(_) => "only reports of `offby run` and `offby walk` are rendered",
             ReadError::Command(_) => {
@@ -90,6 +94,7 @@ mod tests {
         assert!(matches!(refused(r#"{"schema":"sarif/2"}"#), ReadError::Foreign(_)));
         let cases = refused(r#"{"schema":"offby.cases/1"}"#);
         assert!(cases.hint().contains("--junit"));
+        assert!(refused(r#"{"schema":"offby.matrix/1"}"#).hint().contains("offby matrix"));
         let shrunk = refused(r#"{"schema":"offby.report/1","command":"shrink"}"#);
         assert!(matches!(shrunk, ReadError::Command(_)));
         assert!(matches!(refused(r#"{"schema":"offby.report/1"}"#), ReadError::Json(_)));

@@ -9,6 +9,9 @@ use crate::tensor::{Rounding, Tensor, round_tensor};
 /// Share of outputs that must be exact in a format to call it the storage.
 const SHARE: f64 = 0.9;
 
+/// Share that must be exact in a format that was declared: in 32 bits hardly any would be.
+const SOME: f64 = 0.25;
+
 /// The narrow formats, the one that holds fewest values first: what it holds, the next may hold too.
 const NARROW: [Storage; 3] = [Storage::Bf16, Storage::F16, Storage::Tf32];
 
@@ -44,11 +47,18 @@ impl StorageCensus {
         }
     }
 
+    /// Whether enough outputs are of the declared format: a backend may hand the others to the CPU.
+    fn keeps_its_word(&self) -> bool {
+        let place = NARROW.iter().position(|format| *format == self.declared);
+        place.is_some_and(|place| self.exact[place] as f64 >= SOME * self.all.max(1) as f64)
+    }
+
     /// The format of most outputs; a narrow one that was not declared only where many show it.
     pub fn storage(&self) -> Storage {
         let most = |&count: &usize| self.all > 0 && count as f64 >= SHARE * self.all as f64;
         let narrow = self.exact.iter().position(most);
         match narrow.map(|place| NARROW[place]) {
+            None if self.keeps_its_word() => self.declared,
             None => Storage::F32,
             Some(_) if self.all < WITNESSES => self.declared,
             Some(format) => format,
@@ -137,6 +147,12 @@ mod tests {
         let half = [0.5, 0.099_975_586];
         assert_eq!(census(Storage::F32, &half, 1), Storage::F32);
         assert_eq!(census(Storage::F16, &half, 1), Storage::F16);
+        // Some operators ran on the CPU, and kept more.
+        let mut mixed = StorageCensus::new(Storage::F16);
+        for values in [[0.5, 0.1], half, [0.5, 0.3]] {
+            mixed.observe(&Tensor::from_f32(&[2], values.to_vec()).unwrap());
+        }
+        assert_eq!(mixed.storage(), Storage::F16);
         // Coarse values are no bf16 where f16 is declared.
         assert_eq!(census(Storage::F16, &[0.5, 0.25], 1), Storage::F16);
     }

@@ -1,7 +1,7 @@
 //! Whatever engine a worker has, as an engine: it is given the ONNX network as it is.
 
 use super::contents::Message;
-use super::conversation::KeptWorker;
+use super::conversation::{Conversation, KeptWorker};
 use super::program::WorkerProgram;
 use super::protocol::Ask;
 use crate::engine::{Engine, Execution, Request, Session};
@@ -15,7 +15,14 @@ pub struct ExtEngine {
 
 impl Engine for ExtEngine {
     fn execute(&self, request: &Request<'_>) -> Execution {
-        self.session().execute(request)
+        let request = self.worker.within(request);
+        match message(&request) {
+            Ok(message) => {
+                let held = Conversation::hold(&self.worker, message, request.deadline, &mut |_| ());
+                held.conclude(None, request.deadline).0
+            }
+            Err(execution) => *execution,
+        }
     }
 
     fn session(&self) -> Box<dyn Session + '_> {
@@ -32,10 +39,7 @@ struct ExtSession<'e> {
 impl Session for ExtSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
-        let repeats = request.repeats;
-        let message =
-            Message::about(&request, |model, feeds, _| Ask::RunOnnx { model, feeds, repeats });
-        match message {
+        match message(&request) {
             Ok(message) => {
                 let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
                 conversation.conclude(None, request.deadline).0
@@ -43,4 +47,9 @@ impl Session for ExtSession<'_> {
             Err(execution) => *execution,
         }
     }
+}
+
+fn message(request: &Request<'_>) -> Result<Message, Box<Execution>> {
+    let repeats = request.repeats;
+    Message::about(request, |model, feeds, _| Ask::RunOnnx { model, feeds, repeats })
 }

@@ -31,7 +31,7 @@ pub fn serve() -> io::Result<()> {
         write_frame(&mut frames, &Reply::Restarted, &[])?;
     }
     let asks = listen();
-    let (mut store, mut kept) = (Store::default(), Kept::None);
+    let mut memory = Memory::default();
     while let Ok(heard) = asks.recv() {
         let mut send = |reply: &Reply, body: &[u8]| write_frame(&mut frames, reply, body);
         match heard {
@@ -39,7 +39,7 @@ pub fn serve() -> io::Result<()> {
                 rustix::stdio::dup2_stdout(&frames)?;
                 return Err(environment::start_again(&variables));
             }
-            Ok((ask, body)) => answer(ask, body, &mut store, &mut kept, &mut send)?,
+            Ok((ask, body)) => answer(ask, body, &mut memory, &mut send)?,
             Err(FrameError::Ended) => break,
             Err(FrameError::Unknown(what)) => {
                 let reason = format!("this worker does not understand the ask: {what}");
@@ -86,17 +86,33 @@ fn listen() -> Receiver<Heard> {
 /// Sends one reply to the parent.
 pub(super) type Send<'a> = dyn FnMut(&Reply, &[u8]) -> io::Result<()> + 'a;
 
-fn answer(
-    ask: Ask,
-    body: Vec<u8>,
-    store: &mut Store,
-    kept: &mut Kept,
-    send: &mut Send<'_>,
-) -> io::Result<()> {
+/// What a worker keeps from one ask to the next.
+#[derive(Default)]
+struct Memory {
+    store: Store,
+    kept: Kept,
+}
+
+fn answer(ask: Ask, body: Vec<u8>, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
     // Two networks are never open at once.
     if !matches!(ask, Ask::Again { .. }) {
-        *kept = None;
+        memory.kept = None;
     }
+    match ask {
+        Ask::Hello { .. } => {
+            send(&Reply::Hello { protocol: PROTOCOL, version: VERSION.into() }, &[])
+        }
+        Ask::Keep { contents } => match memory.store.keep(contents, body) {
+            Ok(()) => send(&Reply::Kept, &[]),
+            Err(reason) => send(&Reply::Rejected { reason }, &[]),
+        },
+        ask => work(ask, memory, send),
+    }
+}
+
+/// Answers an ask about an engine, once everything is here that it takes.
+fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
+    let Memory { store, kept } = memory;
     if let Some(lacking) = lacking(&ask) {
         return send(&lacking, &[]);
     }
@@ -110,13 +126,6 @@ fn answer(
     };
     say_what_was_chosen(&ask);
     match ask {
-        Ask::Hello { .. } => {
-            send(&Reply::Hello { protocol: PROTOCOL, version: VERSION.into() }, &[])
-        }
-        Ask::Keep { contents } => match store.keep(contents, body) {
-            Ok(()) => send(&Reply::Kept, &[]),
-            Err(reason) => send(&Reply::Rejected { reason }, &[]),
-        },
         Ask::RunOnnx { model, repeats, .. } => {
             super::onnx::run(store.bytes(&model), feeds, repeats, send)
         }
@@ -144,11 +153,11 @@ fn answer(
         }
         #[cfg(feature = "mnn")]
         Ask::Probe { target } => send(&super::mnn::probe(&target), &[]),
-        // Told to be lacking above.
+        // Told to be lacking.
         #[cfg(not(feature = "mnn"))]
         Ask::Run { .. } | Ask::Walk { .. } | Ask::Probe { .. } => Ok(()),
-        // Taken by `serve`, for it ends this process.
-        Ask::Environment { .. } => Ok(()),
+        // Not about an engine: answered before it comes here.
+        Ask::Hello { .. } | Ask::Environment { .. } | Ask::Keep { .. } => Ok(()),
     }
 }
 

@@ -23,11 +23,40 @@ impl SimEngine {
             Box::new(Execution::without_outputs(Outcome::Unavailable, reason))
         })
     }
+
+    fn run_message(&self, request: &Request<'_>) -> Result<Message, Box<Execution>> {
+        let (device, repeats) = (self.device()?, request.repeats);
+        Message::about(request, |model, feeds, _| Ask::RunSimulated {
+            model,
+            device,
+            feeds,
+            repeats,
+        })
+    }
+
+    fn walk_message(
+        &self,
+        request: &Request<'_>,
+        plan: Option<&Plan>,
+    ) -> Result<Message, Box<Execution>> {
+        let (device, repeats) = (self.device()?, request.repeats);
+        Message::about(request, |model, feeds, contents| {
+            let plan = plan.map(|plan| contents.add_plan(plan));
+            Ask::WalkSimulated { model, device, feeds, repeats, plan }
+        })
+    }
 }
 
 impl Engine for SimEngine {
     fn execute(&self, request: &Request<'_>) -> Execution {
-        self.session().execute(request)
+        let request = self.worker.within(request);
+        match self.run_message(&request) {
+            Ok(message) => {
+                let held = Conversation::hold(&self.worker, message, request.deadline, &mut |_| ());
+                held.conclude(None, request.deadline).0
+            }
+            Err(execution) => *execution,
+        }
     }
 
     fn session(&self) -> Box<dyn Session + '_> {
@@ -44,16 +73,7 @@ struct SimSession<'e> {
 impl Session for SimSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
-        let repeats = request.repeats;
-        let message = self.engine.device().and_then(|device| {
-            Message::about(&request, |model, feeds, _| Ask::RunSimulated {
-                model,
-                device,
-                feeds,
-                repeats,
-            })
-        });
-        match message {
+        match self.engine.run_message(&request) {
             Ok(message) => {
                 let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
                 conversation.conclude(None, request.deadline).0
@@ -78,14 +98,7 @@ impl Walker for SimEngine {
         announced: &mut dyn FnMut(&Announced),
     ) -> Walked {
         let request = self.worker.within(request);
-        let repeats = request.repeats;
-        let message = self.device().and_then(|device| {
-            Message::about(&request, |model, feeds, contents| {
-                let plan = plan.map(|plan| contents.add_plan(plan));
-                Ask::WalkSimulated { model, device, feeds, repeats, plan }
-            })
-        });
-        match message {
+        match self.walk_message(&request, plan) {
             Ok(message) => {
                 let deadline = request.deadline;
                 Conversation::hold(&self.worker, message, deadline, announced)

@@ -127,7 +127,7 @@ async function filtered(page, { ops }, say) {
 /** Whatever can be operated has a name. */
 async function named(page, say) {
   const nameless = await page.$$eval("button, input, select, textarea, [tabindex='0'], svg[role=img]", (elements) => elements
-    .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim() || e.title)).map((e) => e.outerHTML.slice(0, 120)));
+    .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim() || e.title || [...(e.labels ?? [])].some((l) => l.textContent.trim()))).map((e) => e.outerHTML.slice(0, 120)));
   for (const element of nameless) say(`nameless: ${element}`);
 }
 

@@ -1,8 +1,8 @@
 //! The matrix as one page without scripts: the table, and every reason under it, linked from its cells.
 
 use super::{
-    Finding, LEGEND, NOT_RUN, Tally, changed, facts, findings, label, news, ran_on, rows_are,
-    since, specs, title,
+    Finding, NOT_RUN, Tally, changed, facts, fed_alike, findings, label, legend, news, plural,
+    ran_on, rows_are, since, specs, title,
 };
 use crate::matrix::{Cell, Column, Mark, Matrix, Row};
 use crate::report::html::{STYLE, escaped, fill, prose};
@@ -20,7 +20,10 @@ pub fn matrix_html(matrix: &Matrix) -> String {
             ("title", &escaped(&title(matrix))),
             ("style", &format!("{STYLE}{OWN_STYLE}")),
             ("facts", &escaped(&facts(matrix).join("; "))),
-            ("legend", &legend()),
+            (
+                "legend",
+                &format!("<span class=\"key\">{}</span>", legend(matrix, |mark| look(mark).1)),
+            ),
             ("cells", &cells(matrix)),
             ("changes", &changes(matrix)),
             ("targets", &targets(matrix)),
@@ -33,16 +36,11 @@ pub fn matrix_html(matrix: &Matrix) -> String {
 fn look(mark: Mark) -> (&'static str, &'static str) {
     match mark {
         Mark::Right => ("good", "✓"),
+        Mark::Mended => ("none", "◐"),
         Mark::Wrong => ("bad", "✕"),
         Mark::FellBack => ("none", "↩"),
         Mark::Unknown => ("none", "?"),
     }
-}
-
-fn legend() -> String {
-    let marks = LEGEND.iter().map(|(mark, words)| format!("{} {words}", look(*mark).1));
-    let keys: Vec<String> = marks.chain([format!("{NOT_RUN} not run")]).collect();
-    format!("<span class=\"key\">{}</span>", keys.join(" · "))
 }
 
 fn cells(matrix: &Matrix) -> String {
@@ -67,11 +65,13 @@ fn line(matrix: &Matrix, row: &Row) -> String {
     let known = matrix.columns.iter().map(|column| row.cells.get(&column.target));
     let is_fine = known.clone().all(|cell| cell.is_some_and(|cell| cell.mark() == Mark::Right));
     let class = if is_fine { " class=\"fine\"" } else { "" };
+    let fed = fed_alike(matrix).is_none().then(|| specs(row));
     let mut line = format!(
-        "<tr{class}><th scope=\"row\">{}<small>{} nodes, {}</small></th>",
+        "<tr{class}><th scope=\"row\" title=\"{}, fed {}\">{}{}</th>",
+        plural(row.nodes, "node"),
+        escaped(&specs(row)),
         escaped(&label(matrix, row)),
-        row.nodes,
-        escaped(&specs(row))
+        fed.map_or_else(String::new, |fed| format!(" <small>{}</small>", escaped(&fed))),
     );
     for (at, (column, cell)) in matrix.columns.iter().zip(known).enumerate() {
         line.push_str(&match cell {
@@ -84,12 +84,13 @@ fn line(matrix: &Matrix, row: &Row) -> String {
 
 fn table_cell(matrix: &Matrix, row: &Row, (at, column): (usize, &Column), cell: &Cell) -> String {
     let (class, sign) = look(cell.mark());
-    let planted = if column.simulated { " planted" } else { "" };
     let (words, sentence) = (escaped(&cell.words()), escaped(&cell.sentence));
     let state = news(matrix, row, &column.target).map_or_else(String::new, |change| {
         format!(" <span class=\"state\">{}</span>", change.state.name())
     });
-    let inner = format!("<span class=\"mark\" aria-hidden=\"true\">{sign}</span> {words}{state}");
+    let inner = format!(
+        "<span class=\"mark\" aria-hidden=\"true\">{sign}</span><span>{words}{state}</span>"
+    );
     let aria = format!("{}: {}", cell.kind.name().replace('_', " "), cell.words());
     let inner = match reason_of(matrix, at, cell) {
         Some(number) => format!(
@@ -99,7 +100,7 @@ fn table_cell(matrix: &Matrix, row: &Row, (at, column): (usize, &Column), cell: 
         ),
         None => format!("<span aria-label=\"{}\" role=\"img\">{inner}</span>", escaped(&aria)),
     };
-    format!("<td class=\"{class}{planted}\" title=\"{sentence}\">{inner}</td>")
+    format!("<td class=\"{class}\" title=\"{sentence}\">{inner}</td>")
 }
 
 /// The number of the reason of a cell among those of its column.
@@ -172,14 +173,13 @@ fn reasons(matrix: &Matrix) -> String {
 }
 
 fn reason(id: &str, finding: &Finding<'_>) -> String {
-    let mark = Cell { kind: finding.kind, ..Cell::unclear("") }.mark();
     let rows: Vec<String> = finding.rows.iter().map(|row| escaped(row)).collect();
-    let (class, kind) = (look(mark).0, finding.kind.name().replace('_', " "));
+    let (class, kind) = (look(finding.mark).0, finding.kind.name().replace('_', " "));
     format!(
         "<div class=\"reason {class}\" id=\"{id}\"><p class=\"who\">{}</p><p>{kind}{}: {}.</p></div>\n",
         rows.join(", "),
         match finding.words.as_str() {
-            "" => String::new(),
+            words if words.is_empty() || kind == words => String::new(),
             words => format!(" ({})", escaped(words)),
         },
         prose(finding.sentence)

@@ -1,9 +1,11 @@
 //! The matrix for an issue or a page of a repository: the table first, reasons folded by target.
 
 use super::{
-    LEGEND, NOT_RUN, Tally, changed, facts, findings, label, ran_on, rows_are, since, title, words,
+    NOT_RUN, Tally, changed, facts, fed_alike, findings, label, legend, plural, ran_on, rows_are,
+    since, specs, title, words,
 };
 use crate::matrix::{Mark, Matrix};
+use crate::report::html::escaped;
 use crate::report::markdown::{code, prose, table};
 use crate::verdict::Kind;
 
@@ -15,9 +17,7 @@ pub fn matrix_markdown(matrix: &Matrix) -> String {
     let mut sections = vec![format!("# {}\n", prose(&title(matrix)))];
     sections.push(format!("{}.\n", prose(&facts(matrix).join("; "))));
     sections.push(cells(matrix));
-    let legend: Vec<String> =
-        LEGEND.iter().map(|(mark, words)| format!("{} {words}", symbol(*mark))).collect();
-    sections.push(format!("{} · {NOT_RUN} not run\n", legend.join(" · ")));
+    sections.push(format!("{}\n", legend(matrix, symbol)));
     sections.extend(changes(matrix));
     sections.push("## Targets\n".into());
     sections.push(targets(matrix));
@@ -28,6 +28,7 @@ pub fn matrix_markdown(matrix: &Matrix) -> String {
 fn symbol(mark: Mark) -> &'static str {
     match mark {
         Mark::Right => "✅",
+        Mark::Mended => "☑️",
         Mark::Wrong => "❌",
         Mark::FellBack => "↩️",
         Mark::Unknown => "❔",
@@ -45,6 +46,8 @@ fn cells(matrix: &Matrix) -> String {
         .rows
         .iter()
         .map(|row| {
+            let fed = fed_alike(matrix).is_none().then(|| format!(" ({})", specs(row)));
+            let name = label(matrix, row) + &fed.unwrap_or_default();
             let cell = |target: &str| match row.cells.get(target) {
                 None => NOT_RUN.to_owned(),
                 Some(cell) => {
@@ -53,7 +56,7 @@ fn cells(matrix: &Matrix) -> String {
                 }
             };
             let cells = matrix.columns.iter().map(|column| cell(&column.target));
-            [prose(&label(matrix, row))].into_iter().chain(cells).collect()
+            [prose(&name)].into_iter().chain(cells).collect()
         })
         .collect();
     table(titles, &rows)
@@ -93,9 +96,10 @@ fn reasons(matrix: &Matrix) -> Vec<String> {
             })
             .collect();
         let list = table([rows_are(matrix), "says", "because"], &rows);
-        let (target, count) = (code(&column.target), findings.len());
+        // What stands in a summary is HTML, not Markdown.
+        let (target, count) = (escaped(&column.target), plural(findings.len(), "reason"));
         sections.push(format!(
-            "<details>\n<summary>{target}: {count}</summary>\n\n{list}\n</details>\n"
+            "<details>\n<summary><code>{target}</code>: {count}</summary>\n\n{list}\n</details>\n"
         ));
     }
     if sections.len() == 1 { Vec::new() } else { sections }

@@ -15,15 +15,28 @@ use crate::verdict::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a cell that was not run shows.
-const NOT_RUN: &str = "·";
+const NOT_RUN: &str = "-";
 
 /// What each mark means, in the order of a legend.
-const LEGEND: [(Mark, &str); 4] = [
+const LEGEND: [(Mark, &str); 5] = [
     (Mark::Right, "right"),
+    (Mark::Mended, "right with these on the CPU"),
     (Mark::Wrong, "wrong"),
     (Mark::FellBack, "ran elsewhere than asked"),
     (Mark::Unknown, "not known"),
 ];
+
+/// The marks that occur, each as it is drawn with its meaning.
+fn legend(matrix: &Matrix, symbol: fn(Mark) -> &'static str) -> String {
+    let all = Tally::of(matrix.cells().map(|(_, _, cell)| cell));
+    let marks = LEGEND.iter().filter(|(mark, _)| all.count(*mark) > 0);
+    let mut keys: Vec<String> =
+        marks.map(|(mark, words)| format!("{} {words}", symbol(*mark))).collect();
+    if all.not_run > 0 {
+        keys.push(format!("{NOT_RUN} not run"));
+    }
+    keys.join(" · ")
+}
 
 /// How many rows and columns there are, as a title.
 fn title(matrix: &Matrix) -> String {
@@ -59,13 +72,20 @@ fn facts(matrix: &Matrix) -> Vec<String> {
     {
         facts.push(format!("on {system}"));
     }
-    if let [fed] = &all(&specs)[..] {
-        facts.push(format!("fed {fed}"));
-    }
+    facts.extend(fed_alike(matrix).map(|fed| format!("fed {fed}")));
     facts.push(format!("reference {}", all(&|row| row.reference.clone()).join(", ")));
     let versions: Vec<&str> = matrix.made_by.iter().map(String::as_str).collect();
     facts.push(format!("offby {}", versions.join(", ")));
     facts
+}
+
+/// What all inputs of all rows were fed, where that is soon said; else every row says it.
+fn fed_alike(matrix: &Matrix) -> Option<String> {
+    const FEW: usize = 2;
+    let inputs = matrix.rows.iter().flat_map(|row| &row.inputs);
+    let specs: BTreeSet<&str> = inputs.map(|input| input.spec.as_str()).collect();
+    let specs: Vec<&str> = specs.into_iter().collect();
+    (1..=FEW).contains(&specs.len()).then(|| specs.join(" and "))
 }
 
 /// What the inputs of a row were fed, each spec once.
@@ -173,6 +193,7 @@ fn place(ran_on: &RanOn) -> String {
 /// One reason, and the rows of a column that have it.
 struct Finding<'m> {
     kind: Kind,
+    mark: Mark,
     words: String,
     sentence: &'m str,
     rows: Vec<String>,
@@ -192,6 +213,7 @@ fn findings<'m>(
             Some(known) => known.rows.push(label),
             None => findings.push(Finding {
                 kind: cell.kind,
+                mark: cell.mark(),
                 words: cell.words(),
                 sentence: &cell.sentence,
                 rows: vec![label],

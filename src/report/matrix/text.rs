@@ -1,13 +1,13 @@
 //! The matrix on a terminal: as many columns side by side as there is room for.
 
 use super::{
-    Finding, LEGEND, NOT_RUN, Tally, changed, facts, findings, label, ran_on, rows_are, since,
+    Finding, NOT_RUN, Tally, changed, facts, findings, label, legend, ran_on, rows_are, since,
     title, words,
 };
 use crate::matrix::{Cell, Column, Mark, Matrix};
 use crate::report::Paint;
 use crate::report::text::{columns, shortened, wrapped};
-use crate::verdict::Kind;
+use crate::verdict::{Kind, News};
 use prettytable::{Row as Line, Table};
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ const WIDEST: usize = 28;
 const NARROWEST: usize = 15;
 /// A mark and the space behind it.
 const MARK: usize = 2;
-/// Reasons and changes that are told without -v.
+/// Reasons, and changes, that are told without -v.
 const MOST: usize = 12;
 /// Lines of text longer than this are hard to read.
 const PROSE: usize = 120;
@@ -28,9 +28,7 @@ pub fn matrix_text(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -
     for table in tables(matrix, width, paint) {
         let _ = write!(text, "\n{table}");
     }
-    let legend: Vec<String> =
-        LEGEND.iter().map(|(mark, words)| format!("{} {words}", symbol(*mark))).collect();
-    let _ = writeln!(text, "\n{} · {NOT_RUN} not run\n", legend.join(" · "));
+    let _ = writeln!(text, "\n{}\n", legend(matrix, symbol));
     text.push_str(&targets(matrix, width));
     text.push_str(&reasons(matrix, prose, verbose, paint));
     text.push_str(&changes(matrix, prose, verbose, paint));
@@ -42,6 +40,7 @@ pub fn matrix_text(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -
 fn symbol(mark: Mark) -> &'static str {
     match mark {
         Mark::Right => "✓",
+        Mark::Mended => "◐",
         Mark::Wrong => "✕",
         Mark::FellBack => "↩",
         Mark::Unknown => "?",
@@ -209,25 +208,25 @@ fn targets(matrix: &Matrix, width: usize) -> String {
     text
 }
 
-/// Why cells are not right: all of it, or the beginning.
+/// Why nothing could be compared, for which a cell has no room; `verbose` tells why of every cell that
+/// does not simply agree.
 fn reasons(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -> String {
-    let mut text = String::new();
-    let (mut told, mut left) = (0, 0);
-    for column in &matrix.columns {
-        let keep =
-            |cell: &Cell| cell.kind != Kind::Agrees && (verbose || cell.mark() != Mark::Right);
-        for finding in findings(matrix, column, keep) {
-            if !verbose && told == MOST {
-                left += 1;
-                continue;
-            }
-            told += 1;
-            text.push_str(&reason(column, &finding, width, paint));
-        }
+    let keep = |cell: &Cell| match verbose {
+        true => cell.kind != Kind::Agrees,
+        false => cell.kind.news() == News::None,
+    };
+    let of = |column| findings(matrix, column, keep).into_iter().map(move |found| (column, found));
+    let all: Vec<(&Column, Finding<'_>)> = matrix.columns.iter().flat_map(of).collect();
+    let most = if verbose { usize::MAX } else { MOST };
+    let mut text: String =
+        all.iter().take(most).map(|(column, found)| reason(column, found, width, paint)).collect();
+    if all.len() > most {
+        let _ = writeln!(text, "\n… and {} more reasons", all.len() - most);
     }
-    if left > 0 {
-        let _ =
-            writeln!(text, "\n… {left} more reasons: -v tells them all, --out writes them down");
+    if !verbose
+        && matrix.cells().any(|(_, _, cell)| cell.is_some_and(|c| c.kind.news() == News::Bad))
+    {
+        text.push_str("\nhint: -v tells why of every cell, --out DIR keeps it for a browser\n");
     }
     text
 }
@@ -239,10 +238,11 @@ fn reason(column: &Column, finding: &Finding<'_>, width: usize, paint: Paint) ->
         }
         few => few.join(", "),
     };
-    let head = format!("{}: {rows}", column.target);
+    let head = wrapped(&format!("{}: {rows}", column.target), width);
     let kind = finding.kind.name().replace('_', " ");
-    let sentence = wrapped(&format!("  {kind}: {}.", finding.sentence), width);
-    format!("\n{}{sentence}", paint(finding.kind, &wrapped(&head, width)))
+    let sentence = wrapped(&format!("{kind}: {}.", finding.sentence), width.saturating_sub(2));
+    let indented = sentence.lines().map(|line| format!("  {line}\n")).collect::<String>();
+    format!("\n{}{indented}", paint(finding.kind, &head))
 }
 
 fn changes(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -> String {
