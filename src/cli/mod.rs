@@ -26,6 +26,7 @@ mod report;
 mod run;
 mod screen;
 mod search;
+mod shared_args;
 mod shrink;
 mod stored;
 mod walk;

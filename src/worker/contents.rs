@@ -156,7 +156,9 @@ impl Store {
         let mut given = Vec::new();
         // From the end: what is split off is copied, what stays is not.
         for ContentHead { digest, bytes } in contents.into_iter().rev() {
-            let content = body.split_off(body.len() - bytes);
+            let mut content = body.split_off(body.len() - bytes);
+            // The first one has the room that all of them had.
+            content.shrink_to_fit();
             if Digest::of([content.as_slice()]) != digest {
                 return Err(format!("a content has not the digest {digest}"));
             }
