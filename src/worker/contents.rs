@@ -190,6 +190,13 @@ impl Store {
         self.get(digest).unwrap_or_default()
     }
 
+    /// The bytes of a content that is needed only once; whoever asks for it again sends it again.
+    #[cfg(feature = "mnn")]
+    pub(super) fn take(&mut self, digest: &Digest) -> Vec<u8> {
+        let place = self.kept.iter().position(|(kept, _)| kept == digest);
+        place.map(|place| self.kept.remove(place).1).unwrap_or_default()
+    }
+
     /// Tensors that were sent.
     ///
     /// # Errors

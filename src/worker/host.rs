@@ -146,10 +146,10 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
         }
         #[cfg(feature = "mnn")]
         Ask::Walk { onnx, model, half_model, target, repeats, .. } => {
-            let onnx = onnx.as_ref().map(|onnx| store.bytes(onnx));
-            let [model, half_model] = [&model, &half_model].map(|digest| store.bytes(digest));
+            let onnx = onnx.map(|onnx| store.take(&onnx));
+            let (half_model, model) = (store.take(&half_model), store.bytes(&model));
             let job = super::mnn::WalkJob { onnx, model, half_model, target, feeds, repeats, plan };
-            super::mnn::walk(&job, send)
+            super::mnn::walk(job, send)
         }
         #[cfg(feature = "mnn")]
         Ask::Probe { target } => send(&super::mnn::probe(&target), &[]),

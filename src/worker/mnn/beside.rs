@@ -21,8 +21,8 @@ pub(super) struct Beside {
 
 impl Beside {
     /// The stream of a model; without one, where tract does not take it, nothing is compared.
-    pub(super) fn new(onnx: Option<&[u8]>, feeds: &[Output]) -> Self {
-        let model = onnx.and_then(|onnx| Model::from_bytes(onnx, Path::new(NETWORK)).ok());
+    pub(super) fn new(onnx: Option<Vec<u8>>, feeds: &[Output]) -> Self {
+        let model = onnx.and_then(|onnx| Model::from_bytes(&onnx, Path::new(NETWORK)).ok());
         let steps = model.and_then(|model| NodeSteps::new(&model).ok());
         let feeds = feeds.iter().cloned().map(Feed::from).collect();
         Beside { steps, feeds, cursor: 0 }

@@ -18,10 +18,10 @@ use std::time::Instant;
 pub(in crate::worker) struct WalkJob<'a> {
     /// The bytes of the `.mnn` file.
     pub(in crate::worker) model: &'a [u8],
-    /// Those of the ONNX file it was made from, where they fit into one piece.
-    pub(in crate::worker) onnx: Option<&'a [u8]>,
-    /// Those of the same with 16-bit weights.
-    pub(in crate::worker) half_model: &'a [u8],
+    /// Those of the ONNX file it was made from, where they fit into one piece; gone once they are read.
+    pub(in crate::worker) onnx: Option<Vec<u8>>,
+    /// Those of the same with 16-bit weights; gone likewise.
+    pub(in crate::worker) half_model: Vec<u8>,
     /// Where to run it.
     pub(in crate::worker) target: MnnTarget,
     /// One tensor for each input.
@@ -33,7 +33,7 @@ pub(in crate::worker) struct WalkJob<'a> {
 }
 
 /// Walks and answers.
-pub(in crate::worker) fn walk(job: &WalkJob<'_>, send: &mut Send<'_>) -> io::Result<()> {
+pub(in crate::worker) fn walk(job: WalkJob<'_>, send: &mut Send<'_>) -> io::Result<()> {
     super::log::listen();
     match try_walk(job, send) {
         Ok((walked, fallback, ran_on)) => send_walked(walked, fallback, ran_on, send),
@@ -44,17 +44,17 @@ pub(in crate::worker) fn walk(job: &WalkJob<'_>, send: &mut Send<'_>) -> io::Res
 /// What a walk found, and a search after it, and where.
 type Found = (Walked, Option<Fallback>, RanOn);
 
-fn try_walk(job: &WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
-    let feeds = &job.feeds;
+fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
+    let WalkJob { model, onnx, half_model, target, ref feeds, repeats, plan } = job;
     let started = Instant::now();
-    let (mut session, ran_on) = open_as_asked(job.model, &job.target, send)?;
+    let (mut session, ran_on) = open_as_asked(model, &target, send)?;
     fit_shapes(&mut session, feeds)?;
     let open_seconds = started.elapsed().as_secs_f64();
     let open = |model: &[u8]| open_session(model, &reference_target(), feeds);
-    let (follow, half, clean) = (open(job.model)?, open(job.half_model)?, open(job.model)?);
-    let mut reference =
-        MnnReference::new(follow, half, clean, feeds, Beside::new(job.onnx, feeds))?;
-    let reopen = || open_session(job.model, &job.target, feeds);
+    let (follow, half, clean) = (open(model)?, open(&half_model)?, open(model)?);
+    drop(half_model);
+    let mut reference = MnnReference::new(follow, half, clean, feeds, Beside::new(onnx, feeds))?;
+    let reopen = || open_session(model, &target, feeds);
     let mut candidate = MnnCandidate::new(session, feeds, &reopen);
 
     let (send, broken) = (RefCell::new(send), RefCell::new(Ok(())));
@@ -67,15 +67,15 @@ fn try_walk(job: &WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
         tell(&Reply::Op { index, name, op_type });
     };
-    let declared = job.target.declared_storage().unwrap_or_default();
-    let mut walked = conduct(&mut candidate, &mut reference, declared, job.repeats, &mut announce)?;
+    let declared = target.declared_storage().unwrap_or_default();
+    let mut walked = conduct(&mut candidate, &mut reference, declared, repeats, &mut announce)?;
     walked.runs.open_seconds = open_seconds;
     let mut found = None;
-    if let Some(plan) = &job.plan {
+    if let Some(plan) = &plan {
         // The reference's sessions have served; the members get one of their own.
         drop(reference);
-        let target = elsewhere(job, plan);
-        let mut session = Elsewhere::new(open_session(job.model, &target, feeds)?)?;
+        let place = elsewhere(&target, plan);
+        let mut session = Elsewhere::new(open_session(model, &place, feeds)?)?;
         let mut compute =
             |operator: &Operator, inputs: &[Operand]| session.compute(operator, inputs);
         let mut begun = |number: usize| tell(&Reply::Trial { number });
@@ -87,9 +87,9 @@ fn try_walk(job: &WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
 }
 
 /// Where the members are computed: on the CPU, or on the same device in high precision.
-fn elsewhere(job: &WalkJob<'_>, plan: &Plan) -> MnnTarget {
+fn elsewhere(target: &MnnTarget, plan: &Plan) -> MnnTarget {
     match plan.raise {
-        true => MnnTarget { precision: Precision::High, ..job.target.clone() },
+        true => MnnTarget { precision: Precision::High, ..target.clone() },
         false => reference_target(),
     }
 }
