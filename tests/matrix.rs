@@ -307,11 +307,11 @@ fn what_contradicts_itself_is_not_merged() {
 #[test]
 fn a_cell_names_what_must_run_on_the_cpu_where_that_is_asked() {
     let mut command = offby();
-    command.arg("matrix").arg(debug_model("efformer_mlp_gelu.onnx"));
+    command.arg("matrix").arg(debug_model("attention_bias.onnx"));
     command.args(["--on", "sim:vim3-android-vulkan", "--on", "sim:honest-f32", "--fallback"]);
     let (code, stdout, stderr) = finish(command);
     assert_eq!(code, 1, "{stdout}{stderr}");
-    assert!(stdout.contains("◐ CPU: Erf") && stdout.contains('✓'), "{stdout}");
+    assert!(stdout.contains("◐ CPU: Add") && stdout.contains('✓'), "{stdout}");
     assert!(stdout.contains("1 right, 1 right with these on the CPU"), "{stdout}");
 }
 
