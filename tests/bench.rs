@@ -88,7 +88,7 @@ fn a_saved_bench_is_rendered_in_every_form() {
     command.args(["--on", "sim:honest-f32", "--iterations", "3", "--out"]).arg(folder.path());
     let (code, stdout, _) = finish(command);
     assert_eq!(code, 0);
-    assert!(stdout.contains("median") && stdout.contains("opening"), "{stdout}");
+    assert!(stdout.contains("median") && stdout.contains("ratio"), "{stdout}");
     for line in stdout.lines().skip(1) {
         assert!(line.chars().count() <= 80, "{line:?}");
     }

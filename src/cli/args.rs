@@ -162,7 +162,7 @@ pub(super) struct MergeArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {
-    /// The rows: ONNX files, case files, and folders of those
+    /// The rows: ONNX files, case files, and folders of cases
     #[arg(value_name = "CASE|MODEL", required_unless_present = "from")]
     pub(super) networks: Vec<PathBuf>,
     /// A column: a target, such as mnn:vulkan:low; may be given several times

@@ -44,9 +44,9 @@ pub(super) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     });
     let report = prepared.report("bench", &reference, &truth, reports.collect());
     prepared.answer(&report, || {
-        let evidence =
-            if args.network.output.verbose { evidence_text(&report) } else { String::new() };
-        bench_text(&report, screen::width(), screen::painter()) + &evidence
+        let verbose = args.network.output.verbose;
+        let evidence = if verbose { evidence_text(&report) } else { String::new() };
+        bench_text(&report, screen::width(), verbose, screen::painter()) + &evidence
     })?;
     Ok(exit_code(report.targets.iter().map(|target| target.verdict.kind)))
 }

@@ -298,8 +298,7 @@ fn explained(whole: TargetReport, walked: TargetReport) -> TargetReport {
         return walked;
     }
     let beside = if is_converted { "beside the engine's own CPU" } else { "walked" };
-    let sentence =
-        format!("{}; {beside} it {}: {}", whole.verdict.sentence, found.kind, found.sentence);
+    let sentence = format!("{}; {beside}: {}", whole.verdict.sentence, found.sentence);
     let verdict = Verdict { sentence, ..whole.verdict };
     TargetReport { verdict, walk: walked.walk, ..whole }
 }

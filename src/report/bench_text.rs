@@ -6,15 +6,20 @@ use super::text::{heading, table_with_names, verdict_text, wrapped};
 use crate::bench::Latency;
 use crate::verdict::Kind;
 
-/// `offby bench` as text.
-pub fn bench_text(report: &Report, width: usize, paint: Paint) -> String {
+/// `offby bench` as text; `verbose` tells every target's times with all digits.
+pub fn bench_text(report: &Report, width: usize, verbose: bool, paint: Paint) -> String {
     let mut text = heading(report);
-    let titles =
-        ["target", "says", "runs", "min", "median", "mean", "p95", "max", "opening", "ratio"];
+    let titles = ["target", "says", "runs", "min", "median", "mean", "p95", "max", "open", "ratio"];
     let rows = report.targets.iter().map(row).collect();
     text.push_str(&table_with_names(&titles, rows, 0, width));
     text.push_str(&wrapped(&units(report), width));
     text.push_str(&unsteady(report).map_or_else(String::new, |note| wrapped(&note, width)));
+    for target in report.targets.iter().filter(|_| verbose) {
+        let line = bench_line(target).map(|line| format!("{}: {line}", target.target));
+        text.push_str(
+            &line.map_or_else(String::new, |line| format!("\n{}", wrapped(&line, width))),
+        );
+    }
     // What is right needs no more words than the table has.
     for target in report.targets.iter().filter(|target| target.verdict.kind != Kind::Agrees) {
         text.push_str(&verdict_text(target, width, paint));
@@ -43,9 +48,9 @@ fn row(target: &TargetReport) -> Vec<String> {
         Some(bench) => {
             let Latency { iterations, min, median, mean, p95, max } = bench.latency;
             row.push(iterations.to_string());
-            row.extend([min, median, mean, p95, max].map(milliseconds));
+            row.extend([min, median, mean, p95, max].map(|seconds| three_digits(1e3 * seconds)));
             row.push(format!("{:.1} s", bench.first_result));
-            row.push(bench.ratio.map_or("1".into(), |ratio| four_digits(ratio.median)));
+            row.push(bench.ratio.map_or("1".into(), |ratio| three_digits(ratio.median)));
         }
         None => row.extend(std::iter::repeat_n("-".to_owned(), 8)),
     }
@@ -57,21 +62,17 @@ fn units(report: &Report) -> String {
     let timed = report.targets.iter().find(|target| target.bench.is_some());
     let Some(first) = timed else { return "\nno target was timed".into() };
     format!(
-        "\nmilliseconds, feeding and reading included, the targets taking turns; opening: up to the first outputs, kernels compiled; ratio: the shortest run of a turn to that of {}, median over the turns",
+        "\nmilliseconds, feeding and reading included, the targets taking turns; open: up to the first outputs, kernels compiled; ratio: the shortest run of a turn to that of {}, median over the turns",
         first.target
     )
 }
 
-fn milliseconds(seconds: f64) -> String {
-    four_digits(1e3 * seconds)
-}
-
-/// Four digits at most before room runs out: a table of eighty columns has seven numbers.
-fn four_digits(value: f64) -> String {
+/// Three digits: a table of eighty columns has seven numbers.
+fn three_digits(value: f64) -> String {
     match value {
         tiny if tiny < 1.0 => format!("{tiny:.3}"),
-        small if small < 100.0 => format!("{small:.2}"),
-        middle if middle < 1000.0 => format!("{middle:.1}"),
+        small if small < 10.0 => format!("{small:.2}"),
+        middle if middle < 100.0 => format!("{middle:.1}"),
         large => format!("{large:.0}"),
     }
 }
@@ -85,7 +86,7 @@ pub(super) fn bench_line(target: &TargetReport) -> Option<String> {
     });
     let Latency { iterations, min, median, mean, p95, max } = bench.latency;
     let [min, max, median, mean, p95] =
-        [min, max, median, mean, p95].map(|seconds| milliseconds(seconds) + "ms");
+        [min, max, median, mean, p95].map(|seconds| format!("{:.3}ms", 1e3 * seconds));
     Some(format!(
         "[{iterations} iters] min = {min} max = {max} median = {median} mean = {mean} p95 = {p95}; first outputs after {:.2} s{ratio}",
         bench.first_result,

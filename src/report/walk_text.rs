@@ -31,7 +31,7 @@ pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
     match report.command.as_str() {
         "run" => run_text(report, width, paint),
         "fallback" => fallback_text(report, width, paint),
-        "bench" => bench_text(report, width, paint),
+        "bench" => bench_text(report, width, false, paint),
         _ => walk_text(report, false, width, paint),
     }
 }

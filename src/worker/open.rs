@@ -23,6 +23,7 @@ pub(super) enum Stop {
     /// The engine's own words.
     Refused(String),
     /// It would run elsewhere, and `Opened` has said so.
+    #[cfg(feature = "mnn")]
     FellBack,
     /// The parent is gone.
     Pipe(io::Error),
@@ -33,6 +34,7 @@ impl Stop {
     pub(super) fn answer(self, send: &mut Send<'_>) -> io::Result<()> {
         match self {
             Stop::Refused(reason) => send(&Reply::Rejected { reason }, &[]),
+            #[cfg(feature = "mnn")]
             Stop::FellBack => Ok(()),
             Stop::Pipe(error) => Err(error),
         }
