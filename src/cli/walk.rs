@@ -108,7 +108,8 @@ pub(super) fn examine_walked(
         .map(|(trace, trust)| conclude("follow", trace, trust, &node_names(model)));
     let mut execution = walked.execution;
     if let (Some(reason), Some(last)) = (&mut execution.reason, &walked.last) {
-        let at = format!(", in operator {}, {} `{}`", last.index, last.op_type, last.name);
+        let when = if walked.after_last { "in the middle of a message after" } else { "in" };
+        let at = format!(", {when} operator {}, {} `{}`", last.index, last.op_type, last.name);
         reason.push_str(&at);
     }
     let mut report = examine(target, execution, &walked.reference, user, walk);

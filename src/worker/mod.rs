@@ -4,6 +4,7 @@
 //! the child says goes to stderr and becomes evidence. The parent holds the deadline.
 
 mod cache;
+mod chatter;
 mod contents;
 mod conversation;
 mod convert;
@@ -13,6 +14,9 @@ mod ext_engine;
 mod fell_back;
 mod frame;
 mod host;
+mod interruption;
+mod kin;
+mod memory;
 #[cfg(feature = "mnn")]
 mod mnn;
 mod mnn_engine;
@@ -31,6 +35,7 @@ pub use convert::{ConvertError, Converter, find_converter};
 pub use environment::opencl_drivers;
 pub use ext_engine::ExtEngine;
 pub use host::serve;
+pub use interruption::{interrupt, interrupted};
 pub use mnn_engine::{MnnEngine, probe};
 pub use program::WorkerProgram;
 pub use protocol::ProbeReport;
