@@ -54,7 +54,7 @@ fn list(args: &CaseListArgs) -> Result<u8, Failure> {
 
 fn run(args: &CaseRunArgs) -> Result<u8, Failure> {
     let cases = load(&args.paths)?;
-    let registry = Registry::new(find_converter())?;
+    let registry = Registry::new(find_converter(), args.limits)?;
     let via = read_via(args.via.as_deref())?;
     let started = Instant::now();
     let reports = run_all(args, &cases, &registry, via.as_ref());

@@ -49,7 +49,7 @@ pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<Matrix, Failure> {
         args,
         shard,
         targets: &targets,
-        registry: Registry::new(find_converter())?,
+        registry: Registry::new(find_converter(), args.place.limits)?,
         journal: Mutex::new(journal),
         progress: screen::progress(args.giving.output.quiet),
     };

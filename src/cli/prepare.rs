@@ -42,7 +42,8 @@ impl<'a> Prepared<'a> {
         if let Some(folder) = &args.out {
             fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
         }
-        Ok(Prepared { args, model, feeds, registry: Registry::new(converter(args))?, user })
+        let registry = Registry::new(converter(args), args.place.limits)?;
+        Ok(Prepared { args, model, feeds, registry, user })
     }
 
     /// The request every engine gets.

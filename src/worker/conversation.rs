@@ -168,7 +168,10 @@ impl Conversation {
     fn died_of_earlier(&self, message: &Message) -> bool {
         let died = matches!(
             self.end,
-            Err(Ending::Signal(_) | Ending::Exit(_) | Ending::EarlyEof | Ending::OutOfMemory { .. })
+            Err(Ending::Signal(_)
+                | Ending::Exit(_)
+                | Ending::EarlyEof
+                | Ending::OutOfMemory { .. })
         );
         died && !self.heard && !matches!(message.ask, Ask::Again { .. })
     }

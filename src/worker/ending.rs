@@ -1,8 +1,6 @@
 //! The ways a worker can end, and the words for them.
 
 use crate::engine::Ended;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
 
 /// The ways a worker can end, other than by answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +30,6 @@ pub(super) enum Ending {
         /// What the user can do.
         hint: &'static str,
     },
-}
-
-impl From<ExitStatus> for Ending {
-    fn from(status: ExitStatus) -> Self {
-        match (status.signal(), status.code()) {
-            (Some(signal), _) => Ending::Signal(signal),
-            (None, code) => Ending::Exit(code.unwrap_or(-1)),
-        }
-    }
 }
 
 impl Ending {

@@ -65,7 +65,8 @@ mod tests {
         let kin = Kin::mark(&mut command);
         let mut other = Command::new("sleep");
         let others = Kin::mark(&mut other);
-        let (mut child, mut stranger) = (command.spawn().unwrap(), other.arg("60").spawn().unwrap());
+        let (mut child, mut stranger) =
+            (command.spawn().unwrap(), other.arg("60").spawn().unwrap());
         kin.end();
         assert!(!child.wait().unwrap().success());
         assert_eq!(stranger.try_wait().unwrap(), None, "another's is left alone");

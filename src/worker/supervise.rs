@@ -9,7 +9,9 @@ use super::memory::Watch;
 use super::program::WorkerProgram;
 use super::protocol::{Ask, PROTOCOL, Reply, VERSION};
 use crate::engine::Ended;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid,
+};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader};
 use std::process::{Child, ChildStdin, ChildStdout};
