@@ -29,6 +29,7 @@ pub(super) fn examine(
     TargetReport {
         target: target.to_string(),
         outcome: execution.outcome,
+        ended: execution.ended,
         ran_on: execution.ran_on,
         evidence: execution.evidence,
         outputs,

@@ -3,7 +3,7 @@
 use super::judging::{JudgedAgain, JudgedBy};
 use crate::bench::Bench;
 use crate::compare::{Agreement, Comparison, Explanation, Judgement};
-use crate::engine::{Outcome, RanOn, Runs};
+use crate::engine::{Ended, Outcome, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype};
 use crate::verdict::{Finding, StrategyAgreement, Verdict};
@@ -113,6 +113,9 @@ pub struct TargetReport {
     pub target: String,
     /// How the engine's run ended.
     pub outcome: Outcome,
+    /// How its worker ended, where that gave no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
     /// What really ran.
     pub ran_on: Option<RanOn>,
     /// What engine and driver said.

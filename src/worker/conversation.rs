@@ -163,17 +163,14 @@ impl Conversation {
         }
     }
 
-    /// Whether a worker that was kept died before it said a word about this ask: then it died of the one
+    /// Whether a worker that was kept ended before it said a word about this ask: then it ended of the one
     /// before, and this one is put to another worker. What is open is lost with it, so that `Again` is not.
     fn died_of_earlier(&self, message: &Message) -> bool {
-        let died = matches!(
-            self.end,
-            Err(Ending::Signal(_)
-                | Ending::Exit(_)
-                | Ending::EarlyEof
-                | Ending::OutOfMemory { .. })
-        );
-        died && !self.heard && !matches!(message.ask, Ask::Again { .. })
+        let is_another = match &self.end {
+            Ok(_) | Err(Ending::TimedOut | Ending::Interrupted | Ending::Absent { .. }) => false,
+            Err(_) => !self.heard,
+        };
+        is_another && !matches!(message.ask, Ask::Again { .. })
     }
 
     fn blame_earlier(&mut self, remains: Remains) {

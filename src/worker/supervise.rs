@@ -270,7 +270,8 @@ fn read_replies(stdout: Option<ChildStdout>, speaking: Arc<AtomicBool>) -> Recei
                 speaking.store(begins, Ordering::SeqCst);
                 let frame = read_frame(&mut stdout);
                 let last = frame.is_err();
-                speaking.store(matches!(frame, Err(FrameError::Half)), Ordering::SeqCst);
+                let began = matches!(frame, Err(FrameError::Half | FrameError::Unknown(_)));
+                speaking.store(began, Ordering::SeqCst);
                 if sender.send(frame).is_err() || last {
                     break;
                 }
