@@ -35,6 +35,7 @@ pub(super) fn examine(
         outputs,
         runs: execution.runs,
         bench: None,
+        begun: Vec::new(),
         walk,
         fallback: None,
         verdict,

@@ -3,13 +3,14 @@
 use super::contents::Message;
 use super::ending::Ending;
 use super::fell_back;
+use super::interruption::interrupted;
 use super::program::WorkerProgram;
 use super::protocol::{Ask, Reply, unpack};
 use super::supervise::{Remains, Worker};
 use crate::engine::{Backend, Execution, Outcome, Output, RanOn, Request};
 use crate::tensor::Digest;
 use crate::walk::{Fallback, Plan, Trace, Trust};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// An engine whose operators can be walked.
@@ -38,6 +39,8 @@ pub struct Walked {
     pub last: Option<Announced>,
     /// Whether it was left when that happened: the worker was in the middle of a message.
     pub after_last: bool,
+    /// The operators that began, in the order of execution.
+    pub begun: Vec<Announced>,
 }
 
 impl Walked {
@@ -50,6 +53,7 @@ impl Walked {
             fallback: None,
             last: None,
             after_last: false,
+            begun: Vec::new(),
         }
     }
 }
@@ -84,6 +88,7 @@ pub(super) struct Conversation {
     heard: bool,
     last: Option<Announced>,
     after_last: bool,
+    begun: BTreeMap<usize, Announced>,
     trial: Option<usize>,
     /// The worker's process, where even being killed did not end it.
     stuck: Option<u32>,
@@ -109,6 +114,10 @@ impl KeptWorker {
         announced: &mut dyn FnMut(&Announced),
     ) -> Conversation {
         let mut conversation = Conversation::new(self.program.evidence());
+        if interrupted() {
+            conversation.end = Err(Ending::Interrupted);
+            return conversation;
+        }
         if let Some(mut worker) = self.worker.take() {
             worker.allow(patience);
             conversation.listen(&mut worker, &mut message, patience, announced);
@@ -158,6 +167,7 @@ impl Conversation {
             heard: false,
             last: None,
             after_last: false,
+            begun: BTreeMap::new(),
             trial: None,
             stuck: None,
         }
@@ -202,8 +212,9 @@ impl Conversation {
     /// What came of a walk.
     pub(super) fn walked(mut self, asked: Option<Backend>, deadline: Duration) -> Walked {
         let (last, after_last) = (self.last.take(), self.after_last);
+        let begun = std::mem::take(&mut self.begun).into_values().collect();
         let (execution, walked) = self.conclude(asked, deadline);
-        let without = Walked { last, after_last, ..Walked::without(execution) };
+        let without = Walked { last, after_last, begun, ..Walked::without(execution) };
         match walked {
             None => without,
             Some(Followed { reference, found, fallback }) => {
@@ -234,8 +245,9 @@ impl Conversation {
                     worker.receive()
                 }
                 Ok((Reply::Op { index, name, op_type }, _)) => {
-                    let trial = self.trial;
-                    announced(self.last.insert(Announced { index, name, op_type, trial }));
+                    let operator = Announced { index, name, op_type, trial: self.trial };
+                    self.begun.entry(index).or_insert_with(|| operator.clone());
+                    announced(self.last.insert(operator));
                     worker.receive()
                 }
                 // Each run of a search may take as long as the walk.

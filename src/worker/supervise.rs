@@ -37,7 +37,8 @@ pub(super) struct Worker {
     child: Child,
     kin: Option<Kin>,
     memory: Option<Watch>,
-    asks: Option<ChildStdin>,
+    /// Its stdin, whenever nothing is being written there.
+    asks: Receiver<ChildStdin>,
     replies: Receiver<Message>,
     speaking: Arc<AtomicBool>,
     chatter: Option<Chatter>,
@@ -64,7 +65,7 @@ impl Worker {
         let mut worker = Worker {
             kin,
             memory: program.memory().map(|limit| Watch::over(Pid::from_child(&child), limit)),
-            asks: child.stdin.take(),
+            asks: slot(child.stdin.take()),
             replies: read_replies(child.stdout.take(), Arc::clone(&speaking)),
             speaking,
             chatter: child.stderr.take().map(Chatter::of),
@@ -129,36 +130,33 @@ impl Worker {
         self.receive()
     }
 
-    /// Writing happens on a thread of its own: a child that does not read must not hold us up.
+    /// Writing happens on a thread of its own, and is not waited for: a child that does not read must not hold
+    /// us up, and one that complains meanwhile is heard.
     fn send(&mut self, ask: &Ask, body: Vec<u8>) -> Result<(), Ending> {
-        let Some(mut pipe) = self.asks.take() else { return Ok(()) };
+        let Some(mut pipe) = self.wait_for(&self.asks)? else { return Ok(()) };
         let ask = ask.clone();
-        let (sender, written) = channel();
+        let (sender, asks) = channel();
+        self.asks = asks;
         thread::spawn(move || {
             // A child that died while we wrote is found dead by `receive`, with its status.
             let _ = write_frame(&mut pipe, &ask, &body);
             let _ = sender.send(pipe);
         });
-        self.asks = Some(self.wait_for(&written)?.ok_or(Ending::EarlyEof)?);
         Ok(())
     }
 
     /// Waits for the next message until the deadline.
-    pub(super) fn receive(&mut self) -> Result<(Reply, Vec<u8>), Ending> {
-        let (_, nothing) = channel();
-        let replies = std::mem::replace(&mut self.replies, nothing);
-        let heard = self.wait_for(&replies);
-        self.replies = replies;
-        match heard? {
+    pub(super) fn receive(&self) -> Result<(Reply, Vec<u8>), Ending> {
+        match self.wait_for(&self.replies)? {
             Some(Ok(message)) => Ok(message),
-            Some(Err(broken)) => Err(self.name_ending(broken)),
-            None => Err(self.name_ending(FrameError::Ended)),
+            Some(Err(broken)) => Err(self.name_ending(&broken)),
+            None => Err(self.name_ending(&FrameError::Ended)),
         }
     }
 
     /// What a thread of ours sends, or `None` where that has ended. The child may end meanwhile, the deadline
     /// pass, or the user lose patience.
-    fn wait_for<T>(&mut self, channel: &Receiver<T>) -> Result<Option<T>, Ending> {
+    fn wait_for<T>(&self, channel: &Receiver<T>) -> Result<Option<T>, Ending> {
         let mut dead_since = None;
         loop {
             if interrupted() {
@@ -182,7 +180,7 @@ impl Worker {
     }
 
     /// The exit status is read before the protocol is blamed.
-    fn name_ending(&mut self, broken: FrameError) -> Ending {
+    fn name_ending(&self, broken: &FrameError) -> Ending {
         let until = Instant::now() + GRACE;
         let mut death = self.death();
         while death.is_none() && Instant::now() < until {
@@ -227,7 +225,7 @@ impl Worker {
 
     /// Gives the process that killing did not end: one whose driver does not come back from the kernel.
     fn end(&mut self) -> Option<u32> {
-        drop(self.asks.take());
+        self.asks = slot(None);
         drop(self.memory.take());
         // It is not reaped before: until then its number, and that of the group, is nobody else's.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
@@ -250,6 +248,14 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// A channel in which something lies, or nothing ever will.
+fn slot<T>(item: Option<T>) -> Receiver<T> {
+    let (sender, slot) = channel();
+    // Its other end is at hand.
+    item.map(|item| sender.send(item));
+    slot
 }
 
 /// The status of a child that is dead; it is not reaped.

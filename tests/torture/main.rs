@@ -32,7 +32,7 @@ use tally::Tally;
 
 /// How many are planted where nobody says, and how many workers die at once: most of them are waited for.
 const FEW: usize = 63;
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 16;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -91,6 +91,7 @@ impl Pipes {
 
     fn pass_replies(&self, mut from_own: impl Read) {
         let mut ops = 0;
+        let is_operator = [Stage::Op, Stage::Later, Stage::Trial].contains(&self.deed.stage);
         while let Some(mut frame) = Frame::begin(&mut from_own) {
             if !frame.read_head(&mut from_own) || !frame.read_body(&mut from_own) {
                 break;
@@ -100,7 +101,7 @@ impl Pipes {
             let (before, after) = match name.as_str() {
                 "hello" => (Some(Stage::Greeting), Some(Stage::Greeted)),
                 "opened" => (Some(Stage::Opening), Some(Stage::Opened)),
-                "op" if ops == self.deed.ops => (None, Some(self.deed.stage)),
+                "op" if ops == self.deed.ops && is_operator => (None, Some(self.deed.stage)),
                 "ran" | "walked" => (Some(Stage::Answering), Some(Stage::Answered)),
                 _ => (None, None),
             };

@@ -37,7 +37,7 @@ pub(crate) fn run(plan: &Plan, field: &Field) -> Result<(), String> {
             let named =
                 walked.last.as_ref().filter(|_| walked.execution.outcome != Outcome::Completed);
             check_operator(named, operator.filter(|_| plan.ended().is_some()))?;
-            if plan.ended().is_some() && walked.after_last != plan.after_last() {
+            if named.is_some() && walked.after_last != plan.after_last() {
                 return Err(format!(
                     "it says that it had left its operator: {}",
                     walked.after_last
