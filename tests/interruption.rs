@@ -1,5 +1,9 @@
 //! Ctrl-C: what was found by then is told, marked as a part; what runs is ended; who asks twice does not wait.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says why")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
 
 mod support;
 
@@ -20,18 +24,23 @@ const SOON: Duration = Duration::from_secs(10);
 struct Watched {
     child: Child,
     said: PathBuf,
-    _folder: TempDir,
 }
 
 impl Watched {
-    fn start(command: &str, model: &str, arguments: &[&str]) -> Self {
-        Watched::slowly("", command, model, arguments)
+    fn start(folder: &TempDir, command: &str, model: &str, arguments: &[&str]) -> Self {
+        Watched::slowly("", folder, command, model, arguments)
     }
 
     /// The same with something before each worker starts.
-    fn slowly(before: &str, command: &str, model: &str, arguments: &[&str]) -> Self {
-        let folder = TempDir::new().unwrap();
+    fn slowly(
+        before: &str,
+        folder: &TempDir,
+        command: &str,
+        model: &str,
+        arguments: &[&str],
+    ) -> Self {
         let said = folder.path().join("said");
+        fs::write(&said, "").unwrap();
         let via = format!("sh -c '{before}{OFFBY} worker | tee -a {}'", said.display());
         let child = Command::new(OFFBY)
             .arg(command)
@@ -43,7 +52,7 @@ impl Watched {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        Watched { child, said, _folder: folder }
+        Watched { child, said }
     }
 
     /// Waits until workers have said something so often, interrupts the command, and gives what came of it.
@@ -79,7 +88,9 @@ const OPENED: &str = r#""reply":"opened""#;
 #[test]
 fn a_run_keeps_the_targets_that_are_done() {
     let on = ["--on", "sim:zero", "--on", "sim:hang", "--on", "sim:honest-f32", "--json", "-"];
-    let (code, output) = Watched::start("run", "small_mlp.onnx", &on).interrupt_after(OPENED, 2);
+    let folder = TempDir::new().unwrap();
+    let watched = Watched::start(&folder, "run", "small_mlp.onnx", &on);
+    let (code, output) = watched.interrupt_after(OPENED, 2);
     let report = json(&output);
     assert_eq!(code, Some(1), "a divergence that was found stays one: {report:#}");
     assert_eq!(report["interrupted"], true);
@@ -95,11 +106,12 @@ fn a_walk_keeps_the_operators_that_began() {
     let (folder, on) = device("faults: [{fault: hang, at: {index: 2}}]");
     let out = folder.path().join("out");
     let arguments = ["--on", &on, "--out", out.to_str().unwrap()];
-    let watched = Watched::start("walk", "small_mlp.onnx", &arguments);
+    let watched = Watched::start(&folder, "walk", "small_mlp.onnx", &arguments);
     let (code, output) = watched.interrupt_after(r#""reply":"op""#, 3);
     let text = String::from_utf8_lossy(&output.stdout);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(code, Some(3), "{text}");
-    assert!(text.contains("\ninterrupted: this is what was known by then"), "{text}");
+    assert!(text.contains(" interrupted: this is what was known by then"), "{text}");
     assert!(text.contains("inconclusive: the command was interrupted, in operator 2, "), "{text}");
     let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
     let report: Value = serde_json::from_str(&read("report.json")).unwrap();
@@ -123,7 +135,7 @@ fn a_search_keeps_what_it_has_looked_at() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().to_str().unwrap();
     let on = ["--on", "sim:crash", "--strategy", "isolate", "--json", "-", "--out", out];
-    let watched = Watched::slowly("sleep 0.3; ", "walk", "basic_block.onnx", &on);
+    let watched = Watched::slowly("sleep 0.3; ", &folder, "walk", "basic_block.onnx", &on);
     let (code, output) = watched.interrupt_after(r#""reply":"hello""#, 4);
     let report = json(&output);
     assert_eq!(code, Some(3), "{report:#}");
@@ -146,7 +158,7 @@ fn a_matrix_keeps_its_cells_and_begins_the_others_anew() {
     let arguments = [&on[..], &["--json", "-"]].concat();
     // More often than a cell is begun that ends its command by itself.
     for round in 0..3 {
-        let watched = Watched::start("matrix", "small_mlp.onnx", &arguments);
+        let watched = Watched::start(&folder, "matrix", "small_mlp.onnx", &arguments);
         let (code, output) = watched.interrupt_after(OPENED, if round == 0 { 2 } else { 1 });
         let matrix = json(&output);
         assert_eq!((code, &matrix["interrupted"]), (Some(3), &true.into()), "{matrix:#}");
@@ -158,7 +170,8 @@ fn a_matrix_keeps_its_cells_and_begins_the_others_anew() {
 #[test]
 fn a_bench_keeps_the_turns_that_are_done() {
     let on = ["--on", "sim:honest-f32", "--iterations", "1000000", "--json", "-"];
-    let watched = Watched::start("bench", "small_mlp.onnx", &on);
+    let folder = TempDir::new().unwrap();
+    let watched = Watched::start(&folder, "bench", "small_mlp.onnx", &on);
     let (code, output) = watched.interrupt_after(r#""reply":"ran""#, 3);
     let report = json(&output);
     assert_eq!((code, &report["interrupted"]), (Some(3), &true.into()), "{report:#}");

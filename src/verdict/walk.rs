@@ -32,9 +32,13 @@ pub fn decide_walk(
 fn interrupted(whole: Verdict, walk: &WalkReport) -> Verdict {
     let found: Vec<String> = walk.sources.iter().map(|source| format!("`{source}`")).collect();
     let (kind, found) = match (found.is_empty(), whole.kind.news()) {
-        (false, _) => (Kind::Divergent, format!("{} introduce error", found.join(", "))),
+        (false, News::None) => (whole.kind, format!("{} ended in the same way", found.join(", "))),
+        (false, _) => (Kind::Divergent, format!("{} introduced error", found.join(", "))),
         (true, News::Bad) => (whole.kind, "nothing was found that introduces it".into()),
-        (true, _) => (Kind::Inconclusive, "nothing was found that introduces error".into()),
+        (true, News::Good) => {
+            (Kind::Inconclusive, "nothing was found that introduces error".into())
+        }
+        (true, News::None) => (whole.kind, "nothing was found that ends so".into()),
     };
     let sentence = format!("{}; until the search was interrupted {found}", whole.sentence);
     Verdict {
