@@ -45,17 +45,27 @@ pub enum NpyError {
 /// When the file is missing, truncated, or not made of plain numbers.
 pub fn read_npy(path: &Path) -> Result<Tensor, NpyError> {
     let fail = |source| NpyError::Read { path: path.to_owned(), source };
-    let mut magic = [0u8; 6];
-    let mut file = File::open(path).map_err(fail)?;
+    let file = File::open(path).map_err(fail)?;
     let size = file.metadata().map_err(fail)?.len();
-    file.read_exact(&mut magic).map_err(fail)?;
+    npy_from(BufReader::new(file), size, path)
+}
+
+/// Reads the same from a stream of `size` bytes; `path` is where they come from, for errors. No more is
+/// allocated than twice what the stream holds.
+///
+/// # Errors
+/// As [`read_npy`].
+pub fn npy_from(mut stream: impl Read, size: u64, path: &Path) -> Result<Tensor, NpyError> {
+    let fail = |source| NpyError::Read { path: path.to_owned(), source };
+    let mut magic = [0u8; 6];
+    stream.read_exact(&mut magic).map_err(fail)?;
     if magic != *b"\x93NUMPY" {
         return Err(fail(io::Error::new(
             io::ErrorKind::InvalidData,
             "it does not begin as a .npy file",
         )));
     }
-    let npy = NpyFile::new((&magic[..]).chain(BufReader::new(file))).map_err(fail)?;
+    let npy = NpyFile::new((&magic[..]).chain(stream)).map_err(fail)?;
     let descr = npy.dtype().descr();
     let DType::Plain(plain) = npy.dtype() else {
         return Err(NpyError::ElementType { path: path.to_owned(), descr });

@@ -1,23 +1,29 @@
-//! What a worker left behind in other sessions. The end of its group does not reach that; but whatever it
-//! started has its environment, and in it the mark of that worker.
+//! What a worker leaves behind: processes in other sessions, and temporary files. The end of its group does not
+//! reach the former; but whatever it started has its environment, and in it the mark of that worker. The latter lie
+//! in a folder of their own, which goes with it.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
 
 /// The variable that holds the mark.
 const MARK: &str = "OFFBY_WORKER_MARK";
 /// Whoever starts others as fast as they are killed is not chased for ever.
 const ROUNDS: usize = 20;
 
-/// All that was started by one worker, known by a mark of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Kin(String);
+/// All that was started by one worker, known by a mark of its own, and all that was put into its folder.
+#[derive(Debug)]
+pub(super) struct Kin {
+    mark: String,
+    /// Absent where there is no room for one; then the files lie where all others do.
+    _folder: Option<TempDir>,
+}
 
 impl Kin {
-    /// Marks what a command starts, and gives the mark.
+    /// Marks what a command starts, gives it a folder for temporary files, and says what is to be ended with it.
     pub(super) fn mark(command: &mut Command) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -25,11 +31,15 @@ impl Kin {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mark = format!("{}-{number}-{:x}", std::process::id(), since.as_nanos());
         command.env(MARK, &mark);
-        Kin(format!("{MARK}={mark}"))
+        let folder = tempfile::tempdir().ok();
+        if let Some(folder) = &folder {
+            command.env("TMPDIR", folder.path());
+        }
+        Kin { mark: format!("{MARK}={mark}"), _folder: folder }
     }
 
-    /// Kills all that bears the mark.
-    pub(super) fn end(&self) {
+    /// Kills all that bears the mark, and takes the folder away.
+    pub(super) fn end(self) {
         for _ in 0..ROUNDS {
             let marked = self.processes();
             if marked.is_empty() {
@@ -46,7 +56,7 @@ impl Kin {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let marked = entries.filter(|entry| {
             let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == self.0.as_bytes())
+            environment.split(|byte| *byte == 0).any(|variable| variable == self.mark.as_bytes())
         });
         let numbers = marked.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         numbers.filter_map(Pid::from_raw).collect()

@@ -22,6 +22,8 @@ pub(super) type Kept = Option<Box<dyn OpenNetwork>>;
 pub(super) enum Stop {
     /// The engine's own words.
     Refused(String),
+    /// This machine lacks the engine.
+    Unavailable { reason: String, hint: String },
     /// It would run elsewhere, and `Opened` has said so.
     #[cfg(feature = "mnn")]
     FellBack,
@@ -34,6 +36,7 @@ impl Stop {
     pub(super) fn answer(self, send: &mut Send<'_>) -> io::Result<()> {
         match self {
             Stop::Refused(reason) => send(&Reply::Rejected { reason }, &[]),
+            Stop::Unavailable { reason, hint } => send(&Reply::Unavailable { reason, hint }, &[]),
             #[cfg(feature = "mnn")]
             Stop::FellBack => Ok(()),
             Stop::Pipe(error) => Err(error),

@@ -154,6 +154,8 @@ impl Pipes {
 
     /// Does what was planted. It comes back only from what is harmless.
     fn act(&self) {
+        // As compilers of kernels do.
+        let _ = tempfile::NamedTempFile::new().map(tempfile::NamedTempFile::keep);
         match self.deed.kind {
             Kind::Exit => exit(3),
             Kind::Abort => {
