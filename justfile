@@ -81,6 +81,10 @@ properties seeds="20":
 localize *args: build
     cargo run --release --example localize -- --offby "$CARGO_TARGET_DIR/release/offby" {{ args }}
 
+# End workers in every way at every stage, and see that each end is named as it was planted.
+torture *args:
+    cargo test --release --test torture -- --deaths 1000 {{ args }}
+
 # Make debug-models/*.onnx again; a test proves that they do not change.
 debug-models:
     cargo run --release --example debug_models -- debug-models

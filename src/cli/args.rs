@@ -1,7 +1,7 @@
 //! The command line, as typed.
 
 pub(super) use super::shared_args::{
-    FeedArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
+    FeedArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
@@ -238,6 +238,8 @@ pub(super) struct CaseRunArgs {
     /// Start the targets' worker by this command, such as 'ssh board offby worker'
     #[arg(long, value_name = "COMMAND")]
     pub(super) via: Option<String>,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
     /// How many cases run at once; as many as there are processors where not given
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,

@@ -9,6 +9,7 @@ use super::screen;
 use crate::engine::{Execution, Outcome, Request, Target};
 use crate::report::{evidence_text, run_text};
 use crate::verdict::{Kind, exit_code};
+use crate::worker::interrupted;
 
 /// Runs, compares, reports each network; gives the exit code.
 pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
@@ -25,6 +26,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         network.out = network.out.map(|folder| folder.join(path.file_stem().unwrap_or_default()));
         network.model.path.clone_from(path);
         kinds.extend(run_network(&network, &reference, &targets)?);
+        if interrupted() {
+            break;
+        }
     }
     Ok(exit_code(kinds))
 }
@@ -41,12 +45,15 @@ fn run_network(
     let progress = screen::progress(network.output.quiet);
     progress.set_message(format!("{reference} (reference)"));
     let truth = run_reference(&prepared, reference)?;
-    prepared.keep(&format!("reference {reference}"), &truth.outputs)?;
+    prepared.keep(&format!("reference {reference}"), &truth.outputs);
     let mut reports = Vec::new();
     for target in targets {
         progress.set_message(target.to_string());
-        let execution = prepared.registry.engine(target).execute(&request);
-        prepared.keep(&target.to_string(), &execution.outputs)?;
+        let execution = match interrupted() {
+            true => not_begun(),
+            false => prepared.registry.engine(target).execute(&request),
+        };
+        prepared.keep(&target.to_string(), &execution.outputs);
         reports.push(examine(target, execution, &truth.outputs, prepared.user, None));
     }
     progress.finish_and_clear();
@@ -57,6 +64,12 @@ fn run_network(
         run_text(&report, screen::width(), screen::painter()) + &evidence
     })?;
     Ok(report.targets.iter().map(|target| target.verdict.kind).collect())
+}
+
+/// What comes of a target whose turn did not come.
+fn not_begun() -> Execution {
+    let reason = "the command was interrupted before its turn";
+    Execution::without_outputs(Outcome::Interrupted, reason)
 }
 
 /// The reference's outputs; without them there is nothing to compare with.

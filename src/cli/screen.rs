@@ -19,6 +19,11 @@ pub(super) fn show(text: &str) {
     let _ = io::stdout().lock().write_all(printable(text).as_bytes());
 }
 
+/// Prints a line to stderr.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Prints a failure to stderr: one line, and a hint.
 pub(super) fn complain(failure: &Failure) {
     let mut stderr = io::stderr().lock();

@@ -26,8 +26,8 @@ pub use cases::{
     cases_text,
 };
 pub use document::{
-    EnvironmentReport, InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport,
-    ToolReport,
+    BegunReport, EnvironmentReport, InputReport, ModelReport, OutputReport, Report, SCHEMA,
+    TargetReport, ToolReport,
 };
 pub use fallback_text::fallback_text;
 pub use html::report_html;
