@@ -42,6 +42,10 @@ ci:
     OFFBY_REQUIRE_DRIVERS=1 PROPTEST_RNG_SEED=1 cargo test --release
     RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
 
+# Put a worker through the protocol's conformance test: just worker 'python3 my_worker.py'.
+worker command:
+    OFFBY_WORKER="{{ command }}" cargo test --release --test protocol
+
 # Time the comparison: all metrics in one pass, against merely summing and against numpy.
 bench:
     cargo bench --bench compare

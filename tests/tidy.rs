@@ -52,6 +52,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("indicatif", &["src/cli", "src/report"]),
     ("mnn_sys", &["src/worker/mnn"]),
     ("serde_yaml", &["src/case"]),
+    ("shell_words", &["src/engine/place"]),
     ("quick_junit", &["src/report"]),
     ("tar", &["src/bundle"]),
     ("zstd", &["src/bundle"]),

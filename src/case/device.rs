@@ -90,6 +90,20 @@ pub fn resolve(target: Target) -> Result<Target, DeviceError> {
     }
 }
 
+/// The same for a target that stands in a document: a device's own file is looked for beside it.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_beside(folder: &Path, mut target: Target) -> Result<Target, DeviceError> {
+    if let Target::Sim(sim) = &mut target {
+        let beside = folder.join(&sim.name);
+        if beside.is_file() {
+            sim.name = beside.display().to_string();
+        }
+    }
+    resolve(target)
+}
+
 /// The built-in device of a name, or the one in a file.
 ///
 /// # Errors

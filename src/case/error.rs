@@ -72,16 +72,9 @@ pub enum CaseError {
 }
 
 impl CaseError {
-    /// What YAML's reader said, taken apart into place, problem and hint.
+    /// What YAML's reader said of a case file.
     pub(super) fn document(path: &Path, error: &serde_yaml::Error) -> Self {
-        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
-        let said = error.to_string().replace('\n', " ");
-        // The place is told once, and before.
-        let said = said.replace(&format!(" at line {line} column {column}"), "");
-        let (problem, hint) = match said.split_once(HINT) {
-            Some((problem, hint)) => (problem.to_owned(), hint.to_owned()),
-            None => (said.clone(), hint(path, &said)),
-        };
+        let Mistake { line, column, problem, hint } = Mistake::of(error, path, SHAPE);
         CaseError::Document { path: path.to_owned(), line, column, problem, hint }
     }
 
@@ -101,8 +94,38 @@ impl CaseError {
     }
 }
 
+/// What every case says.
+const SHAPE: &str = "every case has an id, a title and a model; every target says `on`, every expectation its verdict";
+
+/// What YAML's reader said, taken apart into place, problem and hint.
+pub(super) struct Mistake {
+    /// Counted from 1.
+    pub(super) line: usize,
+    /// Counted from 1.
+    pub(super) column: usize,
+    /// What is wrong, after the key's path.
+    pub(super) problem: String,
+    /// What to do about it.
+    pub(super) hint: String,
+}
+
+impl Mistake {
+    /// The mistake in a document, of which `shape` tells what it must say.
+    pub(super) fn of(error: &serde_yaml::Error, path: &Path, shape: &str) -> Self {
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+        let said = error.to_string().replace('\n', " ");
+        // The place is told once, and before.
+        let said = said.replace(&format!(" at line {line} column {column}"), "");
+        let (problem, hint) = match said.split_once(HINT) {
+            Some((problem, hint)) => (problem.to_owned(), hint.to_owned()),
+            None => (said.clone(), hint(path, &said, shape)),
+        };
+        Mistake { line, column, problem, hint }
+    }
+}
+
 /// What helps against serde's and YAML's own messages.
-fn hint(path: &Path, said: &str) -> String {
+fn hint(path: &Path, said: &str, shape: &str) -> String {
     let mut quoted = said.split('`').skip(1).step_by(2);
     let asked = ["unknown field", "unknown variant"].iter().any(|word| said.contains(word));
     if let (true, Some(given)) = (asked, quoted.next()) {
@@ -113,9 +136,7 @@ fn hint(path: &Path, said: &str) -> String {
             .map_or("write one of those".to_owned(), |meant| format!("did you mean `{meant}`?"));
     }
     if said.contains("missing field") {
-        return "every case has an id, a title and a model; every target says `on`, every \
-                expectation its verdict"
-            .to_owned();
+        return shape.to_owned();
     }
     if path.extension().is_some_and(|extension| extension == "onnx") {
         return "a case file is YAML text; `offby run` takes an .onnx model".to_owned();

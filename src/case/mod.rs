@@ -1,5 +1,5 @@
 //! Documents in YAML: case files, one divergence from the model and its inputs to what each target is
-//! expected to say; and simulated devices. The only room that sees YAML.
+//! expected to say; simulated devices; and named targets. The only room that sees YAML.
 
 mod builtin;
 mod device;
@@ -7,13 +7,15 @@ mod document;
 mod error;
 mod expect;
 mod set;
+mod targets;
 mod text;
 
-pub use device::{DeviceError, device_names, load_device, resolve, write_device};
+pub use device::{DeviceError, device_names, load_device, resolve, resolve_beside, write_device};
 pub use document::{Case, CaseCut, CaseKind, CaseTarget, Expectation, ExplainedBy, When};
 pub use error::CaseError;
 pub use expect::Said;
 pub use set::load_cases;
+pub use targets::{TargetsError, load_targets};
 
 #[cfg(test)]
 mod tests;

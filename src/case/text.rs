@@ -2,7 +2,7 @@
 //! its line and column, and shown as they are read.
 
 use super::document::ExplainedBy;
-use crate::engine::{Target, TargetError};
+use crate::engine::{Target, TargetError, Via, ViaError};
 use crate::graph::ValueName;
 use crate::inputs::{InputError, Spec};
 use serde::de::{self, Deserializer, MapAccess, Visitor};
@@ -29,6 +29,10 @@ impl Written for Spec {
     const WHAT: &'static str = "an input spec such as arange or normal:0";
 }
 
+impl Written for Via {
+    const WHAT: &'static str = "a command such as ssh board offby worker";
+}
+
 impl Written for ExplainedBy {
     const WHAT: &'static str = "a format and a rounding, such as f16 toward-zero";
 }
@@ -39,6 +43,12 @@ pub(super) trait Complaint {
 }
 
 impl Complaint for TargetError {
+    fn words(&self) -> (String, Option<String>) {
+        (self.to_string(), Some(self.hint().to_owned()))
+    }
+}
+
+impl Complaint for ViaError {
     fn words(&self) -> (String, Option<String>) {
         (self.to_string(), Some(self.hint().to_owned()))
     }
@@ -154,14 +164,14 @@ pub(super) mod map {
     }
 }
 
-/// A case's own name, which is also a file's.
+/// A name, which may also be a file's: of a case, or of a named target.
 pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     visit(deserializer, "a name", |text| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let hint = "use letters, digits, `.`, `_` and `-`";
         match !text.is_empty() && text.chars().all(plain) {
             true => Ok(text.to_owned()),
-            false => Err((format!("`{text}` is no name for a case"), Some(hint.to_owned()))),
+            false => Err((format!("`{text}` is no name"), Some(hint.to_owned()))),
         }
     })
 }

@@ -3,8 +3,8 @@
 use super::args::BenchArgs;
 use super::examine::examine;
 use super::failure::Failure;
+use super::place::{read_reference, read_target};
 use super::prepare::Prepared;
-use super::registry::read_target;
 use super::run::run_reference;
 use super::screen;
 use crate::bench::{Lane, Plan, finish, take_turns};
@@ -14,9 +14,10 @@ use crate::verdict::exit_code;
 
 /// Opens every target, times them in turns, reports; gives the exit code of what they computed.
 pub(super) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
+    let place = &args.network.place;
     let targets =
-        args.on.iter().map(|text| read_target(text)).collect::<Result<Vec<Target>, _>>()?;
-    let reference = read_target(&args.reference)?;
+        args.on.iter().map(|text| read_target(text, place)).collect::<Result<Vec<Target>, _>>()?;
+    let reference = read_reference(&args.reference, place)?;
     let prepared = Prepared::new(&args.network)?;
     let request = prepared.request();
 

@@ -2,7 +2,8 @@
 
 use super::args::BundleArgs;
 use super::failure::Failure;
-use super::registry::{Registry, read_target};
+use super::place::read_target;
+use super::registry::Registry;
 use super::replay::{Ran, run_on};
 use super::report::{read_saved, text_for_file};
 use super::screen;
@@ -39,7 +40,7 @@ const SPARE: &[(&str, &str)] = &[
 pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
     let (saved, report) = read_saved(&args.report)?;
     let wrong = wrong_target(&report)?;
-    let target = read_target(&wrong.target)?;
+    let target = read_target(&wrong.target, &args.place)?;
     let (model, feeds) = network(args, &report)?;
     let registry = Registry::new(find_converter())?;
     let deadline = Duration::from_secs(args.timeout);
@@ -235,7 +236,7 @@ impl Stage<'_> {
     }
 
     fn converted(&self, registry: &Registry, deadline: Duration) -> Result<Vec<LeftOut>, Failure> {
-        let Target::Mnn(_) = self.target else { return Ok(Vec::new()) };
+        let Target::Mnn(_) = self.target.itself() else { return Ok(Vec::new()) };
         let converted = registry.converter().converted(&self.found.specimen.model, deadline);
         match converted {
             Ok(path) => {
@@ -249,7 +250,7 @@ impl Stage<'_> {
 
     /// The simulated device, where it is not one that is built in.
     fn own_device(&self) -> Option<&Device> {
-        match self.target {
+        match self.target.itself() {
             Target::Sim(target) if target.is_document() => target.device.as_ref(),
             _ => None,
         }
@@ -257,11 +258,11 @@ impl Stage<'_> {
 
     fn case(&self, tensors: &Tensors) -> Case {
         let kind = self.found.ran.report.verdict.kind;
-        let title = format!("{kind} on {}", self.target);
+        let title = format!("{kind} on {}", self.target.itself());
         let expect = Some(Expectation::verdict(kind));
         let on = match self.own_device() {
             Some(_) => Target::Sim(SimTarget { name: DEVICE.into(), device: None }),
-            None => self.target.clone(),
+            None => self.target.itself().clone(),
         };
         let targets = vec![CaseTarget { on, when: None, expect }];
         let inputs = tensors.inputs.clone();
@@ -328,7 +329,7 @@ impl Stage<'_> {
     ) -> Result<(), Failure> {
         let ran = &self.found.ran;
         let finding = BundledFinding {
-            target: self.target.to_string(),
+            target: self.target.itself().to_string(),
             kind: ran.report.verdict.kind.name().into(),
             sentence: ran.report.verdict.sentence.clone(),
             node: self.node.clone(),
@@ -378,7 +379,7 @@ fn named(outputs: &[Output]) -> Vec<(&ValueName, &Tensor)> {
 
 /// A target in MNN's numbers: `MNNForwardType` and `BackendConfig::PrecisionMode` of its headers.
 fn settings(target: &Target) -> Option<MnnSettings> {
-    let Target::Mnn(target) = target else { return None };
+    let Target::Mnn(target) = target.itself() else { return None };
     let (forward_type, python_backend) = match target.backend {
         Backend::Cpu => (0, "CPU"),
         Backend::Cuda => (2, "CUDA"),

@@ -5,9 +5,11 @@ use super::args::{CaseArgs, CaseCommand, CaseListArgs, CaseRunArgs};
 use super::case_run::run_case;
 use super::failure::Failure;
 use super::jobs::on_threads;
+use super::place::read_via;
 use super::registry::Registry;
 use super::screen;
 use crate::case::{Case, load_cases};
+use crate::engine::Via;
 use crate::report::{
     CASES_SCHEMA, CaseReport, CasesReport, ToolReport, cases_junit, cases_list, cases_text,
 };
@@ -53,8 +55,9 @@ fn list(args: &CaseListArgs) -> Result<u8, Failure> {
 fn run(args: &CaseRunArgs) -> Result<u8, Failure> {
     let cases = load(&args.paths)?;
     let registry = Registry::new(find_converter())?;
+    let via = read_via(args.via.as_deref())?;
     let started = Instant::now();
-    let reports = run_all(args, &cases, &registry);
+    let reports = run_all(args, &cases, &registry, via.as_ref());
     let report = CasesReport {
         schema: CASES_SCHEMA.into(),
         tool: ToolReport::this(),
@@ -72,11 +75,16 @@ fn run(args: &CaseRunArgs) -> Result<u8, Failure> {
 }
 
 /// Runs the cases on a few threads; each target has its own child process anyway.
-fn run_all(args: &CaseRunArgs, cases: &[(PathBuf, Case)], registry: &Registry) -> Vec<CaseReport> {
+fn run_all(
+    args: &CaseRunArgs,
+    cases: &[(PathBuf, Case)],
+    registry: &Registry,
+    via: Option<&Via>,
+) -> Vec<CaseReport> {
     let progress = screen::progress(args.output.quiet);
     let done = AtomicUsize::new(0);
     let reports = on_threads(cases, args.jobs, |(file, case)| {
-        let report = run_case(file, case, registry, args.on.as_deref());
+        let report = run_case(file, case, registry, args.on.as_deref(), via);
         let done = 1 + done.fetch_add(1, Ordering::Relaxed);
         progress.set_message(format!("{done} of {}: {}", cases.len(), case.id));
         report

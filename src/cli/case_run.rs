@@ -3,12 +3,13 @@
 use super::cut::truncate;
 use super::examine::examine;
 use super::failure::Failure;
+use super::place::behind;
 use super::registry::Registry;
 use super::run::no_reference;
 use super::walk::examine_walked;
-use crate::case::{Case, CaseTarget, Said, resolve};
+use crate::case::{Case, CaseTarget, Said, resolve_beside};
 use crate::compare::Explanation;
-use crate::engine::{Outcome, Request, Target};
+use crate::engine::{Outcome, Request, Target, Via};
 use crate::graph::Model;
 use crate::inputs::{Feed, InputError, draw};
 use crate::report::{CaseReport, CaseStatus, CaseTargetReport, TargetReport};
@@ -21,12 +22,14 @@ const TIMEOUT: u64 = 120;
 /// How often each target runs: once more than once, so that what differs from run to run shows.
 pub(super) const REPEATS: usize = 2;
 
-/// Runs a case on all its targets, or on those whose name contains `only`.
+/// Runs a case on all its targets, or on those whose name contains `only`; their workers behind a
+/// command where there is one. The reference runs here.
 pub(super) fn run_case(
     file: &Path,
     case: &Case,
     registry: &Registry,
     only: Option<&str>,
+    via: Option<&Via>,
 ) -> CaseReport {
     let mut report = CaseReport {
         id: case.id.clone(),
@@ -37,7 +40,7 @@ pub(super) fn run_case(
         targets: Vec::new(),
         failure: None,
     };
-    match try_run(case, registry, only) {
+    match try_run(case, registry, only, via) {
         Ok(targets) => report.targets = targets,
         Err(failure) => report.failure = Some(failure.line()),
     }
@@ -48,18 +51,19 @@ fn try_run(
     case: &Case,
     registry: &Registry,
     only: Option<&str>,
+    via: Option<&Via>,
 ) -> Result<Vec<CaseTargetReport>, Failure> {
     let (model, feeds) = prepare(case)?;
     let deadline = Duration::from_secs(case.timeout.unwrap_or(TIMEOUT));
     let request = Request { model: &model, feeds: &feeds, repeats: REPEATS, deadline };
-    let reference = resolved(case, &case.reference)?;
+    let reference = resolved(case, &case.reference, None)?;
     let truth = registry.engine(&reference).execute(&Request { repeats: 1, ..request });
     if truth.outcome != Outcome::Completed {
         return Err(no_reference(&reference, &truth));
     }
     let mut reports = Vec::new();
     for (target, expected) in grouped(case, only) {
-        let target = resolved(case, &target)?;
+        let target = resolved(case, &target, via)?;
         let started = Instant::now();
         let walk = expected.iter().any(|e| e.expect.as_ref().is_some_and(|e| e.needs_walk()));
         let report = match registry.walker(&target).filter(|_| walk) {
@@ -94,16 +98,9 @@ pub(super) fn prepare(case: &Case) -> Result<(Model, Vec<Feed>), Failure> {
     }
 }
 
-/// A target with its device read; a device's own file is looked for beside the case.
-pub(super) fn resolved(case: &Case, target: &Target) -> Result<Target, Failure> {
-    let mut target = target.clone();
-    if let Target::Sim(sim) = &mut target {
-        let beside = case.folder.join(&sim.name);
-        if beside.is_file() {
-            sim.name = beside.display().to_string();
-        }
-    }
-    Ok(resolve(target)?)
+/// A target with its device read, for which is looked beside the case, behind a command where there is one.
+pub(super) fn resolved(case: &Case, target: &Target, via: Option<&Via>) -> Result<Target, Failure> {
+    behind(resolve_beside(&case.folder, target.clone())?, via)
 }
 
 /// Each target once, with everything expected of it, in the file's order.

@@ -3,9 +3,10 @@
 use super::answer;
 use super::args::DoctorArgs;
 use super::failure::Failure;
+use super::place::read_via;
 use super::registry::this_program;
 use crate::case::device_names;
-use crate::engine::{Backend, MnnTarget, Precision};
+use crate::engine::{Backend, MnnTarget, Place, Precision};
 use crate::worker::{Converter, WorkerProgram, find_converter, opencl_drivers, probe};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -24,7 +25,9 @@ struct Check {
 
 /// Looks at everything; exit code 0 unless something required is missing.
 pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Failure> {
-    let worker = this_program()?;
+    let via = read_via(args.via.as_deref())?;
+    let here = via.is_none();
+    let worker = this_program()?.at(&Place { via, ..Place::default() });
     let mut checks = vec![Check {
         name: "tract".into(),
         found: true,
@@ -33,7 +36,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Failure> {
         required: true,
     }];
     let backends = [Backend::Cpu, Backend::Vulkan, Backend::Opencl, Backend::Cuda];
-    checks.extend(backends.map(|backend| check_backend(&worker, backend)));
+    checks.extend(backends.map(|backend| check_backend(&worker, backend, here)));
     checks.push(check_converter());
     checks.push(Check {
         name: "sim".into(),
@@ -47,7 +50,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Failure> {
     Ok(if sick { 3 } else { 0 })
 }
 
-fn check_backend(worker: &WorkerProgram, backend: Backend) -> Check {
+fn check_backend(worker: &WorkerProgram, backend: Backend, here: bool) -> Check {
     let target = MnnTarget {
         backend,
         precision: Precision::Normal,
@@ -70,20 +73,21 @@ fn check_backend(worker: &WorkerProgram, backend: Backend) -> Check {
             }
         }
         Err((reason, hint)) => {
-            let hint = hint.or_else(|| install_hint(backend));
+            let hint = hint.or_else(|| install_hint(backend, here));
             Check { name, found: false, detail: reason, hint, required }
         }
     }
 }
 
-fn install_hint(backend: Backend) -> Option<String> {
+/// What to install, and beside which drivers: of a worker elsewhere those are not known.
+fn install_hint(backend: Backend, here: bool) -> Option<String> {
     let packages = match backend {
         Backend::Vulkan => "libvulkan-dev mesa-vulkan-drivers",
         Backend::Opencl => "ocl-icd-opencl-dev mesa-opencl-icd",
         Backend::Cpu | Backend::Cuda => return None,
     };
     let drivers = opencl_drivers();
-    let seen = if backend == Backend::Opencl && !drivers.is_empty() {
+    let seen = if here && backend == Backend::Opencl && !drivers.is_empty() {
         let drivers: Vec<String> = drivers.into_iter().collect();
         format!("; registered drivers: {}", drivers.join(", "))
     } else {

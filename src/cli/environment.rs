@@ -27,6 +27,9 @@ const VARIABLES: &[&str] = &[
 const WRITING: [&str; 2] = ["--out", "--json"];
 const LOUDNESS: [&str; 4] = ["-q", "-v", "--quiet", "--verbose"];
 
+/// An argument whose value names a host; only its first word, the program, is kept.
+const VIA: &str = "--via";
+
 /// What is known of this machine and this call.
 pub(super) fn environment(converter: &Converter) -> EnvironmentReport {
     let set = |name: &&str| Some(((*name).to_owned(), env::var(name).ok()?));
@@ -88,7 +91,12 @@ fn command(arguments: impl Iterator<Item = String>) -> Vec<String> {
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
         let name = argument.split('=').next().unwrap_or_default();
-        if WRITING.contains(&argument.as_str()) {
+        if argument == VIA {
+            let program = arguments.next().map(|via| first_word(&via));
+            kept.extend([argument].into_iter().chain(program));
+        } else if let Some(via) = argument.strip_prefix("--via=") {
+            kept.push(format!("{VIA}={}", first_word(via)));
+        } else if WRITING.contains(&argument.as_str()) {
             arguments.next();
         } else if !WRITING.contains(&name) && !LOUDNESS.contains(&argument.as_str()) {
             kept.push(argument);
@@ -97,9 +105,23 @@ fn command(arguments: impl Iterator<Item = String>) -> Vec<String> {
     kept
 }
 
+fn first_word(via: &str) -> String {
+    let mut words = via.split_whitespace();
+    let program = words.next().unwrap_or_default();
+    format!("{program}{}", if words.next().is_some() { " ..." } else { "" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::command;
+
+    #[test]
+    fn a_command_names_no_host() {
+        let arguments =
+            ["walk", "--via", "ssh me@home offby worker", "--via=adb -s 7 shell w", "-q"];
+        let kept = command(arguments.into_iter().map(str::to_owned));
+        assert_eq!(kept, ["walk", "--via", "ssh ...", "--via=adb ..."]);
+    }
 
     #[test]
     fn a_command_says_what_was_done_not_where_it_was_written() {

@@ -1,9 +1,9 @@
 //! Our own failures as the terminal shows them: what, why, and what to do.
 
 use crate::bundle::{ArchiveError, ManifestError};
-use crate::case::{CaseError, DeviceError};
+use crate::case::{CaseError, DeviceError, TargetsError};
 use crate::compare::Incomparable;
-use crate::engine::TargetError;
+use crate::engine::{TargetError, ViaError};
 use crate::graph::{CutError, ModelError, ShapeError};
 use crate::inputs::InputError;
 use crate::matrix::MatrixError;
@@ -106,6 +106,7 @@ hinted!(
     ReadError,
     ArchiveError,
     ManifestError,
+    TargetsError,
     MatrixError
 );
 
@@ -118,6 +119,13 @@ impl From<DeviceError> for Failure {
 
 impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
+        let hint = error.hint().to_owned();
+        Failure { error: error.into(), hint: Some(hint) }
+    }
+}
+
+impl From<ViaError> for Failure {
+    fn from(error: ViaError) -> Self {
         let hint = error.hint().to_owned();
         Failure { error: error.into(), hint: Some(hint) }
     }

@@ -3,8 +3,8 @@
 use super::args::{FallbackArgs, GoalName, What};
 use super::examine::tolerance_of;
 use super::failure::Failure;
+use super::place::read_target;
 use super::prepare::Prepared;
-use super::registry::read_target;
 use super::run::run_reference;
 use super::screen;
 use super::walk::{examine_walked, not_walkable};
@@ -15,7 +15,7 @@ use crate::walk::{By, Goal, Plan};
 
 /// Walks, searches, reports; 0 where a set makes the output right.
 pub(super) fn fallback(args: &FallbackArgs) -> Result<u8, Failure> {
-    let target = read_target(&args.on)?;
+    let target = read_target(&args.on, &args.network.place)?;
     let prepared = Prepared::new(&args.network)?;
     let progress = screen::progress(args.network.output.quiet);
     progress.set_message("tract (reference)");

@@ -8,8 +8,9 @@ use super::examine::{examine, tolerance_of};
 use super::failure::Failure;
 use super::jobs::on_threads;
 use super::matrix_from::{cell, public, same_name, stem};
+use super::place::{read_reference, read_target};
 use super::prepare::{feeds, load as load_model};
-use super::registry::{Registry, read_target};
+use super::registry::Registry;
 use super::run::no_reference;
 use super::screen;
 use super::walk::examine_walked;
@@ -36,7 +37,7 @@ const ATTEMPTS: usize = 2;
 pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<Matrix, Failure> {
     let mut targets = Vec::new();
     for text in &args.on {
-        let target = read_target(text)?;
+        let target = read_target(text, &args.place)?;
         let name = public(&target.to_string());
         if !targets.iter().any(|(known, _)| *known == name) {
             targets.push((name, target));
@@ -76,7 +77,7 @@ enum Origin {
 
 /// Every network that was named; each is read once, so that what cannot be read is told at once.
 fn networks(args: &SweepArgs) -> Result<Vec<Network>, Failure> {
-    let reference = read_target(&args.reference)?;
+    let reference = read_reference(&args.reference, &args.place)?;
     let mut networks = Vec::new();
     for path in &args.networks {
         if path.extension().is_some_and(|end| end == "onnx") {
@@ -90,7 +91,7 @@ fn networks(args: &SweepArgs) -> Result<Vec<Network>, Failure> {
         }
         for (_, case) in load(std::slice::from_ref(path))? {
             networks.push(Network {
-                reference: resolved(&case, &case.reference)?,
+                reference: resolved(&case, &case.reference, None)?,
                 deadline: Duration::from_secs(case.timeout.unwrap_or(args.timeout)),
                 row: unknown_row(case.id.clone()),
                 origin: Origin::Case(Box::new(case)),

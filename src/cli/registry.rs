@@ -1,9 +1,8 @@
 //! Every engine by its target: the one place that knows them all.
 
 use super::failure::Failure;
-use crate::case::resolve;
-use crate::engine::{Engine, MnnTarget, SimTarget, Target, Tract};
-use crate::worker::{Converter, MnnEngine, SimEngine, Walker, WorkerProgram};
+use crate::engine::{Engine, MnnTarget, Place, SimTarget, Target, Tract};
+use crate::worker::{Converter, ExtEngine, MnnEngine, SimEngine, Walker, WorkerProgram};
 
 /// What engines need beyond their target.
 #[derive(Debug, Clone)]
@@ -32,16 +31,24 @@ impl Registry {
             Target::TractF64 => Box::new(Tract { f64: true }),
             Target::Mnn(target) => Box::new(self.mnn(target)),
             Target::Sim(target) => Box::new(self.sim(target)),
+            Target::Ext(_) => Box::new(ExtEngine { worker: self.worker.clone() }),
+            Target::At(placed) => self.at(&placed.place).engine(&placed.target),
         }
     }
 
     /// The engine of a target whose operators can be walked.
     pub(super) fn walker(&self, target: &Target) -> Option<Box<dyn Walker>> {
         match target {
-            Target::Tract | Target::TractF64 => None,
+            Target::Tract | Target::TractF64 | Target::Ext(_) => None,
+            Target::At(placed) => self.at(&placed.place).walker(&placed.target),
             Target::Mnn(target) => Some(Box::new(self.mnn(target))),
             Target::Sim(target) => Some(Box::new(self.sim(target))),
         }
+    }
+
+    /// The registry of a place.
+    fn at(&self, place: &Place) -> Self {
+        Registry { converter: self.converter.clone(), worker: self.worker.at(place) }
     }
 
     fn mnn(&self, target: &MnnTarget) -> MnnEngine {
@@ -52,11 +59,6 @@ impl Registry {
     fn sim(&self, target: &SimTarget) -> SimEngine {
         SimEngine { target: target.clone(), worker: self.worker.clone() }
     }
-}
-
-/// A target as typed, with all that its name stands for.
-pub(super) fn read_target(text: &str) -> Result<Target, Failure> {
-    Ok(resolve(text.parse()?)?)
 }
 
 /// This program, to be started again as a worker.

@@ -5,11 +5,13 @@ use super::args::ReplayArgs;
 use super::bundle::DEVICE;
 use super::examine::examine;
 use super::failure::Failure;
-use super::registry::{Registry, read_target};
+use super::place::{in_place, read_target};
+use super::registry::Registry;
 use super::run::no_reference;
 use super::screen;
 use super::stored::load_specimen;
 use crate::bundle::{LIMITS, Manifest, read_manifest, unpack};
+use crate::case::{load_device, resolve};
 use crate::engine::{Engine as _, Outcome, Output, Request, SimTarget, Target, Tract};
 use crate::graph::ValueName;
 use crate::report::{ReplayReport, Sameness, TargetReport, ToolReport, replay_text};
@@ -31,8 +33,8 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     let manifest = read_manifest(folder.path())?;
     let specimen = specimen(folder.path(), &manifest)?;
     let target = match &args.on {
-        Some(on) => read_target(on)?,
-        None => known_target(&manifest, folder.path())?,
+        Some(on) => read_target(on, &args.place)?,
+        None => in_place(known_target(&manifest, folder.path())?, &args.place)?,
     };
     let registry = Registry::new(find_converter())?;
     let progress = screen::progress(args.output.quiet);
@@ -129,10 +131,10 @@ fn specimen(folder: &Path, manifest: &Manifest) -> Result<Specimen, Failure> {
 /// stranger's bundle must not choose files of this machine.
 fn known_target(manifest: &Manifest, folder: &Path) -> Result<Target, Failure> {
     let text = &manifest.finding.target;
-    let Ok(Target::Sim(target)) = text.parse() else { return read_target(text) };
-    if !target.is_document() {
-        return read_target(text);
-    }
+    let target = match text.parse()? {
+        Target::Sim(target) if target.is_document() => target,
+        other => return Ok(resolve(other)?),
+    };
     let document = folder.join(DEVICE);
     if !document.is_file() {
         return Err(Failure::new(
@@ -140,10 +142,8 @@ fn known_target(manifest: &Manifest, folder: &Path) -> Result<Target, Failure> {
             "name the target with --on, such as --on sim:path/to/device.yaml",
         ));
     }
-    match read_target(&format!("sim:{}", document.display()))? {
-        Target::Sim(read) => Ok(Target::Sim(SimTarget { name: target.name, ..read })),
-        other => Ok(other),
-    }
+    let device = Some(load_device(&document.display().to_string())?);
+    Ok(Target::Sim(SimTarget { device, ..target }))
 }
 
 fn sameness(manifest: &Manifest, ran: &Ran) -> Sameness {

@@ -3,8 +3,8 @@
 use super::args::RunArgs;
 use super::examine::examine;
 use super::failure::Failure;
+use super::place::{read_reference, read_target};
 use super::prepare::Prepared;
-use super::registry::read_target;
 use super::screen;
 use crate::engine::{Execution, Outcome, Request, Target};
 use crate::report::{evidence_text, run_text};
@@ -12,9 +12,10 @@ use crate::verdict::exit_code;
 
 /// Runs, compares, reports; gives the exit code.
 pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
+    let place = &args.network.place;
     let targets =
-        args.on.iter().map(|text| read_target(text)).collect::<Result<Vec<Target>, _>>()?;
-    let reference = read_target(&args.reference)?;
+        args.on.iter().map(|text| read_target(text, place)).collect::<Result<Vec<Target>, _>>()?;
+    let reference = read_reference(&args.reference, place)?;
     let prepared = Prepared::new(&args.network)?;
     let request = prepared.request();
 

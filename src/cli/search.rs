@@ -54,10 +54,8 @@ pub(super) struct Engines {
 impl Engines {
     /// The engines for a target that is not the reference itself.
     pub(super) fn of(prepared: &Prepared<'_>, target: &Target) -> Result<Self, Failure> {
-        if matches!(target, Target::Tract | Target::TractF64) {
-            return Err(not_walkable(target));
-        }
-        let companion = match target {
+        let companion = match target.itself() {
+            Target::Tract | Target::TractF64 => return Err(not_walkable(target)),
             Target::Mnn(MnnTarget { backend: Backend::Cpu, .. }) => None,
             Target::Mnn(_) => Some(Target::Mnn(MnnTarget {
                 backend: Backend::Cpu,
@@ -68,6 +66,11 @@ impl Engines {
             })),
             _ => None,
         };
+        // It runs where the target does.
+        let companion = companion.map(|companion| match target {
+            Target::At(placed) => companion.at(placed.place.clone()),
+            _ => companion,
+        });
         let companion = companion.map(|companion| prepared.registry.engine(&companion));
         Ok(Engines { engine: prepared.registry.engine(target), companion })
     }
@@ -113,11 +116,11 @@ fn key(prepared: &Prepared<'_>, target: &Target) -> String {
     let mut parts = vec![
         env!("CARGO_PKG_VERSION").to_owned(),
         prepared.model.digest().hex().to_owned(),
-        // With all that a device's document says.
+        // With its place, and all that a device's document says.
         format!("{target:?}"),
         format!("{:?}", prepared.request().deadline),
     ];
-    if let Target::Sim(target) = target {
+    if let Target::Sim(target) = target.itself() {
         // A document may change under its name.
         parts.push(serde_json::to_string(&target.device).unwrap_or_default());
     }

@@ -3,8 +3,8 @@
 use super::answer;
 use super::args::ShrinkArgs;
 use super::failure::Failure;
+use super::place::read_target;
 use super::prepare::Prepared;
-use super::registry::read_target;
 use super::screen;
 use super::search::Engines;
 use super::stored::{load_specimen, relative_to, store_tensors};
@@ -25,7 +25,7 @@ const PROOFS: usize = 3;
 
 /// Shrinks, proves, writes; gives the exit code.
 pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
-    let target = read_target(&args.on)?;
+    let target = read_target(&args.on, &args.network.place)?;
     let prepared = Prepared::new(&args.network)?;
     let folder = prepared.out().unwrap_or(Path::new("shrunk")).to_owned();
     let engines = Engines::of(&prepared, &target)?;
@@ -131,7 +131,7 @@ impl Files {
         };
         let stored =
             Case::stored("shrunk", title, "model.onnx".into(), relative_to(folder, &inputs));
-        let targets = vec![CaseTarget { on: target.clone(), when: None, expect: None }];
+        let targets = vec![CaseTarget { on: target.itself().clone(), when: None, expect: None }];
         Case { targets, ..stored }.write(&folder.join("model.yaml"))?;
         let path = |name: &str| folder.join(name);
         let (summary, report) = (path("summary.md"), path("report.json"));

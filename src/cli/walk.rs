@@ -3,8 +3,8 @@
 use super::args::{Strategy, WalkArgs};
 use super::examine::examine;
 use super::failure::Failure;
+use super::place::read_target;
 use super::prepare::Prepared;
-use super::registry::read_target;
 use super::run::run_reference;
 use super::screen;
 use super::search::{cut, isolate};
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 /// Walks, concludes, reports; gives the exit code.
 pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
-    let target = read_target(&args.on)?;
+    let target = read_target(&args.on, &args.network.place)?;
     let prepared = Prepared::new(&args.network)?;
     let progress = screen::progress(args.network.output.quiet);
     progress.set_message("tract (reference)");
@@ -130,7 +130,14 @@ pub(super) fn examine_walked(
     report
 }
 
+/// The failure of a walk on what shows no operators.
 pub(super) fn not_walkable(target: &Target) -> Failure {
+    if matches!(target.itself(), Target::Ext(_)) {
+        return Failure::new(
+            format!("follow the operators of {target}: its worker shows none"),
+            "`offby walk` searches it from outside, with --strategy cut or --strategy isolate",
+        );
+    }
     Failure::new(
         format!("walk {target}: it is the reference"),
         "walk one of MNN's backends, such as mnn:vulkan:low",

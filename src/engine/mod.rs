@@ -5,6 +5,7 @@
 
 mod device;
 mod outcome;
+mod place;
 mod target;
 mod tract;
 mod unary;
@@ -14,7 +15,11 @@ pub use device::{
     Overflow, Passed, Planted, Simulator, Stop, StorageRules, Subnormals,
 };
 pub use outcome::{Execution, Outcome, Output, Runs, same_bytes};
-pub use target::{Backend, Memory, MnnTarget, Precision, SimTarget, Target, TargetError, Tune};
+pub use place::{Place, Via, ViaError};
+pub use target::{
+    Backend, ExtTarget, Memory, MnnTarget, PlacedTarget, Precision, SimTarget, Target, TargetError,
+    Tune,
+};
 pub use tract::{NodeSteps, Tract, VERSION as TRACT_VERSION};
 
 use crate::graph::Model;

@@ -1,6 +1,6 @@
 //! Targets: what `--on` names, as typed and as meant.
 
-use super::Device;
+use super::{Device, Place};
 use crate::tensor::Format;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -11,7 +11,10 @@ use thiserror::Error;
 const FORM: &str = "ENGINE[:BACKEND[:PRECISION]][,key=value...], such as tract, tract:f64, mnn:cpu, \
                     mnn:vulkan:low or mnn:opencl:high,memory=buffer";
 
-/// One engine on one backend, with its settings.
+/// The first word of every target.
+const ENGINES: [&str; 4] = ["tract", "mnn", "sim", "ext"];
+
+/// One engine on one backend, with its settings; and where, if that is not simply here.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// The reference, computing in `f32`.
@@ -22,6 +25,26 @@ pub enum Target {
     Mnn(MnnTarget),
     /// A simulated device: tract with a declared storage format and declared faults.
     Sim(SimTarget),
+    /// Whatever engine a worker has that is not offby's; what that was, it says itself.
+    Ext(ExtTarget),
+    /// Another target whose worker runs in some place of its own.
+    At(PlacedTarget),
+}
+
+/// An engine that only its worker knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtTarget {
+    /// What the user calls it: letters, digits, `.`, `_` and `-`.
+    pub name: String,
+}
+
+/// A target in a place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacedTarget {
+    /// The target; never one that is placed already.
+    pub target: Box<Target>,
+    /// Where its worker runs.
+    pub place: Place,
 }
 
 /// A simulated device.
@@ -173,9 +196,12 @@ impl FromStr for Target {
             ["sim", rest @ ..] => sim(&rest.join(":"), &options)
                 .map(Target::Sim)
                 .map_err(|(what, hint)| fail(what, hint)),
-            [engine, ..] if !["tract", "mnn", "sim"].contains(engine) => Err(fail(
+            ["ext", rest @ ..] if rest.len() <= 1 => {
+                ext(rest, &options).map(Target::Ext).map_err(|(what, hint)| fail(what, hint))
+            }
+            [engine, ..] if !ENGINES.contains(engine) => Err(fail(
                 format!("there is no engine `{engine}`"),
-                format!("engines are tract, mnn and sim; a target is {FORM}"),
+                format!("engines are tract, mnn, sim and ext; a target is {FORM}"),
             )),
             _ => Err(fail("it has too many parts".into(), format!("a target is {FORM}"))),
         }
@@ -189,8 +215,27 @@ impl Target {
         match self {
             Target::Sim(target) => target.device.as_ref().and_then(Device::declared_storage),
             Target::Mnn(target) => target.declared_storage(),
-            _ => None,
+            Target::At(placed) => placed.target.declared_storage(),
+            Target::Tract | Target::TractF64 | Target::Ext(_) => None,
         }
+    }
+
+    /// The target without its place.
+    pub fn itself(&self) -> &Target {
+        match self {
+            Target::At(placed) => &placed.target,
+            other => other,
+        }
+    }
+
+    /// Whether a worker runs it, which may be elsewhere.
+    pub fn has_worker(&self) -> bool {
+        !matches!(self.itself(), Target::Tract | Target::TractF64)
+    }
+
+    /// The same target in a place; one that has a place already leaves it.
+    pub fn at(&self, place: Place) -> Target {
+        Target::At(PlacedTarget { target: Box::new(self.itself().clone()), place })
     }
 }
 
@@ -220,6 +265,20 @@ fn sim(name: &str, options: &[&str]) -> Result<SimTarget, Complaint> {
         ));
     }
     Ok(SimTarget { name: name.to_owned(), device: None })
+}
+
+fn ext(path: &[&str], options: &[&str]) -> Result<ExtTarget, Complaint> {
+    let hint = "such a target is ext:NAME, with a name of your own for what the worker has";
+    let name = path.first().copied().unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err((format!("`{name}` is no name"), hint.to_owned()));
+    }
+    if let Some(option) = options.first() {
+        let hint = "give the worker its options in its command, --via";
+        return Err((format!("`{option}` would not reach the worker"), hint.to_owned()));
+    }
+    Ok(ExtTarget { name: name.to_owned() })
 }
 
 fn mnn(path: &[&str], options: &[&str]) -> Result<MnnTarget, Complaint> {
@@ -298,6 +357,11 @@ impl fmt::Display for Target {
             Target::TractF64 => f.write_str("tract:f64"),
             Target::Mnn(target) => target.fmt(f),
             Target::Sim(target) => write!(f, "sim:{}", target.name),
+            Target::Ext(target) => write!(f, "ext:{}", target.name),
+            Target::At(PlacedTarget { target, place: Place { name: Some(name), .. } }) => {
+                write!(f, "{target}@{name}")
+            }
+            Target::At(placed) => placed.target.fmt(f),
         }
     }
 }
@@ -335,11 +399,23 @@ mod tests {
             "mnn:opencl:high,memory=buffer,tune=none",
             "sim:vim3-android-vulkan",
             "sim:devices/mine.yaml",
+            "ext:ort-1.32",
         ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
         assert_eq!("mnn".parse::<Target>().unwrap().to_string(), "mnn:cpu");
         assert_eq!("mnn:vulkan:normal".parse::<Target>().unwrap().to_string(), "mnn:vulkan");
+    }
+
+    #[test]
+    fn a_place_is_shown_where_it_has_a_name() {
+        let target: Target = "mnn:vulkan:low".parse().unwrap();
+        let place = Place { name: Some("board".into()), ..Place::default() };
+        assert_eq!(target.at(Place::default()).to_string(), "mnn:vulkan:low");
+        let placed = target.at(Place::default()).at(place);
+        assert_eq!(placed.to_string(), "mnn:vulkan:low@board");
+        assert_eq!(placed.itself(), &target);
+        assert_eq!(placed.declared_storage(), Some(Format::F16));
     }
 
     #[test]
@@ -359,6 +435,11 @@ mod tests {
             "sim",
             "sim:",
             "sim:honest-f32,at=3",
+            "ext",
+            "ext:",
+            "ext:a b",
+            "ext:a:b",
+            "ext:a,threads=2",
         ] {
             assert!(!text.parse::<Target>().unwrap_err().hint().is_empty(), "{text}");
         }

@@ -59,7 +59,7 @@ pub enum CutError {
         why: Unused,
     },
     /// A tensor's bytes lie in a file that is not there, or too short.
-    #[error("cut the model: of tensor `{tensor}`, {reason}")]
+    #[error("put the model into one piece: of tensor `{tensor}`, {reason}")]
     ExternalData {
         /// The tensor whose bytes are missing.
         tensor: String,
@@ -67,7 +67,9 @@ pub enum CutError {
         reason: String,
     },
     /// Protobuf messages end at 2 GB.
-    #[error("cut the model: {bytes} bytes are more than the 2 GB an ONNX file can have")]
+    #[error(
+        "put the model into one piece: {bytes} bytes are more than the 2 GB an ONNX file can have"
+    )]
     TooLarge {
         /// What the cut model would take.
         bytes: u64,

@@ -1,12 +1,27 @@
 //! ONNX external data: tensors whose bytes lie in files beside the model.
 
-use super::CutError;
 use super::model::PROTOBUF_LIMIT;
+use super::{CutError, Model};
 use prost::Message as _;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Component, Path};
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, tensor_proto::DataLocation};
+
+impl Model {
+    /// The model as it is now, in one piece that needs no file beside it: to travel.
+    ///
+    /// # Errors
+    /// When external data cannot be read, or the whole would not fit a protobuf message.
+    pub fn to_whole_bytes(&self) -> Result<Vec<u8>, CutError> {
+        if !self.proto().graph.iter().flat_map(tensors).any(is_external) {
+            return Ok(self.to_bytes());
+        }
+        let mut proto = self.proto().clone();
+        inline(&mut proto, self.path().parent().unwrap_or(Path::new("")))?;
+        Ok(proto.encode_to_vec())
+    }
+}
 
 /// Whether the tensor's bytes lie in another file.
 pub(super) fn is_external(tensor: &TensorProto) -> bool {

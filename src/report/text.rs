@@ -130,7 +130,7 @@ fn row(target: &TargetReport, output: Option<&OutputReport>) -> Row {
     });
     Row::new(vec![
         Cell::new(&shortened(&target.target, 24)),
-        Cell::new(&place(target.ran_on.as_ref())),
+        Cell::new(&place(target)),
         Cell::new(&says),
         Cell::new(&of(|c| number(c.rel_l2))),
         Cell::new(&of(|c| number(c.max_abs))),
@@ -138,9 +138,13 @@ fn row(target: &TargetReport, output: Option<&OutputReport>) -> Row {
     ])
 }
 
-/// Backend and the first word of the device: `vulkan, llvmpipe`.
-fn place(ran_on: Option<&RanOn>) -> String {
-    let Some(ran_on) = ran_on else { return "-".to_owned() };
+/// Backend and the first word of the device: `vulkan, llvmpipe`; of an engine that the target does not
+/// name its own name and backend.
+fn place(target: &TargetReport) -> String {
+    let Some(ran_on) = &target.ran_on else { return "-".to_owned() };
+    if target.target.starts_with("ext:") {
+        return shortened(&format!("{}, {}", ran_on.engine, ran_on.backend), 20);
+    }
     if ["cpu", "simulated"].contains(&ran_on.backend.as_str()) {
         return ran_on.backend.clone();
     }

@@ -1,11 +1,15 @@
 //! One exchange with a worker, from its start to its end, and the execution that follows from it.
 
-use super::environment;
+use super::contents::Message;
+use super::ending::Ending;
 use super::fell_back;
-use super::protocol::{Ask, Reply, unpack};
-use super::supervise::{Ending, Worker, WorkerProgram};
+use super::program::WorkerProgram;
+use super::protocol::{Reply, unpack};
+use super::supervise::Worker;
 use crate::engine::{Backend, Execution, Outcome, Output, RanOn, Request};
+use crate::tensor::Digest;
 use crate::walk::{Fallback, Plan, Trace, Trust};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// An engine whose operators can be walked.
@@ -74,20 +78,19 @@ pub(super) struct Conversation {
 /// A worker that is kept for several exchanges, and started again after one that killed it.
 pub(super) struct KeptWorker {
     program: WorkerProgram,
-    environment: Vec<(String, String)>,
     worker: Option<Worker>,
 }
 
 impl KeptWorker {
     /// None is started before it is needed.
-    pub(super) fn new(program: &WorkerProgram, environment: Vec<(String, String)>) -> Self {
-        KeptWorker { program: program.clone(), environment, worker: None }
+    pub(super) fn new(program: &WorkerProgram) -> Self {
+        KeptWorker { program: program.clone(), worker: None }
     }
 
     /// Asks and listens to the end of the exchange.
     pub(super) fn converse(
         &mut self,
-        message: (Ask, Vec<u8>),
+        message: Message,
         patience: Duration,
         announced: &mut dyn FnMut(&Announced),
     ) -> Conversation {
@@ -95,19 +98,19 @@ impl KeptWorker {
             ran_on: None,
             fell_back: false,
             end: Err(Ending::TimedOut),
-            evidence: environment::describe(&self.environment).into_iter().collect(),
+            evidence: self.program.evidence().into_iter().collect(),
             last: None,
             trial: None,
         };
         let mut worker = match self.take(patience) {
             Ok(worker) => worker,
-            Err(ending) => {
+            Err((ending, said)) => {
                 conversation.end = Err(ending);
+                conversation.evidence.extend(said);
                 return conversation;
             }
         };
-        let first = worker.ask(&message.0, message.1);
-        conversation.listen(&mut worker, first, patience, announced);
+        conversation.listen(&mut worker, message, patience, announced);
         if conversation.end.is_ok() || conversation.fell_back {
             conversation.evidence.extend(worker.take_evidence());
             self.worker = Some(worker);
@@ -117,13 +120,13 @@ impl KeptWorker {
         conversation
     }
 
-    fn take(&mut self, patience: Duration) -> Result<Worker, Ending> {
+    fn take(&mut self, patience: Duration) -> Result<Worker, (Ending, Vec<String>)> {
         match self.worker.take() {
             Some(mut worker) => {
                 worker.allow(patience);
                 Ok(worker)
             }
-            None => Worker::start(&self.program, &self.environment, patience),
+            None => Worker::start(&self.program, patience),
         }
     }
 
@@ -137,19 +140,18 @@ impl Conversation {
     /// Starts a worker, asks, listens to the end, and ends the worker.
     pub(super) fn hold(
         program: &WorkerProgram,
-        environment: &[(String, String)],
-        message: (Ask, Vec<u8>),
+        message: Message,
         patience: Duration,
         announced: &mut dyn FnMut(&Announced),
     ) -> Self {
-        let mut kept = KeptWorker::new(program, environment.to_vec());
+        let mut kept = KeptWorker::new(program);
         let mut conversation = kept.converse(message, patience, announced);
         conversation.evidence.extend(kept.finish());
         conversation
     }
 
     /// What came of a walk.
-    pub(super) fn walked(mut self, asked: Backend, deadline: Duration) -> Walked {
+    pub(super) fn walked(mut self, asked: Option<Backend>, deadline: Duration) -> Walked {
         let last = self.last.take();
         let (execution, walked) = self.conclude(asked, deadline);
         match walked {
@@ -164,42 +166,45 @@ impl Conversation {
     fn listen(
         &mut self,
         worker: &mut Worker,
-        first: Result<(Reply, Vec<u8>), Ending>,
+        mut message: Message,
         patience: Duration,
         announced: &mut dyn FnMut(&Announced),
     ) {
-        let mut message = first;
+        let mut heard = worker.ask(&message.ask, Vec::new());
         loop {
-            match message {
+            heard = match heard {
+                Ok((Reply::Wanted { digests }, _)) => supply(worker, &mut message, &digests),
                 Ok((Reply::Opened { ran_on, as_asked }, _)) => {
                     self.ran_on = Some(ran_on);
                     self.fell_back = !as_asked;
                     if self.fell_back {
                         return;
                     }
+                    worker.receive()
                 }
                 Ok((Reply::Op { index, name, op_type }, _)) => {
                     let trial = self.trial;
                     announced(self.last.insert(Announced { index, name, op_type, trial }));
+                    worker.receive()
                 }
                 // Each run of a search may take as long as the walk.
                 Ok((Reply::Trial { number }, _)) => {
                     self.trial = Some(number);
                     worker.allow(patience);
+                    worker.receive()
                 }
                 end => {
                     self.end = end;
                     return;
                 }
-            }
-            message = worker.receive();
+            };
         }
     }
 
     /// What came of a run.
     pub(super) fn conclude(
         self,
-        asked: Backend,
+        asked: Option<Backend>,
         deadline: Duration,
     ) -> (Execution, Option<Followed>) {
         if self.fell_back {
@@ -212,6 +217,22 @@ impl Conversation {
         execution.ran_on = execution.ran_on.or(self.ran_on);
         execution.evidence = self.evidence;
         (execution, walked)
+    }
+}
+
+/// Gives a worker the contents that it lacks, and asks again.
+fn supply(
+    worker: &mut Worker,
+    message: &mut Message,
+    wanted: &BTreeSet<Digest>,
+) -> Result<(Reply, Vec<u8>), Ending> {
+    let Some((keep, body)) = message.contents.give(wanted) else {
+        let what = "it wants contents that it was given already, or that nobody named";
+        return Err(Ending::Garbage(what.into()));
+    };
+    match worker.ask(&keep, body)? {
+        (Reply::Kept, _) => worker.ask(&message.ask, Vec::new()),
+        (other, _) => Err(Ending::Garbage(format!("it answered contents with {other:?}"))),
     }
 }
 
@@ -243,11 +264,18 @@ fn from_reply(reply: Reply, body: &[u8], deadline: Duration) -> (Execution, Opti
 }
 
 fn ended(ending: &Ending, deadline: Duration) -> Execution {
-    if *ending == Ending::TimedOut {
-        let reason =
-            format!("no answer within {} seconds; the worker was killed", deadline.as_secs());
-        return Execution::without_outputs(Outcome::TimedOut, reason)
-            .with_hint("give it longer with --timeout SECONDS");
+    match ending {
+        Ending::TimedOut => {
+            let reason =
+                format!("no answer within {} seconds; the worker was killed", deadline.as_secs());
+            Execution::without_outputs(Outcome::TimedOut, reason)
+                .with_hint("give it longer with --timeout SECONDS")
+        }
+        Ending::Absent { hint, .. } => {
+            Execution::without_outputs(Outcome::Unavailable, ending.describe()).with_hint(*hint)
+        }
+        Ending::Signal(_) | Ending::Exit(_) | Ending::Garbage(_) => {
+            Execution::without_outputs(Outcome::Crashed, ending.describe())
+        }
     }
-    Execution::without_outputs(Outcome::Crashed, ending.describe())
 }

@@ -28,12 +28,22 @@ const FALLBACKS: &[(&str, &str, &str)] = &[
 ];
 
 /// The execution of a session that landed elsewhere than asked.
-pub(super) fn explain(asked: Backend, ran_on: Option<RanOn>, evidence: Vec<String>) -> Execution {
+pub(super) fn explain(
+    asked: Option<Backend>,
+    ran_on: Option<RanOn>,
+    evidence: Vec<String>,
+) -> Execution {
     let really = ran_on.as_ref().map_or("another backend", |ran_on| ran_on.backend.as_str());
     let said = |pattern: &str| evidence.iter().any(|line| line.contains(pattern));
     let known = FALLBACKS.iter().find(|(pattern, _, _)| said(pattern));
     let (why, hint) =
         known.map_or(("MNN does not say why", "see `offby doctor`"), |(_, why, hint)| (why, hint));
+    let Some(asked) = asked else {
+        let reason =
+            format!("the worker says that it runs on the {really}, not as it was asked to");
+        let execution = Execution::without_outputs(Outcome::FellBack, reason);
+        return Execution { ran_on, evidence, ..execution };
+    };
     let reason = format!(
         "MNN was asked for {asked} and would have run on the {really} without an error: {why}; nothing was compared"
     );

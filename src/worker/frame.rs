@@ -27,6 +27,9 @@ pub(super) enum FrameError {
     /// The bytes are no frame of this protocol.
     #[error("the stream carries something that is no frame: {0}")]
     Garbage(String),
+    /// A whole frame whose head means nothing here; the next one may.
+    #[error("the stream carries a frame that means nothing here: {0}")]
+    Unknown(String),
     /// The pipe broke.
     #[error("the stream broke: {0}")]
     Io(io::Error),
@@ -67,7 +70,7 @@ pub(super) fn read_frame<T: DeserializeOwned>(
     let head = read_exactly(input, u64::from(head_length))?;
     let body = read_exactly(input, body_length)?;
     let head =
-        serde_json::from_slice(&head).map_err(|error| FrameError::Garbage(error.to_string()))?;
+        serde_json::from_slice(&head).map_err(|error| FrameError::Unknown(error.to_string()))?;
     Ok((head, body))
 }
 
@@ -119,6 +122,16 @@ mod tests {
         assert_eq!(read_frame::<String>(&mut reader).unwrap(), ("head".into(), b"body".to_vec()));
         assert_eq!(read_frame::<u8>(&mut reader).unwrap(), (7, vec![]));
         assert!(matches!(read_frame::<u8>(&mut reader), Err(FrameError::Ended)));
+    }
+
+    #[test]
+    fn what_means_nothing_is_passed_over() {
+        let mut pipe = Vec::new();
+        write_frame(&mut pipe, &"head", b"body").unwrap();
+        write_frame(&mut pipe, &7, b"").unwrap();
+        let mut reader = pipe.as_slice();
+        assert!(matches!(read_frame::<u8>(&mut reader), Err(FrameError::Unknown(_))));
+        assert_eq!(read_frame::<u8>(&mut reader).unwrap(), (7, vec![]));
     }
 
     #[test]

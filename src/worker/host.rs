@@ -1,13 +1,18 @@
-//! The child's side: read an ask, do it, answer.
+//! The worker's side: read an ask, do it, answer.
 
+use super::contents::Store;
+use super::environment;
 use super::frame::{FrameError, read_frame, write_frame};
+use super::mnn_engine::missing_from_build;
 use super::open::{Kept, open_and_run, run_again};
-use super::protocol::{Ask, PROTOCOL, Reply, pack};
+use super::protocol::{Ask, PROTOCOL, Reply, VERSION, pack};
 use super::sim::{self, SimJob};
-use crate::engine::RanOn;
-use crate::walk::{Fallback, Walked};
+use crate::engine::{Backend, Output, RanOn};
+use crate::walk::{Fallback, Plan, Walked};
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Write as _};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
 /// Serves the parent until it hangs up.
@@ -18,81 +23,162 @@ use std::time::Duration;
 /// # Errors
 /// When the pipes cannot be set up or break.
 pub fn serve() -> io::Result<()> {
-    end_with_parent();
-    let frames = rustix::io::dup(rustix::stdio::stdout())?;
+    environment::choose_drivers()?;
+    let frames = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
     let mut frames = File::from(frames);
-    let mut asks = BufReader::new(io::stdin().lock());
-    let mut kept = Kept::None;
-    loop {
-        let (ask, body) = match read_frame::<Ask>(&mut asks) {
-            Ok(message) => message,
-            Err(FrameError::Ended) => return Ok(()),
+    if environment::was_restarted() {
+        write_frame(&mut frames, &Reply::Restarted, &[])?;
+    }
+    let asks = listen();
+    let mut memory = Memory::default();
+    while let Ok(heard) = asks.recv() {
+        let mut send = |reply: &Reply, body: &[u8]| write_frame(&mut frames, reply, body);
+        match heard {
+            Ok((Ask::Environment { variables }, _)) => {
+                rustix::stdio::dup2_stdout(&frames)?;
+                return Err(environment::start_again(&variables));
+            }
+            Ok((ask, body)) => answer(ask, body, &mut memory, &mut send)?,
+            Err(FrameError::Ended) => break,
+            Err(FrameError::Unknown(what)) => {
+                let reason = format!("this worker does not understand the ask: {what}");
+                send(&Reply::Rejected { reason }, &[])?;
+            }
             Err(error) => {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string()));
             }
-        };
-        let mut send = |reply: &Reply, body: &[u8]| write_frame(&mut frames, reply, body);
-        answer(ask, &body, &mut kept, &mut send)?;
+        }
     }
+    Ok(())
 }
 
-/// How often to look whether the parent is still there.
-const WATCH: Duration = Duration::from_millis(500);
+/// How long a worker may go on when its parent has hung up.
+const GRACE: Duration = Duration::from_millis(500);
 
-/// A worker whose driver hangs reads no more, and would never notice that nobody waits for it.
-fn end_with_parent() {
-    let parent = std::os::unix::process::parent_id();
-    std::thread::spawn(move || {
-        while std::os::unix::process::parent_id() == parent {
-            std::thread::sleep(WATCH);
+type Heard = Result<(Ask, Vec<u8>), FrameError>;
+
+/// Reads on a thread of its own, so that a worker whose driver hangs notices, too, that nobody waits
+/// for it any more: its stdin ends with the parent, and over a network with the connection.
+fn listen() -> Receiver<Heard> {
+    let (sender, asks) = channel();
+    thread::spawn(move || {
+        let mut stdin = BufReader::new(io::stdin().lock());
+        loop {
+            let heard = read_frame::<Ask>(&mut stdin);
+            // What follows is for the process that takes this one's place.
+            let last = matches!(&heard, Ok((Ask::Environment { .. }, _)));
+            let ended = !matches!(&heard, Ok(_) | Err(FrameError::Unknown(_)));
+            if sender.send(heard).is_err() || last {
+                return;
+            }
+            if ended {
+                break;
+            }
         }
+        thread::sleep(GRACE);
         let own = rustix::process::getpid();
         let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
     });
+    asks
 }
 
 /// Sends one reply to the parent.
 pub(super) type Send<'a> = dyn FnMut(&Reply, &[u8]) -> io::Result<()> + 'a;
 
-fn answer(ask: Ask, body: &[u8], kept: &mut Kept, send: &mut Send<'_>) -> io::Result<()> {
+/// What a worker keeps from one ask to the next.
+#[derive(Default)]
+struct Memory {
+    store: Store,
+    kept: Kept,
+}
+
+fn answer(ask: Ask, body: Vec<u8>, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
     // Two networks are never open at once.
     if !matches!(ask, Ask::Again { .. }) {
-        *kept = None;
+        memory.kept = None;
     }
     match ask {
-        Ask::Hello { .. } => send(
-            &Reply::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").into() },
-            &[],
-        ),
-        Ask::RunSimulated { model, device, feeds, repeats } => {
-            let job = SimJob { model, device, feeds, plan: None };
-            let open = |send: &mut Send<'_>| Ok(Box::new(sim::open(job, body, send)?) as _);
+        Ask::Hello { .. } => {
+            send(&Reply::Hello { protocol: PROTOCOL, version: VERSION.into() }, &[])
+        }
+        Ask::Keep { contents } => match memory.store.keep(contents, body) {
+            Ok(()) => send(&Reply::Kept, &[]),
+            Err(reason) => send(&Reply::Rejected { reason }, &[]),
+        },
+        ask => work(ask, memory, send),
+    }
+}
+
+/// Answers an ask about an engine, once everything is here that it takes.
+fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
+    let Memory { store, kept } = memory;
+    if let Some(lacking) = lacking(&ask) {
+        return send(&lacking, &[]);
+    }
+    let missing = store.missing(&ask);
+    if !missing.is_empty() {
+        return send(&Reply::Wanted { digests: missing }, &[]);
+    }
+    let (feeds, plan) = match tensors(&ask, store) {
+        Ok(tensors) => tensors,
+        Err(reason) => return send(&Reply::Rejected { reason }, &[]),
+    };
+    say_what_was_chosen(&ask);
+    match ask {
+        Ask::RunOnnx { model, repeats, .. } => {
+            super::onnx::run(store.bytes(&model), feeds, repeats, send)
+        }
+        Ask::RunSimulated { model, device, repeats, .. } => {
+            let job = SimJob { model: store.bytes(&model), device, feeds, plan };
+            let open = |send: &mut Send<'_>| Ok(Box::new(sim::open(job, send)?) as _);
             open_and_run(kept, repeats, send, open)
         }
-        Ask::WalkSimulated { model, device, feeds, repeats, plan } => {
-            sim::walk(SimJob { model, device, feeds, plan }, repeats, body, send)
+        Ask::WalkSimulated { model, device, repeats, .. } => {
+            sim::walk(SimJob { model: store.bytes(&model), device, feeds, plan }, repeats, send)
         }
         Ask::Again { repeats } => run_again(kept, repeats, send),
         #[cfg(feature = "mnn")]
-        Ask::Run { model, target, feeds, repeats } => {
-            let job = super::mnn::Job { model, target, feeds };
-            let open = |send: &mut Send<'_>| Ok(Box::new(super::mnn::open(&job, body, send)?) as _);
+        Ask::Run { model, target, repeats, .. } => {
+            let job = super::mnn::Job { model: store.bytes(&model), target, feeds };
+            let open = |send: &mut Send<'_>| Ok(Box::new(super::mnn::open(job, send)?) as _);
             open_and_run(kept, repeats, send, open)
         }
         #[cfg(feature = "mnn")]
-        Ask::Walk { onnx, model, half_model, target, feeds, repeats, plan } => {
+        Ask::Walk { onnx, model, half_model, target, repeats, .. } => {
+            let onnx = onnx.map(|onnx| store.take(&onnx));
+            let (half_model, model) = (store.take(&half_model), store.bytes(&model));
             let job = super::mnn::WalkJob { onnx, model, half_model, target, feeds, repeats, plan };
-            super::mnn::walk(&job, body, send)
+            super::mnn::walk(job, send)
         }
         #[cfg(feature = "mnn")]
         Ask::Probe { target } => send(&super::mnn::probe(&target), &[]),
+        // Told to be lacking.
         #[cfg(not(feature = "mnn"))]
-        Ask::Run { .. } | Ask::Walk { .. } | Ask::Probe { .. } => {
-            let _ = body;
-            let (reason, hint) = super::mnn_engine::without_mnn();
-            send(&Reply::Unavailable { reason, hint }, &[])
-        }
+        Ask::Run { .. } | Ask::Walk { .. } | Ask::Probe { .. } => Ok(()),
+        // Not about an engine: answered before it comes here.
+        Ask::Hello { .. } | Ask::Environment { .. } | Ask::Keep { .. } => Ok(()),
+    }
+}
+
+/// What an ask feeds, and what it searches for after a walk.
+fn tensors(ask: &Ask, store: &Store) -> Result<(Vec<Output>, Option<Plan>), String> {
+    let plan = ask.plan().map(|plan| store.plan(plan)).transpose()?;
+    Ok((store.tensors(ask.feeds())?, plan))
+}
+
+/// What this build of the worker lacks for an ask.
+fn lacking(ask: &Ask) -> Option<Reply> {
+    let (reason, hint) = missing_from_build(ask.mnn_target()?.backend)?;
+    Some(Reply::Unavailable { reason, hint })
+}
+
+/// What was set for a driver's sake is evidence: whatever the worker says on stderr is.
+fn say_what_was_chosen(ask: &Ask) {
+    let opencl = ask.mnn_target().is_some_and(|target| target.backend == Backend::Opencl);
+    if let Some(line) = environment::chosen_for_opencl().filter(|_| opencl) {
+        // Evidence that cannot be given is no reason to end.
+        let _ = writeln!(io::stderr(), "{line}");
     }
 }
 
@@ -110,16 +196,6 @@ pub(super) fn send_walked(
     let (outputs, mut body) = pack(candidate.iter().map(|output| (&output.name, &output.tensor)));
     let (reference, rest) = pack(clean.iter().map(|output| (&output.name, &output.tensor)));
     body.extend(rest);
-    send(
-        &Reply::Walked {
-            trace,
-            trust,
-            runs,
-            ran_on,
-            fallback: fallback.map(Box::new),
-            outputs,
-            reference,
-        },
-        &body,
-    )
+    let fallback = fallback.map(Box::new);
+    send(&Reply::Walked { trace, trust, runs, ran_on, fallback, outputs, reference }, &body)
 }

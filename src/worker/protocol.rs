@@ -1,45 +1,54 @@
-//! What parent and child say to each other. Tensors travel in a frame's body, one after the other.
+//! What parent and worker say to each other; `docs/worker-protocol.md` tells it to others.
+//!
+//! Models and feeds are named by the digest of their bytes. A worker that lacks some says which, and
+//! is given them once. Outputs travel in a frame's body, one after the other.
 
+use super::contents::{ContentHead, PlanHead, SentTensor};
 use crate::engine::{self, MnnTarget, Output, RanOn, Runs};
-use crate::graph::{Model, ValueName};
-use crate::tensor::{Dtype, Tensor, TensorError, element_count};
-use crate::walk::{By, Fallback, Goal, Plan, Trace, Trust};
+use crate::graph::ValueName;
+use crate::tensor::{Digest, Dtype, Tensor, TensorError, element_count};
+use crate::walk::{Fallback, Trace, Trust};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Raised whenever a message changes its meaning.
-pub(super) const PROTOCOL: u32 = 3;
+/// Raised whenever a message changes its meaning. `Hello` never changes.
+pub(super) const PROTOCOL: u32 = 4;
 
-/// Parent to child. The first is always `Hello`.
+/// Who we are, in a `Hello`.
+pub(super) const VERSION: &str = concat!("offby ", env!("CARGO_PKG_VERSION"));
+
+/// Parent to worker. The first is always `Hello`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub(super) enum Ask {
     /// Who speaks.
     Hello { protocol: u32 },
-    /// Open a model on a backend and run it on the tensors in the body.
-    Run { model: PathBuf, target: MnnTarget, feeds: Vec<TensorHead>, repeats: usize },
-    /// Open a model on a backend and walk its operators; `half_model` has 16-bit weights.
+    /// Start anew with these variables in the environment; all is to be said again then.
+    Environment { variables: BTreeMap<String, String> },
+    /// Keep what is in the body, one after the other, for the asks that name it.
+    Keep { contents: Vec<ContentHead> },
+    /// Open an MNN model on a backend and run it.
+    Run { model: Digest, target: MnnTarget, feeds: Vec<SentTensor>, repeats: usize },
+    /// Open an MNN model on a backend and walk its operators, then search as planned; `half_model` has
+    /// 16-bit weights.
     Walk {
-        onnx: PathBuf,
-        model: PathBuf,
-        half_model: PathBuf,
+        onnx: Option<Digest>,
+        model: Digest,
+        half_model: Digest,
         target: MnnTarget,
-        feeds: Vec<TensorHead>,
+        feeds: Vec<SentTensor>,
         repeats: usize,
         plan: Option<PlanHead>,
     },
-    /// Run an ONNX model on a simulated device; the body holds the model, then the feeds.
-    RunSimulated {
-        model: ModelHead,
-        device: engine::Device,
-        feeds: Vec<TensorHead>,
-        repeats: usize,
-    },
-    /// Walk one; the body is the same, and the plan's tensors.
+    /// Run an ONNX model on whatever engine the worker has.
+    RunOnnx { model: Digest, feeds: Vec<SentTensor>, repeats: usize },
+    /// Run an ONNX model on a simulated device.
+    RunSimulated { model: Digest, device: engine::Device, feeds: Vec<SentTensor>, repeats: usize },
+    /// Walk one.
     WalkSimulated {
-        model: ModelHead,
+        model: Digest,
         device: engine::Device,
-        feeds: Vec<TensorHead>,
+        feeds: Vec<SentTensor>,
         repeats: usize,
         plan: Option<PlanHead>,
     },
@@ -49,13 +58,72 @@ pub(super) enum Ask {
     Probe { target: MnnTarget },
 }
 
-/// Child to parent.
+impl Ask {
+    /// The contents it names.
+    pub(super) fn named(&self) -> BTreeSet<Digest> {
+        let models = match self {
+            Ask::Walk { onnx, model, half_model, .. } => {
+                onnx.iter().chain([model, half_model]).collect()
+            }
+            Ask::Run { model, .. }
+            | Ask::RunOnnx { model, .. }
+            | Ask::RunSimulated { model, .. }
+            | Ask::WalkSimulated { model, .. } => vec![model],
+            Ask::Hello { .. }
+            | Ask::Environment { .. }
+            | Ask::Keep { .. }
+            | Ask::Again { .. }
+            | Ask::Probe { .. } => Vec::new(),
+        };
+        let expected = self.plan().map_or(&[][..], |plan| &plan.expected);
+        let tensors = self.feeds().iter().chain(expected).map(|tensor| &tensor.digest);
+        models.into_iter().chain(tensors).cloned().collect()
+    }
+
+    /// What it feeds.
+    pub(super) fn feeds(&self) -> &[SentTensor] {
+        match self {
+            Ask::Run { feeds, .. }
+            | Ask::Walk { feeds, .. }
+            | Ask::RunOnnx { feeds, .. }
+            | Ask::RunSimulated { feeds, .. }
+            | Ask::WalkSimulated { feeds, .. } => feeds,
+            _ => &[],
+        }
+    }
+
+    /// What it searches for after a walk.
+    pub(super) fn plan(&self) -> Option<&PlanHead> {
+        match self {
+            Ask::Walk { plan, .. } | Ask::WalkSimulated { plan, .. } => plan.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Where it wants MNN to run.
+    pub(super) fn mnn_target(&self) -> Option<&MnnTarget> {
+        match self {
+            Ask::Run { target, .. } | Ask::Walk { target, .. } | Ask::Probe { target } => {
+                Some(target)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Worker to parent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub(super) enum Reply {
     /// The answer to `Hello`.
     Hello { protocol: u32, version: String },
-    /// The session stands; this is where it runs.
+    /// The answer to `Environment`, of the worker that started anew.
+    Restarted,
+    /// These contents are lacking: `Keep` is wanted, and then the same ask again.
+    Wanted { digests: BTreeSet<Digest> },
+    /// The answer to `Keep`.
+    Kept,
+    /// The session stands; this is where it runs. Where that is not as asked, it is the end.
     Opened { ran_on: RanOn, as_asked: bool },
     /// Done; the outputs are in the body.
     Ran { outputs: Vec<TensorHead>, runs: Runs, ran_on: RanOn },
@@ -75,41 +143,10 @@ pub(super) enum Reply {
     },
     /// What the backend is.
     Probed(ProbeReport),
-    /// The engine refused.
+    /// The engine refused, or the worker does not know the ask.
     Rejected { reason: String },
     /// This build, or this machine, lacks the engine.
     Unavailable { reason: String, hint: String },
-}
-
-/// A search for what must run elsewhere; its tensors, the outputs as they should be, end the body.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct PlanHead {
-    by: By,
-    goal: Goal,
-    raise: bool,
-    expected: Vec<TensorHead>,
-}
-
-/// The head of a plan; its tensors go to the end of the body.
-pub(super) fn pack_plan(plan: Option<&Plan>, body: &mut Vec<u8>) -> Option<PlanHead> {
-    let plan = plan?;
-    let (expected, bytes) = pack(plan.expected.iter().map(|output| (&output.name, &output.tensor)));
-    body.extend(bytes);
-    Some(PlanHead { by: plan.by, goal: plan.goal, raise: plan.raise, expected })
-}
-
-/// The feeds of a walk, and its plan where it has one.
-pub(super) fn unpack_walk(
-    feeds: Vec<TensorHead>,
-    plan: Option<PlanHead>,
-    body: &[u8],
-) -> Result<(Vec<Output>, Option<Plan>), TensorError> {
-    let count = feeds.len();
-    let expected = plan.iter().flat_map(|plan| plan.expected.clone());
-    let mut tensors = unpack(feeds.into_iter().chain(expected).collect(), body)?;
-    let expected = tensors.split_off(count);
-    let plan = plan.map(|plan| Plan { by: plan.by, goal: plan.goal, raise: plan.raise, expected });
-    Ok((tensors, plan))
 }
 
 /// What is known of one backend before any model runs on it.
@@ -128,29 +165,6 @@ pub struct Device {
     pub name: String,
     /// The driver and its version.
     pub driver: String,
-}
-
-/// A model at the start of a frame's body, as it is in memory: its file may not exist, or may have
-/// other shapes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct ModelHead {
-    path: PathBuf,
-    bytes: usize,
-}
-
-impl ModelHead {
-    /// Head and bytes of a model.
-    pub(super) fn pack(model: &Model) -> (Self, Vec<u8>) {
-        let bytes = model.to_bytes();
-        (ModelHead { path: model.path().to_owned(), bytes: bytes.len() }, bytes)
-    }
-
-    /// The model, and the rest of the body.
-    pub(super) fn read<'b>(&self, body: &'b [u8]) -> Result<(Model, &'b [u8]), String> {
-        let (model, rest) = body.split_at(self.bytes.min(body.len()));
-        let model = Model::from_bytes(model, &self.path).map_err(|error| error.to_string())?;
-        Ok((model, rest))
-    }
 }
 
 /// A tensor in a frame's body.

@@ -1,9 +1,10 @@
 //! Simulated devices in the child: the reference's nodes, each passed through the device. What a walk
 //! finds on them was planted; nothing found on them says anything of a real device.
 
+use super::contents::NETWORK;
 use super::host::{Send, send_walked};
 use super::open::{OpenNetwork, Stop};
-use super::protocol::{ModelHead, PlanHead, Reply, TensorHead, unpack_walk};
+use super::protocol::Reply;
 use crate::engine::{
     Breakdown, Device, DeviceRun, Output, Passed, RanOn, Simulator, Stop as NodeStop, TRACT_VERSION,
 };
@@ -16,23 +17,24 @@ use crate::walk::{
 };
 use std::cell::RefCell;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
 /// One network to run or walk on one simulated device.
-pub(super) struct SimJob {
-    /// The ONNX file, whose bytes come first in the frame's body.
-    pub(super) model: ModelHead,
+pub(super) struct SimJob<'a> {
+    /// The bytes of the ONNX file.
+    pub(super) model: &'a [u8],
     /// The device.
     pub(super) device: Device,
-    /// The tensors behind the model in the frame's body.
-    pub(super) feeds: Vec<TensorHead>,
+    /// One tensor for each input.
+    pub(super) feeds: Vec<Output>,
     /// What to search for once it is walked.
-    pub(super) plan: Option<PlanHead>,
+    pub(super) plan: Option<Plan>,
 }
 
 /// Opens a device on a network, with its feeds.
-pub(super) fn open(job: SimJob, body: &[u8], send: &mut Send<'_>) -> Result<OpenDevice, Stop> {
-    let ((candidate, ran_on), _) = open_candidate(job, body, send)?;
+pub(super) fn open(job: SimJob<'_>, send: &mut Send<'_>) -> Result<OpenDevice, Stop> {
+    let ((candidate, ran_on), _) = open_candidate(job, send)?;
     Ok(OpenDevice { candidate, ran_on })
 }
 
@@ -53,13 +55,8 @@ impl OpenNetwork for OpenDevice {
 }
 
 /// Walks, and answers.
-pub(super) fn walk(
-    job: SimJob,
-    repeats: usize,
-    body: &[u8],
-    send: &mut Send<'_>,
-) -> io::Result<()> {
-    match try_walk(job, repeats, body, send) {
+pub(super) fn walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> io::Result<()> {
+    match try_walk(job, repeats, send) {
         Ok((walked, fallback, ran_on)) => send_walked(walked, fallback, ran_on, send),
         Err(stop) => stop.answer(send),
     }
@@ -68,10 +65,9 @@ pub(super) fn walk(
 /// What a walk found, and a search after it, and where.
 type Found = (Walked, Option<Fallback>, RanOn);
 
-fn try_walk(job: SimJob, repeats: usize, body: &[u8], send: &mut Send<'_>) -> Result<Found, Stop> {
+fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Found, Stop> {
     let declared = job.device.storage.format;
-    let ((mut candidate, ran_on), Network { model, feeds, plan }) =
-        open_candidate(job, body, send)?;
+    let ((mut candidate, ran_on), Network { model, feeds, plan }) = open_candidate(job, send)?;
     let mut reference = NodeReference::new(&model, &feeds)?;
     let send = RefCell::new(send);
     let mut announce = |index: usize, operator: &Operator| {
@@ -91,7 +87,7 @@ fn try_walk(job: SimJob, repeats: usize, body: &[u8], send: &mut Send<'_>) -> Re
     Ok((walked, Some(found), ran_on))
 }
 
-/// What the job's frame held.
+/// What the job is about.
 struct Network {
     model: Model,
     feeds: Vec<Feed>,
@@ -102,15 +98,11 @@ struct Network {
 type Opened = (SimCandidate, RanOn);
 
 /// Reads the network and opens the device on it; gives the network and the feeds, too.
-fn open_candidate(
-    job: SimJob,
-    body: &[u8],
-    send: &mut Send<'_>,
-) -> Result<(Opened, Network), Stop> {
-    let (model, body) = job.model.read(body)?;
-    let (feeds, plan) =
-        unpack_walk(job.feeds, job.plan, body).map_err(|error| error.to_string())?;
-    let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
+fn open_candidate(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Network), Stop> {
+    let model =
+        Model::from_bytes(job.model, Path::new(NETWORK)).map_err(|error| error.to_string())?;
+    let feeds: Vec<Feed> = job.feeds.into_iter().map(Feed::from).collect();
+    let plan = job.plan;
     let mut simulator = Simulator::new(job.device);
     let opened = simulator.open();
     say(&mut simulator);

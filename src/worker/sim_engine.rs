@@ -1,9 +1,10 @@
 //! A simulated device as an engine: in a child process, for it may be told to crash or hang.
 
+use super::contents::Message;
 use super::conversation::{Announced, Conversation, KeptWorker, Walked, Walker};
-use super::protocol::{Ask, ModelHead, TensorHead, pack, pack_plan};
-use super::supervise::WorkerProgram;
-use crate::engine::{Backend, Device, Engine, Execution, Outcome, Request, Session, SimTarget};
+use super::program::WorkerProgram;
+use super::protocol::Ask;
+use crate::engine::{Device, Engine, Execution, Outcome, Request, Session, SimTarget};
 use crate::walk::Plan;
 
 /// A simulated device.
@@ -22,33 +23,44 @@ impl SimEngine {
             Box::new(Execution::without_outputs(Outcome::Unavailable, reason))
         })
     }
-}
 
-fn run_message(device: Device, request: &Request<'_>) -> (Ask, Vec<u8>) {
-    let (model, feeds, body) = pack_request(request);
-    (Ask::RunSimulated { model, device, feeds, repeats: request.repeats }, body)
-}
+    fn run_message(&self, request: &Request<'_>) -> Result<Message, Box<Execution>> {
+        let (device, repeats) = (self.device()?, request.repeats);
+        Message::about(request, |model, feeds, _| Ask::RunSimulated {
+            model,
+            device,
+            feeds,
+            repeats,
+        })
+    }
 
-fn pack_request(request: &Request<'_>) -> (ModelHead, Vec<TensorHead>, Vec<u8>) {
-    let (model, mut body) = ModelHead::pack(request.model);
-    let (feeds, tensors) = pack(request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)));
-    body.extend(tensors);
-    (model, feeds, body)
+    fn walk_message(
+        &self,
+        request: &Request<'_>,
+        plan: Option<&Plan>,
+    ) -> Result<Message, Box<Execution>> {
+        let (device, repeats) = (self.device()?, request.repeats);
+        Message::about(request, |model, feeds, contents| {
+            let plan = plan.map(|plan| contents.add_plan(plan));
+            Ask::WalkSimulated { model, device, feeds, repeats, plan }
+        })
+    }
 }
 
 impl Engine for SimEngine {
     fn execute(&self, request: &Request<'_>) -> Execution {
-        let message = match self.device() {
-            Ok(device) => run_message(device, request),
-            Err(execution) => return *execution,
-        };
-        let conversation =
-            Conversation::hold(&self.worker, &[], message, request.deadline, &mut |_| ());
-        conversation.conclude(Backend::Cpu, request.deadline).0
+        let request = self.worker.within(request);
+        match self.run_message(&request) {
+            Ok(message) => {
+                let held = Conversation::hold(&self.worker, message, request.deadline, &mut |_| ());
+                held.conclude(None, request.deadline).0
+            }
+            Err(execution) => *execution,
+        }
     }
 
     fn session(&self) -> Box<dyn Session + '_> {
-        Box::new(SimSession { engine: self, worker: KeptWorker::new(&self.worker, Vec::new()) })
+        Box::new(SimSession { engine: self, worker: KeptWorker::new(&self.worker) })
     }
 }
 
@@ -60,18 +72,21 @@ struct SimSession<'e> {
 
 impl Session for SimSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
-        let message = match self.engine.device() {
-            Ok(device) => run_message(device, request),
-            Err(execution) => return *execution,
-        };
-        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
-        conversation.conclude(Backend::Cpu, request.deadline).0
+        let request = self.engine.worker.within(request);
+        match self.engine.run_message(&request) {
+            Ok(message) => {
+                let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
+                conversation.conclude(None, request.deadline).0
+            }
+            Err(execution) => *execution,
+        }
     }
 
     fn again(&mut self, request: &Request<'_>) -> Execution {
-        let message = (Ask::Again { repeats: request.repeats }, Vec::new());
+        let request = self.engine.worker.within(request);
+        let message = Message::bare(Ask::Again { repeats: request.repeats });
         let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
-        conversation.conclude(Backend::Cpu, request.deadline).0
+        conversation.conclude(None, request.deadline).0
     }
 }
 
@@ -82,16 +97,14 @@ impl Walker for SimEngine {
         plan: Option<&Plan>,
         announced: &mut dyn FnMut(&Announced),
     ) -> Walked {
-        let device = match self.device() {
-            Ok(device) => device,
-            Err(execution) => return Walked::without(*execution),
-        };
-        let (model, feeds, mut body) = pack_request(request);
-        let plan = pack_plan(plan, &mut body);
-        let repeats = request.repeats;
-        let message = (Ask::WalkSimulated { model, device, feeds, repeats, plan }, body);
-        let conversation =
-            Conversation::hold(&self.worker, &[], message, request.deadline, announced);
-        conversation.walked(Backend::Cpu, request.deadline)
+        let request = self.worker.within(request);
+        match self.walk_message(&request, plan) {
+            Ok(message) => {
+                let deadline = request.deadline;
+                Conversation::hold(&self.worker, message, deadline, announced)
+                    .walked(None, deadline)
+            }
+            Err(execution) => Walked::without(*execution),
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! The parent's side of a child process: start it, talk to it, and name the way it ended.
 
+use super::ending::Ending;
 use super::frame::{FrameError, read_frame, write_frame};
-use super::protocol::{Ask, PROTOCOL, Reply};
-use std::io::{BufReader, Read};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use super::program::WorkerProgram;
+use super::protocol::{Ask, PROTOCOL, Reply, VERSION};
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, Read};
+use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -13,70 +14,10 @@ use std::time::{Duration, Instant};
 
 /// How many lines of the child's chatter are kept; the first half and the last half of them.
 const EVIDENCE_LINES: usize = 200;
-/// How long a child that closed its pipe may take to leave a status.
+/// How long a child that closed its pipe may take to leave a status, and its last words to come.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How to start a worker: this program again, or another that speaks the protocol.
-#[derive(Debug, Clone)]
-pub struct WorkerProgram {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-}
-
-impl WorkerProgram {
-    /// `offby worker`, for the program at `path`.
-    pub fn offby(path: PathBuf) -> Self {
-        WorkerProgram { program: path, arguments: vec!["worker".into()] }
-    }
-}
-
-/// The ways a child can end, other than by answering.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// The deadline passed and it was killed.
-    TimedOut,
-    /// It died by a signal.
-    Signal(i32),
-    /// It left with a status, without having answered.
-    Exit(i32),
-    /// It lives, but speaks another language.
-    Garbage(String),
-    /// It could not be started.
-    NotStarted(String),
-}
-
-impl Ending {
-    /// The sentence for the report.
-    pub(super) fn describe(&self) -> String {
-        match self {
-            Ending::TimedOut => {
-                "the worker did not answer before the deadline and was killed".into()
-            }
-            Ending::Signal(signal) => format!("the worker died by {}", signal_name(*signal)),
-            Ending::Exit(code) => format!("the worker left with status {code} without an answer"),
-            Ending::Garbage(what) => format!("the worker's answer cannot be read: {what}"),
-            Ending::NotStarted(why) => format!("the worker could not be started: {why}"),
-        }
-    }
-}
-
-fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        4 => "SIGILL",
-        6 => "SIGABRT (an assertion or an uncaught exception)",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL (killed from outside, often for want of memory)",
-        11 => "SIGSEGV (invalid memory access)",
-        15 => "SIGTERM",
-        _ => return format!("signal {signal}"),
-    };
-    name.into()
-}
-
-/// A running child.
+/// A running worker, or the command that reaches it.
 pub(super) struct Worker {
     child: Child,
     asks: Option<ChildStdin>,
@@ -87,23 +28,12 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts a child and greets it.
+    /// Starts a worker and greets it; what it said is evidence where that fails.
     pub(super) fn start(
         program: &WorkerProgram,
-        environment: &[(String, String)],
         patience: Duration,
-    ) -> Result<Self, Ending> {
-        let mut child = Command::new(&program.program)
-            .args(&program.arguments)
-            .envs(environment.iter().map(|(key, value)| (key, value)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| {
-                Ending::NotStarted(format!("{}: {error}", program.program.display()))
-            })?;
+    ) -> Result<Self, (Ending, Vec<String>)> {
+        let mut child = program.spawn().map_err(|ending| (ending, Vec::new()))?;
         let asks = child.stdin.take();
         let (sender, replies) = channel();
         if let Some(stdout) = child.stdout.take() {
@@ -116,22 +46,50 @@ impl Worker {
                         break;
                     }
                 }
+                // Whoever says something else is not to die of being heard no longer.
+                let _ = io::copy(&mut stdout, &mut io::sink());
             });
         }
         let evidence = Arc::new(Mutex::new(Vec::new()));
         let chatter = child.stderr.take().map(|stderr| listen(stderr, Arc::clone(&evidence)));
         let deadline = Instant::now() + patience;
         let mut worker = Worker { child, asks, replies, evidence, chatter, deadline };
-        worker.greet()?;
-        Ok(worker)
+        match worker.meet(program.environment()) {
+            Ok(()) => Ok(worker),
+            Err(ending) => {
+                let said = worker.finish();
+                Err((ending.before_greeting(said.last()), said))
+            }
+        }
+    }
+
+    /// Greets, and has the environment set: only a new process has it from its beginning.
+    fn meet(&mut self, environment: &BTreeMap<String, String>) -> Result<(), Ending> {
+        self.greet()?;
+        if environment.is_empty() {
+            return Ok(());
+        }
+        let why =
+            match self.ask(&Ask::Environment { variables: environment.clone() }, Vec::new())? {
+                (Reply::Restarted, _) => return self.greet(),
+                (Reply::Rejected { reason }, _) => format!("it takes no environment: {reason}"),
+                (other, _) => format!("it answered an environment with {other:?}"),
+            };
+        Err(Ending::Absent {
+            why,
+            hint: "set the variables in its command: ssh board env NAME=VALUE offby worker",
+        })
     }
 
     fn greet(&mut self) -> Result<(), Ending> {
         match self.ask(&Ask::Hello { protocol: PROTOCOL }, Vec::new())? {
             (Reply::Hello { protocol: PROTOCOL, .. }, _) => Ok(()),
-            (Reply::Hello { protocol, version }, _) => Err(Ending::Garbage(format!(
-                "it is offby {version} and speaks protocol {protocol}, not {PROTOCOL}"
-            ))),
+            (Reply::Hello { protocol, version }, _) => Err(Ending::Absent {
+                why: format!(
+                    "it is {version} and speaks protocol {protocol}; this is {VERSION} and speaks {PROTOCOL}"
+                ),
+                hint: "install the same version of offby on both sides",
+            }),
             (other, _) => Err(Ending::Garbage(format!("it answered a greeting with {other:?}"))),
         }
     }
@@ -182,7 +140,13 @@ impl Worker {
         let until = Instant::now() + GRACE;
         while Instant::now() < until {
             match self.child.try_wait() {
-                Ok(Some(status)) => return from_status(status),
+                // One that printed something else and left in peace has only that to blame.
+                Ok(Some(status))
+                    if status.success() && matches!(broken, FrameError::Garbage(_)) =>
+                {
+                    break;
+                }
+                Ok(Some(status)) => return status.into(),
                 Ok(None) => thread::sleep(Duration::from_millis(5)),
                 Err(_) => break,
             }
@@ -193,8 +157,12 @@ impl Worker {
     /// Ends the child, whatever it does, and gives what it said on the way.
     pub(super) fn finish(mut self) -> Vec<String> {
         self.end();
-        if let Some(chatter) = self.chatter.take() {
-            let _ = chatter.join();
+        let until = Instant::now() + GRACE;
+        // Its stderr may have been inherited by what outlives it: a shared connection of ssh's.
+        while self.chatter.as_ref().is_some_and(|chatter| !chatter.is_finished())
+            && Instant::now() < until
+        {
+            thread::sleep(Duration::from_millis(1));
         }
         self.take_evidence()
     }
@@ -216,13 +184,6 @@ impl Drop for Worker {
 
 fn group(child: &Child) -> rustix::process::Pid {
     rustix::process::Pid::from_child(child)
-}
-
-fn from_status(status: ExitStatus) -> Ending {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => Ending::Signal(signal),
-        (None, code) => Ending::Exit(code.unwrap_or(-1)),
-    }
 }
 
 /// Collects the child's lines. Bytes that are no UTF-8 are kept as replacement characters.

@@ -1,5 +1,7 @@
 //! onnx's checker and onnxruntime, from the Python environment that `scripts/up test` prepares.
 
+#![allow(dead_code, reason = "every test file uses a part of it")]
+
 use offby::tensor::{Tensor, read_npy, write_npy};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -36,6 +38,11 @@ impl Judge {
         );
         eprintln!("SKIPPED {test}: {} has no onnx and onnxruntime", python.display());
         None
+    }
+
+    /// The Python that has them.
+    pub(crate) fn python(&self) -> &Path {
+        &self.python
     }
 
     /// Fails unless the checker accepts every model.

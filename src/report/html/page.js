@@ -26,7 +26,9 @@ function matrix() {
 
 function place(target) {
   const on = target.ran_on;
-  return on ? `${on.backend}, ${clean(on.device)}` : "-";
+  // The target does not name the engine of a worker that is not ours.
+  const engine = target.target.startsWith("ext:") && on ? `${on.engine}, ` : "";
+  return on ? `${engine}${on.backend}, ${clean(on.device)}` : "-";
 }
 
 function clean(text) {

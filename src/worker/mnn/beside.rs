@@ -6,6 +6,7 @@ use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use crate::walk::{Gauge, gauge};
+use crate::worker::contents::NETWORK;
 use std::path::Path;
 
 /// How many operators a converter may have fused behind the one whose name it kept.
@@ -20,8 +21,9 @@ pub(super) struct Beside {
 
 impl Beside {
     /// The stream of a model; without one, where tract does not take it, nothing is compared.
-    pub(super) fn new(onnx: &Path, feeds: &[Output]) -> Self {
-        let steps = Model::load(onnx).ok().and_then(|model| NodeSteps::new(&model).ok());
+    pub(super) fn new(onnx: Option<Vec<u8>>, feeds: &[Output]) -> Self {
+        let model = onnx.and_then(|onnx| Model::from_bytes(&onnx, Path::new(NETWORK)).ok());
+        let steps = model.and_then(|model| NodeSteps::new(&model).ok());
         let feeds = feeds.iter().cloned().map(Feed::from).collect();
         Beside { steps, feeds, cursor: 0 }
     }

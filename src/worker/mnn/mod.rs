@@ -16,7 +16,7 @@ mod walk;
 
 use super::host::Send;
 use super::open::{OpenNetwork, Stop};
-use super::protocol::{ProbeReport, Reply, TensorHead, unpack};
+use super::protocol::{ProbeReport, Reply};
 use crate::engine::{MnnTarget, Output, RanOn};
 use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor};
@@ -25,16 +25,15 @@ pub(super) use walk::{WalkJob, walk};
 use census::Census;
 use session::{Refusal, Session, backend_name};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 /// One network to run on one backend.
-pub(super) struct Job {
-    /// The `.mnn` file.
-    pub(super) model: PathBuf,
+pub(super) struct Job<'a> {
+    /// The bytes of the `.mnn` file.
+    pub(super) model: &'a [u8],
     /// Where to run it.
     pub(super) target: MnnTarget,
-    /// The tensors in the frame's body.
-    pub(super) feeds: Vec<TensorHead>,
+    /// One tensor for each input.
+    pub(super) feeds: Vec<Output>,
 }
 
 /// What is known of a backend without a model.
@@ -49,12 +48,11 @@ pub(super) fn probe(target: &MnnTarget) -> Reply {
 }
 
 /// Opens a model where it is asked to run, with its feeds.
-pub(super) fn open(job: &Job, body: &[u8], send: &mut Send<'_>) -> Result<OpenModel, Stop> {
+pub(super) fn open(job: Job<'_>, send: &mut Send<'_>) -> Result<OpenModel, Stop> {
     log::listen();
-    let feeds = unpack(job.feeds.clone(), body).map_err(|error| error.to_string())?;
-    let (mut session, ran_on) = open_as_asked(&job.model, &job.target, send)?;
-    fit_shapes(&mut session, &feeds)?;
-    Ok(OpenModel { session, feeds, ran_on })
+    let (mut session, ran_on) = open_as_asked(job.model, &job.target, send)?;
+    fit_shapes(&mut session, &job.feeds)?;
+    Ok(OpenModel { session, feeds: job.feeds, ran_on })
 }
 
 /// A session with its feeds, to be run as often as one likes.
@@ -84,12 +82,11 @@ impl OpenNetwork for OpenModel {
 /// Opens a model and tells the parent where it landed; elsewhere than asked is the end of it, for
 /// numbers from another backend would only mislead.
 fn open_as_asked(
-    model: &Path,
+    model: &[u8],
     target: &MnnTarget,
     send: &mut Send<'_>,
 ) -> Result<(Session, RanOn), Stop> {
-    let bytes = std::fs::read(model).map_err(|error| format!("{}: {error}", model.display()))?;
-    let session = Session::open(&bytes, target)?;
+    let session = Session::open(model, target)?;
     let as_asked = backend_name(session.forward_type()) == target.backend.name();
     let ran_on = ran_on(&session, target, as_asked);
     send(&Reply::Opened { ran_on: ran_on.clone(), as_asked }, &[]).map_err(Stop::Pipe)?;

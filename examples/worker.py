@@ -1,0 +1,100 @@
+"""An offby worker in Python, the example of docs/worker-protocol.md: onnxruntime on the CPU.
+
+    offby run MODEL.onnx --on ext:ort --via 'python3 examples/worker.py'
+"""
+
+import hashlib, json, os, platform, queue, struct, sys, threading, time
+
+START = struct.Struct("<4sIQ")  # "OFBY", bytes of the head, bytes of the body
+HEAD_LIMIT, BODY_LIMIT = 64 << 20, 16 << 30
+DTYPES = {"f16": "<f2", "f32": "<f4", "f64": "<f8", "bool": "?"}  # numpy has no bf16
+DTYPES |= {f"{sign}{8 * size}": f"<{sign}{size}" for sign in "iu" for size in (1, 2, 4, 8)}
+
+# Frames go to what was stdout; what a library prints there from now on goes to stderr.
+replies = os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)
+
+
+def reply(name, body=b"", **fields):
+    head = json.dumps({"reply": name, **fields}).encode()
+    replies.write(START.pack(b"OFBY", len(head), len(body)) + head + body)
+    replies.flush()
+
+
+def read(count):
+    """So many bytes of stdin; memory grows with what comes, not with what was announced."""
+    data = bytearray()
+    while more := sys.stdin.buffer.read(min(count - len(data), 1 << 20)):
+        data += more
+    return bytes(data)
+
+
+def listen(asks):
+    """Reads on a thread of its own: when stdin ends nobody waits any more, whatever runs."""
+    while len(start := read(START.size)) == START.size:
+        magic, *lengths = START.unpack(start)
+        if magic != b"OFBY" or lengths[0] > HEAD_LIMIT or lengths[1] > BODY_LIMIT:
+            break
+        frame = [read(length) for length in lengths]
+        if [len(part) for part in frame] != lengths:
+            break
+        asks.put(frame)
+    asks.put([None, "worker.py: stdin carries something that is no frame" if start else 0])
+    time.sleep(0.5)
+    os._exit(1)
+
+
+def run(ask):
+    import numpy, onnxruntime
+    began = time.monotonic()
+    session = onnxruntime.InferenceSession(contents[ask["model"]], providers=["CPUExecutionProvider"])
+    opened, seconds, results = time.monotonic() - began, [], []
+    array = lambda feed: numpy.frombuffer(contents[feed["digest"]], DTYPES[feed["dtype"]])
+    feeds = {feed["name"]: array(feed).reshape(feed["shape"]) for feed in ask["feeds"]}
+    for _ in range(max(1, ask["repeats"])):
+        began = time.monotonic()
+        arrays = [numpy.asarray(array) for array in session.run(None, feeds)]
+        seconds.append(time.monotonic() - began)
+        results.append(b"".join(array.tobytes() for array in arrays))
+    dtype = {numpy.dtype(code): name for name, code in DTYPES.items()}
+    outputs = [{"name": output.name, "dtype": dtype[array.dtype], "shape": array.shape}
+               for output, array in zip(session.get_outputs(), arrays)]
+    runs = {"repeats": len(seconds), "identical": len(set(results)) == 1,
+            "open_seconds": opened, "seconds": seconds}
+    ran_on = {"engine": "onnxruntime", "engine_version": onnxruntime.__version__,
+              "backend": "cpu", "device": platform.machine(), "driver": ""}
+    reply("ran", results[0], outputs=outputs, runs=runs, ran_on=ran_on)
+
+
+def answer(ask, body):
+    if ask["ask"] == "hello":
+        reply("hello", protocol=4, version="examples/worker.py")
+    elif ask["ask"] == "keep":
+        given, at, digest = {}, 0, lambda part: "sha256:" + hashlib.sha256(part).hexdigest()
+        for content in ask["contents"]:
+            given[content["digest"]] = body[at : (at := at + content["bytes"])]
+        if at != len(body) or any(digest(part) != name for name, part in given.items()):
+            raise ValueError("the contents are not what their heads say")
+        for name in set(contents) - named:  # what the last ask did not name gives way
+            del contents[name]
+        contents.update(given)
+        reply("kept")
+    elif ask["ask"] == "run_onnx":
+        named.clear()
+        named.update([ask["model"]], (feed["digest"] for feed in ask["feeds"]))
+        wanted = sorted(named - set(contents))
+        reply("wanted", digests=wanted) if wanted else run(ask)
+    else:
+        reply("rejected", reason=f"this worker does not know the ask {ask['ask']}")
+
+
+contents, named, asks = {}, set(), queue.SimpleQueue()
+threading.Thread(target=listen, args=[asks], daemon=True).start()
+while (frame := asks.get())[0] is not None:
+    try:
+        answer(json.loads(frame[0]), frame[1])
+    except ImportError as error:
+        reply("unavailable", reason=str(error), hint="pip install onnxruntime numpy")
+    except Exception as error:  # whatever it is, it is the answer
+        reply("rejected", reason=f"{type(error).__name__}: {error}")
+sys.exit(frame[1])

@@ -1,0 +1,264 @@
+//! Models and feeds on their way to a worker: named by the digest of their bytes, sent once to those
+//! that lack them, and kept there.
+
+use super::protocol::Ask;
+use crate::engine::{Execution, Outcome, Output, Request};
+use crate::graph::ValueName;
+use crate::tensor::{Digest, Dtype, Tensor};
+use crate::walk::{By, Goal, Plan};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a worker calls a network that it was given: it has no file.
+pub(super) const NETWORK: &str = "network.onnx";
+/// How many bytes a worker keeps of what no ask names any more.
+const KEPT: usize = 1 << 30;
+
+/// One content in the body of a `Keep`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ContentHead {
+    digest: Digest,
+    bytes: usize,
+}
+
+/// A tensor whose elements are a content: of an input, or of an output as it should be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct SentTensor {
+    name: ValueName,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// Of the elements alone, little-endian and in row-major order.
+    pub(super) digest: Digest,
+}
+
+/// A search for what must run elsewhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct PlanHead {
+    by: By,
+    goal: Goal,
+    raise: bool,
+    /// The outputs as they should be.
+    pub(super) expected: Vec<SentTensor>,
+}
+
+/// An ask, and the contents it names.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) ask: Ask,
+    pub(super) contents: Contents,
+}
+
+impl Message {
+    /// An ask that names no contents.
+    pub(super) fn bare(ask: Ask) -> Self {
+        Message { ask, contents: Contents::default() }
+    }
+
+    /// An ask about a request's network, as it is in memory: its file may not exist, or have other
+    /// shapes. An execution instead, where the network cannot travel.
+    pub(super) fn about(
+        request: &Request<'_>,
+        ask: impl FnOnce(Digest, Vec<SentTensor>, &mut Contents) -> Ask,
+    ) -> Result<Self, Box<Execution>> {
+        let whole = request.model.to_whole_bytes().map_err(|error| {
+            let execution = Execution::without_outputs(Outcome::Rejected, error.to_string());
+            Box::new(Execution { hint: error.hint(), ..execution })
+        })?;
+        let mut contents = Contents::default();
+        let (model, feeds) = (contents.add(whole), contents.add_feeds(request));
+        Ok(Message { ask: ask(model, feeds, &mut contents), contents })
+    }
+}
+
+/// The parent's side: what an ask names, until the worker has it.
+#[derive(Debug, Default)]
+pub(super) struct Contents(BTreeMap<Digest, Vec<u8>>);
+
+impl Contents {
+    /// Adds a content and gives its name.
+    pub(super) fn add(&mut self, bytes: Vec<u8>) -> Digest {
+        let digest = Digest::of([bytes.as_slice()]);
+        self.0.insert(digest.clone(), bytes);
+        digest
+    }
+
+    /// Adds what a request feeds.
+    pub(super) fn add_feeds(&mut self, request: &Request<'_>) -> Vec<SentTensor> {
+        request.feeds.iter().map(|feed| self.add_tensor(&feed.name, &feed.tensor)).collect()
+    }
+
+    /// Adds the outputs that a plan expects.
+    pub(super) fn add_plan(&mut self, plan: &Plan) -> PlanHead {
+        let expected = plan.expected.iter();
+        let expected = expected.map(|output| self.add_tensor(&output.name, &output.tensor));
+        PlanHead { expected: expected.collect(), by: plan.by, goal: plan.goal, raise: plan.raise }
+    }
+
+    fn add_tensor(&mut self, name: &ValueName, tensor: &Tensor) -> SentTensor {
+        SentTensor {
+            name: name.clone(),
+            dtype: tensor.dtype(),
+            shape: tensor.shape().to_vec(),
+            digest: self.add(tensor.to_bytes()),
+        }
+    }
+
+    /// The ask and the body that give a worker what it wants; `None` where that is nothing the ask
+    /// named, or was given already.
+    pub(super) fn give(&mut self, wanted: &BTreeSet<Digest>) -> Option<(Ask, Vec<u8>)> {
+        let (mut contents, mut body) = (Vec::new(), Vec::new());
+        for digest in wanted {
+            let bytes = self.0.remove(digest)?;
+            contents.push(ContentHead { digest: digest.clone(), bytes: bytes.len() });
+            if body.is_empty() {
+                body = bytes;
+            } else {
+                body.extend(bytes);
+            }
+        }
+        Some((Ask::Keep { contents }, body))
+    }
+}
+
+/// The worker's side: what it was given.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    /// The oldest first.
+    kept: Vec<(Digest, Vec<u8>)>,
+    /// What the last ask named; the next one is likely to be the same again.
+    named: BTreeSet<Digest>,
+}
+
+impl Store {
+    /// Those of an ask's contents that are not here.
+    pub(super) fn missing(&mut self, ask: &Ask) -> BTreeSet<Digest> {
+        let named = ask.named();
+        let missing = named.iter().filter(|digest| self.get(digest).is_none()).cloned().collect();
+        if !named.is_empty() {
+            self.named = named;
+        }
+        missing
+    }
+
+    /// Keeps the contents of a body; what has not been named lately gives way.
+    ///
+    /// # Errors
+    /// When the body is not what the heads say; nothing of it is kept then.
+    pub(super) fn keep(
+        &mut self,
+        contents: Vec<ContentHead>,
+        mut body: Vec<u8>,
+    ) -> Result<(), String> {
+        let told = contents.iter().try_fold(0usize, |sum, head| sum.checked_add(head.bytes));
+        if told != Some(body.len()) {
+            return Err(format!("the contents are not the {} bytes of the body", body.len()));
+        }
+        let mut given = Vec::new();
+        // From the end: what is split off is copied, what stays is not.
+        for ContentHead { digest, bytes } in contents.into_iter().rev() {
+            let mut content = body.split_off(body.len() - bytes);
+            // The first one has the room that all of them had.
+            content.shrink_to_fit();
+            if Digest::of([content.as_slice()]) != digest {
+                return Err(format!("a content has not the digest {digest}"));
+            }
+            given.push((digest, content));
+        }
+        self.make_room(given.iter().map(|(_, content)| content.len()).sum());
+        given.retain(|(digest, _)| self.get(digest).is_none());
+        self.kept.extend(given);
+        Ok(())
+    }
+
+    fn make_room(&mut self, coming: usize) {
+        let mut bytes = coming + self.kept.iter().map(|(_, content)| content.len()).sum::<usize>();
+        self.kept.retain(|(digest, content)| {
+            let stays = bytes <= KEPT || self.named.contains(digest);
+            if !stays {
+                bytes -= content.len();
+            }
+            stays
+        });
+    }
+
+    fn get(&self, digest: &Digest) -> Option<&[u8]> {
+        self.kept.iter().find(|(kept, _)| kept == digest).map(|(_, content)| content.as_slice())
+    }
+
+    /// The bytes of a content; none where it is not here.
+    pub(super) fn bytes(&self, digest: &Digest) -> &[u8] {
+        self.get(digest).unwrap_or_default()
+    }
+
+    /// The bytes of a content that is needed only once; whoever asks for it again sends it again.
+    #[cfg(feature = "mnn")]
+    pub(super) fn take(&mut self, digest: &Digest) -> Vec<u8> {
+        let place = self.kept.iter().position(|(kept, _)| kept == digest);
+        place.map(|place| self.kept.remove(place).1).unwrap_or_default()
+    }
+
+    /// Tensors that were sent.
+    ///
+    /// # Errors
+    /// When a content is not as long as its shape needs.
+    pub(super) fn tensors(&self, sent: &[SentTensor]) -> Result<Vec<Output>, String> {
+        let tensor = |sent: &SentTensor| {
+            let tensor = Tensor::from_bytes(sent.dtype, &sent.shape, self.bytes(&sent.digest));
+            let tensor = tensor.map_err(|error| format!("tensor `{}`: {error}", sent.name))?;
+            Ok(Output { name: sent.name.clone(), tensor })
+        };
+        sent.iter().map(tensor).collect()
+    }
+
+    /// A plan with its tensors.
+    ///
+    /// # Errors
+    /// As [`Store::tensors`].
+    pub(super) fn plan(&self, plan: &PlanHead) -> Result<Plan, String> {
+        let expected = self.tensors(&plan.expected)?;
+        Ok(Plan { by: plan.by, goal: plan.goal, raise: plan.raise, expected })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(model: &Digest) -> Ask {
+        Ask::RunOnnx { model: model.clone(), feeds: Vec::new(), repeats: 1 }
+    }
+
+    #[test]
+    fn what_is_lacking_is_given_once() {
+        let (mut contents, mut store) = (Contents::default(), Store::default());
+        let (first, second) = (contents.add(b"first".to_vec()), contents.add(b"second".to_vec()));
+        let wanted = BTreeSet::from([first.clone(), second.clone()]);
+        assert_eq!(store.missing(&ask(&first)), BTreeSet::from([first.clone()]));
+        let Some((Ask::Keep { contents: heads }, body)) = contents.give(&wanted) else { panic!() };
+        assert_eq!(body.len(), "firstsecond".len());
+        store.keep(heads, body).unwrap();
+        assert!(store.missing(&ask(&first)).is_empty() && store.missing(&ask(&second)).is_empty());
+        assert_eq!((store.bytes(&first), store.bytes(&second)), (&b"first"[..], &b"second"[..]));
+        assert!(contents.give(&wanted).is_none());
+    }
+
+    #[test]
+    fn what_is_not_as_told_is_not_kept() {
+        let head = |text: &[u8], bytes| ContentHead { digest: Digest::of([text]), bytes };
+        let mut store = Store::default();
+        assert!(store.keep(vec![head(b"a", 2)], b"a".to_vec()).is_err());
+        assert!(store.keep(vec![head(b"a", usize::MAX), head(b"b", 2)], b"a".to_vec()).is_err());
+        assert!(store.keep(vec![head(b"b", 1)], b"a".to_vec()).is_err());
+        assert!(store.kept.is_empty());
+    }
+
+    #[test]
+    fn what_the_last_ask_named_is_never_dropped() {
+        let mut store = Store::default();
+        let (old, used) = (Digest::of([&b"old"[..]]), Digest::of([&b"used"[..]]));
+        store.kept = vec![(old.clone(), vec![0; 8]), (used.clone(), vec![0; 8])];
+        store.missing(&ask(&used));
+        store.make_room(KEPT);
+        assert_eq!((store.get(&old), store.get(&used).is_some()), (None, true));
+    }
+}

@@ -1,0 +1,38 @@
+//! An ONNX network on the engine this worker has of its own, which is tract: whoever asks for a worker
+//! elsewhere has another processor under it.
+
+use super::contents::NETWORK;
+use super::host::Send;
+use super::protocol::{Reply, pack};
+use crate::engine::{Engine as _, Execution, Output, Request, Tract};
+use crate::graph::Model;
+use crate::inputs::Feed;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// Runs, and answers.
+pub(super) fn run(
+    model: &[u8],
+    feeds: Vec<Output>,
+    repeats: usize,
+    send: &mut Send<'_>,
+) -> io::Result<()> {
+    let model = match Model::from_bytes(model, Path::new(NETWORK)) {
+        Ok(model) => model,
+        Err(error) => return send(&Reply::Rejected { reason: error.to_string() }, &[]),
+    };
+    let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
+    // The parent holds the deadline.
+    let request = Request { model: &model, feeds: &feeds, repeats, deadline: Duration::MAX };
+    match (Tract { f64: false }).execute(&request) {
+        Execution { ran_on: Some(ran_on), runs: Some(runs), outputs, .. } => {
+            let (outputs, body) = pack(outputs.iter().map(|o| (&o.name, &o.tensor)));
+            send(&Reply::Ran { outputs, runs, ran_on }, &body)
+        }
+        refused => {
+            let reason = refused.reason.unwrap_or_else(|| refused.outcome.to_string());
+            send(&Reply::Rejected { reason }, &[])
+        }
+    }
+}
