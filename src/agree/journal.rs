@@ -21,7 +21,7 @@ enum Line {
     /// About to run.
     Start(Position),
     /// Came to its end.
-    Done(Record),
+    Done(Box<Record>),
     /// All came to its end; the next command starts anew.
     Finished,
 }
@@ -100,7 +100,7 @@ impl Journal {
     /// # Errors
     /// When it cannot be written.
     pub fn record(&mut self, record: Record) -> io::Result<()> {
-        self.write(&Line::Done(record))
+        self.write(&Line::Done(Box::new(record)))
     }
 
     /// Says that all came to its end.
@@ -148,7 +148,7 @@ fn read(
                 let target = record.target.clone();
                 earlier.done = Some(Position { input: record.input, target });
                 earlier.attempts = None;
-                absorb(record);
+                absorb(*record);
             }
             _ => return Ok(None),
         }

@@ -159,7 +159,7 @@ impl NpyRows {
 }
 
 /// What to read of a file's elements.
-trait Extent<R> {
+trait Extent<R: Read> {
     fn read<T: Deserialize + Clone>(&self, npy: NpyFile<R>) -> io::Result<ArrayD<T>>;
 }
 

@@ -54,6 +54,8 @@ pub(super) enum Ask {
     },
     /// Run the network of the last `Run` or `RunSimulated` again, on the same feeds: it is still open.
     Again { repeats: usize },
+    /// Run it on other feeds of the same shapes.
+    Next { feeds: Vec<SentTensor>, repeats: usize },
     /// Tell what would run on a backend.
     Probe { target: MnnTarget },
 }
@@ -73,6 +75,7 @@ impl Ask {
             | Ask::Environment { .. }
             | Ask::Keep { .. }
             | Ask::Again { .. }
+            | Ask::Next { .. }
             | Ask::Probe { .. } => Vec::new(),
         };
         let expected = self.plan().map_or(&[][..], |plan| &plan.expected);
@@ -87,6 +90,7 @@ impl Ask {
             | Ask::Walk { feeds, .. }
             | Ask::RunOnnx { feeds, .. }
             | Ask::RunSimulated { feeds, .. }
+            | Ask::Next { feeds, .. }
             | Ask::WalkSimulated { feeds, .. } => feeds,
             _ => &[],
         }

@@ -64,6 +64,17 @@ pub(super) struct OpenModel {
 }
 
 impl OpenNetwork for OpenModel {
+    fn feed(&mut self, feeds: Vec<Output>) -> Result<(), Refusal> {
+        for before in &self.feeds {
+            let shape = find(&feeds, before.name.as_str())?.shape();
+            if shape != before.tensor.shape() {
+                return Err(format!("input `{}` has another shape than before", before.name));
+            }
+        }
+        self.feeds = feeds;
+        Ok(())
+    }
+
     fn run(&mut self) -> Result<Vec<Output>, Refusal> {
         write_feeds(&self.session, &self.feeds)?;
         self.session.run()?;
