@@ -81,8 +81,7 @@ impl Classes {
         }
         let allowed = |score: f64| tolerance.rtol * score.abs() + tolerance.absolute(typical);
         let flip = Flip { margin: r[a] - r[b], floor: allowed(r[a]) + allowed(r[b]) };
-        classes.choice =
-            if flip.margin <= flip.floor { Choice::Tie } else { Choice::Flipped };
+        classes.choice = if flip.margin <= flip.floor { Choice::Tie } else { Choice::Flipped };
         classes.flip = Some(flip).filter(|flip| flip.margin.is_finite() && flip.floor.is_finite());
         Some(classes)
     }
@@ -123,7 +122,8 @@ mod tests {
     const HALF: Tolerance = Tolerance { rtol: 1e-2, atol: 0.0, atol_typical: 0.0 };
 
     fn classes(reference: &[f32], target: &[f32]) -> Classes {
-        let tensor = |scores: &[f32]| Tensor::from_f32(&[1, scores.len()], scores.to_vec()).unwrap();
+        let tensor =
+            |scores: &[f32]| Tensor::from_f32(&[1, scores.len()], scores.to_vec()).unwrap();
         Classes::new(&tensor(reference), &tensor(target), &HALF, 0.0).unwrap()
     }
 

@@ -165,9 +165,12 @@ impl Blame {
             _ if all == 0 => "no input was walked: none differs".to_owned(),
             (true, 0) => format!("of the {walked} no operator introduces error"),
             (true, _) => {
-                let most: Vec<String> = self.sources.iter().take(3).map(|(source, count)| {
-                    format!("{} in {count}", named(source))
-                }).collect();
+                let most: Vec<String> = self
+                    .sources
+                    .iter()
+                    .take(3)
+                    .map(|(source, count)| format!("{} in {count}", named(source)))
+                    .collect();
                 format!("no operator is to blame for all of the {walked}: {}", most.join(", "))
             }
             (false, 0) => format!("the same for all of the {walked}: {}", always.join(", ")),

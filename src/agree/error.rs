@@ -15,7 +15,9 @@ pub enum AgreeError {
         source: serde_json::Error,
     },
     /// Another schema.
-    #[error("read the result {file}: its schema is `{schema}`, and this offby reads `{AGREE_SCHEMA}`")]
+    #[error(
+        "read the result {file}: its schema is `{schema}`, and this offby reads `{AGREE_SCHEMA}`"
+    )]
     Schema {
         /// The file.
         file: String,

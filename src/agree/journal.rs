@@ -122,11 +122,7 @@ impl Journal {
 
 /// Reads from the start; `None` where nothing is to be taken over. A last line that was cut off in the
 /// middle of being written says nothing: what it would say has not happened.
-fn read(
-    file: &mut File,
-    key: &str,
-    absorb: &mut dyn FnMut(Record),
-) -> io::Result<Option<Earlier>> {
+fn read(file: &mut File, key: &str, absorb: &mut dyn FnMut(Record)) -> io::Result<Option<Earlier>> {
     file.seek(SeekFrom::Start(0))?;
     let mut lines = BufReader::new(file);
     let mut earlier = Earlier::default();

@@ -4,7 +4,8 @@ use super::classes::Classes;
 use super::rank::rank_correlation;
 use super::record::Measured;
 use crate::compare::{
-    Agreement, CompareOptions, Comparison, Declared, Judging, Storage, Tolerance, compare_with, judge,
+    Agreement, CompareOptions, Comparison, Declared, Judging, Storage, Tolerance, compare_with,
+    judge,
 };
 use crate::engine::Output;
 use crate::graph::ValueName;
@@ -102,8 +103,7 @@ impl Measured {
 
     fn include(&mut self, expected: &Output, output: &Output, rule: &Rule) {
         let judging = rule.judging(expected.tensor.dtype());
-        let options =
-            CompareOptions { worst: 0, extra_rtol: rule.user.map(|user| user.rtol) };
+        let options = CompareOptions { worst: 0, extra_rtol: rule.user.map(|user| user.rtol) };
         let comparison = match compare_with(&expected.tensor, &output.tensor, &options) {
             Ok(comparison) => comparison,
             Err(reason) => return self.refuse(format!("output `{}`: {reason}", output.name)),
@@ -183,20 +183,15 @@ mod tests {
     #[test]
     fn the_declared_storage_widens_the_floor() {
         let (reference, lane) = ([output("a", &[0.500, 0.499])], [output("a", &[0.499, 0.5])]);
-        let choice = |declared| {
-            measure(&reference, &lane, &rule(declared)).classes.unwrap().choice
-        };
+        let choice = |declared| measure(&reference, &lane, &rule(declared)).classes.unwrap().choice;
         assert_eq!(choice(None), Choice::Flipped);
         assert_eq!(choice(Some(Format::F16)), Choice::Tie);
     }
 
     #[test]
     fn numbers_that_no_json_has_do_not_get_into_it() {
-        let measured = measure(
-            &[output("a", &[0.0, 0.0])],
-            &[output("a", &[1.0, f32::NAN])],
-            &rule(None),
-        );
+        let measured =
+            measure(&[output("a", &[0.0, 0.0])], &[output("a", &[1.0, f32::NAN])], &rule(None));
         assert_eq!((measured.rel_l2, measured.nan, measured.disagreeing), (1.0, 1, 1));
         let text = serde_json::to_string(&measured).unwrap();
         assert_eq!(serde_json::from_str::<Measured>(&text).unwrap(), measured);

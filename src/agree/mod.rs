@@ -20,7 +20,9 @@ mod verdict;
 mod worst;
 
 pub use classes::{Choice, Classes, Flip};
-pub use document::{AGREE_SCHEMA, Agree, Blame, DataFacts, Lane, ModelFacts, WalkedInput, read_agree};
+pub use document::{
+    AGREE_SCHEMA, Agree, Blame, DataFacts, Lane, ModelFacts, WalkedInput, read_agree,
+};
 pub use error::AgreeError;
 pub use figures::{Drop, Figures, Quantiles, Share};
 pub use journal::{Journal, Position};

@@ -29,7 +29,9 @@ fn sample(tensor: &Tensor) -> Vec<f64> {
 /// Every `stride`-th element as a number; integers beyond 2^53 are rounded.
 pub(super) fn numbers(tensor: &Tensor, stride: usize) -> Vec<f64> {
     match tensor {
-        Tensor::Bool(array) => array.iter().step_by(stride).map(|&b| f64::from(u8::from(b))).collect(),
+        Tensor::Bool(array) => {
+            array.iter().step_by(stride).map(|&b| f64::from(u8::from(b))).collect()
+        }
         Tensor::I64(array) => array.iter().step_by(stride).map(|&v| v as f64).collect(),
         Tensor::U64(array) => array.iter().step_by(stride).map(|&v| v as f64).collect(),
         Tensor::F32(array) => strided(array, stride),

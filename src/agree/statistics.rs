@@ -82,7 +82,8 @@ impl Pairs {
             return 0.0;
         }
         let product = a * d - b * c;
-        let corrected = if product > 0.0 { (product - self.count() as f64 / 2.0).max(0.0) } else { product };
+        let corrected =
+            if product > 0.0 { (product - self.count() as f64 / 2.0).max(0.0) } else { product };
         corrected / margins.sqrt()
     }
 

@@ -83,7 +83,8 @@ impl Facts<'_> {
             ("unavailable", Kind::Unavailable),
         ];
         let count = |name: &str| self.tally.outcomes.get(name).copied().unwrap_or(0);
-        let most = ends.into_iter().filter(|(name, _)| count(name) > 0).max_by_key(|(n, _)| count(n));
+        let most =
+            ends.into_iter().filter(|(name, _)| count(name) > 0).max_by_key(|(n, _)| count(n));
         most.map_or(Kind::Inconclusive, |(_, kind)| kind)
     }
 
@@ -103,7 +104,8 @@ impl Facts<'_> {
             (count > 0).then(|| format!("{} {what}", counted(count, "input")))
         };
         let tally = self.tally;
-        clauses.extend(inputs(tally.nonfinite, "with NaN or infinities the reference does not have"));
+        clauses
+            .extend(inputs(tally.nonfinite, "with NaN or infinities the reference does not have"));
         clauses.extend(inputs(tally.unstable, "with other bytes when run again"));
         clauses.extend(self.expected());
         clauses.extend(inputs(self.inputs.saturating_sub(compared), "not compared"));
@@ -119,7 +121,9 @@ impl Facts<'_> {
         let changed = top1.of - top1.count;
         let explained = match classes.ties {
             0 => "none of them so near a tie that rounding explains it".to_owned(),
-            ties if ties == changed => "each so near a tie that rounding may have chosen".to_owned(),
+            ties if ties == changed => {
+                "each so near a tie that rounding may have chosen".to_owned()
+            }
             ties => format!("{ties} so near a tie that rounding may have chosen"),
         };
         let change = if changed == 1 { "changes its class" } else { "change their class" };

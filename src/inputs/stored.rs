@@ -17,7 +17,11 @@ pub(super) fn pb(path: &Path, input: &ResolvedInput) -> Result<Tensor, InputErro
 }
 
 /// The tensor of a file, where it fits the input as it is.
-pub(super) fn accept(tensor: Tensor, path: &Path, input: &ResolvedInput) -> Result<Tensor, InputError> {
+pub(super) fn accept(
+    tensor: Tensor,
+    path: &Path,
+    input: &ResolvedInput,
+) -> Result<Tensor, InputError> {
     let (found, wanted) = (tensor.dtype(), input.dtype);
     let tensor = exactly_bf16(tensor, wanted);
     if tensor.dtype() != wanted {

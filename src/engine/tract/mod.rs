@@ -79,7 +79,10 @@ impl Session for TractSession {
         let TractSession { engine, open } = self;
         guarded(|| {
             let open = match open {
-                Some(open) => &*open,
+                Some(open) => {
+                    open.seconds = 0.0;
+                    open
+                }
                 None => open.insert(engine.open(request.model)?),
             };
             engine.run(open, request)

@@ -7,7 +7,8 @@ use crate::tensor::{Digest, NpyRows, Tensor};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-const REMEDY: &str = "labels are classes counted from 0: an .npy of whole numbers, or a text with one a line";
+const REMEDY: &str =
+    "labels are classes counted from 0: an .npy of whole numbers, or a text with one a line";
 
 /// One class for each input, or none at all.
 #[derive(Debug)]
@@ -78,10 +79,7 @@ fn class(tensor: &Tensor) -> Option<usize> {
     let mut bytes = [0u8; 8];
     let found = tensor.to_bytes();
     bytes[..found.len()].copy_from_slice(&found);
-    let signed = matches!(
-        tensor,
-        Tensor::I8(_) | Tensor::I16(_) | Tensor::I32(_) | Tensor::I64(_)
-    );
+    let signed = matches!(tensor, Tensor::I8(_) | Tensor::I16(_) | Tensor::I32(_) | Tensor::I64(_));
     let negative = signed && found.last().is_some_and(|byte| byte & 0x80 != 0);
     (!negative).then(|| usize::try_from(u64::from_le_bytes(bytes)).ok()).flatten()
 }

@@ -64,7 +64,8 @@ fn text(path: &Path) -> Result<Listed, InputError> {
     let (mut files, mut labels) = (Vec::new(), Vec::<usize>::new());
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let parts = line.rsplit_once(['\t', ',']);
-        let labelled = parts.and_then(|(file, label)| Some((file, label.trim().parse::<usize>().ok()?)));
+        let labelled =
+            parts.and_then(|(file, label)| Some((file, label.trim().parse::<usize>().ok()?)));
         let (file, label) = labelled.map_or((line, None), |(file, label)| (file, Some(label)));
         files.push(folder.join(file.trim()));
         labels.extend(label);

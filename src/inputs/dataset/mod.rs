@@ -85,7 +85,11 @@ impl Dataset {
         }
         if labels.is_some_and(|labels| labels != inputs) {
             let problem = format!("there are {inputs} inputs and {} labels", labels.unwrap_or(0));
-            return Err(refuse(&self.path, problem, "give one label for each input, or none at all"));
+            return Err(refuse(
+                &self.path,
+                problem,
+                "give one label for each input, or none at all",
+            ));
         }
         if let (Source::Files(files), true) = (&self.source, self.inputs.len() != 1) {
             let problem = format!(

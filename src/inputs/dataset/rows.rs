@@ -35,10 +35,7 @@ impl Rows {
     }
 
     /// An `.npz`, and the labels in it.
-    pub(super) fn npz(
-        path: &Path,
-        inputs: &[ResolvedInput],
-    ) -> Result<(Self, Labels), InputError> {
+    pub(super) fn npz(path: &Path, inputs: &[ResolvedInput]) -> Result<(Self, Labels), InputError> {
         let fail = |error: &dyn std::fmt::Display| refuse(path, error.to_string(), REMEDY);
         let file = File::open(path).map_err(|error| fail(&error))?;
         let mut archive = ZipArchive::new(file).map_err(|error| fail(&error))?;

@@ -141,7 +141,9 @@ fn images_are_resized_cropped_and_normalized() {
     let set = with(None, Some(4));
     assert_eq!(set.read(0).unwrap().feeds[0].tensor, f32s(&[1, 3, 2, 2], &[1.0; 12]));
     assert_eq!(set.preparation(), "crop=4 mean=0.5,0.5,0.5 std=0.5,0.5,0.5");
-    let Tensor::F32(whole) = &with(Some(4), None).read(0).unwrap().feeds[0].tensor else { panic!() };
+    let Tensor::F32(whole) = &with(Some(4), None).read(0).unwrap().feeds[0].tensor else {
+        panic!()
+    };
     assert!(whole.iter().all(|value| *value < 0.5), "{whole}");
     assert!(with(Some(4), Some(5)).read(0).is_err());
     assert_ne!(with(None, None).digest().unwrap(), set.digest().unwrap());
