@@ -13,15 +13,13 @@ use std::path::{Path, PathBuf};
 
 /// Runs or merges, reports; gives the exit code.
 pub(super) fn agree(args: &AgreeArgs) -> Result<u8, Failure> {
-    match (&args.command, &args.run) {
-        (Some(AgreeCommand::Merge(args)), _) => {
+    match &args.command {
+        Some(AgreeCommand::Merge(args)) => {
             make_folder(&args.giving)?;
             let whole = merge_files(&args.files)?;
             give(&args.giving, Shard::WHOLE, &whole)
         }
-        (None, Some(args)) => fill(args),
-        // Whatever is not a subcommand has all that is required.
-        (None, None) => Err(Failure::bug()),
+        None => fill(&args.run),
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) struct AgreeArgs {
     #[command(subcommand)]
     pub(super) command: Option<AgreeCommand>,
     #[command(flatten)]
-    pub(super) run: Option<AgreeRunArgs>,
+    pub(super) run: AgreeRunArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -32,15 +32,16 @@ pub(super) struct AgreeMergeArgs {
 #[derive(Debug, Args)]
 pub(super) struct AgreeRunArgs {
     /// The network, an ONNX file
+    // Never absent without a subcommand, as `data`.
     #[arg(value_name = "MODEL", required = true)]
-    pub(super) model: PathBuf,
+    pub(super) model: Option<PathBuf>,
     /// A target to compare, such as mnn:vulkan:low; may be given several times
     #[arg(long = "on", value_name = "TARGET", required = true)]
     pub(super) on: Vec<String>,
     /// The inputs: a folder of images, .npy or .pb files, or of test_data_set_* folders; an .npz or
     /// .npy whose first axis counts them; or a text list of `path` or `path,label` lines
     #[arg(long, value_name = "DIR|FILE", required = true)]
-    pub(super) data: PathBuf,
+    pub(super) data: Option<PathBuf>,
     /// The classes that are right, in the order of the inputs: an .npy, or a text with one a line
     #[arg(long, value_name = "FILE")]
     pub(super) labels: Option<PathBuf>,

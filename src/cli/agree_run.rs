@@ -24,7 +24,7 @@ use crate::tensor::Digest;
 use crate::worker::find_converter;
 use indicatif::ProgressBar;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Runs the share's inputs.
@@ -53,6 +53,8 @@ pub(super) fn run(args: &AgreeRunArgs, shard: Shard) -> Result<Agree, Failure> {
 /// All that is known before anything runs.
 pub(super) struct Opened<'a> {
     pub(super) args: &'a AgreeRunArgs,
+    model_path: &'a Path,
+    data_path: &'a Path,
     pub(super) model: Model,
     pub(super) dataset: Dataset,
     pub(super) registry: Registry,
@@ -66,17 +68,21 @@ pub(super) struct Opened<'a> {
 impl<'a> Opened<'a> {
     fn new(args: &'a AgreeRunArgs) -> Result<Self, Failure> {
         let user = user_tolerance(&args.tolerance)?;
-        let model = load(&args.model, &args.shape)?;
+        let (Some(model_path), Some(data_path)) = (&args.model, &args.data) else {
+            return Err(Failure::bug());
+        };
+        let model = load(model_path, &args.shape)?;
         let picture = &args.picture;
         let preparation = Preparation {
             framing: Framing { resize: picture.resize, crop: picture.crop },
             normalization: Normalization::new(&picture.mean, &picture.std)?,
         };
         let values = (&*model.resolved_inputs()?, model.outputs());
-        let dataset = Dataset::open(&args.data, values, args.labels.as_deref(), preparation)?;
+        let dataset = Dataset::open(data_path, values, args.labels.as_deref(), preparation)?;
         let task = args.task.map_or_else(|| guess(&model, &dataset), Task::from);
         let registry = Registry::new(find_converter())?;
-        Ok(Opened { args, model, dataset, registry, user, lanes: lanes(args)?, task })
+        let lanes = lanes(args)?;
+        Ok(Opened { args, model_path, data_path, model, dataset, registry, user, lanes, task })
     }
 
     pub(super) fn deadline(&self) -> Duration {
@@ -135,12 +141,12 @@ impl<'a> Opened<'a> {
             schema: AGREE_SCHEMA.into(),
             made_by: env!("CARGO_PKG_VERSION").into(),
             model: ModelFacts {
-                path: public(&self.args.model.display().to_string()),
+                path: public(&self.model_path.display().to_string()),
                 digest: self.model.digest().clone(),
                 nodes: self.model.node_count(),
             },
             data: DataFacts {
-                path: public(&self.args.data.display().to_string()),
+                path: public(&self.data_path.display().to_string()),
                 inputs: self.dataset.len(),
                 labels: self.dataset.labels(),
                 preparation: self.dataset.preparation(),

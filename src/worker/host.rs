@@ -94,8 +94,8 @@ struct Memory {
 }
 
 fn answer(ask: Ask, body: Vec<u8>, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
-    // Two networks are never open at once.
-    if !matches!(ask, Ask::Again { .. } | Ask::Next { .. }) {
+    // Two networks are never open at once; what is kept may be for the one that is.
+    if !matches!(ask, Ask::Again { .. } | Ask::Next { .. } | Ask::Keep { .. }) {
         memory.kept = None;
     }
     match ask {

@@ -27,14 +27,14 @@ fn target(lane: &Lane, width: usize, most: usize, paint: Paint) -> String {
     let line = wrapped(&format!("{} {}", lane.target, sentence(lane)), width);
     let mut text = format!("\n{}", paint(kind(lane), &line));
     for remark in remarks(lane) {
-        text.push_str(&wrapped(&format!("  {remark}"), width));
+        text.push_str(&wrapped(&remark, width));
     }
     let rows: Vec<Vec<String>> = worst(lane, most).map(worst_row).collect();
     if !rows.is_empty() {
         text.push_str(&table_with_names(&WORST, rows, 0, width));
     }
     for line in failed(lane).iter().take(most) {
-        text.push_str(&wrapped(&format!("  {line}"), width));
+        text.push_str(&wrapped(&line, width));
     }
     if let Some(found) = &lane.blame {
         text.push_str(&wrapped(&blame(found), width));
