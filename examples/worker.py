@@ -44,29 +44,29 @@ def listen(asks):
     os._exit(1)
 
 
-def run(ask):
-    import numpy, onnxruntime
+def run(ask, engine):
+    """Opens the model, runs it as often as asked, and says how it went."""
+    import numpy
+
     began = time.monotonic()
-    session = onnxruntime.InferenceSession(contents[ask["model"]], providers=["CPUExecutionProvider"])
+    infer, ran_on = engine(contents[ask["model"]])
     opened, seconds, results = time.monotonic() - began, [], []
     array = lambda feed: numpy.frombuffer(contents[feed["digest"]], DTYPES[feed["dtype"]])
     feeds = {feed["name"]: array(feed).reshape(feed["shape"]) for feed in ask["feeds"]}
     for _ in range(max(1, ask["repeats"])):
         began = time.monotonic()
-        arrays = [numpy.asarray(array) for array in session.run(None, feeds)]
+        arrays = {name: numpy.asarray(array) for name, array in infer(feeds).items()}
         seconds.append(time.monotonic() - began)
-        results.append(b"".join(array.tobytes() for array in arrays))
+        results.append(b"".join(array.tobytes() for array in arrays.values()))
     dtype = {numpy.dtype(code): name for name, code in DTYPES.items()}
-    outputs = [{"name": output.name, "dtype": dtype[array.dtype], "shape": array.shape}
-               for output, array in zip(session.get_outputs(), arrays)]
+    outputs = [{"name": name, "dtype": dtype[array.dtype], "shape": array.shape}
+               for name, array in arrays.items()]
     runs = {"repeats": len(seconds), "identical": len(set(results)) == 1,
             "open_seconds": opened, "seconds": seconds}
-    ran_on = {"engine": "onnxruntime", "engine_version": onnxruntime.__version__,
-              "backend": "cpu", "device": platform.machine(), "driver": ""}
     reply("ran", results[0], outputs=outputs, runs=runs, ran_on=ran_on)
 
 
-def answer(ask, body):
+def answer(ask, body, engine):
     if ask["ask"] == "hello":
         reply("hello", protocol=4, version="examples/worker.py")
     elif ask["ask"] == "keep":
@@ -83,18 +83,36 @@ def answer(ask, body):
         named.clear()
         named.update([ask["model"]], (feed["digest"] for feed in ask["feeds"]))
         wanted = sorted(named - set(contents))
-        reply("wanted", digests=wanted) if wanted else run(ask)
+        reply("wanted", digests=wanted) if wanted else run(ask, engine)
     else:
         reply("rejected", reason=f"this worker does not know the ask {ask['ask']}")
 
 
-contents, named, asks = {}, set(), queue.SimpleQueue()
-threading.Thread(target=listen, args=[asks], daemon=True).start()
-while (frame := asks.get())[0] is not None:
-    try:
-        answer(json.loads(frame[0]), frame[1])
-    except ImportError as error:
-        reply("unavailable", reason=str(error), hint="pip install onnxruntime numpy")
-    except Exception as error:  # whatever it is, it is the answer
-        reply("rejected", reason=f"{type(error).__name__}: {error}")
-sys.exit(frame[1])
+def serve(engine):
+    """Answers until stdin ends. `engine(model)`, of the bytes of an ONNX file, gives what turns feeds by
+    name into outputs by name, and what it runs on."""
+    asks = queue.SimpleQueue()
+    threading.Thread(target=listen, args=[asks], daemon=True).start()
+    while (frame := asks.get())[0] is not None:
+        try:
+            answer(json.loads(frame[0]), frame[1], engine)
+        except ImportError as error:
+            reply("unavailable", reason=str(error), hint=f"pip install {error.name}")
+        except Exception as error:  # whatever it is, it is the answer
+            reply("rejected", reason=f"{type(error).__name__}: {error}")
+    sys.exit(frame[1])
+
+
+def onnxruntime_on_cpu(model):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    ran_on = {"engine": "onnxruntime", "engine_version": onnxruntime.__version__,
+              "backend": "cpu", "device": platform.machine(), "driver": ""}
+    return lambda feeds: dict(zip(names, session.run(None, feeds))), ran_on
+
+
+contents, named = {}, set()
+if __name__ == "__main__":
+    serve(onnxruntime_on_cpu)

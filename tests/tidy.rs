@@ -52,6 +52,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prettytable", &["src/cli", "src/report"]),
     ("indicatif", &["src/cli", "src/report"]),
     ("mnn_sys", &["src/worker/mnn"]),
+    ("ort", &["src/worker/ort"]),
     ("serde_yaml", &["src/case"]),
     ("shell_words", &["src/engine/place"]),
     ("quick_junit", &["src/report"]),

@@ -129,12 +129,45 @@ pub fn folder_size(folder: &Path) -> io::Result<u64> {
 /// Whatever is not as offby writes it; the folder may then hold a part, and is to be thrown away.
 pub fn unpack(archive: &Path, into: &Path, limits: Limits) -> Result<(), ArchiveError> {
     let read = |source| ArchiveError::Read { path: archive.to_owned(), source };
-    let file = File::open(archive).map_err(read)?;
-    let mut decoder = zstd::Decoder::new(file).map_err(broken)?;
+    unpack_from(File::open(archive).map_err(read)?, limits, &mut |name, entry| {
+        let target = into.join(name);
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(ArchiveError::Write)?;
+        }
+        let mut file = File::create_new(&target).map_err(ArchiveError::Write)?;
+        io::copy(entry, &mut file).map_err(|error| refused(error, limits))
+    })
+}
+
+/// Takes one file of an archive: its name, which is plain, and its bytes; gives how many it read.
+type Take<'a> = dyn FnMut(&Path, &mut dyn Read) -> Result<u64, ArchiveError> + 'a;
+
+/// Hands the files of an archive to `take`, each only when its head has been looked at.
+///
+/// # Errors
+/// Whatever is not as offby writes it.
+pub fn unpack_from(
+    archive: impl Read,
+    limits: Limits,
+    take: &mut Take<'_>,
+) -> Result<(), ArchiveError> {
+    let mut decoder = zstd::Decoder::new(archive).map_err(broken)?;
     decoder.window_log_max(WINDOW).map_err(broken)?;
+    files_of(decoder, limits, take)
+}
+
+/// The same of an archive that is no longer compressed.
+///
+/// # Errors
+/// As [`unpack_from`].
+pub fn files_of(
+    archive: impl Read,
+    limits: Limits,
+    take: &mut Take<'_>,
+) -> Result<(), ArchiveError> {
     // What the headers say is checked below; this stops what they do not say.
     let most = limits.bytes.saturating_add(limits.files as u64 * 2048);
-    let mut archive = Archive::new(Counted { inner: decoder, left: most, ended: false });
+    let mut archive = Archive::new(Counted { inner: archive, left: most, ended: false });
     let mut seen = BTreeSet::new();
     let mut left = limits.bytes;
     for entry in archive.entries().map_err(broken)? {
@@ -153,14 +186,8 @@ pub fn unpack(archive: &Path, into: &Path, limits: Limits) -> Result<(), Archive
         if !seen.insert(path.clone()) {
             return Err(ArchiveError::Twice(name));
         }
-        let target = into.join(&path);
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(ArchiveError::Write)?;
-        }
-        let mut file = File::create_new(&target).map_err(ArchiveError::Write)?;
         let expected = entry.size();
-        let copied = io::copy(&mut entry, &mut file).map_err(|error| refused(error, limits))?;
-        if copied != expected {
+        if take(&path, &mut entry)? != expected {
             return Err(ArchiveError::Broken(format!("`{name}` is cut off")));
         }
     }

@@ -128,19 +128,27 @@ pub fn read_manifest(folder: &Path) -> Result<Manifest, ManifestError> {
         return Err(ManifestError::Unreadable("it is larger than 16 MiB".into()));
     }
     let text = fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
+    let manifest = manifest_from(&text)?;
+    for file in &manifest.files {
+        check(folder, file)?;
+    }
+    Ok(manifest)
+}
+
+/// Reads a manifest's text; no file is held to it.
+///
+/// # Errors
+/// When it is no JSON, or of another schema.
+pub fn manifest_from(text: &str) -> Result<Manifest, ManifestError> {
+    let unreadable = |error: serde_json::Error| ManifestError::Unreadable(error.to_string());
     // The schema is looked at first: of a later one nothing else may be known.
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(unreadable)?;
     match value.get("schema").and_then(serde_json::Value::as_str) {
         Some(BUNDLE_SCHEMA) => {}
         Some(other) => return Err(ManifestError::Schema(other.to_owned())),
         None => return Err(ManifestError::Unreadable("it names no schema".into())),
     }
-    let manifest: Manifest = serde_json::from_value(value).map_err(|error| unreadable(&error))?;
-    for file in &manifest.files {
-        check(folder, file)?;
-    }
-    Ok(manifest)
+    serde_json::from_value(value).map_err(unreadable)
 }
 
 fn check(folder: &Path, file: &BundledFile) -> Result<(), ManifestError> {

@@ -5,9 +5,9 @@ mod archive;
 mod manifest;
 mod scripts;
 
-pub use archive::{ArchiveError, LIMITS, Limits, folder_size, pack, unpack};
+pub use archive::{ArchiveError, LIMITS, Limits, files_of, folder_size, pack, unpack, unpack_from};
 pub use manifest::{
-    BUNDLE_SCHEMA, BundledFile, BundledFinding, LeftOut, Manifest, ManifestError, read_manifest,
-    write_manifest,
+    BUNDLE_SCHEMA, BundledFile, BundledFinding, LeftOut, Manifest, ManifestError, manifest_from,
+    read_manifest, write_manifest,
 };
 pub use scripts::{MnnSettings, Reproduction, cpp, python, readme};

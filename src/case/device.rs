@@ -1,6 +1,7 @@
 //! Device documents: from YAML to a [`Device`], by name or by path.
 
 use super::builtin::BUILTIN;
+use super::yaml::read_yaml;
 use crate::engine::{Device, SimTarget, Target};
 use crate::graph::closest;
 use std::io;
@@ -110,7 +111,7 @@ pub fn resolve_beside(folder: &Path, mut target: Target) -> Result<Target, Devic
 /// When there is no such device, or its document cannot be read.
 pub fn load_device(name: &str) -> Result<Device, DeviceError> {
     if let Some((_, text)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) {
-        return parse(text, &format!("fixtures/devices/{name}.yaml"));
+        return device_from(text, &format!("fixtures/devices/{name}.yaml"));
     }
     let is_path = name.contains(['/', '\\']) || name.ends_with(".yaml") || name.ends_with(".yml");
     if !is_path {
@@ -118,12 +119,16 @@ pub fn load_device(name: &str) -> Result<Device, DeviceError> {
         return Err(DeviceError::Unknown { name: name.to_owned(), closest });
     }
     let path = Path::new(name);
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| DeviceError::Read { path: path.to_owned(), source })?;
-    parse(&text, name)
+    let text =
+        read_yaml(path).map_err(|source| DeviceError::Read { path: path.to_owned(), source })?;
+    device_from(&text, name)
 }
 
-fn parse(text: &str, file: &str) -> Result<Device, DeviceError> {
+/// The device that a document's text describes; `file` names it in errors.
+///
+/// # Errors
+/// When it is no YAML, or not that of a device.
+pub fn device_from(text: &str, file: &str) -> Result<Device, DeviceError> {
     let device: Device = serde_yaml::from_str(text).map_err(|error| malformed(&error, file))?;
     device.check().map_err(|what| DeviceError::Malformed {
         place: file.to_owned(),
@@ -245,7 +250,7 @@ mod tests {
     fn mistakes_are_placed_and_come_with_a_hint() {
         for (rest, place, what, hint) in MISTAKES {
             let document = format!("name: mine\ndescribes: a test\n{rest}");
-            let error = parse(&document, "mine.yaml").unwrap_err();
+            let error = device_from(&document, "mine.yaml").unwrap_err();
             let text = error.to_string();
             assert!(text.contains(place) && text.contains(what), "{rest}: {text}");
             assert!(error.hint().contains(hint), "{rest}: {}", error.hint());
@@ -254,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let error = parse("describes: a test\n", "mine.yaml").unwrap_err();
+        let error = device_from("describes: a test\n", "mine.yaml").unwrap_err();
         assert!(error.to_string().contains("missing field `name`"), "{error}");
         let error = load_device("vim3-andriod-vulkan").unwrap_err();
         assert!(error.hint().contains("sim:vim3-android-vulkan"), "{}", error.hint());

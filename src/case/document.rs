@@ -1,5 +1,6 @@
 //! The case file: its keys, and reading and writing it.
 
+use super::yaml::read_yaml;
 use super::{CaseError, text};
 use crate::compare::{Format, Rounding};
 use crate::engine::Target;
@@ -9,13 +10,9 @@ use crate::verdict::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-
-/// No case file is larger; what is, is something else.
-const LARGEST: u64 = 1 << 20;
+use std::{fs, io};
 
 /// One network, what it is fed, and what targets are expected to make of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -202,15 +199,17 @@ impl Case {
     /// # Errors
     /// When it cannot be read or is no case: with line, column, the key's path and a hint.
     pub fn load(path: &Path) -> Result<Case, CaseError> {
-        let read = |source: io::Error| CaseError::Read { path: path.to_owned(), source };
-        let mut text = String::new();
-        let file = File::open(path).map_err(read)?;
-        file.take(LARGEST + 1).read_to_string(&mut text).map_err(read)?;
-        if text.len() as u64 > LARGEST {
-            return Err(CaseError::TooLarge { path: path.to_owned() });
-        }
+        let read = |source| CaseError::Read { path: path.to_owned(), source };
+        Case::from_text(&read_yaml(path).map_err(read)?, path)
+    }
+
+    /// Reads the same from a text; `path` is where it lies, for errors, and its folder that of what it names.
+    ///
+    /// # Errors
+    /// As [`Case::load`].
+    pub fn from_text(text: &str, path: &Path) -> Result<Case, CaseError> {
         let mut case: Case =
-            serde_yaml::from_str(&text).map_err(|error| CaseError::document(path, &error))?;
+            serde_yaml::from_str(text).map_err(|error| CaseError::document(path, &error))?;
         case.folder = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(case)
     }

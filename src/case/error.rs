@@ -17,12 +17,6 @@ pub enum CaseError {
         /// What the system said.
         source: io::Error,
     },
-    /// Far too large for a case.
-    #[error("read case {path}: it is larger than 1 MiB")]
-    TooLarge {
-        /// The case file.
-        path: PathBuf,
-    },
     /// The text is no YAML, or not that of a case.
     #[error("read case {path}:{line}:{column}: {problem}")]
     Document {
@@ -85,7 +79,6 @@ impl CaseError {
                 "a case file is YAML text; `offby run` takes an .onnx model".to_owned()
             }
             CaseError::Read { .. } => "check the path and the file's permissions".to_owned(),
-            CaseError::TooLarge { .. } => "a case file is YAML of a few lines".to_owned(),
             CaseError::Document { hint, .. } => hint.clone(),
             CaseError::Model { .. } => "a model's path starts at the case file's folder".to_owned(),
             CaseError::Twice { .. } => "give one of the two another id".to_owned(),

@@ -9,13 +9,16 @@ mod expect;
 mod set;
 mod targets;
 mod text;
+mod yaml;
 
-pub use device::{DeviceError, device_names, load_device, resolve, resolve_beside, write_device};
+pub use device::{
+    DeviceError, device_from, device_names, load_device, resolve, resolve_beside, write_device,
+};
 pub use document::{Case, CaseCut, CaseKind, CaseTarget, Expectation, ExplainedBy, When};
 pub use error::CaseError;
 pub use expect::Said;
 pub use set::load_cases;
-pub use targets::{TargetsError, load_targets};
+pub use targets::{TargetsError, load_targets, targets_from};
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,16 @@
 //! Files of named targets: what to run, where its worker is, and with what.
 
 use super::error::Mistake;
+use super::yaml::read_yaml;
 use super::{DeviceError, resolve_beside, text};
 use crate::engine::{Place, Target, Via};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::collections::BTreeMap;
+use std::io;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, io};
 use thiserror::Error;
 
 /// What every entry says.
@@ -94,9 +95,17 @@ struct Entry {
 /// # Errors
 /// When it cannot be read or says something else: with line, column, the key's path and a hint.
 pub fn load_targets(path: &Path) -> Result<BTreeMap<String, Target>, TargetsError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| TargetsError::Read { path: path.to_owned(), source })?;
-    let document: Document = serde_yaml::from_str(&text).map_err(|error| {
+    let text =
+        read_yaml(path).map_err(|source| TargetsError::Read { path: path.to_owned(), source })?;
+    targets_from(&text, path)
+}
+
+/// Reads the same from a text; `path` is where it lies.
+///
+/// # Errors
+/// As [`load_targets`].
+pub fn targets_from(text: &str, path: &Path) -> Result<BTreeMap<String, Target>, TargetsError> {
+    let document: Document = serde_yaml::from_str(text).map_err(|error| {
         let Mistake { line, column, problem, hint } = Mistake::of(&error, path, SHAPE);
         TargetsError::Document { path: path.to_owned(), line, column, problem, hint }
     })?;
@@ -157,6 +166,7 @@ fn variables<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const WHOLE: &str = "# boards
 targets:

@@ -1,8 +1,8 @@
 //! Every engine by its target: the one place that knows them all.
 
 use super::failure::Failure;
-use crate::engine::{Engine, MnnTarget, Place, SimTarget, Target, Tract};
-use crate::worker::{Converter, ExtEngine, MnnEngine, SimEngine, Walker, WorkerProgram};
+use crate::engine::{Engine, MnnTarget, OrtTarget, Place, SimTarget, Target, Tract};
+use crate::worker::{Converter, MnnEngine, OnnxEngine, SimEngine, Walker, WorkerProgram};
 
 /// What engines need beyond their target.
 #[derive(Debug, Clone)]
@@ -31,7 +31,8 @@ impl Registry {
             Target::TractF64 => Box::new(Tract { f64: true }),
             Target::Mnn(target) => Box::new(self.mnn(target)),
             Target::Sim(target) => Box::new(self.sim(target)),
-            Target::Ext(_) => Box::new(ExtEngine { worker: self.worker.clone() }),
+            Target::Ort(target) => Box::new(self.onnx(Some(target))),
+            Target::Ext(_) => Box::new(self.onnx(None)),
             Target::At(placed) => self.at(&placed.place).engine(&placed.target),
         }
     }
@@ -39,7 +40,7 @@ impl Registry {
     /// The engine of a target whose operators can be walked.
     pub(super) fn walker(&self, target: &Target) -> Option<Box<dyn Walker>> {
         match target {
-            Target::Tract | Target::TractF64 | Target::Ext(_) => None,
+            Target::Tract | Target::TractF64 | Target::Ort(_) | Target::Ext(_) => None,
             Target::At(placed) => self.at(&placed.place).walker(&placed.target),
             Target::Mnn(target) => Some(Box::new(self.mnn(target))),
             Target::Sim(target) => Some(Box::new(self.sim(target))),
@@ -54,6 +55,10 @@ impl Registry {
     fn mnn(&self, target: &MnnTarget) -> MnnEngine {
         let (converter, worker) = (self.converter.clone(), self.worker.clone());
         MnnEngine { target: target.clone(), converter, worker }
+    }
+
+    fn onnx(&self, ort: Option<&OrtTarget>) -> OnnxEngine {
+        OnnxEngine { ort: ort.cloned(), worker: self.worker.clone() }
     }
 
     fn sim(&self, target: &SimTarget) -> SimEngine {

@@ -132,9 +132,11 @@ pub(super) fn examine_walked(
 
 /// The failure of a walk on what shows no operators.
 pub(super) fn not_walkable(target: &Target) -> Failure {
-    if matches!(target.itself(), Target::Ext(_)) {
+    if matches!(target.itself(), Target::Ort(_) | Target::Ext(_)) {
         return Failure::new(
-            format!("follow the operators of {target}: its worker shows none"),
+            format!(
+                "follow the operators of {target}: it is given the network whole and shows none"
+            ),
             "`offby walk` searches it from outside, with --strategy cut or --strategy isolate",
         );
     }

@@ -17,8 +17,8 @@ pub use device::{
 pub use outcome::{Execution, Outcome, Output, Runs, same_bytes};
 pub use place::{Place, Via, ViaError};
 pub use target::{
-    Backend, ExtTarget, Memory, MnnTarget, PlacedTarget, Precision, SimTarget, Target, TargetError,
-    Tune,
+    Backend, ExtTarget, Memory, MnnTarget, OrtTarget, PlacedTarget, Precision, Provider, SimTarget,
+    Target, TargetError, Tune,
 };
 pub use tract::{NodeSteps, Tract, VERSION as TRACT_VERSION};
 

@@ -9,10 +9,10 @@ use thiserror::Error;
 
 /// The form every target is written in.
 const FORM: &str = "ENGINE[:BACKEND[:PRECISION]][,key=value...], such as tract, tract:f64, mnn:cpu, \
-                    mnn:vulkan:low or mnn:opencl:high,memory=buffer";
+                    mnn:vulkan:low, ort:cpu or mnn:opencl:high,memory=buffer";
 
 /// The first word of every target.
-const ENGINES: [&str; 4] = ["tract", "mnn", "sim", "ext"];
+const ENGINES: [&str; 5] = ["tract", "mnn", "ort", "sim", "ext"];
 
 /// One engine on one backend, with its settings; and where, if that is not simply here.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,12 +23,21 @@ pub enum Target {
     TractF64,
     /// MNN.
     Mnn(MnnTarget),
+    /// ONNX Runtime.
+    Ort(OrtTarget),
     /// A simulated device: tract with a declared storage format and declared faults.
     Sim(SimTarget),
     /// Whatever engine a worker has that is not offby's; what that was, it says itself.
     Ext(ExtTarget),
     /// Another target whose worker runs in some place of its own.
     At(PlacedTarget),
+}
+
+/// ONNX Runtime on one of its execution providers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrtTarget {
+    /// Which one is asked for.
+    pub provider: Provider,
 }
 
 /// An engine that only its worker knows.
@@ -124,6 +133,15 @@ names! {
     }
 }
 names! {
+    /// ONNX Runtime's execution providers.
+    Provider {
+        /// The host's processor.
+        Cpu = "cpu",
+        /// WebGPU, on Linux by way of Vulkan.
+        Webgpu = "webgpu",
+    }
+}
+names! {
     /// MNN's precision modes.
     Precision {
         /// 32-bit storage and arithmetic.
@@ -193,6 +211,9 @@ impl FromStr for Target {
             ["mnn", rest @ ..] if rest.len() <= 2 => {
                 mnn(rest, &options).map(Target::Mnn).map_err(|(what, hint)| fail(what, hint))
             }
+            ["ort", rest @ ..] if rest.len() <= 1 => {
+                ort(rest, &options).map(Target::Ort).map_err(|(what, hint)| fail(what, hint))
+            }
             ["sim", rest @ ..] => sim(&rest.join(":"), &options)
                 .map(Target::Sim)
                 .map_err(|(what, hint)| fail(what, hint)),
@@ -201,7 +222,7 @@ impl FromStr for Target {
             }
             [engine, ..] if !ENGINES.contains(engine) => Err(fail(
                 format!("there is no engine `{engine}`"),
-                format!("engines are tract, mnn, sim and ext; a target is {FORM}"),
+                format!("engines are tract, mnn, ort, sim and ext; a target is {FORM}"),
             )),
             _ => Err(fail("it has too many parts".into(), format!("a target is {FORM}"))),
         }
@@ -216,7 +237,7 @@ impl Target {
             Target::Sim(target) => target.device.as_ref().and_then(Device::declared_storage),
             Target::Mnn(target) => target.declared_storage(),
             Target::At(placed) => placed.target.declared_storage(),
-            Target::Tract | Target::TractF64 | Target::Ext(_) => None,
+            Target::Tract | Target::TractF64 | Target::Ort(_) | Target::Ext(_) => None,
         }
     }
 
@@ -265,6 +286,16 @@ fn sim(name: &str, options: &[&str]) -> Result<SimTarget, Complaint> {
         ));
     }
     Ok(SimTarget { name: name.to_owned(), device: None })
+}
+
+fn ort(path: &[&str], options: &[&str]) -> Result<OrtTarget, Complaint> {
+    let provider = path.first().copied().unwrap_or("cpu");
+    if let Some(option) = options.first() {
+        let hint = "ort:cpu and ort:webgpu have no options";
+        return Err((format!("there is no option `{option}`"), hint.to_owned()));
+    }
+    let provider = pick("execution provider", provider, Provider::from_name, Provider::NAMES)?;
+    Ok(OrtTarget { provider })
 }
 
 fn ext(path: &[&str], options: &[&str]) -> Result<ExtTarget, Complaint> {
@@ -356,6 +387,7 @@ impl fmt::Display for Target {
             Target::Tract => f.write_str("tract"),
             Target::TractF64 => f.write_str("tract:f64"),
             Target::Mnn(target) => target.fmt(f),
+            Target::Ort(target) => write!(f, "ort:{}", target.provider),
             Target::Sim(target) => write!(f, "sim:{}", target.name),
             Target::Ext(target) => write!(f, "ext:{}", target.name),
             Target::At(PlacedTarget { target, place: Place { name: Some(name), .. } }) => {
@@ -400,10 +432,12 @@ mod tests {
             "sim:vim3-android-vulkan",
             "sim:devices/mine.yaml",
             "ext:ort-1.32",
+            "ort:webgpu",
         ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
         assert_eq!("mnn".parse::<Target>().unwrap().to_string(), "mnn:cpu");
+        assert_eq!("ort".parse::<Target>().unwrap().to_string(), "ort:cpu");
         assert_eq!("mnn:vulkan:normal".parse::<Target>().unwrap().to_string(), "mnn:vulkan");
     }
 
@@ -440,6 +474,9 @@ mod tests {
             "ext:a b",
             "ext:a:b",
             "ext:a,threads=2",
+            "ort:gpu",
+            "ort:cpu:high",
+            "ort:cpu,threads=2",
         ] {
             assert!(!text.parse::<Target>().unwrap_err().hint().is_empty(), "{text}");
         }

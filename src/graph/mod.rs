@@ -32,7 +32,9 @@ pub use name::{ValueName, closest};
 pub use network::{Attribute, Network};
 pub use shape::{LARGEST_INPUT, ResolvedInput};
 pub use solo::Solo;
-pub use tensor_proto::{TensorProtoError, from_proto, read_tensor_proto, to_proto};
+pub use tensor_proto::{
+    TensorProtoError, from_proto, read_tensor_proto, tensor_proto_from, to_proto,
+};
 pub use topology::Topology;
 pub use value_info::{Dim, ValueInfo};
 

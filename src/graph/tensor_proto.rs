@@ -81,8 +81,16 @@ impl TensorProtoError {
 pub fn read_tensor_proto(path: &Path) -> Result<Tensor, TensorProtoError> {
     let bytes = std::fs::read(path)
         .map_err(|source| TensorProtoError::Read { path: path.to_owned(), source })?;
+    tensor_proto_from(&bytes, path)
+}
+
+/// Reads the same from the bytes of a file; `path` is where it lies, and names its external data.
+///
+/// # Errors
+/// As [`read_tensor_proto`].
+pub fn tensor_proto_from(bytes: &[u8], path: &Path) -> Result<Tensor, TensorProtoError> {
     let not_a_tensor = || TensorProtoError::NotATensor { path: path.to_owned() };
-    let proto = TensorProto::decode(bytes.as_slice()).map_err(|_| not_a_tensor())?;
+    let proto = TensorProto::decode(bytes).map_err(|_| not_a_tensor())?;
     if proto.data_type == DataType::Undefined as i32 {
         return Err(not_a_tensor());
     }

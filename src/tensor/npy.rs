@@ -45,17 +45,20 @@ pub enum NpyError {
 /// When the file is missing, truncated, or not made of plain numbers.
 pub fn read_npy(path: &Path) -> Result<Tensor, NpyError> {
     let fail = |source| NpyError::Read { path: path.to_owned(), source };
-    let mut magic = [0u8; 6];
-    let mut file = File::open(path).map_err(fail)?;
+    let file = File::open(path).map_err(fail)?;
     let size = file.metadata().map_err(fail)?.len();
-    file.read_exact(&mut magic).map_err(fail)?;
-    if magic != *b"\x93NUMPY" {
-        return Err(fail(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "it does not begin as a .npy file",
-        )));
-    }
-    let npy = NpyFile::new((&magic[..]).chain(BufReader::new(file))).map_err(fail)?;
+    npy_from(BufReader::new(file), size, path)
+}
+
+/// Reads the same from a stream of `size` bytes; `path` is where they come from, for errors. No more is
+/// allocated than twice what the stream holds.
+///
+/// # Errors
+/// As [`read_npy`].
+pub fn npy_from(mut stream: impl Read, size: u64, path: &Path) -> Result<Tensor, NpyError> {
+    let fail = |source| NpyError::Read { path: path.to_owned(), source };
+    let magic = check_magic(&mut stream).map_err(fail)?;
+    let npy = NpyFile::new((&magic[..]).chain(stream)).map_err(fail)?;
     let descr = npy.dtype().descr();
     let DType::Plain(plain) = npy.dtype() else {
         return Err(NpyError::ElementType { path: path.to_owned(), descr });
@@ -64,6 +67,17 @@ pub fn read_npy(path: &Path) -> Result<Tensor, NpyError> {
     read_plain(npy, &plain, &Whole)
         .map_err(fail)?
         .ok_or(NpyError::ElementType { path: path.to_owned(), descr })
+}
+
+/// The first bytes of every `.npy` file.
+fn check_magic(stream: &mut impl Read) -> io::Result<[u8; 6]> {
+    let mut magic = [0u8; 6];
+    stream.read_exact(&mut magic)?;
+    if magic != *b"\x93NUMPY" {
+        let problem = "it does not begin as a .npy file";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    }
+    Ok(magic)
 }
 
 /// A header may claim more elements than the file holds; that must not become an allocation.
@@ -119,7 +133,7 @@ impl NpyRows {
     /// in which a row is scattered over the whole file.
     pub fn open(path: &Path) -> Result<Self, NpyError> {
         let fail = |source| NpyError::Read { path: path.to_owned(), source };
-        let npy = NpyFile::new(BufReader::new(File::open(path).map_err(fail)?)).map_err(fail)?;
+        let npy = opened(path).map_err(fail)?;
         let refuse = |why: &str| fail(io::Error::new(io::ErrorKind::InvalidData, why));
         let shape: Vec<usize> = npy.shape().iter().map(|&dim| dim as usize).collect();
         if shape.is_empty() {
@@ -148,14 +162,21 @@ impl NpyRows {
     /// When there is none of this index, or the file can no longer be read.
     pub fn row(&self, index: usize) -> Result<Tensor, NpyError> {
         let fail = |source| NpyError::Read { path: self.path.clone(), source };
-        let npy = NpyFile::new(BufReader::new(File::open(&self.path).map_err(fail)?));
-        let npy = npy.map_err(fail)?;
+        let npy = opened(&self.path).map_err(fail)?;
         let descr = npy.dtype().descr();
         let element_type = || NpyError::ElementType { path: self.path.clone(), descr };
         let DType::Plain(plain) = npy.dtype() else { return Err(element_type()) };
         let row = Slice { index, shape: &self.shape[1..] };
         read_plain(npy, &plain, &row).map_err(fail)?.ok_or_else(element_type)
     }
+}
+
+/// A file whose elements can be sought.
+fn opened(path: &Path) -> io::Result<NpyFile<BufReader<File>>> {
+    let mut file = BufReader::new(File::open(path)?);
+    check_magic(&mut file)?;
+    file.rewind()?;
+    NpyFile::new(file)
 }
 
 /// What to read of a file's elements.

@@ -5,6 +5,7 @@ use super::environment;
 use super::frame::{FrameError, read_frame, write_frame};
 use super::mnn_engine::missing_from_build;
 use super::open::{Kept, open_and_run, run_again, run_next};
+use super::ort;
 use super::protocol::{Ask, PROTOCOL, Reply, VERSION, pack};
 use super::sim::{self, SimJob};
 use crate::engine::{Backend, Output, RanOn};
@@ -128,6 +129,12 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
     match ask {
         Ask::RunOnnx { model, repeats, .. } => {
             super::onnx::run(store.bytes(&model), feeds, repeats, send)
+        }
+        Ask::RunOrt { model, target, repeats, .. } => {
+            let open = |_: &mut Send<'_>| {
+                Ok(Box::new(ort::open(store.bytes(&model), &target, feeds)?) as _)
+            };
+            open_and_run(kept, repeats, send, open)
         }
         Ask::RunSimulated { model, device, repeats, .. } => {
             let job = SimJob { model: store.bytes(&model), device, feeds, plan };

@@ -9,15 +9,18 @@ mod conversation;
 mod convert;
 mod ending;
 mod environment;
-mod ext_engine;
 mod fell_back;
 mod frame;
 mod host;
+#[cfg(fuzzing)]
+mod hostile;
 #[cfg(feature = "mnn")]
 mod mnn;
 mod mnn_engine;
 mod onnx;
+mod onnx_engine;
 mod open;
+mod ort;
 mod program;
 mod protocol;
 mod resident;
@@ -29,9 +32,11 @@ pub use cache::cache_folder;
 pub use conversation::{Announced, Walked, Walker};
 pub use convert::{ConvertError, Converter, find_converter};
 pub use environment::opencl_drivers;
-pub use ext_engine::ExtEngine;
 pub use host::serve;
+#[cfg(fuzzing)]
+pub use hostile::hear;
 pub use mnn_engine::{MnnEngine, probe};
+pub use onnx_engine::OnnxEngine;
 pub use program::WorkerProgram;
 pub use protocol::ProbeReport;
 pub use sim_engine::SimEngine;

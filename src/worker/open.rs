@@ -26,6 +26,8 @@ pub(super) type Kept = Option<Box<dyn OpenNetwork>>;
 pub(super) enum Stop {
     /// The engine's own words.
     Refused(String),
+    /// This machine lacks the engine.
+    Unavailable { reason: String, hint: String },
     /// It would run elsewhere, and `Opened` has said so.
     #[cfg(feature = "mnn")]
     FellBack,
@@ -38,6 +40,7 @@ impl Stop {
     pub(super) fn answer(self, send: &mut Send<'_>) -> io::Result<()> {
         match self {
             Stop::Refused(reason) => send(&Reply::Rejected { reason }, &[]),
+            Stop::Unavailable { reason, hint } => send(&Reply::Unavailable { reason, hint }, &[]),
             #[cfg(feature = "mnn")]
             Stop::FellBack => Ok(()),
             Stop::Pipe(error) => Err(error),
@@ -87,6 +90,19 @@ pub(super) fn run_next(
         Some(Err(reason)) => Stop::Refused(reason).answer(send),
         _ => run_again(kept, repeats, send),
     }
+}
+
+/// Puts feeds into the place of others, where they have their shapes.
+pub(super) fn replace(feeds: &mut Vec<Output>, next: Vec<Output>) -> Result<(), String> {
+    for before in feeds.iter() {
+        let shape =
+            next.iter().find(|next| next.name == before.name).map(|next| next.tensor.shape());
+        if shape != Some(before.tensor.shape()) {
+            return Err(format!("input `{}` is not fed, or with another shape", before.name));
+        }
+    }
+    *feeds = next;
+    Ok(())
 }
 
 fn run(

@@ -4,7 +4,7 @@
 //! is given them once. Outputs travel in a frame's body, one after the other.
 
 use super::contents::{ContentHead, PlanHead, SentTensor};
-use crate::engine::{self, MnnTarget, Output, RanOn, Runs};
+use crate::engine::{self, MnnTarget, OrtTarget, Output, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype, Tensor, TensorError, element_count};
 use crate::walk::{Fallback, Trace, Trust};
@@ -42,6 +42,8 @@ pub(super) enum Ask {
     },
     /// Run an ONNX model on whatever engine the worker has.
     RunOnnx { model: Digest, feeds: Vec<SentTensor>, repeats: usize },
+    /// Run an ONNX model on ONNX Runtime.
+    RunOrt { model: Digest, target: OrtTarget, feeds: Vec<SentTensor>, repeats: usize },
     /// Run an ONNX model on a simulated device.
     RunSimulated { model: Digest, device: engine::Device, feeds: Vec<SentTensor>, repeats: usize },
     /// Walk one.
@@ -52,7 +54,7 @@ pub(super) enum Ask {
         repeats: usize,
         plan: Option<PlanHead>,
     },
-    /// Run the network of the last `Run` or `RunSimulated` again, on the same feeds: it is still open.
+    /// Run the network of the last `Run`, `RunOrt` or `RunSimulated` again, on the same feeds: it is still open.
     Again { repeats: usize },
     /// Run it on other feeds of the same shapes.
     Next { feeds: Vec<SentTensor>, repeats: usize },
@@ -69,6 +71,7 @@ impl Ask {
             }
             Ask::Run { model, .. }
             | Ask::RunOnnx { model, .. }
+            | Ask::RunOrt { model, .. }
             | Ask::RunSimulated { model, .. }
             | Ask::WalkSimulated { model, .. } => vec![model],
             Ask::Hello { .. }
@@ -89,6 +92,7 @@ impl Ask {
             Ask::Run { feeds, .. }
             | Ask::Walk { feeds, .. }
             | Ask::RunOnnx { feeds, .. }
+            | Ask::RunOrt { feeds, .. }
             | Ask::RunSimulated { feeds, .. }
             | Ask::Next { feeds, .. }
             | Ask::WalkSimulated { feeds, .. } => feeds,

@@ -1,9 +1,7 @@
 //! A run over a data set as one page without scripts.
 
-use super::{
-    WORST, blame, facts, failed, kind, legend, remarks, sentence, table, title, worst, worst_row,
-};
-use crate::agree::{Agree, Lane, MOST_WORST};
+use super::{blame, facts, failed, kind, legend, remarks, sentence, table, title, worst_table};
+use crate::agree::{Agree, Lane, MOST_WORST, Task};
 use crate::report::html::{STYLE, escaped, fill, prose};
 use crate::verdict::News;
 
@@ -20,7 +18,10 @@ pub fn agree_html(agree: &Agree) -> String {
             ("facts", &escaped(&facts(agree).join("; "))),
             ("table", &rendered(&titles, &rows)),
             ("legend", &escaped(&legend(agree))),
-            ("targets", &agree.targets.iter().map(target).collect::<String>()),
+            (
+                "targets",
+                &agree.targets.iter().map(|lane| target(agree.task, lane)).collect::<String>(),
+            ),
         ],
     )
 }
@@ -45,7 +46,7 @@ fn rendered(titles: &[&str], rows: &[Vec<String>]) -> String {
     )
 }
 
-fn target(lane: &Lane) -> String {
+fn target(task: Task, lane: &Lane) -> String {
     let class = match kind(lane).news() {
         News::Good => "good",
         News::Bad => "bad",
@@ -63,9 +64,9 @@ fn target(lane: &Lane) -> String {
         page.push_str(&format!("<p><b>Walked</b>: {}.</p>\n", prose(&blame(found))));
     }
     page.push_str("</section>\n");
-    let rows: Vec<Vec<String>> = worst(lane, MOST_WORST).map(worst_row).collect();
+    let (titles, rows) = worst_table(task, lane, MOST_WORST);
     if !rows.is_empty() {
-        page.push_str(&format!("<h3>Worst inputs</h3>\n{}", rendered(&WORST, &rows)));
+        page.push_str(&format!("<h3>Worst inputs</h3>\n{}", rendered(&titles, &rows)));
     }
     page
 }

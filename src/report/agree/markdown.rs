@@ -1,10 +1,9 @@
 //! A run over a data set for an issue or a page of a repository.
 
 use super::{
-    WORST, blame, facts, failed, legend, remarks, sentence, table as rows_of, title, worst,
-    worst_row,
+    blame, facts, failed, legend, remarks, sentence, table as rows_of, title, worst_table,
 };
-use crate::agree::{Agree, Lane};
+use crate::agree::{Agree, Lane, Task};
 use crate::report::markdown::{code, prose, table};
 
 /// Worst inputs that are told.
@@ -18,7 +17,7 @@ pub fn agree_markdown(agree: &Agree) -> String {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| named(row)).collect();
     sections.push(table(titles, &rows));
     sections.push(format!("{}.\n", prose(&legend(agree))));
-    agree.targets.iter().for_each(|lane| sections.extend(target(lane)));
+    agree.targets.iter().for_each(|lane| sections.extend(target(agree.task, lane)));
     sections.join("\n")
 }
 
@@ -28,7 +27,7 @@ fn named(row: &[String]) -> Vec<String> {
     row.first().map(|name| code(name)).into_iter().chain(others).collect()
 }
 
-fn target(lane: &Lane) -> Vec<String> {
+fn target(task: Task, lane: &Lane) -> Vec<String> {
     let mut sections = vec![format!("## {}\n", code(&lane.target))];
     sections.push(format!("{}.\n", prose(&sentence(lane))));
     let lines: Vec<String> = remarks(lane)
@@ -39,9 +38,10 @@ fn target(lane: &Lane) -> Vec<String> {
     if !lines.is_empty() {
         sections.push(format!("{}\n", lines.join("\n")));
     }
-    let rows: Vec<Vec<String>> = worst(lane, MOST).map(|worst| named(&worst_row(worst))).collect();
+    let (titles, rows) = worst_table(task, lane, MOST);
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| named(row)).collect();
     if !rows.is_empty() {
-        sections.push(table(WORST, &rows));
+        sections.push(table(titles, &rows));
     }
     if let Some(found) = &lane.blame {
         sections.push(format!("**Walked**: {}.\n", prose(&blame(found))));

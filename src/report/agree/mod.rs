@@ -169,19 +169,26 @@ fn worst(lane: &Lane, most: usize) -> impl Iterator<Item = &Worst> {
     lane.tally.worst.iter().enumerate().filter(told).take(most.max(walked)).map(|(_, worst)| worst)
 }
 
-/// The titles of a table of the worst inputs, and its rows.
-const WORST: [&str; 6] = ["input", "what", "right", "reference", "target", "rel. L2"];
+/// The table of the worst inputs, at most so many: its titles, and its rows.
+fn worst_table(task: Task, lane: &Lane, most: usize) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let titles = match task {
+        Task::Classify => vec!["input", "what", "right", "reference", "target", "rel. L2"],
+        Task::Regress => vec!["input", "what", "max abs", "rel. L2"],
+    };
+    (titles, worst(lane, most).map(|worst| worst_row(task, worst)).collect())
+}
 
-fn worst_row(worst: &Worst) -> Vec<String> {
-    let (reference, target) = worst.classes.unwrap_or_default();
-    vec![
-        worst.id.clone(),
-        worst.severity.words().to_owned(),
-        optional(worst.label),
-        optional(reference),
-        optional(target),
-        short(worst.rel_l2),
-    ]
+fn worst_row(task: Task, worst: &Worst) -> Vec<String> {
+    let mut row = vec![worst.id.clone(), worst.severity.words().to_owned()];
+    match task {
+        Task::Classify => {
+            let (reference, target) = worst.classes.unwrap_or_default();
+            row.extend([optional(worst.label), optional(reference), optional(target)]);
+        }
+        Task::Regress => row.push(short(worst.max_abs)),
+    }
+    row.push(short(worst.rel_l2));
+    row
 }
 
 /// Who is to blame, in a sentence.

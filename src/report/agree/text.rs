@@ -1,9 +1,7 @@
 //! A run over a data set on a terminal.
 
-use super::{
-    WORST, blame, facts, failed, kind, legend, remarks, sentence, table, title, worst, worst_row,
-};
-use crate::agree::{Agree, Lane, MOST_WORST};
+use super::{blame, facts, failed, kind, legend, remarks, sentence, table, title, worst_table};
+use crate::agree::{Agree, Lane, MOST_WORST, Task};
 use crate::report::Paint;
 use crate::report::text::{table_with_names, wrapped};
 
@@ -18,20 +16,25 @@ pub fn agree_text(agree: &Agree, width: usize, verbose: bool, paint: Paint) -> S
     text.push_str(&table_with_names(&titles, rows, 0, width));
     text.push_str(&format!("\n{}", wrapped(&legend(agree), width)));
     for lane in &agree.targets {
-        text.push_str(&target(lane, width, if verbose { MOST_WORST } else { FEW }, paint));
+        text.push_str(&target(
+            agree.task,
+            lane,
+            (width, if verbose { MOST_WORST } else { FEW }),
+            paint,
+        ));
     }
     text
 }
 
-fn target(lane: &Lane, width: usize, most: usize, paint: Paint) -> String {
+fn target(task: Task, lane: &Lane, (width, most): (usize, usize), paint: Paint) -> String {
     let line = wrapped(&format!("{} {}", lane.target, sentence(lane)), width);
     let mut text = format!("\n{}", paint(kind(lane), &line));
     for remark in remarks(lane) {
         text.push_str(&wrapped(&remark, width));
     }
-    let rows: Vec<Vec<String>> = worst(lane, most).map(worst_row).collect();
+    let (titles, rows) = worst_table(task, lane, most);
     if !rows.is_empty() {
-        text.push_str(&table_with_names(&WORST, rows, 0, width));
+        text.push_str(&table_with_names(&titles, rows, 0, width));
     }
     for line in failed(lane).iter().take(most) {
         text.push_str(&wrapped(&line, width));

@@ -15,7 +15,7 @@ mod session;
 mod walk;
 
 use super::host::Send;
-use super::open::{OpenNetwork, Stop};
+use super::open::{OpenNetwork, Stop, replace};
 use super::protocol::{ProbeReport, Reply};
 use crate::engine::{MnnTarget, Output, RanOn};
 use crate::graph::ValueName;
@@ -65,14 +65,7 @@ pub(super) struct OpenModel {
 
 impl OpenNetwork for OpenModel {
     fn feed(&mut self, feeds: Vec<Output>) -> Result<(), Refusal> {
-        for before in &self.feeds {
-            let shape = find(&feeds, before.name.as_str())?.shape();
-            if shape != before.tensor.shape() {
-                return Err(format!("input `{}` has another shape than before", before.name));
-            }
-        }
-        self.feeds = feeds;
-        Ok(())
+        replace(&mut self.feeds, feeds)
     }
 
     fn run(&mut self) -> Result<Vec<Output>, Refusal> {

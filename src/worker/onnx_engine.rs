@@ -1,0 +1,92 @@
+//! Engines that take an ONNX network as it is: ONNX Runtime, and whatever engine a worker has of its own.
+
+use super::contents::Message;
+use super::conversation::{Conversation, KeptWorker};
+use super::program::WorkerProgram;
+use super::protocol::Ask;
+use crate::engine::{Engine, Execution, OrtTarget, Request, Session};
+
+/// An engine in a child process that is given the network as it is.
+#[derive(Debug, Clone)]
+pub struct OnnxEngine {
+    /// Where ONNX Runtime is asked to run; `None` for what only the worker knows.
+    pub ort: Option<OrtTarget>,
+    /// The worker to start.
+    pub worker: WorkerProgram,
+}
+
+impl OnnxEngine {
+    fn message(&self, request: &Request<'_>) -> Result<Message, Box<Execution>> {
+        let repeats = request.repeats;
+        Message::about(request, |model, feeds, _| match self.ort.clone() {
+            Some(target) => Ask::RunOrt { model, target, feeds, repeats },
+            None => Ask::RunOnnx { model, feeds, repeats },
+        })
+    }
+}
+
+impl Engine for OnnxEngine {
+    fn execute(&self, request: &Request<'_>) -> Execution {
+        let request = self.worker.within(request);
+        match self.message(&request) {
+            Ok(message) => {
+                let held = Conversation::hold(&self.worker, message, request.deadline, &mut |_| ());
+                held.conclude(None, request.deadline).0
+            }
+            Err(execution) => *execution,
+        }
+    }
+
+    fn session(&self) -> Box<dyn Session + '_> {
+        Box::new(OnnxSession { engine: self, worker: KeptWorker::new(&self.worker) })
+    }
+}
+
+/// One worker for many networks.
+struct OnnxSession<'e> {
+    engine: &'e OnnxEngine,
+    worker: KeptWorker,
+}
+
+impl OnnxSession<'_> {
+    fn converse(
+        &mut self,
+        message: Result<Message, Box<Execution>>,
+        request: &Request<'_>,
+    ) -> Execution {
+        match message {
+            Ok(message) => {
+                let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
+                conversation.conclude(None, request.deadline).0
+            }
+            Err(execution) => *execution,
+        }
+    }
+}
+
+impl Session for OnnxSession<'_> {
+    fn execute(&mut self, request: &Request<'_>) -> Execution {
+        let request = self.engine.worker.within(request);
+        let message = self.engine.message(&request);
+        self.converse(message, &request)
+    }
+
+    fn again(&mut self, request: &Request<'_>) -> Execution {
+        let request = self.engine.worker.within(request);
+        let message = match self.engine.ort {
+            Some(_) => Ok(Message::bare(Ask::Again { repeats: request.repeats })),
+            // Strangers need not keep a network open.
+            None => self.engine.message(&request),
+        };
+        self.converse(message, &request)
+    }
+
+    fn next(&mut self, request: &Request<'_>) -> Execution {
+        let request = self.engine.worker.within(request);
+        let message = match self.engine.ort {
+            Some(_) => Ok(Message::next(&request)),
+            None => self.engine.message(&request),
+        };
+        self.converse(message, &request)
+    }
+}

@@ -1,0 +1,239 @@
+//! ONNX Runtime in the child: its C library is loaded when it is asked for, from wherever it lies, so
+//! that this program needs none to be built or to start.
+
+use super::cache::cache_folder;
+use super::open::{OpenNetwork, Stop, replace};
+use crate::engine::{OrtTarget, Output, Provider, RanOn};
+use crate::graph::ValueName;
+use crate::tensor::Tensor;
+use crate::with_array;
+use ndarray::{ArrayD, IxDyn};
+use ort::ep::{ExecutionProvider as _, WebGPU};
+use ort::logging::LogLevel;
+use ort::session::Session;
+use ort::session::builder::SessionBuilder;
+use ort::value::{DynValue, Tensor as OrtTensor, TensorElementType, ValueType};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{env, fs, io};
+use tempfile::TempDir;
+
+/// Names the library, as it does for others who load it.
+const LIBRARY: &str = "ORT_DYLIB_PATH";
+/// What the provider that is not the processor calls itself in a profile.
+const WEBGPU: &str = "WebGpuExecutionProvider";
+
+/// A network open in ONNX Runtime, with its feeds.
+pub(super) struct OpenSession {
+    session: Session,
+    feeds: Vec<Output>,
+    ran_on: RanOn,
+    /// Where the first run's profile goes: it alone tells which provider ran each node.
+    profile: Option<TempDir>,
+}
+
+/// Opens a network with its feeds.
+pub(super) fn open(
+    model: &[u8],
+    target: &OrtTarget,
+    feeds: Vec<Output>,
+) -> Result<OpenSession, Stop> {
+    let version = load(target.provider)?;
+    let profile = (target.provider != Provider::Cpu).then(TempDir::new).transpose();
+    let profile = profile.map_err(|error| format!("make a folder for a profile: {error}"))?;
+    let session = builder(target.provider, profile.as_ref().map(TempDir::path))?
+        .commit_from_memory(model)
+        .map_err(words)?;
+    let ran_on = RanOn {
+        engine: "onnxruntime".into(),
+        engine_version: version,
+        backend: target.provider.to_string(),
+        device: match target.provider {
+            Provider::Cpu => env::consts::ARCH.into(),
+            Provider::Webgpu => "the adapter that Dawn prefers".into(),
+        },
+        driver: String::new(),
+        operators: BTreeMap::new(),
+    };
+    Ok(OpenSession { session, feeds, ran_on, profile })
+}
+
+impl OpenNetwork for OpenSession {
+    fn feed(&mut self, feeds: Vec<Output>) -> Result<(), String> {
+        replace(&mut self.feeds, feeds)
+    }
+
+    fn run(&mut self) -> Result<Vec<Output>, String> {
+        let inputs =
+            self.feeds.iter().map(|feed| Ok((feed.name.to_string(), given(&feed.tensor)?)));
+        let inputs = inputs.collect::<Result<Vec<_>, String>>()?;
+        let results = self.session.run(inputs).map_err(words)?;
+        let outputs = results.iter().map(|(name, value)| taken(name, &value.view()));
+        outputs.collect()
+    }
+
+    fn ran_on(&mut self) -> Result<RanOn, String> {
+        if self.profile.is_some() {
+            let file = self.session.end_profiling().map_err(words)?;
+            self.ran_on.operators = operators(Path::new(&file))?;
+            self.profile = None;
+        }
+        Ok(self.ran_on.clone())
+    }
+}
+
+/// Loads the library, once; gives its version.
+fn load(provider: Provider) -> Result<String, Stop> {
+    let library = library(provider).ok_or_else(|| Stop::Unavailable {
+        reason: "no ONNX Runtime was found".into(),
+        hint: hint(provider),
+    })?;
+    let unusable = |what: String| Stop::Unavailable {
+        reason: format!("{} cannot be used: {what}", library.display()),
+        hint: hint(provider),
+    };
+    let environment = ort::init_from(&library).map_err(|error| unusable(error.to_string()))?;
+    // What it has to say is evidence; on stderr whatever this worker says is.
+    environment.with_telemetry(false).with_logger(Arc::new(say)).commit();
+    if provider == Provider::Webgpu && !WebGPU::default().is_available().unwrap_or(false) {
+        return Err(unusable("it was built without WebGPU".into()));
+    }
+    Ok(version(&library))
+}
+
+fn hint(provider: Provider) -> String {
+    let package = match provider {
+        Provider::Cpu => "onnxruntime",
+        Provider::Webgpu => "onnxruntime-webgpu",
+    };
+    format!(
+        "pip install {package}, then {LIBRARY}=/path/to/{package}'s capi/libonnxruntime.so.VERSION"
+    )
+}
+
+fn say(level: LogLevel, _: &str, _: &str, _: &str, message: &str) {
+    if matches!(level, LogLevel::Warning | LogLevel::Error | LogLevel::Fatal) {
+        // Evidence that cannot be given is no reason to end.
+        let _ = writeln!(io::stderr(), "onnxruntime: {message}");
+    }
+}
+
+/// The library that is named, or the one that came with a Python package in our cache.
+fn library(provider: Provider) -> Option<PathBuf> {
+    if let Some(named) = env::var_os(LIBRARY).filter(|named| !named.is_empty()) {
+        return Some(named.into());
+    }
+    let packages = match provider {
+        Provider::Cpu => entries(&cache_folder().join("venv/lib"), "python3")
+            .map(|python| python.join("site-packages"))
+            .collect(),
+        Provider::Webgpu => vec![cache_folder().join("onnxruntime-webgpu")],
+    };
+    let libraries = packages
+        .iter()
+        .flat_map(|packages| entries(&packages.join("onnxruntime/capi"), "libonnxruntime.so"));
+    libraries.max()
+}
+
+fn entries(folder: &Path, beginning: &'static str) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named =
+        entries.filter(move |entry| entry.file_name().to_string_lossy().starts_with(beginning));
+    named.map(|entry| entry.path())
+}
+
+/// The library's file name ends with its version; else its build says which it is.
+fn version(library: &Path) -> String {
+    let name = library.canonicalize().unwrap_or_else(|_| library.to_owned());
+    let name = name.file_name().map(|name| name.to_string_lossy().into_owned());
+    match name.as_deref().and_then(|name| name.split_once(".so.")) {
+        Some((_, version)) => version.to_owned(),
+        None => ort::info().to_owned(),
+    }
+}
+
+fn builder(provider: Provider, profile: Option<&Path>) -> Result<SessionBuilder, String> {
+    let mut builder = Session::builder().map_err(words)?;
+    if provider == Provider::Webgpu {
+        let webgpu = WebGPU::default().build().error_on_failure();
+        builder = builder.with_execution_providers([webgpu]).map_err(words)?;
+    }
+    match profile {
+        Some(folder) => builder.with_profiling(folder.join("profile")).map_err(words),
+        None => Ok(builder),
+    }
+}
+
+/// The engine's own words, whatever kind of error it is.
+fn words(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// A tensor as ONNX Runtime takes it.
+fn given(tensor: &Tensor) -> Result<DynValue, String> {
+    let shape: Vec<i64> = tensor.shape().iter().map(|&extent| extent as i64).collect();
+    with_array!(tensor, array => {
+        let elements: Vec<_> = array.iter().copied().collect();
+        OrtTensor::from_array((shape, elements)).map(|tensor| tensor.into_dyn()).map_err(words)
+    })
+}
+
+/// A tensor as ONNX Runtime gives it.
+fn taken(name: &str, value: &DynValue) -> Result<Output, String> {
+    let ValueType::Tensor { ty, .. } = value.dtype() else {
+        return Err(format!("output `{name}` is no tensor"));
+    };
+    macro_rules! by_type {
+        ($($element:ident => $variant:ident),+ $(,)?) => {
+            match ty {
+                $(TensorElementType::$element => array(value).map(Tensor::$variant)?,)+
+                other => return Err(format!("output `{name}` has elements of type {other}")),
+            }
+        };
+    }
+    let tensor = by_type!(
+        Float32 => F32, Float16 => F16, Bfloat16 => Bf16, Float64 => F64,
+        Int8 => I8, Int16 => I16, Int32 => I32, Int64 => I64,
+        Uint8 => U8, Uint16 => U16, Uint32 => U32, Uint64 => U64, Bool => Bool,
+    );
+    Ok(Output { name: ValueName::from(name), tensor })
+}
+
+fn array<T: ort::value::PrimitiveTensorElementType + Clone>(
+    value: &DynValue,
+) -> Result<ArrayD<T>, String> {
+    let (shape, elements) = value.try_extract_tensor::<T>().map_err(words)?;
+    let shape: Vec<usize> = shape.iter().map(|&extent| extent as usize).collect();
+    ArrayD::from_shape_vec(IxDyn(&shape), elements.to_vec()).map_err(words)
+}
+
+/// One event of a profile.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    args: Arguments,
+}
+
+#[derive(Default, Deserialize)]
+struct Arguments {
+    provider: Option<String>,
+}
+
+/// How many nodes each provider ran in a profiled run.
+fn operators(profile: &Path) -> Result<BTreeMap<String, usize>, String> {
+    let text = fs::read_to_string(profile).map_err(|error| format!("read a profile: {error}"))?;
+    let events: Vec<Event> =
+        serde_json::from_str(&text).map_err(|error| format!("read a profile: {error}"))?;
+    let mut counts = BTreeMap::new();
+    for event in events.iter().filter(|event| event.name.ends_with("_kernel_time")) {
+        let on_gpu = event.args.provider.as_deref() == Some(WEBGPU);
+        let backend = if on_gpu { Provider::Webgpu } else { Provider::Cpu };
+        *counts.entry(backend.to_string()).or_default() += 1;
+    }
+    Ok(counts)
+}
