@@ -15,6 +15,9 @@ use std::collections::BTreeSet;
 /// The schema this version writes.
 pub const AGREE_SCHEMA: &str = "offby.agree/1";
 
+/// Operators that are named where none is to blame for all inputs.
+const MOST_NAMED: usize = 3;
+
 /// What the targets make of a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Agree {
@@ -157,26 +160,30 @@ impl Blame {
     /// Whether the same operators are to blame, in a sentence.
     pub fn sentence(&self) -> String {
         let all = self.walked.len();
-        let walked = counted(all as u64, "worst input");
-        let always: Vec<String> =
-            self.sources.iter().filter(|(_, count)| *count == all).map(|(s, _)| named(s)).collect();
-        let sometimes = self.sources.len() - always.len();
-        match (always.is_empty(), sometimes) {
-            _ if all == 0 => "no input was walked: none differs".to_owned(),
-            (true, 0) => format!("of the {walked} no operator introduces error"),
-            (true, _) => {
-                let most: Vec<String> = self
-                    .sources
-                    .iter()
-                    .take(3)
-                    .map(|(source, count)| format!("{} in {count}", named(source)))
-                    .collect();
-                format!("no operator is to blame for all of the {walked}: {}", most.join(", "))
+        let worst = format!("the {}", counted(all as u64, "worst input"));
+        let (always, sometimes): (Vec<_>, Vec<_>) =
+            self.sources.iter().partition(|(_, count)| *count == all);
+        let names = |sources: &[&(Source, usize)]| {
+            sources.iter().map(|(source, _)| named(source)).collect::<Vec<_>>().join(", ")
+        };
+        match (always.len(), sometimes.len()) {
+            _ if all == 0 => "no input differs".to_owned(),
+            (0, 0) => format!("no operator is to blame for any of {worst}"),
+            (0, _) => {
+                let count =
+                    |(source, count): &&(Source, usize)| format!("{} for {count}", named(source));
+                let most: Vec<String> = sometimes.iter().take(MOST_NAMED).map(count).collect();
+                format!("no operator is to blame for all of {worst}: {}", most.join(", "))
             }
-            (false, 0) => format!("the same for all of the {walked}: {}", always.join(", ")),
-            (false, others) => format!(
-                "for all of the {walked}: {}; {} for some of them",
-                always.join(", "),
+            (1, 0) => {
+                format!("the same operator is to blame for all of {worst}: {}", names(&always))
+            }
+            (_, 0) => {
+                format!("the same operators are to blame for all of {worst}: {}", names(&always))
+            }
+            (_, others) => format!(
+                "to blame for all of {worst}: {}; {} for some of them",
+                names(&always),
                 counted(others as u64, "other operator")
             ),
         }

@@ -61,7 +61,7 @@ fn target(task: Task, lane: &Lane) -> String {
         page.push_str(&format!("<p class=\"soft\">{}</p>\n", prose(&remark)));
     }
     if let Some(found) = &lane.blame {
-        page.push_str(&format!("<p><b>Walked</b>: {}.</p>\n", prose(&blame(found))));
+        page.push_str(&format!("<p>{}.</p>\n", prose(&blame(found))));
     }
     page.push_str("</section>\n");
     let (titles, rows) = worst_table(task, lane, MOST_WORST);

@@ -44,7 +44,7 @@ fn target(task: Task, lane: &Lane) -> Vec<String> {
         sections.push(table(titles, &rows));
     }
     if let Some(found) = &lane.blame {
-        sections.push(format!("**Walked**: {}.\n", prose(&blame(found))));
+        sections.push(format!("{}.\n", prose(&blame(found))));
     }
     sections
 }

@@ -193,7 +193,7 @@ fn worst_row(task: Task, worst: &Worst) -> Vec<String> {
 
 /// Who is to blame, in a sentence.
 fn blame(blame: &Blame) -> String {
-    format!("to blame, {}", blame.sentence())
+    format!("walked: {}", blame.sentence())
 }
 
 fn optional(value: Option<impl Display>) -> String {

@@ -37,7 +37,7 @@ fn target(task: Task, lane: &Lane, (width, most): (usize, usize), paint: Paint) 
         text.push_str(&table_with_names(&titles, rows, 0, width));
     }
     for line in failed(lane).iter().take(most) {
-        text.push_str(&wrapped(&line, width));
+        text.push_str(&wrapped(line, width));
     }
     if let Some(found) = &lane.blame {
         text.push_str(&wrapped(&blame(found), width));
