@@ -87,6 +87,7 @@ fn searched(model: &Model, feeds: &[Feed], spoil: Spoil) -> WalkReport {
         storage: Storage::F32,
         deadline: Duration::from_secs(60),
         announce: &mut |_| (),
+        interrupted: || false,
     };
     let (_, report) = cut(&mut task, &BTreeMap::new(), &mut Journal::default()).unwrap();
     report.unwrap()
@@ -175,6 +176,7 @@ fn shrunk(model: &Model, feeds: &[Feed], spoil: Spoil) -> Option<Shrunk> {
         storage: Storage::F32,
         deadline: Duration::from_secs(60),
         runs: 0,
+        interrupted: || false,
     };
     shrink(model, feeds, &[], &mut oracle, &mut |_| ()).unwrap()
 }

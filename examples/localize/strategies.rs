@@ -53,6 +53,7 @@ pub(crate) fn run(
             storage: trial.device.storage.format,
             deadline,
             announce: &mut announce,
+            interrupted: || false,
         };
         let (execution, report) = match strategy {
             "cut" => cut(&mut task, &names, &mut Journal::default())?,

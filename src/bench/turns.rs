@@ -24,17 +24,19 @@ pub struct Lane<'s> {
     execution: Execution,
     /// Seconds of the timed runs, turn by turn.
     turns: Vec<Vec<f64>>,
+    /// Whether the user ended it.
+    is_over: bool,
 }
 
 impl<'s> Lane<'s> {
     /// Opens the network, and runs it as often as the request says to warm it up.
     pub fn open(mut session: Box<dyn Session + 's>, request: &Request<'_>) -> Self {
         let execution = session.execute(request);
-        Lane { session, execution, turns: Vec::new() }
+        Lane { session, execution, turns: Vec::new(), is_over: false }
     }
 
     fn is_running(&self) -> bool {
-        self.execution.outcome == Outcome::Completed
+        self.execution.outcome == Outcome::Completed && !self.is_over
     }
 
     /// One turn of at least so many runs, and one before them that is not timed: caches are still those
@@ -42,6 +44,11 @@ impl<'s> Lane<'s> {
     fn take(&mut self, request: &Request<'_>, least: usize) {
         let timed = self.runs_in_a_turn().max(least);
         let execution = self.session.again(&Request { repeats: timed + 1, ..*request });
+        if execution.outcome == Outcome::Interrupted {
+            // The turns before are as good as ever; there are only fewer of them.
+            self.is_over = true;
+            return;
+        }
         if execution.outcome != Outcome::Completed {
             // Times of a target that does not come to its end are not to be believed.
             self.execution = execution;

@@ -7,21 +7,47 @@ use serde::Serialize;
 use std::fs;
 use std::path::Path;
 
-/// Gives `result` as JSON where that was asked for, and as text unless stdout is taken or quiet.
+/// What could not be written. It does not keep what was found from being told; then it is a failure.
+#[derive(Debug, Default)]
+pub(super) struct Unwritten(Vec<Failure>);
+
+impl Unwritten {
+    /// Notes what did not succeed.
+    pub(super) fn note(&mut self, written: Result<(), Failure>) {
+        self.0.extend(written.err());
+    }
+
+    /// The failure, once all that can be told is told.
+    pub(super) fn told(&mut self) -> Result<(), Failure> {
+        std::mem::take(&mut self.0).into_iter().reduce(Failure::and).map_or(Ok(()), Err)
+    }
+}
+
+impl FromIterator<Failure> for Unwritten {
+    fn from_iter<I: IntoIterator<Item = Failure>>(failures: I) -> Self {
+        Unwritten(failures.into_iter().collect())
+    }
+}
+
+/// Gives `result` as JSON where that was asked for, and as text unless stdout is taken or quiet. A file that cannot
+/// be written is told after the text.
 pub(super) fn give(
     output: &OutputArgs,
     result: &impl Serialize,
     text: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
-    match &output.json {
-        Some(_) if output.json_to_stdout() => screen::show(&format!("{}\n", json(result)?)),
-        Some(path) => write_json(path, result)?,
-        None => {}
-    }
+    let written = match &output.json {
+        Some(_) if output.json_to_stdout() => {
+            screen::show(&format!("{}\n", json(result)?));
+            Ok(())
+        }
+        Some(path) => write_json(path, result),
+        None => Ok(()),
+    };
     if !output.quiet && !output.json_to_stdout() {
         screen::show(&text());
     }
-    Ok(())
+    written
 }
 
 /// Writes `result` as JSON to a file.

@@ -2,7 +2,7 @@
 
 pub(super) use super::agree_args::AgreeArgs;
 pub(super) use super::shared_args::{
-    FeedArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
+    FeedArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
@@ -53,6 +53,9 @@ pub(super) enum Command {
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
+    /// More networks, one after the other; --out then has a folder for each
+    #[arg(value_name = "MODEL", conflicts_with_all = ["json", "mnn"])]
+    pub(super) more: Vec<PathBuf>,
     /// A target to compare, such as mnn:vulkan:low; may be given several times
     #[arg(long = "on", value_name = "TARGET", required = true)]
     pub(super) on: Vec<String>,
@@ -238,6 +241,8 @@ pub(super) struct CaseRunArgs {
     /// Start the targets' worker by this command, such as 'ssh board offby worker'
     #[arg(long, value_name = "COMMAND")]
     pub(super) via: Option<String>,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
     /// How many cases run at once; as many as there are processors where not given
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,

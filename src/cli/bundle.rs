@@ -42,7 +42,7 @@ pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
     let wrong = wrong_target(&report)?;
     let target = read_target(&wrong.target, &args.place)?;
     let (model, feeds) = network(args, &report)?;
-    let registry = Registry::new(find_converter())?;
+    let registry = Registry::new(find_converter(), args.place.limits)?;
     let deadline = Duration::from_secs(args.timeout);
 
     let progress = screen::progress(false);

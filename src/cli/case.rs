@@ -1,19 +1,21 @@
 //! `offby case`: case files, run against their expectations, or listed.
 
-use super::answer;
+use super::answer::{self, Unwritten};
 use super::args::{CaseArgs, CaseCommand, CaseListArgs, CaseRunArgs};
 use super::case_run::run_case;
 use super::failure::Failure;
 use super::jobs::on_threads;
 use super::place::read_via;
+use super::place_for_results::can_hold_file;
 use super::registry::Registry;
 use super::screen;
 use crate::case::{Case, load_cases};
-use crate::engine::Via;
+use crate::engine::{Outcome, Via};
 use crate::report::{
-    CASES_SCHEMA, CaseReport, CasesReport, ToolReport, cases_junit, cases_list, cases_text,
+    CASES_SCHEMA, CaseReport, CaseTargetReport, CasesReport, ToolReport, cases_junit, cases_list,
+    cases_text,
 };
-use crate::worker::find_converter;
+use crate::worker::{find_converter, interrupted};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,8 +56,10 @@ fn list(args: &CaseListArgs) -> Result<u8, Failure> {
 
 fn run(args: &CaseRunArgs) -> Result<u8, Failure> {
     let cases = load(&args.paths)?;
-    let registry = Registry::new(find_converter())?;
+    let registry = Registry::new(find_converter(), args.limits)?;
     let via = read_via(args.via.as_deref())?;
+    args.junit.as_deref().map_or(Ok(()), can_hold_file)?;
+    args.output.can_be_written()?;
     let started = Instant::now();
     let reports = run_all(args, &cases, &registry, via.as_ref());
     let report = CasesReport {
@@ -63,14 +67,18 @@ fn run(args: &CaseRunArgs) -> Result<u8, Failure> {
         tool: ToolReport::this(),
         cases: reports,
         seconds: started.elapsed().as_secs_f64(),
+        interrupted: interrupted(),
     };
+    let mut unwritten = Unwritten::default();
     if let Some(path) = &args.junit {
-        let xml = cases_junit(&report).map_err(|error| Failure::write(path, error))?;
-        fs::write(path, xml).map_err(|error| Failure::write(path, error))?;
+        let written = cases_junit(&report).map_err(|error| Failure::write(path, error));
+        let write = |xml| fs::write(path, xml).map_err(|error| Failure::write(path, error));
+        unwritten.note(written.and_then(write));
     }
-    answer::give(&args.output, &report, || {
+    unwritten.note(answer::give(&args.output, &report, || {
         cases_text(&report, screen::width(), screen::painter())
-    })?;
+    }));
+    unwritten.told()?;
     Ok(report.exit_code())
 }
 
@@ -84,11 +92,16 @@ fn run_all(
     let progress = screen::progress(args.output.quiet);
     let done = AtomicUsize::new(0);
     let reports = on_threads(cases, args.jobs, |(file, case)| {
+        if interrupted() {
+            return None;
+        }
         let report = run_case(file, case, registry, args.on.as_deref(), via);
         let done = 1 + done.fetch_add(1, Ordering::Relaxed);
         progress.set_message(format!("{done} of {}: {}", cases.len(), case.id));
-        report
+        // What the user ended is neither as expected nor otherwise.
+        let ended = |target: &CaseTargetReport| target.report.outcome == Outcome::Interrupted;
+        (!report.targets.iter().any(ended)).then_some(report)
     });
     progress.finish_and_clear();
-    reports
+    reports.into_iter().flatten().collect()
 }

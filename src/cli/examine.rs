@@ -29,11 +29,13 @@ pub(super) fn examine(
     TargetReport {
         target: target.to_string(),
         outcome: execution.outcome,
+        ended: execution.ended,
         ran_on: execution.ran_on,
         evidence: execution.evidence,
         outputs,
         runs: execution.runs,
         bench: None,
+        begun: Vec::new(),
         walk,
         fallback: None,
         verdict,

@@ -1,10 +1,11 @@
 //! `offby matrix`: a table of networks against targets, filled here, in shares, or from saved files.
 
-use super::answer;
+use super::answer::{self, Unwritten};
 use super::args::{MatrixArgs, MatrixCommand, MatrixOutputArgs, SweepArgs};
 use super::failure::Failure;
 use super::matrix_from::{gather, merge_files, read_file};
 use super::matrix_run::sweep;
+use super::place_for_results::can_hold_results;
 use super::screen;
 use crate::matrix::{Matrix, Shard, compare};
 use crate::report::{matrix_html, matrix_markdown, matrix_text};
@@ -16,7 +17,7 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<u8, Failure> {
     match &args.command {
         Some(MatrixCommand::Merge(args)) => {
             let giving = Giving::new(&args.giving, Shard::WHOLE)?;
-            giving.give(merge_files(&args.files)?)
+            giving.give(merge_files(&args.files)?, Unwritten::default())
         }
         None => fill(&args.sweep),
     }
@@ -25,11 +26,11 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<u8, Failure> {
 fn fill(args: &SweepArgs) -> Result<u8, Failure> {
     let shard = args.shard.as_deref().map_or(Ok(Shard::WHOLE), str::parse)?;
     let giving = Giving::new(&args.giving, shard)?;
-    let matrix = match args.from.is_empty() {
+    let (matrix, unwritten) = match args.from.is_empty() {
         true => sweep(args, shard)?,
-        false => gather(&args.from, args.system.as_deref())?,
+        false => (gather(&args.from, args.system.as_deref())?, None),
     };
-    giving.give(matrix)
+    giving.give(matrix, unwritten.into_iter().collect())
 }
 
 /// What becomes of a matrix; all that can be refused is refused before anything runs.
@@ -46,24 +47,24 @@ impl<'a> Giving<'a> {
             Ok::<_, Failure>((name, read_file(path)?))
         };
         let earlier = args.against.as_ref().map(read).transpose()?;
-        if let Some(folder) = &args.out {
-            fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
-        }
+        args.out.as_deref().map_or(Ok(()), can_hold_results)?;
+        args.output.can_be_written()?;
         Ok(Giving { args, shard, earlier })
     }
 
     /// Hands the matrix over; gives the exit code.
-    fn give(self, mut matrix: Matrix) -> Result<u8, Failure> {
+    fn give(self, mut matrix: Matrix, mut unwritten: Unwritten) -> Result<u8, Failure> {
         matrix.changes = self.earlier.map(|(file, earlier)| compare(&earlier, &file, &matrix));
         if let Some(folder) = &self.args.out {
-            write_all(folder, self.shard, &matrix)?;
+            unwritten.note(write_all(folder, self.shard, &matrix));
         }
         let output = &self.args.output;
-        answer::give(output, &matrix, || {
+        unwritten.note(answer::give(output, &matrix, || {
             matrix_text(&matrix, screen::columns(), output.verbose, screen::painter())
-        })?;
+        }));
+        unwritten.told()?;
         // A share has done its part; elsewhere what was not run was not compared.
-        let all = self.shard != Shard::WHOLE || matrix.is_complete();
+        let all = !matrix.interrupted && (self.shard != Shard::WHOLE || matrix.is_complete());
         Ok(match matrix.exit_code() {
             0 if !all => 3,
             code => code,

@@ -23,18 +23,18 @@ use crate::report::TargetReport;
 use crate::tensor::Digest;
 use crate::verdict::{News, Verdict};
 use crate::walk::{By, Goal, Journal, Known, Plan};
-use crate::worker::{Walked, Walker, find_converter};
+use crate::worker::{Walked, Walker, find_converter, interrupted};
 use indicatif::ProgressBar;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often a cell is begun before it is given up: what ends this command twice may be the cell.
 const ATTEMPTS: usize = 2;
 
-/// Fills the share's cells.
-pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<Matrix, Failure> {
+/// Fills the share's cells; a journal that could be written no more is told beside them.
+pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Failure>), Failure> {
     let mut targets = Vec::new();
     for text in &args.on {
         let target = read_target(text, &args.place)?;
@@ -49,16 +49,22 @@ pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<Matrix, Failure> {
         args,
         shard,
         targets: &targets,
-        registry: Registry::new(find_converter())?,
+        registry: Registry::new(find_converter(), args.place.limits)?,
         journal: Mutex::new(journal),
         progress: screen::progress(args.giving.output.quiet),
     };
     let numbered: Vec<(usize, &Network)> = networks.iter().enumerate().collect();
     let rows = on_threads(&numbered, args.jobs, |(number, network)| sweep.row(*number, network));
     sweep.progress.finish_and_clear();
-    let rows = rows.into_iter().collect::<Result<Vec<Row>, Failure>>()?;
-    sweep.written(Journal::finish)?;
-    Ok(Matrix::new(targets.into_iter().map(|(name, _)| name), rows))
+    let mut journal = sweep.journal.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !interrupted() {
+        journal.finish();
+    }
+    let unwritten = journal
+        .failure()
+        .map(|error| Failure::write(args.giving.out.as_deref().unwrap_or(Path::new(".")), error));
+    let names = targets.into_iter().map(|(name, _)| name);
+    Ok((Matrix { interrupted: interrupted(), ..Matrix::new(names, rows) }, unwritten))
 }
 
 /// One network to run, before anything is known of it.
@@ -188,10 +194,13 @@ struct Opened {
 
 impl Sweep<'_> {
     /// The network's cells of this share.
-    fn row(&self, number: usize, network: &Network) -> Result<Row, Failure> {
+    fn row(&self, number: usize, network: &Network) -> Row {
         let mut row = network.row.clone();
         let mut opened: Option<Result<Opened, Box<Cell>>> = None;
         for (at, (name, target)) in self.targets.iter().enumerate() {
+            if interrupted() {
+                break;
+            }
             if !self.shard.has(number * self.targets.len() + at) {
                 continue;
             }
@@ -200,23 +209,27 @@ impl Sweep<'_> {
             let cell = match self.known(&probe) {
                 Ok(cell) => cell,
                 Err(attempt) => {
-                    self.written(|journal| journal.start(&attempt))?;
+                    self.journal().start(&attempt);
                     let cell = match opened.get_or_insert_with(|| self.open(network)) {
                         Ok(opened) => self.cell(opened, target),
                         Err(unclear) => Cell::clone(unclear),
                     };
-                    self.written(|journal| journal.done(&attempt, &cell))?;
+                    if interrupted() {
+                        self.journal().withdraw(&attempt);
+                        break;
+                    }
+                    self.journal().done(&attempt, &cell);
                     cell
                 }
             };
             row.cells.insert(name.clone(), cell);
         }
-        Ok(row)
+        row
     }
 
     /// What an earlier command found, or the name of the attempt to begin now.
     fn known(&self, probe: &str) -> Result<Cell, String> {
-        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let journal = self.journal();
         for attempt in 1..=ATTEMPTS {
             let name = format!("{probe}, attempt {attempt}");
             match journal.known(&name) {
@@ -230,13 +243,8 @@ impl Sweep<'_> {
         )))
     }
 
-    fn written(
-        &self,
-        write: impl FnOnce(&mut Journal<Cell>) -> std::io::Result<()>,
-    ) -> Result<(), Failure> {
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = self.args.giving.out.as_deref().unwrap_or(Path::new("."));
-        write(&mut journal).map_err(|error| Failure::write(folder, error))
+    fn journal(&self) -> MutexGuard<'_, Journal<Cell>> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The network and the reference's outputs; without them no cell of the row can be judged.

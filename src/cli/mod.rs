@@ -24,6 +24,7 @@ mod matrix;
 mod matrix_from;
 mod matrix_run;
 mod place;
+mod place_for_results;
 mod prepare;
 mod registry;
 mod replay;
@@ -36,6 +37,7 @@ mod shrink;
 mod stored;
 mod walk;
 
+use crate::worker::interrupt;
 use args::{Arguments, Command};
 use clap::Parser as _;
 use failure::Failure;
@@ -45,11 +47,17 @@ use std::process::ExitCode;
 /// Exit code of our own failures: usage, files, bugs.
 const OWN_FAILURE: u8 = 2;
 
+/// Exit code of a program that its user ended twice: that of a shell for SIGINT.
+const INTERRUPTED_TWICE: i32 = 130;
+
 /// Runs the program named by the process's arguments.
 ///
 /// Exit codes: 0 all agree, 1 a divergence was found, 2 our own failure, 3 inconclusive.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if !matches!(arguments.command, Command::Worker) {
+        listen_for_interruption();
+    }
     // A panic is a bug of ours; it must not look like a finding.
     match catch_unwind(|| dispatch(arguments.command)) {
         Ok(Ok(code)) => ExitCode::from(code),
@@ -62,6 +70,19 @@ pub fn main() -> ExitCode {
             ExitCode::from(OWN_FAILURE)
         }
     }
+}
+
+/// The first Ctrl-C ends what is running, and what was found by then is told; the second ends this program.
+#[expect(clippy::exit, reason = "whoever asks twice does not wait for anybody")]
+fn listen_for_interruption() {
+    let heard = || match interrupt() {
+        true => screen::note(
+            "interrupted: ending what runs, to tell what was found; Ctrl-C again ends at once",
+        ),
+        false => std::process::exit(INTERRUPTED_TWICE),
+    };
+    // Where signals cannot be handled, they end the program as ever.
+    let _ = ctrlc::set_handler(heard);
 }
 
 fn dispatch(command: Command) -> Result<u8, Failure> {

@@ -29,7 +29,7 @@ pub(super) fn in_place(target: Target, args: &PlaceArgs) -> Result<Target, Failu
 
 /// The target that is right: it runs here, unless a file names another place for it.
 pub(super) fn read_reference(text: &str, args: &PlaceArgs) -> Result<Target, Failure> {
-    read_target(text, &PlaceArgs { via: None, targets: args.targets.clone() })
+    read_target(text, &PlaceArgs { via: None, targets: args.targets.clone(), limits: args.limits })
 }
 
 /// A command as typed.

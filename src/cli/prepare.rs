@@ -1,9 +1,10 @@
 //! What `run` and `walk` share: the network, its feeds, the engines, and where results are kept.
 
-use super::answer;
+use super::answer::{self, Unwritten};
 use super::args::{FeedArgs, NetworkArgs, ToleranceArgs};
 use super::environment::environment;
 use super::failure::Failure;
+use super::place_for_results::can_hold_results;
 use super::registry::Registry;
 use super::stored::store_tensors;
 use crate::compare::Tolerance;
@@ -14,7 +15,8 @@ use crate::report::{
     InputReport, ModelReport, Report, SCHEMA, TargetReport, ToolReport, report_html,
     report_markdown, without_private_paths,
 };
-use crate::worker::{Converter, find_converter};
+use crate::worker::{Converter, find_converter, interrupted};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -31,6 +33,8 @@ pub(super) struct Prepared<'a> {
     pub(super) registry: Registry,
     /// The user's own tolerance, in place of the table's.
     pub(super) user: Option<Tolerance>,
+    /// What could not be written so far.
+    unwritten: RefCell<Unwritten>,
 }
 
 impl<'a> Prepared<'a> {
@@ -39,10 +43,11 @@ impl<'a> Prepared<'a> {
         let user = user_tolerance(&args.tolerance)?;
         let model = load(&args.model.path, &args.model.feed.shape)?;
         let feeds = feeds(&model, &args.model.feed)?;
-        if let Some(folder) = &args.out {
-            fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
-        }
-        Ok(Prepared { args, model, feeds, registry: Registry::new(converter(args))?, user })
+        args.out.as_deref().map_or(Ok(()), can_hold_results)?;
+        args.output.can_be_written()?;
+        let registry = Registry::new(converter(args), args.place.limits)?;
+        let unwritten = RefCell::default();
+        Ok(Prepared { args, model, feeds, registry, user, unwritten })
     }
 
     /// The request every engine gets.
@@ -60,11 +65,17 @@ impl<'a> Prepared<'a> {
         self.args.out.as_deref()
     }
 
-    /// Stores outputs under `--out`, where that was asked for.
-    pub(super) fn keep(&self, who: &str, outputs: &[Output]) -> Result<(), Failure> {
-        let Some(folder) = &self.args.out else { return Ok(()) };
+    /// Stores outputs under `--out`, where that was asked for. What cannot be stored is told at the end: the
+    /// finding must not be lost with it.
+    pub(super) fn keep(&self, who: &str, outputs: &[Output]) {
+        let Some(folder) = &self.args.out else { return };
         let tensors: Vec<_> = outputs.iter().map(|o| (&o.name, &o.tensor)).collect();
-        store_tensors(&folder.join(file_name(who)), &tensors).map(|_| ())
+        self.note(store_tensors(&folder.join(file_name(who)), &tensors).map(|_| ()));
+    }
+
+    /// Notes what could not be written, for the end.
+    pub(super) fn note(&self, written: Result<(), Failure>) {
+        self.unwritten.borrow_mut().note(written);
     }
 
     /// The report of a command, complete.
@@ -86,6 +97,7 @@ impl<'a> Prepared<'a> {
             targets,
             strategies: None,
             environment: Some(environment(&converter(self.args))),
+            interrupted: interrupted(),
             judged_again: None,
         };
         without_private_paths(report, std::env::var("HOME").ok().as_deref())
@@ -100,22 +112,26 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Hands the report over: to `--out`, as JSON, to the screen.
+    /// Hands the report over: to `--out`, as JSON, to the screen. Whatever could not be written on the way is a
+    /// failure then, and not before.
     pub(super) fn answer(
         &self,
         report: &Report,
         text: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         if let Some(folder) = &self.args.out {
-            answer::write_json(&folder.join("report.json"), report)?;
+            self.note(answer::write_json(&folder.join("report.json"), report));
             let renderings =
                 [("report.md", report_markdown(report)), ("report.html", report_html(report))];
             for (name, rendering) in renderings {
                 let path = folder.join(name);
-                fs::write(&path, rendering).map_err(|error| Failure::write(&path, error))?;
+                self.note(
+                    fs::write(&path, rendering).map_err(|error| Failure::write(&path, error)),
+                );
             }
         }
-        answer::give(&self.args.output, report, text)
+        self.note(answer::give(&self.args.output, report, text));
+        self.unwritten.borrow_mut().told()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every engine by its target: the one place that knows them all.
 
+use super::args::LimitArgs;
 use super::failure::Failure;
 use crate::engine::{Engine, MnnTarget, OrtTarget, Place, SimTarget, Target, Tract};
 use crate::worker::{Converter, MnnEngine, OnnxEngine, SimEngine, Walker, WorkerProgram};
@@ -15,8 +16,8 @@ pub(super) struct Registry {
 
 impl Registry {
     /// The registry that starts this very program as its worker.
-    pub(super) fn new(converter: Converter) -> Result<Self, Failure> {
-        Ok(Registry { converter, worker: this_program()? })
+    pub(super) fn new(converter: Converter, limits: LimitArgs) -> Result<Self, Failure> {
+        Ok(Registry { converter, worker: this_program()?.with_memory(limits.memory) })
     }
 
     /// How MNN models are made.

@@ -36,7 +36,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
         Some(on) => read_target(on, &args.place)?,
         None => in_place(known_target(&manifest, folder.path())?, &args.place)?,
     };
-    let registry = Registry::new(find_converter())?;
+    let registry = Registry::new(find_converter(), args.place.limits)?;
     let progress = screen::progress(args.output.quiet);
     progress.set_message(target.to_string());
     let ran = run_on(&registry, &target, &specimen, Duration::from_secs(args.timeout))?;

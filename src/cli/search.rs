@@ -6,10 +6,11 @@ use super::walk::not_walkable;
 use crate::engine::{Backend, Engine, Execution, MnnTarget, Precision, Target};
 use crate::tensor::Digest;
 use crate::walk::{self, Journal, Task, WalkReport};
+use crate::worker::interrupted;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A strategy: what to search, on which target, with the names of nodes, telling what it does.
 pub(super) type Search = fn(
@@ -29,7 +30,10 @@ pub(super) fn cut(
     let engines = Engines::of(prepared, target)?;
     let mut journal = open_journal(prepared, target, "cut")?;
     let mut task = engines.task(prepared, target, announce);
-    walk::cut(&mut task, names, &mut journal).map_err(|reason| failed("cut", &reason))
+    let found = walk::cut(&mut task, names, &mut journal);
+    drop(task);
+    note_failure(prepared, &journal);
+    found.map_err(|reason| failed("cut", &reason))
 }
 
 /// Runs every node by itself.
@@ -42,7 +46,10 @@ pub(super) fn isolate(
     let engines = Engines::of(prepared, target)?;
     let mut journal = open_journal(prepared, target, "isolate")?;
     let mut task = engines.task(prepared, target, announce);
-    walk::isolate(&mut task, names, &mut journal).map_err(|reason| failed("isolate", &reason))
+    let found = walk::isolate(&mut task, names, &mut journal);
+    drop(task);
+    note_failure(prepared, &journal);
+    found.map_err(|reason| failed("isolate", &reason))
 }
 
 /// The target's engine, and the same engine on the CPU where it has one.
@@ -96,6 +103,7 @@ impl Engines {
             storage: target.declared_storage().unwrap_or_default(),
             deadline: request.deadline,
             announce,
+            interrupted,
         }
     }
 }
@@ -109,6 +117,16 @@ fn open_journal<T: Serialize + DeserializeOwned + Clone>(
     let Some(folder) = prepared.out() else { return Ok(Journal::default()) };
     let path: PathBuf = folder.join(format!("journal-{strategy}.jsonl"));
     Journal::open(&path, &key(prepared, target)).map_err(|error| Failure::write(&path, error))
+}
+
+/// A journal that could be written no more is no reason to stop, but is told at the end.
+fn note_failure<T>(prepared: &Prepared<'_>, journal: &Journal<T>)
+where
+    T: Serialize + DeserializeOwned + Clone,
+{
+    let folder = prepared.out().unwrap_or(Path::new("."));
+    let failure = journal.failure().map(|error| Failure::write(folder, error));
+    prepared.note(failure.map_or(Ok(()), Err));
 }
 
 /// Everything that an answer depends on.

@@ -4,7 +4,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 /// A network and what it is fed.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ModelArgs {
     /// The network, an ONNX file
     #[arg(value_name = "MODEL")]
@@ -14,7 +14,7 @@ pub(super) struct ModelArgs {
 }
 
 /// What a network is fed.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct FeedArgs {
     /// What to feed: NAME=SPEC, or SPEC for a single input. SPEC is arange, ones, zeros, const:V,
     /// sine, normal:SEED, uniform:LO,HI,SEED, edge:SEED, or a .npy, .pb, .png or .jpg file
@@ -32,7 +32,7 @@ pub(super) struct FeedArgs {
 }
 
 /// A network, what it is fed, and how it is to be run.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct NetworkArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
@@ -60,7 +60,7 @@ pub(super) struct NetworkArgs {
 }
 
 /// Where targets run, if not here.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct PlaceArgs {
     /// Start the targets' worker by this command, such as 'ssh board offby worker'
     #[arg(long, value_name = "COMMAND", conflicts_with = "targets")]
@@ -68,10 +68,49 @@ pub(super) struct PlaceArgs {
     /// A YAML file of named targets, for --on NAME and --on TARGET@NAME
     #[arg(long, value_name = "FILE")]
     pub(super) targets: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
+}
+
+/// What a worker may use.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(super) struct LimitArgs {
+    /// Kill a worker on this machine that uses more memory of its own than this, such as 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(super) memory: Option<u64>,
+}
+
+/// Bytes, or a number with one of the usual units.
+fn parse_size(text: &str) -> Result<u64, String> {
+    const UNITS: &[(&str, u64)] = &[
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("kB", 1_000),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("K", 1 << 10),
+        ("M", 1 << 20),
+        ("G", 1 << 30),
+        ("T", 1 << 40),
+        ("B", 1),
+        ("", 1),
+    ];
+    let (number, unit) = text.split_at(text.find(char::is_alphabetic).unwrap_or(text.len()));
+    let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor as f64);
+    let bytes =
+        number.trim().parse::<f64>().ok().zip(factor).map(|(number, factor)| number * factor);
+    match bytes {
+        Some(bytes) if bytes >= 1.0 && bytes.is_finite() => Ok(bytes as u64),
+        _ => Err("a size is a number with a unit, such as 2GiB or 512MB".into()),
+    }
 }
 
 /// A tolerance in place of the table's.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ToleranceArgs {
     /// Allow this absolute difference, instead of what the storage format allows
     #[arg(long, value_name = "A")]
@@ -82,7 +121,7 @@ pub(super) struct ToleranceArgs {
 }
 
 /// Where and how loudly to answer.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct OutputArgs {
     /// Write the report as JSON to this file, or to stdout for `-`
     #[arg(long, value_name = "PATH")]
@@ -99,5 +138,26 @@ impl OutputArgs {
     /// Whether JSON goes to stdout, which must then carry nothing else.
     pub(super) fn json_to_stdout(&self) -> bool {
         self.json.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, bytes) in [
+            ("2GiB", 2 << 30),
+            ("1.5 GiB", 3 << 29),
+            ("512MB", 512_000_000),
+            ("64M", 64 << 20),
+            ("7", 7),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "GiB", "-1GiB", "0", "2 gigs", "nan", "infB", "2GiBs"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::answer;
 use super::args::ShrinkArgs;
 use super::failure::Failure;
 use super::place::read_target;
+use super::place_for_results::can_hold_results;
 use super::prepare::Prepared;
 use super::screen;
 use super::search::Engines;
@@ -16,6 +17,7 @@ use crate::inputs::Feed;
 use crate::report::{SCHEMA, ShrinkFeed, ShrinkReport, ToolReport, shrink_markdown, shrink_text};
 use crate::shrink::{Finding, Oracle, Shrunk, shrink as search};
 use crate::walk::conclude;
+use crate::worker::interrupted;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,7 @@ const PROOFS: usize = 3;
 pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     let target = read_target(&args.on, &args.network.place)?;
     let prepared = Prepared::new(&args.network)?;
-    let folder = prepared.out().unwrap_or(Path::new("shrunk")).to_owned();
+    let folder = Folder::new(prepared.out())?;
     let engines = Engines::of(&prepared, &target)?;
     let progress = screen::progress(args.network.output.quiet);
     let mut announce = |text: &str| progress.set_message(format!("{target}: {text}"));
@@ -36,7 +38,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     let (whole, suspects) = suspects(&prepared, &target);
     let origin = Origin { prepared: &prepared, target: &target, whole: &whole };
     let output = &args.network.output;
-    if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable) {
+    if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable | Outcome::Interrupted) {
         progress.finish_and_clear();
         let steps = whole.reason.iter().chain(&whole.hint).cloned().collect();
         let report =
@@ -49,6 +51,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
         storage: target.declared_storage().unwrap_or_default(),
         deadline: prepared.request().deadline,
         runs: 0,
+        interrupted,
     };
     let found = search(&prepared.model, &prepared.feeds, &suspects, &mut oracle, &mut announce)
         .map_err(|reason| failed(&reason))?;
@@ -56,11 +59,10 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
         progress.finish_and_clear();
         let report = ShrinkReport { candidate_runs: oracle.runs, ..origin.nothing() };
         answer::give(output, &report, || shrink_text(&report, screen::width()))?;
-        return Ok(0);
+        return Ok(if report.interrupted { 3 } else { 0 });
     };
     announce("proving the smallest one again");
-    fs::create_dir_all(&folder).map_err(|error| Failure::write(&folder, error))?;
-    let files = Files::write(&folder, &shrunk, &target)?;
+    let files = Files::write(&folder.path, &shrunk, &target)?;
     let proven = prove(engines.engine(), &prepared, &files, &shrunk, &mut oracle)?;
     progress.finish_and_clear();
     let report = origin.report(&shrunk, proven, &files)?;
@@ -69,6 +71,31 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
         .map_err(|error| Failure::write(&files.summary, error))?;
     answer::give(output, &report, || shrink_text(&report, screen::width()))?;
     Ok(if proven == PROOFS { 1 } else { 3 })
+}
+
+/// The folder of the result. That it can be written shows at the beginning; where nothing is written it is gone
+/// again.
+struct Folder {
+    path: PathBuf,
+    is_new: bool,
+}
+
+impl Folder {
+    fn new(given: Option<&Path>) -> Result<Self, Failure> {
+        let path = given.unwrap_or(Path::new("shrunk")).to_owned();
+        let is_new = !path.exists();
+        can_hold_results(&path)?;
+        Ok(Folder { path, is_new })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.is_new {
+            // Only an empty one goes.
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
 }
 
 /// The nodes that a walk accuses; none where the target cannot be walked.
@@ -149,6 +176,12 @@ struct Origin<'a> {
 impl Origin<'_> {
     /// The report where nothing was found to be wrong.
     fn nothing(&self) -> ShrinkReport {
+        let steps = match interrupted() {
+            true => "the command was interrupted before anything was found to shrink",
+            false => {
+                "nothing is wrong with the whole or with any node by itself: there is nothing to shrink"
+            }
+        };
         ShrinkReport {
             schema: SCHEMA.into(),
             tool: ToolReport::this(),
@@ -165,9 +198,8 @@ impl Origin<'_> {
             thresholds: Vec::new(),
             simple_thresholds: Vec::new(),
             limit: None,
-            steps: vec![
-                "nothing is wrong with the whole or with any node by itself: there is nothing to shrink".into(),
-            ],
+            steps: vec![steps.into()],
+            interrupted: interrupted(),
             candidate_runs: 0,
             reproduced: 0,
             of: 0,

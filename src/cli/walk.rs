@@ -11,10 +11,10 @@ use super::search::{cut, isolate};
 use crate::compare::Tolerance;
 use crate::engine::{Execution, Output, Target};
 use crate::graph::Model;
-use crate::report::{OutputReport, Report, TargetReport, evidence_text, walk_text};
+use crate::report::{BegunReport, OutputReport, Report, TargetReport, evidence_text, walk_text};
 use crate::verdict::{StrategyAgreement, compare_strategies, exit_code};
 use crate::walk::{WalkReport, conclude, gauge};
-use crate::worker::Walked;
+use crate::worker::{Announced, Walked};
 use std::collections::BTreeMap;
 
 /// Walks, concludes, reports; gives the exit code.
@@ -73,8 +73,8 @@ impl Walk<'_> {
         let walked = engine.walk(&prepared.request(), None, &mut |operator| {
             announce(&format!("{} {} {}", operator.index, operator.op_type, operator.name));
         });
-        prepared.keep(&target.to_string(), &walked.execution.outputs)?;
-        prepared.keep("reference", &walked.reference)?;
+        prepared.keep(&target.to_string(), &walked.execution.outputs);
+        prepared.keep("reference", &walked.reference);
         Ok(examine_walked(&prepared.model, target, walked, self.truth, prepared.user))
     }
 
@@ -87,8 +87,8 @@ impl Walk<'_> {
         let Walk { prepared, target, truth } = self;
         let names = node_names(&prepared.model);
         let (execution, walk) = strategy(prepared, target, &names, &mut |text| announce(text))?;
-        prepared.keep(&target.to_string(), &execution.outputs)?;
-        prepared.keep("reference tract", &truth.outputs)?;
+        prepared.keep(&target.to_string(), &execution.outputs);
+        prepared.keep("reference tract", &truth.outputs);
         Ok(examine(target, execution, &truth.outputs, prepared.user, walk))
     }
 }
@@ -108,10 +108,21 @@ pub(super) fn examine_walked(
         .map(|(trace, trust)| conclude("follow", trace, trust, &node_names(model)));
     let mut execution = walked.execution;
     if let (Some(reason), Some(last)) = (&mut execution.reason, &walked.last) {
-        let at = format!(", in operator {}, {} `{}`", last.index, last.op_type, last.name);
+        let when = if walked.after_last { "in the middle of a message after" } else { "in" };
+        let at = format!(", {when} operator {}, {} `{}`", last.index, last.op_type, last.name);
         reason.push_str(&at);
     }
+    let is_whole = walk.is_some();
     let mut report = examine(target, execution, &walked.reference, user, walk);
+    if !is_whole {
+        let begun = walked.begun.into_iter();
+        let begun = begun.map(|Announced { index, op_type, name, .. }| BegunReport {
+            index,
+            op_type,
+            name,
+        });
+        report.begun = begun.collect();
+    }
     for output in &mut report.outputs {
         let find = |outputs: &[Output]| {
             outputs.iter().find(|o| o.name == output.name).map(|o| o.tensor.clone())

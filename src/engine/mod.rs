@@ -14,7 +14,7 @@ pub use device::{
     Accumulate, Before, Breakdown, Condition, Device, DeviceRun, During, Fault, Moment, NodeFacts,
     Overflow, Passed, Planted, Simulator, Stop, StorageRules, Subnormals,
 };
-pub use outcome::{Execution, Outcome, Output, Runs, same_bytes};
+pub use outcome::{Ended, Execution, Outcome, Output, Runs, same_bytes};
 pub use place::{Place, Via, ViaError};
 pub use target::{
     Backend, ExtTarget, Memory, MnnTarget, OrtTarget, PlacedTarget, Precision, Provider, SimTarget,

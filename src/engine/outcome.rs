@@ -23,6 +23,8 @@ pub enum Outcome {
     TimedOut,
     /// The engine, backend or driver is not here.
     Unavailable,
+    /// The user ended the command before it came to its end, or before it began.
+    Interrupted,
 }
 
 impl Outcome {
@@ -35,6 +37,7 @@ impl Outcome {
             Outcome::Crashed => "crashed",
             Outcome::TimedOut => "timed_out",
             Outcome::Unavailable => "unavailable",
+            Outcome::Interrupted => "interrupted",
         }
     }
 }
@@ -43,6 +46,30 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
+}
+
+/// How a worker came to an end without an answer: what the outcome rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// There was none: its command could not be started, or it is of another version.
+    Absent,
+    /// It left with a status.
+    Exit,
+    /// It died by a signal; an assertion that failed is one.
+    Signal,
+    /// It used more memory than it was given, and was killed.
+    OutOfMemory,
+    /// It was silent until the deadline, and was killed.
+    Deadline,
+    /// Its pipe carried something that is no frame.
+    Garbage,
+    /// Its pipe ended in the middle of a frame.
+    HalfFrame,
+    /// Its pipe ended, and it went on running.
+    EarlyEof,
+    /// The user ended the command.
+    Interrupted,
 }
 
 /// One output of a network.
@@ -96,6 +123,8 @@ pub struct Execution {
     pub ran_on: Option<RanOn>,
     /// Why, in one sentence, where the outcome is not `Completed`.
     pub reason: Option<String>,
+    /// How the worker ended, where it gave no answer.
+    pub ended: Option<Ended>,
     /// What the user can do about it.
     pub hint: Option<String>,
     /// What engine and driver said, line by line.
@@ -113,6 +142,7 @@ impl Execution {
             outcome: Outcome::Completed,
             ran_on: Some(ran_on),
             reason: None,
+            ended: None,
             hint: None,
             evidence: Vec::new(),
             outputs,
@@ -126,6 +156,7 @@ impl Execution {
             outcome,
             ran_on: None,
             reason: Some(reason.into()),
+            ended: None,
             hint: None,
             evidence: Vec::new(),
             outputs: Vec::new(),

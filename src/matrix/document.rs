@@ -21,6 +21,9 @@ pub struct Matrix {
     pub columns: Vec<Column>,
     /// The networks, in the order given.
     pub rows: Vec<Row>,
+    /// Whether the user ended the sweep: cells that it had not filled by then are not there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// What changed since an earlier matrix, where it was set beside one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
@@ -74,6 +77,7 @@ impl Matrix {
             made_by: BTreeSet::from([env!("CARGO_PKG_VERSION").to_owned()]),
             columns: targets.into_iter().map(Column::new).collect(),
             rows,
+            interrupted: false,
             changes: None,
         }
     }

@@ -27,6 +27,9 @@ pub struct CasesReport {
     pub cases: Vec<CaseReport>,
     /// Seconds it took.
     pub seconds: f64,
+    /// Whether the user ended the command: the cases that had not come to their end are not in here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
 }
 
 /// What came of one case.
@@ -108,7 +111,7 @@ impl CasesReport {
             2
         } else if count(CaseStatus::Unexpected) > 0 {
             1
-        } else if count(CaseStatus::AsExpected) == 0 {
+        } else if self.interrupted || count(CaseStatus::AsExpected) == 0 {
             3
         } else {
             0
@@ -140,7 +143,8 @@ pub fn cases_text(report: &CasesReport, width: usize, paint: Paint) -> String {
         report.counts().iter().map(|(status, n)| format!("{n} {}", status.words())).collect();
     let _ = writeln!(
         text,
-        "{} cases, {} targets: {}; {:.1} s",
+        "{}{} cases, {} targets: {}; {:.1} s",
+        if report.interrupted { "interrupted: " } else { "" },
         report.cases.len(),
         report.cases.iter().map(|case| case.targets.len()).sum::<usize>(),
         counts.join(", "),

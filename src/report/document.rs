@@ -3,7 +3,7 @@
 use super::judging::{JudgedAgain, JudgedBy};
 use crate::bench::Bench;
 use crate::compare::{Agreement, Comparison, Explanation, Judgement};
-use crate::engine::{Outcome, RanOn, Runs};
+use crate::engine::{Ended, Outcome, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype};
 use crate::verdict::{Finding, StrategyAgreement, Verdict};
@@ -39,6 +39,9 @@ pub struct Report {
     /// The machine and the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentReport>,
+    /// Whether the user ended the command: what it had not done by then is not in here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// The tolerance by which it was judged again after it was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_again: Option<JudgedAgain>,
@@ -113,6 +116,9 @@ pub struct TargetReport {
     pub target: String,
     /// How the engine's run ended.
     pub outcome: Outcome,
+    /// How its worker ended, where that gave no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
     /// What really ran.
     pub ran_on: Option<RanOn>,
     /// What engine and driver said.
@@ -124,6 +130,9 @@ pub struct TargetReport {
     /// How long it takes; `bench` alone measures it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bench: Option<Bench>,
+    /// The operators that began, of a walk that came to no end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun: Vec<BegunReport>,
     /// The walk over the operators; `run` does none.
     pub walk: Option<WalkReport>,
     /// What must run elsewhere for the output to be right, where that was asked.
@@ -131,6 +140,17 @@ pub struct TargetReport {
     pub fallback: Option<Fallback>,
     /// What is said of it.
     pub verdict: Verdict,
+}
+
+/// An operator that began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BegunReport {
+    /// Its place in the order of execution.
+    pub index: usize,
+    /// The engine's name of its type.
+    pub op_type: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// One output of one candidate.
@@ -158,6 +178,10 @@ pub struct OutputReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversion: Option<Gauge>,
 }
+
+/// What a report says of a command that the user ended.
+pub(super) const INTERRUPTED: &str =
+    "interrupted: this is what was known by then; what was not run was not compared";
 
 impl OutputReport {
     /// What the verdict rests on.

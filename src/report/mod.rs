@@ -13,6 +13,7 @@ mod judging;
 mod junit;
 mod markdown;
 mod matrix;
+mod printable;
 mod privacy;
 mod reading;
 mod replay;
@@ -27,8 +28,8 @@ pub use cases::{
     cases_text,
 };
 pub use document::{
-    EnvironmentReport, InputReport, ModelReport, OutputReport, Report, SCHEMA, TargetReport,
-    ToolReport,
+    BegunReport, EnvironmentReport, InputReport, ModelReport, OutputReport, Report, SCHEMA,
+    TargetReport, ToolReport,
 };
 pub use fallback_text::fallback_text;
 pub use html::report_html;
@@ -36,6 +37,7 @@ pub use judging::{JudgedAgain, JudgedBy, judge_again};
 pub use junit::report_junit;
 pub use markdown::report_markdown;
 pub use matrix::{matrix_html, matrix_markdown, matrix_text};
+pub use printable::printable;
 pub use privacy::{without_home, without_private_paths};
 pub use reading::{ReadError, read_report};
 pub use replay::{ReplayReport, Sameness, replay_text};

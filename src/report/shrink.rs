@@ -44,6 +44,9 @@ pub struct ShrinkReport {
     pub limit: Option<Limit>,
     /// What was done.
     pub steps: Vec<String>,
+    /// Whether the user ended it: this is the smallest that was known by then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// Runs of the target.
     pub candidate_runs: usize,
     /// Runs from the written files, each in a process of its own, that showed the finding.
@@ -97,6 +100,9 @@ fn facts(report: &ShrinkReport) -> Vec<String> {
         report.thresholds.iter().map(|t| in_shape("with the network's values", t)).collect();
     facts.extend(report.limit.iter().map(Limit::sentence));
     facts.extend(report.simple_thresholds.iter().map(|t| in_shape("with the simplest values", t)));
+    if report.interrupted {
+        facts.push("interrupted: the smallest that was known by then".into());
+    }
     facts.push(format!(
         "shown by {} of {} runs from the written files, each in a process of its own; {} candidate runs in all",
         report.reproduced, report.of, report.candidate_runs

@@ -1,6 +1,6 @@
 //! The terminal view: what fits in 80 columns, and only what matters.
 
-use super::document::{InputReport, OutputReport, Report, TargetReport};
+use super::document::{INTERRUPTED, InputReport, OutputReport, Report, TargetReport};
 use crate::compare::{Agreement, Comparison, Judgement};
 use crate::engine::RanOn;
 use crate::tensor::ShapeText;
@@ -92,6 +92,9 @@ pub(super) fn heading(report: &Report) -> String {
     text.push('\n');
     if let Some(again) = &report.judged_again {
         let _ = writeln!(text, "{}", again.words());
+    }
+    if report.interrupted {
+        let _ = writeln!(text, "{INTERRUPTED}");
     }
     for InputReport { name, shape, dtype, spec, .. } in &report.inputs {
         let _ = writeln!(text, "input `{name}` {} {dtype} = {spec}", ShapeText(shape));

@@ -128,6 +128,10 @@ fn shorten_axis(
         .filter(|&extent| probe(extent) == Finding::Agrees)
         .collect();
     agrees_beyond.dedup();
+    if (oracle.interrupted)() {
+        // Silence is no agreement: of this axis nothing is known.
+        return None;
+    }
     let factor = group.members.first().map_or(1, |(_, factor)| *factor);
     let smaller = specimen.resized(&group.at(fails)).ok()?;
     if oracle.shows(&smaller, finding) {

@@ -46,7 +46,11 @@ pub fn shrink(
     announce("the whole network");
     let whole = Specimen { model: model.clone(), feeds: feeds.to_vec() };
     let at_first = oracle.ask(&whole).finding;
-    let start = match find_node(model, feeds, suspects, at_first, oracle, announce)? {
+    let found = find_node(model, feeds, suspects, at_first, oracle, announce)?;
+    if found.is_none() && (oracle.interrupted)() {
+        return Ok(None);
+    }
+    let start = match found {
         Some((label, specimen, finding)) => Some((Some(label), specimen, finding)),
         None if at_first == Finding::Agrees => None,
         None if at_first == Finding::Invalid => {

@@ -49,22 +49,30 @@ pub struct Oracle<'a> {
     pub deadline: Duration,
     /// Runs of the target so far.
     pub runs: usize,
+    /// Whether the user has ended the search: then nothing shows anything any more.
+    pub interrupted: fn() -> bool,
 }
 
 impl Oracle<'_> {
     /// Whether the specimen shows this very finding, twice.
     pub fn shows(&mut self, specimen: &Specimen, finding: Finding) -> bool {
+        if (self.interrupted)() {
+            return false;
+        }
         let Ok(right) = Right::of(specimen) else { return false };
         (0..2).all(|_| self.run(specimen, &right).finding == finding)
     }
 
     /// Whether the reference takes the specimen for a network.
     pub fn takes(&self, specimen: &Specimen) -> bool {
-        exact(specimen).is_ok()
+        !(self.interrupted)() && exact(specimen).is_ok()
     }
 
     /// What the target makes of a specimen.
     pub fn ask(&mut self, specimen: &Specimen) -> Seen {
+        if (self.interrupted)() {
+            return Seen::INVALID;
+        }
         match Right::of(specimen) {
             Ok(right) => self.run(specimen, &right),
             Err(_) => Seen::INVALID,
@@ -91,6 +99,9 @@ impl Oracle<'_> {
     }
 
     fn compare_all(&self, right: &Right, execution: Execution) -> Seen {
+        if execution.outcome == Outcome::Interrupted {
+            return Seen::INVALID;
+        }
         if execution.outcome != Outcome::Completed {
             let finding = Finding::Ended(execution.outcome);
             return Seen { finding, worst: None, reason: execution.reason };
@@ -215,7 +226,8 @@ mod tests {
         let digest = tensor.digest();
         let feeds = vec![Feed { name: "x".into(), spec: String::new(), tensor, digest }];
         let (session, deadline) = (Box::new(Silent), Duration::from_secs(1));
-        let mut oracle = Oracle { session, storage: Storage::F32, deadline, runs: 0 };
+        let (storage, interrupted) = (Storage::F32, || false);
+        let mut oracle = Oracle { session, storage, deadline, runs: 0, interrupted };
         assert_eq!(oracle.ask(&Specimen { model, feeds }).finding, Finding::Invalid);
     }
 }

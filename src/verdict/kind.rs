@@ -113,13 +113,16 @@ pub struct Verdict {
     pub hint: Option<String>,
 }
 
+/// The exit code where nothing can be said, or not all was looked at.
+pub const INCONCLUSIVE: u8 = 3;
+
 /// The exit code of a command: 0 all is well, 1 a divergence was found, 3 something was not compared.
 pub fn exit_code(kinds: impl IntoIterator<Item = Kind>) -> u8 {
     let news: Vec<News> = kinds.into_iter().map(Kind::news).collect();
     if news.contains(&News::Bad) {
         1
     } else if news.is_empty() || news.contains(&News::None) {
-        3
+        INCONCLUSIVE
     } else {
         0
     }

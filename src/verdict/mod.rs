@@ -6,7 +6,7 @@ mod sentence;
 mod strategies;
 mod walk;
 
-pub use kind::{Confidence, Kind, News, Verdict, exit_code};
+pub use kind::{Confidence, INCONCLUSIVE, Kind, News, Verdict, exit_code};
 pub use sentence::{Finding, decide};
 pub use strategies::{Named, StrategyAgreement, compare_strategies};
 pub use walk::decide_walk;

@@ -39,6 +39,7 @@ fn outcome_kind(outcome: Outcome) -> Option<Kind> {
         Outcome::Crashed => Some(Kind::Crashed),
         Outcome::TimedOut => Some(Kind::TimedOut),
         Outcome::Unavailable => Some(Kind::Unavailable),
+        Outcome::Interrupted => Some(Kind::Inconclusive),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The verdict on a walk: is it a bug, only the storage format, or can it not be said?
 
-use super::kind::{Confidence, Kind, Verdict};
+use super::kind::{Confidence, Kind, News, Verdict};
 use super::sentence::{Finding, decide};
 use crate::engine::Execution;
 use crate::walk::{HONEST, OpReport, Role, Storage, WalkReport};
@@ -13,6 +13,9 @@ pub fn decide_walk(
 ) -> Verdict {
     let whole = decide(execution, findings);
     let Some(walk) = walk else { return whole };
+    if walk.interrupted {
+        return interrupted(whole, walk);
+    }
     if let Some(confirmation) = &walk.confirmation {
         return super::cut::decide(whole, walk, confirmation);
     }
@@ -22,6 +25,27 @@ pub fn decide_walk(
         disturbed(whole)
     } else {
         stable(whole, findings, walk)
+    }
+}
+
+/// What was found before the user ended the search stands; of the rest nothing is known.
+fn interrupted(whole: Verdict, walk: &WalkReport) -> Verdict {
+    let found: Vec<String> = walk.sources.iter().map(|source| format!("`{source}`")).collect();
+    let (kind, found) = match (found.is_empty(), whole.kind.news()) {
+        (false, News::None) => (whole.kind, format!("{} ended in the same way", found.join(", "))),
+        (false, _) => (Kind::Divergent, format!("{} introduced error", found.join(", "))),
+        (true, News::Bad) => (whole.kind, "nothing was found that introduces it".into()),
+        (true, News::Good) => {
+            (Kind::Inconclusive, "nothing was found that introduces error".into())
+        }
+        (true, News::None) => (whole.kind, "nothing was found that ends so".into()),
+    };
+    let sentence = format!("{}; until the search was interrupted {found}", whole.sentence);
+    Verdict {
+        kind,
+        sentence,
+        hint: Some("the same command goes on where it was, with --out".into()),
+        ..whole
     }
 }
 

@@ -56,6 +56,7 @@ pub fn conclude(
         trust: trust.clone(),
         probes: Vec::new(),
         confirmation: None,
+        interrupted: false,
     }
 }
 

@@ -34,20 +34,25 @@ pub fn cut(
     journal: &mut Journal<Probe>,
 ) -> Result<(Execution, Option<WalkReport>), String> {
     let whole = task.run_whole();
-    if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable) {
+    if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable | Outcome::Interrupted) {
         return Ok((whole, None));
     }
     let mut bisection = Bisection::new(task, journal)?;
-    let first = bisection.judge_whole(&whole)?;
-    let report = match first {
+    let found = match bisection.judge_whole(&whole)? {
         Answer::Diverges => {
-            let turn = bisection.search();
-            bisection.confirm(&turn, names)?
+            let turn = bisection.search()?;
+            bisection.confirm(&turn)?
         }
-        Answer::Agrees => bisection.look_for_absorbed(names)?,
-        Answer::Unknown => bisection.report(None, names),
+        Answer::Agrees => bisection.look_for_absorbed()?,
+        Answer::Unknown => None,
     };
-    bisection.journal.finish().map_err(|error| error.to_string())?;
+    let interrupted = bisection.is_interrupted();
+    // A run that was ended proves nothing.
+    let mut report = bisection.report(found.filter(|_| !interrupted), names);
+    report.interrupted = interrupted;
+    if !interrupted {
+        bisection.journal.finish();
+    }
     Ok((whole, Some(report)))
 }
 
@@ -62,7 +67,6 @@ struct Bisection<'t, 'a> {
     goal: Outcome,
     probes: Vec<Probe>,
     runs: usize,
-    broken: Option<String>,
 }
 
 impl<'t, 'a> Bisection<'t, 'a> {
@@ -88,7 +92,6 @@ impl<'t, 'a> Bisection<'t, 'a> {
             goal: Outcome::Completed,
             probes: Vec::new(),
             runs: 1,
-            broken: None,
         })
     }
 
@@ -107,7 +110,11 @@ impl<'t, 'a> Bisection<'t, 'a> {
         Ok(answer)
     }
 
-    fn search(&mut self) -> Turn {
+    fn is_interrupted(&self) -> bool {
+        (self.task.interrupted)()
+    }
+
+    fn search(&mut self) -> Result<Turn, String> {
         let line = self.line.clone();
         // For one start all positions are asked for: their widths are counted once.
         let widths = RefCell::new((0, line.widths(0)));
@@ -118,17 +125,21 @@ impl<'t, 'a> Bisection<'t, 'a> {
             }
             known.1.get(at) == Some(&1)
         };
-        find_turn(self.last(), &is_single, &mut |start, at| {
-            // A file that cannot be written ends the search: all is unknown from then on.
+        let mut broken = None;
+        let turn = find_turn(self.last(), &is_single, &mut |start, at| {
+            if broken.is_some() {
+                return Answer::Unknown;
+            }
             self.probe(start, at).unwrap_or_else(|error| {
-                self.broken.get_or_insert(error);
+                broken = Some(error);
                 Answer::Unknown
             })
-        })
+        });
+        broken.map_or(Ok(turn), Err)
     }
 
     fn probe(&mut self, start: usize, at: usize) -> Result<Answer, String> {
-        if self.broken.is_some() {
+        if self.is_interrupted() {
             return Ok(Answer::Unknown);
         }
         let values = self.line.alive(start, at);
@@ -144,9 +155,13 @@ impl<'t, 'a> Bisection<'t, 'a> {
                 probe.resumed = true;
             }
             Known::New => {
-                self.journal.start(&key).map_err(|error| error.to_string())?;
+                self.journal.start(&key);
                 self.run(&mut probe)?;
-                self.journal.done(&key, &probe).map_err(|error| error.to_string())?;
+                if self.is_interrupted() {
+                    self.journal.withdraw(&key);
+                    return Ok(Answer::Unknown);
+                }
+                self.journal.done(&key, &probe);
             }
         }
         let answer = probe.answer;
@@ -246,13 +261,10 @@ impl<'t, 'a> Bisection<'t, 'a> {
     }
 
     /// Where the whole agrees, errors on the way may have been absorbed: one run shows them.
-    fn look_for_absorbed(
-        &mut self,
-        names: &BTreeMap<String, String>,
-    ) -> Result<WalkReport, String> {
+    fn look_for_absorbed(&mut self) -> Result<Option<Found>, String> {
         let at = self.last();
         let found = self.in_place(at)?;
-        Ok(self.report(found.map(|measured| (measured, at, Confirmation::InPlace)), names))
+        Ok(found.map(|measured| (measured, at, Confirmation::InPlace)))
     }
 
     /// One run with every value up to a position as an output, where that shows a source.
@@ -268,22 +280,18 @@ impl<'t, 'a> Bisection<'t, 'a> {
     }
 
     /// Proves the finding: in one run with every value on the way as an output, or else by itself.
-    fn confirm(
-        &mut self,
-        turn: &Turn,
-        names: &BTreeMap<String, String>,
-    ) -> Result<WalkReport, String> {
-        if let Some(reason) = self.broken.take() {
-            return Err(reason);
+    fn confirm(&mut self, turn: &Turn) -> Result<Option<Found>, String> {
+        if self.is_interrupted() {
+            return Ok(None);
         }
         let at = turn.first_bad;
         if self.goal == Outcome::Completed
             && let Some(measured) = self.in_place(at)?
         {
-            return Ok(self.report(Some((measured, at, Confirmation::InPlace)), names));
+            return Ok(Some((measured, at, Confirmation::InPlace)));
         }
         let (measured, confirmation) = self.confirm_alone(at)?;
-        Ok(self.report(Some((measured, at, confirmation)), names))
+        Ok(Some((measured, at, confirmation)))
     }
 
     /// The node at a position by itself, which may lie before all that the streams keep.

@@ -25,7 +25,7 @@ pub fn isolate(
     journal: &mut Journal<Measured>,
 ) -> Result<(Execution, Option<WalkReport>), String> {
     let whole = task.run_whole();
-    if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable) {
+    if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable | Outcome::Interrupted) {
         return Ok((whole, None));
     }
     let mut steps = NodeSteps::new(task.model)?;
@@ -34,6 +34,9 @@ pub fn isolate(
     let mut follow = Follow::new(&mut reference, task.storage);
     let mut tally = Tally { runs: 1, found: 0, again: 0 };
     for (step, operator) in operators(&steps).into_iter().enumerate() {
+        if (task.interrupted)() {
+            break;
+        }
         let probe = format!("{}#{}", operator.name, operator.occurrence);
         match journal.known(&probe) {
             Known::Done(measured) => follow.push(measured),
@@ -42,19 +45,25 @@ pub fn isolate(
                 follow.observe(&Alone::of(&steps, step, operator)?.not_run(reason));
             }
             Known::New => {
-                journal.start(&probe).map_err(|error| error.to_string())?;
+                journal.start(&probe);
                 one(task, &steps, step, operator, &mut follow, &mut tally)?;
-                if let Some(measured) = follow.last() {
-                    journal.done(&probe, measured).map_err(|error| error.to_string())?;
+                match follow.last() {
+                    _ if (task.interrupted)() => journal.withdraw(&probe),
+                    Some(measured) => journal.done(&probe, measured),
+                    None => {}
                 }
             }
         }
         steps.advance(step, &Tensor::clone)?;
     }
-    journal.finish().map_err(|error| error.to_string())?;
+    let interrupted = (task.interrupted)();
+    if !interrupted {
+        journal.finish();
+    }
     let (measured, _) = follow.finish();
     let trace = Trace { measured, storage: task.storage, final_half: None };
     let mut report = conclude("isolate", &trace, &tally.trust(), names);
+    (report.ops_total, report.interrupted) = (steps.len(), interrupted);
     report.sources.extend(ends_alike(&report, whole.outcome));
     Ok((whole, Some(report)))
 }

@@ -18,6 +18,8 @@ enum Line<T> {
     Start(String),
     /// Came to its end.
     Done(String, T),
+    /// Was ended by the user: nothing is known of it.
+    Withdrawn(String),
     /// All came to its end; the next command starts anew.
     Finished,
 }
@@ -33,16 +35,18 @@ pub enum Known<T> {
     Interrupted,
 }
 
-/// The journal of one search; without a file it keeps nothing.
+/// The journal of one search; without a file it keeps nothing. When its file cannot be written any more, the search
+/// goes on without it: what it finds is worth more.
 #[derive(Debug)]
 pub struct Journal<T> {
     file: Option<File>,
+    failure: Option<io::Error>,
     earlier: BTreeMap<String, Known<T>>,
 }
 
 impl<T> Default for Journal<T> {
     fn default() -> Self {
-        Journal { file: None, earlier: BTreeMap::new() }
+        Journal { file: None, failure: None, earlier: BTreeMap::new() }
     }
 }
 
@@ -62,14 +66,17 @@ impl<T: Serialize + DeserializeOwned + Clone> Journal<T> {
         let keep = !earlier.is_empty();
         let file =
             OpenOptions::new().create(true).write(true).truncate(!keep).append(keep).open(path);
-        let mut journal = Journal { file: Some(file?), earlier };
+        let mut journal = Journal { file: Some(file?), failure: None, earlier };
         if !keep {
-            journal.write(&Line::Key(key.to_owned()))?;
+            journal.write(&Line::Key(key.to_owned()));
         } else if !text.ends_with('\n') {
             // The last line was cut off in the middle of being written.
-            journal.raw(b"\n")?;
+            journal.raw(b"\n");
         }
-        Ok(journal)
+        match journal.failure.take() {
+            Some(error) => Err(error),
+            None => Ok(journal),
+        }
     }
 
     /// What is known of a probe.
@@ -78,39 +85,45 @@ impl<T: Serialize + DeserializeOwned + Clone> Journal<T> {
     }
 
     /// Says that a probe is about to run; on the disk before this returns.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn start(&mut self, probe: &str) -> io::Result<()> {
-        self.write(&Line::Start(probe.to_owned()))
+    pub fn start(&mut self, probe: &str) {
+        self.write(&Line::Start(probe.to_owned()));
     }
 
     /// Says what came of it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn done(&mut self, probe: &str, result: &T) -> io::Result<()> {
-        self.write(&Line::Done(probe.to_owned(), result.clone()))
+    pub fn done(&mut self, probe: &str, result: &T) {
+        self.write(&Line::Done(probe.to_owned(), result.clone()));
+    }
+
+    /// Says that the user ended it: the next command begins it anew.
+    pub fn withdraw(&mut self, probe: &str) {
+        self.write(&Line::Withdrawn(probe.to_owned()));
     }
 
     /// Says that all came to its end.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn finish(&mut self) -> io::Result<()> {
-        self.write(&Line::Finished)
+    pub fn finish(&mut self) {
+        self.write(&Line::Finished);
     }
 
-    fn write(&mut self, line: &Line<T>) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
-        self.raw(&bytes)
+    /// Why it is not written any more, where that happened.
+    pub fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
     }
 
-    fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        file.write_all(bytes)?;
-        file.sync_data()
+    fn write(&mut self, line: &Line<T>) {
+        match serde_json::to_vec(line) {
+            Ok(mut bytes) => {
+                bytes.push(b'\n');
+                self.raw(&bytes);
+            }
+            Err(error) => self.failure = Some(error.into()),
+        }
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        let Some(file) = &mut self.file else { return };
+        if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_data()) {
+            (self.file, self.failure) = (None, Some(error));
+        }
     }
 }
 
@@ -125,6 +138,7 @@ fn read<T: DeserializeOwned>(text: &str, key: &str) -> BTreeMap<String, Known<T>
         match line {
             Line::Start(probe) => known.insert(probe, Known::Interrupted),
             Line::Done(probe, result) => known.insert(probe, Known::Done(result)),
+            Line::Withdrawn(probe) => known.insert(probe, Known::New),
             Line::Finished | Line::Key(_) => return BTreeMap::new(),
         };
     }
@@ -140,9 +154,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let mut journal: Journal<u32> = Journal::open(&path, "k").unwrap();
-        journal.start("a").unwrap();
-        journal.done("a", &1).unwrap();
-        journal.start("b").unwrap();
+        journal.start("a");
+        journal.done("a", &1);
+        journal.start("b");
         drop(journal);
         // Cut off in the middle of a line, as a machine that dies does.
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
@@ -151,8 +165,8 @@ mod tests {
         assert_eq!(journal.known("a"), Known::Done(1));
         assert_eq!(journal.known("b"), Known::Interrupted);
         assert_eq!(journal.known("c"), Known::New);
-        journal.start("c").unwrap();
-        journal.done("c", &3).unwrap();
+        journal.start("c");
+        journal.done("c", &3);
         drop(journal);
         let journal: Journal<u32> = Journal::open(&path, "k").unwrap();
         assert_eq!(journal.known("c"), Known::Done(3));
@@ -163,11 +177,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let mut journal: Journal<u32> = Journal::open(&path, "k").unwrap();
-        journal.start("a").unwrap();
+        journal.start("a");
         assert_eq!(Journal::<u32>::open(&path, "other").unwrap().known("a"), Known::New);
         let mut journal: Journal<u32> = Journal::open(&path, "k").unwrap();
-        journal.done("a", &1).unwrap();
-        journal.finish().unwrap();
+        journal.done("a", &1);
+        journal.finish();
         assert_eq!(Journal::<u32>::open(&path, "k").unwrap().known("a"), Known::New);
+    }
+
+    #[test]
+    fn what_the_user_ended_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal: Journal<u32> = Journal::open(&path, "k").unwrap();
+        journal.start("a");
+        journal.withdraw("a");
+        assert_eq!(Journal::<u32>::open(&path, "k").unwrap().known("a"), Known::New);
+    }
+
+    #[test]
+    fn a_disk_that_is_full_ends_the_journal_and_nothing_else() {
+        let full = Path::new("/dev/full");
+        assert!(Journal::<u32>::open(full, "k").is_err(), "at the beginning it is told at once");
+        let file = OpenOptions::new().write(true).open(full).ok();
+        let mut journal: Journal<u32> = Journal { file, ..Journal::default() };
+        journal.start("a");
+        journal.done("a", &1);
+        assert!(journal.failure().is_some());
     }
 }

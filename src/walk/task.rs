@@ -25,6 +25,8 @@ pub struct Task<'a> {
     pub deadline: Duration,
     /// Told what is about to be done.
     pub announce: &'a mut dyn FnMut(&str),
+    /// Whether the user has ended the search: what is known by then is all.
+    pub interrupted: fn() -> bool,
 }
 
 impl Task<'_> {

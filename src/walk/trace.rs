@@ -233,4 +233,7 @@ pub struct WalkReport {
     /// What became of the finding of a search when it was tried again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<Confirmation>,
+    /// Whether the user ended it before it had looked at everything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
 }

@@ -3,13 +3,14 @@
 use super::contents::Message;
 use super::ending::Ending;
 use super::fell_back;
+use super::interruption::interrupted;
 use super::program::WorkerProgram;
-use super::protocol::{Reply, unpack};
-use super::supervise::Worker;
+use super::protocol::{Ask, Reply, unpack};
+use super::supervise::{Remains, Worker};
 use crate::engine::{Backend, Execution, Outcome, Output, RanOn, Request};
 use crate::tensor::Digest;
 use crate::walk::{Fallback, Plan, Trace, Trust};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// An engine whose operators can be walked.
@@ -36,12 +37,24 @@ pub struct Walked {
     pub fallback: Option<Fallback>,
     /// The operator that was announced last: where a crash or a hang happened.
     pub last: Option<Announced>,
+    /// Whether it was left when that happened: the worker was in the middle of a message.
+    pub after_last: bool,
+    /// The operators that began, in the order of execution.
+    pub begun: Vec<Announced>,
 }
 
 impl Walked {
     /// A walk that never began.
     pub(super) fn without(execution: Execution) -> Self {
-        Walked { execution, reference: Vec::new(), found: None, fallback: None, last: None }
+        Walked {
+            execution,
+            reference: Vec::new(),
+            found: None,
+            fallback: None,
+            last: None,
+            after_last: false,
+            begun: Vec::new(),
+        }
     }
 }
 
@@ -71,8 +84,14 @@ pub(super) struct Conversation {
     fell_back: bool,
     end: Result<(Reply, Vec<u8>), Ending>,
     evidence: Vec<String>,
+    /// Whether the worker has said a word about the ask.
+    heard: bool,
     last: Option<Announced>,
+    after_last: bool,
+    begun: BTreeMap<usize, Announced>,
     trial: Option<usize>,
+    /// The worker's process, where even being killed did not end it.
+    stuck: Option<u32>,
 }
 
 /// A worker that is kept for several exchanges, and started again after one that killed it.
@@ -90,53 +109,93 @@ impl KeptWorker {
     /// Asks and listens to the end of the exchange.
     pub(super) fn converse(
         &mut self,
-        message: Message,
+        mut message: Message,
         patience: Duration,
         announced: &mut dyn FnMut(&Announced),
     ) -> Conversation {
-        let mut conversation = Conversation {
-            ran_on: None,
-            fell_back: false,
-            end: Err(Ending::TimedOut),
-            evidence: self.program.evidence().into_iter().collect(),
-            last: None,
-            trial: None,
-        };
-        let mut worker = match self.take(patience) {
-            Ok(worker) => worker,
-            Err((ending, said)) => {
-                conversation.end = Err(ending);
-                conversation.evidence.extend(said);
+        let mut conversation = Conversation::new(self.program.evidence());
+        if interrupted() {
+            conversation.end = Err(Ending::Interrupted);
+            return conversation;
+        }
+        if let Some(mut worker) = self.worker.take() {
+            worker.allow(patience);
+            conversation.listen(&mut worker, &mut message, patience, announced);
+            if !conversation.died_of_earlier(&message) {
+                self.part(&mut conversation, worker);
                 return conversation;
             }
-        };
-        conversation.listen(&mut worker, message, patience, announced);
-        if conversation.end.is_ok() || conversation.fell_back {
-            conversation.evidence.extend(worker.take_evidence());
-            self.worker = Some(worker);
-        } else {
-            conversation.evidence.extend(worker.finish());
+            conversation.blame_earlier(worker.finish());
+        }
+        match Worker::start(&self.program, patience) {
+            Ok(mut worker) => {
+                conversation.listen(&mut worker, &mut message, patience, announced);
+                self.part(&mut conversation, worker);
+            }
+            Err((ending, remains)) => {
+                conversation.end = Err(ending);
+                conversation.bury(remains);
+            }
         }
         conversation
     }
 
-    fn take(&mut self, patience: Duration) -> Result<Worker, (Ending, Vec<String>)> {
-        match self.worker.take() {
-            Some(mut worker) => {
-                worker.allow(patience);
-                Ok(worker)
-            }
-            None => Worker::start(&self.program, patience),
+    /// Keeps a worker that answered, and ends any other.
+    fn part(&mut self, conversation: &mut Conversation, worker: Worker) {
+        if conversation.end.is_ok() || conversation.fell_back {
+            conversation.evidence.extend(worker.take_evidence());
+            self.worker = Some(worker);
+        } else {
+            conversation.after_last = worker.is_speaking();
+            conversation.bury(worker.finish());
         }
     }
 
     /// Ends the worker; gives what it said since the last exchange.
     fn finish(self) -> Vec<String> {
-        self.worker.map_or_else(Vec::new, Worker::finish)
+        self.worker.map_or_else(Vec::new, |worker| worker.finish().said)
     }
 }
 
 impl Conversation {
+    fn new(evidence: Option<String>) -> Self {
+        Conversation {
+            ran_on: None,
+            fell_back: false,
+            end: Err(Ending::TimedOut),
+            evidence: evidence.into_iter().collect(),
+            heard: false,
+            last: None,
+            after_last: false,
+            begun: BTreeMap::new(),
+            trial: None,
+            stuck: None,
+        }
+    }
+
+    /// Whether a worker that was kept ended before it said a word about this ask: then it ended of the one
+    /// before, and this one is put to another worker. What is open is lost with it, so that `Again` is not.
+    fn died_of_earlier(&self, message: &Message) -> bool {
+        let is_another = match &self.end {
+            Ok(_) | Err(Ending::TimedOut | Ending::Interrupted | Ending::Absent { .. }) => false,
+            Err(_) => !self.heard,
+        };
+        is_another && !matches!(message.ask, Ask::Again { .. })
+    }
+
+    fn blame_earlier(&mut self, remains: Remains) {
+        if let Err(ending) = &self.end {
+            let how = ending.describe_with(&remains.said);
+            self.evidence.push(format!("after its last run, and before this one: {how}"));
+        }
+        self.bury(remains);
+    }
+
+    fn bury(&mut self, remains: Remains) {
+        self.evidence.extend(remains.said);
+        self.stuck = remains.stuck;
+    }
+
     /// Starts a worker, asks, listens to the end, and ends the worker.
     pub(super) fn hold(
         program: &WorkerProgram,
@@ -152,12 +211,14 @@ impl Conversation {
 
     /// What came of a walk.
     pub(super) fn walked(mut self, asked: Option<Backend>, deadline: Duration) -> Walked {
-        let last = self.last.take();
+        let (last, after_last) = (self.last.take(), self.after_last);
+        let begun = std::mem::take(&mut self.begun).into_values().collect();
         let (execution, walked) = self.conclude(asked, deadline);
+        let without = Walked { last, after_last, begun, ..Walked::without(execution) };
         match walked {
-            None => Walked { last, ..Walked::without(execution) },
+            None => without,
             Some(Followed { reference, found, fallback }) => {
-                Walked { execution, reference, found: Some(found), fallback, last }
+                Walked { reference, found: Some(found), fallback, ..without }
             }
         }
     }
@@ -166,14 +227,15 @@ impl Conversation {
     fn listen(
         &mut self,
         worker: &mut Worker,
-        mut message: Message,
+        message: &mut Message,
         patience: Duration,
         announced: &mut dyn FnMut(&Announced),
     ) {
         let mut heard = worker.ask(&message.ask, Vec::new());
         loop {
+            self.heard |= heard.is_ok();
             heard = match heard {
-                Ok((Reply::Wanted { digests }, _)) => supply(worker, &mut message, &digests),
+                Ok((Reply::Wanted { digests }, _)) => supply(worker, message, &digests),
                 Ok((Reply::Opened { ran_on, as_asked }, _)) => {
                     self.ran_on = Some(ran_on);
                     self.fell_back = !as_asked;
@@ -183,8 +245,9 @@ impl Conversation {
                     worker.receive()
                 }
                 Ok((Reply::Op { index, name, op_type }, _)) => {
-                    let trial = self.trial;
-                    announced(self.last.insert(Announced { index, name, op_type, trial }));
+                    let operator = Announced { index, name, op_type, trial: self.trial };
+                    self.begun.entry(index).or_insert_with(|| operator.clone());
+                    announced(self.last.insert(operator));
                     worker.receive()
                 }
                 // Each run of a search may take as long as the walk.
@@ -212,8 +275,13 @@ impl Conversation {
         }
         let (mut execution, walked) = match self.end {
             Ok((reply, body)) => from_reply(reply, &body, deadline),
-            Err(ending) => (ended(&ending, deadline), None),
+            Err(ending) => (ended(&ending, &self.evidence, deadline), None),
         };
+        if let (Some(reason), Some(process)) = (&mut execution.reason, self.stuck) {
+            reason.push_str(&format!(
+                "; process {process} was killed and does not end: its driver does not come back from the kernel"
+            ));
+        }
         execution.ran_on = execution.ran_on.or(self.ran_on);
         execution.evidence = self.evidence;
         (execution, walked)
@@ -237,7 +305,7 @@ fn supply(
 }
 
 fn from_reply(reply: Reply, body: &[u8], deadline: Duration) -> (Execution, Option<Followed>) {
-    let garbage = |error: String| (ended(&Ending::Garbage(error), deadline), None);
+    let garbage = |error: String| (ended(&Ending::Garbage(error), &[], deadline), None);
     match reply {
         Reply::Ran { outputs, runs, ran_on } => match unpack(outputs, body) {
             Ok(outputs) => (Execution::completed(ran_on, outputs, runs), None),
@@ -263,8 +331,10 @@ fn from_reply(reply: Reply, body: &[u8], deadline: Duration) -> (Execution, Opti
     }
 }
 
-fn ended(ending: &Ending, deadline: Duration) -> Execution {
-    match ending {
+/// The execution that an ending makes, in its own words and those of whoever died.
+fn ended(ending: &Ending, said: &[String], deadline: Duration) -> Execution {
+    let words = ending.describe_with(said);
+    let execution = match ending {
         Ending::TimedOut => {
             let reason =
                 format!("no answer within {} seconds; the worker was killed", deadline.as_secs());
@@ -272,10 +342,16 @@ fn ended(ending: &Ending, deadline: Duration) -> Execution {
                 .with_hint("give it longer with --timeout SECONDS")
         }
         Ending::Absent { hint, .. } => {
-            Execution::without_outputs(Outcome::Unavailable, ending.describe()).with_hint(*hint)
+            Execution::without_outputs(Outcome::Unavailable, words).with_hint(*hint)
         }
-        Ending::Signal(_) | Ending::Exit(_) | Ending::Garbage(_) => {
-            Execution::without_outputs(Outcome::Crashed, ending.describe())
-        }
-    }
+        Ending::Interrupted => Execution::without_outputs(Outcome::Interrupted, words),
+        Ending::OutOfMemory { .. } => Execution::without_outputs(Outcome::Crashed, words)
+            .with_hint("give it more with --memory SIZE, if it is to have that much"),
+        Ending::Signal(_)
+        | Ending::Exit(_)
+        | Ending::Garbage(_)
+        | Ending::HalfFrame
+        | Ending::EarlyEof => Execution::without_outputs(Outcome::Crashed, words),
+    };
+    Execution { ended: Some(ending.ended()), ..execution }
 }

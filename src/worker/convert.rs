@@ -2,12 +2,14 @@
 //! the `MNN` Python package, called without its telemetry. Conversions are kept by digest.
 
 use super::cache::cache_folder;
+use super::interruption::interrupted;
 use super::resident::Resident;
 use crate::graph::Model;
 use crate::tensor::Digest;
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -49,6 +51,9 @@ pub enum ConvertError {
     /// The converter was still busy at the deadline.
     #[error("MNN's converter did not finish before the deadline")]
     TimedOut,
+    /// The user ended the command.
+    #[error("the command was interrupted")]
+    Interrupted,
     /// Files could not be read or written.
     #[error("the conversion could not be stored: {0}")]
     Io(#[from] io::Error),
@@ -245,14 +250,18 @@ fn run_to_end(
 ) -> Result<String, ConvertError> {
     let path = workspace.join("words");
     let words = File::create(&path)?;
-    let mut child =
-        command.stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words).spawn()?;
+    command.stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words);
+    // In a group of its own, so that it is we who are interrupted, and end it.
+    let mut child = command.process_group(0).spawn()?;
     let until = Instant::now() + patience;
     while child.try_wait()?.is_none() {
-        if Instant::now() >= until {
+        if interrupted() || Instant::now() >= until {
             child.kill()?;
             child.wait()?;
-            return Err(ConvertError::TimedOut);
+            return Err(match interrupted() {
+                true => ConvertError::Interrupted,
+                false => ConvertError::TimedOut,
+            });
         }
         thread::sleep(Duration::from_millis(5));
     }

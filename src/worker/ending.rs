@@ -1,21 +1,30 @@
 //! The ways a worker can end, and the words for them.
 
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
+use crate::engine::Ended;
 
 /// The ways a worker can end, other than by answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ending {
     /// The deadline passed and it was killed.
     TimedOut,
+    /// It used more memory than it was given, and was killed; both in bytes.
+    OutOfMemory { peak: u64, limit: u64 },
     /// It died by a signal.
     Signal(i32),
     /// It left with a status, without having answered.
     Exit(i32),
-    /// It lives, but speaks another language.
+    /// It speaks another language.
     Garbage(String),
+    /// It stopped in the middle of a frame.
+    HalfFrame,
+    /// It closed its pipe, and lives.
+    EarlyEof,
+    /// The user ended the command.
+    Interrupted,
     /// There is none: it could not be started, or did not greet as it should.
     Absent {
+        /// How its command ended, if it began at all.
+        ended: Ended,
         /// What happened instead.
         why: String,
         /// What the user can do.
@@ -23,43 +32,70 @@ pub(super) enum Ending {
     },
 }
 
-impl From<ExitStatus> for Ending {
-    fn from(status: ExitStatus) -> Self {
-        match (status.signal(), status.code()) {
-            (Some(signal), _) => Ending::Signal(signal),
-            (None, code) => Ending::Exit(code.unwrap_or(-1)),
+impl Ending {
+    /// The name of the ending in reports.
+    pub(super) fn ended(&self) -> Ended {
+        match self {
+            Ending::TimedOut => Ended::Deadline,
+            Ending::OutOfMemory { .. } => Ended::OutOfMemory,
+            Ending::Signal(_) => Ended::Signal,
+            Ending::Exit(_) => Ended::Exit,
+            Ending::Garbage(_) => Ended::Garbage,
+            Ending::HalfFrame => Ended::HalfFrame,
+            Ending::EarlyEof => Ended::EarlyEof,
+            Ending::Interrupted => Ended::Interrupted,
+            Ending::Absent { ended, .. } => *ended,
         }
     }
-}
 
-impl Ending {
     /// The sentence for the report.
     pub(super) fn describe(&self) -> String {
         match self {
             Ending::TimedOut => {
                 "the worker did not answer before the deadline and was killed".into()
             }
+            Ending::OutOfMemory { peak, limit } => format!(
+                "out of memory: the worker used {} where --memory gives it {}, and was killed",
+                size(*peak),
+                size(*limit)
+            ),
             Ending::Signal(signal) => format!("the worker died by {}", signal_name(*signal)),
             Ending::Exit(code) => {
                 format!("the worker left with status {code}{} without an answer", meaning(*code))
             }
             Ending::Garbage(what) => format!("the worker's answer cannot be read: {what}"),
+            Ending::HalfFrame => "the worker's answer broke off in the middle of a frame".into(),
+            Ending::EarlyEof => "the worker closed its pipe without an answer and went on".into(),
+            Ending::Interrupted => "the command was interrupted".into(),
             Ending::Absent { why, .. } => format!("no worker answers: {why}"),
         }
+    }
+
+    /// The sentence, with the words of an assertion where the worker died of one.
+    pub(super) fn describe_with(&self, said: &[String]) -> String {
+        let words = match self {
+            Ending::Signal(_) | Ending::Exit(_) => assertion(said),
+            _ => None,
+        };
+        self.describe() + &words.map(|words| format!(": {words}")).unwrap_or_default()
     }
 
     /// What an ending means before the worker has greeted: an engine was never reached. The last words
     /// are those of a shell or of `ssh`, and tell more than the status.
     pub(super) fn before_greeting(self, last_words: Option<&String>) -> Self {
+        let ended = self.ended();
         let hint = match &self {
-            Ending::TimedOut | Ending::Absent { .. } => return self,
+            Ending::TimedOut
+            | Ending::OutOfMemory { .. }
+            | Ending::Interrupted
+            | Ending::Absent { .. } => return self,
             Ending::Exit(NO_COMMAND) => {
                 "the command was not found where it runs: install offby there, or write its whole path"
             }
             Ending::Garbage(_) => {
                 "only frames may come from its stdout: let no start-up file of a shell print there"
             }
-            Ending::Signal(_) | Ending::Exit(_) => {
+            Ending::Signal(_) | Ending::Exit(_) | Ending::HalfFrame | Ending::EarlyEof => {
                 "run the worker's command by hand: it must ask for nothing, and wait in silence"
             }
         };
@@ -67,10 +103,40 @@ impl Ending {
             Ending::Exit(code) => format!("its command left with status {code}"),
             Ending::Signal(signal) => format!("its command died by {}", signal_name(*signal)),
             Ending::Garbage(what) => format!("what comes from its command is no greeting: {what}"),
+            Ending::HalfFrame => "its command broke off in the middle of its greeting".into(),
+            Ending::EarlyEof => "its command closed its stdout without a greeting".into(),
             other => other.describe(),
         };
         let words = last_words.map(|words| format!(": {words}")).unwrap_or_default();
-        Ending::Absent { why: why + &words, hint }
+        Ending::Absent { ended, why: why + &words, hint }
+    }
+}
+
+/// What programs say when a check of their own fails, in lower case: C, C++, glib, Rust.
+const ASSERTIONS: &[&str] =
+    &["assert", "terminate called", "what():", "panicked at", "check failed", "fatal error"];
+/// The most characters of somebody's words that a sentence quotes.
+const QUOTED: usize = 240;
+
+/// The last assertion among a worker's words; Rust's has its reason on the line after.
+fn assertion(said: &[String]) -> Option<String> {
+    let failed = |line: &String| {
+        let line = line.to_lowercase();
+        ASSERTIONS.iter().any(|words| line.contains(words))
+    };
+    let at = said.iter().rposition(failed)?;
+    let reason = said.get(at + 1).filter(|_| said[at].contains("panicked at"));
+    let words = [Some(&said[at]), reason].into_iter().flatten().map(|line| line.trim());
+    let words = words.collect::<Vec<_>>().join(" ");
+    Some(words.chars().take(QUOTED).collect())
+}
+
+/// A size in bytes for reading: `1.50 GiB`.
+fn size(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some((shift, unit)) => format!("{:.2} {unit}", bytes as f64 / (1u64 << shift) as f64),
+        None => format!("{bytes} bytes"),
     }
 }
 
@@ -93,14 +159,44 @@ fn meaning(code: i32) -> String {
 
 fn signal_name(signal: i32) -> String {
     let name = match signal {
-        4 => "SIGILL",
+        4 => "SIGILL (an instruction this processor does not have)",
         6 => "SIGABRT (an assertion or an uncaught exception)",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
+        7 => "SIGBUS (memory that is not there)",
+        8 => "SIGFPE (a division by zero)",
         9 => "SIGKILL (killed from outside, often for want of memory)",
         11 => "SIGSEGV (invalid memory access)",
         15 => "SIGTERM",
         _ => return format!("signal {signal}"),
     };
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_assertion_is_quoted() {
+        let quoted = |said: &[&str]| {
+            let said: Vec<String> = said.iter().map(|&line| line.to_owned()).collect();
+            Ending::Signal(6).describe_with(&said)
+        };
+        let died = "the worker died by SIGABRT (an assertion or an uncaught exception)";
+        let failed = "x.cpp:7: f(): Assertion `n > 0' failed.";
+        assert_eq!(quoted(&["loading", failed, "Aborted"]), format!("{died}: {failed}"));
+        assert_eq!(
+            quoted(&["terminate called after throwing an instance", "  what():  no device"]),
+            format!("{died}: what():  no device")
+        );
+        assert_eq!(
+            quoted(&["thread 'main' panicked at src/x.rs:1:2:", "no device", "note: run with"]),
+            format!("{died}: thread 'main' panicked at src/x.rs:1:2: no device")
+        );
+        assert_eq!(quoted(&["all is well"]), died);
+    }
+
+    #[test]
+    fn sizes_are_readable() {
+        assert_eq!((size(1000), size(3 << 29)), ("1000 bytes".into(), "1.50 GiB".into()));
+    }
 }

@@ -78,10 +78,18 @@ fn listen() -> Receiver<Heard> {
             }
         }
         thread::sleep(GRACE);
-        let own = rustix::process::getpid();
-        let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+        end_everything();
     });
     asks
+}
+
+/// Ends this process, and all that it started where it has a process group of its own.
+fn end_everything() {
+    let own = rustix::process::getpid();
+    if rustix::process::getpgrp() == own {
+        let _ = rustix::process::kill_current_process_group(rustix::process::Signal::KILL);
+    }
+    let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
 }
 
 /// Sends one reply to the parent.

@@ -7,7 +7,7 @@ use super::ending::Ending;
 use super::program::WorkerProgram;
 use super::protocol::{Ask, ProbeReport, Reply};
 use super::supervise::Worker;
-use crate::engine::{Backend, Engine, Execution, MnnTarget, Outcome, Request, Session};
+use crate::engine::{Backend, Ended, Engine, Execution, MnnTarget, Outcome, Request, Session};
 use crate::walk::Plan;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -162,6 +162,10 @@ fn refused_conversion(error: ConvertError) -> Box<Execution> {
         ConvertError::Refused { words, .. } => {
             Execution { evidence: words, ..Execution::without_outputs(Outcome::Rejected, reason) }
         }
+        ConvertError::Interrupted => Execution {
+            ended: Some(Ended::Interrupted),
+            ..Execution::without_outputs(Outcome::Interrupted, reason)
+        },
         ConvertError::TimedOut => Execution::without_outputs(Outcome::TimedOut, reason),
         ConvertError::Io(_) => Execution::without_outputs(Outcome::Unavailable, reason)
             .with_hint("see that the cache folder can be written (XDG_CACHE_HOME moves it)"),

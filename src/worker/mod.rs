@@ -4,6 +4,7 @@
 //! the child says goes to stderr and becomes evidence. The parent holds the deadline.
 
 mod cache;
+mod chatter;
 mod contents;
 mod conversation;
 mod convert;
@@ -14,6 +15,9 @@ mod frame;
 mod host;
 #[cfg(fuzzing)]
 mod hostile;
+mod interruption;
+mod kin;
+mod memory;
 #[cfg(feature = "mnn")]
 mod mnn;
 mod mnn_engine;
@@ -35,6 +39,7 @@ pub use environment::opencl_drivers;
 pub use host::serve;
 #[cfg(fuzzing)]
 pub use hostile::hear;
+pub use interruption::{interrupt, interrupted};
 pub use mnn_engine::{MnnEngine, probe};
 pub use onnx_engine::OnnxEngine;
 pub use program::WorkerProgram;

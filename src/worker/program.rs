@@ -1,7 +1,8 @@
 //! How a worker is started: this program again, or whatever command reaches one.
 
 use super::ending::Ending;
-use crate::engine::{Place, Request};
+use super::kin::Kin;
+use crate::engine::{Ended, Place, Request};
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -15,34 +16,59 @@ pub struct WorkerProgram {
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     timeout: Option<Duration>,
+    memory: Option<u64>,
+    /// Whether all that it starts is to end with it, in whatever session that is.
+    is_ours: bool,
 }
 
 impl WorkerProgram {
     /// `offby worker`, for the program at `path`.
     pub fn offby(path: PathBuf) -> Self {
-        let (environment, timeout) = (BTreeMap::new(), None);
-        WorkerProgram { program: path, arguments: vec!["worker".into()], environment, timeout }
+        WorkerProgram::ours(path, vec!["worker".into()])
+    }
+
+    /// A program with these arguments that is a worker of ours, here.
+    pub fn ours(program: PathBuf, arguments: Vec<String>) -> Self {
+        let (environment, timeout, memory) = (BTreeMap::new(), None, None);
+        WorkerProgram { program, arguments, environment, timeout, memory, is_ours: true }
+    }
+
+    /// The same with a limit to the memory of the worker, in bytes.
+    pub fn with_memory(self, limit: Option<u64>) -> Self {
+        WorkerProgram { memory: limit, ..self }
     }
 
     /// The worker of a place; this one, with the place's environment, where the place has none of its own.
     pub fn at(&self, place: &Place) -> Self {
         let Place { via, environment, timeout, .. } = place.clone();
-        let (program, arguments) = match via {
-            Some(via) => (via.program().into(), via.arguments().to_vec()),
-            None => (self.program.clone(), self.arguments.clone()),
-        };
-        WorkerProgram { program, arguments, environment, timeout }
+        let placed = WorkerProgram { environment, timeout, ..self.clone() };
+        match via {
+            Some(via) => {
+                let (program, arguments) = (via.program().into(), via.arguments().to_vec());
+                WorkerProgram { program, arguments, is_ours: false, ..placed }
+            }
+            None => placed,
+        }
     }
 
-    /// Starts it in a process group of its own.
-    pub(super) fn spawn(&self) -> Result<Child, Ending> {
+    /// Starts it in a process group of its own. A command of the user's may leave something behind on
+    /// purpose: the connection that `ssh` shares, the server of `adb`. Ours leaves nothing.
+    pub(super) fn spawn(&self) -> Result<(Child, Option<Kin>), Ending> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().map_err(|error| Ending::Absent {
+        let kin = self.is_ours.then(|| Kin::mark(&mut command));
+        let child = command.spawn().map_err(|error| Ending::Absent {
+            ended: Ended::Absent,
             why: format!("{} could not be started: {error}", self.program.display()),
             hint: "see that the command is there and may be run",
-        })
+        })?;
+        Ok((child, kin))
+    }
+
+    /// How many bytes of memory it may use, where that is limited.
+    pub(super) fn memory(&self) -> Option<u64> {
+        self.memory
     }
 
     /// What is to be set in its environment, wherever it runs.

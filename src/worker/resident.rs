@@ -1,13 +1,15 @@
 //! A converter that stays: MNN's Python module loaded once, for many small models in a row.
 
 use super::convert::ConvertError;
+use super::interruption::interrupted;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Answers each line of arguments with a line on what was stdout; the converter itself prints to
@@ -21,6 +23,9 @@ for line in sys.stdin:
     _tools.mnnconvert(['-c'] + json.loads(line))
     print('done', file=answers, flush=True)
 ";
+
+/// How often the one who waits looks whether the user still does.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A Python process with the converter loaded.
 pub(super) struct Resident {
@@ -41,6 +46,7 @@ impl Resident {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(&words)?)
+            .process_group(0)
             .spawn()?;
         let asks = child.stdin.take().expect("its stdin was asked for");
         let stdout = child.stdout.take().expect("its stdout was asked for");
@@ -76,10 +82,20 @@ impl Resident {
         if writeln!(self.asks, "{line}").and_then(|()| self.asks.flush()).is_err() {
             return Err(lost(self.said(before)?));
         }
-        match self.answers.recv_timeout(patience) {
-            Ok(()) => self.said(before),
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(ConvertError::TimedOut),
-            Err(_) => Err(lost(self.said(before)?)),
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.answers.recv_timeout(left.min(LOOK)) {
+                Ok(()) => return self.said(before),
+                Err(RecvTimeoutError::Disconnected) => return Err(lost(self.said(before)?)),
+                Err(RecvTimeoutError::Timeout) if interrupted() => {
+                    return Err(ConvertError::Interrupted);
+                }
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => {
+                    return Err(ConvertError::TimedOut);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
         }
     }
 

@@ -1,64 +1,82 @@
 //! The parent's side of a child process: start it, talk to it, and name the way it ended.
 
+use super::chatter::Chatter;
 use super::ending::Ending;
 use super::frame::{FrameError, read_frame, write_frame};
+use super::interruption::interrupted;
+use super::kin::Kin;
+use super::memory::Watch;
 use super::program::WorkerProgram;
 use super::protocol::{Ask, PROTOCOL, Reply, VERSION};
+use crate::engine::Ended;
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid,
+};
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read};
-use std::process::{Child, ChildStdin};
+use std::io::{self, BufRead as _, BufReader};
+use std::process::{Child, ChildStdin, ChildStdout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many lines of the child's chatter are kept; the first half and the last half of them.
-const EVIDENCE_LINES: usize = 200;
-/// How long a child that closed its pipe may take to leave a status, and its last words to come.
+/// How long a child that closed its pipe may take to leave a status, one that was killed to end, and its
+/// last words to come.
 const GRACE: Duration = Duration::from_secs(2);
+/// How often the one who waits looks whether the child lives, and whether the user still waits.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long messages of a child that is dead may be on their way. Its pipe need not end with it: what it
+/// started may hold it.
+const LAST_MESSAGES: Duration = Duration::from_millis(200);
+
+type Message = Result<(Reply, Vec<u8>), FrameError>;
 
 /// A running worker, or the command that reaches it.
 pub(super) struct Worker {
     child: Child,
-    asks: Option<ChildStdin>,
-    replies: Receiver<Result<(Reply, Vec<u8>), FrameError>>,
-    evidence: Arc<Mutex<Vec<String>>>,
-    chatter: Option<JoinHandle<()>>,
+    kin: Option<Kin>,
+    memory: Option<Watch>,
+    /// Its stdin, whenever nothing is being written there.
+    asks: Receiver<ChildStdin>,
+    replies: Receiver<Message>,
+    speaking: Arc<AtomicBool>,
+    chatter: Option<Chatter>,
     deadline: Instant,
 }
 
+/// What is left of a worker when it is gone.
+pub(super) struct Remains {
+    /// What it said since that was last asked.
+    pub(super) said: Vec<String>,
+    /// Its process, where even being killed did not end it.
+    pub(super) stuck: Option<u32>,
+}
+
 impl Worker {
-    /// Starts a worker and greets it; what it said is evidence where that fails.
+    /// Starts a worker and greets it; what remained of it where that fails.
     pub(super) fn start(
         program: &WorkerProgram,
         patience: Duration,
-    ) -> Result<Self, (Ending, Vec<String>)> {
-        let mut child = program.spawn().map_err(|ending| (ending, Vec::new()))?;
-        let asks = child.stdin.take();
-        let (sender, replies) = channel();
-        if let Some(stdout) = child.stdout.take() {
-            thread::spawn(move || {
-                let mut stdout = BufReader::new(stdout);
-                loop {
-                    let frame = read_frame(&mut stdout);
-                    let last = frame.is_err();
-                    if sender.send(frame).is_err() || last {
-                        break;
-                    }
-                }
-                // Whoever says something else is not to die of being heard no longer.
-                let _ = io::copy(&mut stdout, &mut io::sink());
-            });
-        }
-        let evidence = Arc::new(Mutex::new(Vec::new()));
-        let chatter = child.stderr.take().map(|stderr| listen(stderr, Arc::clone(&evidence)));
-        let deadline = Instant::now() + patience;
-        let mut worker = Worker { child, asks, replies, evidence, chatter, deadline };
+    ) -> Result<Self, (Ending, Remains)> {
+        let nothing = |ending| (ending, Remains { said: Vec::new(), stuck: None });
+        let (mut child, kin) = program.spawn().map_err(nothing)?;
+        let speaking = Arc::new(AtomicBool::new(false));
+        let mut worker = Worker {
+            kin,
+            memory: program.memory().map(|limit| Watch::over(Pid::from_child(&child), limit)),
+            asks: slot(child.stdin.take()),
+            replies: read_replies(child.stdout.take(), Arc::clone(&speaking)),
+            speaking,
+            chatter: child.stderr.take().map(Chatter::of),
+            deadline: Instant::now() + patience,
+            child,
+        };
         match worker.meet(program.environment()) {
             Ok(()) => Ok(worker),
             Err(ending) => {
-                let said = worker.finish();
-                Err((ending.before_greeting(said.last()), said))
+                let remains = worker.finish();
+                Err((ending.before_greeting(remains.said.last()), remains))
             }
         }
     }
@@ -76,6 +94,7 @@ impl Worker {
                 (other, _) => format!("it answered an environment with {other:?}"),
             };
         Err(Ending::Absent {
+            ended: Ended::Absent,
             why,
             hint: "set the variables in its command: ssh board env NAME=VALUE offby worker",
         })
@@ -85,6 +104,7 @@ impl Worker {
         match self.ask(&Ask::Hello { protocol: PROTOCOL }, Vec::new())? {
             (Reply::Hello { protocol: PROTOCOL, .. }, _) => Ok(()),
             (Reply::Hello { protocol, version }, _) => Err(Ending::Absent {
+                ended: Ended::Absent,
                 why: format!(
                     "it is {version} and speaks protocol {protocol}; this is {VERSION} and speaks {PROTOCOL}"
                 ),
@@ -101,78 +121,126 @@ impl Worker {
 
     /// What it has said since this was last asked.
     pub(super) fn take_evidence(&self) -> Vec<String> {
-        std::mem::take(&mut *self.evidence.lock().unwrap_or_else(PoisonError::into_inner))
+        self.chatter.as_ref().map(Chatter::take).unwrap_or_default()
     }
 
     /// Sends a message and waits for the next one back.
     pub(super) fn ask(&mut self, ask: &Ask, body: Vec<u8>) -> Result<(Reply, Vec<u8>), Ending> {
-        self.send(ask, body);
+        self.send(ask, body)?;
         self.receive()
     }
 
-    /// Writing happens on a thread of its own: a child that does not read must not hold us up.
-    fn send(&mut self, ask: &Ask, body: Vec<u8>) {
-        let Some(mut pipe) = self.asks.take() else { return };
+    /// Writing happens on a thread of its own, and is not waited for: a child that does not read must not hold
+    /// us up, and one that complains meanwhile is heard.
+    fn send(&mut self, ask: &Ask, body: Vec<u8>) -> Result<(), Ending> {
+        let Some(mut pipe) = self.wait_for(&self.asks)? else { return Ok(()) };
         let ask = ask.clone();
-        let (sender, written) = channel();
+        let (sender, asks) = channel();
+        self.asks = asks;
         thread::spawn(move || {
             // A child that died while we wrote is found dead by `receive`, with its status.
             let _ = write_frame(&mut pipe, &ask, &body);
             let _ = sender.send(pipe);
         });
-        let patience = self.deadline.saturating_duration_since(Instant::now());
-        self.asks = written.recv_timeout(patience).ok();
+        Ok(())
     }
 
     /// Waits for the next message until the deadline.
-    pub(super) fn receive(&mut self) -> Result<(Reply, Vec<u8>), Ending> {
-        let patience = self.deadline.saturating_duration_since(Instant::now());
-        match self.replies.recv_timeout(patience) {
-            Ok(Ok(message)) => Ok(message),
-            Ok(Err(broken)) => Err(self.name_ending(&broken)),
-            Err(RecvTimeoutError::Timeout) => Err(Ending::TimedOut),
-            Err(RecvTimeoutError::Disconnected) => Err(self.name_ending(&FrameError::Ended)),
+    pub(super) fn receive(&self) -> Result<(Reply, Vec<u8>), Ending> {
+        match self.wait_for(&self.replies)? {
+            Some(Ok(message)) => Ok(message),
+            Some(Err(broken)) => Err(self.name_ending(&broken)),
+            None => Err(self.name_ending(&FrameError::Ended)),
+        }
+    }
+
+    /// What a thread of ours sends, or `None` where that has ended. The child may end meanwhile, the deadline
+    /// pass, or the user lose patience.
+    fn wait_for<T>(&self, channel: &Receiver<T>) -> Result<Option<T>, Ending> {
+        let mut dead_since = None;
+        loop {
+            if interrupted() {
+                return Err(Ending::Interrupted);
+            }
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            match channel.recv_timeout(left.min(LOOK)) {
+                Ok(item) => return Ok(Some(item)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(ending) = self.death() {
+                let since = dead_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= LAST_MESSAGES {
+                    return Err(ending);
+                }
+            } else if left.is_zero() {
+                return Err(Ending::TimedOut);
+            }
         }
     }
 
     /// The exit status is read before the protocol is blamed.
-    fn name_ending(&mut self, broken: &FrameError) -> Ending {
+    fn name_ending(&self, broken: &FrameError) -> Ending {
         let until = Instant::now() + GRACE;
-        while Instant::now() < until {
-            match self.child.try_wait() {
-                // One that printed something else and left in peace has only that to blame.
-                Ok(Some(status))
-                    if status.success() && matches!(broken, FrameError::Garbage(_)) =>
-                {
-                    break;
-                }
-                Ok(Some(status)) => return status.into(),
-                Ok(None) => thread::sleep(Duration::from_millis(5)),
-                Err(_) => break,
-            }
+        let mut death = self.death();
+        while death.is_none() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+            death = self.death();
         }
-        Ending::Garbage(broken.to_string())
+        match (death, broken) {
+            (Some(Ending::Exit(0)), FrameError::Ended) => Ending::Exit(0),
+            // One that said something else and left in peace has only that to blame.
+            (Some(ending), _) if ending != Ending::Exit(0) => ending,
+            (_, FrameError::Ended) => Ending::EarlyEof,
+            (_, FrameError::Half) => Ending::HalfFrame,
+            (_, broken) => Ending::Garbage(broken.to_string()),
+        }
+    }
+
+    /// How the child died, if it did.
+    fn death(&self) -> Option<Ending> {
+        let status = status(&self.child)?;
+        let exceeded = self.memory.as_ref().and_then(Watch::exceeded);
+        Some(match (exceeded, status.terminating_signal(), status.exit_status()) {
+            (Some((peak, limit)), ..) => Ending::OutOfMemory { peak, limit },
+            (None, Some(signal), _) => Ending::Signal(signal),
+            (None, None, code) => Ending::Exit(code.unwrap_or(-1)),
+        })
+    }
+
+    /// Whether it is in the middle of a message: then it has left the operator it announced last.
+    pub(super) fn is_speaking(&self) -> bool {
+        self.speaking.load(Ordering::SeqCst)
     }
 
     /// Ends the child, whatever it does, and gives what it said on the way.
-    pub(super) fn finish(mut self) -> Vec<String> {
-        self.end();
-        let until = Instant::now() + GRACE;
-        // Its stderr may have been inherited by what outlives it: a shared connection of ssh's.
-        while self.chatter.as_ref().is_some_and(|chatter| !chatter.is_finished())
-            && Instant::now() < until
-        {
-            thread::sleep(Duration::from_millis(1));
+    pub(super) fn finish(mut self) -> Remains {
+        let stuck = self.end();
+        if let Some(chatter) = &self.chatter {
+            // Its stderr may have been inherited by what outlives it: a shared connection of ssh's.
+            chatter.wait(GRACE);
         }
-        self.take_evidence()
+        Remains { said: self.take_evidence(), stuck }
     }
 
-    fn end(&mut self) {
-        drop(self.asks.take());
-        let _ =
-            rustix::process::kill_process_group(group(&self.child), rustix::process::Signal::KILL);
+    /// Gives the process that killing did not end: one whose driver does not come back from the kernel.
+    fn end(&mut self) -> Option<u32> {
+        self.asks = slot(None);
+        drop(self.memory.take());
+        // It is not reaped before: until then its number, and that of the group, is nobody else's.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let until = Instant::now() + GRACE;
+        while status(&self.child).is_none() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(kin) = self.kin.take() {
+            kin.end();
+        }
+        match self.child.try_wait() {
+            Ok(Some(_)) => None,
+            _ => Some(self.child.id()),
+        }
     }
 }
 
@@ -182,41 +250,41 @@ impl Drop for Worker {
     }
 }
 
-fn group(child: &Child) -> rustix::process::Pid {
-    rustix::process::Pid::from_child(child)
+/// A channel in which something lies, or nothing ever will.
+fn slot<T>(item: Option<T>) -> Receiver<T> {
+    let (sender, slot) = channel();
+    // Its other end is at hand.
+    item.map(|item| sender.send(item));
+    slot
 }
 
-/// Collects the child's lines. Bytes that are no UTF-8 are kept as replacement characters.
-fn listen(
-    mut stderr: impl Read + Send + 'static,
-    evidence: Arc<Mutex<Vec<String>>>,
-) -> JoinHandle<()> {
-    thread::spawn(move || {
-        let mut pending = Vec::new();
-        let mut chunk = [0u8; 4096];
-        while let Ok(count @ 1..) = stderr.read(&mut chunk) {
-            pending.extend_from_slice(&chunk[..count]);
-            while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
-                let line: Vec<u8> = pending.drain(..=end).collect();
-                keep(&evidence, &line);
-            }
-            // A child that never ends its line must not fill our memory.
-            if pending.len() > 64 << 10 {
-                keep(&evidence, &std::mem::take(&mut pending));
-            }
-        }
-        keep(&evidence, &pending);
-    })
+/// The status of a child that is dead; it is not reaped.
+fn status(child: &Child) -> Option<WaitIdStatus> {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(Pid::from_child(child)), look).ok().flatten()
 }
 
-fn keep(evidence: &Mutex<Vec<String>>, line: &[u8]) {
-    let text = String::from_utf8_lossy(line).trim_end().to_owned();
-    if text.is_empty() {
-        return;
+/// Reads frames on a thread of its own, until one cannot be read. Between the first byte of a frame and its last
+/// the child is `speaking`.
+fn read_replies(stdout: Option<ChildStdout>, speaking: Arc<AtomicBool>) -> Receiver<Message> {
+    let (sender, replies) = channel();
+    if let Some(stdout) = stdout {
+        thread::spawn(move || {
+            let mut stdout = BufReader::new(stdout);
+            loop {
+                let begins = stdout.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
+                speaking.store(begins, Ordering::SeqCst);
+                let frame = read_frame(&mut stdout);
+                let last = frame.is_err();
+                let began = matches!(frame, Err(FrameError::Half | FrameError::Unknown(_)));
+                speaking.store(began, Ordering::SeqCst);
+                if sender.send(frame).is_err() || last {
+                    break;
+                }
+            }
+            // Whoever says something else is not to die of being heard no longer.
+            let _ = io::copy(&mut stdout, &mut io::sink());
+        });
     }
-    let mut lines = evidence.lock().unwrap_or_else(PoisonError::into_inner);
-    if lines.len() == EVIDENCE_LINES {
-        lines.remove(EVIDENCE_LINES / 2);
-    }
-    lines.push(text);
+    replies
 }

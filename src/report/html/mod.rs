@@ -5,7 +5,7 @@
 
 use super::bench_text::bench_line;
 use super::checks::{Check, checks, reproduce, title};
-use super::document::{Report, TargetReport};
+use super::document::{INTERRUPTED, Report, TargetReport};
 use super::fallback::{sentences, worth_a_table};
 use super::markdown::report_markdown;
 use super::text::simulated;
@@ -115,6 +115,9 @@ fn lead(report: &Report) -> String {
     );
     if let Some(again) = &report.judged_again {
         lead.push_str(&format!("<p class=\"note\">Note: {}.</p>", escaped(&again.words())));
+    }
+    if report.interrupted {
+        lead.push_str(&format!("<p class=\"note\">Note: {INTERRUPTED}.</p>"));
     }
     lead
 }

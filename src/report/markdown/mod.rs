@@ -5,7 +5,7 @@ mod walk;
 
 use super::bench_text::bench_line;
 use super::checks::{checks, reproduce, title};
-use super::document::{OutputReport, Report, TargetReport};
+use super::document::{INTERRUPTED, OutputReport, Report, TargetReport};
 use super::fallback::{sentences, worth_a_table};
 use super::text::simulated;
 use crate::compare::Worst;
@@ -68,6 +68,9 @@ fn render(report: &Report, rows: usize) -> String {
     let mut sections = vec![format!("# {}\n", prose(&title(report)))];
     if let Some(again) = &report.judged_again {
         sections.push(format!("Note: {}.\n", prose(&again.words())));
+    }
+    if report.interrupted {
+        sections.push(format!("Note: {INTERRUPTED}.\n"));
     }
     sections.extend(report.targets.iter().take(rows).map(verdict));
     sections.push(cut_note(report.targets.len(), rows, "targets").trim_start().to_owned());

@@ -55,6 +55,9 @@ fn plural(count: usize, what: &str) -> String {
 /// What is the same for all rows: network, system, feeds, reference, the version of offby.
 fn facts(matrix: &Matrix) -> Vec<String> {
     let mut facts = Vec::new();
+    if matrix.interrupted {
+        facts.push("interrupted: what is not filled was not run".to_owned());
+    }
     let simulated = matrix.columns.iter().filter(|column| column.simulated).count();
     if simulated > 0 {
         facts.push(format!("{} simulated", plural(simulated, "target")));
