@@ -34,6 +34,9 @@ pub struct Agree {
     /// The shares that were run; none where all inputs were.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub shares: BTreeSet<String>,
+    /// Whether the user ended the run: inputs that had not their turn by then are not in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// The reference.
     pub reference: Lane,
     /// The targets, in the order given.

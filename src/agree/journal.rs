@@ -22,6 +22,8 @@ enum Line {
     Start(Position),
     /// Came to its end.
     Done(Box<Record>),
+    /// Was ended by the user, and not by what ran: the next command begins it anew.
+    Withdrawn(Position),
     /// All came to its end; the next command starts anew.
     Finished,
 }
@@ -39,6 +41,8 @@ pub struct Position {
 #[derive(Debug, Default)]
 pub struct Journal {
     file: Option<File>,
+    /// Why it is not written any more.
+    failure: Option<io::Error>,
     done: Option<Position>,
     attempts: Option<(Position, usize)>,
 }
@@ -69,11 +73,11 @@ impl Journal {
         let Earlier { end, done, attempts } = earlier.unwrap_or_default();
         file.set_len(end)?;
         file.seek(SeekFrom::Start(end))?;
-        let mut journal = Journal { file: Some(file), done, attempts };
+        let mut journal = Journal { file: Some(file), failure: None, done, attempts };
         if end == 0 {
-            journal.write(&Line::Key(key.to_owned()))?;
+            journal.write(&Line::Key(key.to_owned()), false);
         }
-        Ok(journal)
+        journal.failure.take().map_or(Ok(journal), Err)
     }
 
     /// The position of the last record that was found: a run goes on behind it.
@@ -87,36 +91,40 @@ impl Journal {
     }
 
     /// Says that a position is about to run; on the disk before this returns, and all before it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn start(&mut self, position: &Position) -> io::Result<()> {
-        self.write(&Line::Start(position.clone()))?;
-        self.file.as_ref().map_or(Ok(()), File::sync_data)
+    pub fn start(&mut self, position: &Position) {
+        self.write(&Line::Start(position.clone()), true);
     }
 
     /// Says what came of it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn record(&mut self, record: Record) -> io::Result<()> {
-        self.write(&Line::Done(Box::new(record)))
+    pub fn record(&mut self, record: Record) {
+        self.write(&Line::Done(Box::new(record)), false);
+    }
+
+    /// Says that the user ended it.
+    pub fn withdraw(&mut self, position: &Position) {
+        self.write(&Line::Withdrawn(position.clone()), true);
     }
 
     /// Says that all came to its end.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn finish(&mut self) -> io::Result<()> {
-        self.write(&Line::Finished)?;
-        self.file.as_ref().map_or(Ok(()), File::sync_data)
+    pub fn finish(&mut self) {
+        self.write(&Line::Finished, true);
     }
 
-    fn write(&mut self, line: &Line) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
-        file.write_all(&bytes)
+    /// Why it is not written any more, where that happened.
+    pub fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+
+    fn write(&mut self, line: &Line, sync: bool) {
+        let Some(file) = &mut self.file else { return };
+        let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut bytes| {
+            bytes.push(b'\n');
+            file.write_all(&bytes)?;
+            if sync { file.sync_data() } else { Ok(()) }
+        });
+        if let Err(error) = written {
+            (self.file, self.failure) = (None, Some(error));
+        }
     }
 }
 
@@ -146,6 +154,7 @@ fn read(file: &mut File, key: &str, absorb: &mut dyn FnMut(Record)) -> io::Resul
                 earlier.attempts = None;
                 absorb(*record);
             }
+            Line::Withdrawn(_) if earlier.end > 0 => earlier.attempts = None,
             _ => return Ok(None),
         }
         earlier.end += length as u64;
@@ -190,19 +199,22 @@ mod tests {
         let path = folder.path().join("journal.jsonl");
         let (mut journal, _) = open(&path, "k");
         for input in [0, 1] {
-            journal.start(&position(input)).unwrap();
-            journal.record(record(input)).unwrap();
+            journal.start(&position(input));
+            journal.record(record(input));
         }
-        journal.start(&position(2)).unwrap();
+        journal.start(&position(2));
         drop(journal);
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"done\":{\"in").unwrap();
         let (mut journal, seen) = open(&path, "k");
         assert_eq!((seen, journal.done()), (vec![0, 1], Some(&position(1))));
         assert!(!journal.is_deadly(&position(2)));
-        journal.start(&position(2)).unwrap();
+        journal.start(&position(2));
         drop(journal);
         let (journal, _) = open(&path, "k");
         assert!(journal.is_deadly(&position(2)) && !journal.is_deadly(&position(1)));
+        let mut journal = journal;
+        journal.withdraw(&position(2));
+        assert!(!open(&path, "k").0.is_deadly(&position(2)));
     }
 
     #[test]
@@ -210,12 +222,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let (mut journal, _) = open(&path, "k");
-        journal.record(record(0)).unwrap();
+        journal.record(record(0));
         drop(journal);
         assert!(open(&path, "other").1.is_empty());
         let (mut journal, _) = open(&path, "k");
-        journal.record(record(0)).unwrap();
-        journal.finish().unwrap();
+        journal.record(record(0));
+        journal.finish();
         assert!(open(&path, "k").1.is_empty());
     }
 }

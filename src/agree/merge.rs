@@ -19,6 +19,7 @@ pub fn merge(parts: impl IntoIterator<Item = (String, Agree)>) -> Result<Agree, 
             (part.model.digest == whole.model.digest, "network"),
             (part.data == whole.data, "data set"),
             (part.task == whole.task, "task"),
+            (!part.interrupted && !whole.interrupted, "end"),
             (part.reference.target == whole.reference.target, "reference"),
             (targets(&part) == targets(&whole), "list of targets"),
         ] {

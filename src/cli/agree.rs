@@ -2,8 +2,9 @@
 
 use super::agree_args::{AgreeArgs, AgreeCommand, AgreeOutputArgs, AgreeRunArgs};
 use super::agree_run::run;
-use super::answer;
+use super::answer::{self, Unwritten};
 use super::failure::Failure;
+use super::place_for_results::can_hold_results;
 use super::screen;
 use crate::agree::{Agree, merge, read_agree};
 use crate::matrix::Shard;
@@ -15,9 +16,9 @@ use std::path::{Path, PathBuf};
 pub(super) fn agree(args: &AgreeArgs) -> Result<u8, Failure> {
     match &args.command {
         Some(AgreeCommand::Merge(args)) => {
-            make_folder(&args.giving)?;
+            args.giving.can_be_written()?;
             let whole = merge_files(&args.files)?;
-            give(&args.giving, Shard::WHOLE, &whole)
+            give(&args.giving, Shard::WHOLE, &whole, Unwritten::default())
         }
         None => fill(&args.run),
     }
@@ -25,14 +26,17 @@ pub(super) fn agree(args: &AgreeArgs) -> Result<u8, Failure> {
 
 fn fill(args: &AgreeRunArgs) -> Result<u8, Failure> {
     let shard = args.shard.as_deref().map_or(Ok(Shard::WHOLE), str::parse)?;
-    make_folder(&args.giving)?;
-    give(&args.giving, shard, &run(args, shard)?)
+    args.giving.can_be_written()?;
+    let (agree, unwritten) = run(args, shard)?;
+    give(&args.giving, shard, &agree, unwritten)
 }
 
-/// All that can be refused is refused before anything runs.
-fn make_folder(giving: &AgreeOutputArgs) -> Result<(), Failure> {
-    let Some(folder) = &giving.out else { return Ok(()) };
-    fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))
+impl AgreeOutputArgs {
+    /// All that can be refused is refused before anything runs.
+    fn can_be_written(&self) -> Result<(), Failure> {
+        self.out.as_deref().map_or(Ok(()), can_hold_results)?;
+        self.output.can_be_written()
+    }
 }
 
 fn merge_files(files: &[PathBuf]) -> Result<Agree, Failure> {
@@ -50,16 +54,22 @@ fn merge_files(files: &[PathBuf]) -> Result<Agree, Failure> {
 }
 
 /// Hands the result over; gives the exit code.
-fn give(giving: &AgreeOutputArgs, shard: Shard, agree: &Agree) -> Result<u8, Failure> {
+fn give(
+    giving: &AgreeOutputArgs,
+    shard: Shard,
+    agree: &Agree,
+    mut unwritten: Unwritten,
+) -> Result<u8, Failure> {
     if let Some(folder) = &giving.out {
-        write_all(folder, shard, agree)?;
+        unwritten.note(write_all(folder, shard, agree));
     }
     let output = &giving.output;
-    answer::give(output, agree, || {
+    unwritten.note(answer::give(output, agree, || {
         agree_text(agree, screen::width(), output.verbose, screen::painter())
-    })?;
+    }));
+    unwritten.told()?;
     // Shares that are not all there have not seen all inputs.
-    let all = agree.shares.is_empty() || shard != Shard::WHOLE;
+    let all = !agree.interrupted && (agree.shares.is_empty() || shard != Shard::WHOLE);
     Ok(match agree.exit_code() {
         0 if !all => 3,
         code => code,

@@ -71,7 +71,9 @@ impl<'e> Runner<'e> {
                     self.refusals.push((record.outcome, record.reason.clone()));
                 }
             }
-            Outcome::Completed | Outcome::Crashed | Outcome::TimedOut => self.refusals.clear(),
+            Outcome::Completed | Outcome::Crashed | Outcome::TimedOut | Outcome::Interrupted => {
+                self.refusals.clear()
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 use super::agree_args::AgreeRunArgs;
 use super::agree_lane::{Input, Runner};
 use super::agree_walk::walk_worst;
+use super::answer::Unwritten;
 use super::failure::Failure;
 use super::matrix_from::public;
 use super::place::{read_reference, read_target};
@@ -21,14 +22,14 @@ use crate::graph::Model;
 use crate::inputs::{Dataset, Framing, Normalization, Preparation, Sample};
 use crate::matrix::Shard;
 use crate::tensor::Digest;
-use crate::worker::find_converter;
+use crate::worker::{find_converter, interrupted};
 use indicatif::ProgressBar;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-/// Runs the share's inputs.
-pub(super) fn run(args: &AgreeRunArgs, shard: Shard) -> Result<Agree, Failure> {
+/// Runs the share's inputs; lines that could be written no more are told beside what was found.
+pub(super) fn run(args: &AgreeRunArgs, shard: Shard) -> Result<(Agree, Unwritten), Failure> {
     let opened = Opened::new(args)?;
     let engines: Vec<Box<dyn Engine>> =
         opened.lanes.iter().map(|(_, target)| opened.registry.engine(target)).collect();
@@ -46,8 +47,13 @@ pub(super) fn run(args: &AgreeRunArgs, shard: Shard) -> Result<Agree, Failure> {
     run.runners.clear();
     let mut agree = opened.document(lanes, shard)?.concluded();
     walk_worst(&opened, &mut agree)?;
-    run.written(Journal::finish)?;
-    Ok(agree)
+    if !interrupted() {
+        run.journal.finish();
+    }
+    agree.interrupted = interrupted();
+    let folder = args.giving.out.as_deref().unwrap_or(Path::new("."));
+    let failure = run.journal.failure().map(|error| Failure::write(folder, error));
+    Ok((agree, failure.into_iter().collect()))
 }
 
 /// All that is known before anything runs.
@@ -80,7 +86,7 @@ impl<'a> Opened<'a> {
         let values = (&*model.resolved_inputs()?, model.outputs());
         let dataset = Dataset::open(data_path, values, args.labels.as_deref(), preparation)?;
         let task = args.task.map_or_else(|| guess(&model, &dataset), Task::from);
-        let registry = Registry::new(find_converter())?;
+        let registry = Registry::new(find_converter(), args.place.limits)?;
         let lanes = lanes(args)?;
         Ok(Opened { args, model_path, data_path, model, dataset, registry, user, lanes, task })
     }
@@ -154,6 +160,7 @@ impl<'a> Opened<'a> {
             },
             task: self.task,
             shares: shares.into_iter().collect::<BTreeSet<_>>(),
+            interrupted: false,
             reference: lanes.next().ok_or_else(Failure::bug)?,
             targets: lanes.collect(),
         })
@@ -237,6 +244,9 @@ impl Run<'_> {
         });
         self.progress = screen::steps(self.opened.args.giving.output.quiet, inputs.len() as u64);
         for input in inputs {
+            if interrupted() {
+                break;
+            }
             if input >= next.0 {
                 self.input(input, if input == next.0 { next.1 } else { 0 })?;
             }
@@ -263,10 +273,14 @@ impl Run<'_> {
             let position = self.position(input, lane);
             let is_new = lane >= from;
             if is_new {
-                self.written(|journal| journal.start(&position))?;
+                self.journal.start(&position);
             }
             let deadly = self.journal.is_deadly(&position);
             let ran = self.runners[lane].run(&fed, deadly);
+            if interrupted() {
+                self.journal.withdraw(&position);
+                break;
+            }
             if lane == 0 {
                 truth.clone_from(&ran.execution.outputs);
                 if !truth.is_empty() {
@@ -282,18 +296,10 @@ impl Run<'_> {
                 let record = Record { measured, expected, ..ran.record(position, &sample) };
                 self.runners[lane].remember(&record);
                 self.lanes[lane].tally.absorb(&record);
-                self.written(|journal| journal.record(record))?;
+                self.journal.record(record);
             }
         }
         Ok(())
-    }
-
-    fn written(
-        &mut self,
-        write: impl FnOnce(&mut Journal) -> std::io::Result<()>,
-    ) -> Result<(), Failure> {
-        let folder = self.opened.args.giving.out.clone().unwrap_or_else(|| PathBuf::from("."));
-        write(&mut self.journal).map_err(|error| Failure::write(&folder, error))
     }
 }
 

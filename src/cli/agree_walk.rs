@@ -9,6 +9,7 @@ use super::screen;
 use super::walk::examine_walked;
 use crate::agree::{Agree, Blame, WalkedInput, Worst};
 use crate::engine::{Outcome, Request};
+use crate::worker::interrupted;
 
 /// Walks what was asked for, where targets can be walked.
 pub(super) fn walk_worst(opened: &Opened<'_>, agree: &mut Agree) -> Result<(), Failure> {
@@ -20,6 +21,9 @@ pub(super) fn walk_worst(opened: &Opened<'_>, agree: &mut Agree) -> Result<(), F
         };
         let mut walked = Vec::new();
         for Worst { input, id, .. } in lane.tally.worst.iter().take(opened.args.walk_worst) {
+            if interrupted() {
+                break;
+            }
             progress.set_message(format!("{name}: walking {id}"));
             let sample = opened.dataset.read(*input)?;
             let request = Request {
@@ -30,10 +34,16 @@ pub(super) fn walk_worst(opened: &Opened<'_>, agree: &mut Agree) -> Result<(), F
             };
             let (_, reference) = &opened.lanes[0];
             let truth = opened.registry.engine(reference).execute(&request);
+            if interrupted() {
+                break;
+            }
             if truth.outcome != Outcome::Completed {
                 return Err(no_reference(reference, &truth));
             }
             let found = walker.walk(&request, None, &mut |_| ());
+            if interrupted() {
+                break;
+            }
             let report = examine_walked(&opened.model, target, found, &truth, opened.user);
             let cell = cell(&report);
             walked.push(WalkedInput {

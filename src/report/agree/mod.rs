@@ -28,9 +28,12 @@ fn facts(agree: &Agree) -> Vec<String> {
     let data = &agree.data;
     let labels = if data.labels > 0 { ", labelled" } else { "" };
     let mut facts = vec![format!("{} inputs{labels}", data.inputs)];
+    let seen = agree.reference.tally.inputs;
+    if agree.interrupted {
+        facts.push(format!("interrupted: {seen} of them were run"));
+    }
     if !agree.shares.is_empty() {
         let shares: Vec<&str> = agree.shares.iter().map(String::as_str).collect();
-        let seen = agree.reference.tally.inputs;
         facts.push(format!("share {}: {seen} of them", shares.join(", ")));
     }
     if !data.preparation.is_empty() {
