@@ -5,6 +5,9 @@ cache := env("XDG_CACHE_HOME", env("HOME") / ".cache") / "offby"
 
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "target")
 
+# What scripts/up installs for itself: just, cargo-deny, cargo-fuzz.
+export PATH := env("PATH") + ":" + cache / "bin"
+
 # With ccache, a change of dependencies that makes Cargo build MNN again costs one minute, not eleven.
 export CMAKE_C_COMPILER_LAUNCHER := `command -v ccache || true`
 export CMAKE_CXX_COMPILER_LAUNCHER := CMAKE_C_COMPILER_LAUNCHER
@@ -41,6 +44,22 @@ ci:
     cargo check --release --no-default-features --all-targets
     OFFBY_REQUIRE_DRIVERS=1 PROPTEST_RNG_SEED=1 cargo test --release
     RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
+    just deny
+
+# What dependencies bring in: licences, sources, and known advisories where their database can be reached.
+deny:
+    cargo deny check bans licenses sources
+    if git ls-remote https://github.com/RustSec/advisory-db HEAD >/dev/null 2>&1; then cargo deny check advisories; \
+        else echo "advisories: skipped, their database cannot be reached from here"; fi
+
+# Fuzz everything that reads what a stranger may have written, each target for so many seconds.
+fuzz seconds="60":
+    command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked --root "{{ cache }}"
+    for target in $(sed -n 's/^name = "\(.*\)"$/\1/p' fuzz/Cargo.toml | tail -n +2); do \
+        mkdir -p "{{ cache }}/fuzz-corpus/$target" && CARGO_TARGET_DIR="{{ cache }}/fuzz" \
+        cargo fuzz run -s none "$target" "{{ cache }}/fuzz-corpus/$target" "fuzz/seeds/$target" -- \
+        -max_total_time={{ seconds }} -timeout=1 -rss_limit_mb=1024 -malloc_limit_mb=256 -max_len=1024 \
+        -verbosity=0 -print_final_stats=1 || exit 1; done
 
 # Put a worker through the protocol's conformance test: just worker 'python3 my_worker.py'.
 worker command:

@@ -50,6 +50,9 @@ pub(super) enum Command {
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
+    /// More networks, one after the other; --out then has a folder for each
+    #[arg(value_name = "MODEL", conflicts_with_all = ["json", "mnn"])]
+    pub(super) more: Vec<PathBuf>,
     /// A target to compare, such as mnn:vulkan:low; may be given several times
     #[arg(long = "on", value_name = "TARGET", required = true)]
     pub(super) on: Vec<String>,

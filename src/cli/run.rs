@@ -1,6 +1,6 @@
 //! `offby run`: the network on the reference and on every target, output by output.
 
-use super::args::RunArgs;
+use super::args::{NetworkArgs, RunArgs};
 use super::examine::examine;
 use super::failure::Failure;
 use super::place::{read_reference, read_target};
@@ -8,24 +8,46 @@ use super::prepare::Prepared;
 use super::screen;
 use crate::engine::{Execution, Outcome, Request, Target};
 use crate::report::{evidence_text, run_text};
-use crate::verdict::exit_code;
+use crate::verdict::{Kind, exit_code};
 use crate::worker::interrupted;
 
-/// Runs, compares, reports; gives the exit code.
+/// Runs, compares, reports each network; gives the exit code.
 pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let place = &args.network.place;
     let targets =
         args.on.iter().map(|text| read_target(text, place)).collect::<Result<Vec<Target>, _>>()?;
     let reference = read_reference(&args.reference, place)?;
-    let prepared = Prepared::new(&args.network)?;
+    if args.more.is_empty() {
+        return Ok(exit_code(run_network(&args.network, &reference, &targets)?));
+    }
+    let mut kinds = Vec::new();
+    for path in [&args.network.model.path].into_iter().chain(&args.more) {
+        let mut network = args.network.clone();
+        network.out = network.out.map(|folder| folder.join(path.file_stem().unwrap_or_default()));
+        network.model.path.clone_from(path);
+        kinds.extend(run_network(&network, &reference, &targets)?);
+        if interrupted() {
+            break;
+        }
+    }
+    Ok(exit_code(kinds))
+}
+
+/// Runs, compares, reports one; gives the verdict of each target.
+fn run_network(
+    network: &NetworkArgs,
+    reference: &Target,
+    targets: &[Target],
+) -> Result<Vec<Kind>, Failure> {
+    let prepared = Prepared::new(network)?;
     let request = prepared.request();
 
-    let progress = screen::progress(args.network.output.quiet);
+    let progress = screen::progress(network.output.quiet);
     progress.set_message(format!("{reference} (reference)"));
-    let truth = run_reference(&prepared, &reference)?;
+    let truth = run_reference(&prepared, reference)?;
     prepared.keep(&format!("reference {reference}"), &truth.outputs);
     let mut reports = Vec::new();
-    for target in &targets {
+    for target in targets {
         progress.set_message(target.to_string());
         let execution = match interrupted() {
             true => not_begun(),
@@ -36,13 +58,12 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     }
     progress.finish_and_clear();
 
-    let report = prepared.report("run", &reference, &truth, reports);
+    let report = prepared.report("run", reference, &truth, reports);
     prepared.answer(&report, || {
-        let evidence =
-            if args.network.output.verbose { evidence_text(&report) } else { String::new() };
+        let evidence = if network.output.verbose { evidence_text(&report) } else { String::new() };
         run_text(&report, screen::width(), screen::painter()) + &evidence
     })?;
-    Ok(exit_code(report.targets.iter().map(|target| target.verdict.kind)))
+    Ok(report.targets.iter().map(|target| target.verdict.kind).collect())
 }
 
 /// What comes of a target whose turn did not come.

@@ -1,6 +1,7 @@
 //! The terminal: what is printed, how wide, in which colours, and the spinner.
 
 use super::failure::Failure;
+use crate::report::printable;
 use crate::verdict::Kind;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -15,7 +16,7 @@ const WIDEST: usize = 120;
 
 /// Prints to stdout. A reader that left (`| head`) is not a failure.
 pub(super) fn show(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    let _ = io::stdout().lock().write_all(printable(text).as_bytes());
 }
 
 /// Prints a line to stderr.
@@ -26,9 +27,9 @@ pub(super) fn note(text: &str) {
 /// Prints a failure to stderr: one line, and a hint.
 pub(super) fn complain(failure: &Failure) {
     let mut stderr = io::stderr().lock();
-    let _ = writeln!(stderr, "error: {}", failure.line());
+    let _ = writeln!(stderr, "error: {}", printable(&failure.line()));
     if let Some(hint) = failure.hint() {
-        let _ = writeln!(stderr, "hint: {hint}");
+        let _ = writeln!(stderr, "hint: {}", printable(hint));
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 /// A network and what it is fed.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ModelArgs {
     /// The network, an ONNX file
     #[arg(value_name = "MODEL")]
@@ -14,7 +14,7 @@ pub(super) struct ModelArgs {
 }
 
 /// What a network is fed.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct FeedArgs {
     /// What to feed: NAME=SPEC, or SPEC for a single input. SPEC is arange, ones, zeros, const:V,
     /// sine, normal:SEED, uniform:LO,HI,SEED, edge:SEED, or a .npy, .pb, .png or .jpg file
@@ -32,7 +32,7 @@ pub(super) struct FeedArgs {
 }
 
 /// A network, what it is fed, and how it is to be run.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct NetworkArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
@@ -60,7 +60,7 @@ pub(super) struct NetworkArgs {
 }
 
 /// Where targets run, if not here.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct PlaceArgs {
     /// Start the targets' worker by this command, such as 'ssh board offby worker'
     #[arg(long, value_name = "COMMAND", conflicts_with = "targets")]
@@ -110,7 +110,7 @@ fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// A tolerance in place of the table's.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ToleranceArgs {
     /// Allow this absolute difference, instead of what the storage format allows
     #[arg(long, value_name = "A")]
@@ -121,7 +121,7 @@ pub(super) struct ToleranceArgs {
 }
 
 /// Where and how loudly to answer.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct OutputArgs {
     /// Write the report as JSON to this file, or to stdout for `-`
     #[arg(long, value_name = "PATH")]

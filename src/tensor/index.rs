@@ -2,9 +2,13 @@
 
 use std::fmt;
 
-/// How many elements a shape holds, or `None` where the product overflows.
+/// How many elements a shape holds, or `None` where the product of its extents overflows; also where
+/// only an extent of 0 beside them would hide that, for strides are such products, too.
 pub fn element_count(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim))
+    let extents = shape.iter().filter(|&&dim| dim != 0);
+    let product = extents.copied().try_fold(1usize, usize::checked_mul)?;
+    isize::try_from(product).ok()?;
+    Some(if shape.contains(&0) { 0 } else { product })
 }
 
 /// The row-major multi-index of a flat position.
@@ -40,6 +44,14 @@ impl fmt::Display for ShapeText<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extent_of_zero_hides_no_overflow() {
+        assert_eq!(element_count(&[2, 0, 3]), Some(0));
+        assert_eq!(element_count(&[]), Some(1));
+        assert_eq!(element_count(&[usize::MAX, 2]), None);
+        assert_eq!(element_count(&[usize::MAX / 2, 0, 4]), None);
+    }
 
     #[test]
     fn the_last_axis_runs_fastest() {

@@ -46,7 +46,7 @@ pub(super) fn open(
     let profile = profile.map_err(|error| format!("make a folder for a profile: {error}"))?;
     let session = builder(target.provider, profile.as_ref().map(TempDir::path))?
         .commit_from_memory(model)
-        .map_err(words)?;
+        .map_err(|error| no_adapter(words(error), target.provider))?;
     let ran_on = RanOn {
         engine: "onnxruntime".into(),
         engine_version: version,
@@ -79,6 +79,15 @@ impl OpenNetwork for OpenSession {
         }
         Ok(self.ran_on.clone())
     }
+}
+
+/// A machine without a device that WebGPU takes refuses no network: it lacks the engine.
+fn no_adapter(words: String, provider: Provider) -> Stop {
+    if provider == Provider::Webgpu && words.contains("WebGPU adapter") {
+        let hint = "Dawn takes a Vulkan device only with all that WebGPU demands, which Mesa's llvmpipe 22 has not; the evidence says what is lacking";
+        return Stop::Unavailable { reason: words.trim().to_owned(), hint: hint.to_owned() };
+    }
+    Stop::Refused(words)
 }
 
 /// Loads the library, once; gives its version.

@@ -51,14 +51,18 @@ fn describe_vulkan(instance: &ash::Instance, device: ash::vk::PhysicalDevice) ->
         raw.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
     };
     let mut driver = vk::PhysicalDeviceDriverProperties::default();
-    let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut driver);
+    // Kernels that forget a barrier are right within one subgroup: its size belongs to a finding.
+    let mut subgroup = vk::PhysicalDeviceSubgroupProperties::default();
+    let mut properties =
+        vk::PhysicalDeviceProperties2::default().push_next(&mut driver).push_next(&mut subgroup);
     // SAFETY: the device belongs to the live instance; the chain's structures live through the call.
     unsafe { instance.get_physical_device_properties2(device, &mut properties) };
     let name = words(properties.properties.device_name_as_c_str());
     let driver = format!(
-        "{} {}",
+        "{} {}, subgroups of {}",
         words(driver.driver_name_as_c_str()),
-        words(driver.driver_info_as_c_str())
+        words(driver.driver_info_as_c_str()),
+        subgroup.subgroup_size
     );
     Device { name, driver: driver.trim().to_owned() }
 }
