@@ -163,7 +163,8 @@ impl Worker {
         let mut dead_since = None;
         loop {
             if interrupted() {
-                return Err(Ending::Interrupted);
+                // What has come already is not lost.
+                return channel.try_recv().map(Some).map_err(|_| Ending::Interrupted);
             }
             let left = self.deadline.saturating_duration_since(Instant::now());
             match channel.recv_timeout(left.min(LOOK)) {
