@@ -6,9 +6,7 @@ use super::heal::Elsewhere;
 use super::session::{Refusal, Session};
 use super::{fit_shapes, open_as_asked, write_feeds};
 use crate::engine::{MnnTarget, Output, Precision, RanOn};
-use crate::walk::{
-    Fallback, Operand, Operator, Plan, Progress, Trace, Walked, conduct, fallback,
-};
+use crate::walk::{Fallback, Operand, Operator, Plan, Progress, Trace, Walked, conduct, fallback};
 use crate::worker::host::{Send, send_walked};
 use crate::worker::open::Stop;
 use crate::worker::protocol::Reply;
