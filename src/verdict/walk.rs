@@ -47,7 +47,7 @@ fn interrupted(whole: Verdict, walk: &WalkReport) -> Verdict {
     Verdict {
         kind,
         sentence,
-        hint: Some("the same command goes on where it was, with --out".into()),
+        hint: Some("with --out the same command goes on where it was ended".into()),
         ..whole
     }
 }

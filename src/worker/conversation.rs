@@ -155,7 +155,7 @@ impl KeptWorker {
 
     /// Ends the worker; gives what it said since the last exchange.
     fn finish(self) -> Vec<String> {
-        self.worker.map_or_else(Vec::new, |worker| worker.finish().said)
+        self.worker.map_or_else(Vec::new, |worker| worker.dismiss().said)
     }
 }
 
