@@ -1,6 +1,7 @@
 //! Documents in YAML: case files, one divergence from the model and its inputs to what each target is
 //! expected to say; simulated devices; and named targets. The only room that sees YAML.
 
+mod backend_tests;
 mod builtin;
 mod device;
 mod document;
@@ -11,6 +12,7 @@ mod targets;
 mod text;
 mod yaml;
 
+pub use backend_tests::{BackendTest, find_backend_tests};
 pub use device::{
     DeviceError, device_from, device_names, load_device, resolve, resolve_beside, write_device,
 };

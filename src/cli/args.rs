@@ -243,6 +243,13 @@ pub(super) struct CaseRunArgs {
     pub(super) via: Option<String>,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
+    /// Run ONNX's own backend tests, those in this folder, instead of cases: on tract, on MNN's CPU, Vulkan and
+    /// OpenCL at high precision, and on ONNX Runtime
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["paths", "junit"])]
+    pub(super) onnx_backend_tests: Option<PathBuf>,
+    /// Write the table of the backend tests (JSON, Markdown, HTML) into this folder
+    #[arg(long, value_name = "DIR", requires = "onnx_backend_tests")]
+    pub(super) out: Option<PathBuf>,
     /// How many cases run at once; as many as there are processors where not given
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,

@@ -3,6 +3,7 @@
 use super::answer::{self, Unwritten};
 use super::args::{CaseArgs, CaseCommand, CaseListArgs, CaseRunArgs};
 use super::case_run::run_case;
+use super::conformance::conformance;
 use super::failure::Failure;
 use super::jobs::on_threads;
 use super::place::read_via;
@@ -24,7 +25,10 @@ use std::time::Instant;
 /// Runs or lists; gives the exit code.
 pub(super) fn case(args: &CaseArgs) -> Result<u8, Failure> {
     match &args.command {
-        CaseCommand::Run(args) => run(args),
+        CaseCommand::Run(args) => match &args.onnx_backend_tests {
+            Some(folder) => conformance(args, folder),
+            None => run(args),
+        },
         CaseCommand::List(args) => list(args),
     }
 }

@@ -5,7 +5,7 @@ use super::report::read_saved;
 use crate::matrix::{Cell, MATRIX_SCHEMA, Matrix, Row, RowInput, merge, read_matrix};
 use crate::report::{Report, TargetReport, without_home};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -80,6 +80,7 @@ fn of_report(report: &Report) -> Matrix {
         system: None,
         digest: report.model.digest.clone(),
         nodes: report.model.nodes,
+        op_types: BTreeSet::new(),
         inputs: inputs.collect(),
         reference: report.reference.clone(),
         cells,

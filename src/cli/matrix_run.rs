@@ -121,6 +121,7 @@ fn unknown_row(name: String) -> Row {
         system: None,
         digest: Digest::of([]),
         nodes: 0,
+        op_types: BTreeSet::new(),
         inputs: Vec::new(),
         reference: String::new(),
         cells: BTreeMap::new(),

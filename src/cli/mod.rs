@@ -12,6 +12,7 @@ mod bundle;
 mod capture;
 mod case;
 mod case_run;
+mod conformance;
 mod cut;
 mod diff;
 mod doctor;

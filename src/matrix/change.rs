@@ -194,6 +194,7 @@ mod tests {
             system: None,
             digest: Digest::of([name.as_bytes()]),
             nodes: 1,
+            op_types: Default::default(),
             inputs: Vec::new(),
             reference: "tract".into(),
             cells: cell.iter().map(|cell| (target.to_owned(), cell.clone())).collect(),

@@ -50,6 +50,9 @@ pub struct Row {
     pub digest: Digest,
     /// How many nodes its graph has.
     pub nodes: usize,
+    /// The types of its nodes; told of conformance tests, whose table is by operator.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub op_types: BTreeSet<String>,
     /// What it was fed.
     pub inputs: Vec<RowInput>,
     /// The reference target.

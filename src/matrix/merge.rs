@@ -80,6 +80,7 @@ mod tests {
             system: None,
             digest: Digest::of([name.as_bytes()]),
             nodes: 1,
+            op_types: Default::default(),
             inputs: Vec::new(),
             reference: "tract".into(),
             cells: cells.iter().map(|(t, c)| ((*t).to_owned(), c.clone())).collect(),

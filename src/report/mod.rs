@@ -4,6 +4,7 @@ mod agree;
 mod bench_text;
 mod cases;
 mod checks;
+mod conformance;
 mod cut_text;
 mod document;
 mod fallback;
@@ -27,6 +28,7 @@ pub use cases::{
     CASES_SCHEMA, CaseReport, CaseStatus, CaseTargetReport, CasesReport, cases_junit, cases_list,
     cases_text,
 };
+pub use conformance::{conformance_markdown, conformance_text};
 pub use document::{
     BegunReport, EnvironmentReport, InputReport, ModelReport, OutputReport, Report, SCHEMA,
     TargetReport, ToolReport,

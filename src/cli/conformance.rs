@@ -1,0 +1,185 @@
+//! ONNX's own backend tests on every target: what conforms, and what becomes of the rest.
+
+use super::answer::{self, Unwritten};
+use super::args::CaseRunArgs;
+use super::examine::examine;
+use super::failure::Failure;
+use super::jobs::on_threads;
+use super::matrix_from::{cell, public};
+use super::place::{behind, read_via};
+use super::place_for_results::can_hold_results;
+use super::registry::Registry;
+use super::screen;
+use crate::case::{BackendTest, find_backend_tests};
+use crate::compare::Tolerance;
+use crate::engine::{Output, Request, Session, Target};
+use crate::graph::{Model, ResolvedInput, read_tensor_proto};
+use crate::inputs::{Feed, Spec, draw};
+use crate::matrix::{Cell, Matrix, Row, RowInput};
+use crate::report::{conformance_markdown, conformance_text, matrix_html, matrix_markdown};
+use crate::tensor::{Digest, Tensor};
+use crate::worker::{find_converter, interrupted};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// Where the tests run unless `--on` leaves only some.
+const TARGETS: [&str; 5] = ["tract", "mnn:cpu", "mnn:vulkan:high", "mnn:opencl:high", "ort:cpu"];
+/// ONNX's own limits for its tests: `onnx.backend.test.runner`.
+const TOLERANCE: (f64, f64) = (1e-7, 1e-3);
+/// The longest a target may take for one test.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Runs every test on every target, reports; gives the exit code.
+pub(super) fn conformance(args: &CaseRunArgs, folder: &Path) -> Result<u8, Failure> {
+    let tests =
+        find_backend_tests(folder).map_err(|error| unreadable(folder, &error.to_string()))?;
+    if tests.is_empty() {
+        return Err(unreadable(folder, "there is no test in it"));
+    }
+    args.out.as_deref().map_or(Ok(()), can_hold_results)?;
+    args.output.can_be_written()?;
+    let targets = targets(args)?;
+    let registry = Registry::new(find_converter(), args.limits)?;
+    let progress = screen::progress(args.output.quiet);
+    let columns = on_threads(&targets, args.jobs, |target| {
+        let engine = registry.engine(target);
+        let mut session = engine.session();
+        let on = |test: &BackendTest| {
+            progress.set_message(format!("{} on {target}", test.name));
+            (!interrupted()).then(|| run(test, target, session.as_mut()))
+        };
+        tests.iter().map(on).collect::<Vec<Option<Cell>>>()
+    });
+    progress.finish_and_clear();
+    let mut rows: Vec<Row> = tests.iter().map(describe).collect();
+    for (target, cells) in targets.iter().zip(columns) {
+        for (row, cell) in rows.iter_mut().zip(cells) {
+            row.cells.extend(cell.map(|cell| (target.to_string(), cell)));
+        }
+    }
+    let names = targets.iter().map(Target::to_string);
+    give(args, &Matrix { interrupted: interrupted(), ..Matrix::new(names, rows) })
+}
+
+fn unreadable(folder: &Path, why: &str) -> Failure {
+    Failure::new(
+        format!("read ONNX backend tests in {}: {why}", folder.display()),
+        "give the folder onnx/backend/test/data of the Python package onnx, or a part of it; `python -m onnx.backend.test.cmd_tools generate-data -o DIR` makes those of single nodes",
+    )
+}
+
+fn targets(args: &CaseRunArgs) -> Result<Vec<Target>, Failure> {
+    let via = read_via(args.via.as_deref())?;
+    let wanted = |name: &&&str| args.on.as_deref().is_none_or(|only| name.contains(only));
+    let chosen: Vec<&&str> = TARGETS.iter().filter(wanted).collect();
+    if chosen.is_empty() {
+        return Err(Failure::new(
+            format!("choose targets by `{}`", args.on.as_deref().unwrap_or_default()),
+            format!("backend tests run on {}", TARGETS.join(", ")),
+        ));
+    }
+    chosen.into_iter().map(|name| behind(name.parse()?, via.as_ref())).collect()
+}
+
+/// What one target makes of one test.
+fn run(test: &BackendTest, target: &Target, session: &mut dyn Session) -> Cell {
+    let (model, feeds, truth) = match open(test) {
+        Ok(opened) => opened,
+        Err(failure) => return Cell::unclear(public(&failure.line())),
+    };
+    let request = Request { model: &model, feeds: &feeds, repeats: 1, deadline: DEADLINE };
+    let execution = session.execute(&request);
+    let (atol, rtol) = TOLERANCE;
+    cell(&examine(target, execution, &truth, Some(Tolerance::user(atol, rtol)), None))
+}
+
+/// The model with the shapes of its inputs, the inputs, and what should come out.
+fn open(test: &BackendTest) -> Result<(Model, Vec<Feed>, Vec<Output>), Failure> {
+    let mut model = Model::load(&test.model)?;
+    let tensors: Vec<Tensor> =
+        test.inputs.iter().map(|path| tensor(path)).collect::<Result<_, Failure>>()?;
+    let names: Vec<_> = model.inputs().iter().map(|input| input.name.clone()).collect();
+    let shapes: BTreeMap<_, _> =
+        names.iter().cloned().zip(tensors.iter().map(|tensor| tensor.shape().to_vec())).collect();
+    model.fix_shapes(&shapes)?;
+    let resolved = model.resolved_inputs()?;
+    let feeds = match test.inputs.is_empty() {
+        true => resolved.iter().map(counting_up).collect::<Result<_, _>>()?,
+        false => {
+            let specs = names.into_iter().zip(test.inputs.iter().cloned().map(Spec::Pb)).collect();
+            draw(&resolved, &specs)?
+        }
+    };
+    let output = |(name, path): (_, &std::path::PathBuf)| {
+        Ok::<_, Failure>(Output { name, tensor: tensor(path)? })
+    };
+    let named = model.outputs().iter().cloned().zip(&test.outputs);
+    let truth = named.map(output).collect::<Result<_, _>>()?;
+    Ok((model, feeds, truth))
+}
+
+/// A sequence, a map or strings are no tensor of numbers.
+fn tensor(path: &Path) -> Result<Tensor, Failure> {
+    let hint = "only tensors of numbers are fed and compared";
+    read_tensor_proto(path).map_err(|error| Failure::new(error.to_string(), hint))
+}
+
+/// What ONNX feeds its large networks: element i of n is i / n.
+fn counting_up(input: &ResolvedInput) -> Result<Feed, Failure> {
+    let count: usize = input.shape.iter().product();
+    let elements = (0..count).map(|index| (index as f64 / count as f64) as f32).collect();
+    let tensor = Tensor::from_f32(&input.shape, elements).map_err(|_| Failure::bug())?;
+    let (spec, digest) = (format!("i / {count}"), tensor.digest());
+    Ok(Feed { name: input.name.clone(), spec, tensor, digest })
+}
+
+fn describe(test: &BackendTest) -> Row {
+    let opened = open(test).ok();
+    let feeds = opened.as_ref().map_or(&[][..], |(_, feeds, _)| feeds.as_slice());
+    let input = |feed: &Feed| RowInput {
+        name: feed.name.clone(),
+        // The folder is whoever's; the test's name says enough.
+        spec: match feed.spec.rsplit_once('/') {
+            Some((_, file)) if !test.inputs.is_empty() => file.to_owned(),
+            _ => feed.spec.clone(),
+        },
+        digest: feed.digest.clone(),
+    };
+    let model = Model::load(&test.model).ok();
+    let types = |model: &Model| -> BTreeSet<String> {
+        model.nodes().map(|node| node.op_type.to_owned()).collect()
+    };
+    Row {
+        name: test.name.clone(),
+        system: None,
+        digest: model.as_ref().map_or(Digest::of([]), |model| model.digest().clone()),
+        nodes: model.as_ref().map_or(0, Model::node_count),
+        op_types: model.as_ref().map(types).unwrap_or_default(),
+        inputs: feeds.iter().map(input).collect(),
+        reference: "the outputs that ONNX ships".into(),
+        cells: BTreeMap::new(),
+    }
+}
+
+fn give(args: &CaseRunArgs, matrix: &Matrix) -> Result<u8, Failure> {
+    let mut unwritten = Unwritten::default();
+    if let Some(folder) = &args.out {
+        unwritten.note(answer::write_json(&folder.join("conformance.json"), matrix));
+        let markdown =
+            conformance_markdown(matrix) + "\n" + &matrix_markdown(matrix).replacen("# ", "## ", 1);
+        for (name, text) in
+            [("conformance.md", markdown), ("conformance.html", matrix_html(matrix))]
+        {
+            let path = folder.join(name);
+            let write = |text| fs::write(&path, text).map_err(|error| Failure::write(&path, error));
+            unwritten.note(write(text));
+        }
+    }
+    unwritten.note(answer::give(&args.output, matrix, || {
+        conformance_text(matrix, screen::columns(), args.output.verbose)
+    }));
+    unwritten.told()?;
+    Ok(if matrix.interrupted { 3 } else { matrix.exit_code() })
+}
