@@ -197,3 +197,25 @@ fn what_the_first_run_showed_stands_when_the_second_one_crashes() {
     let sentence = first_target(&report)["verdict"]["sentence"].as_str().unwrap();
     assert!(sentence.contains("was not repeated, `/network/0/0/mlp/act/Erf`"), "{sentence}");
 }
+
+#[test]
+fn what_weights_of_8_bits_cost_stands_beside_what_the_backend_costs() {
+    if !can_run("weights_of_8_bits", "mnn:vulkan:low") {
+        return;
+    }
+    for target in ["mnn:cpu,weights=int8", "mnn:vulkan:low,weights=int8-asym"] {
+        let (_, report) = walk("small_mlp.onnx", "normal:1", target);
+        let walk = &first_target(&report)["walk"];
+        let cost = |op: &Value, of: &str| op["weights"][of].as_f64().unwrap_or(0.0);
+        let ops = walk["ops"].as_array().unwrap();
+        assert!(ops.iter().any(|op| cost(op, "introduced") > 1e-4), "{target}: {ops:#?}");
+        let last = ops.iter().rfind(|op| op["weights"]["together"].is_number()).unwrap();
+        let (weights, together) = (cost(last, "cumulative"), cost(last, "together"));
+        let backend = last["cumulative"].as_f64().unwrap();
+        // Vectors add up so: errors may also cancel.
+        assert!(together <= 1.01 * (weights + backend), "{weights} {backend} {together}");
+        assert!(together >= 0.99 * (weights - backend).abs(), "{weights} {backend} {together}");
+        assert!(weights > 1e-4 && names(&walk["sources"]).is_empty(), "{target}: {last}");
+        assert!(target.starts_with("mnn:vulkan") || backend < 1e-6, "{backend}");
+    }
+}

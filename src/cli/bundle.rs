@@ -13,7 +13,7 @@ use crate::bundle::{
     pack, python, readme, write_manifest,
 };
 use crate::case::{Case, CaseTarget, Expectation, write_device};
-use crate::engine::{Backend, Device, Output, Precision, SimTarget, Target};
+use crate::engine::{Backend, Device, Output, Precision, SimTarget, Target, Weights};
 use crate::graph::{Cut, Model, ValueName};
 use crate::inputs::{Feed, Normalization, draw, parse_inputs};
 use crate::report::{InputReport, Report, TargetReport, report_html, report_markdown};
@@ -236,8 +236,10 @@ impl Stage<'_> {
     }
 
     fn converted(&self, registry: &Registry, deadline: Duration) -> Result<Vec<LeftOut>, Failure> {
-        let Target::Mnn(_) = self.target.itself() else { return Ok(Vec::new()) };
-        let converted = registry.converter().converted(&self.found.specimen.model, deadline);
+        let Target::Mnn(target) = self.target.itself() else { return Ok(Vec::new()) };
+        let weights = target.weights.unwrap_or(Weights::Fp32);
+        let model = &self.found.specimen.model;
+        let converted = registry.converter().convert(model, weights, deadline);
         match converted {
             Ok(path) => {
                 let bytes = fs::read(&path).map_err(|error| Failure::write(&path, error))?;

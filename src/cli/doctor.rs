@@ -57,6 +57,7 @@ fn check_backend(worker: &WorkerProgram, backend: Backend, here: bool) -> Check 
         threads: None,
         memory: None,
         tune: None,
+        weights: None,
     };
     let name = format!("mnn:{backend}");
     let required = backend != Backend::Cuda;

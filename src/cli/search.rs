@@ -64,12 +64,13 @@ impl Engines {
         let companion = match target.itself() {
             Target::Tract | Target::TractF64 => return Err(not_walkable(target)),
             Target::Mnn(MnnTarget { backend: Backend::Cpu, .. }) => None,
-            Target::Mnn(_) => Some(Target::Mnn(MnnTarget {
+            Target::Mnn(target) => Some(Target::Mnn(MnnTarget {
                 backend: Backend::Cpu,
                 precision: Precision::High,
                 threads: None,
                 memory: None,
                 tune: None,
+                weights: target.weights,
             })),
             _ => None,
         };

@@ -18,7 +18,7 @@ pub use outcome::{Ended, Execution, Outcome, Output, Runs, same_bytes};
 pub use place::{Place, Via, ViaError};
 pub use target::{
     Backend, ExtTarget, Memory, MnnTarget, OrtTarget, PlacedTarget, Precision, Provider, SimTarget,
-    Target, TargetError, Tune,
+    Target, TargetError, Tune, Weights,
 };
 pub use tract::{NodeSteps, Tract, VERSION as TRACT_VERSION};
 

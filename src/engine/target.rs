@@ -88,6 +88,8 @@ pub struct MnnTarget {
     pub memory: Option<Memory>,
     /// How much MNN tunes GPU kernels, `None` for its default (wide).
     pub tune: Option<Tune>,
+    /// How the converted model stores its weights, `None` for as they are in the ONNX file.
+    pub weights: Option<Weights>,
 }
 
 macro_rules! names {
@@ -150,6 +152,19 @@ names! {
         Normal = "normal",
         /// 16-bit storage, and arithmetic where the device can.
         Low = "low",
+    }
+}
+names! {
+    /// How MNN's converter stores weights.
+    Weights {
+        /// In 32 bits, as they are.
+        Fp32 = "fp32",
+        /// In 16 bits.
+        Fp16 = "fp16",
+        /// In 8 bits, with a scale for each channel.
+        Int8 = "int8",
+        /// In 8 bits, with a scale and an offset for each channel.
+        Int8Asym = "int8-asym",
     }
 }
 names! {
@@ -321,6 +336,7 @@ fn mnn(path: &[&str], options: &[&str]) -> Result<MnnTarget, Complaint> {
         threads: None,
         memory: None,
         tune: None,
+        weights: None,
     };
     for option in options {
         let Some((key, value)) = option.split_once('=') else {
@@ -335,6 +351,10 @@ fn set_option(target: &mut MnnTarget, key: &str, value: &str) -> Result<(), Comp
     match key {
         "memory" => target.memory = Some(pick(key, value, Memory::from_name, Memory::NAMES)?),
         "tune" => target.tune = Some(pick(key, value, Tune::from_name, Tune::NAMES)?),
+        "weights" => {
+            let weights = pick(key, value, Weights::from_name, Weights::NAMES)?;
+            target.weights = Some(weights).filter(|weights| *weights != Weights::Fp32);
+        }
         "threads" => match value.parse::<u16>() {
             Ok(threads) if threads > 0 => target.threads = Some(threads),
             _ => {
@@ -345,8 +365,7 @@ fn set_option(target: &mut MnnTarget, key: &str, value: &str) -> Result<(), Comp
             }
         },
         _ => {
-            let hint =
-                "options are threads=N, memory=buffer|image and tune=none|fast|normal|wide|heavy";
+            let hint = "options are weights=fp32|fp16|int8|int8-asym, threads=N, memory=buffer|image and tune=none|fast|normal|wide|heavy";
             return Err((format!("there is no option `{key}`"), hint.into()));
         }
     }
@@ -357,6 +376,7 @@ fn set_option(target: &mut MnnTarget, key: &str, value: &str) -> Result<(), Comp
 fn check_meaning(target: &MnnTarget, key: &str) -> Result<(), Complaint> {
     let backend = target.backend;
     let means_something = match key {
+        "weights" => true,
         "memory" => backend == Backend::Opencl,
         "tune" => matches!(backend, Backend::Opencl | Backend::Vulkan),
         _ => backend == Backend::Cpu,
@@ -413,6 +433,9 @@ impl fmt::Display for MnnTarget {
         if let Some(tune) = self.tune {
             write!(f, ",tune={tune}")?;
         }
+        if let Some(weights) = self.weights {
+            write!(f, ",weights={weights}")?;
+        }
         Ok(())
     }
 }
@@ -429,6 +452,7 @@ mod tests {
             "mnn:cpu",
             "mnn:vulkan:low",
             "mnn:opencl:high,memory=buffer,tune=none",
+            "mnn:vulkan:low,weights=int8-asym",
             "sim:vim3-android-vulkan",
             "sim:devices/mine.yaml",
             "ext:ort-1.32",
@@ -462,6 +486,7 @@ mod tests {
             "mnn:cpu:high:x",
             "tract:f16",
             "mnn:cpu,memory=buffer",
+            "mnn:cpu,weights=int4",
             "mnn:vulkan,threads=2",
             "mnn:cpu,threads=0",
             "mnn:cpu,threads",

@@ -21,6 +21,7 @@ mod replay;
 mod shrink;
 mod text;
 mod walk_text;
+mod weights;
 
 pub use agree::{agree_html, agree_markdown, agree_text};
 pub use bench_text::bench_text;

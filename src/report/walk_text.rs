@@ -8,6 +8,7 @@ use super::fallback_text::fallback_text;
 use super::text::{
     heading, needed_text, previews_of, run_text, shortened, table_with_names, verdict_text, wrapped,
 };
+use super::weights::weights_text;
 use crate::walk::{OpReport, Role, UncheckedOp, WalkReport};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -51,6 +52,7 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
                 text.push_str(&cut_text(walk, width));
             } else {
                 text.push_str(&operators(walk, all, width));
+                text.push_str(&weights_text(walk, width));
                 text.push_str(&facts(target, walk, width));
             }
         }

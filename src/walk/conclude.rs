@@ -2,9 +2,12 @@
 
 use super::Storage;
 use super::floor::{floor, operator_floor};
+use super::gauge::Gauge;
 use super::mapping::map_to_nodes;
 use super::role::{Role, assign_roles};
-use super::trace::{Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport};
+use super::trace::{
+    Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport, WeightCost, WeightReport,
+};
 use std::collections::BTreeMap;
 
 /// Portraits that are kept.
@@ -60,6 +63,15 @@ pub fn conclude(
     }
 }
 
+fn weights(cost: WeightCost) -> WeightReport {
+    let error = |gauge: Option<Gauge>| gauge.map(|gauge| gauge.rel_l2);
+    WeightReport {
+        introduced: error(cost.introduced),
+        cumulative: error(cost.cumulative),
+        together: error(cost.together),
+    }
+}
+
 fn sources(ops: &[OpReport]) -> Vec<String> {
     ops.iter().filter(|op| op.role == Role::Source).map(|op| op.name.clone()).collect()
 }
@@ -76,6 +88,7 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         cumulative: op.cumulative.map(|gauge| gauge.rel_l2),
         disagreeing: op.cumulative.map_or(0, |gauge| gauge.disagreeing),
         conversion: op.conversion.map(|gauge| gauge.rel_l2),
+        weights: op.weights.map(weights),
         introduced,
         floor,
         ratio: introduced.map(|introduced| introduced / floor),

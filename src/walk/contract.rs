@@ -72,6 +72,8 @@ pub struct Clean {
     /// How far its first output is from the same ONNX value in another engine, where it has one:
     /// what the conversion of the model changed, before any backend is looked at.
     pub conversion: Option<Gauge>,
+    /// Its outputs with the weights of the original network; empty where the network under test has those.
+    pub full: Vec<Tensor>,
 }
 
 /// Anything that runs a network freely and can be watched doing so.
@@ -139,6 +141,16 @@ pub trait Reference {
         operator: &Operator,
         inputs: &[Operand],
     ) -> Result<Vec<Tensor>, Unchecked>;
+
+    /// The same as [`Reference::recompute`] with the weights of the original network; `None` where the
+    /// network under test has those.
+    fn recompute_full(
+        &mut self,
+        _: &Operator,
+        _: &[Operand],
+    ) -> Option<Result<Vec<Tensor>, Unchecked>> {
+        None
+    }
 
     /// Goes on in the clean stream up to this operator.
     ///

@@ -6,7 +6,7 @@ use super::freedom::Freedom;
 use super::gauge::{Gauge, gauge};
 use super::nonfinite::Cause;
 use super::role::is_accused;
-use super::trace::Measured;
+use super::trace::{Measured, WeightCost};
 use super::{movement, nonfinite};
 use crate::compare::{Pattern, Portrait, portrait, recognize};
 use crate::tensor::Tensor;
@@ -73,12 +73,34 @@ impl<'a> Follow<'a> {
             measured.cumulative = worst(clean.outputs.iter().zip(outputs.iter().copied()));
             measured.inherited = inherited(clean, &executed.inputs);
             measured.conversion = clean.conversion;
+            measured.weights = self.weights(executed, clean, &outputs);
         }
         match self.recompute(executed, &outputs) {
             Ok(expected) => self.compare(executed, &expected, &outputs, &mut measured),
             Err(reason) => measured.unchecked = Some(reason),
         }
         measured
+    }
+
+    /// What the stored weights cost, where the reference knows the original ones.
+    fn weights(
+        &mut self,
+        executed: &Executed,
+        clean: &Clean,
+        outputs: &[&Tensor],
+    ) -> Option<WeightCost> {
+        let full = self.reference.recompute_full(&executed.operator, &executed.inputs)?;
+        let stored = self.reference.recompute(&executed.operator, &executed.inputs);
+        let introduced = full.ok().zip(stored.ok());
+        let introduced = introduced.filter(|(full, stored)| full.len() == stored.len());
+        let cumulative = || worst(clean.full.iter().zip(&clean.outputs));
+        let together = || worst(clean.full.iter().zip(outputs.iter().copied()));
+        let known = clean.full.len() == outputs.len();
+        Some(WeightCost {
+            introduced: introduced.and_then(|(full, stored)| worst(full.iter().zip(&stored))),
+            cumulative: known.then(cumulative).flatten(),
+            together: known.then(together).flatten(),
+        })
     }
 
     /// The operator on the candidate's own inputs.
@@ -165,6 +187,7 @@ fn blank(executed: &Executed) -> Measured {
         cumulative: None,
         inherited: None,
         conversion: None,
+        weights: None,
         introduced: None,
         half: None,
         absmax: 0.0,

@@ -48,4 +48,7 @@ pub use nonfinite::{Cause, NonfiniteFinding};
 pub use role::{Role, assign_roles};
 pub use search::Answer;
 pub use task::Task;
-pub use trace::{Confirmation, Measured, OpReport, Probe, Trace, Trust, UncheckedOp, WalkReport};
+pub use trace::{
+    Confirmation, Measured, OpReport, Probe, Trace, Trust, UncheckedOp, WalkReport, WeightCost,
+    WeightReport,
+};

@@ -111,6 +111,7 @@ mod tests {
             ..Gauge::ZERO
         };
         Measured {
+            weights: None,
             index: 0,
             name: "op".into(),
             op_type: "Op".into(),

@@ -29,6 +29,9 @@ pub struct Measured {
     pub conversion: Option<Gauge>,
     /// Error against the reference computing this operator on the candidate's own inputs.
     pub introduced: Option<Gauge>,
+    /// What the stored weights cost, where they are not those of the original network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightCost>,
     /// Error the reference itself makes with 16-bit inputs, weights and outputs.
     pub half: Option<Gauge>,
     /// The largest magnitude in its outputs.
@@ -46,6 +49,18 @@ pub struct Measured {
     pub float: bool,
     /// How far honest implementations of it may differ.
     pub freedom: Freedom,
+}
+
+/// What other weights than the original network's cost, beside what the backend costs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WeightCost {
+    /// Error of the operator by its own weights: the reference with the stored ones against the reference with the
+    /// original ones, both on the candidate's inputs.
+    pub introduced: Option<Gauge>,
+    /// Error of all weights up to here: the clean stream against that of the original network.
+    pub cumulative: Option<Gauge>,
+    /// Error of the candidate's value against that of the original network: of weights and backend together.
+    pub together: Option<Gauge>,
 }
 
 /// One tapped run: every operator, and the storage format its values show.
@@ -176,6 +191,9 @@ pub struct OpReport {
     pub disagreeing: u64,
     /// Relative L2 error of the clean stream against tract, where the value exists in the ONNX file.
     pub conversion: Option<f64>,
+    /// What the stored weights cost, in relative L2, where they are not those of the original network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightReport>,
     /// Relative L2 error against the reference on the candidate's own inputs.
     pub introduced: Option<f64>,
     /// Relative L2 error an honest backend with this storage would introduce.
@@ -197,6 +215,17 @@ pub struct OpReport {
     /// The introduced error as it is drawn; of the first sources only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub portrait: Option<Box<Portrait>>,
+}
+
+/// What the stored weights cost one operator's value, in relative L2; what the backend costs is its `cumulative`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WeightReport {
+    /// By the operator's own weights.
+    pub introduced: Option<f64>,
+    /// By all weights up to here.
+    pub cumulative: Option<f64>,
+    /// By weights and backend together; no more than the sum of the two.
+    pub together: Option<f64>,
 }
 
 fn is_zero(count: &u64) -> bool {

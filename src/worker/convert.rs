@@ -4,6 +4,7 @@
 use super::cache::cache_folder;
 use super::interruption::interrupted;
 use super::resident::Resident;
+use crate::engine::Weights;
 use crate::graph::Model;
 use crate::tensor::Digest;
 use std::env;
@@ -73,21 +74,12 @@ pub fn find_converter() -> Converter {
     if python.exists() { Converter::Python(python) } else { Converter::Missing }
 }
 
-/// How the weights are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Weights {
-    /// As in the ONNX file.
-    Full,
-    /// In 16 bits.
-    Half,
-}
-
 impl Converter {
     /// The MNN form of a model, from the cache where it is there.
     ///
     /// # Errors
     /// When there is no converter, it refuses, or files cannot be written.
-    pub(super) fn convert(
+    pub fn convert(
         &self,
         model: &Model,
         weights: Weights,
@@ -100,14 +92,6 @@ impl Converter {
                 self.through_cache(model, weights, patience)
             }
         }
-    }
-
-    /// The MNN form of a model, its weights as in the ONNX file.
-    ///
-    /// # Errors
-    /// When there is no converter, it refuses, or files cannot be written.
-    pub fn converted(&self, model: &Model, patience: Duration) -> Result<PathBuf, ConvertError> {
-        self.convert(model, Weights::Full, patience)
     }
 
     fn through_cache(
@@ -185,13 +169,14 @@ impl<'c> Conversions<'c> {
     pub(super) fn convert(
         &mut self,
         model: &Model,
+        weights: Weights,
         patience: Duration,
     ) -> Result<PathBuf, ConvertError> {
         let Converter::Python(python) = self.converter else {
-            return self.converter.convert(model, Weights::Full, patience);
+            return self.converter.convert(model, weights, patience);
         };
         if model.path().is_file() {
-            return self.converter.convert(model, Weights::Full, patience);
+            return self.converter.convert(model, weights, patience);
         }
         let mut resident = match self.resident.take() {
             Some(resident) => resident,
@@ -202,7 +187,7 @@ impl<'c> Conversions<'c> {
         if made.exists() {
             fs::remove_file(&made)?;
         }
-        let said = resident.convert(&arguments(&source, &made, Weights::Full), patience)?;
+        let said = resident.convert(&arguments(&source, &made, weights), patience)?;
         self.resident = Some(resident);
         check_made(&made, &said)?;
         Ok(made)
@@ -215,9 +200,13 @@ fn arguments(source: &Path, made: &Path, weights: Weights) -> Vec<String> {
     let mut arguments =
         ["-f", "ONNX", "--bizCode", "offby", "--modelFile"].map(String::from).to_vec();
     arguments.extend([path(source), "--MNNModel".into(), path(made)]);
-    if weights == Weights::Half {
-        arguments.push("--fp16".into());
-    }
+    let flags: &[&str] = match weights {
+        Weights::Fp32 => &[],
+        Weights::Fp16 => &["--fp16"],
+        Weights::Int8 => &["--weightQuantBits", "8"],
+        Weights::Int8Asym => &["--weightQuantBits", "8", "--weightQuantAsymmetric"],
+    };
+    arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
     arguments
 }
 

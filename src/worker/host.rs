@@ -170,10 +170,17 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
             open_and_run(kept, repeats, send, open)
         }
         #[cfg(feature = "mnn")]
-        Ask::Walk { onnx, model, half_model, target, repeats, .. } => {
+        Ask::Walk { onnx, model, half_model, full_model, target, repeats, .. } => {
             let onnx = onnx.map(|onnx| store.take(&onnx));
-            let (half_model, model) = (store.take(&half_model), store.bytes(&model));
-            let job = super::mnn::WalkJob { onnx, model, half_model, target, feeds, repeats, plan };
+            let full_model = full_model.map(|full| store.take(&full));
+            // With weights of 8 bits it is the model itself, which stays.
+            let half = match half_model == model {
+                true => store.bytes(&half_model).to_vec(),
+                false => store.take(&half_model),
+            };
+            let models = super::mnn::Models { onnx, half, full: full_model };
+            let model = store.bytes(&model);
+            let job = super::mnn::WalkJob { models, model, target, feeds, repeats, plan };
             super::mnn::walk(job, send)
         }
         #[cfg(feature = "mnn")]

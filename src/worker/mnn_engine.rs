@@ -2,12 +2,14 @@
 
 use super::contents::{Contents, Message};
 use super::conversation::{Announced, Conversation, KeptWorker, Walked, Walker};
-use super::convert::{Conversions, ConvertError, Converter, Weights};
+use super::convert::{Conversions, ConvertError, Converter};
 use super::ending::Ending;
 use super::program::WorkerProgram;
 use super::protocol::{Ask, ProbeReport, Reply};
 use super::supervise::Worker;
-use crate::engine::{Backend, Ended, Engine, Execution, MnnTarget, Outcome, Request, Session};
+use crate::engine::{
+    Backend, Ended, Engine, Execution, MnnTarget, Outcome, Request, Session, Weights,
+};
 use crate::walk::Plan;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +34,7 @@ impl Engine for MnnEngine {
         let request = self.worker.within(request);
         let started = Instant::now();
         let message = self
-            .convert(&request, Weights::Full)
+            .convert(&request, self.weights())
             .and_then(|model| self.run_message(&model, &request));
         match message {
             Ok(message) => {
@@ -74,7 +76,7 @@ impl Session for MnnSession<'_> {
         let request = self.engine.worker.within(request);
         let message = self
             .conversions
-            .convert(request.model, request.deadline)
+            .convert(request.model, self.engine.weights(), request.deadline)
             .map_err(refused_conversion)
             .and_then(|model| self.engine.run_message(&model, &request));
         match message {
@@ -129,18 +131,32 @@ impl MnnEngine {
         request: &Request<'_>,
         plan: Option<&Plan>,
     ) -> Result<Message, Box<Execution>> {
-        let model = self.convert(request, Weights::Full)?;
-        let half_model = self.convert(request, Weights::Half)?;
+        let weights = self.weights();
+        let model = self.convert(request, weights)?;
+        // What is stored in 8 bits already is no more honest in 16.
+        let half_weights = if weights == Weights::Fp32 { Weights::Fp16 } else { weights };
+        let half_model = self.convert(request, half_weights)?;
+        let full_model = match weights {
+            Weights::Fp32 => None,
+            _ => Some(self.convert(request, Weights::Fp32)?),
+        };
         let mut contents = Contents::default();
         // Too large for one piece: the walk then goes without tract beside it.
         let onnx = request.model.to_whole_bytes().ok().map(|onnx| contents.add(onnx));
         let model = contents.add(read(&model)?);
         let half_model = contents.add(read(&half_model)?);
+        let full_model =
+            full_model.map(|model| read(&model).map(|bytes| contents.add(bytes))).transpose()?;
         let feeds = contents.add_feeds(request);
         let (target, repeats) = (self.target.clone(), request.repeats);
         let plan = plan.map(|plan| contents.add_plan(plan));
-        let ask = Ask::Walk { onnx, model, half_model, target, feeds, repeats, plan };
+        let ask = Ask::Walk { onnx, model, half_model, full_model, target, feeds, repeats, plan };
         Ok(Message { ask, contents })
+    }
+
+    /// How the model under test stores its weights.
+    fn weights(&self) -> Weights {
+        self.target.weights.unwrap_or(Weights::Fp32)
     }
 
     fn convert(&self, request: &Request<'_>, weights: Weights) -> Result<PathBuf, Box<Execution>> {

@@ -30,11 +30,12 @@ pub(super) enum Ask {
     /// Open an MNN model on a backend and run it.
     Run { model: Digest, target: MnnTarget, feeds: Vec<SentTensor>, repeats: usize },
     /// Open an MNN model on a backend and walk its operators, then search as planned; `half_model` has
-    /// 16-bit weights.
+    /// 16-bit weights, `full_model` those of the ONNX file, where the model under test has others.
     Walk {
         onnx: Option<Digest>,
         model: Digest,
         half_model: Digest,
+        full_model: Option<Digest>,
         target: MnnTarget,
         feeds: Vec<SentTensor>,
         repeats: usize,
@@ -66,8 +67,8 @@ impl Ask {
     /// The contents it names.
     pub(super) fn named(&self) -> BTreeSet<Digest> {
         let models = match self {
-            Ask::Walk { onnx, model, half_model, .. } => {
-                onnx.iter().chain([model, half_model]).collect()
+            Ask::Walk { onnx, model, half_model, full_model, .. } => {
+                onnx.iter().chain(full_model).chain([model, half_model]).collect()
             }
             Ask::Run { model, .. }
             | Ask::RunOnnx { model, .. }

@@ -21,6 +21,7 @@ pub(super) fn reference_target() -> MnnTarget {
         threads: None,
         memory: None,
         tune: None,
+        weights: None,
     }
 }
 
@@ -137,15 +138,31 @@ pub(super) struct MnnReference<'f> {
     follow: Stepper,
     half: Stepper,
     clean: Stepper,
+    full: Option<Full>,
     feeds: &'f [Output],
-    cursor: usize,
     beside: Beside,
+}
+
+/// The network with the weights of the ONNX file, where the one under test has others: on the candidate's
+/// inputs, and on its own.
+pub(super) struct Full {
+    follow: Stepper,
+    clean: Stepper,
+}
+
+impl Full {
+    /// Two sessions of it.
+    pub(super) fn new(follow: Session, clean: Session) -> Result<Self, Refusal> {
+        Ok(Full { follow: Stepper::new(follow)?, clean: Stepper::new(clean)? })
+    }
 }
 
 /// A CPU session and the numbers of its operators.
 pub(super) struct Stepper {
     session: Session,
     numbers: BTreeMap<(String, usize), usize>,
+    /// The operators before this one have run, where it is stepped in order.
+    cursor: usize,
 }
 
 impl<'f> MnnReference<'f> {
@@ -154,29 +171,30 @@ impl<'f> MnnReference<'f> {
         follow: Session,
         half: Session,
         clean: Session,
+        full: Option<Full>,
         feeds: &'f [Output],
         beside: Beside,
     ) -> Result<Self, Refusal> {
         let (follow, half, clean) =
             (Stepper::new(follow)?, Stepper::new(half)?, Stepper::new(clean)?);
-        Ok(MnnReference { follow, half, clean, feeds, cursor: 0, beside })
+        Ok(MnnReference { follow, half, clean, full, feeds, beside })
     }
 }
 
 impl Reference for MnnReference<'_> {
     fn restart(&mut self) -> Result<(), Refusal> {
-        self.cursor = 0;
+        self.clean.cursor = 0;
         self.beside.restart();
+        if let Some(full) = &mut self.full {
+            full.clean.cursor = 0;
+            write_feeds(&full.clean.session, self.feeds)?;
+        }
         write_feeds(&self.clean.session, self.feeds)
     }
 
     /// Whatever the candidate has no operator for still has to run.
     fn complete(&mut self) -> Result<Vec<Output>, Refusal> {
-        let all = self.clean.session.commands();
-        for number in self.cursor..all {
-            self.clean.session.step(number, &mut Silent)?;
-        }
-        self.cursor = all;
+        self.clean.go_to(self.clean.session.commands())?;
         read_outputs(&self.clean.session)
     }
 
@@ -201,20 +219,21 @@ impl Reference for MnnReference<'_> {
         self.half.compute(operator, inputs)
     }
 
+    fn recompute_full(
+        &mut self,
+        operator: &Operator,
+        inputs: &[Operand],
+    ) -> Option<Result<Vec<Tensor>, Unchecked>> {
+        self.full.as_mut().map(|full| full.follow.compute(operator, inputs))
+    }
+
     fn advance(&mut self, operator: &Operator) -> Result<Clean, Unchecked> {
-        let number = self.clean.number(operator)?;
-        if number < self.cursor {
-            return Err("the reference runs it in another order".to_owned());
-        }
-        for before in self.cursor..number {
-            self.clean.session.step(before, &mut Silent)?;
-        }
-        let mut tap = ReadTap::default();
-        self.clean.session.step(number, &mut tap)?;
-        self.cursor = number + 1;
+        let tap = self.clean.advance(operator)?;
         let outputs = tap.outputs?;
         let conversion = outputs.first().and_then(|clean| self.beside.gauge(&operator.name, clean));
-        Ok(Clean { inputs: tap.inputs, outputs, conversion })
+        let full =
+            self.full.as_mut().and_then(|full| full.clean.advance(operator).ok()?.outputs.ok());
+        Ok(Clean { inputs: tap.inputs, outputs, conversion, full: full.unwrap_or_default() })
     }
 }
 
@@ -226,7 +245,7 @@ impl Stepper {
             list.number = number;
             session.step(number, &mut list)?;
         }
-        Ok(Stepper { session, numbers: list.numbers })
+        Ok(Stepper { session, numbers: list.numbers, cursor: 0 })
     }
 
     fn number(&self, operator: &Operator) -> Result<usize, Unchecked> {
@@ -235,6 +254,28 @@ impl Stepper {
             .get(&key)
             .copied()
             .ok_or_else(|| "the reference has no such operator".to_owned())
+    }
+
+    /// Runs all operators before this one.
+    fn go_to(&mut self, number: usize) -> Result<(), Refusal> {
+        for before in self.cursor..number {
+            self.session.step(before, &mut Silent)?;
+        }
+        self.cursor = self.cursor.max(number);
+        Ok(())
+    }
+
+    /// Goes on in order up to this operator, and reads it.
+    fn advance(&mut self, operator: &Operator) -> Result<ReadTap, Unchecked> {
+        let number = self.number(operator)?;
+        if number < self.cursor {
+            return Err("the reference runs it in another order".to_owned());
+        }
+        self.go_to(number)?;
+        let mut tap = ReadTap::default();
+        self.session.step(number, &mut tap)?;
+        self.cursor = number + 1;
+        Ok(tap)
     }
 
     /// An operator's outputs on these inputs.

@@ -20,7 +20,7 @@ use super::protocol::{ProbeReport, Reply};
 use crate::engine::{MnnTarget, Output, RanOn};
 use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor};
-pub(super) use walk::{WalkJob, walk};
+pub(super) use walk::{Models, WalkJob, walk};
 
 use census::Census;
 use session::{Refusal, Session, backend_name};

@@ -1,7 +1,7 @@
 //! One walk on one MNN backend.
 
 use super::beside::Beside;
-use super::follow::{MnnCandidate, MnnReference, reference_target};
+use super::follow::{Full, MnnCandidate, MnnReference, reference_target};
 use super::heal::Elsewhere;
 use super::session::{Refusal, Session};
 use super::{fit_shapes, open_as_asked, write_feeds};
@@ -18,10 +18,8 @@ use std::time::Instant;
 pub(in crate::worker) struct WalkJob<'a> {
     /// The bytes of the `.mnn` file.
     pub(in crate::worker) model: &'a [u8],
-    /// Those of the ONNX file it was made from, where they fit into one piece; gone once they are read.
-    pub(in crate::worker) onnx: Option<Vec<u8>>,
-    /// Those of the same with 16-bit weights; gone likewise.
-    pub(in crate::worker) half_model: Vec<u8>,
+    /// What stands beside it.
+    pub(in crate::worker) models: Models,
     /// Where to run it.
     pub(in crate::worker) target: MnnTarget,
     /// One tensor for each input.
@@ -30,6 +28,16 @@ pub(in crate::worker) struct WalkJob<'a> {
     pub(in crate::worker) repeats: usize,
     /// What to search for once it is walked.
     pub(in crate::worker) plan: Option<Plan>,
+}
+
+/// The same network in other forms, as bytes; gone once they are read.
+pub(in crate::worker) struct Models {
+    /// The ONNX file it was made from, where that fits into one piece.
+    pub(in crate::worker) onnx: Option<Vec<u8>>,
+    /// With 16-bit weights.
+    pub(in crate::worker) half: Vec<u8>,
+    /// With the weights of the ONNX file, where the network under test has others.
+    pub(in crate::worker) full: Option<Vec<u8>>,
 }
 
 /// Walks and answers.
@@ -45,15 +53,17 @@ pub(in crate::worker) fn walk(job: WalkJob<'_>, send: &mut Send<'_>) -> io::Resu
 type Found = (Walked, Option<Fallback>, RanOn);
 
 fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
-    let WalkJob { model, onnx, half_model, target, ref feeds, repeats, plan } = job;
+    let WalkJob { model, models, target, ref feeds, repeats, plan } = job;
     let started = Instant::now();
     let (mut session, ran_on) = open_as_asked(model, &target, send)?;
     fit_shapes(&mut session, feeds)?;
     let open_seconds = started.elapsed().as_secs_f64();
     let open = |model: &[u8]| open_session(model, &reference_target(), feeds);
-    let (follow, half, clean) = (open(model)?, open(&half_model)?, open(model)?);
-    drop(half_model);
-    let mut reference = MnnReference::new(follow, half, clean, feeds, Beside::new(onnx, feeds))?;
+    let (follow, half, clean) = (open(model)?, open(&models.half)?, open(model)?);
+    drop(models.half);
+    let full = models.full.map(|full| Full::new(open(&full)?, open(&full)?)).transpose()?;
+    let beside = Beside::new(models.onnx, feeds);
+    let mut reference = MnnReference::new(follow, half, clean, full, feeds, beside)?;
     let reopen = || open_session(model, &target, feeds);
     let mut candidate = MnnCandidate::new(session, feeds, &reopen);
 
