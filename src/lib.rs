@@ -4,6 +4,7 @@
 //! element by element and the finding is put into words. Data flows one way:
 //! case → cut → feeds → taps → comparison → trace → verdict → report.
 
+pub mod agree;
 pub mod bench;
 pub mod bundle;
 pub mod case;

@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("verdict", &["compare", "walk", "engine"]),
     ("bench", &["tensor", "graph", "engine"]),
     ("matrix", &["tensor", "graph", "engine", "walk", "verdict"]),
+    ("agree", &["tensor", "compare", "graph", "inputs", "engine", "verdict", "matrix"]),
     ("case", &["graph", "inputs", "compare", "engine", "verdict"]),
     ("bundle", &["tensor"]),
     ("shrink", &["tensor", "graph", "inputs", "compare", "engine", "walk"]),
@@ -31,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "report",
         &[
             "tensor", "compare", "graph", "inputs", "engine", "walk", "verdict", "shrink", "case",
-            "bundle", "bench", "matrix",
+            "bundle", "bench", "matrix", "agree",
         ],
     ),
     ("cli", BELOW_CLI),
@@ -42,7 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// The rooms that `cli` composes.
 const BELOW_CLI: &[&str] = &[
     "tensor", "compare", "graph", "inputs", "engine", "walk", "worker", "case", "verdict",
-    "shrink", "bundle", "bench", "matrix", "report",
+    "shrink", "bundle", "bench", "matrix", "agree", "report",
 ];
 
 /// Third-party crates that stay home, and their homes. A home is a folder or the file of its name.
@@ -55,6 +56,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde_yaml", &["src/case"]),
     ("shell_words", &["src/engine/place"]),
     ("quick_junit", &["src/report"]),
+    ("statrs", &["src/agree"]),
     ("tar", &["src/bundle"]),
     ("zstd", &["src/bundle"]),
 ];

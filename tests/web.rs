@@ -7,8 +7,9 @@
     reason = "a test that panics has failed, and says why"
 )]
 
+use offby::agree::read_agree;
 use offby::matrix::read_matrix;
-use offby::report::{Report, matrix_html, read_report, report_html};
+use offby::report::{Report, agree_html, matrix_html, read_report, report_html};
 use offby::walk::Role;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -94,6 +95,16 @@ fn matrix_plan(folder: &Path) -> Value {
     json!({"file": file, "name": "matrix", "words": words, "ops": 0, "sources": []})
 }
 
+/// The committed run over a data set as a page, without scripts as well.
+fn agree_plan(folder: &Path) -> Value {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/agree-digits.json");
+    let agree = read_agree("committed", &fs::read_to_string(committed).unwrap()).unwrap();
+    let file = folder.join("agree.html");
+    fs::write(&file, agree_html(&agree)).unwrap();
+    let words = ["simulated", "McNemar", "hidden_relu", "Worst inputs"];
+    json!({"file": file, "name": "agree", "words": words, "ops": 0, "sources": []})
+}
+
 /// The page, written, and what is to be seen on it.
 fn plan(folder: &Path, name: &str, report: &Report, words: &[&str]) -> Value {
     let file = folder.join(format!("{name}.html"));
@@ -143,6 +154,7 @@ fn pages_are_sound_in_a_browser() {
         plan(folder.path(), "run", &fixed("run"), &["explained", "(-2: 4046) (-1: 4046)"]),
         plan(folder.path(), "old", &fixed("walk-0.1.0"), &["divergent"]),
         matrix_plan(folder.path()),
+        agree_plan(folder.path()),
         plan(folder.path(), "many", &synthetic(5000), &["5,000 of 5,000"]),
     ];
     let screenshots = env::var_os("OFFBY_SCREENSHOTS").map(PathBuf::from);

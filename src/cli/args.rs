@@ -1,5 +1,6 @@
 //! The command line, as typed.
 
+pub(super) use super::agree_args::AgreeArgs;
 pub(super) use super::shared_args::{
     FeedArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
 };
@@ -31,6 +32,8 @@ pub(super) enum Command {
     Shrink(ShrinkArgs),
     /// Set networks or cases against targets in a table, here, in parts, or from saved reports
     Matrix(MatrixArgs),
+    /// Run a whole data set: how often classes agree, what accuracy is lost, and on which inputs
+    Agree(Box<AgreeArgs>),
     /// Run case files against what is expected of them, or list them
     Case(CaseArgs),
     /// Compare two tensors element by element

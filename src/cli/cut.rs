@@ -94,7 +94,7 @@ fn make<'a>(
 
 /// Cuts, writes, tells; gives the exit code.
 pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
-    let model = load(&args.model.path, &args.model.feed)?;
+    let model = load(&args.model.path, &args.model.feed.shape)?;
     let names = |texts: &[String]| texts.iter().map(|t| ValueName::from(t.as_str())).collect();
     let (to, from): (Vec<ValueName>, Vec<ValueName>) = (names(&args.to), names(&args.from));
     let mut cut = resolve(&model, &to, &from)?;

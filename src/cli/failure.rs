@@ -1,5 +1,6 @@
 //! Our own failures as the terminal shows them: what, why, and what to do.
 
+use crate::agree::AgreeError;
 use crate::bundle::{ArchiveError, ManifestError};
 use crate::case::{CaseError, DeviceError, TargetsError};
 use crate::compare::Incomparable;
@@ -107,7 +108,8 @@ hinted!(
     ArchiveError,
     ManifestError,
     TargetsError,
-    MatrixError
+    MatrixError,
+    AgreeError
 );
 
 impl From<DeviceError> for Failure {

@@ -132,7 +132,7 @@ impl Network {
         match &self.origin {
             Origin::Case(case) => prepare(case),
             Origin::Model(path) => {
-                let model = load_model(path, &args.feed)?;
+                let model = load_model(path, &args.feed.shape)?;
                 let feeds = feeds(&model, &args.feed)?;
                 Ok((model, feeds))
             }

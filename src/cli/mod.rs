@@ -1,5 +1,10 @@
 //! Arguments as typed, then as meant; composition of the rooms; all printing.
 
+mod agree;
+mod agree_args;
+mod agree_lane;
+mod agree_run;
+mod agree_walk;
 mod answer;
 mod args;
 mod bench;
@@ -89,6 +94,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Fallback(args) => fallback::fallback(&args),
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Matrix(args) => matrix::matrix(&args),
+        Command::Agree(args) => agree::agree(&args),
         Command::Case(args) => case::case(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Diff(args) => diff::diff(&args),

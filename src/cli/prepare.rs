@@ -41,7 +41,7 @@ impl<'a> Prepared<'a> {
     /// Reads and checks everything the user gave; the output folder is made before anything runs.
     pub(super) fn new(args: &'a NetworkArgs) -> Result<Self, Failure> {
         let user = user_tolerance(&args.tolerance)?;
-        let model = load(&args.model.path, &args.model.feed)?;
+        let model = load(&args.model.path, &args.model.feed.shape)?;
         let feeds = feeds(&model, &args.model.feed)?;
         args.out.as_deref().map_or(Ok(()), can_hold_results)?;
         args.output.can_be_written()?;
@@ -136,10 +136,10 @@ impl<'a> Prepared<'a> {
 }
 
 /// The network, its shapes fixed as the user asks.
-pub(super) fn load(path: &Path, args: &FeedArgs) -> Result<Model, Failure> {
+pub(super) fn load(path: &Path, texts: &[String]) -> Result<Model, Failure> {
     let mut model = Model::load(path)?;
     let mut shapes = BTreeMap::new();
-    for text in &args.shape {
+    for text in texts {
         let (name, dims) = parse_shape(text)?;
         shapes.insert(name, dims);
     }

@@ -63,6 +63,20 @@ fn coloured(kind: Kind, text: &str) -> String {
     format!("\x1b[{colour}m{text}\x1b[0m")
 }
 
+/// A bar on stderr with the time that is left; invisible unless somebody watches.
+pub(super) fn steps(quiet: bool, count: u64) -> ProgressBar {
+    if quiet || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(count);
+    let template = "{wide_bar} {pos} of {len} inputs, {eta} left ({elapsed})";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
 /// A spinner on stderr that says what is being waited for; invisible unless somebody watches.
 pub(super) fn progress(quiet: bool) -> ProgressBar {
     if quiet || !io::stderr().is_terminal() {

@@ -82,6 +82,12 @@ pub trait Session {
     fn again(&mut self, request: &Request<'_>) -> Execution {
         self.execute(request)
     }
+
+    /// Runs the network of the last `execute` on other feeds of the same shapes: all inputs of a data set,
+    /// one after the other. Where the last run gave nothing, `execute` is to be called again.
+    fn next(&mut self, request: &Request<'_>) -> Execution {
+        self.execute(request)
+    }
 }
 
 impl<E: Engine + ?Sized> Session for &E {

@@ -108,6 +108,16 @@ pub enum InputError {
         /// What stands in the way.
         problem: String,
     },
+    /// A data set cannot be read.
+    #[error("read the data set {path}: {problem}")]
+    Dataset {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What the user can do.
+        remedy: &'static str,
+    },
     /// `--mean` or `--std` cannot be used.
     #[error("normalize images: {problem}")]
     Normalization {
@@ -151,6 +161,7 @@ impl InputError {
                  prepare others as a .npy"
                     .to_owned()
             }
+            InputError::Dataset { remedy, .. } => (*remedy).to_owned(),
             InputError::Normalization { .. } => {
                 "give one number, or three: `--mean 0.485,0.456,0.406`".to_owned()
             }

@@ -32,7 +32,9 @@ pub fn draw(
         let tensor = match spec {
             Spec::Npy(path) => stored::npy(path, input)?,
             Spec::Pb(path) => stored::pb(path, input)?,
-            Spec::Picture { path, normalization } => picture::read(path, normalization, input)?,
+            Spec::Picture { path, normalization } => {
+                picture::read(path, normalization, picture::Framing::default(), input)?
+            }
             _ => fill::fill(spec, input)?,
         };
         let digest = tensor.digest();

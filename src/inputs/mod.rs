@@ -4,6 +4,7 @@
 //! the system's mathematics, and no rounding that depends on the processor.
 
 mod assign;
+mod dataset;
 mod edge;
 mod element;
 mod error;
@@ -15,9 +16,10 @@ mod spec;
 mod stored;
 
 pub use assign::parse_inputs;
+pub use dataset::{Dataset, Preparation, Sample};
 pub use error::InputError;
 pub use feed::{Feed, draw};
-pub use picture::Normalization;
+pub use picture::{Framing, Normalization};
 pub use random::Random;
 pub use spec::{Number, Spec};
 

@@ -53,10 +53,56 @@ impl fmt::Display for Normalization {
     }
 }
 
+/// What part of an image is fed, and how large that is before it becomes the input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Framing {
+    /// The shorter side is made so long, the other one in proportion.
+    pub resize: Option<u32>,
+    /// Then a square of this side is cut from the middle.
+    pub crop: Option<u32>,
+}
+
+impl Framing {
+    /// The part that is fed, as it will be resized to the input.
+    fn apply(self, picture: DynamicImage) -> Result<DynamicImage, String> {
+        let resized = match self.resize {
+            None => picture,
+            Some(side) => {
+                let (width, height) = (picture.width().max(1), picture.height().max(1));
+                let other = |long: u32, short: u32| {
+                    u32::try_from(u64::from(side) * u64::from(long) / u64::from(short))
+                        .map_err(|_| "it would become too long".to_owned())
+                };
+                let (columns, rows) = match width <= height {
+                    true => (side, other(height, width)?),
+                    false => (other(width, height)?, side),
+                };
+                picture.resize_exact(columns, rows, FilterType::Triangle)
+            }
+        };
+        let Some(side) = self.crop else { return Ok(resized) };
+        let (width, height) = (resized.width(), resized.height());
+        if width < side || height < side {
+            return Err(format!("it is {width} x {height}, too small to crop {side} from"));
+        }
+        Ok(resized.crop_imm((width - side) / 2, (height - side) / 2, side, side))
+    }
+}
+
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |name: &str, side: Option<u32>| {
+            side.map_or_else(String::new, |side| format!(" {name}={side}"))
+        };
+        write!(f, "{}{}", part("resize", self.resize), part("crop", self.crop))
+    }
+}
+
 /// Reads an image into an N x C x H x W input of floats, resized bilinearly; C is 3 (RGB) or 1 (grey).
 pub(super) fn read(
     path: &Path,
     norm: &Normalization,
+    framing: Framing,
     input: &ResolvedInput,
 ) -> Result<Tensor, InputError> {
     let fail = |problem: String| InputError::Picture {
@@ -74,7 +120,7 @@ pub(super) fn read(
         u32::try_from(extent).map_err(|_| fail("the input is too large".to_owned()))
     };
     let (rows, columns) = (side(height)?, side(width)?);
-    let picture = open(path).map_err(fail)?;
+    let picture = open(path).and_then(|picture| framing.apply(picture)).map_err(fail)?;
     let pixels = if channels == 3 {
         resize(&picture.to_rgb8(), columns, rows, FilterType::Triangle).into_raw()
     } else {

@@ -16,7 +16,12 @@ pub(super) fn pb(path: &Path, input: &ResolvedInput) -> Result<Tensor, InputErro
     accept(read_tensor_proto(path)?, path, input)
 }
 
-fn accept(tensor: Tensor, path: &Path, input: &ResolvedInput) -> Result<Tensor, InputError> {
+/// The tensor of a file, where it fits the input as it is.
+pub(super) fn accept(
+    tensor: Tensor,
+    path: &Path,
+    input: &ResolvedInput,
+) -> Result<Tensor, InputError> {
     let (found, wanted) = (tensor.dtype(), input.dtype);
     let tensor = exactly_bf16(tensor, wanted);
     if tensor.dtype() != wanted {

@@ -1,5 +1,6 @@
 //! One document, many renderers. A renderer sees nothing but the document.
 
+mod agree;
 mod bench_text;
 mod cases;
 mod checks;
@@ -20,6 +21,7 @@ mod shrink;
 mod text;
 mod walk_text;
 
+pub use agree::{agree_html, agree_markdown, agree_text};
 pub use bench_text::bench_text;
 pub use cases::{
     CASES_SCHEMA, CaseReport, CaseStatus, CaseTargetReport, CasesReport, cases_junit, cases_list,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
+use std::io::{self, Read};
 
 /// A SHA-256 digest, shown as `sha256:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,13 +16,34 @@ impl Digest {
         for part in parts {
             hasher.update(part);
         }
-        let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Digest(format!("sha256:{hex}"))
+        Digest::from(hasher)
+    }
+
+    /// The digest of all that a reader gives, which may be more than fits into memory.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut chunk = vec![0; 1 << 16];
+        loop {
+            match reader.read(&mut chunk)? {
+                0 => return Ok(Digest::from(hasher)),
+                length => hasher.update(&chunk[..length]),
+            }
+        }
     }
 
     /// The hexadecimal digits alone, for file names.
     pub fn hex(&self) -> &str {
         self.0.trim_start_matches("sha256:")
+    }
+}
+
+impl From<Sha256> for Digest {
+    fn from(hasher: Sha256) -> Self {
+        let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Digest(format!("sha256:{hex}"))
     }
 }
 

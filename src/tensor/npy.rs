@@ -6,7 +6,7 @@ use npyz::{
     AutoSerialize, DType, Deserialize, NpyFile, Order, TypeChar, TypeStr, WriterBuilder as _,
 };
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write as _};
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write as _};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -57,23 +57,27 @@ pub fn read_npy(path: &Path) -> Result<Tensor, NpyError> {
 /// As [`read_npy`].
 pub fn npy_from(mut stream: impl Read, size: u64, path: &Path) -> Result<Tensor, NpyError> {
     let fail = |source| NpyError::Read { path: path.to_owned(), source };
-    let mut magic = [0u8; 6];
-    stream.read_exact(&mut magic).map_err(fail)?;
-    if magic != *b"\x93NUMPY" {
-        return Err(fail(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "it does not begin as a .npy file",
-        )));
-    }
+    let magic = check_magic(&mut stream).map_err(fail)?;
     let npy = NpyFile::new((&magic[..]).chain(stream)).map_err(fail)?;
     let descr = npy.dtype().descr();
     let DType::Plain(plain) = npy.dtype() else {
         return Err(NpyError::ElementType { path: path.to_owned(), descr });
     };
     check_size(&npy, &plain, size).map_err(fail)?;
-    read_plain(npy, &plain)
+    read_plain(npy, &plain, &Whole)
         .map_err(fail)?
         .ok_or(NpyError::ElementType { path: path.to_owned(), descr })
+}
+
+/// The first bytes of every `.npy` file.
+fn check_magic(stream: &mut impl Read) -> io::Result<[u8; 6]> {
+    let mut magic = [0u8; 6];
+    stream.read_exact(&mut magic)?;
+    if magic != *b"\x93NUMPY" {
+        let problem = "it does not begin as a .npy file";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    }
+    Ok(magic)
 }
 
 /// A header may claim more elements than the file holds; that must not become an allocation.
@@ -91,32 +95,124 @@ fn check_size<R: Read>(npy: &NpyFile<R>, plain: &TypeStr, size: u64) -> io::Resu
     }
 }
 
-fn read_plain<R: Read>(npy: NpyFile<R>, plain: &TypeStr) -> io::Result<Option<Tensor>> {
+fn read_plain<R: Read>(
+    npy: NpyFile<R>,
+    plain: &TypeStr,
+    extent: &impl Extent<R>,
+) -> io::Result<Option<Tensor>> {
     use TypeChar::{Bool, Float, Int, Uint};
     Ok(Some(match (plain.type_char(), plain.size_field()) {
-        (Float, 4) => Tensor::F32(array(npy)?),
-        (Float, 2) => Tensor::F16(array(npy)?),
-        (Float, 8) => Tensor::F64(array(npy)?),
-        (Int, 1) => Tensor::I8(array(npy)?),
-        (Int, 2) => Tensor::I16(array(npy)?),
-        (Int, 4) => Tensor::I32(array(npy)?),
-        (Int, 8) => Tensor::I64(array(npy)?),
-        (Uint, 1) => Tensor::U8(array(npy)?),
-        (Uint, 2) => Tensor::U16(array(npy)?),
-        (Uint, 4) => Tensor::U32(array(npy)?),
-        (Uint, 8) => Tensor::U64(array(npy)?),
-        (Bool, _) => Tensor::Bool(array(npy)?),
+        (Float, 4) => Tensor::F32(extent.read(npy)?),
+        (Float, 2) => Tensor::F16(extent.read(npy)?),
+        (Float, 8) => Tensor::F64(extent.read(npy)?),
+        (Int, 1) => Tensor::I8(extent.read(npy)?),
+        (Int, 2) => Tensor::I16(extent.read(npy)?),
+        (Int, 4) => Tensor::I32(extent.read(npy)?),
+        (Int, 8) => Tensor::I64(extent.read(npy)?),
+        (Uint, 1) => Tensor::U8(extent.read(npy)?),
+        (Uint, 2) => Tensor::U16(extent.read(npy)?),
+        (Uint, 4) => Tensor::U32(extent.read(npy)?),
+        (Uint, 8) => Tensor::U64(extent.read(npy)?),
+        (Bool, _) => Tensor::Bool(extent.read(npy)?),
         _ => return Ok(None),
     }))
 }
 
-fn array<T: Deserialize + Clone, R: Read>(npy: NpyFile<R>) -> io::Result<ArrayD<T>> {
-    let shape: Vec<usize> = npy.shape().iter().map(|&dim| dim as usize).collect();
-    let fortran = npy.order() == Order::Fortran;
-    let elements = npy.into_vec()?;
-    let stored = ArrayD::from_shape_vec(IxDyn(&shape).set_f(fortran), elements)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok(stored.as_standard_layout().into_owned())
+/// A `.npy` file whose first axis counts tensors: each is read by itself, and the file never as a whole.
+#[derive(Debug, Clone)]
+pub struct NpyRows {
+    path: PathBuf,
+    shape: Vec<usize>,
+}
+
+impl NpyRows {
+    /// Looks at the file's head.
+    ///
+    /// # Errors
+    /// When the file is missing, truncated, holds one number without axes, or lies in Fortran order,
+    /// in which a row is scattered over the whole file.
+    pub fn open(path: &Path) -> Result<Self, NpyError> {
+        let fail = |source| NpyError::Read { path: path.to_owned(), source };
+        let npy = opened(path).map_err(fail)?;
+        let refuse = |why: &str| fail(io::Error::new(io::ErrorKind::InvalidData, why));
+        let shape: Vec<usize> = npy.shape().iter().map(|&dim| dim as usize).collect();
+        if shape.is_empty() {
+            return Err(refuse("it has no axis to take rows from"));
+        }
+        if npy.order() == Order::Fortran && shape.len() > 1 {
+            return Err(refuse("its rows are scattered, for it lies in Fortran order"));
+        }
+        let descr = npy.dtype().descr();
+        let DType::Plain(plain) = npy.dtype() else {
+            return Err(NpyError::ElementType { path: path.to_owned(), descr });
+        };
+        let size = std::fs::metadata(path).map_err(fail)?.len();
+        check_size(&npy, &plain, size).map_err(fail)?;
+        Ok(NpyRows { path: path.to_owned(), shape })
+    }
+
+    /// How many tensors there are.
+    pub fn count(&self) -> usize {
+        self.shape[0]
+    }
+
+    /// One of them, without the first axis.
+    ///
+    /// # Errors
+    /// When there is none of this index, or the file can no longer be read.
+    pub fn row(&self, index: usize) -> Result<Tensor, NpyError> {
+        let fail = |source| NpyError::Read { path: self.path.clone(), source };
+        let npy = opened(&self.path).map_err(fail)?;
+        let descr = npy.dtype().descr();
+        let element_type = || NpyError::ElementType { path: self.path.clone(), descr };
+        let DType::Plain(plain) = npy.dtype() else { return Err(element_type()) };
+        let row = Slice { index, shape: &self.shape[1..] };
+        read_plain(npy, &plain, &row).map_err(fail)?.ok_or_else(element_type)
+    }
+}
+
+/// A file whose elements can be sought.
+fn opened(path: &Path) -> io::Result<NpyFile<BufReader<File>>> {
+    let mut file = BufReader::new(File::open(path)?);
+    check_magic(&mut file)?;
+    file.rewind()?;
+    NpyFile::new(file)
+}
+
+/// What to read of a file's elements.
+trait Extent<R: Read> {
+    fn read<T: Deserialize + Clone>(&self, npy: NpyFile<R>) -> io::Result<ArrayD<T>>;
+}
+
+/// All of them.
+struct Whole;
+
+impl<R: Read> Extent<R> for Whole {
+    fn read<T: Deserialize + Clone>(&self, npy: NpyFile<R>) -> io::Result<ArrayD<T>> {
+        let shape: Vec<usize> = npy.shape().iter().map(|&dim| dim as usize).collect();
+        let fortran = npy.order() == Order::Fortran;
+        let elements = npy.into_vec()?;
+        let stored = ArrayD::from_shape_vec(IxDyn(&shape).set_f(fortran), elements)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(stored.as_standard_layout().into_owned())
+    }
+}
+
+/// Those of one index of the first axis; `shape` is that of the others.
+struct Slice<'s> {
+    index: usize,
+    shape: &'s [usize],
+}
+
+impl<R: Read + Seek> Extent<R> for Slice<'_> {
+    fn read<T: Deserialize + Clone>(&self, npy: NpyFile<R>) -> io::Result<ArrayD<T>> {
+        let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
+        let count: usize = self.shape.iter().product();
+        let mut elements = npy.data::<T>().map_err(|error| invalid(error.to_string()))?;
+        elements.seek_to((self.index * count) as u64)?;
+        let row = elements.take(count).collect::<io::Result<Vec<T>>>()?;
+        ArrayD::from_shape_vec(IxDyn(self.shape), row).map_err(|error| invalid(error.to_string()))
+    }
 }
 
 /// Writes a `.npy` file; `bf16` is written as `f32`, for numpy has no name for it.
@@ -168,6 +264,19 @@ mod tests {
             Tensor::from_f32(&[2, 3], vec![1.0, 2.0, 3.0, f32::INFINITY, -0.0, 6.0]).unwrap();
         write_npy(&path, &tensor).unwrap();
         assert_eq!(read_npy(&path).unwrap(), tensor);
+    }
+
+    #[test]
+    fn rows_are_read_one_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.npy");
+        let tensor = Tensor::from_f32(&[3, 1, 2], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        write_npy(&path, &tensor).unwrap();
+        let rows = NpyRows::open(&path).unwrap();
+        assert_eq!(rows.count(), 3);
+        assert_eq!(rows.row(2).unwrap(), Tensor::from_f32(&[1, 2], vec![4.0, 5.0]).unwrap());
+        assert_eq!(rows.row(0).unwrap(), Tensor::from_f32(&[1, 2], vec![0.0, 1.0]).unwrap());
+        assert!(rows.row(3).is_err());
     }
 
     #[test]

@@ -54,6 +54,13 @@ impl Message {
         Message { ask, contents: Contents::default() }
     }
 
+    /// The ask to run what is open on a request's feeds.
+    pub(super) fn next(request: &Request<'_>) -> Self {
+        let mut contents = Contents::default();
+        let feeds = contents.add_feeds(request);
+        Message { ask: Ask::Next { feeds, repeats: request.repeats }, contents }
+    }
+
     /// An ask about a request's network, as it is in memory: its file may not exist, or have other
     /// shapes. An execution instead, where the network cannot travel.
     pub(super) fn about(
@@ -195,6 +202,11 @@ impl Store {
     pub(super) fn take(&mut self, digest: &Digest) -> Vec<u8> {
         let place = self.kept.iter().position(|(kept, _)| kept == digest);
         place.map(|place| self.kept.remove(place).1).unwrap_or_default()
+    }
+
+    /// Drops a content that will not be named again soon.
+    pub(super) fn forget(&mut self, digest: &Digest) {
+        self.kept.retain(|(kept, _)| kept != digest);
     }
 
     /// Tensors that were sent.

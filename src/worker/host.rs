@@ -5,7 +5,7 @@ use super::environment;
 use super::frame::{FrameError, read_frame, write_frame};
 use super::kin::remove_own_folder;
 use super::mnn_engine::missing_from_build;
-use super::open::{Kept, open_and_run, run_again};
+use super::open::{Kept, open_and_run, run_again, run_next};
 use super::protocol::{Ask, PROTOCOL, Reply, VERSION, pack};
 use super::sim::{self, SimJob};
 use crate::engine::{Backend, Output, RanOn};
@@ -107,8 +107,8 @@ struct Memory {
 }
 
 fn answer(ask: Ask, body: Vec<u8>, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
-    // Two networks are never open at once.
-    if !matches!(ask, Ask::Again { .. }) {
+    // Two networks are never open at once; what is kept may be for the one that is.
+    if !matches!(ask, Ask::Again { .. } | Ask::Next { .. } | Ask::Keep { .. }) {
         memory.kept = None;
     }
     match ask {
@@ -157,6 +157,11 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
             sim::walk(SimJob { model: store.bytes(&model), device, feeds, plan }, repeats, send)
         }
         Ask::Again { repeats } => run_again(kept, repeats, send),
+        Ask::Next { feeds: sent, repeats } => {
+            // Of many inputs each comes once.
+            sent.iter().for_each(|tensor| store.forget(&tensor.digest));
+            run_next(kept, feeds, repeats, send)
+        }
         #[cfg(feature = "mnn")]
         Ask::Run { model, target, repeats, .. } => {
             let job = super::mnn::Job { model: store.bytes(&model), target, feeds };

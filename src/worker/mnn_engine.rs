@@ -60,6 +60,15 @@ struct MnnSession<'e> {
     worker: KeptWorker,
 }
 
+impl MnnSession<'_> {
+    /// About the network that is open.
+    fn ask(&mut self, message: Message, request: &Request<'_>) -> Execution {
+        let request = self.engine.worker.within(request);
+        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
+        conversation.conclude(Some(self.engine.target.backend), request.deadline).0
+    }
+}
+
 impl Session for MnnSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
@@ -78,10 +87,11 @@ impl Session for MnnSession<'_> {
     }
 
     fn again(&mut self, request: &Request<'_>) -> Execution {
-        let request = self.engine.worker.within(request);
-        let message = Message::bare(Ask::Again { repeats: request.repeats });
-        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
-        conversation.conclude(Some(self.engine.target.backend), request.deadline).0
+        self.ask(Message::bare(Ask::Again { repeats: request.repeats }), request)
+    }
+
+    fn next(&mut self, request: &Request<'_>) -> Execution {
+        self.ask(Message::next(request), request)
     }
 }
 

@@ -80,4 +80,13 @@ impl Session for OnnxSession<'_> {
         };
         self.converse(message, &request)
     }
+
+    fn next(&mut self, request: &Request<'_>) -> Execution {
+        let request = self.engine.worker.within(request);
+        let message = match self.engine.ort {
+            Some(_) => Ok(Message::next(&request)),
+            None => self.engine.message(&request),
+        };
+        self.converse(message, &request)
+    }
 }

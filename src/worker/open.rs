@@ -1,4 +1,5 @@
-//! A network that stays open in the child: one ask opens and runs it, the next ones run it again.
+//! A network that stays open in the child: one ask opens and runs it, the next ones run it again, on the
+//! same feeds or on others.
 
 use super::host::Send;
 use super::protocol::{Reply, pack};
@@ -8,6 +9,9 @@ use std::time::Instant;
 
 /// A network on a backend, with the feeds it was opened with.
 pub(super) trait OpenNetwork {
+    /// Takes other feeds, of the shapes of those it was opened with.
+    fn feed(&mut self, feeds: Vec<Output>) -> Result<(), String>;
+
     /// Feeds, runs and reads it once.
     fn run(&mut self) -> Result<Vec<Output>, String>;
 
@@ -73,6 +77,32 @@ pub(super) fn run_again(kept: &mut Kept, repeats: usize, send: &mut Send<'_>) ->
         Some(network) => run(network.as_mut(), repeats, 0.0, send),
         None => Stop::Refused("no network is open".into()).answer(send),
     }
+}
+
+/// Runs the network that is open on other feeds, and answers.
+pub(super) fn run_next(
+    kept: &mut Kept,
+    feeds: Vec<Output>,
+    repeats: usize,
+    send: &mut Send<'_>,
+) -> io::Result<()> {
+    match kept.as_mut().map(|network| network.feed(feeds)) {
+        Some(Err(reason)) => Stop::Refused(reason).answer(send),
+        _ => run_again(kept, repeats, send),
+    }
+}
+
+/// Puts feeds into the place of others, where they have their shapes.
+pub(super) fn replace(feeds: &mut Vec<Output>, next: Vec<Output>) -> Result<(), String> {
+    for before in feeds.iter() {
+        let shape =
+            next.iter().find(|next| next.name == before.name).map(|next| next.tensor.shape());
+        if shape != Some(before.tensor.shape()) {
+            return Err(format!("input `{}` is not fed, or with another shape", before.name));
+        }
+    }
+    *feeds = next;
+    Ok(())
 }
 
 fn run(

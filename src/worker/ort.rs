@@ -2,7 +2,7 @@
 //! that this program needs none to be built or to start.
 
 use super::cache::cache_folder;
-use super::open::{OpenNetwork, Stop};
+use super::open::{OpenNetwork, Stop, replace};
 use crate::engine::{OrtTarget, Output, Provider, RanOn};
 use crate::graph::ValueName;
 use crate::tensor::Tensor;
@@ -62,6 +62,10 @@ pub(super) fn open(
 }
 
 impl OpenNetwork for OpenSession {
+    fn feed(&mut self, feeds: Vec<Output>) -> Result<(), String> {
+        replace(&mut self.feeds, feeds)
+    }
+
     fn run(&mut self) -> Result<Vec<Output>, String> {
         let inputs =
             self.feeds.iter().map(|feed| Ok((feed.name.to_string(), given(&feed.tensor)?)));

@@ -56,6 +56,8 @@ pub(super) enum Ask {
     },
     /// Run the network of the last `Run`, `RunOrt` or `RunSimulated` again, on the same feeds: it is still open.
     Again { repeats: usize },
+    /// Run it on other feeds of the same shapes.
+    Next { feeds: Vec<SentTensor>, repeats: usize },
     /// Tell what would run on a backend.
     Probe { target: MnnTarget },
 }
@@ -76,6 +78,7 @@ impl Ask {
             | Ask::Environment { .. }
             | Ask::Keep { .. }
             | Ask::Again { .. }
+            | Ask::Next { .. }
             | Ask::Probe { .. } => Vec::new(),
         };
         let expected = self.plan().map_or(&[][..], |plan| &plan.expected);
@@ -91,6 +94,7 @@ impl Ask {
             | Ask::RunOnnx { feeds, .. }
             | Ask::RunOrt { feeds, .. }
             | Ask::RunSimulated { feeds, .. }
+            | Ask::Next { feeds, .. }
             | Ask::WalkSimulated { feeds, .. } => feeds,
             _ => &[],
         }

@@ -45,6 +45,11 @@ pub(super) struct OpenDevice {
 }
 
 impl OpenNetwork for OpenDevice {
+    fn feed(&mut self, feeds: Vec<Output>) -> Result<(), String> {
+        let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
+        self.candidate.run.feed(&feeds)
+    }
+
     fn run(&mut self) -> Result<Vec<Output>, String> {
         self.candidate.go(false, &mut |_, _| (), &mut |_| ())
     }

@@ -70,6 +70,15 @@ struct SimSession<'e> {
     worker: KeptWorker,
 }
 
+impl SimSession<'_> {
+    /// About the network that is open.
+    fn ask(&mut self, message: Message, request: &Request<'_>) -> Execution {
+        let request = self.engine.worker.within(request);
+        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
+        conversation.conclude(None, request.deadline).0
+    }
+}
+
 impl Session for SimSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
@@ -83,10 +92,11 @@ impl Session for SimSession<'_> {
     }
 
     fn again(&mut self, request: &Request<'_>) -> Execution {
-        let request = self.engine.worker.within(request);
-        let message = Message::bare(Ask::Again { repeats: request.repeats });
-        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
-        conversation.conclude(None, request.deadline).0
+        self.ask(Message::bare(Ask::Again { repeats: request.repeats }), request)
+    }
+
+    fn next(&mut self, request: &Request<'_>) -> Execution {
+        self.ask(Message::next(request), request)
     }
 }
 

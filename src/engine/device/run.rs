@@ -38,9 +38,26 @@ impl DeviceRun {
             NodeFacts { index: step, label, op_type, attributes }
         };
         let facts = (0..steps.len()).map(fact).collect();
-        let keep = |feed: &Feed| Feed { tensor: simulator.keep(&feed.tensor), ..feed.clone() };
-        let feeds = feeds.iter().map(keep).collect();
-        Ok(DeviceRun { steps, facts, feeds, simulator })
+        let mut run = DeviceRun { steps, facts, feeds: Vec::new(), simulator };
+        run.feed(feeds)?;
+        Ok(run)
+    }
+
+    /// Takes other feeds, of the shapes of those before.
+    ///
+    /// # Errors
+    /// Which input had another shape.
+    pub fn feed(&mut self, feeds: &[Feed]) -> Result<(), String> {
+        let shape = |feed: &Feed| feed.tensor.shape().to_vec();
+        for before in &self.feeds {
+            let next = feeds.iter().find(|next| next.name == before.name);
+            if next.map(shape) != Some(shape(before)) {
+                return Err(format!("input `{}` is not fed, or with another shape", before.name));
+            }
+        }
+        let keep = |feed: &Feed| Feed { tensor: self.simulator.keep(&feed.tensor), ..feed.clone() };
+        self.feeds = feeds.iter().map(keep).collect();
+        Ok(())
     }
 
     /// Begins a run, watched or not.

@@ -9,7 +9,7 @@ mod steps;
 pub use steps::NodeSteps;
 
 use super::unary::f64_kernel;
-use super::{Engine, Execution, Outcome, Output, RanOn, Request, Runs, same_bytes};
+use super::{Engine, Execution, Outcome, Output, RanOn, Request, Runs, Session, same_bytes};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
@@ -36,26 +36,76 @@ pub struct Tract {
 
 impl Engine for Tract {
     fn execute(&self, request: &Request<'_>) -> Execution {
-        // tract is Rust, but not proof against hostile models: a panic there is its crash, not ours.
-        match catch_unwind(AssertUnwindSafe(|| self.run(request))) {
-            Ok(Ok(execution)) => execution,
-            Ok(Err(error)) => Execution::without_outputs(Outcome::Rejected, describe(&error)),
-            Err(panic) => Execution::without_outputs(Outcome::Crashed, panic_text(panic.as_ref())),
-        }
+        guarded(|| self.run(&self.open(request.model)?, request))
+    }
+
+    fn session(&self) -> Box<dyn Session + '_> {
+        Box::new(TractSession { engine: *self, open: None })
+    }
+}
+
+/// tract is Rust, but not proof against hostile models: a panic there is its crash, not ours.
+fn guarded(run: impl FnOnce() -> TractResult<Execution>) -> Execution {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(execution)) => execution,
+        Ok(Err(error)) => Execution::without_outputs(Outcome::Rejected, describe(&error)),
+        Err(panic) => Execution::without_outputs(Outcome::Crashed, panic_text(panic.as_ref())),
+    }
+}
+
+/// A plan, and the seconds it took to make.
+struct Open {
+    plan: Arc<TypedRunnableModel>,
+    seconds: f64,
+}
+
+/// The plan of the last network.
+struct TractSession {
+    engine: Tract,
+    open: Option<Open>,
+}
+
+impl Session for TractSession {
+    fn execute(&mut self, request: &Request<'_>) -> Execution {
+        self.open = None;
+        self.next(request)
+    }
+
+    fn again(&mut self, request: &Request<'_>) -> Execution {
+        self.next(request)
+    }
+
+    fn next(&mut self, request: &Request<'_>) -> Execution {
+        let TractSession { engine, open } = self;
+        guarded(|| {
+            let open = match open {
+                Some(open) => {
+                    open.seconds = 0.0;
+                    open
+                }
+                None => open.insert(engine.open(request.model)?),
+            };
+            engine.run(open, request)
+        })
     }
 }
 
 impl Tract {
-    fn run(&self, request: &Request<'_>) -> TractResult<Execution> {
+    fn open(&self, model: &Model) -> TractResult<Open> {
         let started = Instant::now();
-        let plan = load(request.model, self.f64)?.into_runnable()?;
-        let open_seconds = started.elapsed().as_secs_f64();
+        let plan = load(model, self.f64)?.into_runnable()?;
+        Ok(Open { plan, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    fn run(&self, open: &Open, request: &Request<'_>) -> TractResult<Execution> {
+        let Open { plan, seconds: open_seconds } = open;
+        let open_seconds = *open_seconds;
         let mut seconds = Vec::new();
         let mut outputs: Vec<Output> = Vec::new();
         let mut identical = true;
         for repeat in 0..request.repeats.max(1) {
             let started = Instant::now();
-            let values = self.run_once(&plan, request.feeds)?;
+            let values = self.run_once(plan, request.feeds)?;
             seconds.push(started.elapsed().as_secs_f64());
             if repeat == 0 {
                 outputs = named(request.model, values)?;

@@ -15,7 +15,7 @@ mod session;
 mod walk;
 
 use super::host::Send;
-use super::open::{OpenNetwork, Stop};
+use super::open::{OpenNetwork, Stop, replace};
 use super::protocol::{ProbeReport, Reply};
 use crate::engine::{MnnTarget, Output, RanOn};
 use crate::graph::ValueName;
@@ -64,6 +64,10 @@ pub(super) struct OpenModel {
 }
 
 impl OpenNetwork for OpenModel {
+    fn feed(&mut self, feeds: Vec<Output>) -> Result<(), Refusal> {
+        replace(&mut self.feeds, feeds)
+    }
+
     fn run(&mut self) -> Result<Vec<Output>, Refusal> {
         write_feeds(&self.session, &self.feeds)?;
         self.session.run()?;

@@ -1,0 +1,162 @@
+//! Class scores: which class has the highest, by how much, and what a changed class means.
+
+use super::rank::numbers;
+use crate::compare::Tolerance;
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// How many of the first classes are kept.
+pub(super) const TOP: usize = 5;
+
+/// The classes of one input, by the reference and by the target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Classes {
+    /// The reference's first five, the best first; of equal scores the lower class is first. Empty where
+    /// a score is NaN, for then there is no order.
+    pub reference: Vec<usize>,
+    /// The target's.
+    pub target: Vec<usize>,
+    /// By how much the reference's first score is above its second.
+    pub margin: Option<f64>,
+    /// The same of the target.
+    pub target_margin: Option<f64>,
+    /// How near the change was, where the class is another.
+    pub flip: Option<Flip>,
+    /// What became of the class.
+    pub choice: Choice,
+}
+
+/// A class that became another.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Flip {
+    /// How far apart the reference has the class that it chose and the one that the target chose.
+    pub margin: f64,
+    /// How far apart they may be for rounding to change their places: what the target's storage may
+    /// cost the one score, and the other. What the target really cost them would explain every flip.
+    pub floor: f64,
+}
+
+/// What became of a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// It is the reference's.
+    Same,
+    /// It is another, and the reference has both so close that rounding may have chosen.
+    Tie,
+    /// It is another, and rounding does not explain that.
+    Flipped,
+    /// A score is NaN, so that there is none.
+    None,
+}
+
+impl Classes {
+    /// What the reference's and the target's scores say; `tolerance` is what the target's storage may
+    /// cost, and `typical` the reference's typical magnitude. `None` where they are not alike in number.
+    pub(super) fn new(
+        reference: &Tensor,
+        target: &Tensor,
+        tolerance: &Tolerance,
+        typical: f64,
+    ) -> Option<Self> {
+        let (r, t) = (numbers(reference, 1), numbers(target, 1));
+        if r.len() != t.len() {
+            return None;
+        }
+        let (first, second) = (top(&r), top(&t));
+        let mut classes = Classes {
+            margin: margin(&r, &first),
+            target_margin: margin(&t, &second),
+            flip: None,
+            choice: Choice::None,
+            reference: first,
+            target: second,
+        };
+        let (Some(&a), Some(&b)) = (classes.reference.first(), classes.target.first()) else {
+            return Some(classes);
+        };
+        if a == b {
+            classes.choice = Choice::Same;
+            return Some(classes);
+        }
+        let allowed = |score: f64| tolerance.rtol * score.abs() + tolerance.absolute(typical);
+        let flip = Flip { margin: r[a] - r[b], floor: allowed(r[a]) + allowed(r[b]) };
+        classes.choice = if flip.margin <= flip.floor { Choice::Tie } else { Choice::Flipped };
+        classes.flip = Some(flip).filter(|flip| flip.margin.is_finite() && flip.floor.is_finite());
+        Some(classes)
+    }
+
+    /// Whether the reference's class is among the target's first five.
+    pub fn is_among(&self) -> bool {
+        self.reference.first().is_some_and(|class| self.target.contains(class))
+    }
+}
+
+/// The first classes of a row of scores; none where one is NaN.
+fn top(scores: &[f64]) -> Vec<usize> {
+    if scores.iter().any(|score| score.is_nan()) {
+        return Vec::new();
+    }
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    // Adding 0 makes -0 a 0.
+    let better =
+        |a: &usize, b: &usize| (scores[*b] + 0.0).total_cmp(&(scores[*a] + 0.0)).then(a.cmp(b));
+    if order.len() > TOP {
+        order.select_nth_unstable_by(TOP, better);
+        order.truncate(TOP);
+    }
+    order.sort_by(better);
+    order
+}
+
+fn margin(scores: &[f64], top: &[usize]) -> Option<f64> {
+    let margin = scores.get(*top.first()?)? - scores.get(*top.get(1)?)?;
+    margin.is_finite().then_some(margin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HALF: Tolerance = Tolerance { rtol: 1e-2, atol: 0.0, atol_typical: 0.0 };
+
+    fn classes(reference: &[f32], target: &[f32]) -> Classes {
+        let tensor =
+            |scores: &[f32]| Tensor::from_f32(&[1, scores.len()], scores.to_vec()).unwrap();
+        Classes::new(&tensor(reference), &tensor(target), &HALF, 0.0).unwrap()
+    }
+
+    #[test]
+    fn a_flip_below_the_floor_is_a_tie() {
+        let near = classes(&[0.500, 0.499, 0.0], &[0.499, 0.500, 0.0]);
+        assert_eq!((near.choice, near.is_among()), (Choice::Tie, true));
+        let far = classes(&[0.6, 0.4], &[0.4, 0.6]);
+        assert_eq!(far.choice, Choice::Flipped);
+        assert!((far.flip.unwrap().margin - 0.2).abs() < 1e-6);
+        assert!((far.flip.unwrap().floor - 0.01).abs() < 1e-6);
+        assert_eq!(classes(&[0.6, 0.4], &[0.9, 0.1]).choice, Choice::Same);
+    }
+
+    #[test]
+    fn nan_has_no_class_and_equal_scores_the_lower_one() {
+        let nan = classes(&[0.6, 0.4], &[f32::NAN, 0.6]);
+        assert_eq!((nan.choice, nan.target.len()), (Choice::None, 0));
+        assert_eq!(classes(&[1.0, 1.0], &[0.0, -0.0]).choice, Choice::Same);
+        let exact = classes(&[1.0, 1.0], &[0.0, 1.0]);
+        assert_eq!((exact.choice, exact.margin), (Choice::Tie, Some(0.0)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_five_are_those_of_a_full_sort(
+            scores in prop::collection::vec(-3i32..3, 1..30),
+        ) {
+            let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
+            let mut order: Vec<usize> = (0..scores.len()).collect();
+            order.sort_by(|&a, &b| scores[b].partial_cmp(&scores[a]).unwrap().then(a.cmp(&b)));
+            order.truncate(TOP);
+            prop_assert_eq!(top(&scores), order);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Why results over a data set cannot be read or merged.
+
+use super::AGREE_SCHEMA;
+use thiserror::Error;
+
+/// What is wrong with a saved result.
+#[derive(Debug, Error)]
+pub enum AgreeError {
+    /// No JSON, or its fields do not fit.
+    #[error("read the result {file}: {source}")]
+    Json {
+        /// The file.
+        file: String,
+        /// What does not fit.
+        source: serde_json::Error,
+    },
+    /// Another schema.
+    #[error(
+        "read the result {file}: its schema is `{schema}`, and this offby reads `{AGREE_SCHEMA}`"
+    )]
+    Schema {
+        /// The file.
+        file: String,
+        /// Its schema.
+        schema: String,
+    },
+    /// Not a share of the same run.
+    #[error("merge {file}: its {what} is not that of the first file")]
+    Other {
+        /// The file.
+        file: String,
+        /// What differs.
+        what: &'static str,
+    },
+    /// Inputs would be counted twice.
+    #[error("merge {file}: its share {share} was merged already, or it is no share")]
+    Twice {
+        /// The file.
+        file: String,
+        /// The share.
+        share: String,
+    },
+    /// No file at all.
+    #[error("merge: no results are given")]
+    Nothing,
+}
+
+impl AgreeError {
+    /// What the user can do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            AgreeError::Json { .. } | AgreeError::Schema { .. } | AgreeError::Nothing => {
+                "give what `offby agree --shard` wrote with --json or --out"
+            }
+            AgreeError::Other { .. } => {
+                "merge the shares of one run: same network, data, targets and options"
+            }
+            AgreeError::Twice { .. } => "give every share once",
+        }
+    }
+}

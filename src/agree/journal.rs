@@ -1,0 +1,233 @@
+//! Written before the jump: which input is about to run where, and what came of it, one line each. A
+//! run that was killed is found here by the next one, which adds up the same lines and goes on behind
+//! them. The file is read line by line, for it may be longer than memory.
+
+use super::record::Record;
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+/// How often an input is begun on one lane before it is given up: what ends this command twice may be
+/// the input.
+const ATTEMPTS: usize = 2;
+
+/// One line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Line {
+    /// What the whole is about: a line of another key makes the file worthless.
+    Key(String),
+    /// About to run.
+    Start(Position),
+    /// Came to its end.
+    Done(Box<Record>),
+    /// Was ended by the user, and not by what ran: the next command begins it anew.
+    Withdrawn(Position),
+    /// All came to its end; the next command starts anew.
+    Finished,
+}
+
+/// One input on one lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The input's number, from 0.
+    pub input: usize,
+    /// The target; absent for the reference.
+    pub target: Option<String>,
+}
+
+/// The journal of one run; without a file it keeps nothing.
+#[derive(Debug, Default)]
+pub struct Journal {
+    file: Option<File>,
+    /// Why it is not written any more.
+    failure: Option<io::Error>,
+    done: Option<Position>,
+    attempts: Option<(Position, usize)>,
+}
+
+/// What an unfinished journal says.
+#[derive(Default)]
+struct Earlier {
+    /// Where its last whole line ends.
+    end: u64,
+    /// The position of its last record.
+    done: Option<Position>,
+    /// What was begun after that, and how often.
+    attempts: Option<(Position, usize)>,
+}
+
+impl Journal {
+    /// Opens the journal at `path`. Each record that an unfinished command of the same `key` left is
+    /// handed to `absorb`, in order; anything else is overwritten.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn open(path: &Path, key: &str, absorb: &mut dyn FnMut(Record)) -> io::Result<Self> {
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+        // A finished run is no beginning: it is looked for before anything is taken over.
+        let wanted = read(&mut file, key, &mut |_| ())?.is_some();
+        let earlier = if wanted { read(&mut file, key, absorb)? } else { None };
+        let Earlier { end, done, attempts } = earlier.unwrap_or_default();
+        file.set_len(end)?;
+        file.seek(SeekFrom::Start(end))?;
+        let mut journal = Journal { file: Some(file), failure: None, done, attempts };
+        if end == 0 {
+            journal.write(&Line::Key(key.to_owned()), false);
+        }
+        journal.failure.take().map_or(Ok(journal), Err)
+    }
+
+    /// The position of the last record that was found: a run goes on behind it.
+    pub fn done(&self) -> Option<&Position> {
+        self.done.as_ref()
+    }
+
+    /// Whether an earlier command came to its end at this position as often as may be.
+    pub fn is_deadly(&self, position: &Position) -> bool {
+        self.attempts.as_ref().is_some_and(|(at, count)| at == position && *count >= ATTEMPTS)
+    }
+
+    /// Says that a position is about to run; on the disk before this returns, and all before it.
+    pub fn start(&mut self, position: &Position) {
+        self.write(&Line::Start(position.clone()), true);
+    }
+
+    /// Says what came of it.
+    pub fn record(&mut self, record: Record) {
+        self.write(&Line::Done(Box::new(record)), false);
+    }
+
+    /// Says that the user ended it.
+    pub fn withdraw(&mut self, position: &Position) {
+        self.write(&Line::Withdrawn(position.clone()), true);
+    }
+
+    /// Says that all came to its end.
+    pub fn finish(&mut self) {
+        self.write(&Line::Finished, true);
+    }
+
+    /// Why it is not written any more, where that happened.
+    pub fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+
+    fn write(&mut self, line: &Line, sync: bool) {
+        let Some(file) = &mut self.file else { return };
+        let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut bytes| {
+            bytes.push(b'\n');
+            file.write_all(&bytes)?;
+            if sync { file.sync_data() } else { Ok(()) }
+        });
+        if let Err(error) = written {
+            (self.file, self.failure) = (None, Some(error));
+        }
+    }
+}
+
+/// Reads from the start; `None` where nothing is to be taken over. A last line that was cut off in the
+/// middle of being written says nothing: what it would say has not happened.
+fn read(file: &mut File, key: &str, absorb: &mut dyn FnMut(Record)) -> io::Result<Option<Earlier>> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut lines = BufReader::new(file);
+    let mut earlier = Earlier::default();
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        let length = lines.read_until(b'\n', &mut bytes)?;
+        let Ok(line) = serde_json::from_slice::<Line>(&bytes) else { break };
+        if !bytes.ends_with(b"\n") {
+            break;
+        }
+        match line {
+            Line::Key(found) if earlier.end == 0 && found == key => {}
+            Line::Start(at) if earlier.end > 0 => {
+                let before = earlier.attempts.take().filter(|(known, _)| *known == at);
+                earlier.attempts = Some((at, before.map_or(1, |(_, count)| count + 1)));
+            }
+            Line::Done(record) if earlier.end > 0 => {
+                let target = record.target.clone();
+                earlier.done = Some(Position { input: record.input, target });
+                earlier.attempts = None;
+                absorb(*record);
+            }
+            Line::Withdrawn(_) if earlier.end > 0 => earlier.attempts = None,
+            _ => return Ok(None),
+        }
+        earlier.end += length as u64;
+    }
+    Ok((earlier.end > 0).then_some(earlier))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Outcome;
+
+    fn position(input: usize) -> Position {
+        Position { input, target: Some("mnn:cpu".into()) }
+    }
+
+    fn record(input: usize) -> Record {
+        Record {
+            input,
+            id: String::new(),
+            target: Some("mnn:cpu".into()),
+            outcome: Outcome::Completed,
+            reason: None,
+            digest: None,
+            ran_on: None,
+            label: None,
+            identical: None,
+            measured: None,
+            expected: None,
+        }
+    }
+
+    fn open(path: &Path, key: &str) -> (Journal, Vec<usize>) {
+        let mut seen = Vec::new();
+        let journal = Journal::open(path, key, &mut |record| seen.push(record.input)).unwrap();
+        (journal, seen)
+    }
+
+    #[test]
+    fn what_was_cut_off_is_taken_over_up_to_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let (mut journal, _) = open(&path, "k");
+        for input in [0, 1] {
+            journal.start(&position(input));
+            journal.record(record(input));
+        }
+        journal.start(&position(2));
+        drop(journal);
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"done\":{\"in").unwrap();
+        let (mut journal, seen) = open(&path, "k");
+        assert_eq!((seen, journal.done()), (vec![0, 1], Some(&position(1))));
+        assert!(!journal.is_deadly(&position(2)));
+        journal.start(&position(2));
+        drop(journal);
+        let (journal, _) = open(&path, "k");
+        assert!(journal.is_deadly(&position(2)) && !journal.is_deadly(&position(1)));
+        let mut journal = journal;
+        journal.withdraw(&position(2));
+        assert!(!open(&path, "k").0.is_deadly(&position(2)));
+    }
+
+    #[test]
+    fn a_finished_or_foreign_journal_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let (mut journal, _) = open(&path, "k");
+        journal.record(record(0));
+        drop(journal);
+        assert!(open(&path, "other").1.is_empty());
+        let (mut journal, _) = open(&path, "k");
+        journal.record(record(0));
+        journal.finish();
+        assert!(open(&path, "k").1.is_empty());
+    }
+}

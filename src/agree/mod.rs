@@ -1,0 +1,36 @@
+//! A network over a data set: what each target makes of every input, as one line each, and what the
+//! lines add up to. The sums are exact in any order, so that shares of a data set merge to the whole,
+//! and they take the same room for ten inputs and for ten million.
+//!
+//! A *lane* is whatever runs the inputs: the reference, or one target.
+
+mod classes;
+mod document;
+mod error;
+mod figures;
+mod journal;
+mod measure;
+mod merge;
+mod rank;
+mod record;
+mod sketch;
+mod statistics;
+mod tally;
+mod verdict;
+mod worst;
+
+pub use classes::{Choice, Classes, Flip};
+pub use document::{
+    AGREE_SCHEMA, Agree, Blame, DataFacts, Lane, ModelFacts, WalkedInput, read_agree,
+};
+pub use error::AgreeError;
+pub use figures::{Drop, Figures, Quantiles, Share};
+pub use journal::{Journal, Position};
+pub use measure::{Rule, Task, measure};
+pub use merge::merge;
+pub use record::{Measured, Record};
+pub use sketch::{Mean, Sketch};
+pub use statistics::{McNemar, Pairs};
+pub use tally::{Agreements, ClassTally, Failed, Tally};
+pub use verdict::Answer;
+pub use worst::{MOST_WORST, Severity, Worst};

@@ -1,0 +1,183 @@
+//! What is said of one target over a whole data set. The rules are an ordered table; the first that
+//! fires decides.
+
+use super::figures::Figures;
+use super::measure::Task;
+use super::tally::Tally;
+use crate::verdict::Kind;
+use serde::{Deserialize, Serialize};
+
+/// Below this the accuracy is said to fall, though every changed class by itself could be rounding.
+const SIGNIFICANT: f64 = 0.05;
+
+/// What is said of one target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The kind, which decides the exit code.
+    pub kind: Kind,
+    /// One sentence.
+    pub sentence: String,
+}
+
+/// All that a rule may look at.
+struct Facts<'f> {
+    task: Task,
+    tally: &'f Tally,
+    figures: &'f Figures,
+    /// Inputs that the reference was given.
+    inputs: u64,
+}
+
+/// When a rule fires, and the kind it gives.
+type Rule = fn(&Facts<'_>) -> Option<Kind>;
+
+/// The rules, the first one first.
+const RULES: [Rule; 9] = [
+    |facts| (facts.tally.compared() == 0).then(|| facts.ended()),
+    |facts| (facts.tally.nonfinite > 0).then_some(Kind::Nonfinite),
+    |facts| (facts.wrong() > 0).then_some(Kind::Divergent),
+    |facts| (facts.tally.expected.diverges > 0).then_some(Kind::Divergent),
+    |facts| (facts.tally.unstable > 0).then_some(Kind::Nondeterministic),
+    |facts| facts.falls().then_some(Kind::Precision),
+    |facts| (facts.tally.compared() < facts.inputs).then(|| facts.ended()),
+    |facts| facts.is_explained().then_some(Kind::Explained),
+    |_| Some(Kind::Agrees),
+];
+
+impl Answer {
+    /// What is said of a target that was given so many inputs; without any there is nothing to say.
+    pub(super) fn new(task: Task, tally: &Tally, figures: &Figures, inputs: u64) -> Self {
+        let facts = Facts { task, tally, figures, inputs };
+        let kind = RULES.iter().find_map(|rule| rule(&facts)).unwrap_or(Kind::Inconclusive);
+        Answer { kind, sentence: facts.sentence() }
+    }
+}
+
+impl Facts<'_> {
+    /// Inputs that are wrong beyond what rounding explains.
+    fn wrong(&self) -> u64 {
+        match self.task {
+            Task::Classify => self.tally.classes.flipped + self.tally.classes.none,
+            Task::Regress => self.tally.agreements.diverges,
+        }
+    }
+
+    fn falls(&self) -> bool {
+        self.figures.drop.is_some_and(|drop| drop.value > 0.0 && drop.mcnemar.p < SIGNIFICANT)
+    }
+
+    fn is_explained(&self) -> bool {
+        match self.task {
+            Task::Classify => self.tally.classes.ties > 0,
+            Task::Regress => self.tally.agreements.explained > 0,
+        }
+    }
+
+    /// The kind of the way in which most of the runs that gave nothing ended.
+    fn ended(&self) -> Kind {
+        let ends = [
+            ("crashed", Kind::Crashed),
+            ("timed_out", Kind::TimedOut),
+            ("rejected", Kind::Rejected),
+            ("fell_back", Kind::FellBack),
+            ("unavailable", Kind::Unavailable),
+        ];
+        let count = |name: &str| self.tally.outcomes.get(name).copied().unwrap_or(0);
+        let most =
+            ends.into_iter().filter(|(name, _)| count(name) > 0).max_by_key(|(n, _)| count(n));
+        most.map_or(Kind::Inconclusive, |(_, kind)| kind)
+    }
+
+    fn sentence(&self) -> String {
+        let compared = self.tally.compared();
+        let mut clauses = Vec::new();
+        if compared == 0 {
+            let why = self.tally.failed.first().map_or("nothing ran", |failed| &failed.reason);
+            return format!("nothing was compared: {why}");
+        }
+        match self.task {
+            Task::Classify => clauses.extend(self.classes()),
+            Task::Regress => clauses.push(self.outputs()),
+        }
+        clauses.extend(self.accuracy());
+        let inputs = |count: u64, what: &str| {
+            (count > 0).then(|| format!("{} {what}", counted(count, "input")))
+        };
+        let tally = self.tally;
+        clauses
+            .extend(inputs(tally.nonfinite, "with NaN or infinities the reference does not have"));
+        clauses.extend(inputs(tally.unstable, "with other bytes when run again"));
+        clauses.extend(self.expected());
+        clauses.extend(inputs(self.inputs.saturating_sub(compared), "not compared"));
+        clauses.join("; ")
+    }
+
+    fn classes(&self) -> Option<String> {
+        let top1 = self.figures.top1?;
+        let classes = &self.tally.classes;
+        if top1.count == top1.of {
+            return Some(format!("all {} keep their class", counted(top1.of, "input")));
+        }
+        let changed = top1.of - top1.count;
+        let explained = match classes.ties {
+            0 => "none of them so near a tie that rounding explains it".to_owned(),
+            ties if ties == changed => {
+                "each so near a tie that rounding may have chosen".to_owned()
+            }
+            ties => format!("{ties} so near a tie that rounding may have chosen"),
+        };
+        let change = if changed == 1 { "changes its class" } else { "change their class" };
+        Some(format!("{changed} of {} {change}, {explained}", counted(top1.of, "input")))
+    }
+
+    fn outputs(&self) -> String {
+        let agreements = self.tally.agreements;
+        let compared = counted(self.tally.compared(), "input");
+        match (agreements.diverges, agreements.explained) {
+            (0, 0) => format!("the outputs of all {compared} are within the tolerance"),
+            (0, explained) => format!(
+                "the outputs of all {compared} are within what is allowed, {explained} by the rounding of their format"
+            ),
+            (diverges, _) => {
+                format!("{diverges} of {compared} have outputs beyond the tolerance")
+            }
+        }
+    }
+
+    fn accuracy(&self) -> Option<String> {
+        let (reference, lane, drop) =
+            (self.figures.reference_accuracy?, self.figures.accuracy?, self.figures.drop?);
+        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+        let (low, high) = (100.0 * drop.low, 100.0 * drop.high);
+        Some(format!(
+            "right on {}, the reference on {}: {:.2} points lost ({low:.2} to {high:.2}, McNemar p = {})",
+            percent(lane.value()),
+            percent(reference.value()),
+            // No "-0.00".
+            100.0 * drop.value + 0.0,
+            p_value(drop.mcnemar.p)
+        ))
+    }
+
+    fn expected(&self) -> Option<String> {
+        let expected = self.tally.expected;
+        let bad = expected.diverges + expected.incomparable;
+        match (expected.all(), bad) {
+            (0, _) => None,
+            (all, 0) => Some(format!("all {} are as the data set expects", counted(all, "input"))),
+            (all, bad) => {
+                Some(format!("{bad} of {} are not as the data set expects", counted(all, "input")))
+            }
+        }
+    }
+}
+
+/// `1 input`, `12 inputs`.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A p-value in two digits that matter.
+fn p_value(p: f64) -> String {
+    if p < 1e-3 { format!("{p:.1e}") } else { format!("{p:.2}") }
+}

@@ -1,0 +1,86 @@
+//! `offby agree`: a network over a data set, here, in shares, or from saved shares.
+
+use super::agree_args::{AgreeArgs, AgreeCommand, AgreeOutputArgs, AgreeRunArgs};
+use super::agree_run::run;
+use super::answer::{self, Unwritten};
+use super::failure::Failure;
+use super::place_for_results::can_hold_results;
+use super::screen;
+use crate::agree::{Agree, merge, read_agree};
+use crate::matrix::Shard;
+use crate::report::{agree_html, agree_markdown, agree_text};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Runs or merges, reports; gives the exit code.
+pub(super) fn agree(args: &AgreeArgs) -> Result<u8, Failure> {
+    match &args.command {
+        Some(AgreeCommand::Merge(args)) => {
+            args.giving.can_be_written()?;
+            let whole = merge_files(&args.files)?;
+            give(&args.giving, Shard::WHOLE, &whole, Unwritten::default())
+        }
+        None => fill(&args.run),
+    }
+}
+
+fn fill(args: &AgreeRunArgs) -> Result<u8, Failure> {
+    let shard = args.shard.as_deref().map_or(Ok(Shard::WHOLE), str::parse)?;
+    args.giving.can_be_written()?;
+    let (agree, unwritten) = run(args, shard)?;
+    give(&args.giving, shard, &agree, unwritten)
+}
+
+impl AgreeOutputArgs {
+    /// All that can be refused is refused before anything runs.
+    fn can_be_written(&self) -> Result<(), Failure> {
+        self.out.as_deref().map_or(Ok(()), can_hold_results)?;
+        self.output.can_be_written()
+    }
+}
+
+fn merge_files(files: &[PathBuf]) -> Result<Agree, Failure> {
+    let read = |path: &PathBuf| {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|error| {
+            Failure::new(
+                format!("read {name}: {error}"),
+                "give what `offby agree --shard` wrote with --json or --out",
+            )
+        })?;
+        Ok((name.clone(), read_agree(&name, &text)?))
+    };
+    Ok(merge(files.iter().map(read).collect::<Result<Vec<_>, Failure>>()?)?)
+}
+
+/// Hands the result over; gives the exit code.
+fn give(
+    giving: &AgreeOutputArgs,
+    shard: Shard,
+    agree: &Agree,
+    mut unwritten: Unwritten,
+) -> Result<u8, Failure> {
+    if let Some(folder) = &giving.out {
+        unwritten.note(write_all(folder, shard, agree));
+    }
+    let output = &giving.output;
+    unwritten.note(answer::give(output, agree, || {
+        agree_text(agree, screen::width(), output.verbose, screen::painter())
+    }));
+    unwritten.told()?;
+    // Shares that are not all there have not seen all inputs.
+    let all = !agree.interrupted && (agree.shares.is_empty() || shard != Shard::WHOLE);
+    Ok(match agree.exit_code() {
+        0 if !all => 3,
+        code => code,
+    })
+}
+
+fn write_all(folder: &Path, shard: Shard, agree: &Agree) -> Result<(), Failure> {
+    let path = |end: &str| folder.join(format!("agree{}.{end}", shard.suffix()));
+    answer::write_json(&path("json"), agree)?;
+    for (end, text) in [("md", agree_markdown(agree)), ("html", agree_html(agree))] {
+        fs::write(path(end), text).map_err(|error| Failure::write(&path(end), error))?;
+    }
+    Ok(())
+}

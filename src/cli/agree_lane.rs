@@ -1,0 +1,111 @@
+//! One lane of a run over a data set: a session that keeps its network open from input to input.
+
+use crate::agree::{Position, Record};
+use crate::engine::{Execution, Outcome, RanOn, Request, Session};
+use crate::graph::Model;
+use crate::inputs::{Feed, Sample};
+use crate::tensor::Digest;
+use std::time::Duration;
+
+/// After so many refusals in a row to open the network nothing else is to be expected.
+const REFUSALS: usize = 3;
+
+/// One input, as every lane is given it.
+pub(super) struct Input<'i> {
+    pub(super) model: &'i Model,
+    pub(super) feeds: &'i [Feed],
+    pub(super) repeats: usize,
+    pub(super) deadline: Duration,
+}
+
+/// The reference, or one target.
+pub(super) struct Runner<'e> {
+    session: Box<dyn Session + 'e>,
+    is_open: bool,
+    refusals: Vec<(Outcome, Option<String>)>,
+}
+
+/// What came of one input.
+pub(super) struct Ran {
+    pub(super) execution: Execution,
+    /// Whether the network was opened for it.
+    opened: bool,
+}
+
+impl<'e> Runner<'e> {
+    /// Nothing is opened before the first input.
+    pub(super) fn new(session: Box<dyn Session + 'e>) -> Self {
+        Runner { session, is_open: false, refusals: Vec::new() }
+    }
+
+    /// Runs one input; one that is `deadly` has ended this command too often.
+    pub(super) fn run(&mut self, input: &Input<'_>, deadly: bool) -> Ran {
+        if deadly {
+            let reason = "this command came to its end each time it ran this input, so that it was not begun again";
+            let execution = Execution::without_outputs(Outcome::Crashed, reason);
+            return Ran { execution, opened: false };
+        }
+        if let [.., (outcome, reason)] = self.refusals.as_slice()
+            && self.refusals.len() >= REFUSALS
+        {
+            let execution =
+                Execution::without_outputs(*outcome, reason.clone().unwrap_or_default());
+            return Ran { execution, opened: false };
+        }
+        let Input { model, feeds, repeats, deadline } = *input;
+        let request = Request { model, feeds, repeats, deadline };
+        let opened = !self.is_open;
+        let execution = match self.is_open {
+            true => self.session.next(&request),
+            false => self.session.execute(&request),
+        };
+        self.is_open = execution.outcome == Outcome::Completed;
+        Ran { execution, opened }
+    }
+
+    /// Takes note of how an input ended, now or in the command before this one.
+    pub(super) fn remember(&mut self, record: &Record) {
+        match record.outcome {
+            Outcome::Rejected | Outcome::FellBack | Outcome::Unavailable => {
+                if self.refusals.len() < REFUSALS {
+                    self.refusals.push((record.outcome, record.reason.clone()));
+                }
+            }
+            Outcome::Completed | Outcome::Crashed | Outcome::TimedOut | Outcome::Interrupted => {
+                self.refusals.clear()
+            }
+        }
+    }
+}
+
+impl Ran {
+    /// The record, before anything is measured.
+    pub(super) fn record(&self, position: Position, sample: &Sample) -> Record {
+        let Execution { outcome, reason, ran_on, runs, .. } = &self.execution;
+        let digests = sample.feeds.iter().map(|feed| feed.digest.to_string());
+        let digests: Vec<String> = digests.collect();
+        let runs = runs.as_ref().filter(|runs| runs.repeats > 1);
+        Record {
+            input: position.input,
+            id: sample.id.clone(),
+            outcome: *outcome,
+            reason: reason.clone(),
+            digest: position
+                .target
+                .is_none()
+                .then(|| Digest::of(digests.iter().map(String::as_bytes))),
+            ran_on: ran_on.clone().filter(|_| self.opened).map(quiet),
+            label: sample.label,
+            identical: runs.map(|runs| runs.identical),
+            measured: None,
+            expected: None,
+            target: position.target,
+        }
+    }
+}
+
+/// Drivers fill their names up with zeros and blanks.
+fn quiet(ran_on: RanOn) -> RanOn {
+    let trim = |text: String| text.trim_matches(['\0', ' ']).to_owned();
+    RanOn { device: trim(ran_on.device), driver: trim(ran_on.driver), ..ran_on }
+}

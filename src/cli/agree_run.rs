@@ -1,0 +1,310 @@
+//! Running a data set: the reference and every target keep the network open and are given one input
+//! after the other. Each is written down before and after, so that neither a driver's death nor this
+//! command's loses what is known.
+
+use super::agree_args::AgreeRunArgs;
+use super::agree_lane::{Input, Runner};
+use super::agree_walk::walk_worst;
+use super::answer::Unwritten;
+use super::failure::Failure;
+use super::matrix_from::public;
+use super::place::{read_reference, read_target};
+use super::prepare::{load, user_tolerance};
+use super::registry::Registry;
+use super::screen;
+use crate::agree::{
+    AGREE_SCHEMA, Agree, DataFacts, Journal, Lane, ModelFacts, Position, Record, Rule, Task,
+    measure,
+};
+use crate::compare::Tolerance;
+use crate::engine::{Engine, Output, Target};
+use crate::graph::Model;
+use crate::inputs::{Dataset, Framing, Normalization, Preparation, Sample};
+use crate::matrix::Shard;
+use crate::tensor::Digest;
+use crate::worker::{find_converter, interrupted};
+use indicatif::ProgressBar;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+/// Runs the share's inputs; lines that could be written no more are told beside what was found.
+pub(super) fn run(args: &AgreeRunArgs, shard: Shard) -> Result<(Agree, Unwritten), Failure> {
+    let opened = Opened::new(args)?;
+    let engines: Vec<Box<dyn Engine>> =
+        opened.lanes.iter().map(|(_, target)| opened.registry.engine(target)).collect();
+    let mut run = Run {
+        opened: &opened,
+        shard,
+        runners: engines.iter().map(|engine| Runner::new(engine.session())).collect(),
+        lanes: opened.lanes.iter().map(|(name, _)| Lane::new(name.clone())).collect(),
+        journal: Journal::default(),
+        progress: screen::steps(args.giving.output.quiet, 0),
+    };
+    run.take_over()?;
+    run.go()?;
+    let lanes = std::mem::take(&mut run.lanes);
+    run.runners.clear();
+    let mut agree = opened.document(lanes, shard)?.concluded();
+    walk_worst(&opened, &mut agree)?;
+    if !interrupted() {
+        run.journal.finish();
+    }
+    agree.interrupted = interrupted();
+    let folder = args.giving.out.as_deref().unwrap_or(Path::new("."));
+    let failure = run.journal.failure().map(|error| Failure::write(folder, error));
+    Ok((agree, failure.into_iter().collect()))
+}
+
+/// All that is known before anything runs.
+pub(super) struct Opened<'a> {
+    pub(super) args: &'a AgreeRunArgs,
+    model_path: &'a Path,
+    data_path: &'a Path,
+    pub(super) model: Model,
+    pub(super) dataset: Dataset,
+    pub(super) registry: Registry,
+    /// The user's own tolerance, in place of the table's.
+    pub(super) user: Option<Tolerance>,
+    /// The reference and then the targets, by the names they have in the result.
+    pub(super) lanes: Vec<(String, Target)>,
+    task: Task,
+}
+
+impl<'a> Opened<'a> {
+    fn new(args: &'a AgreeRunArgs) -> Result<Self, Failure> {
+        let user = user_tolerance(&args.tolerance)?;
+        let (Some(model_path), Some(data_path)) = (&args.model, &args.data) else {
+            return Err(Failure::bug());
+        };
+        let model = load(model_path, &args.shape)?;
+        let picture = &args.picture;
+        let preparation = Preparation {
+            framing: Framing { resize: picture.resize, crop: picture.crop },
+            normalization: Normalization::new(&picture.mean, &picture.std)?,
+        };
+        let values = (&*model.resolved_inputs()?, model.outputs());
+        let dataset = Dataset::open(data_path, values, args.labels.as_deref(), preparation)?;
+        let task = args.task.map_or_else(|| guess(&model, &dataset), Task::from);
+        let registry = Registry::new(find_converter(), args.place.limits)?;
+        let lanes = lanes(args)?;
+        Ok(Opened { args, model_path, data_path, model, dataset, registry, user, lanes, task })
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        Duration::from_secs(self.args.timeout)
+    }
+
+    /// How a lane is measured, given what the reference computed.
+    fn rule(&self, lane: usize, truth: &[Output]) -> Rule {
+        let scores = (self.task == Task::Classify).then(|| Task::scores(truth)).flatten();
+        let declared = self.lanes[lane].1.declared_storage();
+        Rule { declared, user: self.user, scores: scores.cloned() }
+    }
+
+    /// What cannot be, whatever the targets compute.
+    fn check(&self, truth: &[Output], sample: &Sample) -> Result<(), Failure> {
+        if self.task == Task::Regress {
+            return Ok(());
+        }
+        let scores = truth.iter().find(|output| Some(&output.name) == Task::scores(truth));
+        let Some(scores) = scores else {
+            return Err(Failure::new(
+                "find class scores: no output has the shape [C] or [1, C]",
+                "--task regress compares the outputs element by element",
+            ));
+        };
+        match sample.label {
+            Some(label) if label >= scores.tensor.len() => Err(Failure::new(
+                format!(
+                    "use the label {label} of {}: the network has {} classes",
+                    sample.id,
+                    scores.tensor.len()
+                ),
+                "labels are classes counted from 0",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything that an answer depends on, the documents of devices included.
+    fn key(&self, shard: Shard) -> Result<String, Failure> {
+        let AgreeRunArgs { repeat, timeout, .. } = self.args;
+        let parts = [
+            env!("CARGO_PKG_VERSION").to_owned(),
+            self.model.digest().to_string(),
+            self.dataset.digest()?.to_string(),
+            format!("{:?}", self.lanes),
+            format!("{:?} {:?} {repeat} {timeout} {shard}", self.task, self.user),
+        ];
+        Ok(Digest::of(parts.iter().map(String::as_bytes)).hex().to_owned())
+    }
+
+    fn document(&self, lanes: Vec<Lane>, shard: Shard) -> Result<Agree, Failure> {
+        let mut lanes = lanes.into_iter();
+        let shares = (shard != Shard::WHOLE).then(|| shard.to_string());
+        Ok(Agree {
+            schema: AGREE_SCHEMA.into(),
+            made_by: env!("CARGO_PKG_VERSION").into(),
+            model: ModelFacts {
+                path: public(&self.model_path.display().to_string()),
+                digest: self.model.digest().clone(),
+                nodes: self.model.node_count(),
+            },
+            data: DataFacts {
+                path: public(&self.data_path.display().to_string()),
+                inputs: self.dataset.len(),
+                labels: self.dataset.labels(),
+                preparation: self.dataset.preparation(),
+                digest: self.dataset.digest()?,
+            },
+            task: self.task,
+            shares: shares.into_iter().collect::<BTreeSet<_>>(),
+            interrupted: false,
+            reference: lanes.next().ok_or_else(Failure::bug)?,
+            targets: lanes.collect(),
+        })
+    }
+}
+
+/// The reference and the targets, each target once.
+fn lanes(args: &AgreeRunArgs) -> Result<Vec<(String, Target)>, Failure> {
+    let reference = read_reference(&args.reference, &args.place)?;
+    let mut lanes = vec![(public(&reference.to_string()), reference)];
+    for text in &args.on {
+        let target = read_target(text, &args.place)?;
+        let name = public(&target.to_string());
+        if !lanes[1..].iter().any(|(known, _)| *known == name) {
+            lanes.push((name, target));
+        }
+    }
+    Ok(lanes)
+}
+
+/// Outputs are classes where there are labels, or where the network ends in a Softmax.
+fn guess(model: &Model, dataset: &Dataset) -> Task {
+    let ends = |output: &str| {
+        let writes = |outputs: &[String]| outputs.iter().any(|name| name == output);
+        let mut nodes = model.nodes();
+        nodes.any(|node| matches!(node.op_type, "Softmax" | "LogSoftmax") && writes(node.outputs))
+    };
+    match dataset.labels() > 0 || model.outputs().iter().any(|output| ends(output.as_str())) {
+        true => Task::Classify,
+        false => Task::Regress,
+    }
+}
+
+/// One run under way. Lane 0 is the reference.
+struct Run<'a> {
+    opened: &'a Opened<'a>,
+    shard: Shard,
+    runners: Vec<Runner<'a>>,
+    lanes: Vec<Lane>,
+    journal: Journal,
+    progress: ProgressBar,
+}
+
+impl Run<'_> {
+    /// Takes over what an unfinished command left under `--out`; without a folder nothing is kept.
+    fn take_over(&mut self) -> Result<(), Failure> {
+        let Some(folder) = &self.opened.args.giving.out else { return Ok(()) };
+        let path = folder.join(format!("inputs{}.jsonl", self.shard.suffix()));
+        let places: BTreeMap<Option<String>, usize> =
+            (0..self.lanes.len()).map(|lane| (self.position(0, lane).target, lane)).collect();
+        let (lanes, runners) = (&mut self.lanes, &mut self.runners);
+        let mut absorb = |record: Record| {
+            if let Some(&lane) = places.get(&record.target) {
+                runners[lane].remember(&record);
+                lanes[lane].tally.absorb(&record);
+            }
+        };
+        let key = self.opened.key(self.shard)?;
+        let journal = Journal::open(&path, &key, &mut absorb);
+        self.journal = journal.map_err(|error| Failure::write(&path, error))?;
+        Ok(())
+    }
+
+    fn position(&self, input: usize, lane: usize) -> Position {
+        let target = (lane > 0).then(|| self.opened.lanes[lane].0.clone());
+        Position { input, target }
+    }
+
+    /// Every input that is not done yet, in order.
+    fn go(&mut self) -> Result<(), Failure> {
+        let count = self.opened.dataset.len();
+        let inputs: Vec<usize> = (0..count).filter(|input| self.shard.has(*input)).collect();
+        let done = self.journal.done().cloned();
+        let last = self.lanes.len() - 1;
+        let next = done.map_or((0, 0), |done| {
+            let lane = (0..=last).find(|lane| self.position(done.input, *lane) == done);
+            match lane.unwrap_or(last) {
+                lane if lane == last => (done.input + 1, 0),
+                lane => (done.input, lane + 1),
+            }
+        });
+        self.progress = screen::steps(self.opened.args.giving.output.quiet, inputs.len() as u64);
+        for input in inputs {
+            if interrupted() {
+                break;
+            }
+            if input >= next.0 {
+                self.input(input, if input == next.0 { next.1 } else { 0 })?;
+            }
+            self.progress.inc(1);
+        }
+        self.progress.finish_and_clear();
+        Ok(())
+    }
+
+    /// One input on the lanes from this one on. What the reference computes is needed by all of them.
+    fn input(&mut self, input: usize, from: usize) -> Result<(), Failure> {
+        let sample = self.opened.dataset.read(input)?;
+        let fed = Input {
+            model: &self.opened.model,
+            feeds: &sample.feeds,
+            repeats: self.opened.args.repeat.max(1),
+            deadline: self.opened.deadline(),
+        };
+        let mut truth: Vec<Output> = Vec::new();
+        for lane in 0..self.lanes.len() {
+            if lane > 0 && (lane < from || truth.is_empty()) {
+                continue;
+            }
+            let position = self.position(input, lane);
+            let is_new = lane >= from;
+            if is_new {
+                self.journal.start(&position);
+            }
+            let deadly = self.journal.is_deadly(&position);
+            let ran = self.runners[lane].run(&fed, deadly);
+            if interrupted() {
+                self.journal.withdraw(&position);
+                break;
+            }
+            if lane == 0 {
+                truth.clone_from(&ran.execution.outputs);
+                if !truth.is_empty() {
+                    self.opened.check(&truth, &sample)?;
+                }
+            }
+            if is_new {
+                let rule = self.opened.rule(lane, &truth);
+                let outputs = Some(&ran.execution.outputs).filter(|outputs| !outputs.is_empty());
+                let measured = outputs.filter(|_| lane > 0).map(|o| measure(&truth, o, &rule));
+                let expected = outputs.filter(|_| !sample.expected.is_empty());
+                let expected = expected.map(|o| measure(&expected_of(&sample), o, &rule));
+                let record = Record { measured, expected, ..ran.record(position, &sample) };
+                self.runners[lane].remember(&record);
+                self.lanes[lane].tally.absorb(&record);
+                self.journal.record(record);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The outputs that the data set expects.
+fn expected_of(sample: &Sample) -> Vec<Output> {
+    let outputs = sample.expected.iter();
+    outputs.map(|(name, tensor)| Output { name: name.clone(), tensor: tensor.clone() }).collect()
+}

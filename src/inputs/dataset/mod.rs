@@ -1,0 +1,213 @@
+//! Data sets: many inputs for one network, each read when its turn comes. Of a data set only the list of
+//! its inputs is kept in memory.
+
+mod labels;
+mod listing;
+mod rows;
+
+use super::picture::{self, Framing, Normalization};
+use super::{Feed, InputError, stored};
+use crate::graph::{ResolvedInput, ValueName};
+use crate::tensor::{Digest, Tensor};
+use labels::Labels;
+use listing::Listed;
+use rows::Rows;
+use std::path::{Path, PathBuf};
+
+/// What becomes of an image before it is fed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Preparation {
+    /// The part that is fed.
+    pub framing: Framing,
+    /// What becomes of its channels.
+    pub normalization: Normalization,
+}
+
+/// One input of a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Its name: a file, or a row of one.
+    pub id: String,
+    /// One tensor for each of the network's inputs.
+    pub feeds: Vec<Feed>,
+    /// The class that is right.
+    pub label: Option<usize>,
+    /// The outputs that are right, where the data set has them.
+    pub expected: Vec<(ValueName, Tensor)>,
+}
+
+/// Many inputs for one network.
+#[derive(Debug)]
+pub struct Dataset {
+    path: PathBuf,
+    inputs: Vec<ResolvedInput>,
+    outputs: Vec<ValueName>,
+    source: Source,
+    labels: Labels,
+    preparation: Preparation,
+}
+
+/// Where inputs come from.
+#[derive(Debug)]
+enum Source {
+    /// Each from a file of its own, for a network of one input.
+    Files(Vec<PathBuf>),
+    /// Each from a folder `test_data_set_N` as ONNX's own tests have them.
+    Tests(Vec<PathBuf>),
+    /// Each a row of the same arrays.
+    Rows(Rows),
+}
+
+impl Dataset {
+    /// Opens a folder, an `.npy` or `.npz` file, or a text list; `labels` is a file with one class for
+    /// each input, in their order.
+    ///
+    /// # Errors
+    /// When there are no inputs, they do not fit the network's, or there are not as many labels.
+    pub fn open(
+        path: &Path,
+        (inputs, outputs): (&[ResolvedInput], &[ValueName]),
+        labels: Option<&Path>,
+        preparation: Preparation,
+    ) -> Result<Self, InputError> {
+        let Listed { source, labels: listed } = listing::list(path, inputs)?;
+        let labels = labels.map_or(Ok(listed), Labels::read)?;
+        let (inputs, outputs) = (inputs.to_vec(), outputs.to_vec());
+        let set = Dataset { path: path.to_owned(), inputs, outputs, source, labels, preparation };
+        set.check()?;
+        Ok(set)
+    }
+
+    fn check(&self) -> Result<(), InputError> {
+        let (inputs, labels) = (self.len(), self.labels.len());
+        if inputs == 0 {
+            return Err(refuse(&self.path, "it has no inputs", listing::KINDS));
+        }
+        if labels.is_some_and(|labels| labels != inputs) {
+            let problem = format!("there are {inputs} inputs and {} labels", labels.unwrap_or(0));
+            return Err(refuse(
+                &self.path,
+                problem,
+                "give one label for each input, or none at all",
+            ));
+        }
+        if let (Source::Files(files), true) = (&self.source, self.inputs.len() != 1) {
+            let problem = format!(
+                "the network has {} inputs, and {} feeds one",
+                self.inputs.len(),
+                files[0].display()
+            );
+            let remedy = "give an .npz with one array for each input, named as it";
+            return Err(refuse(&self.path, problem, remedy));
+        }
+        Ok(())
+    }
+
+    /// How many inputs there are.
+    pub fn len(&self) -> usize {
+        match &self.source {
+            Source::Files(paths) | Source::Tests(paths) => paths.len(),
+            Source::Rows(rows) => rows.count(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many inputs have a label: all or none.
+    pub fn labels(&self) -> usize {
+        self.labels.len().unwrap_or(0)
+    }
+
+    /// What becomes of each image, where there are images; else nothing.
+    pub fn preparation(&self) -> String {
+        let Preparation { framing, normalization } = &self.preparation;
+        match &self.source {
+            Source::Files(files) if files.iter().any(|file| listing::is_picture(file)) => {
+                format!("{framing}{normalization}").trim().to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// What makes this data set this one: names and sizes of its files, or their bytes where there is
+    /// one for all, and the labels.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn digest(&self) -> Result<Digest, InputError> {
+        let mut parts = vec![self.labels.digest()?.to_string(), self.preparation()];
+        match &self.source {
+            Source::Rows(rows) => parts.extend(rows.digests(&self.path)?),
+            Source::Files(paths) | Source::Tests(paths) => {
+                for path in paths {
+                    let found = std::fs::metadata(path);
+                    let found =
+                        found.map_err(|error| refuse(path, error.to_string(), listing::KINDS))?;
+                    // What a folder's size is differs from machine to machine.
+                    let size = if found.is_dir() { 0 } else { found.len() };
+                    parts.push(format!("{} {size}", self.name(path)));
+                }
+            }
+        }
+        Ok(Digest::of(parts.iter().map(String::as_bytes)))
+    }
+
+    /// Reads one input.
+    ///
+    /// # Errors
+    /// When it cannot be read, or does not fit.
+    pub fn read(&self, index: usize) -> Result<Sample, InputError> {
+        let (id, tensors) = match &self.source {
+            Source::Files(files) => {
+                (self.name(&files[index]), vec![self.file(&files[index], &self.inputs[0])?])
+            }
+            Source::Tests(folders) => {
+                (self.name(&folders[index]), listing::test_inputs(&folders[index], &self.inputs)?)
+            }
+            Source::Rows(rows) => {
+                let file = self.path.file_name().unwrap_or(self.path.as_os_str());
+                (format!("{}[{index}]", file.to_string_lossy()), rows.read(index, &self.inputs)?)
+            }
+        };
+        let feed = |(input, tensor): (&ResolvedInput, Tensor)| Feed {
+            name: input.name.clone(),
+            spec: id.clone(),
+            digest: tensor.digest(),
+            tensor,
+        };
+        let feeds = self.inputs.iter().zip(tensors).map(feed).collect();
+        let expected = match &self.source {
+            Source::Tests(folders) => listing::test_outputs(&folders[index], &self.outputs)?,
+            _ => Vec::new(),
+        };
+        Ok(Sample { id, feeds, label: self.labels.get(index)?, expected })
+    }
+
+    fn file(&self, path: &Path, input: &ResolvedInput) -> Result<Tensor, InputError> {
+        let Preparation { framing, normalization } = &self.preparation;
+        if listing::is_picture(path) {
+            picture::read(path, normalization, *framing, input)
+        } else if listing::has_ending(path, &["pb"]) {
+            stored::pb(path, input)
+        } else {
+            rows::fitted(crate::tensor::read_npy(path)?, path, input)
+        }
+    }
+
+    /// A file's path from the data set's folder, or from that of its list.
+    fn name(&self, path: &Path) -> String {
+        let listed = path.strip_prefix(&self.path).ok();
+        let beside = || path.strip_prefix(self.path.parent()?).ok();
+        listed.or_else(beside).unwrap_or(path).display().to_string()
+    }
+}
+
+fn refuse(path: &Path, problem: impl Into<String>, remedy: &'static str) -> InputError {
+    InputError::Dataset { path: path.to_owned(), problem: problem.into(), remedy }
+}
+
+#[cfg(test)]
+mod tests;

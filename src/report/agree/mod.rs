@@ -1,0 +1,232 @@
+//! A run over a data set for the terminal, an issue and a browser. What all of them say is here: the
+//! table, what its columns mean, the worst inputs, who is to blame.
+
+mod html;
+mod markdown;
+mod text;
+
+pub use html::agree_html;
+pub use markdown::agree_markdown;
+pub use text::agree_text;
+
+use crate::agree::{Agree, Blame, Figures, Lane, Quantiles, Severity, Task, Worst};
+use crate::verdict::Kind;
+use std::fmt::Display;
+
+/// What stands for a number that does not exist.
+const NONE: &str = "-";
+
+/// Network and data set, as a title.
+fn title(agree: &Agree) -> String {
+    let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let data = agree.data.path.trim_end_matches('/');
+    format!("{} over {}", last(&agree.model.path), last(data))
+}
+
+/// What everything rests on, clause by clause.
+fn facts(agree: &Agree) -> Vec<String> {
+    let data = &agree.data;
+    let labels = if data.labels > 0 { ", labelled" } else { "" };
+    let mut facts = vec![format!("{} inputs{labels}", data.inputs)];
+    let seen = agree.reference.tally.inputs;
+    if agree.interrupted {
+        facts.push(format!("interrupted: {seen} of them were run"));
+    }
+    if !agree.shares.is_empty() {
+        let shares: Vec<&str> = agree.shares.iter().map(String::as_str).collect();
+        facts.push(format!("share {}: {seen} of them", shares.join(", ")));
+    }
+    if !data.preparation.is_empty() {
+        facts.push(format!("images {}", data.preparation));
+    }
+    facts.push(match agree.task {
+        Task::Classify => "outputs are class scores".into(),
+        Task::Regress => "outputs are numbers".into(),
+    });
+    facts.push(format!("reference {}{}", agree.reference.target, expected(&agree.reference)));
+    facts.push(format!("offby {}", agree.made_by));
+    facts
+}
+
+/// What the reference makes of the outputs that the data set expects.
+fn expected(reference: &Lane) -> String {
+    let expected = reference.tally.expected;
+    match (expected.all(), expected.diverges + expected.incomparable) {
+        (0, _) => String::new(),
+        (all, 0) => format!(", as expected for all {all}"),
+        (all, bad) => format!(", not as expected for {bad} of {all}"),
+    }
+}
+
+/// The table: its titles, and a row for each target.
+fn table(agree: &Agree) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let titles = match agree.task {
+        Task::Classify => {
+            vec!["target", "says", "top-1 %", "top-5 %", "right %", "lost", "p", "rel. L2"]
+        }
+        Task::Regress => {
+            vec!["target", "says", "beyond", "L2 p50", "L2 p99", "L2 max", "cosine", "rank"]
+        }
+    };
+    (titles, agree.targets.iter().map(|lane| row(agree.task, lane)).collect())
+}
+
+fn row(task: Task, lane: &Lane) -> Vec<String> {
+    let mut row = vec![lane.target.clone(), kind(lane).name().replace('_', " ")];
+    let figures = lane.figures.as_ref();
+    let get = |of: &dyn Fn(&Figures) -> Option<String>| {
+        figures.and_then(of).unwrap_or_else(|| NONE.into())
+    };
+    match task {
+        Task::Classify => row.extend([
+            get(&|figures| Some(percent(figures.top1?.value()))),
+            get(&|figures| Some(percent(figures.top5?.value()))),
+            get(&|figures| Some(percent(figures.accuracy?.value()))),
+            get(&|figures| Some(points(figures.drop?.value))),
+            get(&|figures| Some(p_value(figures.drop?.mcnemar.p))),
+            get(&|figures| Some(short(figures.rel_l2?.p99))),
+        ]),
+        Task::Regress => row.extend([
+            format!("{}", lane.tally.agreements.diverges),
+            get(&|figures| Some(short(figures.rel_l2?.p50))),
+            get(&|figures| Some(short(figures.rel_l2?.p99))),
+            get(&|figures| Some(short(figures.rel_l2?.max))),
+            get(&|figures| Some(near_one(figures.angle?.max))),
+            get(&|figures| Some(near_one(1.0 - figures.rank?))),
+        ]),
+    }
+    row
+}
+
+/// What the columns mean.
+fn legend(agree: &Agree) -> String {
+    match agree.task {
+        Task::Classify => {
+            let mut legend =
+                "top-1: inputs that keep the reference's class; top-5: it is among the first five"
+                    .to_owned();
+            if agree.data.labels > 0 {
+                legend.push_str(
+                    "; right: inputs with the labelled class; lost: points of that against the reference; p: McNemar's test",
+                );
+            }
+            legend + "; rel. L2: the error of 99 in 100 inputs is not larger"
+        }
+        Task::Regress => "beyond: inputs with outputs beyond the tolerance; L2: relative error, of half the inputs not larger than p50, of 99 in 100 than p99; cosine: the smallest; rank: Spearman's correlation, the mean over the inputs".into(),
+    }
+}
+
+fn kind(lane: &Lane) -> Kind {
+    lane.verdict.as_ref().map_or(Kind::Inconclusive, |verdict| verdict.kind)
+}
+
+/// The verdict, as a sentence without its end.
+fn sentence(lane: &Lane) -> String {
+    let sentence = lane.verdict.as_ref().map_or("nothing is known", |verdict| &verdict.sentence);
+    format!("{}: {sentence}", kind(lane).name().replace('_', " "))
+}
+
+/// What stands under a verdict, line by line: errors, what gave nothing, notes.
+fn remarks(lane: &Lane) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let Some(figures) = &lane.figures {
+        let line = |name: &str, quantiles: Option<Quantiles>| {
+            let Quantiles { p50, p90, p99, max } = quantiles?;
+            let [p50, p90, p99, max] = [p50, p90, p99, max].map(short);
+            Some(format!("{name} p50 {p50}, p90 {p90}, p99 {p99}, largest {max}"))
+        };
+        let lines = [line("relative L2", figures.rel_l2), line("max abs", figures.max_abs)];
+        let lines: Vec<String> = lines.into_iter().flatten().collect();
+        if !lines.is_empty() {
+            remarks.push(format!("errors: {}", lines.join("; ")));
+        }
+    }
+    for place in &lane.tally.ran_on {
+        let parts = [&place.engine, &place.backend, &place.device, &place.driver];
+        let parts: Vec<&str> = parts.into_iter().map(String::as_str).collect();
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        remarks.push(format!("ran on {}", parts.join(", ")));
+    }
+    if lane.simulated {
+        remarks.push(
+            "note: a simulated device; what it does was planted, and says nothing of a real one"
+                .into(),
+        );
+    }
+    remarks
+}
+
+/// Inputs that gave nothing, one line each.
+fn failed(lane: &Lane) -> Vec<String> {
+    let line = |failed: &crate::agree::Failed| {
+        format!("{} {}: {}", failed.id, failed.outcome.name().replace('_', " "), failed.reason)
+    };
+    lane.tally.failed.iter().map(line).collect()
+}
+
+/// The worst inputs that differ by more than they may, or those that were walked: at most so many.
+fn worst(lane: &Lane, most: usize) -> impl Iterator<Item = &Worst> {
+    let walked = lane.blame.as_ref().map_or(0, |blame| blame.walked.len());
+    let told =
+        move |(at, worst): &(usize, &Worst)| *at < walked || worst.severity > Severity::Within;
+    lane.tally.worst.iter().enumerate().filter(told).take(most.max(walked)).map(|(_, worst)| worst)
+}
+
+/// The table of the worst inputs, at most so many: its titles, and its rows.
+fn worst_table(task: Task, lane: &Lane, most: usize) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let titles = match task {
+        Task::Classify => vec!["input", "what", "right", "reference", "target", "rel. L2"],
+        Task::Regress => vec!["input", "what", "max abs", "rel. L2"],
+    };
+    (titles, worst(lane, most).map(|worst| worst_row(task, worst)).collect())
+}
+
+fn worst_row(task: Task, worst: &Worst) -> Vec<String> {
+    let mut row = vec![worst.id.clone(), worst.severity.words().to_owned()];
+    match task {
+        Task::Classify => {
+            let (reference, target) = worst.classes.unwrap_or_default();
+            row.extend([optional(worst.label), optional(reference), optional(target)]);
+        }
+        Task::Regress => row.push(short(worst.max_abs)),
+    }
+    row.push(short(worst.rel_l2));
+    row
+}
+
+/// Who is to blame, in a sentence.
+fn blame(blame: &Blame) -> String {
+    format!("walked: {}", blame.sentence())
+}
+
+fn optional(value: Option<impl Display>) -> String {
+    value.map_or_else(|| NONE.to_owned(), |value| value.to_string())
+}
+
+/// Two decimals; only what is all is 100.
+fn percent(share: f64) -> String {
+    let text = format!("{:.2}", 100.0 * share);
+    if text == "100.00" && share < 1.0 { "99.99".into() } else { text }
+}
+
+fn points(share: f64) -> String {
+    // No "-0.00".
+    format!("{:.2}", 100.0 * share + 0.0)
+}
+
+fn p_value(p: f64) -> String {
+    if p < 1e-3 { short(p) } else { format!("{p:.3}") }
+}
+
+fn short(value: f64) -> String {
+    if value == 0.0 { "0".into() } else { format!("{value:.1e}") }
+}
+
+/// A number near 1, given by what it lacks of it.
+fn near_one(lack: f64) -> String {
+    match lack {
+        0.0 => "1".into(),
+        lack if lack < 1e-4 => format!("1-{}", short(lack)),
+        lack => format!("{:.4}", 1.0 - lack),
+    }
+}
