@@ -191,8 +191,23 @@ fn nothing_bears_a_name_that_says_nothing() {
 fn third_party_types_stay_home() {
     let sources = rust_sources(&["src"]);
     for (name, homes) in HOMES {
-        keep(&format!("`{name}` only in {homes:?}"), strangers(&sources, name, homes));
+        let abroad =
+            sources.iter().filter(|source| !homes.iter().any(|home| source.lives_in(home)));
+        let paths = abroad.flat_map(|source| {
+            crate_paths(&source.code, name).map(|at| format!("{}: `{name}`", source.place(at)))
+        });
+        keep(&format!("`{name}` only in {homes:?}"), paths.collect());
     }
+}
+
+/// Where a path begins at a crate, or the crate itself is imported; something of ours may have its name.
+fn crate_paths<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+    words(code, name).filter(move |&at| {
+        let (before, after) = (code[..at].trim_end(), code[at + name.len()..].trim_start());
+        let imported = before.ends_with("use") || before.ends_with("extern crate");
+        let ours = before.strip_suffix("::").is_some_and(|path| path.ends_with(is_word));
+        !ours && (after.starts_with("::") || imported)
+    })
 }
 
 #[test]
@@ -659,6 +674,18 @@ fn the_table_itself_is_sound() {
 fn a_cycle_is_named_room_by_room() {
     let edges = [("a", ["b"]), ("b", ["c"]), ("c", ["b"])].map(|(from, to)| (from, to.into()));
     assert_eq!(cycle(&edges.into()), Some(vec!["b", "c", "b"]));
+}
+
+#[test]
+fn crates_are_known_by_their_paths() {
+    for (code, count) in [
+        ("use tar::Archive; fn f() { tar::Builder::new() }", 2),
+        ("use tar as t; extern crate tar;", 2),
+        ("let x: &tar :: Header = ::tar::of();", 2),
+        ("use super::tar; struct S { tar: u8 } fn tar() { super::tar::open(self.tar) }", 0),
+    ] {
+        assert_eq!(crate_paths(code, "tar").count(), count, "{code}");
+    }
 }
 
 #[test]

@@ -177,13 +177,13 @@ impl Conversation {
     }
 
     /// Whether a worker that was kept ended before it said a word about this ask: then it ended of the one
-    /// before, and this one is put to another worker. What is open is lost with it, so that `Again` is not.
+    /// before, and this one is put to another worker. Not so one about the network that was open: that is lost.
     fn died_of_earlier(&self, message: &Message) -> bool {
         let is_another = match &self.end {
             Ok(_) | Err(Ending::TimedOut | Ending::Interrupted | Ending::Absent { .. }) => false,
             Err(_) => !self.heard,
         };
-        is_another && !matches!(message.ask, Ask::Again { .. })
+        is_another && !matches!(message.ask, Ask::Again { .. } | Ask::Next { .. })
     }
 
     fn blame_earlier(&mut self, remains: Remains) {

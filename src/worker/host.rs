@@ -6,7 +6,6 @@ use super::frame::{FrameError, read_frame, write_frame};
 use super::kin::remove_own_folder;
 use super::mnn_engine::missing_from_build;
 use super::open::{Kept, open_and_run, run_again, run_next};
-use super::ort;
 use super::protocol::{Ask, PROTOCOL, Reply, VERSION, pack};
 use super::sim::{self, SimJob};
 use crate::engine::{Backend, Output, RanOn};
@@ -145,7 +144,7 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
         }
         Ask::RunOrt { model, target, repeats, .. } => {
             let open = |_: &mut Send<'_>| {
-                Ok(Box::new(ort::open(store.bytes(&model), &target, feeds)?) as _)
+                Ok(Box::new(super::ort::open(store.bytes(&model), &target, feeds)?) as _)
             };
             open_and_run(kept, repeats, send, open)
         }

@@ -46,6 +46,8 @@ pub(super) struct Worker {
     speaking: Arc<AtomicBool>,
     chatter: Option<Chatter>,
     deadline: Instant,
+    /// Whether it was ended: its number may be another's by now.
+    is_over: bool,
 }
 
 /// What is left of a worker when it is gone.
@@ -73,6 +75,7 @@ impl Worker {
             speaking,
             chatter: child.stderr.take().map(Chatter::of),
             deadline: Instant::now() + patience,
+            is_over: false,
             child,
         };
         match worker.meet(program.environment()) {
@@ -240,6 +243,9 @@ impl Worker {
 
     /// Gives the process that killing did not end: one whose driver does not come back from the kernel.
     fn end(&mut self) -> Option<u32> {
+        if std::mem::replace(&mut self.is_over, true) {
+            return None;
+        }
         self.asks = slot(None);
         drop(self.memory.take());
         // It is not reaped before: until then its number, and that of the group, is nobody else's.
