@@ -58,7 +58,7 @@ fuzz seconds="60":
     for target in $(sed -n 's/^name = "\(.*\)"$/\1/p' fuzz/Cargo.toml | tail -n +2); do \
         mkdir -p "{{ cache }}/fuzz-corpus/$target" && CARGO_TARGET_DIR="{{ cache }}/fuzz" \
         cargo fuzz run -s none "$target" "{{ cache }}/fuzz-corpus/$target" "fuzz/seeds/$target" -- \
-        -max_total_time={{ seconds }} -timeout=1 -rss_limit_mb=1024 -malloc_limit_mb=256 -max_len=1024 \
+        -max_total_time={{ seconds }} -timeout=10 -report_slow_units=1 -rss_limit_mb=1024 -malloc_limit_mb=256 -max_len=4096 \
         -verbosity=0 -print_final_stats=1 || exit 1; done
 
 # Put a worker through the protocol's conformance test: just worker 'python3 my_worker.py'.

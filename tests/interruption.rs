@@ -66,6 +66,8 @@ impl Watched {
             assert!(Instant::now() < until, "no worker says {words} {times} times");
             std::thread::sleep(Duration::from_millis(10));
         }
+        // The command itself has heard it a moment later.
+        std::thread::sleep(Duration::from_millis(300));
         let started = Instant::now();
         signal(&self.child);
         let output = self.child.wait_with_output().unwrap();

@@ -17,10 +17,13 @@ use tempfile::TempDir;
 
 const OFFBY: &str = env!("CARGO_BIN_EXE_offby");
 
-/// Takes hold of a process by ptrace, says so, and does not let go for a while: until then its death is not shown to
+/// Takes hold of a worker by ptrace, says so, and does not let go for a while: until then its death is not shown to
 /// its parent, as if it were stuck in the kernel.
 const HOLD: &str = "
-import ctypes, sys, time
+import ctypes, os, sys, time
+while not os.readlink('/proc/' + sys.argv[1] + '/exe').endswith('/offby'):
+    time.sleep(0.01)
+time.sleep(0.5)
 held = ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), None, None) == 0
 open(sys.argv[2], 'w').write('held' if held else 'not allowed')
 time.sleep(12 if held else 0)
@@ -36,8 +39,7 @@ fn what_killing_does_not_end_holds_nobody_up() {
     let hold =
         format!("setsid {} {} $$ {}", judge.python().display(), script.display(), said.display());
     let silent = "< /dev/null > /dev/null 2>&1";
-    let wait = format!("while [ ! -s {} ]; do sleep 0.01; done", said.display());
-    let via = format!("sh -c '{hold} {silent} & {wait}; exec {OFFBY} worker'");
+    let via = format!("sh -c '{hold} {silent} & exec {OFFBY} worker'");
     let mut command = offby();
     command.args(["walk", debug_model("small_mlp.onnx").to_str().unwrap(), "--on", "sim:hang"]);
     command.args(["--timeout", "3", "--json", "-", "--via", &via]);

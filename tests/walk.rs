@@ -184,3 +184,16 @@ fn a_crash_and_a_hang_are_named_with_their_operator() {
         assert!(sentence.contains("operator 3") && sentence.contains(PLANTED), "{sentence}");
     }
 }
+
+#[test]
+fn what_the_first_run_showed_stands_when_the_second_one_crashes() {
+    let faults = format!(
+        "faults:\n  - {{fault: scale, at: {{name: {PLANTED}}}}}\n  - {{fault: abort, at: {{index: 0, share: 0.5}}}}"
+    );
+    let (_folder, target) = device(&faults);
+    let (code, kind, report) = simulated(&target, &[]);
+    assert_eq!((code, kind.as_str()), (3, "crashed"), "{report:#}");
+    assert_eq!(names(&first_target(&report)["walk"]["sources"]), [PLANTED]);
+    let sentence = first_target(&report)["verdict"]["sentence"].as_str().unwrap();
+    assert!(sentence.contains("was not repeated, `/network/0/0/mlp/act/Erf`"), "{sentence}");
+}

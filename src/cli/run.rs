@@ -4,6 +4,7 @@ use super::args::{NetworkArgs, RunArgs};
 use super::examine::examine;
 use super::failure::Failure;
 use super::place::{read_reference, read_target};
+use super::place_for_results::can_hold_results;
 use super::prepare::Prepared;
 use super::screen;
 use crate::engine::{Execution, Outcome, Request, Target};
@@ -20,6 +21,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     if args.more.is_empty() {
         return Ok(exit_code(run_network(&args.network, &reference, &targets)?));
     }
+    // Each has a folder in it: whether that can be written shows before the first of them runs.
+    args.network.out.as_deref().map_or(Ok(()), can_hold_results)?;
     let mut kinds = Vec::new();
     for path in [&args.network.model.path].into_iter().chain(&args.more) {
         let mut network = args.network.clone();
@@ -27,6 +30,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         network.model.path.clone_from(path);
         kinds.extend(run_network(&network, &reference, &targets)?);
         if interrupted() {
+            // Of the networks after this one nothing is known.
+            kinds.push(Kind::Inconclusive);
             break;
         }
     }

@@ -9,7 +9,7 @@ use super::run::run_reference;
 use super::screen;
 use super::search::{cut, isolate};
 use crate::compare::Tolerance;
-use crate::engine::{Execution, Output, Target};
+use crate::engine::{Execution, Outcome, Output, Target};
 use crate::graph::Model;
 use crate::report::{BegunReport, OutputReport, Report, TargetReport, evidence_text, walk_text};
 use crate::verdict::{StrategyAgreement, compare_strategies, exit_code};
@@ -112,7 +112,7 @@ pub(super) fn examine_walked(
         let at = format!(", {when} operator {}, {} `{}`", last.index, last.op_type, last.name);
         reason.push_str(&at);
     }
-    let is_whole = walk.is_some();
+    let is_whole = execution.outcome == Outcome::Completed;
     let mut report = examine(target, execution, &walked.reference, user, walk);
     if !is_whole {
         let begun = walked.begun.into_iter();

@@ -2,7 +2,7 @@
 
 use super::kind::{Confidence, Kind, News, Verdict};
 use super::sentence::{Finding, decide};
-use crate::engine::Execution;
+use crate::engine::{Execution, Outcome};
 use crate::walk::{HONEST, OpReport, Role, Storage, WalkReport};
 
 /// The verdict on one walked target. Without a walk the outcome speaks.
@@ -15,6 +15,9 @@ pub fn decide_walk(
     let Some(walk) = walk else { return whole };
     if walk.interrupted {
         return interrupted(whole, walk);
+    }
+    if walk.strategy == "follow" && execution.outcome != Outcome::Completed {
+        return cut_short(whole, walk);
     }
     if let Some(confirmation) = &walk.confirmation {
         return super::cut::decide(whole, walk, confirmation);
@@ -44,7 +47,24 @@ fn interrupted(whole: Verdict, walk: &WalkReport) -> Verdict {
     Verdict {
         kind,
         sentence,
-        hint: Some("the same command goes on where it was, with --out".into()),
+        hint: Some("with --out the same command goes on where it was ended".into()),
+        ..whole
+    }
+}
+
+/// The first run was followed to its end, and one of those that were to prove what it shows did not end.
+fn cut_short(whole: Verdict, walk: &WalkReport) -> Verdict {
+    let sources: Vec<&OpReport> = walk.ops.iter().filter(|op| op.role == Role::Source).collect();
+    let found = match sources.first() {
+        Some(first) => accuse(first, &sources, walk),
+        None => "no operator introduced error".into(),
+    };
+    Verdict {
+        sentence: format!(
+            "{}; in the run before that, which came to its end and was not repeated, {found}",
+            whole.sentence
+        ),
+        diagnosis: sources.first().map(|first| diagnosis(first)).unwrap_or_default(),
         ..whole
     }
 }

@@ -28,6 +28,10 @@ pub struct Walked {
 /// Told of each operator before it runs.
 pub type Announce<'a> = dyn FnMut(usize, &Operator) + 'a;
 
+/// Told what the first tapped run measured as soon as it is over: it stands whatever happens in the runs that
+/// are to prove it.
+pub type Traced<'a> = dyn FnMut(&Trace) + 'a;
+
 /// Walks a candidate, which declares the format it stores, beside a reference.
 ///
 /// # Errors
@@ -38,10 +42,14 @@ pub fn conduct(
     declared: Storage,
     repeats: usize,
     announce: &mut Announce<'_>,
+    traced: &mut Traced<'_>,
 ) -> Result<Walked, String> {
     let half = reference.half_outputs()?;
     // Before the untapped runs, as some faults show in the first run only.
-    let (mut measured, mut storage, tapped) = tapped_run(candidate, reference, declared, announce)?;
+    let (measured, mut storage, tapped) = tapped_run(candidate, reference, declared, announce)?;
+    let trace = Trace { measured, storage, final_half: None };
+    traced(&trace);
+    let mut measured = trace.measured;
     let mut untapped = Vec::new();
     let mut seconds = Vec::new();
     for _ in 0..repeats.max(1) {

@@ -197,9 +197,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_is_full_ends_the_journal_and_nothing_else() {
-        let full = Path::new("/dev/full");
-        assert!(Journal::<u32>::open(full, "k").is_err(), "at the beginning it is told at once");
-        let file = OpenOptions::new().write(true).open(full).ok();
+        let file = OpenOptions::new().write(true).open("/dev/full").ok();
         let mut journal: Journal<u32> = Journal { file, ..Journal::default() };
         journal.start("a");
         journal.done("a", &1);

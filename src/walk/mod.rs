@@ -32,7 +32,7 @@ mod task;
 mod trace;
 
 pub use conclude::conclude;
-pub use conduct::{Announce, Walked, conduct};
+pub use conduct::{Announce, Traced, Walked, conduct};
 pub use contract::{Block, Candidate, Clean, Executed, Operand, Operator, Reference, Unchecked};
 pub use cut::{cut, is_honest};
 pub use fallback::{By, Fallback, Goal, Latency, Member, Plan, Progress, TradePoint, fallback};

@@ -77,6 +77,20 @@ pub struct Trust {
     pub reproduced: (usize, usize),
 }
 
+impl Trust {
+    /// That of one tapped run, and none besides.
+    pub fn of_one_run() -> Self {
+        Trust {
+            candidate_runs: 1,
+            disturbed_by_taps: false,
+            repeats: 0,
+            identical: true,
+            first_unstable: None,
+            reproduced: (1, 1),
+        }
+    }
+}
+
 /// An operator that was not compared, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UncheckedOp {

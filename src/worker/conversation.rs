@@ -31,7 +31,7 @@ pub struct Walked {
     pub execution: Execution,
     /// The outputs of the reference's clean stream.
     pub reference: Vec<Output>,
-    /// What was measured, where the walk came to its end.
+    /// What was measured: of one tapped run where the walk did not come to its end.
     pub found: Option<(Trace, Trust)>,
     /// What the search found, where one was planned.
     pub fallback: Option<Fallback>,
@@ -89,6 +89,8 @@ pub(super) struct Conversation {
     last: Option<Announced>,
     after_last: bool,
     begun: BTreeMap<usize, Announced>,
+    /// What the first tapped run measured, should no more come.
+    traced: Option<Trace>,
     trial: Option<usize>,
     /// The worker's process, where even being killed did not end it.
     stuck: Option<u32>,
@@ -153,7 +155,7 @@ impl KeptWorker {
 
     /// Ends the worker; gives what it said since the last exchange.
     fn finish(self) -> Vec<String> {
-        self.worker.map_or_else(Vec::new, |worker| worker.finish().said)
+        self.worker.map_or_else(Vec::new, |worker| worker.dismiss().said)
     }
 }
 
@@ -168,6 +170,7 @@ impl Conversation {
             last: None,
             after_last: false,
             begun: BTreeMap::new(),
+            traced: None,
             trial: None,
             stuck: None,
         }
@@ -213,8 +216,9 @@ impl Conversation {
     pub(super) fn walked(mut self, asked: Option<Backend>, deadline: Duration) -> Walked {
         let (last, after_last) = (self.last.take(), self.after_last);
         let begun = std::mem::take(&mut self.begun).into_values().collect();
+        let found = self.traced.take().map(|trace| (trace, Trust::of_one_run()));
         let (execution, walked) = self.conclude(asked, deadline);
-        let without = Walked { last, after_last, begun, ..Walked::without(execution) };
+        let without = Walked { found, last, after_last, begun, ..Walked::without(execution) };
         match walked {
             None => without,
             Some(Followed { reference, found, fallback }) => {
@@ -248,6 +252,10 @@ impl Conversation {
                     let operator = Announced { index, name, op_type, trial: self.trial };
                     self.begun.entry(index).or_insert_with(|| operator.clone());
                     announced(self.last.insert(operator));
+                    worker.receive()
+                }
+                Ok((Reply::Traced { trace }, _)) => {
+                    self.traced = Some(trace);
                     worker.receive()
                 }
                 // Each run of a search may take as long as the walk.

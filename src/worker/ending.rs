@@ -128,7 +128,8 @@ fn assertion(said: &[String]) -> Option<String> {
     let reason = said.get(at + 1).filter(|_| said[at].contains("panicked at"));
     let words = [Some(&said[at]), reason].into_iter().flatten().map(|line| line.trim());
     let words = words.collect::<Vec<_>>().join(" ");
-    Some(words.chars().take(QUOTED).collect())
+    // A sentence goes on behind it.
+    Some(words.trim_end_matches('.').chars().take(QUOTED).collect())
 }
 
 /// A size in bytes for reading: `1.50 GiB`.
@@ -183,7 +184,8 @@ mod tests {
         };
         let died = "the worker died by SIGABRT (an assertion or an uncaught exception)";
         let failed = "x.cpp:7: f(): Assertion `n > 0' failed.";
-        assert_eq!(quoted(&["loading", failed, "Aborted"]), format!("{died}: {failed}"));
+        let words = failed.trim_end_matches('.');
+        assert_eq!(quoted(&["loading", failed, "Aborted"]), format!("{died}: {words}"));
         assert_eq!(
             quoted(&["terminate called after throwing an instance", "  what():  no device"]),
             format!("{died}: what():  no device")

@@ -3,6 +3,7 @@
 use super::contents::Store;
 use super::environment;
 use super::frame::{FrameError, read_frame, write_frame};
+use super::kin::remove_own_folder;
 use super::mnn_engine::missing_from_build;
 use super::open::{Kept, open_and_run, run_again, run_next};
 use super::ort;
@@ -70,6 +71,9 @@ fn listen() -> Receiver<Heard> {
             // What follows is for the process that takes this one's place.
             let last = matches!(&heard, Ok((Ask::Environment { .. }, _)));
             let ended = !matches!(&heard, Ok(_) | Err(FrameError::Unknown(_)));
+            if ended {
+                remove_own_folder();
+            }
             if sender.send(heard).is_err() || last {
                 return;
             }
@@ -85,6 +89,7 @@ fn listen() -> Receiver<Heard> {
 
 /// Ends this process, and all that it started where it has a process group of its own.
 fn end_everything() {
+    remove_own_folder();
     let own = rustix::process::getpid();
     if rustix::process::getpgrp() == own {
         let _ = rustix::process::kill_current_process_group(rustix::process::Signal::KILL);

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 /// The variable that holds the mark.
 const MARK: &str = "OFFBY_WORKER_MARK";
+/// The variable that holds the folder of a worker's own, which is its `TMPDIR`, too.
+const FOLDER: &str = "OFFBY_WORKER_FOLDER";
 /// Whoever starts others as fast as they are killed is not chased for ever.
 const ROUNDS: usize = 20;
 
@@ -33,7 +35,7 @@ impl Kin {
         command.env(MARK, &mark);
         let folder = tempfile::tempdir().ok();
         if let Some(folder) = &folder {
-            command.env("TMPDIR", folder.path());
+            command.env("TMPDIR", folder.path()).env(FOLDER, folder.path());
         }
         Kin { mark: format!("{MARK}={mark}"), _folder: folder }
     }
@@ -60,6 +62,14 @@ impl Kin {
         });
         let numbers = marked.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         numbers.filter_map(Pid::from_raw).collect()
+    }
+}
+
+/// Takes this worker's folder away, where it has one of its own: its parent is gone.
+pub(super) fn remove_own_folder() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        // What a driver still writes there is tried again.
+        let _ = fs::remove_dir_all(folder);
     }
 }
 

@@ -137,6 +137,8 @@ pub(super) enum Reply {
     Ran { outputs: Vec<TensorHead>, runs: Runs, ran_on: RanOn },
     /// The journal of a walk: this operator comes next.
     Op { index: usize, name: String, op_type: String },
+    /// The first run of a walk is over, and this was measured; the walk goes on.
+    Traced { trace: Trace },
     /// A search begins another run, which may take as long as the first.
     Trial { number: usize },
     /// The walk is done; the candidate's outputs are in the body, then the reference's.

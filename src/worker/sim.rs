@@ -13,7 +13,7 @@ use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use crate::walk::{
     Announce, Candidate, Executed, Fallback, Healable, Healer, NodeReference, Operand, Operator,
-    Plan, Progress, Reference as _, Walked, conduct, fallback, operators,
+    Plan, Progress, Reference as _, Trace, Walked, conduct, fallback, operators,
 };
 use std::cell::RefCell;
 use std::io::{self, Write as _};
@@ -80,7 +80,11 @@ fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Foun
         // A parent that is gone is noticed when the walk is sent.
         let _ = send.borrow_mut()(&Reply::Op { index, name, op_type }, &[]);
     };
-    let walked = conduct(&mut candidate, &mut reference, declared, repeats, &mut announce)?;
+    let mut traced = |trace: &Trace| {
+        let _ = send.borrow_mut()(&Reply::Traced { trace: trace.clone() }, &[]);
+    };
+    let walked =
+        conduct(&mut candidate, &mut reference, declared, repeats, &mut announce, &mut traced)?;
     let Some(plan) = plan else { return Ok((walked, None, ran_on)) };
     let mut compute =
         |operator: &Operator, inputs: &[Operand]| reference.recompute(operator, inputs);

@@ -30,6 +30,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// started may hold it.
 const LAST_MESSAGES: Duration = Duration::from_millis(200);
 
+/// How long a child that is not needed any more may take to leave by itself.
+const PARTING: Duration = Duration::from_millis(250);
+
 type Message = Result<(Reply, Vec<u8>), FrameError>;
 
 /// A running worker, or the command that reaches it.
@@ -160,7 +163,8 @@ impl Worker {
         let mut dead_since = None;
         loop {
             if interrupted() {
-                return Err(Ending::Interrupted);
+                // What has come already is not lost.
+                return channel.try_recv().map(Some).map_err(|_| Ending::Interrupted);
             }
             let left = self.deadline.saturating_duration_since(Instant::now());
             match channel.recv_timeout(left.min(LOOK)) {
@@ -211,6 +215,17 @@ impl Worker {
     /// Whether it is in the middle of a message: then it has left the operator it announced last.
     pub(super) fn is_speaking(&self) -> bool {
         self.speaking.load(Ordering::SeqCst)
+    }
+
+    /// Lets a child go that has answered everything: its drivers may have caches to store, a `tee` behind it words
+    /// to write. It is ended all the same when that takes long.
+    pub(super) fn dismiss(mut self) -> Remains {
+        self.asks = slot(None);
+        let until = Instant::now() + PARTING;
+        while status(&self.child).is_none() && Instant::now() < until && !interrupted() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.finish()
     }
 
     /// Ends the child, whatever it does, and gives what it said on the way.

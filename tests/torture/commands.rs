@@ -75,18 +75,24 @@ fn walk(field: &Field, deed: &Deed) -> Result<Command, String> {
 /// outlives them.
 pub(crate) fn killed_parents(field: &Field) -> Result<usize, String> {
     let kinds = [Kind::Hang, Kind::Busy, Kind::Stopped, Kind::Deaf, Kind::EarlyEof];
-    for (number, kind) in kinds.into_iter().enumerate() {
-        let variable = ("OFFBY_KILLED", format!("{}-{number}", std::process::id()));
-        let mut command = walk(field, &Deed { kind, stage: Stage::Op, ops: 1 })?;
-        command.env(variable.0, &variable.1).stdout(Stdio::null());
+    let planted = kinds.map(|kind| walk(field, &Deed { kind, stage: Stage::Op, ops: 1 }));
+    // And one whose worker is offby's own.
+    let mut own = Command::new(env!("CARGO_BIN_EXE_offby"));
+    own.arg("walk").arg(&field.path).args(["--on", "sim:hang"]).stdin(Stdio::null());
+    let mut count = 0;
+    for command in planted.into_iter().chain([Ok(own)]) {
+        let mut command = command?;
+        count += 1;
+        let variable = ("OFFBY_KILLED", format!("{}-{count}", std::process::id()));
+        command.env(variable.0, &variable.1).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let left = || processes(&format!("{}={}", variable.0, variable.1));
         let ended = kill_when_it_waits(&mut child, &left) && within(SOON, || left().is_empty());
         if !ended {
-            return Err(format!("{kind:?}: {}", left().join(", ")));
+            return Err(format!("{command:?}: {}", left().join(", ")));
         }
     }
-    Ok(kinds.len())
+    Ok(count)
 }
 
 /// Kills the command once its worker runs and has had the time to go wrong.

@@ -198,6 +198,11 @@ impl Plan {
         self.ended().is_some() && (inside || self.kind == Kind::Half)
     }
 
+    /// Whether the first run of a walk came to its end, so that what it showed is told.
+    pub(crate) fn finds(&self) -> bool {
+        self.ended().is_none() || self.stage >= Stage::Later
+    }
+
     /// What the sentence must say beside.
     pub(crate) fn words(&self) -> &'static str {
         match self.kind {

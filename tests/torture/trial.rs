@@ -43,8 +43,11 @@ pub(crate) fn run(plan: &Plan, field: &Field) -> Result<(), String> {
                     walked.after_last
                 ));
             }
-            if walked.found.is_some() != plan.ended().is_none() {
-                return Err("what a walk finds is there exactly where it comes to its end".into());
+            if walked.found.is_some() != plan.finds() {
+                return Err(format!(
+                    "what the first run shows is there: {}",
+                    walked.found.is_some()
+                ));
             }
         }
     }

@@ -6,7 +6,7 @@ use super::heal::Elsewhere;
 use super::session::{Refusal, Session};
 use super::{fit_shapes, open_as_asked, write_feeds};
 use crate::engine::{MnnTarget, Output, Precision, RanOn};
-use crate::walk::{Fallback, Operand, Operator, Plan, Progress, Walked, conduct, fallback};
+use crate::walk::{Fallback, Operand, Operator, Plan, Progress, Trace, Walked, conduct, fallback};
 use crate::worker::host::{Send, send_walked};
 use crate::worker::open::Stop;
 use crate::worker::protocol::Reply;
@@ -68,7 +68,9 @@ fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
         tell(&Reply::Op { index, name, op_type });
     };
     let declared = target.declared_storage().unwrap_or_default();
-    let mut walked = conduct(&mut candidate, &mut reference, declared, repeats, &mut announce)?;
+    let mut traced = |trace: &Trace| tell(&Reply::Traced { trace: trace.clone() });
+    let mut walked =
+        conduct(&mut candidate, &mut reference, declared, repeats, &mut announce, &mut traced)?;
     walked.runs.open_seconds = open_seconds;
     let mut found = None;
     if let Some(plan) = &plan {
