@@ -79,8 +79,9 @@ fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
         square_a += a * a;
         square_b += b * b;
     }
-    (square_a > 0.0 && square_b > 0.0)
-        .then(|| (product / (square_a.sqrt() * square_b.sqrt())).clamp(-1.0, 1.0))
+    // One root of both: the same order is then exactly 1.
+    let both = (square_a * square_b).sqrt();
+    (both > 0.0).then(|| (product / both).clamp(-1.0, 1.0))
 }
 
 #[cfg(test)]

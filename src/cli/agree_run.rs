@@ -3,7 +3,7 @@
 //! command's loses what is known.
 
 use super::agree_args::AgreeRunArgs;
-use super::agree_lane::{Input, Runner};
+use super::agree_lane::{Input, Ran, Runner};
 use super::agree_walk::walk_worst;
 use super::answer::Unwritten;
 use super::failure::Failure;
@@ -100,6 +100,29 @@ impl<'a> Opened<'a> {
         let scores = (self.task == Task::Classify).then(|| Task::scores(truth)).flatten();
         let declared = self.lanes[lane].1.declared_storage();
         Rule { declared, user: self.user, scores: scores.cloned() }
+    }
+
+    /// A record with what is measured of a lane's outputs: against the reference's, where it is not the
+    /// reference itself, and against those that the data set expects.
+    fn measured(
+        &self,
+        lane: usize,
+        record: Record,
+        ran: &Ran,
+        truth: &[Output],
+        sample: &Sample,
+    ) -> Record {
+        let outputs = &ran.execution.outputs;
+        if outputs.is_empty() {
+            return record;
+        }
+        let rule = self.rule(lane, truth);
+        let against = |right: &[Output]| measure(right, outputs, &rule);
+        Record {
+            measured: (lane > 0).then(|| against(truth)),
+            expected: (!sample.expected.is_empty()).then(|| against(&expected(sample))),
+            ..record
+        }
     }
 
     /// What cannot be, whatever the targets compute.
@@ -231,8 +254,8 @@ impl Run<'_> {
 
     /// Every input that is not done yet, in order.
     fn go(&mut self) -> Result<(), Failure> {
-        let count = self.opened.dataset.len();
-        let inputs: Vec<usize> = (0..count).filter(|input| self.shard.has(*input)).collect();
+        let (shard, count) = (self.shard, self.opened.dataset.len());
+        let inputs = (0..count).filter(|input| shard.has(*input));
         let done = self.journal.done().cloned();
         let last = self.lanes.len() - 1;
         let next = done.map_or((0, 0), |done| {
@@ -242,7 +265,8 @@ impl Run<'_> {
                 lane => (done.input, lane + 1),
             }
         });
-        self.progress = screen::steps(self.opened.args.giving.output.quiet, inputs.len() as u64);
+        let quiet = self.opened.args.giving.output.quiet;
+        self.progress = screen::steps(quiet, inputs.clone().count() as u64);
         for input in inputs {
             if interrupted() {
                 break;
@@ -288,23 +312,23 @@ impl Run<'_> {
                 }
             }
             if is_new {
-                let rule = self.opened.rule(lane, &truth);
-                let outputs = Some(&ran.execution.outputs).filter(|outputs| !outputs.is_empty());
-                let measured = outputs.filter(|_| lane > 0).map(|o| measure(&truth, o, &rule));
-                let expected = outputs.filter(|_| !sample.expected.is_empty());
-                let expected = expected.map(|o| measure(&expected_of(&sample), o, &rule));
-                let record = Record { measured, expected, ..ran.record(position, &sample) };
-                self.runners[lane].remember(&record);
-                self.lanes[lane].tally.absorb(&record);
-                self.journal.record(record);
+                let record = ran.record(position, &sample);
+                self.keep(lane, self.opened.measured(lane, record, &ran, &truth, &sample));
             }
         }
         Ok(())
     }
+
+    /// Adds what came of an input, here and on the disk.
+    fn keep(&mut self, lane: usize, record: Record) {
+        self.runners[lane].remember(&record);
+        self.lanes[lane].tally.absorb(&record);
+        self.journal.record(record);
+    }
 }
 
 /// The outputs that the data set expects.
-fn expected_of(sample: &Sample) -> Vec<Output> {
+fn expected(sample: &Sample) -> Vec<Output> {
     let outputs = sample.expected.iter();
     outputs.map(|(name, tensor)| Output { name: name.clone(), tensor: tensor.clone() }).collect()
 }
