@@ -100,6 +100,8 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
         (Some(comparison), Agreement::Diverges) => {
             let of_n = count(comparison.elements);
             let which = match finding.beyond {
+                // The words for those count themselves.
+                _ if comparison.nonfinite.disagreeing > 0 => format!("of {of_n}"),
                 Some(beyond) => format!("{} of {of_n} elements are", count(beyond)),
                 // Judged again from saved numbers: how many are beyond stands in the tensors alone.
                 None => format!(

@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 /// How long a child that closed its pipe may take to leave a status, one that was killed to end, and its
 /// last words to come.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long one that was killed may take to be gone: the kernel takes back gigabytes page by page.
+const DYING: Duration = Duration::from_secs(10);
 /// How often the one who waits looks whether the child lives, and whether the user still waits.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long messages of a child that is dead may be on their way. Its pipe need not end with it: what it
@@ -251,7 +253,7 @@ impl Worker {
         // It is not reaped before: until then its number, and that of the group, is nobody else's.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.kill();
-        let until = Instant::now() + GRACE;
+        let until = Instant::now() + DYING;
         while status(&self.child).is_none() && Instant::now() < until {
             thread::sleep(Duration::from_millis(1));
         }
