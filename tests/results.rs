@@ -50,6 +50,15 @@ fn what_cannot_be_written_is_refused_at_once() {
 }
 
 #[test]
+fn a_bundle_that_cannot_be_written_is_refused_before_it_is_proven() {
+    let mut command = offby();
+    command.args(["report", "bundle", "no-such-report.json", "-o", "/proc/x.offby.tar.zst"]);
+    let (code, _, stderr) = finish(command);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.starts_with("error: failed to write /proc/x.offby.tar.zst: "), "{stderr}");
+}
+
+#[test]
 fn a_full_disk_does_not_lose_the_finding() {
     for command in ["run", "walk", "matrix"] {
         let mut offby = offby();

@@ -3,6 +3,7 @@
 use super::args::BundleArgs;
 use super::failure::Failure;
 use super::place::read_target;
+use super::place_for_results::can_hold_file;
 use super::registry::Registry;
 use super::replay::{Ran, run_on};
 use super::report::{read_saved, text_for_file};
@@ -38,6 +39,7 @@ const SPARE: &[(&str, &str)] = &[
 
 /// Gathers, proves, packs; 0 where the bundle was written.
 pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
+    can_hold_file(&args.output)?;
     let (saved, report) = read_saved(&args.report)?;
     let wrong = wrong_target(&report)?;
     let target = read_target(&wrong.target, &args.place)?;

@@ -9,6 +9,8 @@ use super::open::{Kept, open_and_run, run_again, run_next};
 use super::protocol::{Ask, PROTOCOL, Reply, VERSION, pack};
 use super::sim::{self, SimJob};
 use crate::engine::{Backend, Output, RanOn};
+#[cfg(feature = "mnn")]
+use crate::tensor::Digest;
 use crate::walk::{Fallback, Plan, Walked};
 use std::fs::File;
 use std::io::{self, BufReader, Write as _};
@@ -170,14 +172,7 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
         }
         #[cfg(feature = "mnn")]
         Ask::Walk { onnx, model, half_model, full_model, target, repeats, .. } => {
-            let onnx = onnx.map(|onnx| store.take(&onnx));
-            let full_model = full_model.map(|full| store.take(&full));
-            // With weights of 8 bits it is the model itself, which stays.
-            let half = match half_model == model {
-                true => store.bytes(&half_model).to_vec(),
-                false => store.take(&half_model),
-            };
-            let models = super::mnn::Models { onnx, half, full: full_model };
+            let models = models(store, onnx, &model, &half_model, full_model);
             let model = store.bytes(&model);
             let job = super::mnn::WalkJob { models, model, target, feeds, repeats, plan };
             super::mnn::walk(job, send)
@@ -190,6 +185,21 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
         // Not about an engine: answered before it comes here.
         Ask::Hello { .. } | Ask::Environment { .. } | Ask::Keep { .. } => Ok(()),
     }
+}
+
+/// What a walk needs beside its model.
+#[cfg(feature = "mnn")]
+fn models(
+    store: &mut Store,
+    onnx: Option<Digest>,
+    model: &Digest,
+    half: &Digest,
+    full: Option<Digest>,
+) -> super::mnn::Models {
+    // With weights of 8 bits the half one is the model itself, which stays.
+    let half = if half == model { store.bytes(half).to_vec() } else { store.take(half) };
+    let [onnx, full] = [onnx, full].map(|model| model.map(|model| store.take(&model)));
+    super::mnn::Models { onnx, half, full }
 }
 
 /// What an ask feeds, and what it searches for after a walk.
