@@ -215,7 +215,8 @@ fn what_weights_of_8_bits_cost_stands_beside_what_the_backend_costs() {
         // Vectors add up so: errors may also cancel.
         assert!(together <= 1.01 * (weights + backend), "{weights} {backend} {together}");
         assert!(together >= 0.99 * (weights - backend).abs(), "{weights} {backend} {together}");
-        assert!(weights > 1e-4 && names(&walk["sources"]).is_empty(), "{target}: {last}");
+        // One number comes out: the errors of 32 weights may all but cancel there.
+        assert!(weights > 1e-6 && names(&walk["sources"]).is_empty(), "{target}: {last}");
         assert!(target.starts_with("mnn:vulkan") || backend < 1e-6, "{backend}");
     }
 }
