@@ -77,10 +77,6 @@ fn give(
 }
 
 fn write_all(folder: &Path, shard: Shard, agree: &Agree) -> Result<(), Failure> {
-    let path = |end: &str| folder.join(format!("agree{}.{end}", shard.suffix()));
-    answer::write_json(&path("json"), agree)?;
-    for (end, text) in [("md", agree_markdown(agree)), ("html", agree_html(agree))] {
-        fs::write(path(end), text).map_err(|error| Failure::write(&path(end), error))?;
-    }
-    Ok(())
+    let renderings = [("md", agree_markdown(agree)), ("html", agree_html(agree))];
+    answer::write_forms(folder, &format!("agree{}", shard.suffix()), agree, renderings)
 }

@@ -52,7 +52,24 @@ pub(super) fn give(
 
 /// Writes `result` as JSON to a file.
 pub(super) fn write_json(path: &Path, result: &impl Serialize) -> Result<(), Failure> {
-    fs::write(path, json(result)? + "\n").map_err(|error| Failure::write(path, error))
+    write(path, json(result)? + "\n")
+}
+
+/// Writes `result` into a folder as JSON, and its renderings beside it, each under its own ending.
+pub(super) fn write_forms(
+    folder: &Path,
+    stem: &str,
+    result: &impl Serialize,
+    renderings: [(&str, String); 2],
+) -> Result<(), Failure> {
+    let path = |ending: &str| folder.join(format!("{stem}.{ending}"));
+    write_json(&path("json"), result)?;
+    renderings.into_iter().try_for_each(|(ending, text)| write(&path(ending), text))
+}
+
+/// Writes a whole file.
+pub(super) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Failure> {
+    fs::write(path, content).map_err(|error| Failure::write(path, error))
 }
 
 /// `result` as JSON, without a line break at its end.

@@ -233,8 +233,7 @@ impl Stage<'_> {
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-        let path = self.folder.join(name);
-        fs::write(&path, bytes).map_err(|error| Failure::write(&path, error))
+        super::answer::write(&self.folder.join(name), bytes)
     }
 
     fn converted(&self, registry: &Registry, deadline: Duration) -> Result<Vec<LeftOut>, Failure> {

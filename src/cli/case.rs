@@ -17,7 +17,6 @@ use crate::report::{
     cases_text,
 };
 use crate::worker::{find_converter, interrupted};
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -76,8 +75,7 @@ fn run(args: &CaseRunArgs) -> Result<u8, Failure> {
     let mut unwritten = Unwritten::default();
     if let Some(path) = &args.junit {
         let written = cases_junit(&report).map_err(|error| Failure::write(path, error));
-        let write = |xml| fs::write(path, xml).map_err(|error| Failure::write(path, error));
-        unwritten.note(written.and_then(write));
+        unwritten.note(written.and_then(|xml| answer::write(path, xml)));
     }
     unwritten.note(answer::give(&args.output, &report, || {
         cases_text(&report, screen::width(), screen::painter())

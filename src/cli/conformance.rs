@@ -20,7 +20,6 @@ use crate::report::{conformance_markdown, conformance_text, matrix_html, matrix_
 use crate::tensor::{Digest, Tensor};
 use crate::worker::{find_converter, interrupted};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -85,7 +84,8 @@ fn targets(args: &CaseRunArgs) -> Result<Vec<Target>, Failure> {
 
 /// What one target makes of one test.
 fn run(test: &BackendTest, target: &Target, session: &mut dyn Session) -> Cell {
-    let (model, feeds, truth) = match open(test) {
+    let opened = load(test).and_then(|model| open(test, model));
+    let (model, feeds, truth) = match opened {
         Ok(opened) => opened,
         Err(failure) => return Cell::unclear(public(&failure.line())),
     };
@@ -95,9 +95,15 @@ fn run(test: &BackendTest, target: &Target, session: &mut dyn Session) -> Cell {
     cell(&examine(target, execution, &truth, Some(Tolerance::user(atol, rtol)), None))
 }
 
+fn load(test: &BackendTest) -> Result<Model, Failure> {
+    Ok(Model::load(&test.model)?)
+}
+
+/// What runs, what it is fed, and what should come out.
+type Opened = (Model, Vec<Feed>, Vec<Output>);
+
 /// The model with the shapes of its inputs, the inputs, and what should come out.
-fn open(test: &BackendTest) -> Result<(Model, Vec<Feed>, Vec<Output>), Failure> {
-    let mut model = Model::load(&test.model)?;
+fn open(test: &BackendTest, mut model: Model) -> Result<Opened, Failure> {
     let tensors: Vec<Tensor> =
         test.inputs.iter().map(|path| tensor(path)).collect::<Result<_, Failure>>()?;
     let names: Vec<_> = model.inputs().iter().map(|input| input.name.clone()).collect();
@@ -136,7 +142,8 @@ fn counting_up(input: &ResolvedInput) -> Result<Feed, Failure> {
 }
 
 fn describe(test: &BackendTest) -> Row {
-    let opened = open(test).ok();
+    let model = load(test).ok();
+    let opened = model.clone().and_then(|model| open(test, model).ok());
     let feeds = opened.as_ref().map_or(&[][..], |(_, feeds, _)| feeds.as_slice());
     let input = |feed: &Feed| RowInput {
         name: feed.name.clone(),
@@ -147,7 +154,6 @@ fn describe(test: &BackendTest) -> Row {
         },
         digest: feed.digest.clone(),
     };
-    let model = Model::load(&test.model).ok();
     let types = |model: &Model| -> BTreeSet<String> {
         model.nodes().map(|node| node.op_type.to_owned()).collect()
     };
@@ -166,16 +172,10 @@ fn describe(test: &BackendTest) -> Row {
 fn give(args: &CaseRunArgs, matrix: &Matrix) -> Result<u8, Failure> {
     let mut unwritten = Unwritten::default();
     if let Some(folder) = &args.out {
-        unwritten.note(answer::write_json(&folder.join("conformance.json"), matrix));
-        let markdown =
-            conformance_markdown(matrix) + "\n" + &matrix_markdown(matrix).replacen("# ", "## ", 1);
-        for (name, text) in
-            [("conformance.md", markdown), ("conformance.html", matrix_html(matrix))]
-        {
-            let path = folder.join(name);
-            let write = |text| fs::write(&path, text).map_err(|error| Failure::write(&path, error));
-            unwritten.note(write(text));
-        }
+        let table = matrix_markdown(matrix).replacen("# ", "## ", 1);
+        let renderings =
+            [("md", conformance_markdown(matrix) + "\n" + &table), ("html", matrix_html(matrix))];
+        unwritten.note(answer::write_forms(folder, "conformance", matrix, renderings));
     }
     unwritten.note(answer::give(&args.output, matrix, || {
         conformance_text(matrix, screen::columns(), args.output.verbose)

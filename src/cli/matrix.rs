@@ -9,7 +9,6 @@ use super::place_for_results::can_hold_results;
 use super::screen;
 use crate::matrix::{Matrix, Shard, compare};
 use crate::report::{matrix_html, matrix_markdown, matrix_text};
-use std::fs;
 use std::path::Path;
 
 /// Fills or gathers, compares with an earlier one, reports; gives the exit code.
@@ -73,10 +72,6 @@ impl<'a> Giving<'a> {
 }
 
 fn write_all(folder: &Path, shard: Shard, matrix: &Matrix) -> Result<(), Failure> {
-    let path = |end: &str| folder.join(format!("matrix{}.{end}", shard.suffix()));
-    answer::write_json(&path("json"), matrix)?;
-    for (end, text) in [("md", matrix_markdown(matrix)), ("html", matrix_html(matrix))] {
-        fs::write(path(end), text).map_err(|error| Failure::write(&path(end), error))?;
-    }
-    Ok(())
+    let renderings = [("md", matrix_markdown(matrix)), ("html", matrix_html(matrix))];
+    answer::write_forms(folder, &format!("matrix{}", shard.suffix()), matrix, renderings)
 }

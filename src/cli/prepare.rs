@@ -18,7 +18,6 @@ use crate::report::{
 use crate::worker::{Converter, find_converter, interrupted};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -124,10 +123,7 @@ impl<'a> Prepared<'a> {
             let renderings =
                 [("report.md", report_markdown(report)), ("report.html", report_html(report))];
             for (name, rendering) in renderings {
-                let path = folder.join(name);
-                self.note(
-                    fs::write(&path, rendering).map_err(|error| Failure::write(&path, error)),
-                );
+                self.note(answer::write(&folder.join(name), rendering));
             }
         }
         self.note(answer::give(&self.args.output, report, text));

@@ -32,7 +32,7 @@ fn render(args: &RenderArgs) -> Result<u8, Failure> {
         Some(user) => in_form(&judge_again(report, user), args)?,
     };
     match &args.output {
-        Some(path) => fs::write(path, rendered).map_err(|error| Failure::write(path, error))?,
+        Some(path) => super::answer::write(path, rendered)?,
         None => screen::show(&rendered),
     }
     Ok(0)

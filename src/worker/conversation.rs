@@ -153,6 +153,21 @@ impl KeptWorker {
         }
     }
 
+    /// One exchange about a run, and what came of it; what could not be asked is an execution already.
+    pub(super) fn execute(
+        &mut self,
+        message: Result<Message, Box<Execution>>,
+        asked: Option<Backend>,
+        deadline: Duration,
+    ) -> Execution {
+        match message {
+            Ok(message) => {
+                self.converse(message, deadline, &mut |_| ()).conclude(asked, deadline).0
+            }
+            Err(execution) => *execution,
+        }
+    }
+
     /// Ends the worker; gives what it said since the last exchange.
     fn finish(self) -> Vec<String> {
         self.worker.map_or_else(Vec::new, |worker| worker.dismiss().said)

@@ -66,8 +66,7 @@ impl MnnSession<'_> {
     /// About the network that is open.
     fn ask(&mut self, message: Message, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
-        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
-        conversation.conclude(Some(self.engine.target.backend), request.deadline).0
+        self.worker.execute(Ok(message), Some(self.engine.target.backend), request.deadline)
     }
 }
 
@@ -79,13 +78,7 @@ impl Session for MnnSession<'_> {
             .convert(request.model, self.engine.weights(), request.deadline)
             .map_err(refused_conversion)
             .and_then(|model| self.engine.run_message(&model, &request));
-        match message {
-            Ok(message) => {
-                let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
-                conversation.conclude(Some(self.engine.target.backend), request.deadline).0
-            }
-            Err(execution) => *execution,
-        }
+        self.worker.execute(message, Some(self.engine.target.backend), request.deadline)
     }
 
     fn again(&mut self, request: &Request<'_>) -> Execution {

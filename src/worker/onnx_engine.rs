@@ -48,27 +48,11 @@ struct OnnxSession<'e> {
     worker: KeptWorker,
 }
 
-impl OnnxSession<'_> {
-    fn converse(
-        &mut self,
-        message: Result<Message, Box<Execution>>,
-        request: &Request<'_>,
-    ) -> Execution {
-        match message {
-            Ok(message) => {
-                let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
-                conversation.conclude(None, request.deadline).0
-            }
-            Err(execution) => *execution,
-        }
-    }
-}
-
 impl Session for OnnxSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
         let message = self.engine.message(&request);
-        self.converse(message, &request)
+        self.worker.execute(message, None, request.deadline)
     }
 
     fn again(&mut self, request: &Request<'_>) -> Execution {
@@ -78,7 +62,7 @@ impl Session for OnnxSession<'_> {
             // Strangers need not keep a network open.
             None => self.engine.message(&request),
         };
-        self.converse(message, &request)
+        self.worker.execute(message, None, request.deadline)
     }
 
     fn next(&mut self, request: &Request<'_>) -> Execution {
@@ -87,6 +71,6 @@ impl Session for OnnxSession<'_> {
             Some(_) => Ok(Message::next(&request)),
             None => self.engine.message(&request),
         };
-        self.converse(message, &request)
+        self.worker.execute(message, None, request.deadline)
     }
 }

@@ -74,21 +74,14 @@ impl SimSession<'_> {
     /// About the network that is open.
     fn ask(&mut self, message: Message, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
-        let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
-        conversation.conclude(None, request.deadline).0
+        self.worker.execute(Ok(message), None, request.deadline)
     }
 }
 
 impl Session for SimSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
-        match self.engine.run_message(&request) {
-            Ok(message) => {
-                let conversation = self.worker.converse(message, request.deadline, &mut |_| ());
-                conversation.conclude(None, request.deadline).0
-            }
-            Err(execution) => *execution,
-        }
+        self.worker.execute(self.engine.run_message(&request), None, request.deadline)
     }
 
     fn again(&mut self, request: &Request<'_>) -> Execution {
