@@ -57,8 +57,8 @@ pub fn read_npy(path: &Path) -> Result<Tensor, NpyError> {
 /// As [`read_npy`].
 pub fn npy_from(mut stream: impl Read, size: u64, path: &Path) -> Result<Tensor, NpyError> {
     let fail = |source| NpyError::Read { path: path.to_owned(), source };
-    let magic = check_magic(&mut stream).map_err(fail)?;
-    let npy = NpyFile::new((&magic[..]).chain(stream)).map_err(fail)?;
+    let header = checked_header(&mut stream).map_err(fail)?;
+    let npy = NpyFile::new(header.as_slice().chain(stream)).map_err(fail)?;
     let descr = npy.dtype().descr();
     let DType::Plain(plain) = npy.dtype() else {
         return Err(NpyError::ElementType { path: path.to_owned(), descr });
@@ -69,15 +69,49 @@ pub fn npy_from(mut stream: impl Read, size: u64, path: &Path) -> Result<Tensor,
         .ok_or(NpyError::ElementType { path: path.to_owned(), descr })
 }
 
-/// The first bytes of every `.npy` file.
-fn check_magic(stream: &mut impl Read) -> io::Result<[u8; 6]> {
-    let mut magic = [0u8; 6];
-    stream.read_exact(&mut magic)?;
-    if magic != *b"\x93NUMPY" {
-        let problem = "it does not begin as a .npy file";
-        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+/// The most characters of a header, as numpy has it.
+const LONGEST_HEADER: usize = 10_000;
+/// How deep brackets may lie in each other in one: a structure's fields have four.
+const DEEPEST: usize = 8;
+
+/// A file's magic, version and header, to be parsed by who knows how. Its parser tries every nested bracket in
+/// several ways, so that twenty of them in each other would keep it busy for minutes.
+fn checked_header(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 8];
+    stream.read_exact(&mut bytes[..6])?;
+    if !bytes.starts_with(b"\x93NUMPY") {
+        return Err(invalid("it does not begin as a .npy file"));
     }
-    Ok(magic)
+    stream.read_exact(&mut bytes[6..])?;
+    let width = if bytes[6] == 1 { 2 } else { 4 };
+    let mut length = [0; 4];
+    stream.read_exact(&mut length[..width])?;
+    bytes.extend(&length[..width]);
+    let length = u32::from_le_bytes(length) as usize;
+    if length > LONGEST_HEADER {
+        return Err(invalid("its header is longer than 10,000 characters"));
+    }
+    let text = bytes.len();
+    bytes.resize(text + length, 0);
+    stream.read_exact(&mut bytes[text..])?;
+    let depths = bytes[text..].iter().scan(0usize, |depth, byte| {
+        *depth = match byte {
+            b'(' | b'[' | b'{' => *depth + 1,
+            b')' | b']' | b'}' => depth.saturating_sub(1),
+            _ => *depth,
+        };
+        Some(*depth)
+    });
+    match depths.max() {
+        Some(deepest) if deepest > DEEPEST => {
+            Err(invalid("the brackets of its header lie too deep"))
+        }
+        _ => Ok(bytes),
+    }
+}
+
+fn invalid(problem: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
 /// A header may claim more elements than the file holds; that must not become an allocation.
@@ -174,7 +208,7 @@ impl NpyRows {
 /// A file whose elements can be sought.
 fn opened(path: &Path) -> io::Result<NpyFile<BufReader<File>>> {
     let mut file = BufReader::new(File::open(path)?);
-    check_magic(&mut file)?;
+    checked_header(&mut file)?;
     file.rewind()?;
     NpyFile::new(file)
 }
@@ -289,5 +323,19 @@ mod tests {
         bytes.extend(header);
         std::fs::write(&path, bytes).unwrap();
         assert!(matches!(read_npy(&path), Err(NpyError::Read { .. })));
+    }
+
+    #[test]
+    fn brackets_without_end_are_refused_at_once() {
+        let nested = |count: usize| {
+            let header = format!("{{'descr': '|u1', 'shape': ({}1, 4), }}!", "[".repeat(count));
+            let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+            bytes.extend((header.len() as u16).to_le_bytes());
+            bytes.extend(header.as_bytes());
+            npy_from(bytes.as_slice(), bytes.len() as u64, Path::new("t.npy")).unwrap_err()
+        };
+        for count in [3, 21, 5000] {
+            assert!(matches!(nested(count), NpyError::Read { .. }));
+        }
     }
 }
