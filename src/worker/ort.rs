@@ -14,7 +14,7 @@ use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 use ort::value::{DynValue, Tensor as OrtTensor, TensorElementType, ValueType};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,6 +80,10 @@ impl OpenNetwork for OpenSession {
             let file = self.session.end_profiling().map_err(words)?;
             self.ran_on.operators = operators(Path::new(&file))?;
             self.profile = None;
+            // What fell to the processor without a word must not count for the device.
+            if !self.ran_on.operators.contains_key(&self.ran_on.backend) {
+                return Err(format!("none of its nodes ran on {}", self.ran_on.backend));
+            }
         }
         Ok(self.ran_on.clone())
     }
@@ -233,13 +237,17 @@ struct Arguments {
     provider: Option<String>,
 }
 
-/// How many nodes each provider ran in a profiled run.
+/// How many nodes each provider ran; a profile has them once for each run.
 fn operators(profile: &Path) -> Result<BTreeMap<String, usize>, String> {
     let text = fs::read_to_string(profile).map_err(|error| format!("read a profile: {error}"))?;
     let events: Vec<Event> =
         serde_json::from_str(&text).map_err(|error| format!("read a profile: {error}"))?;
+    let mut seen = BTreeSet::new();
     let mut counts = BTreeMap::new();
     for event in events.iter().filter(|event| event.name.ends_with("_kernel_time")) {
+        if !seen.insert(&event.name) {
+            continue;
+        }
         let on_gpu = event.args.provider.as_deref() == Some(WEBGPU);
         let backend = if on_gpu { Provider::Webgpu } else { Provider::Cpu };
         *counts.entry(backend.to_string()).or_default() += 1;
