@@ -8,6 +8,7 @@ pub mod agree;
 pub mod bench;
 pub mod bundle;
 pub mod case;
+pub mod choice;
 pub mod cli;
 pub mod compare;
 pub mod engine;

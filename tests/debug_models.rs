@@ -32,7 +32,10 @@ fn run_until(file: &str, spec: &str, outputs: &[&str]) -> Vec<Vec<f32>> {
     let values = plan.run(feeds.collect()).unwrap();
     values
         .iter()
-        .map(|value| value.to_plain_array_view::<f32>().unwrap().iter().copied().collect())
+        .map(|value| {
+            let numbers = value.cast_to::<f32>().unwrap();
+            numbers.to_plain_array_view::<f32>().unwrap().iter().copied().collect()
+        })
         .collect()
 }
 

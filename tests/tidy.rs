@@ -20,19 +20,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("inputs", &["tensor", "graph"]),
     ("engine", &["tensor", "graph", "inputs"]),
     ("walk", &["tensor", "graph", "inputs", "compare", "engine"]),
+    ("choice", &["tensor", "graph", "inputs", "compare", "engine"]),
     ("worker", &["tensor", "graph", "inputs", "engine", "compare", "walk"]),
     ("verdict", &["compare", "walk", "engine"]),
     ("bench", &["tensor", "graph", "engine"]),
     ("matrix", &["tensor", "graph", "engine", "walk", "verdict"]),
-    ("agree", &["tensor", "compare", "graph", "inputs", "engine", "verdict", "matrix"]),
+    ("agree", &["tensor", "compare", "choice", "graph", "inputs", "engine", "verdict", "matrix"]),
     ("case", &["graph", "inputs", "compare", "engine", "verdict"]),
     ("bundle", &["tensor"]),
     ("shrink", &["tensor", "graph", "inputs", "compare", "engine", "walk"]),
     (
         "report",
         &[
-            "tensor", "compare", "graph", "inputs", "engine", "walk", "verdict", "shrink", "case",
-            "bundle", "bench", "matrix", "agree",
+            "tensor", "compare", "choice", "graph", "inputs", "engine", "walk", "verdict",
+            "shrink", "case", "bundle", "bench", "matrix", "agree",
         ],
     ),
     ("cli", BELOW_CLI),
@@ -42,8 +43,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// The rooms that `cli` composes.
 const BELOW_CLI: &[&str] = &[
-    "tensor", "compare", "graph", "inputs", "engine", "walk", "worker", "case", "verdict",
-    "shrink", "bundle", "bench", "matrix", "agree", "report",
+    "tensor", "compare", "choice", "graph", "inputs", "engine", "walk", "worker", "case",
+    "verdict", "shrink", "bundle", "bench", "matrix", "agree", "report",
 ];
 
 /// Third-party crates that stay home, and their homes. A home is a folder or the file of its name.

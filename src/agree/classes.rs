@@ -1,6 +1,5 @@
 //! Class scores: which class has the highest, by how much, and what a changed class means.
 
-use super::rank::numbers;
 use crate::compare::Tolerance;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -59,7 +58,7 @@ impl Classes {
         tolerance: &Tolerance,
         typical: f64,
     ) -> Option<Self> {
-        let (r, t) = (numbers(reference, 1), numbers(target, 1));
+        let (r, t) = (reference.numbers(1), target.numbers(1));
         if r.len() != t.len() {
             return None;
         }

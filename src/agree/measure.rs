@@ -3,6 +3,7 @@
 use super::classes::Classes;
 use super::rank::rank_correlation;
 use super::record::Measured;
+use crate::choice::{Choice, Source, may_be_choice};
 use crate::compare::{
     Agreement, CompareOptions, Comparison, Declared, Judging, Storage, Tolerance, compare_with,
     judge,
@@ -33,17 +34,24 @@ impl fmt::Display for Task {
 }
 
 /// How a lane is measured.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
+#[derive(Clone)]
+pub struct Rule<'a> {
     /// The storage format that the lane declares.
     pub declared: Option<Format>,
     /// What the user allows instead of the table of tolerances.
     pub user: Option<Tolerance>,
     /// The output that holds class scores, where one does.
     pub scores: Option<ValueName>,
+    /// What the reference can be asked about this input, where an output is a choice.
+    pub source: Option<&'a Source<'a>>,
 }
 
-impl Rule {
+impl Rule<'_> {
+    /// How near an output's choices were, where it is one and not the reference's.
+    fn choice(&self, name: &ValueName, pair: [&Tensor; 2]) -> Option<Choice> {
+        self.source?.look(name, pair, |fed| self.judging(fed.dtype()))
+    }
+
     fn judging(&self, dtype: Dtype) -> Judging {
         let strict = Storage::named(dtype.name()).map_or(Tolerance::EXACT, |row| row.tolerance);
         let declared = self.declared.filter(|_| dtype.is_float());
@@ -66,7 +74,7 @@ impl Task {
 }
 
 /// Measures a lane's outputs against others. What is missing, or has another shape, is incomparable.
-pub fn measure(reference: &[Output], lane: &[Output], rule: &Rule) -> Measured {
+pub fn measure(reference: &[Output], lane: &[Output], rule: &Rule<'_>) -> Measured {
     let mut measured = Measured::nothing();
     for expected in reference {
         match lane.iter().find(|output| output.name == expected.name) {
@@ -101,14 +109,22 @@ impl Measured {
         self.incomparable.get_or_insert(reason);
     }
 
-    fn include(&mut self, expected: &Output, output: &Output, rule: &Rule) {
+    fn include(&mut self, expected: &Output, output: &Output, rule: &Rule<'_>) {
         let judging = rule.judging(expected.tensor.dtype());
         let options = CompareOptions { worst: 0, extra_rtol: rule.user.map(|user| user.rtol) };
-        let comparison = match compare_with(&expected.tensor, &output.tensor, &options) {
-            Ok(comparison) => comparison,
-            Err(reason) => return self.refuse(format!("output `{}`: {reason}", output.name)),
+        let pair = [&expected.tensor, &output.tensor];
+        let compared = compare_with(pair[0], pair[1], &options);
+        let choice = may_be_choice(&compared).then(|| rule.choice(&expected.name, pair)).flatten();
+        let chosen = choice.map(|choice| choice.judgement().agreement);
+        let comparison = match (compared, chosen) {
+            (Ok(comparison), _) => comparison,
+            (Err(_), Some(chosen)) => return self.agreement = worse(self.agreement, chosen),
+            (Err(reason), None) => {
+                return self.refuse(format!("output `{}`: {reason}", output.name));
+            }
         };
-        self.agreement = worse(self.agreement, judge(&comparison, &judging).agreement);
+        let agreement = chosen.unwrap_or_else(|| judge(&comparison, &judging).agreement);
+        self.agreement = worse(self.agreement, agreement);
         self.add(&comparison);
         if expected.tensor.dtype().is_float() {
             let rank = match comparison.mismatched {
@@ -157,8 +173,8 @@ mod tests {
         Output { name: name.into(), tensor }
     }
 
-    fn rule(declared: Option<Format>) -> Rule {
-        Rule { declared, user: None, scores: Some("a".into()) }
+    fn rule(declared: Option<Format>) -> Rule<'static> {
+        Rule { declared, user: None, scores: Some("a".into()), source: None }
     }
 
     #[test]

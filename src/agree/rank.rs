@@ -1,7 +1,6 @@
 //! Spearman's rank correlation of two tensors: whether one orders its elements as the other does.
 
 use crate::tensor::Tensor;
-use ndarray::ArrayD;
 
 /// Elements of larger tensors that are looked at, evenly strided.
 const SAMPLE: usize = 1 << 16;
@@ -23,32 +22,7 @@ fn sample(tensor: &Tensor) -> Vec<f64> {
         few if few <= SAMPLE => 1,
         many => many.div_ceil(SAMPLE) | 1,
     };
-    numbers(tensor, stride)
-}
-
-/// Every `stride`-th element as a number; integers beyond 2^53 are rounded.
-pub(super) fn numbers(tensor: &Tensor, stride: usize) -> Vec<f64> {
-    match tensor {
-        Tensor::Bool(array) => {
-            array.iter().step_by(stride).map(|&b| f64::from(u8::from(b))).collect()
-        }
-        Tensor::I64(array) => array.iter().step_by(stride).map(|&v| v as f64).collect(),
-        Tensor::U64(array) => array.iter().step_by(stride).map(|&v| v as f64).collect(),
-        Tensor::F32(array) => strided(array, stride),
-        Tensor::F16(array) => strided(array, stride),
-        Tensor::Bf16(array) => strided(array, stride),
-        Tensor::F64(array) => strided(array, stride),
-        Tensor::I8(array) => strided(array, stride),
-        Tensor::I16(array) => strided(array, stride),
-        Tensor::I32(array) => strided(array, stride),
-        Tensor::U8(array) => strided(array, stride),
-        Tensor::U16(array) => strided(array, stride),
-        Tensor::U32(array) => strided(array, stride),
-    }
-}
-
-fn strided<T: Copy + Into<f64>>(array: &ArrayD<T>, stride: usize) -> Vec<f64> {
-    array.iter().step_by(stride).map(|&value| value.into()).collect()
+    tensor.numbers(stride)
 }
 
 /// The rank of each value, from 1; equal values share the mean of theirs.

@@ -16,8 +16,9 @@ use crate::agree::{
     AGREE_SCHEMA, Agree, DataFacts, Journal, Lane, ModelFacts, Position, Record, Rule, Task,
     measure,
 };
+use crate::choice::Source;
 use crate::compare::Tolerance;
-use crate::engine::{Engine, Output, Target};
+use crate::engine::{Engine, Output, Request, Target};
 use crate::graph::Model;
 use crate::inputs::{Dataset, Framing, Normalization, Preparation, Sample};
 use crate::matrix::Shard;
@@ -96,10 +97,10 @@ impl<'a> Opened<'a> {
     }
 
     /// How a lane is measured, given what the reference computed.
-    fn rule(&self, lane: usize, truth: &[Output]) -> Rule {
+    fn rule<'s>(&self, lane: usize, truth: &[Output], source: &'s Source<'s>) -> Rule<'s> {
         let scores = (self.task == Task::Classify).then(|| Task::scores(truth)).flatten();
         let declared = self.lanes[lane].1.declared_storage();
-        Rule { declared, user: self.user, scores: scores.cloned() }
+        Rule { declared, user: self.user, scores: scores.cloned(), source: Some(source) }
     }
 
     /// A record with what is measured of a lane's outputs: against the reference's, where it is not the
@@ -116,7 +117,14 @@ impl<'a> Opened<'a> {
         if outputs.is_empty() {
             return record;
         }
-        let rule = self.rule(lane, truth);
+        let request = Request {
+            model: &self.model,
+            feeds: &sample.feeds,
+            repeats: 1,
+            deadline: self.deadline(),
+        };
+        let source = Source::new(request, self.registry.engine(&self.lanes[0].1));
+        let rule = self.rule(lane, truth, &source);
         let against = |right: &[Output]| measure(right, outputs, &rule);
         Record {
             measured: (lane > 0).then(|| against(truth)),

@@ -2,12 +2,14 @@
 //! blame.
 
 use super::agree_run::Opened;
+use super::examine::Truth;
 use super::failure::Failure;
 use super::matrix_from::cell;
 use super::run::no_reference;
 use super::screen;
 use super::walk::examine_walked;
 use crate::agree::{Agree, Blame, WalkedInput, Worst};
+use crate::choice::Source;
 use crate::engine::{Outcome, Request};
 use crate::worker::interrupted;
 
@@ -44,7 +46,8 @@ pub(super) fn walk_worst(opened: &Opened<'_>, agree: &mut Agree) -> Result<(), F
             if interrupted() {
                 break;
             }
-            let report = examine_walked(&opened.model, target, found, &truth, opened.user);
+            let source = Source::new(request, opened.registry.engine(reference));
+            let report = examine_walked(target, found, Truth::of(&truth, &source), opened.user);
             let cell = cell(&report);
             walked.push(WalkedInput {
                 input: *input,

@@ -1,13 +1,14 @@
 //! `offby bench`: how long a network takes on each target, checked against the reference first.
 
 use super::args::BenchArgs;
-use super::examine::examine;
+use super::examine::{Truth, examine};
 use super::failure::Failure;
 use super::place::{read_reference, read_target};
 use super::prepare::Prepared;
 use super::run::run_reference;
 use super::screen;
 use crate::bench::{Lane, Plan, finish, take_turns};
+use crate::choice::Source;
 use crate::engine::{Engine, Target};
 use crate::report::{TargetReport, bench_text, evidence_text};
 use crate::verdict::{INCONCLUSIVE, exit_code};
@@ -37,9 +38,10 @@ pub(super) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     });
     progress.finish_and_clear();
 
+    let source = Source::new(request, prepared.registry.engine(&reference));
     let timed = targets.iter().zip(finish(lanes));
     let reports = timed.map(|(target, (execution, bench))| {
-        let report = examine(target, execution, &truth.outputs, prepared.user, None);
+        let report = examine(target, execution, Truth::of(&truth, &source), prepared.user, None);
         TargetReport { bench, ..report }
     });
     let report = prepared.report("bench", &reference, &truth, reports.collect());

@@ -1,13 +1,14 @@
 //! One case: its model and feeds, its targets, and what was expected of them.
 
 use super::cut::truncate;
-use super::examine::examine;
+use super::examine::{Truth, examine};
 use super::failure::Failure;
 use super::place::behind;
 use super::registry::Registry;
 use super::run::no_reference;
 use super::walk::examine_walked;
 use crate::case::{Case, CaseTarget, Said, resolve_beside};
+use crate::choice::Source;
 use crate::compare::Explanation;
 use crate::engine::{Outcome, Request, Target, Via};
 use crate::graph::Model;
@@ -61,6 +62,8 @@ fn try_run(
     if truth.outcome != Outcome::Completed {
         return Err(no_reference(&reference, &truth));
     }
+    let source = Source::new(request, registry.engine(&reference));
+    let right = Truth::of(&truth, &source);
     let mut reports = Vec::new();
     for (target, expected) in grouped(case, only) {
         let target = resolved(case, &target, via)?;
@@ -69,11 +72,11 @@ fn try_run(
         let report = match registry.walker(&target).filter(|_| walk) {
             Some(walker) => {
                 let walked = walker.walk(&request, None, &mut |_| ());
-                examine_walked(&model, &target, walked, &truth, None)
+                examine_walked(&target, walked, right, None)
             }
             None => {
                 let execution = registry.engine(&target).execute(&request);
-                examine(&target, execution, &truth.outputs, None, None)
+                examine(&target, execution, right, None, None)
             }
         };
         reports.push(judge(report, &expected, started.elapsed().as_secs_f64()));

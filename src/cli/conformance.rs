@@ -2,7 +2,7 @@
 
 use super::answer::{self, Unwritten};
 use super::args::CaseRunArgs;
-use super::examine::examine;
+use super::examine::{Truth, examine};
 use super::failure::Failure;
 use super::jobs::on_threads;
 use super::matrix_from::{cell, public};
@@ -11,8 +11,9 @@ use super::place_for_results::can_hold_results;
 use super::registry::Registry;
 use super::screen;
 use crate::case::{BackendTest, find_backend_tests};
+use crate::choice::Source;
 use crate::compare::Tolerance;
-use crate::engine::{Output, Request, Session, Target};
+use crate::engine::{Output, Request, Session, Target, Tract};
 use crate::graph::{Model, ResolvedInput, read_tensor_proto};
 use crate::inputs::{Feed, Spec, draw};
 use crate::matrix::{Cell, Matrix, Row, RowInput};
@@ -92,7 +93,9 @@ fn run(test: &BackendTest, target: &Target, session: &mut dyn Session) -> Cell {
     let request = Request { model: &model, feeds: &feeds, repeats: 1, deadline: DEADLINE };
     let execution = session.execute(&request);
     let (atol, rtol) = TOLERANCE;
-    cell(&examine(target, execution, &truth, Some(Tolerance::user(atol, rtol)), None))
+    let source = Source::new(request, Box::new(Tract { f64: false }));
+    let right = Truth { outputs: &truth, source: &source };
+    cell(&examine(target, execution, right, Some(Tolerance::user(atol, rtol)), None))
 }
 
 fn load(test: &BackendTest) -> Result<Model, Failure> {

@@ -1,25 +1,44 @@
 //! One target's outputs against the reference's: compared, judged, put into words.
 
+use crate::choice::{Source, may_be_choice};
 use crate::compare::{
-    Agreement, CompareOptions, Judgement, Tolerance, compare_with, count_beyond, judge,
+    Agreement, CompareOptions, Comparison, Judgement, Tolerance, compare_with, count_beyond, judge,
 };
 use crate::engine::{Execution, Outcome, Output, Target};
 use crate::report::{JudgedBy, OutputReport, TargetReport};
+use crate::tensor::{Dtype, Tensor};
 use crate::verdict::{Finding, decide_walk};
 use crate::walk::WalkReport;
+
+/// What a target's outputs are held against.
+#[derive(Clone, Copy)]
+pub(super) struct Truth<'a> {
+    /// The outputs that are right.
+    pub(super) outputs: &'a [Output],
+    /// What the reference can be asked besides, where an output is a choice.
+    pub(super) source: &'a Source<'a>,
+}
+
+impl<'a> Truth<'a> {
+    /// What the reference gave.
+    pub(super) fn of(execution: &'a Execution, source: &'a Source<'a>) -> Self {
+        Truth { outputs: &execution.outputs, source }
+    }
+}
 
 /// The report on one target, with the walk where there was one.
 pub(super) fn examine(
     target: &Target,
     execution: Execution,
-    truth: &[Output],
+    truth: Truth<'_>,
     user: Option<Tolerance>,
     walk: Option<WalkReport>,
 ) -> TargetReport {
     let outputs: Vec<OutputReport> = if execution.outcome == Outcome::Completed {
-        truth
-            .iter()
-            .map(|reference| compare_output(target, reference, &execution.outputs, user))
+        let outputs = truth.outputs.iter();
+        let source = truth.source;
+        outputs
+            .map(|right| compare_output(target, right, &execution.outputs, user, source))
             .collect()
     } else {
         Vec::new()
@@ -47,12 +66,14 @@ fn compare_output(
     reference: &Output,
     candidates: &[Output],
     user: Option<Tolerance>,
+    source: &Source<'_>,
 ) -> OutputReport {
     let mut report = OutputReport {
         name: reference.name.clone(),
         shape: reference.tensor.shape().to_vec(),
         comparison: None,
         explained_by: None,
+        choice: None,
         agreement: Agreement::Incomparable,
         judgement: Judgement::incomparable("the target gave no output of this name"),
         judged_by: None,
@@ -62,27 +83,43 @@ fn compare_output(
     let Some(candidate) = candidates.iter().find(|output| output.name == reference.name) else {
         return report;
     };
+    let pair = [&reference.tensor, &candidate.tensor];
     let options =
         CompareOptions { extra_rtol: user.map(|user| user.rtol), ..CompareOptions::default() };
-    let judged_by = judged_by(target, reference, user);
-    let judging = judged_by.judging();
-    match compare_with(&reference.tensor, &candidate.tensor, &options) {
+    let judged_by = |dtype| judged_by(target, dtype, user);
+    let compared = compare_with(pair[0], pair[1], &options);
+    if may_be_choice(&compared) {
+        report.choice = source.look(&reference.name, pair, |fed| judged_by(fed.dtype()).judging());
+    }
+    match compared {
         Err(reason) => report.judgement = Judgement::from(&reason),
-        Ok(comparison) => {
-            report.judgement = judge(&comparison, &judging);
-            if report.judgement.agreement == Agreement::Diverges {
-                let widest = judging.widest();
-                report.beyond_tolerance =
-                    count_beyond(&reference.tensor, &candidate.tensor, &widest, comparison.typical)
-                        .ok();
-            }
-            report.judged_by = Some(judged_by);
-            report.explained_by = comparison.explained_by;
-            report.comparison = Some(comparison);
-        }
+        Ok(comparison) => include(&mut report, comparison, pair, judged_by(pair[0].dtype())),
+    }
+    if let Some(choice) = &report.choice {
+        report.judgement = choice.judgement();
+        report.beyond_tolerance = Some(choice.beyond).filter(|beyond| *beyond > 0);
     }
     report.agreement = report.judgement.agreement;
     report
+}
+
+/// What the numbers of both tensors say.
+fn include(
+    report: &mut OutputReport,
+    comparison: Comparison,
+    [reference, candidate]: [&Tensor; 2],
+    judged_by: JudgedBy,
+) {
+    let judging = judged_by.judging();
+    report.judgement = judge(&comparison, &judging);
+    if report.judgement.agreement == Agreement::Diverges {
+        let widest = judging.widest();
+        report.beyond_tolerance =
+            count_beyond(reference, candidate, &widest, comparison.typical).ok();
+    }
+    report.judged_by = Some(judged_by);
+    report.explained_by = comparison.explained_by;
+    report.comparison = Some(comparison);
 }
 
 /// The tolerance an output must be within, that of the first one which holds floating-point numbers.
@@ -93,12 +130,13 @@ pub(super) fn tolerance_of(
 ) -> Tolerance {
     let float = outputs.iter().find(|output| output.tensor.dtype().is_float());
     let output = float.or(outputs.first());
-    output.map_or(Tolerance::EXACT, |output| judged_by(target, output, user).judging().widest())
+    output.map_or(Tolerance::EXACT, |output| {
+        judged_by(target, output.tensor.dtype(), user).judging().widest()
+    })
 }
 
 /// Strictly by the reference's element type; more loosely by what the target declares to store.
-fn judged_by(target: &Target, reference: &Output, user: Option<Tolerance>) -> JudgedBy {
-    let dtype = reference.tensor.dtype();
+fn judged_by(target: &Target, dtype: Dtype, user: Option<Tolerance>) -> JudgedBy {
     let declared = target.declared_storage().filter(|_| dtype.is_float());
     JudgedBy {
         strict: dtype.name().into(),
@@ -110,8 +148,11 @@ fn judged_by(target: &Target, reference: &Output, user: Option<Tolerance>) -> Ju
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::Tensor;
+    use crate::engine::{Request, Tract};
+    use crate::graph::Model;
     use crate::verdict::{Kind, exit_code};
+    use std::path::Path;
+    use std::time::Duration;
 
     /// A negative control of the comparison: an output that never came is not right.
     #[test]
@@ -123,7 +164,12 @@ mod tests {
         let mut execution = Execution::without_outputs(Outcome::Completed, "");
         execution.outputs = vec![output("a")];
         let truth = [output("a"), output("b")];
-        let report = examine(&Target::Tract, execution, &truth, None, None);
+        let model = Model::load(Path::new("debug-models/small_mlp.onnx")).unwrap();
+        let deadline = Duration::from_secs(1);
+        let request = Request { model: &model, feeds: &[], repeats: 1, deadline };
+        let source = Source::new(request, Box::new(Tract { f64: false }));
+        let truth = Truth { outputs: &truth, source: &source };
+        let report = examine(&Target::Tract, execution, truth, None, None);
         assert_eq!(report.outputs[0].agreement, Agreement::Agrees);
         assert_eq!(report.outputs[1].agreement, Agreement::Incomparable);
         assert_eq!(report.verdict.kind, Kind::Inconclusive);

@@ -1,13 +1,14 @@
 //! `offby fallback`: the smallest set of operators that must run on the CPU for the output to be right.
 
 use super::args::{FallbackArgs, GoalName, What};
-use super::examine::tolerance_of;
+use super::examine::{Truth, tolerance_of};
 use super::failure::Failure;
 use super::place::read_target;
 use super::prepare::Prepared;
 use super::run::run_reference;
 use super::screen;
 use super::walk::{examine_walked, not_walkable};
+use crate::choice::Source;
 use crate::engine::{Execution, Target};
 use crate::report::fallback_text;
 use crate::verdict::exit_code;
@@ -30,7 +31,8 @@ pub(super) fn fallback(args: &FallbackArgs) -> Result<u8, Failure> {
     });
     progress.finish_and_clear();
     let found = walked.fallback.clone();
-    let mut report = examine_walked(&prepared.model, &target, walked, &truth, prepared.user);
+    let source = Source::new(prepared.request(), prepared.registry.engine(&Target::Tract));
+    let mut report = examine_walked(&target, walked, Truth::of(&truth, &source), prepared.user);
     let code = match &found {
         Some(found) => u8::from(found.members.is_none()),
         // It did not come to its end: what the walk says is all there is.

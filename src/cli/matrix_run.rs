@@ -4,7 +4,7 @@
 use super::args::SweepArgs;
 use super::case::load;
 use super::case_run::{REPEATS, prepare, resolved};
-use super::examine::{examine, tolerance_of};
+use super::examine::{Truth, examine, tolerance_of};
 use super::failure::Failure;
 use super::jobs::on_threads;
 use super::matrix_from::{cell, public, same_name, stem};
@@ -15,6 +15,7 @@ use super::run::no_reference;
 use super::screen;
 use super::walk::examine_walked;
 use crate::case::Case;
+use crate::choice::Source;
 use crate::engine::{Execution, Outcome, Request, Target};
 use crate::graph::Model;
 use crate::inputs::Feed;
@@ -212,7 +213,7 @@ impl Sweep<'_> {
                 Err(attempt) => {
                     self.journal().start(&attempt);
                     let cell = match opened.get_or_insert_with(|| self.open(network)) {
-                        Ok(opened) => self.cell(opened, target),
+                        Ok(opened) => self.cell(opened, &network.reference, target),
                         Err(unclear) => Cell::clone(unclear),
                     };
                     if interrupted() {
@@ -262,18 +263,20 @@ impl Sweep<'_> {
     }
 
     /// One target's whole outputs; where they are wrong its operators are walked, too.
-    fn cell(&self, opened: &Opened, target: &Target) -> Cell {
+    fn cell(&self, opened: &Opened, reference: &Target, target: &Target) -> Cell {
         let Opened { model, feeds, truth, .. } = opened;
         let request = Request { model, feeds, repeats: REPEATS, deadline: opened.deadline };
+        let source = Source::new(request, self.registry.engine(reference));
+        let right = Truth::of(truth, &source);
         let execution = self.registry.engine(target).execute(&request);
-        let whole = examine(target, execution, &truth.outputs, None, None);
+        let whole = examine(target, execution, right, None, None);
         let walker = self.registry.walker(target);
         let Some(walker) = walker.filter(|_| whole.verdict.kind.news() == News::Bad) else {
             return cell(&whole);
         };
         let walked = self.walk(walker.as_ref(), &request, target, truth);
         let fallback = walked.fallback.clone();
-        let report = explained(whole, examine_walked(model, target, walked, truth, None));
+        let report = explained(whole, examine_walked(target, walked, right, None));
         cell(&TargetReport { fallback, ..report })
     }
 

@@ -3,7 +3,7 @@
 use super::answer;
 use super::args::ReplayArgs;
 use super::bundle::DEVICE;
-use super::examine::examine;
+use super::examine::{Truth, examine};
 use super::failure::Failure;
 use super::place::{in_place, read_target};
 use super::registry::Registry;
@@ -12,6 +12,7 @@ use super::screen;
 use super::stored::load_specimen;
 use crate::bundle::{LIMITS, Manifest, read_manifest, unpack};
 use crate::case::{load_device, resolve};
+use crate::choice::Source;
 use crate::engine::{Engine as _, Outcome, Output, Request, SimTarget, Target, Tract};
 use crate::graph::ValueName;
 use crate::report::{ReplayReport, Sameness, TargetReport, ToolReport, replay_text};
@@ -100,14 +101,15 @@ pub(super) fn run_on(
     deadline: Duration,
 ) -> Result<Ran, Failure> {
     let (model, feeds) = (&specimen.model, &specimen.feeds[..]);
-    let truth = Tract { f64: false }.execute(&Request { model, feeds, repeats: 1, deadline });
+    let request = Request { model, feeds, repeats: REPEATS, deadline };
+    let truth = Tract { f64: false }.execute(&Request { repeats: 1, ..request });
     if truth.outcome != Outcome::Completed {
         return Err(no_reference(&Target::Tract, &truth));
     }
-    let request = Request { model, feeds, repeats: REPEATS, deadline };
+    let source = Source::new(request, Box::new(Tract { f64: false }));
     let execution = registry.engine(target).execute(&request);
     let found = execution.outputs.clone();
-    let report = examine(target, execution, &truth.outputs, None, None);
+    let report = examine(target, execution, Truth::of(&truth, &source), None, None);
     Ok(Ran { report, expected: truth.outputs, found })
 }
 

@@ -1,12 +1,13 @@
 //! `offby run`: the network on the reference and on every target, output by output.
 
 use super::args::{NetworkArgs, RunArgs};
-use super::examine::examine;
+use super::examine::{Truth, examine};
 use super::failure::Failure;
 use super::place::{read_reference, read_target};
 use super::place_for_results::can_hold_results;
 use super::prepare::Prepared;
 use super::screen;
+use crate::choice::Source;
 use crate::engine::{Execution, Outcome, Request, Target};
 use crate::report::{evidence_text, run_text};
 use crate::verdict::{Kind, exit_code};
@@ -51,6 +52,7 @@ fn run_network(
     progress.set_message(format!("{reference} (reference)"));
     let truth = run_reference(&prepared, reference)?;
     prepared.keep(&format!("reference {reference}"), &truth.outputs);
+    let source = Source::new(request, prepared.registry.engine(reference));
     let mut reports = Vec::new();
     for target in targets {
         progress.set_message(target.to_string());
@@ -59,7 +61,7 @@ fn run_network(
             false => prepared.registry.engine(target).execute(&request),
         };
         prepared.keep(&target.to_string(), &execution.outputs);
-        reports.push(examine(target, execution, &truth.outputs, prepared.user, None));
+        reports.push(examine(target, execution, Truth::of(&truth, &source), prepared.user, None));
     }
     progress.finish_and_clear();
 

@@ -1,15 +1,16 @@
 //! `offby walk`: which operators introduce error, and is it a bug or the storage format?
 
 use super::args::{Strategy, WalkArgs};
-use super::examine::examine;
+use super::examine::{Truth, examine};
 use super::failure::Failure;
 use super::place::read_target;
 use super::prepare::Prepared;
 use super::run::run_reference;
 use super::screen;
 use super::search::{cut, isolate};
+use crate::choice::Source;
 use crate::compare::Tolerance;
-use crate::engine::{Execution, Outcome, Output, Target};
+use crate::engine::{Outcome, Output, Target};
 use crate::graph::Model;
 use crate::report::{BegunReport, OutputReport, Report, TargetReport, evidence_text, walk_text};
 use crate::verdict::{StrategyAgreement, compare_strategies, exit_code};
@@ -29,7 +30,8 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
         Strategy::All => &[Strategy::Follow, Strategy::Cut, Strategy::Isolate],
         one => std::slice::from_ref(one),
     };
-    let walk = Walk { prepared: &prepared, target: &target, truth: &truth };
+    let source = Source::new(prepared.request(), prepared.registry.engine(&Target::Tract));
+    let walk = Walk { prepared: &prepared, target: &target, truth: Truth::of(&truth, &source) };
     let mut targets = Vec::new();
     for strategy in strategies {
         let announce = |text: &str| progress.set_message(format!("{target}: {text}"));
@@ -62,7 +64,7 @@ fn agreement(report: &Report, strategies: &[Strategy]) -> Option<StrategyAgreeme
 struct Walk<'a> {
     prepared: &'a Prepared<'a>,
     target: &'a Target,
-    truth: &'a Execution,
+    truth: Truth<'a>,
 }
 
 impl Walk<'_> {
@@ -75,7 +77,7 @@ impl Walk<'_> {
         });
         prepared.keep(&target.to_string(), &walked.execution.outputs);
         prepared.keep("reference", &walked.reference);
-        Ok(examine_walked(&prepared.model, target, walked, self.truth, prepared.user))
+        Ok(examine_walked(target, walked, self.truth, prepared.user))
     }
 
     /// The strategies that work from outside, on the ONNX graph.
@@ -88,20 +90,20 @@ impl Walk<'_> {
         let names = node_names(&prepared.model);
         let (execution, walk) = strategy(prepared, target, &names, &mut |text| announce(text))?;
         prepared.keep(&target.to_string(), &execution.outputs);
-        prepared.keep("reference tract", &truth.outputs);
-        Ok(examine(target, execution, &truth.outputs, prepared.user, walk))
+        prepared.keep("reference tract", truth.outputs);
+        Ok(examine(target, execution, *truth, prepared.user, walk))
     }
 }
 
 /// A walked target against the reference's clean stream, and that against tract: what is left
 /// between the last two is the conversion's doing, not the backend's.
 pub(super) fn examine_walked(
-    model: &Model,
     target: &Target,
     walked: Walked,
-    truth: &Execution,
+    truth: Truth<'_>,
     user: Option<Tolerance>,
 ) -> TargetReport {
+    let model = truth.source.model();
     let walk = walked
         .found
         .as_ref()
@@ -113,7 +115,8 @@ pub(super) fn examine_walked(
         reason.push_str(&at);
     }
     let is_whole = execution.outcome == Outcome::Completed;
-    let mut report = examine(target, execution, &walked.reference, user, walk);
+    let mut report =
+        examine(target, execution, Truth { outputs: &walked.reference, ..truth }, user, walk);
     if !is_whole {
         let begun = walked.begun.into_iter();
         let begun = begun.map(|Announced { index, op_type, name, .. }| BegunReport {
@@ -127,7 +130,7 @@ pub(super) fn examine_walked(
         let find = |outputs: &[Output]| {
             outputs.iter().find(|o| o.name == output.name).map(|o| o.tensor.clone())
         };
-        let pair = find(&truth.outputs).zip(find(&walked.reference));
+        let pair = find(truth.outputs).zip(find(&walked.reference));
         output.conversion = pair.and_then(|(tract, clean)| gauge(&tract, &clean));
     }
     // Names are the converter's: where the end result is tract's, a value that differs on the way

@@ -51,7 +51,8 @@ impl Judging {
         Judging { strict: storage.tolerance, declared: Declared::Nothing, user: None }
     }
 
-    fn declared_storage(&self) -> Option<&'static Storage> {
+    /// The storage format that the candidate is known to use, where that is not the reference's.
+    pub fn declared_storage(&self) -> Option<&'static Storage> {
         match self.declared {
             Declared::Storage(storage) => Some(storage),
             Declared::Nothing | Declared::Own => None,

@@ -101,7 +101,7 @@ fn conclude(tally: &Tally, grid: &[f64], [reference, candidate]: [&Tensor; 2]) -
         worst: tally.worst.positions().map(|flat| Worst::at(reference, candidate, flat)).collect(),
         preview: preview(candidate),
         reference_preview: preview(reference),
-        typical: typical(reference),
+        typical: typical_magnitude(reference),
         needed: tally.frontier(grid),
         explained_by: is_float
             .then(|| rounding::best(&tally.explained, tally.mismatched))
@@ -110,7 +110,7 @@ fn conclude(tally: &Tally, grid: &[f64], [reference, candidate]: [&Tensor; 2]) -
 }
 
 /// See [`Comparison::typical`]. The stride is odd, lest it stay within one column or channel.
-fn typical(reference: &Tensor) -> f64 {
+pub fn typical_magnitude(reference: &Tensor) -> f64 {
     let stride = reference.len().div_ceil(SAMPLE) | 1;
     let mut sample: Vec<f64> = (0..reference.len())
         .step_by(stride)

@@ -37,7 +37,7 @@ pub use crate::tensor::{Format, Rounding};
 pub use beyond::count_beyond;
 pub use frontier::{Frontier, Needed};
 pub use judge::{Agreement, Declared, Judgement, Judging, judge};
-pub use measure::{CompareOptions, compare, compare_with};
+pub use measure::{CompareOptions, compare, compare_with, typical_magnitude};
 pub use metrics::{Census, Comparison, Incomparable, Nonfinite};
 pub use pattern::{Pattern, recognize};
 pub use portrait::{Axis, ErrorMap, Histogram, Portrait, portrait};

@@ -2,6 +2,7 @@
 
 use super::judging::{JudgedAgain, JudgedBy};
 use crate::bench::Bench;
+use crate::choice::Choice;
 use crate::compare::{Agreement, Comparison, Explanation, Judgement};
 use crate::engine::{Ended, Outcome, RanOn, Runs};
 use crate::graph::ValueName;
@@ -164,6 +165,10 @@ pub struct OutputReport {
     pub comparison: Option<Comparison>,
     /// The storage format whose rounding explains every difference, if one does.
     pub explained_by: Option<Explanation>,
+    /// Where the output is a choice (indices of the highest values, boxes that were kept) and another one
+    /// than the reference's: how near it was. It is judged by that, not by how far apart indices are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
     /// What follows.
     pub agreement: Agreement,
     /// The grounds: which rule fired, and what tolerance would have been needed.

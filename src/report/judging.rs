@@ -81,7 +81,9 @@ fn judge_target(target: &mut TargetReport, user: Tolerance) {
 }
 
 fn judge_output(target: &str, output: &mut OutputReport, user: Tolerance) {
-    let Some(comparison) = &output.comparison else { return };
+    // A choice was judged by the values it was made from, and those are not in the file.
+    let compared = output.comparison.as_ref().filter(|_| output.choice.is_none());
+    let Some(comparison) = compared else { return };
     let by = output.judged_by.clone().unwrap_or_else(|| guess(target));
     let before = by.judging().widest();
     let by = JudgedBy { user: Some(user), ..by };

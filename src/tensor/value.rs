@@ -101,6 +101,27 @@ impl Tensor {
         self.len() == 0
     }
 
+    /// Every `stride`-th element as a number, in row-major order; integers beyond 2^53 are rounded.
+    pub fn numbers(&self, stride: usize) -> Vec<f64> {
+        match self {
+            Tensor::Bool(array) => {
+                array.iter().step_by(stride).map(|&b| f64::from(u8::from(b))).collect()
+            }
+            Tensor::I64(array) => array.iter().step_by(stride).map(|&v| v as f64).collect(),
+            Tensor::U64(array) => array.iter().step_by(stride).map(|&v| v as f64).collect(),
+            Tensor::F32(array) => strided(array, stride),
+            Tensor::F16(array) => strided(array, stride),
+            Tensor::Bf16(array) => strided(array, stride),
+            Tensor::F64(array) => strided(array, stride),
+            Tensor::I8(array) => strided(array, stride),
+            Tensor::I16(array) => strided(array, stride),
+            Tensor::I32(array) => strided(array, stride),
+            Tensor::U8(array) => strided(array, stride),
+            Tensor::U16(array) => strided(array, stride),
+            Tensor::U32(array) => strided(array, stride),
+        }
+    }
+
     /// The elements as little-endian bytes in row-major order.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.len() * self.dtype().size());
@@ -168,6 +189,10 @@ impl Tensor {
         let head = format!("{} {:?} ", self.dtype(), self.shape());
         Digest::of([head.as_bytes(), &self.to_bytes()])
     }
+}
+
+fn strided<T: Copy + Into<f64>>(array: &ArrayD<T>, stride: usize) -> Vec<f64> {
+    array.iter().step_by(stride).map(|&value| value.into()).collect()
 }
 
 macro_rules! from_array {

@@ -93,7 +93,10 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
     let of = if outputs > 1 { format!("`{}`: ", finding.name) } else { String::new() };
     let words = &finding.judgement.words;
     match (finding.comparison, finding.judgement.agreement) {
-        (Some(comparison), Agreement::Explained) => {
+        // A choice counts its own, and says how near they were: how far apart indices are says nothing.
+        (Some(comparison), agreement)
+            if agreement == Agreement::Explained || finding.judgement.rule == "choice" =>
+        {
             let (n, of_n) = (count(comparison.mismatched), count(comparison.elements));
             format!("{of}{n} of {of_n} elements differ; {words}{}", example(comparison))
         }

@@ -1,8 +1,9 @@
-//! The debug networks: those of the seed, rebuilt, and those of public issues. Same operators and shapes, seeded weights.
+//! The debug networks: those of the seed, rebuilt, those of public issues, and our own. Same operators and shapes, seeded weights.
 //!
 //! Weights come from integers by `+ - * /` and `libm` alone. Where the seed prints a value, one
 //! constant on its way is solved for, so that the same value comes out; the rest is seeded.
 
+mod choices;
 mod efficientformer;
 mod elementwise;
 mod gelu;
@@ -62,5 +63,8 @@ pub(crate) fn all() -> Vec<DebugNetwork> {
         debug("scaled_product.onnx", "B21", products::scaled_product()),
         debug("layer_norm_in_parts.onnx", "B22", norms::layer_norm_in_parts()),
         debug("transposed_product.onnx", "B23", products::transposed_product()),
+        debug("segmentation.onnx", "C1", choices::segmentation()),
+        debug("boxes_by_corner.onnx", "C2", choices::boxes("boxes_by_corner", 0)),
+        debug("boxes_by_centre.onnx", "C2", choices::boxes("boxes_by_centre", 1)),
     ]
 }

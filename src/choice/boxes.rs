@@ -1,0 +1,216 @@
+//! `NonMaxSuppression`: the boxes that are kept, best first, unless one kept before overlaps them too much.
+//!
+//! Whether a target kept the right boxes is asked of its list as it is, not row by row: with one box more
+//! all that follow stand elsewhere. Each box that is kept must be one that may be kept, in an order that
+//! may be; each that is not must have a reason: its score, a kept box over it, or no place left.
+
+use super::ranks::element;
+use super::scores::{Distance, Scores, Tally};
+use crate::tensor::Tensor;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What overlaps of equal boxes may differ by, where all else is exact: they are computed in f32.
+const ARITHMETIC: f64 = 1e-6;
+
+/// The boxes, `[batch, boxes, 4]`, and their scores, `[batch, classes, boxes]`.
+pub(super) struct Boxes {
+    pub(super) corners: Scores,
+    pub(super) scores: Scores,
+    /// Whether a box is its centre and its size, and not two corners.
+    pub(super) is_centred: bool,
+}
+
+/// What is kept at most, and what is not kept.
+pub(super) struct Limits {
+    /// Boxes of one class.
+    pub(super) most: f64,
+    /// Overlap with one that is kept.
+    pub(super) overlap: f64,
+    /// Score, where there is a limit.
+    pub(super) score: Option<f64>,
+}
+
+/// For each batch and class the boxes that are kept, in order; and rows that name no box, or one twice.
+struct Kept {
+    lists: BTreeMap<(usize, usize), Vec<usize>>,
+    broken: u64,
+}
+
+/// Looks at the boxes that a target kept. `None` where the tensors have other shapes than ONNX gives them.
+pub(super) fn look(
+    boxes: &Boxes,
+    limits: &Limits,
+    [reference, candidate]: [&Tensor; 2],
+) -> Option<Tally> {
+    let (&[batches, count, 4], &[scored, classes, each]) =
+        (&boxes.corners.shape[..], &boxes.scores.shape[..])
+    else {
+        return None;
+    };
+    if (scored, each) != (batches, count) || [reference, candidate].iter().any(|t| !is_list(t)) {
+        return None;
+    }
+    let extents = [batches, classes, count];
+    let (right, kept) = (Kept::read(reference, extents), Kept::read(candidate, extents));
+    let mut tally = Tally::new();
+    tally.changed = kept.broken + right.changes(&kept);
+    (0..kept.broken).for_each(|_| tally.decide(Distance::NONE));
+    for batch in 0..batches {
+        for class in 0..classes {
+            let [right, list] =
+                [&right, &kept].map(|kept| kept.lists.get(&(batch, class)).map_or(&[][..], |l| l));
+            if right != list {
+                Class::new(boxes, limits, batch, class).look(list, &mut tally);
+            }
+        }
+    }
+    Some(tally)
+}
+
+fn is_list(tensor: &Tensor) -> bool {
+    matches!(tensor.shape(), [_, 3])
+}
+
+impl Kept {
+    fn read(rows: &Tensor, extents: [usize; 3]) -> Self {
+        let mut kept = Kept { lists: BTreeMap::new(), broken: 0 };
+        let mut seen = BTreeSet::new();
+        for row in rows.numbers(1).chunks_exact(3) {
+            let places = [0, 1, 2].map(|axis| element(row[axis], extents[axis]));
+            match places {
+                [Some(batch), Some(class), Some(index)] if seen.insert((batch, class, index)) => {
+                    kept.lists.entry((batch, class)).or_default().push(index);
+                }
+                _ => kept.broken += 1,
+            }
+        }
+        kept
+    }
+
+    /// Boxes that only one of two has; where both have the same, how many stand elsewhere.
+    fn changes(&self, other: &Kept) -> u64 {
+        let all = |kept: &Kept| -> BTreeSet<(usize, usize, usize)> {
+            let lists = kept.lists.iter();
+            lists.flat_map(|(&(b, c), list)| list.iter().map(move |&i| (b, c, i))).collect()
+        };
+        let alone = all(self).symmetric_difference(&all(other)).count();
+        let moved = || {
+            let lists =
+                self.lists.iter().filter_map(|(key, list)| Some((list, other.lists.get(key)?)));
+            lists.map(|(a, b)| a.iter().zip(b).filter(|(a, b)| a != b).count()).sum()
+        };
+        (if alone > 0 { alone } else { moved() }) as u64
+    }
+}
+
+/// The boxes of one class in one picture.
+struct Class<'a> {
+    boxes: &'a Boxes,
+    limits: &'a Limits,
+    /// Where the first box's coordinates are.
+    corners: usize,
+    scores: &'a [f64],
+}
+
+impl<'a> Class<'a> {
+    fn new(boxes: &'a Boxes, limits: &'a Limits, batch: usize, class: usize) -> Self {
+        let (count, classes) = (boxes.corners.shape[1], boxes.scores.shape[1]);
+        let start = (batch * classes + class) * count;
+        let scores = &boxes.scores.values[start..start + count];
+        Class { boxes, limits, corners: batch * count * 4, scores }
+    }
+
+    fn look(&self, list: &[usize], tally: &mut Tally) {
+        for (place, &index) in list.iter().enumerate() {
+            tally.decide(self.may_be_kept(index, &list[..place]));
+        }
+        if list.len() as f64 > self.limits.most {
+            tally.decide(Distance::NONE);
+        }
+        let kept: BTreeSet<usize> = list.iter().copied().collect();
+        for index in (0..self.scores.len()).filter(|index| !kept.contains(index)) {
+            tally.decide(self.may_be_left(index, list));
+        }
+    }
+
+    /// The worst of what speaks against keeping a box after others.
+    fn may_be_kept(&self, index: usize, before: &[usize]) -> Distance {
+        let score = self.scores[index];
+        let above = self.limits.score.map(|limit| self.above(limit, score));
+        let ordered = before.last().map(|&last| self.above(score, self.scores[last]));
+        let apart = before.iter().map(|&other| {
+            let (overlap, slack) = self.overlap(index, other);
+            Distance::of((overlap - self.limits.overlap).max(0.0), slack)
+        });
+        let found = above.into_iter().chain(ordered).chain(apart);
+        found.fold(Distance::of(0.0, 0.0), Distance::further)
+    }
+
+    /// The best of the reasons for not keeping a box.
+    fn may_be_left(&self, index: usize, list: &[usize]) -> Distance {
+        let score = self.scores[index];
+        let low = self.limits.score.map(|limit| self.above(score, limit));
+        // Most boxes are nowhere near the limit.
+        if let Some(low) = low.filter(|low| low.margin == 0.0) {
+            return low;
+        }
+        let full = list.last().filter(|_| list.len() as f64 >= self.limits.most);
+        let full = full.map(|&last| self.above(score, self.scores[last]));
+        // As nothing is kept where nothing may be.
+        let none = (self.limits.most < 1.0).then(|| Distance::of(0.0, 0.0));
+        let covered = list.iter().map(|&other| {
+            let (overlap, slack) = self.overlap(index, other);
+            let over = Distance::of((self.limits.overlap - overlap).max(0.0), slack);
+            over.further(self.above(score, self.scores[other]))
+        });
+        let reasons = low.into_iter().chain(full).chain(none).chain(covered);
+        let nearer = |a: Distance, b: Distance| if a.further(b) == a { b } else { a };
+        reasons.reduce(nearer).unwrap_or(Distance::NONE)
+    }
+
+    /// By how much one score is above what must not be below it.
+    fn above(&self, score: f64, other: f64) -> Distance {
+        let slack = self.boxes.scores.slack(score) + self.boxes.scores.slack(other);
+        match score.is_nan() || other.is_nan() {
+            true => Distance::NONE,
+            false => Distance::of((score - other).max(0.0), slack),
+        }
+    }
+
+    /// Intersection over union of two boxes, and by how much it may change with their coordinates.
+    fn overlap(&self, a: usize, b: usize) -> (f64, f64) {
+        let (a, b) = (self.corners_of(a), self.corners_of(b));
+        let slack = a.iter().chain(&b).map(|&at| self.boxes.corners.slack(at)).fold(0.0, f64::max);
+        // A side has two ends.
+        let ratio = |by: f64| ratio_of(&a, &b, 2.0 * by);
+        let exact = ratio(0.0);
+        let change = (ratio(slack) - exact).max(exact - ratio(-slack)).max(0.0);
+        (exact, change + ARITHMETIC)
+    }
+
+    /// The lower and then the upper end on both axes.
+    fn corners_of(&self, index: usize) -> [f64; 4] {
+        let at = self.corners + 4 * index;
+        let [a, b, c, d] = [0, 1, 2, 3].map(|place| self.boxes.corners.values[at + place]);
+        match self.boxes.is_centred {
+            true => [a - c / 2.0, b - d / 2.0, a + c / 2.0, b + d / 2.0],
+            // Any two opposite corners will do.
+            false => [a.min(c), b.min(d), a.max(c), b.max(d)],
+        }
+    }
+}
+
+/// Intersection over union, with the sides of the intersection longer and those of the boxes shorter by `by`.
+fn ratio_of(a: &[f64; 4], b: &[f64; 4], by: f64) -> f64 {
+    let side = |low: f64, high: f64, by: f64| (high - low + by).max(0.0);
+    let shared = [0, 1].map(|axis| side(a[axis].max(b[axis]), a[axis + 2].min(b[axis + 2]), by));
+    let shared = shared[0] * shared[1];
+    let area =
+        |corners: &[f64; 4]| side(corners[0], corners[2], -by) * side(corners[1], corners[3], -by);
+    let union = area(a) + area(b) - shared;
+    match (shared > 0.0, union > 0.0) {
+        (false, _) => 0.0,
+        (true, true) => (shared / union).min(1.0),
+        (true, false) => 1.0,
+    }
+}

@@ -1,0 +1,71 @@
+//! The node that chose an output, and the values it chose from.
+
+use crate::graph::{Attribute, Model, Node, ValueName};
+
+/// A node whose output is a choice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chooser {
+    /// The node's label.
+    pub node: String,
+    /// Its operator.
+    pub op_type: String,
+    /// The values it chose from, as the node has them; an empty name is one left out.
+    pub inputs: Vec<ValueName>,
+    pub(super) how: How,
+}
+
+/// How it chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// By the order of the values along an axis.
+    Ranks { axis: i64, is_ordered: bool },
+    /// By score, and by overlap with a box of a higher score.
+    Boxes { is_centred: bool },
+}
+
+/// Operators that leave the elements and their order as they are.
+const HANDED_ON: [&str; 6] = ["Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"];
+
+impl Chooser {
+    /// The node that chose a value; `None` where the value is no choice.
+    pub fn of(model: &Model, value: &ValueName) -> Option<Self> {
+        let mut value = value.to_string();
+        // A network in a circle would be followed for ever.
+        for _ in 0..model.node_count() {
+            let node = model.nodes().find(|node| node.outputs.contains(&value))?;
+            if !matches!(node.domain, "" | "ai.onnx") {
+                return None;
+            }
+            if !HANDED_ON.contains(&node.op_type) {
+                return Chooser::at(model, &node, &value);
+            }
+            value.clone_from(node.inputs.first()?);
+        }
+        None
+    }
+
+    fn at(model: &Model, node: &Node<'_>, value: &str) -> Option<Self> {
+        let attributes = model.attributes(node.index);
+        let number = |name: &str, otherwise: i64| match attributes.get(name) {
+            Some(Attribute::Int(number)) => *number,
+            _ => otherwise,
+        };
+        let place = node.outputs.iter().position(|output| output == value)?;
+        let how = match (node.op_type, place) {
+            ("ArgMax" | "ArgMin", 0) => How::Ranks { axis: number("axis", 0), is_ordered: true },
+            ("TopK", 1) => {
+                How::Ranks { axis: number("axis", -1), is_ordered: number("sorted", 1) != 0 }
+            }
+            ("NonMaxSuppression", 0) => {
+                How::Boxes { is_centred: number("center_point_box", 0) != 0 }
+            }
+            _ => return None,
+        };
+        Some(Chooser {
+            node: node.label().to_owned(),
+            op_type: node.op_type.to_owned(),
+            inputs: node.inputs.iter().map(|name| name.as_str().into()).collect(),
+            how,
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! Outputs that are choices: the class with the highest score, the boxes that were kept.
+//!
+//! An index that is another says nothing by itself: of two scores that rounding brings together either may
+//! come first. So a choice is judged by the values it was made from. They are the reference's own; a target
+//! chose rightly if its choice is the right one for some values no further from those than its storage may
+//! cost them. What the target itself computed does not count: that would explain every choice.
+
+mod boxes;
+mod chooser;
+mod ranks;
+mod scores;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use chooser::Chooser;
+pub use source::Source;
+
+use crate::compare::{Agreement, Comparison, Incomparable, Judgement, Judging, Tolerance};
+use crate::tensor::Tensor;
+use chooser::How;
+use scores::{Scores, Tally};
+use serde::{Deserialize, Serialize};
+
+/// Choices that are not the reference's, and how near they were.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The node that chose.
+    pub node: String,
+    /// Its operator: `ArgMax`, `ArgMin`, `TopK`, `NonMaxSuppression`.
+    pub op_type: String,
+    /// Indices that are others; of boxes those that only one side kept, or how many stand elsewhere.
+    pub changed: u64,
+    /// Choices that rounding does not explain.
+    pub beyond: u64,
+    /// Of the choice that is furthest from being explained: how far apart the reference has the values
+    /// that were taken for each other. A box may be kept or not by its score or by its overlap with
+    /// another, its intersection over union. `None` where nothing can be measured: an index of no
+    /// element, one that is there twice, a NaN.
+    pub margin: Option<f64>,
+    /// How far apart those may be.
+    pub floor: Option<f64>,
+}
+
+/// A value that a choice was made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fed {
+    /// The reference's.
+    pub tensor: Tensor,
+    /// Whether nodes computed it. What is given is the same on both sides, unless storing it rounds.
+    pub is_computed: bool,
+}
+
+/// Looks at a target's choices. `fed` has what the chooser's inputs are, `None` for one that is left out.
+/// `None` where the values do not fit the choice, so that nothing can be said of it.
+pub fn look(
+    chooser: &Chooser,
+    fed: &[Option<Fed>],
+    [reference, candidate]: [&Tensor; 2],
+    judging: impl Fn(&Tensor) -> Judging,
+) -> Option<Choice> {
+    let scores = |place: usize| {
+        let fed = fed.get(place)?.as_ref()?;
+        Some(Scores::of(fed, &allowed(fed, &judging(&fed.tensor))))
+    };
+    let tally = match chooser.how {
+        How::Ranks { axis, is_ordered } => ranks::look(
+            &scores(0)?,
+            axis,
+            is_ordered,
+            [&reference.numbers(1), &candidate.numbers(1)],
+        )?,
+        How::Boxes { is_centred } => {
+            let number = |place: usize| scores(place).and_then(|one| one.values.first().copied());
+            let limits = boxes::Limits {
+                most: number(2).unwrap_or(0.0),
+                overlap: number(3).unwrap_or(0.0),
+                score: number(4),
+            };
+            let boxes = boxes::Boxes { corners: scores(0)?, scores: scores(1)?, is_centred };
+            boxes::look(&boxes, &limits, [reference, candidate])?
+        }
+    };
+    Some(Choice::of(chooser, &tally))
+}
+
+/// Whether an output may be another choice: it differs, be it in how much was chosen.
+pub fn may_be_choice(compared: &Result<Comparison, Incomparable>) -> bool {
+    match compared {
+        Ok(comparison) => comparison.mismatched > 0,
+        Err(reason) => matches!(reason, Incomparable::Shape { .. }),
+    }
+}
+
+/// What a target's storage may cost a value.
+fn allowed(fed: &Fed, judging: &Judging) -> Tolerance {
+    match (fed.is_computed, judging.declared_storage()) {
+        (true, _) => judging.widest(),
+        (false, Some(storage)) => storage.tolerance,
+        (false, None) => Tolerance::EXACT,
+    }
+}
+
+impl Choice {
+    fn of(chooser: &Chooser, tally: &Tally) -> Self {
+        let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+        Choice {
+            node: chooser.node.clone(),
+            op_type: chooser.op_type.clone(),
+            changed: tally.changed,
+            beyond: tally.beyond,
+            margin: finite(tally.worst.margin),
+            floor: finite(tally.worst.floor),
+        }
+    }
+
+    /// What follows.
+    pub fn judgement(&self) -> Judgement {
+        let (agreement, words) = match self.beyond {
+            0 => (Agreement::Explained, self.explained()),
+            _ => (Agreement::Diverges, self.unexplained()),
+        };
+        Judgement { agreement, rule: "choice".to_owned(), words, needed: None }
+    }
+
+    fn explained(&self) -> String {
+        format!(
+            "{} `{}` chose otherwise between values that rounding may bring together{}",
+            self.op_type,
+            self.node,
+            self.distance()
+        )
+    }
+
+    fn unexplained(&self) -> String {
+        let Choice { node, op_type, beyond, .. } = self;
+        let choices = if *beyond == 1 { "choice" } else { "choices" };
+        format!(
+            "{op_type} `{node}` made {beyond} {choices} that rounding does not explain{}",
+            self.distance()
+        )
+    }
+
+    /// Of the choice that is furthest from being explained.
+    fn distance(&self) -> String {
+        match (self.margin, self.floor) {
+            (Some(margin), Some(floor)) => {
+                format!(": up to {margin:.2e} apart, where {floor:.2e} is allowed")
+            }
+            _ => {
+                ": an index of nothing, one that is there twice, or a score that is NaN".to_owned()
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Where the values that choices were made from come from: the feeds, the file, or one more run of the
+//! reference in which they are outputs.
+
+use super::chooser::Chooser;
+use super::{Choice, Fed, look};
+use crate::compare::Judging;
+use crate::engine::{Engine, Outcome, Request};
+use crate::graph::{Cut, Model, ValueName};
+use crate::inputs::Feed;
+use crate::tensor::Tensor;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// The reference and what it was asked, to ask it for more.
+pub struct Source<'a> {
+    request: Request<'a>,
+    reference: Box<dyn Engine + 'a>,
+    /// What was found out for the choices of an output, so that no target's choices cost a run more.
+    known: RefCell<BTreeMap<ValueName, Option<Known>>>,
+}
+
+/// A chooser, and its inputs: `None` for one left out.
+type Known = (Chooser, Vec<Option<Fed>>);
+
+impl<'a> Source<'a> {
+    /// Runs nothing before a choice is looked at.
+    pub fn new(request: Request<'a>, reference: Box<dyn Engine + 'a>) -> Self {
+        Source { request, reference, known: RefCell::default() }
+    }
+
+    /// The network.
+    pub fn model(&self) -> &'a Model {
+        self.request.model
+    }
+
+    /// How near an output's choices were that are not the reference's. `None` where the output is no
+    /// choice, or the reference cannot give the values it was made from.
+    pub fn look(
+        &self,
+        output: &ValueName,
+        pair: [&Tensor; 2],
+        judging: impl Fn(&Tensor) -> Judging,
+    ) -> Option<Choice> {
+        let mut known = self.known.borrow_mut();
+        let known = known.entry(output.clone()).or_insert_with(|| self.learn(output));
+        let (chooser, fed) = known.as_ref()?;
+        look(chooser, fed, pair, judging)
+    }
+
+    fn learn(&self, output: &ValueName) -> Option<Known> {
+        let chooser = Chooser::of(self.request.model, output)?;
+        let given: BTreeMap<&ValueName, Tensor> =
+            chooser.inputs.iter().filter_map(|name| Some((name, self.given(name)?))).collect();
+        let is_computed =
+            |name: &&ValueName| !name.as_str().is_empty() && !given.contains_key(*name);
+        let mut missing: Vec<ValueName> =
+            chooser.inputs.iter().filter(is_computed).cloned().collect();
+        missing.sort();
+        missing.dedup();
+        let computed = self.compute(missing)?;
+        let fed = |name: &ValueName| {
+            let tensor = given.get(name).or(computed.get(name)).cloned()?;
+            Some(Fed { tensor, is_computed: computed.contains_key(name) })
+        };
+        let fed = chooser.inputs.iter().map(fed).collect();
+        Some((chooser, fed))
+    }
+
+    /// A value that is fed, or stands in the file.
+    fn given(&self, name: &ValueName) -> Option<Tensor> {
+        let feed = self.request.feeds.iter().find(|feed| feed.name == *name);
+        feed.map(|feed| feed.tensor.clone())
+            .or_else(|| self.request.model.constant(name).ok().flatten())
+    }
+
+    /// The reference's values, of a network that ends in them.
+    fn compute(&self, values: Vec<ValueName>) -> Option<BTreeMap<ValueName, Tensor>> {
+        if values.is_empty() {
+            return Some(BTreeMap::new());
+        }
+        let model = self.request.model.cut(&Cut { to: values, ..Cut::default() }).ok()?;
+        let feeds = feeds_of(&model, self.request.feeds);
+        let request = Request { model: &model, feeds: &feeds, repeats: 1, ..self.request };
+        let execution = self.reference.execute(&request);
+        let outputs = execution.outputs.into_iter().map(|output| (output.name, output.tensor));
+        (execution.outcome == Outcome::Completed).then(|| outputs.collect())
+    }
+}
+
+/// Those that a part of the network still needs.
+fn feeds_of(model: &Model, feeds: &[Feed]) -> Vec<Feed> {
+    let needed = |feed: &&Feed| model.inputs().iter().any(|input| input.name == feed.name);
+    feeds.iter().filter(needed).cloned().collect()
+}
