@@ -237,6 +237,20 @@ fn numbers_are_told_by_quantiles_and_ranks() {
     assert_eq!(report["targets"][2]["tally"]["nonfinite"], 20);
 }
 
+/// A class for each pixel: what a device of eight bits changes lies between scores that it cannot tell apart.
+#[test]
+fn other_choices_between_near_scores_are_explained() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("pictures.npy");
+    let elements = (0..8 * 3 * 32 * 32).map(|at| (at as f32 * 0.37).sin() * 2.0).collect();
+    write_npy(&path, &Tensor::from_f32(&[8, 3, 32, 32], elements).unwrap()).unwrap();
+    let model = debug_model("segmentation.onnx");
+    let (code, report) = json(over(&model, &path, &["sim:honest-bf16", "sim:random"], &[]));
+    assert_eq!(code, 1);
+    let kind = |target: usize| &report["targets"][target]["verdict"]["kind"];
+    assert_eq!((kind(0), kind(1)), (&"explained".into(), &"divergent".into()), "{report:#}");
+}
+
 #[test]
 fn onnx_tests_are_held_to_what_they_expect() {
     let folder = TempDir::new().unwrap();

@@ -72,10 +72,11 @@ pub fn npy_from(mut stream: impl Read, size: u64, path: &Path) -> Result<Tensor,
 /// The most characters of a header, as numpy has it.
 const LONGEST_HEADER: usize = 10_000;
 /// How deep brackets may lie in each other in one: a structure's fields have four.
-const DEEPEST: usize = 8;
+const DEEPEST: usize = 4;
 
 /// A file's magic, version and header, to be parsed by who knows how. Its parser tries every nested bracket in
-/// several ways, so that twenty of them in each other would keep it busy for minutes.
+/// several ways, so that twenty of them in each other would keep it busy for minutes; and it multiplies extents
+/// without a look at the product.
 fn checked_header(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 8];
     stream.read_exact(&mut bytes[..6])?;
@@ -102,12 +103,32 @@ fn checked_header(stream: &mut impl Read) -> io::Result<Vec<u8>> {
         };
         Some(*depth)
     });
-    match depths.max() {
-        Some(deepest) if deepest > DEEPEST => {
-            Err(invalid("the brackets of its header lie too deep"))
-        }
-        _ => Ok(bytes),
+    if depths.max().is_some_and(|deepest| deepest > DEEPEST) {
+        return Err(invalid("the brackets of its header lie too deep"));
     }
+    match extents_fit(&String::from_utf8_lossy(&bytes[text..])) {
+        true => Ok(bytes),
+        false => Err(invalid("its shape is not a list of extents whose product is a number")),
+    }
+}
+
+/// Whether the extents behind each `shape` of a header, those that are 0 left out, have a product. A
+/// backslash could hide the word; numpy writes none.
+fn extents_fit(header: &str) -> bool {
+    let is_between = |c: char| matches!(c, '\'' | '"') || c.is_whitespace();
+    let product = |rest: &str| {
+        let (extents, _) = rest.split_once([')', ']'])?;
+        let mut extents = extents.split(',').map(str::trim).filter(|extent| !extent.is_empty());
+        extents.try_fold(1u64, |product, extent| {
+            product.checked_mul(extent.parse::<u64>().ok()?.max(1))
+        })
+    };
+    let mut after = header.split("shape").skip(1).filter_map(|rest| {
+        let rest = rest.trim_start_matches(is_between).strip_prefix(':')?;
+        // What is no list the parser refuses.
+        rest.trim_start().strip_prefix(['(', '['])
+    });
+    !header.contains('\\') && after.all(|rest| product(rest).is_some())
 }
 
 fn invalid(problem: &'static str) -> io::Error {
@@ -313,29 +334,47 @@ mod tests {
         assert!(rows.row(3).is_err());
     }
 
-    #[test]
-    fn a_header_that_lies_allocates_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t.npy");
-        let header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999,), }\n";
+    /// What is made of a file that has this header and no more.
+    fn headed(header: &str) -> Result<Tensor, NpyError> {
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
         bytes.extend((header.len() as u16).to_le_bytes());
-        bytes.extend(header);
-        std::fs::write(&path, bytes).unwrap();
-        assert!(matches!(read_npy(&path), Err(NpyError::Read { .. })));
+        bytes.extend(header.as_bytes());
+        npy_from(bytes.as_slice(), bytes.len() as u64, Path::new("t.npy"))
+    }
+
+    fn shaped(shape: &str) -> Result<Tensor, NpyError> {
+        headed(&format!("{{'descr': '<i2', 'fortran_order': False, 'shape': {shape}, }}\n"))
+    }
+
+    #[test]
+    fn a_header_that_lies_allocates_nothing() {
+        for shape in [
+            "(99999999999999,)",
+            "(8, 15555555555555555555)",
+            "(0, 99999999999, 99999999999)",
+            "[4294967296, 4294967296]",
+            "(99999999999999999999999,)",
+            "(0x10, 2)",
+            "(-1,)",
+            "3",
+        ] {
+            assert!(matches!(shaped(shape), Err(NpyError::Read { .. })), "{shape}");
+        }
+        assert!(headed("{'descr': '<i2', 'fortran_order': False, 'sha\\x70e': (0,), }\n").is_err());
+    }
+
+    #[test]
+    fn shapes_are_read_as_numpy_writes_them() {
+        for shape in ["(0,)", "(0, 3)", "[2, 0]", "( 0 , 2 )", "(3, 0, 1,)"] {
+            assert!(shaped(shape).unwrap().is_empty(), "{shape}");
+        }
     }
 
     #[test]
     fn brackets_without_end_are_refused_at_once() {
-        let nested = |count: usize| {
-            let header = format!("{{'descr': '|u1', 'shape': ({}1, 4), }}!", "[".repeat(count));
-            let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-            bytes.extend((header.len() as u16).to_le_bytes());
-            bytes.extend(header.as_bytes());
-            npy_from(bytes.as_slice(), bytes.len() as u64, Path::new("t.npy")).unwrap_err()
-        };
         for count in [3, 21, 5000] {
-            assert!(matches!(nested(count), NpyError::Read { .. }));
+            let header = format!("{{'descr': '|u1', 'shape': ({}1, 4), }}!", "[".repeat(count));
+            assert!(matches!(headed(&header), Err(NpyError::Read { .. })));
         }
     }
 }
