@@ -89,7 +89,7 @@ fn run(test: &BackendTest, target: &Target, session: &mut dyn Session) -> Cell {
     let opened = load(test).and_then(|model| open(test, model));
     let (model, feeds, truth) = match opened {
         Ok(opened) => opened,
-        Err(failure) => return Cell::unclear(public(&failure.line())),
+        Err(failure) => return Cell::unclear(without_place(test, &failure.line())),
     };
     let request = Request { model: &model, feeds: &feeds, repeats: 1, deadline: DEADLINE };
     let execution = session.execute(&request);
@@ -97,6 +97,13 @@ fn run(test: &BackendTest, target: &Target, session: &mut dyn Session) -> Cell {
     let source = Source::new(request, Box::new(Tract { f64: false }));
     let right = Truth { outputs: &truth, source: &source };
     cell(&examine(target, execution, right, Some(Tolerance::user(atol, rtol)), None))
+}
+
+/// What is told of a test, from its own folder on: where that lies is whoever's.
+fn without_place(test: &BackendTest, text: &str) -> String {
+    let place = test.model.parent().and_then(Path::parent);
+    let place = place.map(|place| format!("{}/", place.display())).filter(|place| place != "/");
+    public(&place.map_or(text.to_owned(), |place| text.replace(&place, "")))
 }
 
 fn load(test: &BackendTest) -> Result<Model, Failure> {
