@@ -136,7 +136,7 @@ pub(super) fn tolerance_of(
 }
 
 /// Strictly by the reference's element type; more loosely by what the target declares to store.
-fn judged_by(target: &Target, dtype: Dtype, user: Option<Tolerance>) -> JudgedBy {
+pub(super) fn judged_by(target: &Target, dtype: Dtype, user: Option<Tolerance>) -> JudgedBy {
     let declared = target.declared_storage().filter(|_| dtype.is_float());
     JudgedBy {
         strict: dtype.name().into(),

@@ -1,7 +1,7 @@
 //! `offby walk`: which operators introduce error, and is it a bug or the storage format?
 
 use super::args::{Strategy, WalkArgs};
-use super::examine::{Truth, examine};
+use super::examine::{Truth, examine, judged_by};
 use super::failure::Failure;
 use super::place::read_target;
 use super::prepare::Prepared;
@@ -13,8 +13,9 @@ use crate::compare::Tolerance;
 use crate::engine::{Outcome, Output, Target};
 use crate::graph::Model;
 use crate::report::{BegunReport, OutputReport, Report, TargetReport, evidence_text, walk_text};
+use crate::tensor::Tensor;
 use crate::verdict::{StrategyAgreement, compare_strategies, exit_code};
-use crate::walk::{WalkReport, conclude, gauge};
+use crate::walk::{Gauge, WalkReport, conclude, gauge};
 use crate::worker::{Announced, Walked};
 use std::collections::BTreeMap;
 
@@ -127,21 +128,40 @@ pub(super) fn examine_walked(
         report.begun = begun.collect();
     }
     for output in &mut report.outputs {
-        let find = |outputs: &[Output]| {
-            outputs.iter().find(|o| o.name == output.name).map(|o| o.tensor.clone())
-        };
-        let pair = find(truth.outputs).zip(find(&walked.reference));
-        output.conversion = pair.and_then(|(tract, clean)| gauge(&tract, &clean));
+        output.conversion = converted(output, &walked.reference, truth);
     }
     // Names are the converter's: where the end result is tract's, a value that differs on the way
-    // is another value under the same name, not another network.
-    let unchanged = |output: &OutputReport| output.conversion.is_some_and(|gauge| gauge.within_f32);
-    if report.outputs.iter().all(unchanged)
-        && let Some(walk) = &mut report.walk
-    {
-        walk.first_converted = None;
+    // is another value under the same name, not another network. Where it is not and nothing on the
+    // way was compared, as indices are not, the result is all that can be named.
+    let is_same = |output: &OutputReport| output.conversion.map(|gauge| gauge.within_f32);
+    let outputs = &report.outputs;
+    let first = outputs.iter().find(|output| is_same(output) == Some(false));
+    if let Some(walk) = &mut report.walk {
+        walk.first_converted = match outputs.iter().all(|output| is_same(output) == Some(true)) {
+            true => None,
+            false => {
+                let on_the_way = walk.first_converted.take();
+                on_the_way.or_else(|| first.map(|output| output.name.to_string()))
+            }
+        };
     }
     report
+}
+
+/// How far the walk's own reference is from tract. Where both chose, one as rightly as the other, it is
+/// the same network.
+fn converted(output: &OutputReport, clean: &[Output], truth: Truth<'_>) -> Option<Gauge> {
+    let find = |outputs: &[Output]| {
+        outputs.iter().find(|o| o.name == output.name).map(|o| o.tensor.clone())
+    };
+    let (tract, clean) = find(truth.outputs).zip(find(clean))?;
+    let gauge = gauge(&tract, &clean)?;
+    let same = || {
+        let judging = |fed: &Tensor| judged_by(&Target::Tract, fed.dtype(), None).judging();
+        let choice = truth.source.look(&output.name, [&tract, &clean], judging);
+        choice.is_some_and(|choice| choice.beyond == 0)
+    };
+    Some(Gauge { within_f32: gauge.within_f32 || same(), ..gauge })
 }
 
 /// The failure of a walk on what shows no operators.

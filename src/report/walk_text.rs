@@ -200,13 +200,10 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
     }
     for output in &target.outputs {
         if let Some(conversion) = output.conversion.filter(|gauge| !gauge.within_f32) {
-            let (name, error) = (&output.name, conversion.rel_l2);
-            let line = match &walk.first_converted {
-                Some(_) => format!("note: so does its `{name}`, by {error:.2e} (relative L2)"),
-                None => format!(
-                    "note: MNN's CPU already differs from tract at the output `{name}`, by {error:.2e} (relative L2): the conversion changed the network, whatever the backend does"
-                ),
-            };
+            let line = format!(
+                "note: so does its `{}`, by {:.2e} (relative L2)",
+                output.name, conversion.rel_l2
+            );
             text.push_str(&wrapped(&line, width));
         }
     }

@@ -75,17 +75,33 @@ fn opencl() -> Result<Device, String> {
     };
     let platforms = cl3::platform::get_platform_ids()
         .map_err(|code| format!("no OpenCL platform (error {code})"))?;
-    let platform = platforms.first().copied().ok_or_else(|| "no OpenCL platform".to_owned())?;
-    let devices = get_device_ids(platform, CL_DEVICE_TYPE_GPU).unwrap_or_default();
-    let device = devices
-        .first()
-        .copied()
-        .ok_or_else(|| "the first OpenCL platform has no device of type GPU".to_owned())?;
-    let ask = |what| {
-        let told = get_device_info(device, what).map(|info| info.to_string()).unwrap_or_default();
-        // A C string with its end.
-        told.trim_matches(['\0', ' ']).to_owned()
-    };
+    let first = platforms.first().copied().ok_or_else(|| "no OpenCL platform".to_owned())?;
+    let device_of = |platform| get_device_ids(platform, CL_DEVICE_TYPE_GPU).ok()?.first().copied();
+    let device = device_of(first).ok_or_else(|| {
+        let with_gpu = platforms.iter().copied().find(|&platform| device_of(platform).is_some());
+        let first = platform_name(first);
+        let why = format!("the first OpenCL platform, {first}, has no device of type GPU");
+        match with_gpu {
+            Some(other) => format!(
+                "{why}; {} has one: MNN takes the first platform, and OCL_ICD_FILENAMES and OCL_ICD_VENDORS say which that is",
+                platform_name(other)
+            ),
+            None => why,
+        }
+    })?;
+    let ask = |what| plain(get_device_info(device, what).map(|info| info.to_string()));
     let driver = format!("{}, {}", ask(CL_DEVICE_VERSION), ask(CL_DRIVER_VERSION));
     Ok(Device { name: ask(CL_DEVICE_NAME), driver })
+}
+
+#[cfg(feature = "opencl")]
+fn platform_name(platform: cl3::types::cl_platform_id) -> String {
+    use cl3::platform::{CL_PLATFORM_NAME, get_platform_info};
+    plain(get_platform_info(platform, CL_PLATFORM_NAME).map(|info| info.to_string()))
+}
+
+/// What OpenCL tells is a C string with its end.
+#[cfg(feature = "opencl")]
+fn plain<E>(told: Result<String, E>) -> String {
+    told.unwrap_or_default().trim_matches(['\0', ' ']).to_owned()
 }
