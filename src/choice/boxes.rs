@@ -50,6 +50,10 @@ pub(super) fn look(
     if (scored, each) != (batches, count) || [reference, candidate].iter().any(|t| !is_list(t)) {
         return None;
     }
+    // ONNX keeps nothing then; tract takes it for no limit.
+    if limits.most < 1.0 && !reference.is_empty() {
+        return None;
+    }
     let extents = [batches, classes, count];
     let (right, kept) = (Kept::read(reference, extents), Kept::read(candidate, extents));
     let mut tally = Tally::new();
@@ -121,51 +125,68 @@ impl<'a> Class<'a> {
     }
 
     fn look(&self, list: &[usize], tally: &mut Tally) {
+        let most = if self.limits.most < list.len() as f64 {
+            self.limits.most as usize
+        } else {
+            list.len()
+        };
+        (most..list.len()).for_each(|_| tally.decide(Distance::NONE));
+        let list = &list[..most];
+        let mut lowest = f64::INFINITY;
         for (place, &index) in list.iter().enumerate() {
-            tally.decide(self.may_be_kept(index, &list[..place]));
-        }
-        if list.len() as f64 > self.limits.most {
-            tally.decide(Distance::NONE);
+            tally.decide(self.may_be_kept(index, &list[..place], lowest));
+            lowest = lowest.min(self.scores[index]);
         }
         let kept: BTreeSet<usize> = list.iter().copied().collect();
+        let lowest = Some(lowest).filter(|_| list.len() as f64 >= self.limits.most);
         for index in (0..self.scores.len()).filter(|index| !kept.contains(index)) {
-            tally.decide(self.may_be_left(index, list));
+            tally.decide(self.may_be_left(index, list, lowest));
         }
     }
 
-    /// The worst of what speaks against keeping a box after others.
-    fn may_be_kept(&self, index: usize, before: &[usize]) -> Distance {
+    /// The worst of what speaks against keeping a box after others, of which `lowest` is the lowest score.
+    fn may_be_kept(&self, index: usize, before: &[usize], lowest: f64) -> Distance {
         let score = self.scores[index];
-        let above = self.limits.score.map(|limit| self.above(limit, score));
-        let ordered = before.last().map(|&last| self.above(score, self.scores[last]));
-        let apart = before.iter().map(|&other| {
+        let above =
+            self.limits.score.map(|limit| match score == limit && !self.boxes.scores.is_computed {
+                // Only what is above it is kept, and nothing moved it.
+                true => Distance { is_explained: false, ..Distance::of(0.0, 0.0) },
+                false => self.above(limit, score),
+            });
+        let ordered = self.above(score, lowest);
+        let mut found = above.map_or(ordered, |above| ordered.further(above));
+        for &other in before {
+            if !found.is_explained {
+                break;
+            }
             let (overlap, slack) = self.overlap(index, other);
-            Distance::of((overlap - self.limits.overlap).max(0.0), slack)
-        });
-        let found = above.into_iter().chain(ordered).chain(apart);
-        found.fold(Distance::of(0.0, 0.0), Distance::further)
+            let apart = Distance::of((overlap - self.limits.overlap).max(0.0), slack);
+            found = found.further(apart);
+        }
+        found
     }
 
-    /// The best of the reasons for not keeping a box.
-    fn may_be_left(&self, index: usize, list: &[usize]) -> Distance {
+    /// The best of the reasons for not keeping a box; `lowest` is the lowest score that is kept where there is
+    /// no place left.
+    fn may_be_left(&self, index: usize, list: &[usize], lowest: Option<f64>) -> Distance {
         let score = self.scores[index];
-        let low = self.limits.score.map(|limit| self.above(score, limit));
-        // Most boxes are nowhere near the limit.
-        if let Some(low) = low.filter(|low| low.margin == 0.0) {
-            return low;
+        let mut best = Distance::NONE;
+        for limit in self.limits.score.into_iter().chain(lowest) {
+            best = best.nearer(self.above(score, limit));
         }
-        let full = list.last().filter(|_| list.len() as f64 >= self.limits.most);
-        let full = full.map(|&last| self.above(score, self.scores[last]));
-        // As nothing is kept where nothing may be.
-        let none = (self.limits.most < 1.0).then(|| Distance::of(0.0, 0.0));
-        let covered = list.iter().map(|&other| {
-            let (overlap, slack) = self.overlap(index, other);
-            let over = Distance::of((self.limits.overlap - overlap).max(0.0), slack);
-            over.further(self.above(score, self.scores[other]))
-        });
-        let reasons = low.into_iter().chain(full).chain(none).chain(covered);
-        let nearer = |a: Distance, b: Distance| if a.further(b) == a { b } else { a };
-        reasons.reduce(nearer).unwrap_or(Distance::NONE)
+        for &other in list {
+            if best.margin == 0.0 && best.is_explained {
+                break;
+            }
+            let before = self.above(score, self.scores[other]);
+            // What a box of a lower score covers stays.
+            if before.is_explained {
+                let (overlap, slack) = self.overlap(index, other);
+                let over = Distance::of((self.limits.overlap - overlap).max(0.0), slack);
+                best = best.nearer(over.further(before));
+            }
+        }
+        best
     }
 
     /// By how much one score is above what must not be below it.

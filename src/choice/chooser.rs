@@ -1,5 +1,6 @@
 //! The node that chose an output, and the values it chose from.
 
+use super::ranks::Ranking;
 use crate::graph::{Attribute, Model, Node, ValueName};
 
 /// A node whose output is a choice.
@@ -18,13 +19,20 @@ pub struct Chooser {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
     /// By the order of the values along an axis.
-    Ranks { axis: i64, is_ordered: bool },
+    Ranks(Ranking),
     /// By score, and by overlap with a box of a higher score.
     Boxes { is_centred: bool },
 }
 
 /// Operators that leave the elements and their order as they are.
-const HANDED_ON: [&str; 6] = ["Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"];
+const HANDED_ON: [&str; 5] = ["Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"];
+/// ONNX's numbers of the element types that hold every index: f32, i32, i64, f64, u32, u64.
+const WIDE: [i64; 6] = [1, 6, 7, 11, 12, 13];
+
+fn is_handed_on(model: &Model, node: &Node<'_>) -> bool {
+    let is_wide = || matches!(model.attributes(node.index).get("to"), Some(Attribute::Int(to)) if WIDE.contains(to));
+    HANDED_ON.contains(&node.op_type) || (node.op_type == "Cast" && is_wide())
+}
 
 impl Chooser {
     /// The node that chose a value; `None` where the value is no choice.
@@ -36,7 +44,7 @@ impl Chooser {
             if !matches!(node.domain, "" | "ai.onnx") {
                 return None;
             }
-            if !HANDED_ON.contains(&node.op_type) {
+            if !is_handed_on(model, &node) {
                 return Chooser::at(model, &node, &value);
             }
             value.clone_from(node.inputs.first()?);
@@ -52,10 +60,16 @@ impl Chooser {
         };
         let place = node.outputs.iter().position(|output| output == value)?;
         let how = match (node.op_type, place) {
-            ("ArgMax" | "ArgMin", 0) => How::Ranks { axis: number("axis", 0), is_ordered: true },
-            ("TopK", 1) => {
-                How::Ranks { axis: number("axis", -1), is_ordered: number("sorted", 1) != 0 }
-            }
+            ("ArgMax" | "ArgMin", 0) => How::Ranks(Ranking {
+                axis: number("axis", 0),
+                is_largest: node.op_type == "ArgMax",
+                is_ordered: true,
+            }),
+            ("TopK", 1) => How::Ranks(Ranking {
+                axis: number("axis", -1),
+                is_largest: number("largest", 1) != 0,
+                is_ordered: number("sorted", 1) != 0,
+            }),
             ("NonMaxSuppression", 0) => {
                 How::Boxes { is_centred: number("center_point_box", 0) != 0 }
             }

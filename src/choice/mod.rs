@@ -18,7 +18,7 @@ pub use chooser::Chooser;
 pub use source::Source;
 
 use crate::compare::{Agreement, Comparison, Incomparable, Judgement, Judging, Tolerance};
-use crate::tensor::Tensor;
+use crate::tensor::{Format, Tensor};
 use chooser::How;
 use scores::{Scores, Tally};
 use serde::{Deserialize, Serialize};
@@ -36,8 +36,8 @@ pub struct Choice {
     pub beyond: u64,
     /// Of the choice that is furthest from being explained: how far apart the reference has the values
     /// that were taken for each other. A box may be kept or not by its score or by its overlap with
-    /// another, its intersection over union. `None` where nothing can be measured: an index of no
-    /// element, one that is there twice, a NaN.
+    /// another, its intersection over union. `None` where nothing can be measured: what is no element, is
+    /// there twice or one too many, has no score, or is left out without a reason.
     pub margin: Option<f64>,
     /// How far apart those may be.
     pub floor: Option<f64>,
@@ -53,7 +53,7 @@ pub struct Fed {
 }
 
 /// Looks at a target's choices. `fed` has what the chooser's inputs are, `None` for one that is left out.
-/// `None` where the values do not fit the choice, so that nothing can be said of it.
+/// `None` where the values or the outputs do not fit the choice, so that nothing can be said of it.
 pub fn look(
     chooser: &Chooser,
     fed: &[Option<Fed>],
@@ -65,12 +65,12 @@ pub fn look(
         Some(Scores::of(fed, &allowed(fed, &judging(&fed.tensor))))
     };
     let tally = match chooser.how {
-        How::Ranks { axis, is_ordered } => ranks::look(
-            &scores(0)?,
-            axis,
-            is_ordered,
-            [&reference.numbers(1), &candidate.numbers(1)],
-        )?,
+        How::Ranks(ranking) => {
+            if reference.shape() != candidate.shape() {
+                return None;
+            }
+            ranks::look(&scores(0)?, ranking, [&reference.numbers(1), &candidate.numbers(1)])?
+        }
         How::Boxes { is_centred } => {
             let number = |place: usize| scores(place).and_then(|one| one.values.first().copied());
             let limits = boxes::Limits {
@@ -93,11 +93,15 @@ pub fn may_be_choice(compared: &Result<Comparison, Incomparable>) -> bool {
     }
 }
 
-/// What a target's storage may cost a value.
+/// What a target's storage may cost a value: one that is given is stored, and that is all.
 fn allowed(fed: &Fed, judging: &Judging) -> Tolerance {
-    match (fed.is_computed, judging.declared_storage()) {
+    const FORMATS: [Format; 3] = [Format::F16, Format::Bf16, Format::Tf32];
+    let storage = judging.declared_storage();
+    let format = storage.and_then(|row| FORMATS.into_iter().find(|f| f.name() == row.name));
+    match (fed.is_computed, format) {
         (true, _) => judging.widest(),
-        (false, Some(storage)) => storage.tolerance,
+        // Twice the half of a unit in the last place, for some devices cut digits off.
+        (false, Some(format)) => Tolerance::user(0.0, 2.0 * format.epsilon()),
         (false, None) => Tolerance::EXACT,
     }
 }
@@ -117,11 +121,17 @@ impl Choice {
 
     /// What follows.
     pub fn judgement(&self) -> Judgement {
-        let (agreement, words) = match self.beyond {
-            0 => (Agreement::Explained, self.explained()),
+        let (agreement, words) = match (self.changed, self.beyond) {
+            (0, 0) => (Agreement::Agrees, self.in_another_order()),
+            (_, 0) => (Agreement::Explained, self.explained()),
             _ => (Agreement::Diverges, self.unexplained()),
         };
         Judgement { agreement, rule: "choice".to_owned(), words, needed: None }
+    }
+
+    fn in_another_order(&self) -> String {
+        let Choice { node, op_type, .. } = self;
+        format!("{op_type} `{node}` made the same choices in another order, which ONNX leaves open")
     }
 
     fn explained(&self) -> String {
@@ -149,7 +159,7 @@ impl Choice {
                 format!(": up to {margin:.2e} apart, where {floor:.2e} is allowed")
             }
             _ => {
-                ": an index of nothing, one that is there twice, or a score that is NaN".to_owned()
+                ": what is no element, is there twice or one too many, has no score, or is left out without a reason".to_owned()
             }
         }
     }

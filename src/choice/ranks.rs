@@ -1,20 +1,31 @@
 //! `ArgMax`, `ArgMin` and `TopK`: the elements that come first along an axis.
 //!
-//! Moving every value by no more than e moves the value at each rank by no more than e. So an honest
-//! target has at each rank an element whose value is no further from the right one's than twice that.
+//! A list is right for some values within their slack exactly if none of its elements is surely before one
+//! that it puts earlier, and none that it leaves out is surely before one that it has. As a value and what
+//! it may be off by grow together, it is enough to look at the last of those and at the first of these.
 
 use super::scores::{Distance, Scores, Tally};
 use std::collections::BTreeSet;
 
+/// What comes first along an axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ranking {
+    pub(super) axis: i64,
+    /// Whether the highest values come first, and not the lowest.
+    pub(super) is_largest: bool,
+    /// Whether the chosen ones are in order.
+    pub(super) is_ordered: bool,
+}
+
 /// Looks at indices along an axis of the scores. `None` where they are not as many as that axis asks for.
 pub(super) fn look(
     scores: &Scores,
-    axis: i64,
-    is_ordered: bool,
+    ranking: Ranking,
     [reference, candidate]: [&[f64]; 2],
 ) -> Option<Tally> {
-    let axis =
-        usize::try_from(if axis < 0 { axis + scores.shape.len() as i64 } else { axis }).ok()?;
+    let Ranking { axis, is_largest, is_ordered } = ranking;
+    let axis = if axis < 0 { axis + scores.shape.len() as i64 } else { axis };
+    let axis = usize::try_from(axis).ok()?;
     let extent = *scores.shape.get(axis)?;
     let inner: usize = scores.shape[axis + 1..].iter().product();
     let rows = scores.shape[..axis].iter().product::<usize>() * inner;
@@ -25,40 +36,71 @@ pub(super) fn look(
     let mut tally = Tally::new();
     for row in 0..rows {
         let (outer, within) = (row / inner, row % inner);
-        let value = |index: usize| scores.values[(outer * extent + index) * inner + within];
-        let chosen = |indices: &[f64]| {
-            let row = (0..ranks).map(|rank| indices[(outer * ranks + rank) * inner + within]);
-            let mut row: Vec<Option<usize>> = row.map(|index| element(index, extent)).collect();
-            if !is_ordered {
-                let key = |index: &Option<usize>| index.map_or(f64::NAN, value);
-                row.sort_by(|a, b| key(a).total_cmp(&key(b)).then(a.cmp(b)));
-            }
-            row
+        let at = |rank: usize| (outer * ranks + rank) * inner + within;
+        if (0..ranks).all(|rank| reference[at(rank)] == candidate[at(rank)]) {
+            continue;
+        }
+        let chosen = |indices: &[f64]| -> Vec<Option<usize>> {
+            (0..ranks).map(|rank| element(indices[at(rank)], extent)).collect()
         };
-        compare_row(&mut tally, scores, value, &chosen(reference), &chosen(candidate));
+        let sign = if is_largest { 1.0 } else { -1.0 };
+        let value = |index: usize| sign * scores.values[(outer * extent + index) * inner + within];
+        let row = Row { scores, values: (0..extent).map(value).collect(), is_ordered };
+        row.compare(&chosen(reference), &chosen(candidate), &mut tally);
     }
     Some(tally)
 }
 
-fn compare_row(
-    tally: &mut Tally,
-    scores: &Scores,
-    value: impl Fn(usize) -> f64,
-    right: &[Option<usize>],
-    chosen: &[Option<usize>],
-) {
-    let mut seen = BTreeSet::new();
-    for (right, index) in right.iter().zip(chosen) {
-        let is_repeated = !seen.insert(index);
-        if right == index && !is_repeated {
-            continue;
+/// The values along the axis, the highest of which come first.
+struct Row<'a> {
+    scores: &'a Scores,
+    values: Vec<f64>,
+    is_ordered: bool,
+}
+
+impl Row<'_> {
+    fn compare(&self, right: &[Option<usize>], chosen: &[Option<usize>], tally: &mut Tally) {
+        let set: BTreeSet<usize> = chosen.iter().copied().flatten().collect();
+        tally.changed += match self.is_ordered {
+            true => right.iter().zip(chosen).filter(|(a, b)| a != b).count(),
+            false => right.iter().flatten().filter(|index| !set.contains(index)).count(),
+        } as u64;
+        let is_nan = self.values.iter().any(|value| value.is_nan());
+        let broken = chosen.len() - set.len();
+        (0..broken + usize::from(is_nan)).for_each(|_| tally.decide(Distance::NONE));
+        if is_nan || set.is_empty() {
+            return;
         }
-        tally.changed += 1;
-        let pair = right.zip(*index).filter(|_| !is_repeated);
-        tally.decide(match pair {
-            Some((right, index)) => scores.between(value(right), value(index)),
-            None => Distance::NONE,
-        });
+        let mut lowest = f64::INFINITY;
+        for index in chosen.iter().flatten() {
+            let value = self.values[*index];
+            if self.is_ordered && value > lowest {
+                tally.decide(self.scores.between(value, lowest));
+            }
+            lowest = lowest.min(value);
+        }
+        let left = (0..self.values.len()).filter(|index| !set.contains(index));
+        let highest = left.map(|index| self.values[index]).fold(f64::NEG_INFINITY, f64::max);
+        if highest > lowest {
+            tally.decide(self.scores.between(highest, lowest));
+        }
+        if self.is_ordered {
+            self.look_at_equal_ones(right, chosen, tally);
+        }
+    }
+
+    /// ONNX says which of equal values comes first.
+    fn look_at_equal_ones(
+        &self,
+        right: &[Option<usize>],
+        chosen: &[Option<usize>],
+        tally: &mut Tally,
+    ) {
+        for (a, b) in right.iter().zip(chosen).filter_map(|(a, b)| a.zip(*b)) {
+            if a != b && self.values[a] == self.values[b] {
+                tally.decide(self.scores.between(self.values[a], self.values[b]));
+            }
+        }
     }
 }
 

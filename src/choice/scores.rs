@@ -11,7 +11,7 @@ pub(super) struct Scores {
     pub(super) values: Vec<f64>,
     rtol: f64,
     atol: f64,
-    is_computed: bool,
+    pub(super) is_computed: bool,
 }
 
 /// How far apart two values are, how far apart they may be, and what follows.
@@ -35,13 +35,15 @@ impl Scores {
 
     /// What a value may be off by.
     pub(super) fn slack(&self, value: f64) -> f64 {
-        self.rtol * value.abs() + self.atol
+        // Nothing brings a number and an infinity together.
+        if value.is_finite() { self.rtol * value.abs() + self.atol } else { 0.0 }
     }
 
     /// How near two of the values are. ONNX says which of equal ones comes first: where nothing was
     /// computed, nothing parts them.
     pub(super) fn between(&self, a: f64, b: f64) -> Distance {
-        let distance = Distance::of((a - b).abs(), self.slack(a) + self.slack(b));
+        let margin = if a == b { 0.0 } else { (a - b).abs() };
+        let distance = Distance::of(margin, self.slack(a) + self.slack(b));
         let may_part = self.is_computed || distance.margin > 0.0;
         Distance { is_explained: distance.is_explained && may_part, ..distance }
     }
@@ -62,6 +64,11 @@ impl Distance {
             true => 0.0,
             false => self.margin / self.floor,
         }
+    }
+
+    /// The one that is nearer to being explained.
+    pub(super) fn nearer(self, other: Self) -> Self {
+        if self.further(other) == self { other } else { self }
     }
 
     /// The one that is further from being explained; what cannot be measured is furthest.

@@ -1,15 +1,17 @@
 //! An honest target's choices are explained, whatever they are; a planted one is not.
 
 use super::chooser::How;
+use super::ranks::Ranking;
 use super::{Choice, Chooser, Fed, look};
-use crate::compare::{Agreement, Declared, Judging, Tolerance};
+use crate::compare::{Agreement, Declared, Judging, Storage, Tolerance};
 use crate::tensor::Tensor;
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 
 /// What a value may be off by.
 const SLACK: f32 = 0.01;
-const RANKS: How = How::Ranks { axis: 1, is_ordered: true };
+const RANKING: Ranking = Ranking { axis: 1, is_largest: true, is_ordered: true };
+const RANKS: How = How::Ranks(RANKING);
 const CORNERS: How = How::Boxes { is_centred: false };
 
 fn chosen(how: How, fed: &[Fed], right: &Tensor, found: &Tensor) -> Choice {
@@ -94,7 +96,7 @@ proptest! {
         let found = indices(&[3, count], first(&moved(&values, &noise), 8, count));
         let choice = chosen(RANKS, &[computed(&[3, 8], &values)], &right, &found);
         prop_assert_eq!(choice.beyond, 0, "{:?}", choice);
-        let unordered = How::Ranks { axis: -1, is_ordered: false };
+        let unordered = How::Ranks(Ranking { axis: -1, is_ordered: false, ..RANKING });
         let choice = chosen(unordered, &[computed(&[3, 8], &values)], &right, &found);
         prop_assert_eq!(choice.beyond, 0, "{:?}", choice);
     }
@@ -154,18 +156,67 @@ fn a_box_left_out_or_kept_without_a_reason_is_told() {
 
 #[test]
 fn what_can_not_be_a_choice_has_no_distance() {
-    let fed = [computed(&[1, 3], &[0.5, 0.495, f32::NAN])];
+    let fed = [computed(&[1, 3], &[0.5, 0.495, f32::NEG_INFINITY])];
     let right = indices(&[1, 2], vec![0, 1]);
     let found =
         |indices_: [i64; 2]| chosen(RANKS, &fed, &right, &indices(&[1, 2], indices_.into()));
     let swapped = found([1, 0]);
     assert_eq!((swapped.changed, swapped.beyond), (2, 0));
     assert_eq!(swapped.judgement().agreement, Agreement::Explained);
-    for wrong in [[1, 1], [1, 3], [1, -1], [1, 2]] {
+    for wrong in [[0, 0], [0, 3], [0, -1], [0, 2]] {
         let choice = found(wrong);
         assert_eq!((choice.beyond, choice.margin), (1, None), "{wrong:?}");
         assert_eq!(choice.judgement().agreement, Agreement::Diverges);
     }
+    let fed = [computed(&[1, 3], &[0.5, 0.495, f32::NAN])];
+    let choice = chosen(RANKS, &fed, &right, &indices(&[1, 2], vec![1, 0]));
+    assert_eq!((choice.beyond, choice.margin), (1, None));
+}
+
+/// Each rank is within reach, but no values have the second and the third first.
+#[test]
+fn the_best_may_not_be_left_out() {
+    let fed = [computed(&[1, 4], &[1.0, 0.985, 0.97, 0.955])];
+    let look = |found: Vec<i64>| {
+        let (right, found) = (indices(&[1, 2], vec![0, 1]), indices(&[1, 2], found));
+        chosen(RANKS, &fed, &right, &found).beyond
+    };
+    assert_eq!((look(vec![1, 2]), look(vec![1, 0]), look(vec![0, 2])), (1, 0, 0));
+    let places = [(0.0, 0.0, 0.0, 0.0), (0.3, 0.0, 0.0, 0.0), (0.6, 0.0, 0.0, 0.0)];
+    let fed = boxes_fed(&corners(&places), &[0.9, 0.885, 0.87], [2.0, 0.5, 0.3]);
+    let list = |rows: [i64; 2]| indices(&[2, 3], vec![0, 0, rows[0], 0, 0, rows[1]]);
+    let look = |found| chosen(CORNERS, &fed, &list([0, 1]), &list(found)).beyond;
+    assert_eq!((look([2, 1]), look([1, 0]), look([0, 2])), (1, 0, 0));
+}
+
+#[test]
+fn another_shape_and_another_order_are_no_choice() {
+    let fed = [computed(&[2, 3], &[0.5, 0.3, 0.1, 0.1, 0.3, 0.5])];
+    let chooser = Chooser { node: "n".into(), op_type: "TopK".into(), inputs: vec![], how: RANKS };
+    let fed: Vec<Option<Fed>> = fed.into_iter().map(Some).collect();
+    let judging = Judging { strict: Tolerance::EXACT, declared: Declared::Own, user: None };
+    let (right, other) = (indices(&[2, 1], vec![0, 2]), indices(&[1, 2], vec![0, 2]));
+    assert_eq!(look(&chooser, &fed, [&right, &other], |_| judging), None);
+    let unordered = How::Ranks(Ranking { is_ordered: false, ..RANKING });
+    let (right, found) = (indices(&[2, 2], vec![0, 1, 2, 1]), indices(&[2, 2], vec![1, 0, 2, 1]));
+    let fed = [fed[0].clone().unwrap()];
+    let choice = chosen(unordered, &fed, &right, &found);
+    assert_eq!((choice.changed, choice.judgement().agreement), (0, Agreement::Agrees));
+}
+
+/// f16 keeps 1.00 and 1.03 well apart; 1.0000 and 1.0003 it does not.
+#[test]
+fn what_is_given_is_rounded_once() {
+    let look_at = |a: f32, b: f32| {
+        let fed = Fed { is_computed: false, ..computed(&[1, 2], &[a, b]) };
+        let chooser =
+            Chooser { node: "n".into(), op_type: "ArgMax".into(), inputs: vec![], how: RANKS };
+        let half = Declared::Storage(Storage::named("f16").unwrap());
+        let judging = Judging { strict: Tolerance::EXACT, declared: half, user: None };
+        let pair = [&indices(&[1], vec![1]), &indices(&[1], vec![0])];
+        look(&chooser, &[Some(fed)], pair, |_| judging).unwrap().beyond
+    };
+    assert_eq!((look_at(1.0, 1.03), look_at(1.0, 1.0003)), (1, 0));
 }
 
 #[test]

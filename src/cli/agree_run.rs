@@ -111,24 +111,20 @@ impl<'a> Opened<'a> {
         record: Record,
         ran: &Ran,
         truth: &[Output],
+        source: &Source<'_>,
         sample: &Sample,
     ) -> Record {
         let outputs = &ran.execution.outputs;
         if outputs.is_empty() {
             return record;
         }
-        let request = Request {
-            model: &self.model,
-            feeds: &sample.feeds,
-            repeats: 1,
-            deadline: self.deadline(),
-        };
-        let source = Source::new(request, self.registry.engine(&self.lanes[0].1));
-        let rule = self.rule(lane, truth, &source);
-        let against = |right: &[Output]| measure(right, outputs, &rule);
+        let rule = self.rule(lane, truth, source);
+        // The reference's values are no measure of what others expect.
+        let held_to = Rule { source: None, ..rule.clone() };
         Record {
-            measured: (lane > 0).then(|| against(truth)),
-            expected: (!sample.expected.is_empty()).then(|| against(&expected(sample))),
+            measured: (lane > 0).then(|| measure(truth, outputs, &rule)),
+            expected: (!sample.expected.is_empty())
+                .then(|| measure(&expected(sample), outputs, &held_to)),
             ..record
         }
     }
@@ -297,6 +293,10 @@ impl Run<'_> {
             repeats: self.opened.args.repeat.max(1),
             deadline: self.opened.deadline(),
         };
+        let request =
+            Request { model: fed.model, feeds: fed.feeds, repeats: 1, deadline: fed.deadline };
+        let reference = self.opened.registry.engine(&self.opened.lanes[0].1);
+        let source = Source::new(request, reference);
         let mut truth: Vec<Output> = Vec::new();
         for lane in 0..self.lanes.len() {
             if lane > 0 && (lane < from || truth.is_empty()) {
@@ -321,7 +321,7 @@ impl Run<'_> {
             }
             if is_new {
                 let record = ran.record(position, &sample);
-                self.keep(lane, self.opened.measured(lane, record, &ran, &truth, &sample));
+                self.keep(lane, self.opened.measured(lane, record, &ran, &truth, &source, &sample));
             }
         }
         Ok(())

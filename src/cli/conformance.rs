@@ -95,7 +95,7 @@ fn run(test: &BackendTest, target: &Target, session: &mut dyn Session) -> Cell {
     let execution = session.execute(&request);
     let (atol, rtol) = TOLERANCE;
     let source = Source::new(request, Box::new(Tract { f64: false }));
-    let right = Truth { outputs: &truth, source: &source };
+    let right = Truth { outputs: &truth, source: &source, is_same: true };
     cell(&examine(target, execution, right, Some(Tolerance::user(atol, rtol)), None))
 }
 

@@ -17,12 +17,15 @@ pub(super) struct Truth<'a> {
     pub(super) outputs: &'a [Output],
     /// What the reference can be asked besides, where an output is a choice.
     pub(super) source: &'a Source<'a>,
+    /// Whether the outputs are of the network that the reference has: what another one chose is not judged by
+    /// its values.
+    pub(super) is_same: bool,
 }
 
 impl<'a> Truth<'a> {
     /// What the reference gave.
     pub(super) fn of(execution: &'a Execution, source: &'a Source<'a>) -> Self {
-        Truth { outputs: &execution.outputs, source }
+        Truth { outputs: &execution.outputs, source, is_same: true }
     }
 }
 
@@ -36,7 +39,7 @@ pub(super) fn examine(
 ) -> TargetReport {
     let outputs: Vec<OutputReport> = if execution.outcome == Outcome::Completed {
         let outputs = truth.outputs.iter();
-        let source = truth.source;
+        let source = Some(truth.source).filter(|_| truth.is_same);
         outputs
             .map(|right| compare_output(target, right, &execution.outputs, user, source))
             .collect()
@@ -66,7 +69,7 @@ fn compare_output(
     reference: &Output,
     candidates: &[Output],
     user: Option<Tolerance>,
-    source: &Source<'_>,
+    source: Option<&Source<'_>>,
 ) -> OutputReport {
     let mut report = OutputReport {
         name: reference.name.clone(),
@@ -88,7 +91,7 @@ fn compare_output(
         CompareOptions { extra_rtol: user.map(|user| user.rtol), ..CompareOptions::default() };
     let judged_by = |dtype| judged_by(target, dtype, user);
     let compared = compare_with(pair[0], pair[1], &options);
-    if may_be_choice(&compared) {
+    if let Some(source) = source.filter(|_| may_be_choice(&compared)) {
         report.choice = source.look(&reference.name, pair, |fed| judged_by(fed.dtype()).judging());
     }
     match compared {
@@ -168,7 +171,7 @@ mod tests {
         let deadline = Duration::from_secs(1);
         let request = Request { model: &model, feeds: &[], repeats: 1, deadline };
         let source = Source::new(request, Box::new(Tract { f64: false }));
-        let truth = Truth { outputs: &truth, source: &source };
+        let truth = Truth { outputs: &truth, source: &source, is_same: true };
         let report = examine(&Target::Tract, execution, truth, None, None);
         assert_eq!(report.outputs[0].agreement, Agreement::Agrees);
         assert_eq!(report.outputs[1].agreement, Agreement::Incomparable);

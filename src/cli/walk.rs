@@ -12,7 +12,7 @@ use crate::choice::Source;
 use crate::compare::Tolerance;
 use crate::engine::{Outcome, Output, Target};
 use crate::graph::Model;
-use crate::report::{BegunReport, OutputReport, Report, TargetReport, evidence_text, walk_text};
+use crate::report::{BegunReport, Report, TargetReport, evidence_text, walk_text};
 use crate::tensor::Tensor;
 use crate::verdict::{StrategyAgreement, compare_strategies, exit_code};
 use crate::walk::{Gauge, WalkReport, conclude, gauge};
@@ -116,8 +116,12 @@ pub(super) fn examine_walked(
         reason.push_str(&at);
     }
     let is_whole = execution.outcome == Outcome::Completed;
-    let mut report =
-        examine(target, execution, Truth { outputs: &walked.reference, ..truth }, user, walk);
+    let conversions: Vec<Conversion> =
+        walked.reference.iter().map(|clean| Conversion::of(clean, truth)).collect();
+    // Where nothing on the way was compared, as indices are not, the output is all that can be named.
+    let changed = conversions.iter().position(|conversion| conversion.is_same == Some(false));
+    let held_to = Truth { outputs: &walked.reference, is_same: changed.is_none(), ..truth };
+    let mut report = examine(target, execution, held_to, user, walk);
     if !is_whole {
         let begun = walked.begun.into_iter();
         let begun = begun.map(|Announced { index, op_type, name, .. }| BegunReport {
@@ -127,41 +131,50 @@ pub(super) fn examine_walked(
         });
         report.begun = begun.collect();
     }
-    for output in &mut report.outputs {
-        output.conversion = converted(output, &walked.reference, truth);
+    for (output, conversion) in report.outputs.iter_mut().zip(&conversions) {
+        output.conversion = conversion.gauge;
     }
-    // Names are the converter's: where the end result is tract's, a value that differs on the way
-    // is another value under the same name, not another network. Where it is not and nothing on the
-    // way was compared, as indices are not, the result is all that can be named.
-    let is_same = |output: &OutputReport| output.conversion.map(|gauge| gauge.within_f32);
-    let outputs = &report.outputs;
-    let first = outputs.iter().find(|output| is_same(output) == Some(false));
     if let Some(walk) = &mut report.walk {
-        walk.first_converted = match outputs.iter().all(|output| is_same(output) == Some(true)) {
-            true => None,
-            false => {
-                let on_the_way = walk.first_converted.take();
-                on_the_way.or_else(|| first.map(|output| output.name.to_string()))
-            }
-        };
+        let on_the_way = walk.first_converted.take();
+        // Names are the converter's: where the end result is tract's, a value that differs on the way
+        // is another value under the same name, not another network.
+        if !report.outputs.iter().zip(&conversions).all(|(_, found)| found.is_same == Some(true)) {
+            let output = changed.map(|at| walked.reference[at].name.to_string());
+            walk.first_converted = on_the_way.or(output);
+        }
     }
     report
 }
 
-/// How far the walk's own reference is from tract. Where both chose, one as rightly as the other, it is
-/// the same network.
-fn converted(output: &OutputReport, clean: &[Output], truth: Truth<'_>) -> Option<Gauge> {
-    let find = |outputs: &[Output]| {
-        outputs.iter().find(|o| o.name == output.name).map(|o| o.tensor.clone())
-    };
-    let (tract, clean) = find(truth.outputs).zip(find(clean))?;
-    let gauge = gauge(&tract, &clean)?;
-    let same = || {
-        let judging = |fed: &Tensor| judged_by(&Target::Tract, fed.dtype(), None).judging();
-        let choice = truth.source.look(&output.name, [&tract, &clean], judging);
-        choice.is_some_and(|choice| choice.beyond == 0)
-    };
-    Some(Gauge { within_f32: gauge.within_f32 || same(), ..gauge })
+/// What the conversion did to an output: how far the walk's own reference is from tract.
+struct Conversion {
+    gauge: Option<Gauge>,
+    /// Whether it is the same network still, where that can be said.
+    is_same: Option<bool>,
+}
+
+impl Conversion {
+    fn of(clean: &Output, truth: Truth<'_>) -> Self {
+        let unknown = Conversion { gauge: None, is_same: None };
+        let Some(tract) = truth.outputs.iter().find(|output| output.name == clean.name) else {
+            return unknown;
+        };
+        let pair = [&tract.tensor, &clean.tensor];
+        let gauge = gauge(pair[0], pair[1]);
+        // What one of them chose may be as right as what the other did.
+        let chose_alike = || {
+            let judging = |fed: &Tensor| judged_by(&Target::Tract, fed.dtype(), None).judging();
+            let choice = truth.source.look(&clean.name, pair, judging);
+            choice.map(|choice| choice.beyond == 0)
+        };
+        let is_same = match gauge {
+            _ if pair[0] == pair[1] => Some(true),
+            Some(gauge) if pair[0].dtype().is_float() => Some(gauge.within_f32),
+            gauge => chose_alike().or(gauge.map(|gauge| gauge.mismatched == 0)),
+        };
+        let within_f32 = is_same == Some(true);
+        Conversion { gauge: gauge.map(|gauge| Gauge { within_f32, ..gauge }), is_same }
+    }
 }
 
 /// The failure of a walk on what shows no operators.
