@@ -71,8 +71,9 @@ pub fn npy_from(mut stream: impl Read, size: u64, path: &Path) -> Result<Tensor,
 
 /// The most characters of a header, as numpy has it.
 const LONGEST_HEADER: usize = 10_000;
-/// How deep brackets may lie in each other in one: a structure's fields have four.
-const DEEPEST: usize = 4;
+/// How many brackets may be opened in one, be it within a text: plain numbers need two, a structure of one
+/// field four.
+const MOST_BRACKETS: usize = 4;
 
 /// A file's magic, version and header, to be parsed by who knows how. Its parser tries every nested bracket in
 /// several ways, so that twenty of them in each other would keep it busy for minutes; and it multiplies extents
@@ -95,16 +96,9 @@ fn checked_header(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let text = bytes.len();
     bytes.resize(text + length, 0);
     stream.read_exact(&mut bytes[text..])?;
-    let depths = bytes[text..].iter().scan(0usize, |depth, byte| {
-        *depth = match byte {
-            b'(' | b'[' | b'{' => *depth + 1,
-            b')' | b']' | b'}' => depth.saturating_sub(1),
-            _ => *depth,
-        };
-        Some(*depth)
-    });
-    if depths.max().is_some_and(|deepest| deepest > DEEPEST) {
-        return Err(invalid("the brackets of its header lie too deep"));
+    let opened = bytes[text..].iter().filter(|byte| matches!(byte, b'(' | b'[' | b'{')).count();
+    if opened > MOST_BRACKETS {
+        return Err(invalid("its header has more brackets than that of plain numbers"));
     }
     match extents_fit(&String::from_utf8_lossy(&bytes[text..])) {
         true => Ok(bytes),
@@ -376,5 +370,7 @@ mod tests {
             let header = format!("{{'descr': '|u1', 'shape': ({}1, 4), }}!", "[".repeat(count));
             assert!(matches!(headed(&header), Err(NpyError::Read { .. })));
         }
+        // What is closed within a text is not closed.
+        assert!(headed(&"{['a', ')', ']'".repeat(20)).is_err());
     }
 }
