@@ -73,7 +73,8 @@ impl Task {
     }
 }
 
-/// Measures a lane's outputs against others. What is missing, or has another shape, is incomparable.
+/// Measures a lane's outputs against others. What is missing is incomparable, and what has another shape, unless
+/// it is a list of boxes that were kept.
 pub fn measure(reference: &[Output], lane: &[Output], rule: &Rule<'_>) -> Measured {
     let mut measured = Measured::nothing();
     for expected in reference {

@@ -60,6 +60,9 @@ pub fn look(
     [reference, candidate]: [&Tensor; 2],
     judging: impl Fn(&Tensor) -> Judging,
 ) -> Option<Choice> {
+    if reference.dtype().is_float() != candidate.dtype().is_float() {
+        return None;
+    }
     let scores = |place: usize| {
         let fed = fed.get(place)?.as_ref()?;
         Some(Scores::of(fed, &allowed(fed, &judging(&fed.tensor))))
