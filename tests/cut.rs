@@ -45,7 +45,7 @@ fn compute(model: &Model, values: &Values) -> Values {
     let feeds: Vec<Feed> = model.inputs().iter().map(|input| feed(&input.name)).collect();
     let deadline = Duration::from_secs(60);
     let request = Request { model, feeds: &feeds, repeats: 1, deadline };
-    let execution = Tract { f64: false }.execute(&request);
+    let execution = Tract::default().execute(&request);
     assert_eq!(execution.outcome, Outcome::Completed, "{:?}", execution.reason);
     execution.outputs.into_iter().map(|o| (o.name.to_string(), o.tensor)).collect()
 }

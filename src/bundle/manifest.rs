@@ -37,6 +37,9 @@ pub struct Manifest {
 pub struct BundledFinding {
     /// The target, as `--on` takes it.
     pub target: String,
+    /// The reference, as `--reference` takes it.
+    #[serde(default = "tract")]
+    pub reference: String,
     /// The verdict's kind on the bundle's own model.
     pub kind: String,
     /// The verdict's sentence.
@@ -47,6 +50,11 @@ pub struct BundledFinding {
     pub ran_on: String,
     /// The preview of each output, the reference's and the target's.
     pub previews: Vec<(String, String, String)>,
+}
+
+/// Bundles of earlier versions had no other reference.
+fn tract() -> String {
+    "tract".into()
 }
 
 /// One file of a bundle.
@@ -178,6 +186,7 @@ mod tests {
             offby: "0".into(),
             finding: BundledFinding {
                 target: "mnn:vulkan".into(),
+                reference: "tract".into(),
                 kind: "divergent".into(),
                 sentence: "it is wrong".into(),
                 node: None,

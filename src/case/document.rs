@@ -136,6 +136,9 @@ pub struct Expectation {
     /// Length and outermost elements of the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,
+    /// The relative L2 error of an output that the engine's converter may cause. Asks for a walk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_converter: Option<f64>,
     /// Why this is known and accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -166,6 +169,7 @@ impl Expectation {
             says: None,
             explained_by: None,
             preview: None,
+            allow_converter: None,
             reason: None,
         }
     }

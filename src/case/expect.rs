@@ -3,7 +3,7 @@
 use super::{CaseTarget, Expectation, ExplainedBy, When};
 use crate::compare::Explanation;
 use crate::engine::RanOn;
-use crate::verdict::{News, Verdict};
+use crate::verdict::{Kind, News, Verdict};
 
 /// What one target said, as far as expectations look at it.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,10 @@ impl CaseTarget {
 impl Expectation {
     /// Whether the operators must be walked to compare.
     pub fn needs_walk(&self) -> bool {
-        self.source.is_some() || self.sources.is_some()
+        let is_a_walks =
+            [Kind::Converter, Kind::CpuKernel, Kind::Precision].contains(&self.verdict);
+        let asks = self.source.is_some() || self.sources.is_some();
+        asks || self.allow_converter.is_some() || is_a_walks
     }
 
     /// Everything that is not as expected, one line each; empty where all is.

@@ -3,12 +3,12 @@
 use super::agree_args::{AgreeArgs, AgreeCommand, AgreeOutputArgs, AgreeRunArgs};
 use super::agree_run::run;
 use super::answer::{self, Unwritten};
-use super::failure::Failure;
 use super::place_for_results::can_hold_results;
 use super::screen;
 use crate::agree::{Agree, merge, read_agree};
 use crate::matrix::Shard;
 use crate::report::{agree_html, agree_markdown, agree_text};
+use crate::session::Failure;
 use std::fs;
 use std::path::{Path, PathBuf};
 

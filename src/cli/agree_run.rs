@@ -6,11 +6,9 @@ use super::agree_args::AgreeRunArgs;
 use super::agree_lane::{Input, Ran, Runner};
 use super::agree_walk::walk_worst;
 use super::answer::Unwritten;
-use super::failure::Failure;
 use super::matrix_from::public;
 use super::place::{read_reference, read_target};
 use super::prepare::{load, user_tolerance};
-use super::registry::Registry;
 use super::screen;
 use crate::agree::{
     AGREE_SCHEMA, Agree, DataFacts, Journal, Lane, ModelFacts, Position, Record, Rule, Task,
@@ -22,6 +20,8 @@ use crate::engine::{Engine, Output, Request, Target};
 use crate::graph::Model;
 use crate::inputs::{Dataset, Framing, Normalization, Preparation, Sample};
 use crate::matrix::Shard;
+use crate::session::Failure;
+use crate::session::Registry;
 use crate::tensor::Digest;
 use crate::worker::{find_converter, interrupted};
 use indicatif::ProgressBar;
@@ -87,7 +87,7 @@ impl<'a> Opened<'a> {
         let values = (&*model.resolved_inputs()?, model.outputs());
         let dataset = Dataset::open(data_path, values, args.labels.as_deref(), preparation)?;
         let task = args.task.map_or_else(|| guess(&model, &dataset), Task::from);
-        let registry = Registry::new(find_converter(), args.place.limits)?;
+        let registry = Registry::new(find_converter(), args.place.limits.memory)?;
         let lanes = lanes(args)?;
         Ok(Opened { args, model_path, data_path, model, dataset, registry, user, lanes, task })
     }

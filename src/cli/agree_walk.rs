@@ -2,25 +2,20 @@
 //! blame.
 
 use super::agree_run::Opened;
-use super::examine::Truth;
-use super::failure::Failure;
 use super::matrix_from::cell;
-use super::run::no_reference;
 use super::screen;
-use super::walk::examine_walked;
 use crate::agree::{Agree, Blame, WalkedInput, Worst};
-use crate::choice::Source;
-use crate::engine::{Outcome, Request};
+use crate::engine::Request;
+use crate::session::{Failure, Reference, Session, Settings};
 use crate::worker::interrupted;
 
 /// Walks what was asked for, where targets can be walked.
 pub(super) fn walk_worst(opened: &Opened<'_>, agree: &mut Agree) -> Result<(), Failure> {
     let progress = screen::progress(opened.args.giving.output.quiet);
     for (lane, (name, target)) in agree.targets.iter_mut().zip(&opened.lanes[1..]) {
-        let Some(walker) = opened.registry.walker(target).filter(|_| opened.args.walk_worst > 0)
-        else {
+        if opened.args.walk_worst == 0 || opened.registry.walker(target).is_none() {
             continue;
-        };
+        }
         let mut walked = Vec::new();
         for Worst { input, id, .. } in lane.tally.worst.iter().take(opened.args.walk_worst) {
             if interrupted() {
@@ -35,20 +30,17 @@ pub(super) fn walk_worst(opened: &Opened<'_>, agree: &mut Agree) -> Result<(), F
                 deadline: opened.deadline(),
             };
             let (_, reference) = &opened.lanes[0];
-            let truth = opened.registry.engine(reference).execute(&request);
+            let reference = Reference::run(&opened.registry, &request, reference)?;
             if interrupted() {
                 break;
             }
-            if truth.outcome != Outcome::Completed {
-                return Err(no_reference(reference, &truth));
-            }
-            let found = walker.walk(&request, None, &mut |_| ());
+            let settings = Settings { user: opened.user, ..Settings::default() };
+            let session = Session::new(request, &opened.registry, &reference, settings);
+            let found = session.follow(target, None, &mut |_| ())?;
             if interrupted() {
                 break;
             }
-            let source = Source::new(request, opened.registry.engine(reference));
-            let report = examine_walked(target, found, Truth::of(&truth, &source), opened.user);
-            let cell = cell(&report);
+            let cell = cell(&session.judge_walked(target, found));
             walked.push(WalkedInput {
                 input: *input,
                 id: id.clone(),

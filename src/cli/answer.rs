@@ -1,8 +1,8 @@
 //! Handing a result over: JSON to a file or to stdout, text to the screen.
 
 use super::args::OutputArgs;
-use super::failure::Failure;
 use super::screen;
+use crate::session::Failure;
 use serde::Serialize;
 use std::fs;
 use std::path::Path;

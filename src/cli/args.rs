@@ -59,9 +59,6 @@ pub(super) struct RunArgs {
     /// A target to compare, such as mnn:vulkan:low; may be given several times
     #[arg(long = "on", value_name = "TARGET", required = true)]
     pub(super) on: Vec<String>,
-    /// The target that is right
-    #[arg(long, value_name = "TARGET", default_value = "tract")]
-    pub(super) reference: String,
 }
 
 #[derive(Debug, Args)]
@@ -121,9 +118,6 @@ pub(super) struct BenchArgs {
     /// A target to time, such as mnn:vulkan:low; may be given several times, the same one, too
     #[arg(long = "on", value_name = "TARGET", required = true)]
     pub(super) on: Vec<String>,
-    /// The target that is right
-    #[arg(long, value_name = "TARGET", default_value = "tract")]
-    pub(super) reference: String,
     /// How many runs of each target to time at least, after the --repeat runs that warm it up
     #[arg(long, value_name = "N", default_value = "50")]
     pub(super) iterations: NonZeroUsize,
@@ -180,7 +174,7 @@ pub(super) struct SweepArgs {
     /// What this machine is called, where rows of several are to stand side by side
     #[arg(long, value_name = "NAME")]
     pub(super) system: Option<String>,
-    /// The target that is right; a case names its own
+    /// Reference target; a case names its own
     #[arg(long, value_name = "TARGET", default_value = "tract")]
     pub(super) reference: String,
     #[command(flatten)]
@@ -241,6 +235,9 @@ pub(super) struct CaseRunArgs {
     /// Start the targets' worker by this command, such as 'ssh board offby worker'
     #[arg(long, value_name = "COMMAND")]
     pub(super) via: Option<String>,
+    /// Reference target for every case, instead of the one that each case names
+    #[arg(long, value_name = "TARGET", conflicts_with = "onnx_backend_tests")]
+    pub(super) reference: Option<String>,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
     /// Run ONNX's own backend tests, those in this folder, instead of cases: on tract, on MNN's CPU, Vulkan and
@@ -304,6 +301,9 @@ pub(super) struct CutArgs {
     /// A value or node whose output becomes an input; may be given several times
     #[arg(long, value_name = "VALUE")]
     pub(super) from: Vec<String>,
+    /// Reference target, which computes the captured values
+    #[arg(long, value_name = "TARGET", default_value = "tract")]
+    pub(super) reference: String,
     /// The file to write
     #[arg(short = 'o', long = "output", value_name = "OUT.onnx")]
     pub(super) destination: PathBuf,

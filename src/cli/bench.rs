@@ -1,16 +1,13 @@
 //! `offby bench`: how long a network takes on each target, checked against the reference first.
 
 use super::args::BenchArgs;
-use super::examine::{Truth, examine};
-use super::failure::Failure;
-use super::place::{read_reference, read_target};
+use super::place::read_target;
 use super::prepare::Prepared;
-use super::run::run_reference;
 use super::screen;
 use crate::bench::{Lane, Plan, finish, take_turns};
-use crate::choice::Source;
 use crate::engine::{Engine, Target};
 use crate::report::{TargetReport, bench_text, evidence_text};
+use crate::session::Failure;
 use crate::verdict::{INCONCLUSIVE, exit_code};
 
 /// Opens every target, times them in turns, reports; gives the exit code of what they computed.
@@ -18,13 +15,12 @@ pub(super) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     let place = &args.network.place;
     let targets =
         args.on.iter().map(|text| read_target(text, place)).collect::<Result<Vec<Target>, _>>()?;
-    let reference = read_reference(&args.reference, place)?;
     let prepared = Prepared::new(&args.network)?;
     let request = prepared.request();
 
     let progress = screen::progress(args.network.output.quiet);
-    progress.set_message(format!("{reference} (reference)"));
-    let truth = run_reference(&prepared, &reference)?;
+    progress.set_message(format!("{} (reference)", args.network.reference));
+    let reference = prepared.reference()?;
     let engines: Vec<Box<dyn Engine>> =
         targets.iter().map(|target| prepared.registry.engine(target)).collect();
     let mut lanes: Vec<Lane<'_>> = Vec::new();
@@ -38,13 +34,13 @@ pub(super) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     });
     progress.finish_and_clear();
 
-    let source = Source::new(request, prepared.registry.engine(&reference));
+    let session = prepared.session(&reference, &targets);
     let timed = targets.iter().zip(finish(lanes));
     let reports = timed.map(|(target, (execution, bench))| {
-        let report = examine(target, execution, Truth::of(&truth, &source), prepared.user, None);
+        let report = session.judge_run(target, execution);
         TargetReport { bench, ..report }
     });
-    let report = prepared.report("bench", &reference, &truth, reports.collect());
+    let report = prepared.report("bench", &reference, reports.collect());
     prepared.answer(&report, || {
         let verbose = args.network.output.verbose;
         let evidence = if verbose { evidence_text(&report) } else { String::new() };

@@ -1,11 +1,9 @@
 //! `offby report bundle`: a report and all that is needed to see its finding, as one file.
 
 use super::args::BundleArgs;
-use super::failure::Failure;
 use super::place::read_target;
 use super::place_for_results::can_hold_file;
-use super::registry::Registry;
-use super::replay::{Ran, run_on};
+use super::replay::{Asked, Ran, run_on};
 use super::report::{read_saved, text_for_file};
 use super::screen;
 use super::stored::{load_specimen, relative_to, store_tensors};
@@ -18,6 +16,8 @@ use crate::engine::{Backend, Device, Output, Precision, SimTarget, Target, Weigh
 use crate::graph::{Cut, Model, ValueName};
 use crate::inputs::{Feed, Normalization, draw, parse_inputs};
 use crate::report::{InputReport, Report, TargetReport, report_html, report_markdown};
+use crate::session::Failure;
+use crate::session::Registry;
 use crate::shrink::{Specimen, by_itself};
 use crate::tensor::Tensor;
 use crate::verdict::{Kind, News};
@@ -44,7 +44,7 @@ pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
     let wrong = wrong_target(&report)?;
     let target = read_target(&wrong.target, &args.place)?;
     let (model, feeds) = network(args, &report)?;
-    let registry = Registry::new(find_converter(), args.place.limits)?;
+    let registry = Registry::new(find_converter(), args.place.limits.memory)?;
     let deadline = Duration::from_secs(args.timeout);
 
     let progress = screen::progress(false);
@@ -52,15 +52,23 @@ pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
     let node = accused(wrong);
     let shows = |kind: Kind| kind == wrong.verdict.kind || both_bad(kind, wrong.verdict.kind);
     let parts = parts(&model, &feeds, node.as_deref());
-    let found = smallest(&registry, &target, parts, &shows, deadline)?;
+    let reference = report.reference.parse()?;
+    let engines = Asked { registry: &registry, reference: &reference, target: &target, deadline };
+    let found = smallest(engines, parts, &shows)?;
     let staging =
         tempfile::tempdir().map_err(|error| Failure::write(Path::new("TMPDIR"), error))?;
-    let stage = Stage { folder: staging.path(), target: &target, found: &found, node };
+    let stage = Stage {
+        folder: staging.path(),
+        reference: &reference,
+        target: &target,
+        found: &found,
+        node,
+    };
     progress.set_message("gathering files");
     let (tensors, mut left_out) = stage.write(&saved, &report, &registry, deadline)?;
     left_out.extend(stage.fit(args.max_size << 20)?);
     progress.set_message("proving it from its own files");
-    stage.prove(&tensors, &registry, deadline)?;
+    stage.prove(&tensors, engines)?;
     stage.describe(&args.output, &tensors, left_out)?;
     pack(staging.path(), &args.output).map_err(|error| Failure::write(&args.output, error))?;
     progress.finish_and_clear();
@@ -157,14 +165,12 @@ fn parts(model: &Model, feeds: &[Feed], node: Option<&str>) -> Vec<Specimen> {
 
 /// The first part that shows the report's finding.
 fn smallest(
-    registry: &Registry,
-    target: &Target,
+    asked: Asked<'_>,
     parts: Vec<Specimen>,
     shows: &dyn Fn(Kind) -> bool,
-    deadline: Duration,
 ) -> Result<Found, Failure> {
     for specimen in parts {
-        let ran = run_on(registry, target, &specimen, deadline)?;
+        let ran = run_on(asked, &specimen)?;
         if shows(ran.report.verdict.kind) {
             return Ok(Found { specimen, ran });
         }
@@ -185,6 +191,7 @@ struct Tensors {
 /// The folder that becomes the bundle.
 struct Stage<'a> {
     folder: &'a Path,
+    reference: &'a Target,
     target: &'a Target,
     found: &'a Found,
     node: Option<String>,
@@ -304,16 +311,11 @@ impl Stage<'_> {
     }
 
     /// The finding once more, from the files as they lie there.
-    fn prove(
-        &self,
-        files: &Tensors,
-        registry: &Registry,
-        deadline: Duration,
-    ) -> Result<(), Failure> {
+    fn prove(&self, files: &Tensors, asked: Asked<'_>) -> Result<(), Failure> {
         let here = |(name, file): (&ValueName, &PathBuf)| (name.clone(), self.folder.join(file));
         let inputs = files.inputs.iter().map(here).collect();
         let specimen = load_specimen(&self.folder.join("model.onnx"), &inputs)?;
-        let again = run_on(registry, self.target, &specimen, deadline)?;
+        let again = run_on(asked, &specimen)?;
         let (was, is) = (self.found.ran.report.verdict.kind, again.report.verdict.kind);
         if was == is {
             return Ok(());
@@ -333,6 +335,7 @@ impl Stage<'_> {
         let ran = &self.found.ran;
         let finding = BundledFinding {
             target: self.target.itself().to_string(),
+            reference: self.reference.to_string(),
             kind: ran.report.verdict.kind.name().into(),
             sentence: ran.report.verdict.sentence.clone(),
             node: self.node.clone(),

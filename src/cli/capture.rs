@@ -1,10 +1,10 @@
 //! What `offby cut --capture` stores beside the new model: the numbers at both ends, and a case file.
 
-use super::failure::Failure;
 use super::prepare::file_name;
 use super::stored::{relative_to, store_tensors};
 use crate::case::Case;
 use crate::graph::{Model, ValueName};
+use crate::session::Failure;
 use crate::tensor::Tensor;
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -4,18 +4,18 @@ use super::answer::{self, Unwritten};
 use super::args::{CaseArgs, CaseCommand, CaseListArgs, CaseRunArgs};
 use super::case_run::run_case;
 use super::conformance::conformance;
-use super::failure::Failure;
 use super::jobs::on_threads;
 use super::place::read_via;
 use super::place_for_results::can_hold_file;
-use super::registry::Registry;
 use super::screen;
 use crate::case::{Case, load_cases};
-use crate::engine::{Outcome, Via};
+use crate::engine::{Outcome, Target, Via};
 use crate::report::{
     CASES_SCHEMA, CaseReport, CaseTargetReport, CasesReport, ToolReport, cases_junit, cases_list,
     cases_text,
 };
+use crate::session::Failure;
+use crate::session::Registry;
 use crate::worker::{find_converter, interrupted};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,12 +59,13 @@ fn list(args: &CaseListArgs) -> Result<u8, Failure> {
 
 fn run(args: &CaseRunArgs) -> Result<u8, Failure> {
     let cases = load(&args.paths)?;
-    let registry = Registry::new(find_converter(), args.limits)?;
+    let registry = Registry::new(find_converter(), args.limits.memory)?;
     let via = read_via(args.via.as_deref())?;
     args.junit.as_deref().map_or(Ok(()), can_hold_file)?;
     args.output.can_be_written()?;
     let started = Instant::now();
-    let reports = run_all(args, &cases, &registry, via.as_ref());
+    let reference = args.reference.as_deref().map(str::parse).transpose()?;
+    let reports = run_all(args, &cases, &registry, via.as_ref(), reference.as_ref());
     let report = CasesReport {
         schema: CASES_SCHEMA.into(),
         tool: ToolReport::this(),
@@ -90,6 +91,7 @@ fn run_all(
     cases: &[(PathBuf, Case)],
     registry: &Registry,
     via: Option<&Via>,
+    reference: Option<&Target>,
 ) -> Vec<CaseReport> {
     let progress = screen::progress(args.output.quiet);
     let done = AtomicUsize::new(0);
@@ -97,7 +99,7 @@ fn run_all(
         if interrupted() {
             return None;
         }
-        let report = run_case(file, case, registry, args.on.as_deref(), via);
+        let report = run_case(file, case, registry, args.on.as_deref(), via, reference);
         let done = 1 + done.fetch_add(1, Ordering::Relaxed);
         progress.set_message(format!("{done} of {}: {}", cases.len(), case.id));
         // What the user ended is neither as expected nor otherwise.

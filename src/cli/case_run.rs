@@ -1,19 +1,15 @@
 //! One case: its model and feeds, its targets, and what was expected of them.
 
-use super::cut::truncate;
-use super::examine::{Truth, examine};
-use super::failure::Failure;
+use super::cut::{Asked, truncate};
 use super::place::behind;
-use super::registry::Registry;
-use super::run::no_reference;
-use super::walk::examine_walked;
 use crate::case::{Case, CaseTarget, Said, resolve_beside};
-use crate::choice::Source;
 use crate::compare::Explanation;
 use crate::engine::{Outcome, Request, Target, Via};
 use crate::graph::Model;
 use crate::inputs::{Feed, InputError, draw};
 use crate::report::{CaseReport, CaseStatus, CaseTargetReport, TargetReport};
+use crate::session::Registry;
+use crate::session::{Failure, Reference, Session, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -31,6 +27,7 @@ pub(super) fn run_case(
     registry: &Registry,
     only: Option<&str>,
     via: Option<&Via>,
+    reference: Option<&Target>,
 ) -> CaseReport {
     let mut report = CaseReport {
         id: case.id.clone(),
@@ -41,7 +38,7 @@ pub(super) fn run_case(
         targets: Vec::new(),
         failure: None,
     };
-    match try_run(case, registry, only, via) {
+    match try_run(case, registry, only, via, reference) {
         Ok(targets) => report.targets = targets,
         Err(failure) => report.failure = Some(failure.line()),
     }
@@ -53,31 +50,26 @@ fn try_run(
     registry: &Registry,
     only: Option<&str>,
     via: Option<&Via>,
+    reference: Option<&Target>,
 ) -> Result<Vec<CaseTargetReport>, Failure> {
-    let (model, feeds) = prepare(case)?;
     let deadline = Duration::from_secs(case.timeout.unwrap_or(TIMEOUT));
+    let reference = resolved(case, reference.unwrap_or(&case.reference), None)?;
+    let (model, feeds) = prepare(case, Asked { registry, target: &reference, deadline })?;
     let request = Request { model: &model, feeds: &feeds, repeats: REPEATS, deadline };
-    let reference = resolved(case, &case.reference, None)?;
-    let truth = registry.engine(&reference).execute(&Request { repeats: 1, ..request });
-    if truth.outcome != Outcome::Completed {
-        return Err(no_reference(&reference, &truth));
-    }
-    let source = Source::new(request, registry.engine(&reference));
-    let right = Truth::of(&truth, &source);
+    let reference = Reference::run(registry, &request, &reference)?;
+    let targets = case.targets.iter().map(|target| resolved(case, &target.on, via));
+    let settings = Settings { targets: targets.collect::<Result<_, _>>()?, ..Settings::default() };
     let mut reports = Vec::new();
     for (target, expected) in grouped(case, only) {
         let target = resolved(case, &target, via)?;
         let started = Instant::now();
         let walk = expected.iter().any(|e| e.expect.as_ref().is_some_and(|e| e.needs_walk()));
+        let allow_converter = expected.iter().find_map(|e| e.expect.as_ref()?.allow_converter);
+        let settings = Settings { allow_converter, ..settings.clone() };
+        let session = Session::new(request, registry, &reference, settings);
         let report = match registry.walker(&target).filter(|_| walk) {
-            Some(walker) => {
-                let walked = walker.walk(&request, None, &mut |_| ());
-                examine_walked(&target, walked, right, None)
-            }
-            None => {
-                let execution = registry.engine(&target).execute(&request);
-                examine(&target, execution, right, None, None)
-            }
+            Some(_) => session.judge_walked(&target, session.follow(&target, None, &mut |_| ())?),
+            None => session.run(&target),
         };
         reports.push(judge(report, &expected, started.elapsed().as_secs_f64()));
     }
@@ -85,7 +77,7 @@ fn try_run(
 }
 
 /// The network, cut where the case says so, and its feeds.
-pub(super) fn prepare(case: &Case) -> Result<(Model, Vec<Feed>), Failure> {
+pub(super) fn prepare(case: &Case, reference: Asked<'_>) -> Result<(Model, Vec<Feed>), Failure> {
     let mut model = Model::load(&case.model_path())?;
     model.fix_shapes(&BTreeMap::new())?;
     let specs = case.specs();
@@ -97,7 +89,7 @@ pub(super) fn prepare(case: &Case) -> Result<(Model, Vec<Feed>), Failure> {
     let feeds = draw(&model.resolved_inputs()?, &specs)?;
     match &case.cut {
         None => Ok((model, feeds)),
-        Some(cut) => truncate(&model, &cut.to, &cut.from, feeds),
+        Some(cut) => truncate(reference, &model, &cut.to, &cut.from, feeds),
     }
 }
 

@@ -2,22 +2,20 @@
 
 use super::answer::{self, Unwritten};
 use super::args::CaseRunArgs;
-use super::examine::{Truth, examine};
-use super::failure::Failure;
 use super::jobs::on_threads;
 use super::matrix_from::{cell, public};
 use super::place::{behind, read_via};
 use super::place_for_results::can_hold_results;
-use super::registry::Registry;
 use super::screen;
 use crate::case::{BackendTest, find_backend_tests};
-use crate::choice::Source;
 use crate::compare::Tolerance;
-use crate::engine::{Output, Request, Session, Target, Tract};
+use crate::engine::{Output, Request, Session, Target};
 use crate::graph::{Model, ResolvedInput, read_tensor_proto};
 use crate::inputs::{Feed, Spec, draw};
 use crate::matrix::{Cell, Matrix, Row, RowInput};
 use crate::report::{conformance_markdown, conformance_text, matrix_html, matrix_markdown};
+use crate::session::Registry;
+use crate::session::{Failure, examine_against};
 use crate::tensor::{Digest, Tensor};
 use crate::worker::{find_converter, interrupted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +40,7 @@ pub(super) fn conformance(args: &CaseRunArgs, folder: &Path) -> Result<u8, Failu
     args.out.as_deref().map_or(Ok(()), can_hold_results)?;
     args.output.can_be_written()?;
     let targets = targets(args)?;
-    let registry = Registry::new(find_converter(), args.limits)?;
+    let registry = Registry::new(find_converter(), args.limits.memory)?;
     let progress = screen::progress(args.output.quiet);
     let columns = on_threads(&targets, args.jobs, |target| {
         let engine = registry.engine(target);
@@ -94,9 +92,8 @@ fn run(test: &BackendTest, target: &Target, session: &mut dyn Session) -> Cell {
     let request = Request { model: &model, feeds: &feeds, repeats: 1, deadline: DEADLINE };
     let execution = session.execute(&request);
     let (atol, rtol) = TOLERANCE;
-    let source = Source::new(request, Box::new(Tract { f64: false }));
-    let right = Truth { outputs: &truth, source: &source, is_same: true };
-    cell(&examine(target, execution, right, Some(Tolerance::user(atol, rtol)), None))
+    let user = Some(Tolerance::user(atol, rtol));
+    cell(&examine_against(target, execution, &truth, user, request))
 }
 
 /// What is told of a test, from its own folder on: where that lies is whoever's.

@@ -1,16 +1,17 @@
 //! `offby cut`: the network truncated, its new inputs and outputs declared as the reference has them.
 
 use super::answer;
-use super::args::CutArgs;
+use super::args::{CutArgs, LimitArgs, PlaceArgs};
 use super::capture::{Captured, capture};
-use super::failure::Failure;
+use super::place::read_reference;
 use super::prepare::{feeds, load};
-use super::run::no_reference;
 use super::screen;
-use crate::engine::{Engine as _, Outcome, Request, Target, Tract};
+use crate::engine::{Request, Target};
 use crate::graph::{Boundary, Cut, Dim, Model, Topology, ValueName};
 use crate::inputs::{Feed, InputError};
+use crate::session::{Failure, Reference, Registry};
 use crate::tensor::{Digest, Dtype, ShapeText, Tensor};
+use crate::worker::find_converter;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -20,6 +21,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::NamedTempFile;
+
+/// The longest the reference may take for the values of a cut.
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// What `offby cut --json` gives.
 #[derive(Debug, Serialize)]
@@ -53,9 +57,18 @@ struct ValueReport {
     shape: Option<Vec<usize>>,
 }
 
+/// The reference that is asked for values.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) target: &'a Target,
+    pub(super) deadline: Duration,
+}
+
 /// The network truncated, and the feeds of what is left: those of its own inputs, and what the
 /// reference has where it begins.
 pub(super) fn truncate(
+    reference: Asked<'_>,
     model: &Model,
     to: &[ValueName],
     from: &[ValueName],
@@ -63,7 +76,7 @@ pub(super) fn truncate(
 ) -> Result<(Model, Vec<Feed>), Failure> {
     let mut cut = resolve(model, to, from)?;
     let shapes = foreign_shapes(&model.cut(&cut)?, &cut);
-    let (made, known) = make(model, &mut cut, &shapes, feeds, true)?;
+    let (made, known) = make(reference, model, &mut cut, &shapes, feeds, true)?;
     let feed = |input: &crate::graph::ValueInfo| {
         let tensor = known.tensors.get(&input.name)?.clone();
         let (name, digest) = (input.name.clone(), tensor.digest());
@@ -75,13 +88,14 @@ pub(super) fn truncate(
 
 /// The cut model with everything declared that the reference knows; the cut learns it, too.
 fn make<'a>(
+    reference: Asked<'_>,
     model: &'a Model,
     cut: &mut Cut,
     shapes: &[ValueName],
     feeds: Vec<Feed>,
     numbers: bool,
 ) -> Result<(Model, Known<'a>), Failure> {
-    let known = Known::find(model, cut, shapes, feeds)?;
+    let known = Known::find(reference, model, cut, shapes, feeds)?;
     known.check_needs(numbers, shapes)?;
     cut.constants = shapes.iter().filter_map(|name| known.numbers(name)).collect();
     cut.from =
@@ -103,9 +117,13 @@ pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
     let file = claim(&args.destination, &args.model.path)?;
     let shapes = foreign_shapes(&draft, &cut);
     let progress = screen::progress(args.output.quiet);
-    progress.set_message("tract (reference)");
+    progress.set_message(format!("{} (reference)", args.reference));
     let fed = feeds(&model, &args.model.feed)?;
-    let (made, known) = make(&model, &mut cut, &shapes, fed, args.capture)?;
+    let here = PlaceArgs { via: None, targets: None, limits: LimitArgs::default() };
+    let target = read_reference(&args.reference, &here)?;
+    let registry = Registry::new(find_converter(), None)?;
+    let asked = Asked { registry: &registry, target: &target, deadline: DEADLINE };
+    let (made, known) = make(asked, &model, &mut cut, &shapes, fed, args.capture)?;
     progress.finish_and_clear();
     write(file, &args.destination, &made.to_bytes())?;
     let captured = match args.capture {
@@ -153,6 +171,7 @@ struct Known<'a> {
 impl<'a> Known<'a> {
     /// Feeds and constants, and all else by running the reference as far as needed.
     fn find(
+        reference: Asked<'_>,
         model: &'a Model,
         cut: &Cut,
         shapes: &[ValueName],
@@ -169,19 +188,20 @@ impl<'a> Known<'a> {
                 known.tensors.insert(name.clone(), tensor);
             }
         }
-        known.run(&model.cut(&computed)?, &feeds);
+        known.run(&reference, &model.cut(&computed)?, &feeds);
         known.tensors.extend(feeds.into_iter().map(|feed| (feed.name, feed.tensor)));
         Ok(known)
     }
 
-    fn run(&mut self, model: &Model, feeds: &[Feed]) {
-        // tract runs in this process, where nobody watches a deadline.
-        let request = Request { model, feeds, repeats: 1, deadline: Duration::MAX };
-        let execution = Tract { f64: false }.execute(&request);
-        if execution.outcome != Outcome::Completed {
-            self.failed = Some(no_reference(&Target::Tract, &execution));
+    fn run(&mut self, reference: &Asked<'_>, model: &Model, feeds: &[Feed]) {
+        let request = Request { model, feeds, repeats: 1, deadline: reference.deadline };
+        match Reference::run(reference.registry, &request, reference.target) {
+            Ok(ran) => {
+                let outputs = ran.execution.outputs.into_iter();
+                self.tensors.extend(outputs.map(|output| (output.name, output.tensor)));
+            }
+            Err(failure) => self.failed = Some(failure),
         }
-        self.tensors.extend(execution.outputs.into_iter().map(|o| (o.name, o.tensor)));
     }
 
     fn numbers(&self, name: &ValueName) -> Option<(ValueName, Tensor)> {

@@ -2,13 +2,13 @@
 
 use super::answer;
 use super::args::DiffArgs;
-use super::failure::Failure;
 use super::prepare::user_tolerance;
 use super::screen;
 use crate::compare::{
     Agreement, CompareOptions, Comparison, Judgement, Judging, Storage, compare_with, judge,
 };
 use crate::report::diff_text;
+use crate::session::Failure;
 use crate::tensor::{Dtype, Tensor, read_npy};
 use serde::Serialize;
 

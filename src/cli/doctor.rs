@@ -2,11 +2,11 @@
 
 use super::answer;
 use super::args::DoctorArgs;
-use super::failure::Failure;
 use super::place::read_via;
-use super::registry::this_program;
 use crate::case::device_names;
 use crate::engine::{Backend, MnnTarget, Place, Precision};
+use crate::session::Failure;
+use crate::session::this_program;
 use crate::worker::{Converter, WorkerProgram, find_converter, opencl_drivers, probe};
 use serde::Serialize;
 use std::fmt::Write as _;

@@ -2,13 +2,13 @@
 
 use super::answer::{self, Unwritten};
 use super::args::{MatrixArgs, MatrixCommand, MatrixOutputArgs, SweepArgs};
-use super::failure::Failure;
 use super::matrix_from::{gather, merge_files, read_file};
 use super::matrix_run::sweep;
 use super::place_for_results::can_hold_results;
 use super::screen;
 use crate::matrix::{Matrix, Shard, compare};
 use crate::report::{matrix_html, matrix_markdown, matrix_text};
+use crate::session::Failure;
 use std::path::Path;
 
 /// Fills or gathers, compares with an earlier one, reports; gives the exit code.

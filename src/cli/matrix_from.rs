@@ -1,9 +1,9 @@
 //! Matrices from files: those of other machines and shares, and the reports of `run` and `walk`.
 
-use super::failure::Failure;
 use super::report::read_saved;
 use crate::matrix::{Cell, MATRIX_SCHEMA, Matrix, Row, RowInput, merge, read_matrix};
 use crate::report::{Report, TargetReport, without_home};
+use crate::session::Failure;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -94,6 +94,7 @@ fn of_report(report: &Report) -> Matrix {
 pub(super) fn cell(target: &TargetReport) -> Cell {
     let (walk, fallback) = (target.walk.as_ref(), target.fallback.as_ref());
     let cell = Cell::new(target.ran_on.clone(), &target.verdict, walk, fallback);
+    let cell = Cell { origin: target.origin.clone(), ..cell };
     Cell { sentence: public(&cell.sentence), ..cell }
 }
 

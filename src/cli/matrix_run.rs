@@ -4,27 +4,24 @@
 use super::args::SweepArgs;
 use super::case::load;
 use super::case_run::{REPEATS, prepare, resolved};
-use super::examine::{Truth, examine, tolerance_of};
-use super::failure::Failure;
+use super::cut::Asked;
 use super::jobs::on_threads;
 use super::matrix_from::{cell, public, same_name, stem};
 use super::place::{read_reference, read_target};
 use super::prepare::{feeds, load as load_model};
-use super::registry::Registry;
-use super::run::no_reference;
 use super::screen;
-use super::walk::examine_walked;
 use crate::case::Case;
-use crate::choice::Source;
-use crate::engine::{Execution, Outcome, Request, Target};
+use crate::engine::{Request, Target};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::matrix::{Cell, Matrix, Row, RowInput, Shard};
 use crate::report::TargetReport;
+use crate::session::Registry;
+use crate::session::{Failure, Reference, Session, Settings, tolerance_of};
 use crate::tensor::Digest;
-use crate::verdict::{News, Verdict};
+use crate::verdict::News;
 use crate::walk::{By, Goal, Journal, Known, Plan};
-use crate::worker::{Walked, Walker, find_converter, interrupted};
+use crate::worker::{Walked, find_converter, interrupted};
 use indicatif::ProgressBar;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -44,13 +41,14 @@ pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Fa
             targets.push((name, target));
         }
     }
-    let networks = networks(args)?;
+    let registry = Registry::new(find_converter(), args.place.limits.memory)?;
+    let networks = networks(args, &registry)?;
     let journal = open_journal(args, shard, &networks, &targets)?;
     let sweep = Sweep {
         args,
         shard,
         targets: &targets,
-        registry: Registry::new(find_converter(), args.place.limits)?,
+        registry,
         journal: Mutex::new(journal),
         progress: screen::progress(args.giving.output.quiet),
     };
@@ -83,7 +81,7 @@ enum Origin {
 }
 
 /// Every network that was named; each is read once, so that what cannot be read is told at once.
-fn networks(args: &SweepArgs) -> Result<Vec<Network>, Failure> {
+fn networks(args: &SweepArgs, registry: &Registry) -> Result<Vec<Network>, Failure> {
     let reference = read_reference(&args.reference, &args.place)?;
     let mut networks = Vec::new();
     for path in &args.networks {
@@ -107,7 +105,7 @@ fn networks(args: &SweepArgs) -> Result<Vec<Network>, Failure> {
     }
     let mut names = BTreeSet::new();
     for network in &mut networks {
-        let (model, feeds) = network.open(args)?;
+        let (model, feeds) = network.open(args, registry)?;
         network.describe(&model, &feeds, args.system.clone());
         if !names.insert(network.row.name.clone()) {
             return Err(same_name(&network.row.name));
@@ -130,9 +128,12 @@ fn unknown_row(name: String) -> Row {
 }
 
 impl Network {
-    fn open(&self, args: &SweepArgs) -> Result<(Model, Vec<Feed>), Failure> {
+    fn open(&self, args: &SweepArgs, registry: &Registry) -> Result<(Model, Vec<Feed>), Failure> {
         match &self.origin {
-            Origin::Case(case) => prepare(case),
+            Origin::Case(case) => {
+                let (target, deadline) = (&self.reference, self.deadline);
+                prepare(case, Asked { registry, target, deadline })
+            }
             Origin::Model(path) => {
                 let model = load_model(path, &args.feed.shape)?;
                 let feeds = feeds(&model, &args.feed)?;
@@ -191,7 +192,7 @@ struct Opened {
     model: Model,
     feeds: Vec<Feed>,
     deadline: Duration,
-    truth: Execution,
+    reference: Reference,
 }
 
 impl Sweep<'_> {
@@ -213,7 +214,7 @@ impl Sweep<'_> {
                 Err(attempt) => {
                     self.journal().start(&attempt);
                     let cell = match opened.get_or_insert_with(|| self.open(network)) {
-                        Ok(opened) => self.cell(opened, &network.reference, target),
+                        Ok(opened) => self.cell(opened, target),
                         Err(unclear) => Cell::clone(unclear),
                     };
                     if interrupted() {
@@ -252,65 +253,44 @@ impl Sweep<'_> {
     /// The network and the reference's outputs; without them no cell of the row can be judged.
     fn open(&self, network: &Network) -> Result<Opened, Box<Cell>> {
         let unclear = |failure: Failure| Box::new(Cell::unclear(public(&failure.line())));
-        let (model, feeds) = network.open(self.args).map_err(unclear)?;
+        let (model, feeds) = network.open(self.args, &self.registry).map_err(unclear)?;
         let deadline = network.deadline;
         let request = Request { model: &model, feeds: &feeds, repeats: 1, deadline };
-        let truth = self.registry.engine(&network.reference).execute(&request);
-        if truth.outcome != Outcome::Completed {
-            return Err(unclear(no_reference(&network.reference, &truth)));
-        }
-        Ok(Opened { model, feeds, deadline, truth })
+        let reference = Reference::run(&self.registry, &request, &network.reference);
+        let reference = reference.map_err(unclear)?;
+        Ok(Opened { model, feeds, deadline, reference })
     }
 
-    /// One target's whole outputs; where they are wrong its operators are walked, too.
-    fn cell(&self, opened: &Opened, reference: &Target, target: &Target) -> Cell {
-        let Opened { model, feeds, truth, .. } = opened;
+    /// One target's whole outputs; if they are wrong its operators are walked, too.
+    fn cell(&self, opened: &Opened, target: &Target) -> Cell {
+        let Opened { model, feeds, reference, .. } = opened;
         let request = Request { model, feeds, repeats: REPEATS, deadline: opened.deadline };
-        let source = Source::new(request, self.registry.engine(reference));
-        let right = Truth::of(truth, &source);
-        let execution = self.registry.engine(target).execute(&request);
-        let whole = examine(target, execution, right, None, None);
-        let walker = self.registry.walker(target);
-        let Some(walker) = walker.filter(|_| whole.verdict.kind.news() == News::Bad) else {
+        let targets = self.targets.iter().map(|(_, target)| target.clone()).collect();
+        let settings = Settings { targets, ..Settings::default() };
+        let session = Session::new(request, &self.registry, reference, settings);
+        let whole = session.run(target);
+        if whole.verdict.kind.news() != News::Bad {
             return cell(&whole);
-        };
-        let walked = self.walk(walker.as_ref(), &request, target, truth);
+        }
+        let Ok(walked) = self.walk(&session, target) else { return cell(&whole) };
         let fallback = walked.fallback.clone();
-        let report = explained(whole, examine_walked(target, walked, right, None));
+        let report = session.judge_walked(target, walked);
+        // What a walk cannot confirm is told in the words of the run.
+        let report = if report.verdict.kind.news() == News::Bad { report } else { whole };
         cell(&TargetReport { fallback, ..report })
     }
 
-    /// Walks, and searches for a fallback where that is asked for; a search that comes to no end costs
+    /// Walks, and searches for a fallback if that is asked for; a search that comes to no end costs
     /// no more than itself.
-    fn walk(
-        &self,
-        walker: &dyn Walker,
-        request: &Request<'_>,
-        target: &Target,
-        truth: &Execution,
-    ) -> Walked {
-        let goal = Goal::Tolerance(tolerance_of(target, &truth.outputs, None));
-        let plan = Plan { by: By::Type, goal, raise: false, expected: truth.outputs.clone() };
-        let searched = self.args.fallback.then(|| walker.walk(request, Some(&plan), &mut |_| ()));
-        match searched.filter(|searched| searched.found.is_some()) {
-            Some(searched) => searched,
-            None => walker.walk(request, None, &mut |_| ()),
+    fn walk(&self, session: &Session<'_>, target: &Target) -> Result<Walked, Failure> {
+        let goal = Goal::Tolerance(tolerance_of(target, session.truth(), None));
+        let plan = Plan { by: By::Type, goal, raise: false, expected: session.truth().to_vec() };
+        if self.args.fallback {
+            let searched = session.follow(target, Some(&plan), &mut |_| ())?;
+            if searched.found.is_some() {
+                return Ok(searched);
+            }
         }
+        session.follow(target, None, &mut |_| ())
     }
-}
-
-/// A target that is wrong as a whole, in the words of its walk where that names the cause. The walk's own
-/// reference is the engine on the CPU: what that already does wrong, no operator of the target explains.
-fn explained(whole: TargetReport, walked: TargetReport) -> TargetReport {
-    let found = &walked.verdict;
-    let walk = walked.walk.as_ref();
-    let names_operators = walk.is_some_and(|walk| !walk.sources.is_empty());
-    let is_converted = walk.is_some_and(|walk| walk.first_converted.is_some());
-    if found.kind.news() == News::Bad && (names_operators || !is_converted) {
-        return walked;
-    }
-    let beside = if is_converted { "beside the engine's own CPU" } else { "walked" };
-    let sentence = format!("{}; {beside}: {}", whole.verdict.sentence, found.sentence);
-    let verdict = Verdict { sentence, ..whole.verdict };
-    TargetReport { verdict, walk: walked.walk, ..whole }
 }

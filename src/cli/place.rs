@@ -1,9 +1,9 @@
 //! Targets as typed, in the place where they are to run: here, behind `--via`, or as a file names them.
 
 use super::args::PlaceArgs;
-use super::failure::Failure;
 use crate::case::{load_targets, resolve};
 use crate::engine::{Place, Target, Via};
+use crate::session::Failure;
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Whether results can be written, found out before hours of work and not after.
 
 use super::args::OutputArgs;
-use super::failure::Failure;
+use crate::session::Failure;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;

@@ -3,18 +3,19 @@
 use super::answer::{self, Unwritten};
 use super::args::{FeedArgs, NetworkArgs, ToleranceArgs};
 use super::environment::environment;
-use super::failure::Failure;
+use super::place::read_reference;
 use super::place_for_results::can_hold_results;
-use super::registry::Registry;
 use super::stored::store_tensors;
 use crate::compare::Tolerance;
-use crate::engine::{Execution, Output, Request, Target};
+use crate::engine::{Output, Request, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::{Feed, Normalization, draw, parse_inputs};
 use crate::report::{
     InputReport, ModelReport, Report, SCHEMA, TargetReport, ToolReport, report_html,
     report_markdown, without_private_paths,
 };
+use crate::session::Registry;
+use crate::session::{Failure, Reference, Session, Settings};
 use crate::worker::{Converter, find_converter, interrupted};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -44,7 +45,7 @@ impl<'a> Prepared<'a> {
         let feeds = feeds(&model, &args.model.feed)?;
         args.out.as_deref().map_or(Ok(()), can_hold_results)?;
         args.output.can_be_written()?;
-        let registry = Registry::new(converter(args), args.place.limits)?;
+        let registry = Registry::new(converter(args), args.place.limits.memory)?;
         let unwritten = RefCell::default();
         Ok(Prepared { args, model, feeds, registry, user, unwritten })
     }
@@ -57,6 +58,31 @@ impl<'a> Prepared<'a> {
             repeats: self.args.repeat.max(1),
             deadline: Duration::from_secs(self.args.timeout),
         }
+    }
+
+    /// What the user asks for beyond the network, for a session with these targets.
+    pub(super) fn settings(&self, targets: &[Target]) -> Settings {
+        Settings {
+            user: self.user,
+            allow_converter: self.args.allow_converter,
+            targets: targets.to_vec(),
+            folder: self.args.out.clone(),
+        }
+    }
+
+    /// Runs the reference that the user names.
+    pub(super) fn reference(&self) -> Result<Reference, Failure> {
+        let target = read_reference(&self.args.reference, &self.args.place)?;
+        Reference::run(&self.registry, &self.request(), &target)
+    }
+
+    /// A session on the network.
+    pub(super) fn session<'s>(
+        &'s self,
+        reference: &'s Reference,
+        targets: &[Target],
+    ) -> Session<'s> {
+        Session::new(self.request(), &self.registry, reference, self.settings(targets))
     }
 
     /// The folder for results, where one was asked for.
@@ -81,8 +107,7 @@ impl<'a> Prepared<'a> {
     pub(super) fn report(
         &self,
         command: &str,
-        reference: &Target,
-        truth: &Execution,
+        reference: &Reference,
         targets: Vec<TargetReport>,
     ) -> Report {
         let report = Report {
@@ -91,8 +116,9 @@ impl<'a> Prepared<'a> {
             command: command.into(),
             model: self.model_report(),
             inputs: self.feeds.iter().map(describe_feed).collect(),
-            reference: reference.to_string(),
-            reference_ran_on: truth.ran_on.clone(),
+            reference: reference.target.to_string(),
+            reference_ran_on: reference.execution.ran_on.clone(),
+            reference_note: reference.note.clone(),
             targets,
             strategies: None,
             environment: Some(environment(&converter(self.args))),

@@ -3,19 +3,16 @@
 use super::answer;
 use super::args::ReplayArgs;
 use super::bundle::DEVICE;
-use super::examine::{Truth, examine};
-use super::failure::Failure;
 use super::place::{in_place, read_target};
-use super::registry::Registry;
-use super::run::no_reference;
 use super::screen;
 use super::stored::load_specimen;
 use crate::bundle::{LIMITS, Manifest, read_manifest, unpack};
 use crate::case::{load_device, resolve};
-use crate::choice::Source;
-use crate::engine::{Engine as _, Outcome, Output, Request, SimTarget, Target, Tract};
+use crate::engine::{Output, Request, SimTarget, Target};
 use crate::graph::ValueName;
 use crate::report::{ReplayReport, Sameness, TargetReport, ToolReport, replay_text};
+use crate::session::Registry;
+use crate::session::{Failure, Reference, Session, Settings};
 use crate::shrink::Specimen;
 use crate::verdict::exit_code;
 use crate::worker::find_converter;
@@ -37,10 +34,13 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
         Some(on) => read_target(on, &args.place)?,
         None => in_place(known_target(&manifest, folder.path())?, &args.place)?,
     };
-    let registry = Registry::new(find_converter(), args.place.limits)?;
+    let registry = Registry::new(find_converter(), args.place.limits.memory)?;
     let progress = screen::progress(args.output.quiet);
     progress.set_message(target.to_string());
-    let ran = run_on(&registry, &target, &specimen, Duration::from_secs(args.timeout))?;
+    let reference = manifest.finding.reference.parse()?;
+    let deadline = Duration::from_secs(args.timeout);
+    let asked = Asked { registry: &registry, reference: &reference, target: &target, deadline };
+    let ran = run_on(asked, &specimen)?;
     progress.finish_and_clear();
     let report = ReplayReport {
         schema: crate::report::SCHEMA.into(),
@@ -56,6 +56,15 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
         replay_text(&report, screen::width(), screen::painter())
     })?;
     Ok(exit_code([report.now.verdict.kind]))
+}
+
+/// The two engines of a bundle.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) reference: &'a Target,
+    pub(super) target: &'a Target,
+    pub(super) deadline: Duration,
 }
 
 /// What came of one part of a network on one target.
@@ -95,22 +104,17 @@ impl Ran {
 
 /// Runs a part of a network on the reference and on a target.
 pub(super) fn run_on(
-    registry: &Registry,
-    target: &Target,
+    Asked { registry, reference, target, deadline }: Asked<'_>,
     specimen: &Specimen,
-    deadline: Duration,
 ) -> Result<Ran, Failure> {
     let (model, feeds) = (&specimen.model, &specimen.feeds[..]);
     let request = Request { model, feeds, repeats: REPEATS, deadline };
-    let truth = Tract { f64: false }.execute(&Request { repeats: 1, ..request });
-    if truth.outcome != Outcome::Completed {
-        return Err(no_reference(&Target::Tract, &truth));
-    }
-    let source = Source::new(request, Box::new(Tract { f64: false }));
+    let reference = Reference::run(registry, &request, reference)?;
+    let session = Session::new(request, registry, &reference, Settings::default());
     let execution = registry.engine(target).execute(&request);
     let found = execution.outputs.clone();
-    let report = examine(target, execution, Truth::of(&truth, &source), None, None);
-    Ok(Ran { report, expected: truth.outputs, found })
+    let report = session.judge_run(target, execution);
+    Ok(Ran { report, expected: session.truth().to_vec(), found })
 }
 
 /// The bundle's network and its feeds, from nowhere but the bundle.

@@ -2,12 +2,12 @@
 
 use super::args::{Form, RenderArgs, ReportArgs, ReportCommand};
 use super::bundle::bundle;
-use super::failure::Failure;
 use super::prepare::user_tolerance;
 use super::screen;
 use crate::report::{
     Report, judge_again, read_report, report_html, report_junit, report_markdown, report_text,
 };
+use crate::session::Failure;
 use std::fs;
 use std::path::Path;
 

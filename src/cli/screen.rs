@@ -1,7 +1,7 @@
 //! The terminal: what is printed, how wide, in which colours, and the spinner.
 
-use super::failure::Failure;
 use crate::report::printable;
+use crate::session::Failure;
 use crate::verdict::Kind;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal as _, Write as _};

@@ -36,6 +36,12 @@ pub(super) struct FeedArgs {
 pub(super) struct NetworkArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
+    /// Reference target: the outputs of the others are held to its outputs
+    #[arg(long, value_name = "TARGET", default_value = "tract")]
+    pub(super) reference: String,
+    /// Accept an error that the engine's converter causes, up to this relative L2 error of an output
+    #[arg(long, value_name = "E")]
+    pub(super) allow_converter: Option<f64>,
     /// A ready .mnn file, instead of converting the network
     #[arg(long, value_name = "FILE")]
     pub(super) mnn: Option<PathBuf>,

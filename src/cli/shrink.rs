@@ -2,19 +2,18 @@
 
 use super::answer;
 use super::args::ShrinkArgs;
-use super::failure::Failure;
 use super::place::read_target;
 use super::place_for_results::can_hold_results;
 use super::prepare::Prepared;
 use super::screen;
-use super::search::Engines;
 use super::stored::{load_specimen, relative_to, store_tensors};
-use super::walk::node_names;
 use crate::case::{Case, CaseTarget};
 use crate::engine::{Engine, Execution, Outcome, Request, Target};
 use crate::graph::ValueName;
 use crate::inputs::Feed;
 use crate::report::{SCHEMA, ShrinkFeed, ShrinkReport, ToolReport, shrink_markdown, shrink_text};
+use crate::session::node_names;
+use crate::session::{Engines, Failure};
 use crate::shrink::{Finding, Oracle, Shrunk, shrink as search};
 use crate::walk::conclude;
 use crate::worker::interrupted;
@@ -30,7 +29,9 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     let target = read_target(&args.on, &args.network.place)?;
     let prepared = Prepared::new(&args.network)?;
     let folder = Folder::new(prepared.out())?;
-    let engines = Engines::of(&prepared, &target)?;
+    let reference = prepared.reference()?;
+    let session = prepared.session(&reference, std::slice::from_ref(&target));
+    let engines = Engines::of(&session, &target)?;
     let progress = screen::progress(args.network.output.quiet);
     let mut announce = |text: &str| progress.set_message(format!("{target}: {text}"));
 
@@ -48,6 +49,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     }
     let mut oracle = Oracle {
         session: engines.engine().session(),
+        second: engines.second(),
         storage: target.declared_storage().unwrap_or_default(),
         deadline: prepared.request().deadline,
         runs: 0,

@@ -1,9 +1,9 @@
 //! Tensors of a network's values as files, and a network with its feeds read back from them.
 
-use super::failure::Failure;
 use super::prepare::file_name;
 use crate::graph::{Model, ValueName};
 use crate::inputs::{Spec, draw};
+use crate::session::Failure;
 use crate::shrink::Specimen;
 use crate::tensor::{Tensor, write_npy};
 use std::collections::{BTreeMap, BTreeSet};

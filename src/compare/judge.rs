@@ -188,14 +188,30 @@ pub fn judge(comparison: &Comparison, judging: &Judging) -> Judgement {
 impl Judgement {
     /// For what could not be compared, and why.
     pub fn incomparable(reason: impl Into<String>) -> Self {
-        let (agreement, rule) = (Agreement::Incomparable, "incomparable".to_owned());
-        Judgement { agreement, rule, words: reason.into(), needed: None }
+        Judgement::of(Agreement::Incomparable, "incomparable", reason)
+    }
+
+    /// For an output of another form than the reference's: it is wrong whatever its values are.
+    pub fn of_form(reason: impl Into<String>) -> Self {
+        Judgement::of(Agreement::Diverges, "form", reason)
+    }
+
+    fn of(agreement: Agreement, rule: &str, words: impl Into<String>) -> Self {
+        Judgement { agreement, rule: rule.to_owned(), words: words.into(), needed: None }
     }
 }
 
 impl From<&Incomparable> for Judgement {
     fn from(reason: &Incomparable) -> Self {
-        Judgement::incomparable(reason.to_string())
+        match reason {
+            Incomparable::Shape { .. } | Incomparable::Dtype { .. } => {
+                Judgement::of_form(reason.to_string())
+            }
+            // Nothing could differ: the shapes are the same.
+            Incomparable::Empty { .. } => {
+                Judgement::of(Agreement::Agrees, "empty", "both have no elements")
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod device;
 mod outcome;
+mod panics;
 mod place;
 mod target;
 mod tract;
@@ -20,7 +21,7 @@ pub use target::{
     Backend, ExtTarget, Memory, MnnTarget, OrtTarget, PlacedTarget, Precision, Provider, SimTarget,
     Target, TargetError, Tune, Weights,
 };
-pub use tract::{NodeSteps, Tract, VERSION as TRACT_VERSION};
+pub use tract::{ComputeNode, NodeSteps, Second, Tract, VERSION as TRACT_VERSION};
 
 use crate::graph::Model;
 use crate::inputs::Feed;

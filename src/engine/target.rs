@@ -21,6 +21,8 @@ pub enum Target {
     Tract,
     /// The yardstick, computing in `f64`.
     TractF64,
+    /// tract as published: without offby's kernels in place of those that are wrong.
+    TractPlain,
     /// MNN.
     Mnn(MnnTarget),
     /// ONNX Runtime.
@@ -38,6 +40,14 @@ pub enum Target {
 pub struct OrtTarget {
     /// Which one is asked for.
     pub provider: Provider,
+    /// Whether the graph runs as it is in the file, without ONNX Runtime's optimisations.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unoptimized: bool,
+}
+
+impl OrtTarget {
+    /// ONNX Runtime's CPU provider on the graph as it is in the file: what referees run on.
+    pub const REFEREE: OrtTarget = OrtTarget { provider: Provider::Cpu, unoptimized: true };
 }
 
 /// An engine that only its worker knows.
@@ -219,9 +229,10 @@ impl FromStr for Target {
         match path.as_slice() {
             ["tract"] | ["tract", "f32"] if options.is_empty() => Ok(Target::Tract),
             ["tract", "f64"] if options.is_empty() => Ok(Target::TractF64),
+            ["tract", "plain"] if options.is_empty() => Ok(Target::TractPlain),
             ["tract", other] => Err(fail(
                 format!("tract has no mode `{other}`"),
-                "tract computes in f32 (`tract`) or f64 (`tract:f64`)".into(),
+                "tract computes in f32 (`tract`) or f64 (`tract:f64`); `tract:plain` is without offby's kernels".into(),
             )),
             ["mnn", rest @ ..] if rest.len() <= 2 => {
                 mnn(rest, &options).map(Target::Mnn).map_err(|(what, hint)| fail(what, hint))
@@ -252,7 +263,11 @@ impl Target {
             Target::Sim(target) => target.device.as_ref().and_then(Device::declared_storage),
             Target::Mnn(target) => target.declared_storage(),
             Target::At(placed) => placed.target.declared_storage(),
-            Target::Tract | Target::TractF64 | Target::Ort(_) | Target::Ext(_) => None,
+            Target::Tract
+            | Target::TractF64
+            | Target::TractPlain
+            | Target::Ort(_)
+            | Target::Ext(_) => None,
         }
     }
 
@@ -266,7 +281,7 @@ impl Target {
 
     /// Whether a worker runs it, which may be elsewhere.
     pub fn has_worker(&self) -> bool {
-        !matches!(self.itself(), Target::Tract | Target::TractF64)
+        !matches!(self.itself(), Target::Tract | Target::TractF64 | Target::TractPlain)
     }
 
     /// The same target in a place; one that has a place already leaves it.
@@ -305,12 +320,13 @@ fn sim(name: &str, options: &[&str]) -> Result<SimTarget, Complaint> {
 
 fn ort(path: &[&str], options: &[&str]) -> Result<OrtTarget, Complaint> {
     let provider = path.first().copied().unwrap_or("cpu");
-    if let Some(option) = options.first() {
-        let hint = "ort:cpu and ort:webgpu have no options";
+    let unoptimized = options == ["optimize=none"];
+    if let Some(option) = options.first().filter(|_| !unoptimized) {
+        let hint = "the only option of ort:cpu and ort:webgpu is optimize=none";
         return Err((format!("there is no option `{option}`"), hint.to_owned()));
     }
     let provider = pick("execution provider", provider, Provider::from_name, Provider::NAMES)?;
-    Ok(OrtTarget { provider })
+    Ok(OrtTarget { provider, unoptimized })
 }
 
 fn ext(path: &[&str], options: &[&str]) -> Result<ExtTarget, Complaint> {
@@ -406,8 +422,12 @@ impl fmt::Display for Target {
         match self {
             Target::Tract => f.write_str("tract"),
             Target::TractF64 => f.write_str("tract:f64"),
+            Target::TractPlain => f.write_str("tract:plain"),
             Target::Mnn(target) => target.fmt(f),
-            Target::Ort(target) => write!(f, "ort:{}", target.provider),
+            Target::Ort(target) => {
+                let option = if target.unoptimized { ",optimize=none" } else { "" };
+                write!(f, "ort:{}{option}", target.provider)
+            }
             Target::Sim(target) => write!(f, "sim:{}", target.name),
             Target::Ext(target) => write!(f, "ext:{}", target.name),
             Target::At(PlacedTarget { target, place: Place { name: Some(name), .. } }) => {
@@ -457,6 +477,8 @@ mod tests {
             "sim:devices/mine.yaml",
             "ext:ort-1.32",
             "ort:webgpu",
+            "ort:cpu,optimize=none",
+            "tract:plain",
         ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }

@@ -3,7 +3,7 @@
 use super::network::Attribute;
 use super::{Model, from_proto};
 use std::collections::BTreeMap;
-use tract_onnx::pb::{AttributeProto, attribute_proto::AttributeType};
+use tract_onnx::pb::{AttributeProto, NodeProto, attribute_proto::AttributeType};
 
 impl Model {
     /// A node's attributes by name; those that hold graphs, or lists of texts or tensors, are left out.
@@ -13,6 +13,13 @@ impl Model {
         let read = |proto: &AttributeProto| Some((proto.name.clone(), read(proto, folder)?));
         proto.attribute.iter().filter_map(read).collect()
     }
+}
+
+/// The attributes of a node as protobuf has it; its tensors lie in the message itself.
+pub fn attributes_of(node: &NodeProto) -> BTreeMap<String, Attribute> {
+    let read =
+        |proto: &AttributeProto| Some((proto.name.clone(), read(proto, std::path::Path::new(""))?));
+    node.attribute.iter().filter_map(read).collect()
 }
 
 fn read(proto: &AttributeProto, folder: &std::path::Path) -> Option<Attribute> {

@@ -78,6 +78,42 @@ impl Model {
     }
 }
 
+/// Parts of single nodes taken away.
+impl Model {
+    /// The model of one node without each of its attributes and its constant inputs in turn, and what
+    /// was taken away. Attributes that hold graphs stay.
+    pub fn without_each_part(&self) -> Vec<(String, Model)> {
+        let Some(node) = self.graph().node.first() else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut keep = |part: String, change: &dyn Fn(&mut tract_onnx::pb::NodeProto)| {
+            let mut proto = self.proto().clone();
+            let graph = proto.graph.as_mut().expect("a model was checked to have a graph");
+            change(&mut graph.node[0]);
+            let read: Vec<String> = graph.node[0].input.clone();
+            graph.initializer.retain(|constant| read.contains(&constant.name));
+            if let Ok(model) = Model::from_bytes(&proto.encode_to_vec(), self.path()) {
+                found.push((part, model));
+            }
+        };
+        for attribute in node.attribute.iter().filter(|attribute| attribute.g.is_none()) {
+            keep(format!("the attribute `{}`", attribute.name), &|node| {
+                node.attribute.retain(|other| other.name != attribute.name);
+            });
+        }
+        let is_constant =
+            |name: &String| self.graph().initializer.iter().any(|constant| constant.name == *name);
+        for (place, name) in node.input.iter().enumerate().filter(|(_, name)| is_constant(name)) {
+            keep(format!("its input {place}, `{name}`"), &|node| {
+                node.input[place] = String::new();
+                while node.input.last().is_some_and(String::is_empty) {
+                    node.input.pop();
+                }
+            });
+        }
+        found
+    }
+}
+
 fn has_type(attribute: &tract_onnx::pb::AttributeProto, kind: AttributeType) -> bool {
     attribute.r#type == kind as i32 || (attribute.r#type == 0 && !attribute.ints.is_empty())
 }

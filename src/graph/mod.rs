@@ -22,6 +22,7 @@ mod topology;
 mod value_info;
 mod wiring;
 
+pub use attribute::attributes_of;
 pub use content::Content;
 pub use cut::{Boundary, Cut};
 pub use cut_error::{CutError, Unused};

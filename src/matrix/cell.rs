@@ -1,7 +1,7 @@
 //! One cell: a verdict with its reason, short enough for a table.
 
 use crate::engine::RanOn;
-use crate::verdict::{Kind, Verdict};
+use crate::verdict::{Kind, Origin, Verdict};
 use crate::walk::{Fallback as Search, WalkReport};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,9 @@ pub struct Cell {
     /// network there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converted: Option<String>,
+    /// The converter or the CPU kernel that is to blame before any backend runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// What must run on the CPU for the output to be right, where that was searched for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
@@ -66,6 +69,8 @@ pub enum Mark {
     Mended,
     /// It computes something else, or comes to no end.
     Wrong,
+    /// The engine does not support the network.
+    Refused,
     /// It ran elsewhere than asked, so that nothing is known of it.
     FellBack,
     /// Nothing can be said.
@@ -80,10 +85,14 @@ const KINDS: &[(Kind, Mark, &str)] = &[
     (Kind::Precision, Mark::Wrong, "precision"),
     (Kind::Divergent, Mark::Wrong, "divergent"),
     (Kind::Nonfinite, Mark::Wrong, "NaN"),
+    (Kind::Converter, Mark::Wrong, "converter"),
+    (Kind::CpuKernel, Mark::Wrong, "cpu kernel"),
+    (Kind::ReferenceWrong, Mark::Unknown, "reference wrong"),
+    (Kind::Disputed, Mark::Unknown, "disputed"),
     (Kind::Nondeterministic, Mark::Wrong, "unstable"),
     (Kind::Crashed, Mark::Wrong, "crashes"),
     (Kind::TimedOut, Mark::Wrong, "hangs"),
-    (Kind::Rejected, Mark::Wrong, "refuses"),
+    (Kind::Rejected, Mark::Refused, "refuses"),
     (Kind::FellBack, Mark::FellBack, "fell back"),
     (Kind::Unavailable, Mark::Unknown, "absent"),
     (Kind::Inconclusive, Mark::Unknown, "unclear"),
@@ -107,6 +116,7 @@ impl Cell {
             ran_on,
             sources: walk.map(sources),
             converted: walk.and_then(|walk| walk.first_converted.clone()),
+            origin: None,
             fallback,
         }
     }
@@ -119,6 +129,7 @@ impl Cell {
             ran_on: None,
             sources: None,
             converted: None,
+            origin: None,
             fallback: None,
         }
     }
@@ -154,11 +165,24 @@ impl Cell {
     fn reason(&self) -> String {
         let types = self.types();
         match (types.is_empty(), self.kind) {
-            (true, Kind::Divergent) if self.converted.is_some() => "conversion".into(),
+            (true, Kind::Converter) => self.at_origin("converter"),
+            (true, Kind::CpuKernel) => self.at_origin(&format!("{} cpu", self.engine())),
             (true, _) => self.row().2.into(),
             (false, Kind::Nonfinite) => format!("NaN: {}", types.join(", ")),
             (false, _) => types.join(", "),
         }
+    }
+
+    /// What is to blame before any backend runs, with the type of the operator.
+    fn at_origin(&self, who: &str) -> String {
+        match &self.origin {
+            Some(origin) => format!("{who}: {}", origin.op_type),
+            None => self.row().2.into(),
+        }
+    }
+
+    fn engine(&self) -> &str {
+        self.ran_on.as_ref().map_or("engine", |ran_on| &ran_on.engine)
     }
 
     /// The types of the operators that introduce error, in the order in which they first do.
@@ -237,7 +261,7 @@ mod tests {
         let softmax = cell(Kind::Divergent, &["Softmax", "Raster", "Softmax"], true);
         assert_eq!(softmax.words(), "Softmax ×2, Raster");
         assert_eq!(cell(Kind::Nonfinite, &["Erf"], false).words(), "NaN: Erf");
-        assert_eq!(cell(Kind::Divergent, &[], true).words(), "conversion");
+        assert_eq!(cell(Kind::Divergent, &[], true).words(), "divergent");
         assert_eq!(cell(Kind::Crashed, &[], true).words(), "crashes");
     }
 

@@ -126,7 +126,7 @@ fn between(then: Option<&Cell>, now: Option<&Cell>) -> (State, String) {
     // What some operators on the CPU mend is wrong all the same.
     let is_wrong = |cell: &Cell| match cell.mark() {
         Mark::Right => Some(false),
-        Mark::Wrong | Mark::Mended => Some(true),
+        Mark::Wrong | Mark::Mended | Mark::Refused => Some(true),
         Mark::FellBack | Mark::Unknown => None,
     };
     match (is_wrong(then), is_wrong(now)) {

@@ -7,7 +7,7 @@ use crate::compare::{Agreement, Comparison, Explanation, Judgement};
 use crate::engine::{Ended, Outcome, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype};
-use crate::verdict::{Finding, StrategyAgreement, Verdict};
+use crate::verdict::{Finding, Origin, Ruling, StrategyAgreement, Verdict};
 use crate::walk::{Fallback, Gauge, WalkReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +32,9 @@ pub struct Report {
     pub reference: String,
     /// What the reference really ran on.
     pub reference_ran_on: Option<RanOn>,
+    /// Why the reference is another target than the one that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_note: Option<String>,
     /// The candidates, in the order given.
     pub targets: Vec<TargetReport>,
     /// Where several strategies walked one target: what each names, and how that fits together.
@@ -136,6 +139,12 @@ pub struct TargetReport {
     pub begun: Vec<BegunReport>,
     /// The walk over the operators; `run` does none.
     pub walk: Option<WalkReport>,
+    /// Where the engine's own CPU parts from the reference, if the target's difference comes from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The nodes where referees differ from the reference, if the verdict rests on that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rulings: Vec<Ruling>,
     /// What must run elsewhere for the output to be right, where that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,

@@ -7,7 +7,7 @@
 use super::document::{OutputReport, Report, TargetReport};
 use crate::compare::{Agreement, Declared, Judging, Storage, Tolerance, judge};
 use crate::engine::{Execution, Outcome, Target};
-use crate::verdict::{Finding, decide_walk};
+use crate::verdict::{Facts, Finding, decide, refine};
 use serde::{Deserialize, Serialize};
 
 /// By what an output was judged.
@@ -64,8 +64,8 @@ pub fn judge_again(mut report: Report, user: Tolerance) -> Report {
 }
 
 fn judge_target(target: &mut TargetReport, user: Tolerance) {
-    // How an engine ended is no matter of tolerance.
-    if target.outcome != Outcome::Completed {
+    // How an engine ended is no matter of tolerance, and neither is what referees said of the reference.
+    if target.outcome != Outcome::Completed || !target.rulings.is_empty() {
         return;
     }
     let name = &target.target;
@@ -77,7 +77,17 @@ fn judge_target(target: &mut TargetReport, user: Tolerance) {
         ..Execution::without_outputs(Outcome::Completed, "")
     };
     let findings: Vec<Finding<'_>> = target.outputs.iter().map(OutputReport::finding).collect();
-    target.verdict = decide_walk(&execution, &findings, target.walk.as_ref());
+    let whole = decide(&execution, &findings);
+    target.verdict = refine(
+        &whole,
+        &Facts {
+            outcome: target.outcome,
+            findings,
+            walk: target.walk.as_ref(),
+            origin: target.origin.as_ref(),
+            engine: target.ran_on.as_ref().map_or("the engine", |ran_on| &ran_on.engine),
+        },
+    );
 }
 
 fn judge_output(target: &str, output: &mut OutputReport, user: Tolerance) {

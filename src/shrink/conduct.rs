@@ -98,7 +98,7 @@ fn find_node(
     oracle: &mut Oracle<'_>,
     announce: &mut dyn FnMut(&str),
 ) -> Result<Option<(String, Specimen, Finding)>, String> {
-    let mut steps = NodeSteps::new(model)?;
+    let mut steps = NodeSteps::with_second(model, oracle.second.clone())?;
     let labels: Vec<String> = (0..steps.len()).map(|step| steps.node(step).0).collect();
     let suspected: BTreeSet<usize> =
         (0..labels.len()).filter(|&step| suspects.contains(&labels[step])).collect();

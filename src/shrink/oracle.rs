@@ -2,7 +2,7 @@
 
 use super::Specimen;
 use crate::compare::{CompareOptions, Comparison, compare_with};
-use crate::engine::{Execution, Outcome, Output, Request, Session};
+use crate::engine::{Execution, NodeSteps, Outcome, Output, Request, Second, Session};
 use crate::inputs::Feed;
 use crate::walk::{NodeReference, Reference as _, Storage, gauge, is_honest, round_to_f16};
 use std::time::Duration;
@@ -43,6 +43,8 @@ impl Seen {
 pub struct Oracle<'a> {
     /// The target.
     pub session: Box<dyn Session + 'a>,
+    /// Computes the nodes that tract refuses.
+    pub second: Option<Second>,
     /// The format the target may store.
     pub storage: Storage,
     /// The longest one run may take.
@@ -59,13 +61,13 @@ impl Oracle<'_> {
         if (self.interrupted)() {
             return false;
         }
-        let Ok(right) = Right::of(specimen) else { return false };
+        let Ok(right) = Right::of(specimen, self.second.as_ref()) else { return false };
         (0..2).all(|_| self.run(specimen, &right).finding == finding)
     }
 
     /// Whether the reference takes the specimen for a network.
     pub fn takes(&self, specimen: &Specimen) -> bool {
-        !(self.interrupted)() && exact(specimen).is_ok()
+        !(self.interrupted)() && exact(specimen, self.second.as_ref()).is_ok()
     }
 
     /// What the target makes of a specimen.
@@ -73,7 +75,7 @@ impl Oracle<'_> {
         if (self.interrupted)() {
             return Seen::INVALID;
         }
-        match Right::of(specimen) {
+        match Right::of(specimen, self.second.as_ref()) {
             Ok(right) => self.run(specimen, &right),
             Err(_) => Seen::INVALID,
         }
@@ -92,7 +94,7 @@ impl Oracle<'_> {
 
     /// What an execution of the specimen shows.
     pub fn judge(&self, specimen: &Specimen, execution: Execution) -> Seen {
-        match Right::of(specimen) {
+        match Right::of(specimen, self.second.as_ref()) {
             Ok(right) => self.compare_all(&right, execution),
             Err(_) => Seen::INVALID,
         }
@@ -170,20 +172,28 @@ struct Right {
 }
 
 impl Right {
-    fn of(specimen: &Specimen) -> Result<Self, String> {
+    fn of(specimen: &Specimen, second: Option<&Second>) -> Result<Self, String> {
         let rounded: Vec<Feed> = specimen
             .feeds
             .iter()
             .map(|feed| Feed { tensor: round_to_f16(&feed.tensor), ..feed.clone() })
             .collect();
-        let exact = exact(specimen)?;
-        let honest = NodeReference::new(&specimen.model, &rounded)?.half_outputs()?;
+        let exact = exact(specimen, second)?;
+        let honest = reference(specimen, &rounded, second)?.half_outputs()?;
         Ok(Right { exact, honest })
     }
 }
 
-fn exact(specimen: &Specimen) -> Result<Vec<Output>, String> {
-    let outputs = NodeReference::new(&specimen.model, &specimen.feeds)?.complete()?;
+fn reference<'f>(
+    specimen: &Specimen,
+    feeds: &'f [Feed],
+    second: Option<&Second>,
+) -> Result<NodeReference<'f>, String> {
+    NodeReference::of(NodeSteps::with_second(&specimen.model, second.cloned())?, feeds)
+}
+
+fn exact(specimen: &Specimen, second: Option<&Second>) -> Result<Vec<Output>, String> {
+    let outputs = reference(specimen, &specimen.feeds, second)?.complete()?;
     if outputs.iter().any(|output| output.tensor.is_empty()) {
         return Err("an output has no elements".into());
     }
@@ -227,7 +237,8 @@ mod tests {
         let feeds = vec![Feed { name: "x".into(), spec: String::new(), tensor, digest }];
         let (session, deadline) = (Box::new(Silent), Duration::from_secs(1));
         let (storage, interrupted) = (Storage::F32, || false);
-        let mut oracle = Oracle { session, storage, deadline, runs: 0, interrupted };
+        let second = None;
+        let mut oracle = Oracle { session, second, storage, deadline, runs: 0, interrupted };
         assert_eq!(oracle.ask(&Specimen { model, feeds }).finding, Finding::Invalid);
     }
 }

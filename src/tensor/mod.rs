@@ -15,4 +15,4 @@ pub use dtype::Dtype;
 pub use format::{Format, Rounding, round, round_f32, round_tensor};
 pub use index::{ShapeText, element_count, multi_index};
 pub use npy::{NpyError, NpyRows, npy_from, read_npy, write_npy};
-pub use value::{Tensor, TensorError};
+pub use value::{Tensor, TensorError, narrowed};

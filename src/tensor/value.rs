@@ -46,6 +46,17 @@ macro_rules! with_array {
     };
 }
 
+/// `f64` elements rounded to another floating-point type, to nearest even; other tensors as they are.
+pub fn narrowed(tensor: Tensor, dtype: Dtype) -> Tensor {
+    let Tensor::F64(array) = &tensor else { return tensor };
+    match dtype {
+        Dtype::F32 => Tensor::F32(array.mapv(|value| value as f32)),
+        Dtype::F16 => Tensor::F16(array.mapv(f16::from_f64)),
+        Dtype::Bf16 => Tensor::Bf16(array.mapv(bf16::from_f64)),
+        _ => tensor,
+    }
+}
+
 /// Bytes that do not make a tensor.
 #[derive(Debug, Error)]
 pub enum TensorError {

@@ -1,7 +1,7 @@
 //! The verdict on a search by truncation: where agreement turns into divergence, and whether the
 //! finding stands by itself.
 
-use super::kind::{Confidence, Kind, Verdict};
+use super::kind::{Confidence, Kind, News, Verdict};
 use super::walk::diagnosis;
 use crate::walk::{Answer, Confirmation, OpReport, Probe, Role, WalkReport};
 
@@ -25,7 +25,7 @@ pub(super) fn decide(whole: Verdict, walk: &WalkReport, confirmation: &Confirmat
             (whole.kind, format!("{place}; by itself the node was not run: {reason}"))
         }
         Confirmation::LostWhenTruncated => (
-            Kind::Inconclusive,
+            whole.kind,
             format!(
                 "{}; lost when truncated: the whole network diverges, and none of {} truncations does",
                 whole.sentence,
@@ -33,11 +33,16 @@ pub(super) fn decide(whole: Verdict, walk: &WalkReport, confirmation: &Confirmat
             ),
         ),
         Confirmation::LostOnRepetition => (
-            Kind::Inconclusive,
+            whole.kind,
             format!(
                 "{place}, but agreed when it was run again: the finding was lost on repetition"
             ),
         ),
+    };
+    // What does not reach the outputs leaves the judgement on them as it is.
+    let (kind, sentence) = match whole.kind.news() {
+        News::Good => (whole.kind, format!("{}; but {sentence}", whole.sentence)),
+        _ => (kind, sentence),
     };
     Verdict {
         kind,
@@ -45,6 +50,30 @@ pub(super) fn decide(whole: Verdict, walk: &WalkReport, confirmation: &Confirmat
         confidence,
         diagnosis: op.map(diagnosis).unwrap_or_default(),
         hint: op.map(next_step).or(whole.hint),
+    }
+}
+
+/// Whether not one truncation could be judged.
+pub(super) fn nothing_judged(walk: &WalkReport) -> bool {
+    let (_whole, truncations) =
+        walk.probes.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
+    !truncations.is_empty() && truncations.iter().all(|probe| probe.answer == Answer::Unknown)
+}
+
+/// Nothing is known of any place in the network, so none is named.
+pub(super) fn unknown(whole: Verdict, walk: &WalkReport) -> Verdict {
+    let reason = walk.probes.iter().filter_map(|probe| probe.reason.as_deref()).next_back();
+    Verdict {
+        kind: Kind::Inconclusive,
+        sentence: format!(
+            "{}; none of {} truncations could be judged, so no node can be named{}",
+            whole.sentence,
+            walk.probes.len() - 1,
+            reason.map_or(String::new(), |reason| format!(" ({reason})"))
+        ),
+        diagnosis: Vec::new(),
+        hint: Some("walk with the strategy `follow`, which needs no truncation".into()),
+        ..whole
     }
 }
 

@@ -17,6 +17,16 @@ pub enum Kind {
     Divergent,
     /// It gives NaN or infinities where the reference has numbers.
     Nonfinite,
+    /// The engine's converter made another network of the model.
+    Converter,
+    /// The engine's own CPU kernel computes an operator wrongly, and so does the target.
+    #[serde(rename = "cpu_kernel")]
+    CpuKernel,
+    /// The reference is wrong, and the target is right.
+    #[serde(rename = "reference_wrong")]
+    ReferenceWrong,
+    /// The reference and a referee differ, and nothing decides between them.
+    Disputed,
     /// It gives different bytes for the same input.
     Nondeterministic,
     /// Its process died.
@@ -51,10 +61,15 @@ impl Kind {
     pub fn news(self) -> News {
         match self {
             Kind::Agrees | Kind::Explained => News::Good,
-            Kind::Precision | Kind::Divergent | Kind::Nonfinite | Kind::Nondeterministic => {
-                News::Bad
-            }
-            Kind::Crashed
+            Kind::Precision
+            | Kind::Divergent
+            | Kind::Nonfinite
+            | Kind::Converter
+            | Kind::CpuKernel
+            | Kind::Nondeterministic => News::Bad,
+            Kind::ReferenceWrong
+            | Kind::Disputed
+            | Kind::Crashed
             | Kind::TimedOut
             | Kind::Rejected
             | Kind::FellBack
@@ -71,6 +86,10 @@ impl Kind {
             Kind::Precision => "precision",
             Kind::Divergent => "divergent",
             Kind::Nonfinite => "nonfinite",
+            Kind::Converter => "converter",
+            Kind::CpuKernel => "cpu_kernel",
+            Kind::ReferenceWrong => "reference_wrong",
+            Kind::Disputed => "disputed",
             Kind::Nondeterministic => "nondeterministic",
             Kind::Crashed => "crashed",
             Kind::TimedOut => "timed_out",

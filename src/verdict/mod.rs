@@ -2,11 +2,15 @@
 
 mod cut;
 mod kind;
+mod origin;
+mod ruling;
 mod sentence;
 mod strategies;
 mod walk;
 
 pub use kind::{Confidence, INCONCLUSIVE, Kind, News, Verdict, exit_code};
+pub use origin::{Origin, OriginKind};
+pub use ruling::{Code, Found, Opinion, Party, Ruling, distance, is_within, weigh};
 pub use sentence::{Finding, decide};
 pub use strategies::{Named, StrategyAgreement, compare_strategies};
-pub use walk::decide_walk;
+pub use walk::{Facts, accept_converter, refine};

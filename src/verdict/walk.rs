@@ -1,23 +1,38 @@
 //! The verdict on a walk: is it a bug, only the storage format, or can it not be said?
 
 use super::kind::{Confidence, Kind, News, Verdict};
-use super::sentence::{Finding, decide};
-use crate::engine::{Execution, Outcome};
+use super::origin::{Origin, OriginKind};
+use super::sentence::Finding;
+use crate::engine::Outcome;
 use crate::walk::{HONEST, OpReport, Role, Storage, WalkReport};
 
-/// The verdict on one walked target. Without a walk the outcome speaks.
-pub fn decide_walk(
-    execution: &Execution,
-    findings: &[Finding<'_>],
-    walk: Option<&WalkReport>,
-) -> Verdict {
-    let whole = decide(execution, findings);
-    let Some(walk) = walk else { return whole };
+/// What a walk knows beside the verdict on the whole outputs.
+pub struct Facts<'a> {
+    /// How the target's run ended.
+    pub outcome: Outcome,
+    /// What was found of each output.
+    pub findings: Vec<Finding<'a>>,
+    /// The walk, if there was one.
+    pub walk: Option<&'a WalkReport>,
+    /// Where the engine's own CPU parts from the reference, if the difference comes from there.
+    pub origin: Option<&'a Origin>,
+    /// The engine's name.
+    pub engine: &'a str,
+}
+
+/// The verdict on one walked target. The final judgement on the outputs stays what it is, and so does the
+/// exit code; the walk says more about it.
+pub fn refine(whole: &Verdict, facts: &Facts<'_>) -> Verdict {
+    let whole = whole.clone();
+    let Some(walk) = facts.walk else { return whole };
     if walk.interrupted {
         return interrupted(whole, walk);
     }
-    if walk.strategy == "follow" && execution.outcome != Outcome::Completed {
+    if walk.strategy == "follow" && facts.outcome != Outcome::Completed {
         return cut_short(whole, walk);
+    }
+    if super::cut::nothing_judged(walk) && whole.kind.news() == News::Bad {
+        return super::cut::unknown(whole, walk);
     }
     if let Some(confirmation) = &walk.confirmation {
         return super::cut::decide(whole, walk, confirmation);
@@ -27,7 +42,19 @@ pub fn decide_walk(
     } else if walk.disturbed_by_taps {
         disturbed(whole)
     } else {
-        stable(whole, findings, walk)
+        stable(whole, facts, walk)
+    }
+}
+
+/// A converter's error that the user accepts: the verdict is then an explained one.
+pub fn accept_converter(verdict: &mut Verdict, allowed: f64, error: f64) {
+    // Written so that NaN is not accepted.
+    if verdict.kind == Kind::Converter && error <= allowed {
+        verdict.kind = Kind::Explained;
+        verdict.sentence = format!(
+            "{}; accepted: --allow-converter {allowed:e} allows a relative L2 error of the output up to that, and it is {error:.2e}",
+            verdict.sentence
+        );
     }
 }
 
@@ -36,7 +63,7 @@ fn interrupted(whole: Verdict, walk: &WalkReport) -> Verdict {
     let found: Vec<String> = walk.sources.iter().map(|source| format!("`{source}`")).collect();
     let (kind, found) = match (found.is_empty(), whole.kind.news()) {
         (false, News::None) => (whole.kind, format!("{} ended in the same way", found.join(", "))),
-        (false, _) => (Kind::Divergent, format!("{} introduced error", found.join(", "))),
+        (false, _) => (whole.kind, format!("{} introduced error", found.join(", "))),
         (true, News::Bad) => (whole.kind, "nothing was found that introduces it".into()),
         (true, News::Good) => {
             (Kind::Inconclusive, "nothing was found that introduces error".into())
@@ -95,16 +122,20 @@ fn disturbed(whole: Verdict) -> Verdict {
     Verdict { sentence, ..whole }
 }
 
-fn stable(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdict {
+fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
     let sources: Vec<&OpReport> = walk.ops.iter().filter(|op| op.role == Role::Source).collect();
     let (reproduced, of) = walk.trust.reproduced;
     let confidence = Confidence { reproduced, of };
     match sources.first() {
-        Some(first) if is_acceptable(&whole, findings) => Verdict {
-            sentence: format!("{}; all the same {}", whole.sentence, accuse(first, &sources, walk)),
+        Some(first) if whole.kind.news() != News::Bad => Verdict {
+            sentence: format!(
+                "{}; but {}. That does not reach the outputs",
+                whole.sentence,
+                accuse(first, &sources, walk)
+            ),
             confidence,
             diagnosis: diagnosis(first),
-            hint: Some(next_step(first)),
+            hint: whole.hint.clone().or_else(|| Some(next_step(first))),
             ..whole
         },
         Some(first) if reproduced == of => Verdict {
@@ -119,24 +150,18 @@ fn stable(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdic
             hint: Some(next_step(first)),
         },
         Some(first) => Verdict {
-            kind: Kind::Inconclusive,
             sentence: format!(
-                "`{}` introduced error in {reproduced} of {of} walks: the finding was lost on repetition",
-                first.name
+                "{}; `{}` introduced error in {reproduced} of {of} walks, so it cannot be named as the source",
+                whole.sentence, first.name
             ),
             confidence,
             diagnosis: Vec::new(),
             hint: Some("walk again with more --repeat".into()),
+            ..whole
         },
         None if !walk.sources.is_empty() => ends_alike(whole, walk),
-        None => no_source(whole, findings, walk),
+        None => no_source(whole, facts, walk),
     }
-}
-
-/// Whether the user said how wrong the outputs may be, and they are not more.
-fn is_acceptable(whole: &Verdict, findings: &[Finding<'_>]) -> bool {
-    let asked = findings.iter().any(|finding| finding.judgement.rule == "user tolerance");
-    asked && whole.kind == Kind::Agrees
 }
 
 /// No node introduces error, for those that would come to no end, as the whole does.
@@ -150,8 +175,13 @@ fn ends_alike(whole: Verdict, walk: &WalkReport) -> Verdict {
     Verdict { sentence, ..whole }
 }
 
-/// Nothing introduces error beyond rounding: agreement, or the sum of honest roundings.
-fn no_source(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Verdict {
+/// Nothing introduces error beyond rounding: agreement, the sum of honest roundings, or a difference that the
+/// engine's own CPU has, too.
+fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
+    let Facts { findings, origin, engine, .. } = facts;
+    if let Some(origin) = origin.filter(|_| whole.kind.news() == News::Bad) {
+        return of_origin(whole, origin, engine);
+    }
     let error = findings
         .iter()
         .filter_map(|finding| finding.comparison)
@@ -173,11 +203,32 @@ fn no_source(whole: Verdict, findings: &[Finding<'_>], walk: &WalkReport) -> Ver
             ..whole
         },
         Kind::Divergent | Kind::Nonfinite => Verdict {
-            kind: Kind::Inconclusive,
             sentence: format!("{}; but no {} introduces it", whole.sentence, unit(walk)),
             ..whole
         },
         _ => whole,
+    }
+}
+
+/// The converter or a CPU kernel is to blame, whatever backend was walked.
+fn of_origin(whole: Verdict, origin: &Origin, engine: &str) -> Verdict {
+    let (kind, hint) = match origin.kind {
+        OriginKind::Converter => (
+            Kind::Converter,
+            format!(
+                "report it to {engine}'s converter; `--allow-converter E` accepts a relative L2 error up to E"
+            ),
+        ),
+        OriginKind::CpuKernel => {
+            (Kind::CpuKernel, format!("report the operator {} to {engine}", origin.op_type))
+        }
+    };
+    Verdict {
+        kind,
+        sentence: origin.words(engine),
+        diagnosis: Vec::new(),
+        hint: Some(hint),
+        ..whole
     }
 }
 
@@ -250,7 +301,7 @@ pub(super) fn diagnosis(op: &OpReport) -> Vec<String> {
         .iter()
         .map(|pattern| {
             format!(
-                "looks like {}: {} (disproved by {})",
+                "looks like {}: {}; to check: {}",
                 pattern.name, pattern.words, pattern.disproof
             )
         })

@@ -152,6 +152,18 @@ pub trait Reference {
         None
     }
 
+    /// The operator's outputs on the candidate's inputs by the reference of the session, if this one is
+    /// only a witness with the same list of operators. `None` if the operator cannot be found there.
+    fn arbitrate(
+        &mut self,
+        _: &Operator,
+        _: &[Operand],
+        _: &Clean,
+        _: &[&Tensor],
+    ) -> Option<Vec<Tensor>> {
+        None
+    }
+
     /// Goes on in the clean stream up to this operator.
     ///
     /// # Errors

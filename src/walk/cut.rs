@@ -11,14 +11,14 @@ use super::follow::Follow;
 use super::gauge::{Gauge, gauge};
 use super::journal::{Journal, Known};
 use super::line::Line;
-use super::node_reference::{NodeReference, operators};
+use super::node_reference::operators;
 use super::role::{Role, assign_roles};
 use super::search::{Answer, Turn, find_turn};
 use super::stream::Stream;
 use super::sweep::sweep;
 use super::task::{Alone, Task};
 use super::trace::{Confirmation, Measured, Probe, Trace, Trust, WalkReport};
-use crate::engine::{Execution, NodeSteps, Outcome, Request};
+use crate::engine::{Execution, Outcome, Request};
 use crate::graph::{Cut, ValueName};
 use crate::tensor::Tensor;
 use std::cell::RefCell;
@@ -41,7 +41,11 @@ pub fn cut(
     let found = match bisection.judge_whole(&whole)? {
         Answer::Diverges => {
             let turn = bisection.search()?;
-            bisection.confirm(&turn)?
+            match bisection.nothing_judged() {
+                // No truncation could be run: whichever position is left over means nothing.
+                true => None,
+                false => bisection.confirm(&turn)?,
+            }
         }
         Answer::Agrees => bisection.look_for_absorbed()?,
         Answer::Unknown => None,
@@ -71,7 +75,7 @@ struct Bisection<'t, 'a> {
 
 impl<'t, 'a> Bisection<'t, 'a> {
     fn new(task: &'t mut Task<'a>, journal: &'t mut Journal<Probe>) -> Result<Self, String> {
-        let steps = NodeSteps::new(task.model)?;
+        let steps = task.steps()?;
         let line = Line::of(&steps, task.model.outputs());
         let labels = operators(&steps).into_iter().map(|operator| operator.name).collect();
         let exact = Stream::new(steps, task.feeds, Tensor::clone)?;
@@ -79,7 +83,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
             Storage::F32 => None,
             // In `f16`: `floor` brings its error to the format's scale.
             Storage::F16 | Storage::Bf16 | Storage::Tf32 => {
-                Some(Stream::new(NodeSteps::new(task.model)?, task.feeds, round_to_f16)?)
+                Some(Stream::new(task.steps()?, task.feeds, round_to_f16)?)
             }
         };
         Ok(Bisection {
@@ -108,6 +112,12 @@ impl<'t, 'a> Bisection<'t, 'a> {
         let answer = probe.answer;
         self.probes.push(probe);
         Ok(answer)
+    }
+
+    /// Whether truncations were tried and not one of them could be judged.
+    fn nothing_judged(&self) -> bool {
+        let truncations = self.probes.get(1..).unwrap_or_default();
+        !truncations.is_empty() && truncations.iter().all(|probe| probe.answer == Answer::Unknown)
     }
 
     fn is_interrupted(&self) -> bool {
@@ -296,7 +306,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
 
     /// The node at a position by itself, which may lie before all that the streams keep.
     fn alone(&self, at: usize) -> Result<Alone, String> {
-        let mut steps = NodeSteps::new(self.task.model)?;
+        let mut steps = self.task.steps()?;
         steps.start(self.task.feeds)?;
         for step in 0..at {
             steps.advance(step, &Tensor::clone)?;
@@ -316,7 +326,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         });
         let failed = executed.as_ref().err().cloned();
         let executed = executed.unwrap_or_else(|reason| alone.not_run(&reason));
-        let mut reference = NodeReference::new(self.task.model, self.task.feeds)?;
+        let mut reference = self.task.reference()?;
         let mut follow = Follow::new(&mut reference, self.task.storage);
         follow.observe(&executed);
         let (mut measured, _) = follow.finish();

@@ -7,7 +7,7 @@ use super::conclude::conclude;
 use super::contract::Operator;
 use super::follow::Follow;
 use super::journal::{Journal, Known};
-use super::node_reference::{NodeReference, operators};
+use super::node_reference::operators;
 use super::role::{Role, assign_roles};
 use super::task::{Alone, Task};
 use super::trace::{Measured, Trace, Trust, WalkReport};
@@ -28,9 +28,9 @@ pub fn isolate(
     if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable | Outcome::Interrupted) {
         return Ok((whole, None));
     }
-    let mut steps = NodeSteps::new(task.model)?;
+    let mut steps = task.steps()?;
     steps.start(task.feeds)?;
-    let mut reference = NodeReference::new(task.model, task.feeds)?;
+    let mut reference = task.reference()?;
     let mut follow = Follow::new(&mut reference, task.storage);
     let mut tally = Tally { runs: 1, found: 0, again: 0 };
     for (step, operator) in operators(&steps).into_iter().enumerate() {

@@ -35,7 +35,14 @@ impl<'f> NodeReference<'f> {
     /// # Errors
     /// What tract refuses about the model.
     pub fn new(model: &Model, feeds: &'f [Feed]) -> Result<Self, String> {
-        let steps = NodeSteps::new(model)?;
+        NodeReference::of(NodeSteps::new(model)?, feeds)
+    }
+
+    /// The reference of a network that is stepped by its nodes.
+    ///
+    /// # Errors
+    /// Which feed is missing.
+    pub fn of(steps: NodeSteps, feeds: &'f [Feed]) -> Result<Self, String> {
         let numbers = operators(&steps).into_iter().zip(0..).collect();
         let mut reference = NodeReference { steps, feeds, numbers, cursor: 0 };
         reference.restart()?;

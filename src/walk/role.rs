@@ -120,6 +120,7 @@ mod tests {
             inherited: Some(gauge(inherited)),
             conversion: None,
             introduced: Some(gauge(introduced)),
+            witness: None,
             half: None,
             absmax: 1.0,
             nonfinite: None,

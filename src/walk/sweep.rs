@@ -7,7 +7,7 @@
 
 use super::contract::{Executed, Operand, Operator};
 use super::follow::Follow;
-use super::node_reference::{NodeReference, operators};
+use super::node_reference::operators;
 use super::task::Task;
 use super::trace::Measured;
 use crate::engine::{Execution, NodeSteps, Outcome};
@@ -26,7 +26,7 @@ pub(super) fn sweep(
     task: &mut Task<'_>,
     last: usize,
 ) -> Result<Result<Vec<Measured>, String>, String> {
-    let mut steps = NodeSteps::new(task.model)?;
+    let mut steps = task.steps()?;
     let wanted = values_up_to(&mut steps, task, last)?;
     let asked = wanted.iter().map(ToString::to_string).collect();
     let cut = Cut { to: wanted, ..Cut::default() };
@@ -88,7 +88,7 @@ fn measure(
         .collect();
     given.extend(task.feeds.iter().map(|feed| (feed.name.to_string(), feed.tensor.clone())));
     let mut run = Run { asked, given, backend };
-    let mut reference = NodeReference::new(task.model, task.feeds)?;
+    let mut reference = task.reference()?;
     let mut follow = Follow::new(&mut reference, task.storage);
     steps.start(task.feeds)?;
     for (step, operator) in operators(steps).into_iter().enumerate().take(last + 1) {
@@ -142,6 +142,10 @@ impl Run<'_> {
         let input = |(name, clean): (&String, &Option<Tensor>)| match (self.given.get(name), clean)
         {
             (Some(given), _) => Operand::Value(given.clone()),
+            // Not replaced by the reference's: nothing would be compared on the same inputs.
+            (None, Some(_)) if self.asked.contains(name) => {
+                Operand::Unreadable(format!("the target gave no output {name}"))
+            }
             (None, Some(clean)) => Operand::Value(clean.clone()),
             (None, None) => Operand::Constant,
         };

@@ -3,7 +3,8 @@
 
 use super::contract::{Executed, Operand, Operator};
 use super::floor::Storage;
-use crate::engine::{Execution, NodeSteps, Outcome, Request, Session};
+use super::node_reference::NodeReference;
+use crate::engine::{Execution, NodeSteps, Outcome, Request, Second, Session};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
@@ -19,6 +20,8 @@ pub struct Task<'a> {
     pub session: Box<dyn Session + 'a>,
     /// The same engine on the CPU: where it differs, too, the conversion of the model is to blame.
     pub companion: Option<Box<dyn Session + 'a>>,
+    /// Computes the nodes that tract refuses.
+    pub second: Option<Second>,
     /// The format the target may store.
     pub storage: Storage,
     /// The longest a single run may take.
@@ -29,11 +32,21 @@ pub struct Task<'a> {
     pub interrupted: fn() -> bool,
 }
 
-impl Task<'_> {
+impl<'a> Task<'a> {
     /// Runs the whole network once.
     pub(super) fn run_whole(&mut self) -> Execution {
         (self.announce)("the whole network");
         self.run_part(self.model)
+    }
+
+    /// The network's nodes one at a time.
+    pub(super) fn steps(&self) -> Result<NodeSteps, String> {
+        NodeSteps::with_second(self.model, self.second.clone())
+    }
+
+    /// The reference at the level of nodes.
+    pub(super) fn reference(&self) -> Result<NodeReference<'a>, String> {
+        NodeReference::of(self.steps()?, self.feeds)
     }
 
     /// Runs a part of the network; its inputs are found among the whole's feeds.

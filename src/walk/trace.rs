@@ -34,6 +34,10 @@ pub struct Measured {
     pub weights: Option<WeightCost>,
     /// Error the reference itself makes with 16-bit inputs, weights and outputs.
     pub half: Option<Gauge>,
+    /// How far the witness is from the candidate, if the witness alone is: the reference of the session, on
+    /// the same inputs, agrees with the candidate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<Gauge>,
     /// The largest magnitude in its outputs.
     pub absmax: f64,
     /// Non-finite elements the operator itself brought about, and why.
@@ -196,6 +200,9 @@ pub struct OpReport {
     pub weights: Option<WeightReport>,
     /// Relative L2 error against the reference on the candidate's own inputs.
     pub introduced: Option<f64>,
+    /// Relative L2 distance of the engine's own CPU, if that alone is wrong here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<f64>,
     /// Relative L2 error an honest backend with this storage would introduce.
     pub floor: f64,
     /// `introduced` / `floor`.

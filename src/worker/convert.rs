@@ -20,7 +20,7 @@ use thiserror::Error;
 /// The version of MNN the runtime has; a newer converter's models would not load.
 pub(super) const MNN_VERSION: &str = "3.6.1";
 /// The Python package's entry that does not phone home.
-const PYTHON_ENTRY: &str = "import _tools,sys; _tools.mnnconvert(sys.argv)";
+pub(super) const PYTHON_ENTRY: &str = "import _tools,sys; _tools.mnnconvert(sys.argv)";
 
 /// A way to get an MNN model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,7 +232,7 @@ fn refusal(said: &str) -> ConvertError {
 }
 
 /// Runs a program to its end and gives what it said on both streams.
-fn run_to_end(
+pub(super) fn run_to_end(
     mut command: Command,
     workspace: &Path,
     patience: Duration,

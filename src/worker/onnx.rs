@@ -25,7 +25,7 @@ pub(super) fn run(
     let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
     // The parent holds the deadline.
     let request = Request { model: &model, feeds: &feeds, repeats, deadline: Duration::MAX };
-    match (Tract { f64: false }).execute(&request) {
+    match (Tract::default()).execute(&request) {
         Execution { ran_on: Some(ran_on), runs: Some(runs), outputs, .. } => {
             let (outputs, body) = pack(outputs.iter().map(|o| (&o.name, &o.tensor)));
             send(&Reply::Ran { outputs, runs, ran_on }, &body)

@@ -11,7 +11,7 @@ use ndarray::{ArrayD, IxDyn};
 use ort::ep::{ExecutionProvider as _, WebGPU};
 use ort::logging::LogLevel;
 use ort::session::Session;
-use ort::session::builder::SessionBuilder;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{DynValue, Tensor as OrtTensor, TensorElementType, ValueType};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +44,7 @@ pub(super) fn open(
     let version = load(target.provider)?;
     let profile = (target.provider != Provider::Cpu).then(TempDir::new).transpose();
     let profile = profile.map_err(|error| format!("make a folder for a profile: {error}"))?;
-    let session = builder(target.provider, profile.as_ref().map(TempDir::path))?
+    let session = builder(target, profile.as_ref().map(TempDir::path))?
         .commit_from_memory(model)
         .map_err(|error| no_adapter(words(error), target.provider))?;
     let ran_on = RanOn {
@@ -168,9 +168,13 @@ fn version(library: &Path) -> String {
     }
 }
 
-fn builder(provider: Provider, profile: Option<&Path>) -> Result<SessionBuilder, String> {
+fn builder(target: &OrtTarget, profile: Option<&Path>) -> Result<SessionBuilder, String> {
     let mut builder = Session::builder().map_err(words)?;
-    if provider == Provider::Webgpu {
+    if target.unoptimized {
+        builder =
+            builder.with_optimization_level(GraphOptimizationLevel::Disable).map_err(words)?;
+    }
+    if target.provider == Provider::Webgpu {
         let webgpu = WebGPU::default().build().error_on_failure();
         builder = builder.with_execution_providers([webgpu]).map_err(words)?;
     }

@@ -4,10 +4,12 @@
 //! folder sees tract.
 
 mod element;
+mod replaced;
 mod steps;
 
-pub use steps::NodeSteps;
+pub use steps::{ComputeNode, NodeSteps, Second};
 
+use super::panics::{panic_text, quietly};
 use super::unary::f64_kernel;
 use super::{Engine, Execution, Outcome, Output, RanOn, Request, Runs, Session, same_bytes};
 use crate::graph::Model;
@@ -15,7 +17,6 @@ use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use element::{from_tract, to_tract};
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::floats::FloatPrecisionTranslator;
@@ -28,10 +29,12 @@ use tract_onnx::tract_core::transform::ModelTransform as _;
 pub const VERSION: &str = "0.23.9";
 
 /// The tract engine.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Tract {
     /// Whether floating-point values are computed in `f64`.
     pub f64: bool,
+    /// Whether it is tract as published, without offby's kernels in place of those that are wrong.
+    pub plain: bool,
 }
 
 impl Engine for Tract {
@@ -46,7 +49,7 @@ impl Engine for Tract {
 
 /// tract is Rust, but not proof against hostile models: a panic there is its crash, not ours.
 fn guarded(run: impl FnOnce() -> TractResult<Execution>) -> Execution {
-    match catch_unwind(AssertUnwindSafe(run)) {
+    match quietly(run) {
         Ok(Ok(execution)) => execution,
         Ok(Err(error)) => Execution::without_outputs(Outcome::Rejected, describe(&error)),
         Err(panic) => Execution::without_outputs(Outcome::Crashed, panic_text(panic.as_ref())),
@@ -93,7 +96,7 @@ impl Session for TractSession {
 impl Tract {
     fn open(&self, model: &Model) -> TractResult<Open> {
         let started = Instant::now();
-        let plan = load(model, self.f64)?.into_runnable()?;
+        let plan = load(model, *self)?.into_runnable()?;
         Ok(Open { plan, seconds: started.elapsed().as_secs_f64() })
     }
 
@@ -132,6 +135,15 @@ impl Tract {
                 feed.ok_or_else(|| TractError::msg(format!("there is no feed for input {name}")))?;
             values.push(self.as_tract(&feed.tensor)?.into_tvalue());
         }
+        self.evaluate(plan, values)
+    }
+
+    /// Runs a plan, in `f64` with our kernels where tract has none.
+    fn evaluate(
+        &self,
+        plan: &Arc<TypedRunnableModel>,
+        values: TVec<TValue>,
+    ) -> TractResult<TVec<TValue>> {
         let with_f64 = self.f64;
         plan.spawn()?.run_plan_with_eval(values, |context, state, node, inputs| {
             if with_f64 {
@@ -162,15 +174,15 @@ impl Tract {
 }
 
 /// The typed plan of a model, not decluttered, in `f32` or `f64`.
-fn load(model: &Model, f64: bool) -> TractResult<TypedModel> {
+fn load(model: &Model, engine: Tract) -> TractResult<TypedModel> {
     let folder = model.path().parent().and_then(|folder| folder.to_str());
-    let parsed = tract_onnx::onnx().with_ignore_output_shapes(true).parse(model.proto(), folder)?;
+    let parsed = replaced::framework(engine.plain).parse(model.proto(), folder)?;
     if !parsed.unresolved_inputs.is_empty() {
         let names = parsed.unresolved_inputs.join(", ");
         return Err(TractError::msg(format!("no node or input gives the value {names}")));
     }
     let mut typed = parsed.model.into_typed()?;
-    if f64 {
+    if engine.f64 {
         FloatPrecisionTranslator::new(f32::datum_type(), f64::datum_type())
             .transform(&mut typed)?;
     }
@@ -207,10 +219,4 @@ fn describe(error: &TractError) -> String {
     let causes: Vec<String> =
         error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
     format!("tract refuses the model: {}", causes.join(": "))
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("tract panicked: {}", text.unwrap_or_else(|| "without a message".into()))
 }

@@ -3,21 +3,38 @@
 //!
 //! Each node is handed to tract as a model of its own, its inputs as they are at that moment: so
 //! names and op types are ONNX's, and a shape that is computed on the way is a constant by then.
+//! A node that tract refuses goes to a second engine, if the caller names one.
 
-use super::element::{from_tract, to_tract};
-use super::{describe, load, panic_text};
+use super::element::from_tract;
+use super::{Tract, describe, load};
 use crate::engine::Output;
+use crate::engine::panics::{panic_text, quietly};
 use crate::graph::{Model, Solo, ValueName};
 use crate::inputs::Feed;
+use crate::kernels::{Call, compute, has_kernel};
 use crate::tensor::Tensor;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fmt;
+use std::rc::Rc;
 use tract_onnx::prelude::*;
 
+/// Computes the network of one node on another engine.
+pub type ComputeNode = dyn FnMut(&Model, &[Feed]) -> Result<Vec<Output>, String>;
+
+/// Another engine that computes single nodes.
+#[derive(Clone)]
+pub struct Second {
+    /// Computes the network of one node.
+    pub compute: Rc<RefCell<ComputeNode>>,
+    /// Whether it computes every node. Otherwise it computes those that tract refuses.
+    pub first: bool,
+}
+
 /// A network whose nodes are computed one at a time.
-#[derive(Debug)]
 pub struct NodeSteps {
     model: Model,
+    second: Option<Second>,
     steps: Vec<Step>,
     /// Initializers, and what only depends on them.
     constants: BTreeMap<String, Tensor>,
@@ -38,16 +55,31 @@ struct Step {
     writes: Vec<String>,
 }
 
+impl fmt::Debug for NodeSteps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeSteps").field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
 impl NodeSteps {
     /// A network that has been fed nothing yet; what only depends on constants is computed here.
     ///
     /// # Errors
     /// What tract refuses about the nodes that only depend on constants.
     pub fn new(model: &Model) -> Result<Self, String> {
+        NodeSteps::with_second(model, None)
+    }
+
+    /// The same, with an engine that computes the nodes which tract refuses.
+    ///
+    /// # Errors
+    /// What both refuse about the nodes that only depend on constants.
+    pub fn with_second(model: &Model, second: Option<Second>) -> Result<Self, String> {
         let constants =
             model.initializers().into_iter().map(|(name, tensor)| (name.to_string(), tensor));
         let mut steps = NodeSteps {
             model: model.clone(),
+            second,
             steps: Vec::new(),
             constants: constants.collect(),
             values: BTreeMap::new(),
@@ -239,13 +271,7 @@ impl NodeSteps {
         let outputs: Vec<(&str, &Tensor)> =
             step.writes.iter().map(String::as_str).zip(outputs).collect();
         let model = self.solo(step, &operands, &outputs)?;
-        let feed = |(name, tensor): &(&str, Tensor)| Feed {
-            name: ValueName::from(*name),
-            spec: "reference".into(),
-            tensor: tensor.clone(),
-            digest: tensor.digest(),
-        };
-        Ok((model, operands.fed.iter().map(feed).collect()))
+        Ok((model, operands.fed.iter().map(|(name, tensor)| fed(name, tensor)).collect()))
     }
 
     /// Keeps a step's outputs as the stream's own.
@@ -268,6 +294,45 @@ impl NodeSteps {
         self.model.outputs().iter().map(output).collect()
     }
 
+    /// A step's outputs by tract in one of its modes, on any inputs.
+    ///
+    /// # Errors
+    /// What tract refuses.
+    pub fn compute_as(
+        &self,
+        step: usize,
+        inputs: &[Option<Tensor>],
+        engine: Tract,
+    ) -> Result<Vec<Tensor>, String> {
+        let step = &self.steps[step];
+        let operands = self.operands(step, inputs, &Tensor::clone)?;
+        caught(|| self.run(step, &operands, engine))
+    }
+
+    /// A step's outputs in `f64` by offby's own kernel; `None` if there is none for its type, or the
+    /// kernel does not know this form of it.
+    pub fn compute_own(&self, step: usize, inputs: &[Option<Tensor>]) -> Option<Vec<Tensor>> {
+        let Step { node, reads, .. } = &self.steps[step];
+        let proto = self.model.node(*node);
+        if !proto.domain.is_empty() || !has_kernel(proto.op_type) {
+            return None;
+        }
+        let constant = |name: &String| self.constants.get(name).cloned();
+        let given = reads.iter().zip(inputs).take(proto.inputs.len());
+        let inputs: Vec<Option<Tensor>> =
+            given.map(|(name, input)| input.clone().or_else(|| constant(name))).collect();
+        let call = Call {
+            op_type: proto.op_type,
+            opset: self.model.opset(),
+            attributes: &self.model.attributes(*node),
+            inputs: &inputs,
+            outputs: proto.outputs.len(),
+        };
+        let computed = compute(&call)?.ok()?;
+        let written = proto.outputs.iter().zip(computed);
+        Some(written.filter(|(name, _)| !name.is_empty()).map(|(_, tensor)| tensor).collect())
+    }
+
     fn evaluate(
         &self,
         step: &Step,
@@ -275,17 +340,39 @@ impl NodeSteps {
         change: &dyn Fn(&Tensor) -> Tensor,
     ) -> Result<Vec<Tensor>, String> {
         let operands = self.operands(step, inputs, change)?;
-        // tract is not proof against every node: its panic is a refusal.
-        catch_unwind(AssertUnwindSafe(|| self.run(step, &operands)))
-            .unwrap_or_else(|panic| Err(panic_text(panic.as_ref())))
+        let tract = || caught(|| self.run(step, &operands, Tract::default()));
+        let Some(second) = &self.second else { return tract() };
+        let other = || self.run_second(step, &operands, &mut *second.compute.borrow_mut());
+        if second.first {
+            return other();
+        }
+        tract().or_else(|refused| other().map_err(|reason| format!("{refused}; {reason}")))
     }
 
-    fn operands<'s>(
+    /// A step on the second engine.
+    fn run_second(
         &self,
-        step: &'s Step,
+        step: &Step,
+        operands: &Operands<'_>,
+        second: &mut ComputeNode,
+    ) -> Result<Vec<Tensor>, String> {
+        let model = self.solo(step, operands, &[])?;
+        let feeds: Vec<Feed> =
+            operands.fed.iter().map(|(name, tensor)| fed(name, tensor)).collect();
+        let outputs = second(&model, &feeds)?;
+        let output = |name: &String| {
+            let found = outputs.iter().find(|output| output.name.as_str() == name);
+            found.map(|output| output.tensor.clone()).ok_or_else(|| format!("{name} did not come"))
+        };
+        step.writes.iter().map(output).collect()
+    }
+
+    fn operands<'n>(
+        &self,
+        step: &'n Step,
         inputs: &[Option<Tensor>],
         change: &dyn Fn(&Tensor) -> Tensor,
-    ) -> Result<Operands<'s>, String> {
+    ) -> Result<Operands<'n>, String> {
         let some_float = inputs.iter().flatten().any(|tensor| tensor.dtype().is_float());
         let mut operands = Operands::default();
         for (name, input) in step.reads.iter().zip(inputs) {
@@ -320,18 +407,23 @@ impl NodeSteps {
         self.model.solo(&solo).map_err(|error| error.to_string())
     }
 
-    fn run(&self, step: &Step, operands: &Operands<'_>) -> Result<Vec<Tensor>, String> {
+    fn run(
+        &self,
+        step: &Step,
+        operands: &Operands<'_>,
+        engine: Tract,
+    ) -> Result<Vec<Tensor>, String> {
         let refused = |error| describe(&error);
         let model = self.solo(step, operands, &[])?;
-        let plan = load(&model, false).and_then(|typed| typed.into_runnable()).map_err(refused)?;
+        let plan = load(&model, engine).and_then(|typed| typed.into_runnable()).map_err(refused)?;
         let mut values = tvec![];
         for outlet in plan.model().input_outlets().map_err(refused)? {
             let name = &plan.model().node(outlet.node).name;
             let fed = operands.fed.iter().find(|(fed, _)| fed == name);
             let (_, tensor) = fed.ok_or_else(|| format!("there is no feed for {name}"))?;
-            values.push(to_tract(tensor).map_err(refused)?.into_tvalue());
+            values.push(engine.as_tract(tensor).map_err(refused)?.into_tvalue());
         }
-        let outputs = plan.run(values).map_err(refused)?;
+        let outputs = engine.evaluate(&plan, values).map_err(refused)?;
         let named = step.writes.iter().zip(outputs.iter());
         named
             .map(|(name, value)| {
@@ -339,6 +431,17 @@ impl NodeSteps {
             })
             .collect()
     }
+}
+
+/// A value of the reference as a feed.
+fn fed(name: &str, tensor: &Tensor) -> Feed {
+    let (name, spec) = (ValueName::from(name), "reference".into());
+    Feed { name, spec, tensor: tensor.clone(), digest: tensor.digest() }
+}
+
+/// tract is not proof against every node: its panic is a refusal.
+fn caught(run: impl FnOnce() -> Result<Vec<Tensor>, String>) -> Result<Vec<Tensor>, String> {
+    quietly(run).unwrap_or_else(|panic| Err(panic_text(panic.as_ref())))
 }
 
 /// What a node is given: values fed, and values that are constants of its model.

@@ -38,6 +38,7 @@ fn look(mark: Mark) -> (&'static str, &'static str) {
         Mark::Right => ("good", "✓"),
         Mark::Mended => ("none", "◐"),
         Mark::Wrong => ("bad", "✕"),
+        Mark::Refused => ("none", "⊘"),
         Mark::FellBack => ("none", "↩"),
         Mark::Unknown => ("none", "?"),
     }

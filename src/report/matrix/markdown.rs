@@ -30,6 +30,7 @@ fn symbol(mark: Mark) -> &'static str {
         Mark::Right => "✅",
         Mark::Mended => "☑️",
         Mark::Wrong => "❌",
+        Mark::Refused => "🚫",
         Mark::FellBack => "↩️",
         Mark::Unknown => "❔",
     }

@@ -18,10 +18,11 @@ use std::collections::{BTreeMap, BTreeSet};
 const NOT_RUN: &str = "-";
 
 /// What each mark means, in the order of a legend.
-const LEGEND: [(Mark, &str); 5] = [
+const LEGEND: [(Mark, &str); 6] = [
     (Mark::Right, "right"),
     (Mark::Mended, "right with these on the CPU"),
     (Mark::Wrong, "wrong"),
+    (Mark::Refused, "refused"),
     (Mark::FellBack, "ran elsewhere than asked"),
     (Mark::Unknown, "not known"),
 ];

@@ -1,12 +1,16 @@
-//! tract beside MNN's clean stream: where an operator's name is that of an ONNX value, the two can be
-//! compared, and what differs is the conversion's doing.
+//! tract beside MNN's streams.
+//!
+//! If an operator's name is that of an ONNX value, MNN's clean value and tract's can be compared: what
+//! differs is the converter's doing or a CPU kernel's. And before an operator of a backend is accused,
+//! tract computes its node on the very same inputs.
 
 use crate::engine::{NodeSteps, Output};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
-use crate::walk::{Gauge, gauge};
+use crate::walk::{Clean, Gauge, Operand, gauge};
 use crate::worker::contents::NETWORK;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// How many operators a converter may have fused behind the one whose name it kept.
@@ -17,20 +21,26 @@ pub(super) struct Beside {
     steps: Option<NodeSteps>,
     feeds: Vec<Feed>,
     cursor: usize,
+    /// The inputs of the steps that were compared last: the stream drops them.
+    entered: BTreeMap<usize, Vec<Option<Tensor>>>,
+    /// The operator that was compared last, the step of its name, and the step whose value it has.
+    last: Option<(String, usize, usize)>,
 }
 
 impl Beside {
-    /// The stream of a model; without one, where tract does not take it, nothing is compared.
+    /// The stream of a model; without one, if tract does not take it, nothing is compared.
     pub(super) fn new(onnx: Option<Vec<u8>>, feeds: &[Output]) -> Self {
         let model = onnx.and_then(|onnx| Model::from_bytes(&onnx, Path::new(NETWORK)).ok());
         let steps = model.and_then(|model| NodeSteps::new(&model).ok());
         let feeds = feeds.iter().cloned().map(Feed::from).collect();
-        Beside { steps, feeds, cursor: 0 }
+        Beside { steps, feeds, cursor: 0, entered: BTreeMap::new(), last: None }
     }
 
     /// Starts again with the feeds.
     pub(super) fn restart(&mut self) {
         self.cursor = 0;
+        self.entered.clear();
+        self.last = None;
         // Feeds that do not fit end the comparison, not the walk.
         let feeds = &self.feeds;
         self.steps =
@@ -38,11 +48,14 @@ impl Beside {
     }
 
     /// How far MNN's clean value is from tract's of the same name. A converter that fuses an operator
-    /// with those that follow keeps the first one's name for the last one's value: where the named
+    /// with those that follow keeps the first one's name for the last one's value: if the named
     /// value does not fit, those right behind it are tried.
     pub(super) fn gauge(&mut self, name: &str, clean: &Tensor) -> Option<Gauge> {
-        let mut step = self.steps.as_ref()?.step_of(name)?;
+        let first = self.steps.as_ref()?.step_of(name)?;
+        self.entered.retain(|step, _| *step + FUSED > first);
+        let mut step = first;
         let mut best = self.gauge_step(step, clean);
+        let mut best_step = step;
         for _ in 0..FUSED {
             if best.is_some_and(|gauge| gauge.within_f32) {
                 break;
@@ -50,18 +63,86 @@ impl Beside {
             let Some(next) = self.steps.as_ref()?.only_consumer(step) else { break };
             step = next;
             let gauge = self.gauge_step(step, clean);
-            let better = |gauge: &Gauge| best.is_none_or(|best| gauge.rel_l2 < best.rel_l2);
-            best = gauge.filter(better).or(best);
+            if gauge.is_some_and(|gauge| best.is_none_or(|best| gauge.rel_l2 < best.rel_l2)) {
+                (best, best_step) = (gauge, step);
+            }
         }
+        let is_fused = best.is_some_and(|gauge| gauge.within_f32);
+        self.last = Some((name.to_owned(), first, if is_fused { best_step } else { first }));
         best
     }
 
     fn gauge_step(&mut self, step: usize, clean: &Tensor) -> Option<Gauge> {
         let steps = self.steps.as_mut()?;
         while self.cursor <= step {
+            if let Ok(inputs) = steps.inputs(self.cursor) {
+                self.entered.insert(self.cursor, inputs);
+            }
             steps.advance(self.cursor, &Tensor::clone).ok()?;
             self.cursor += 1;
         }
         gauge(steps.output(step)?, clean)
     }
+
+    /// What tract makes of the operator's nodes on the candidate's own inputs; `None` if it is not plain which
+    /// of them are the node's.
+    pub(super) fn arbitrate(
+        &self,
+        name: &str,
+        inputs: &[Operand],
+        clean: &Clean,
+        outputs: &[&Tensor],
+    ) -> Option<Vec<Tensor>> {
+        let steps = self.steps.as_ref()?;
+        let (_, first, last) = self.last.as_ref().filter(|(known, ..)| known == name)?;
+        let right = self.entered.get(first)?;
+        let given = right.iter().map(|wanted| match wanted {
+            Some(wanted) => candidate_of(wanted, inputs, clean).map(Some),
+            None => Some(None),
+        });
+        let given: Vec<Option<Tensor>> = given.collect::<Option<_>>()?;
+        let mut values = steps.compute(*first, &given, &Tensor::clone).ok()?;
+        let mut step = *first;
+        while step != *last {
+            let next = steps.only_consumer(step)?;
+            let written = steps.writes(step).first()?;
+            let input = |name: &String| match name == written {
+                true => Some(values.first().cloned()),
+                false => steps.constant(name).map(|_| None),
+            };
+            let given: Vec<Option<Tensor>> =
+                steps.reads(next).iter().map(input).collect::<Option<_>>()?;
+            values = steps.compute(next, &given, &Tensor::clone).ok()?;
+            step = next;
+        }
+        if values.len() != outputs.len() {
+            return None;
+        }
+        values.iter().zip(outputs).map(|(value, output)| shaped(value, output.shape())).collect()
+    }
+}
+
+/// The candidate's value for an input of a node: the one whose clean value is the node's.
+fn candidate_of(wanted: &Tensor, inputs: &[Operand], clean: &Clean) -> Option<Tensor> {
+    let same = |clean: &Option<Tensor>| {
+        let clean = shaped(clean.as_ref()?, wanted.shape())?;
+        gauge(wanted, &clean).filter(|gauge| gauge.within_f32 && gauge.disagreeing == 0)
+    };
+    let found = (0..inputs.len()).find(|&at| clean.inputs.get(at).and_then(same).is_some());
+    let mut values = (0..inputs.len()).filter(|&at| matches!(inputs[at], Operand::Value(_)));
+    // If the witness was wrong before this operator, only the one value there is can be meant.
+    let only = || values.next().filter(|_| values.next().is_none());
+    match &inputs[found.or_else(only)?] {
+        Operand::Value(tensor) => shaped(tensor, wanted.shape()),
+        _ => None,
+    }
+}
+
+/// The same elements in another shape.
+fn shaped(tensor: &Tensor, shape: &[usize]) -> Option<Tensor> {
+    if tensor.shape() == shape {
+        return Some(tensor.clone());
+    }
+    let fits = tensor.len() == shape.iter().product::<usize>();
+    fits.then(|| Tensor::from_bytes(tensor.dtype(), shape, &tensor.to_bytes()).ok())?
 }

@@ -227,6 +227,16 @@ impl Reference for MnnReference<'_> {
         self.full.as_mut().map(|full| full.follow.compute(operator, inputs))
     }
 
+    fn arbitrate(
+        &mut self,
+        operator: &Operator,
+        inputs: &[Operand],
+        clean: &Clean,
+        outputs: &[&Tensor],
+    ) -> Option<Vec<Tensor>> {
+        self.beside.arbitrate(&operator.name, inputs, clean, outputs)
+    }
+
     fn advance(&mut self, operator: &Operator) -> Result<Clean, Unchecked> {
         let tap = self.clean.advance(operator)?;
         let outputs = tap.outputs?;

@@ -1,13 +1,12 @@
 //! Every engine by its target: the one place that knows them all.
 
-use super::args::LimitArgs;
-use super::failure::Failure;
+use super::Failure;
 use crate::engine::{Engine, MnnTarget, OrtTarget, Place, SimTarget, Target, Tract};
 use crate::worker::{Converter, MnnEngine, OnnxEngine, SimEngine, Walker, WorkerProgram};
 
 /// What engines need beyond their target.
 #[derive(Debug, Clone)]
-pub(super) struct Registry {
+pub struct Registry {
     /// How MNN models are made.
     converter: Converter,
     /// The program that serves engines in a child process.
@@ -16,20 +15,31 @@ pub(super) struct Registry {
 
 impl Registry {
     /// The registry that starts this very program as its worker.
-    pub(super) fn new(converter: Converter, limits: LimitArgs) -> Result<Self, Failure> {
-        Ok(Registry { converter, worker: this_program()?.with_memory(limits.memory) })
+    ///
+    /// `memory` is the most bytes that a worker on this machine may use.
+    ///
+    /// # Errors
+    /// When this program's own file cannot be found.
+    pub fn new(converter: Converter, memory: Option<u64>) -> Result<Self, Failure> {
+        Ok(Registry { converter, worker: this_program()?.with_memory(memory) })
     }
 
     /// How MNN models are made.
-    pub(super) fn converter(&self) -> &Converter {
+    pub fn converter(&self) -> &Converter {
         &self.converter
     }
 
+    /// The same engines with another converter.
+    pub(super) fn with_converter(&self, converter: Converter) -> Self {
+        Registry { converter, worker: self.worker.clone() }
+    }
+
     /// The engine of a target.
-    pub(super) fn engine(&self, target: &Target) -> Box<dyn Engine> {
+    pub fn engine(&self, target: &Target) -> Box<dyn Engine> {
         match target {
-            Target::Tract => Box::new(Tract { f64: false }),
-            Target::TractF64 => Box::new(Tract { f64: true }),
+            Target::Tract => Box::new(Tract::default()),
+            Target::TractF64 => Box::new(Tract { f64: true, plain: false }),
+            Target::TractPlain => Box::new(Tract { f64: false, plain: true }),
             Target::Mnn(target) => Box::new(self.mnn(target)),
             Target::Sim(target) => Box::new(self.sim(target)),
             Target::Ort(target) => Box::new(self.onnx(Some(target))),
@@ -39,9 +49,13 @@ impl Registry {
     }
 
     /// The engine of a target whose operators can be walked.
-    pub(super) fn walker(&self, target: &Target) -> Option<Box<dyn Walker>> {
+    pub fn walker(&self, target: &Target) -> Option<Box<dyn Walker>> {
         match target {
-            Target::Tract | Target::TractF64 | Target::Ort(_) | Target::Ext(_) => None,
+            Target::Tract
+            | Target::TractF64
+            | Target::TractPlain
+            | Target::Ort(_)
+            | Target::Ext(_) => None,
             Target::At(placed) => self.at(&placed.place).walker(&placed.target),
             Target::Mnn(target) => Some(Box::new(self.mnn(target))),
             Target::Sim(target) => Some(Box::new(self.sim(target))),
@@ -68,7 +82,7 @@ impl Registry {
 }
 
 /// This program, to be started again as a worker.
-pub(super) fn this_program() -> Result<WorkerProgram, Failure> {
+pub fn this_program() -> Result<WorkerProgram, Failure> {
     let path = std::env::current_exe().map_err(|error| {
         Failure::new(
             format!("find this program's own file: {error}"),

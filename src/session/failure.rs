@@ -16,19 +16,19 @@ use std::path::Path;
 
 /// A failure of offby itself, with a hint where the user can act.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub struct Failure {
     error: Error,
     hint: Option<String>,
 }
 
 impl Failure {
     /// A failure in words that fit after "failed to".
-    pub(super) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Failure { error: Error::msg(what.into()), hint: Some(hint.into()) }
     }
 
     /// A panic was caught.
-    pub(super) fn bug() -> Self {
+    pub fn bug() -> Self {
         Failure::new(
             "go on: this is a bug in offby",
             "please report it with the lines above and the command",
@@ -36,7 +36,7 @@ impl Failure {
     }
 
     /// The worker lost its parent.
-    pub(super) fn worker(error: io::Error) -> Self {
+    pub fn worker(error: io::Error) -> Self {
         Failure::new(
             format!("serve: {error}"),
             "`offby worker` is started by offby itself, not by hand",
@@ -44,7 +44,7 @@ impl Failure {
     }
 
     /// A file could not be written.
-    pub(super) fn write(path: &Path, error: impl std::fmt::Display) -> Self {
+    pub fn write(path: &Path, error: impl std::fmt::Display) -> Self {
         Failure::new(
             format!("write {}: {error}", path.display()),
             "see that the folder exists and can be written",
@@ -52,14 +52,14 @@ impl Failure {
     }
 
     /// Two failures as one.
-    pub(super) fn and(self, other: Failure) -> Self {
+    pub fn and(self, other: Failure) -> Self {
         let hints: Vec<String> = self.hint.iter().chain(&other.hint).cloned().collect();
         let text = format!("{}; and to {}", self.text(), other.text());
         Failure { error: Error::msg(text), hint: (!hints.is_empty()).then(|| hints.join("; ")) }
     }
 
     /// The whole on one line: the failure and its causes.
-    pub(super) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         format!("failed to {}", self.text())
     }
 
@@ -70,7 +70,7 @@ impl Failure {
     }
 
     /// What the user can do.
-    pub(super) fn hint(&self) -> Option<&str> {
+    pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 }

@@ -1,0 +1,212 @@
+//! Operators that tract computes wrongly, and offby's own kernels in their place.
+//!
+//! The table names each operator and what is wrong with tract's. The operator keeps tract's shape
+//! rules; only its arithmetic is ours. `tract:plain` is tract without this table.
+
+use super::element::{from_tract, to_tract};
+use crate::graph::{Attribute, ValueName, attributes_of};
+use crate::kernels::{Call, compute};
+use crate::tensor::{Tensor, narrowed};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use tract_onnx::Onnx;
+use tract_onnx::model::ParsingContext;
+use tract_onnx::pb::NodeProto;
+use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::internal::*;
+
+/// An ONNX operator that is replaced, and the fault of tract 0.23.9 that is the reason.
+/// Each fault was seen in `just referee-sweep` (`reports/referee-sweep.md`).
+// a flat table
+pub(super) const REPLACED: &[(&str, &str)] = &[
+    ("Sigmoid", "2e-4 off at -8, and never below 4.5e-7"),
+    ("Relu", "NaN becomes 0"),
+    ("Clip", "NaN becomes a limit"),
+    ("Max", "NaN is dropped"),
+    ("Min", "NaN is dropped"),
+    ("ReduceMax", "NaN is dropped, and a row of -inf becomes the lowest finite number"),
+    ("ReduceMin", "NaN is dropped, and a row of +inf becomes the largest finite number"),
+    ("ReduceLogSumExp", "exp overflows from 88.7 on and underflows below -104"),
+    ("LogSoftmax", "the logarithm of a softmax that has underflowed"),
+    ("ConvTranspose", "output_shape takes the padding from the wrong side"),
+    ("GridSample", "bicubic with padding border clips the position instead of each tap"),
+];
+
+/// The network's nodes as tract parses them, with offby's kernels for the table's operators.
+pub(super) fn framework(plain: bool) -> &'static Onnx {
+    static PLAIN: OnceLock<Onnx> = OnceLock::new();
+    static OURS: OnceLock<Onnx> = OnceLock::new();
+    let stock = PLAIN.get_or_init(|| tract_onnx::onnx().with_ignore_output_shapes(true));
+    if plain {
+        return stock;
+    }
+    OURS.get_or_init(|| {
+        let mut ours = stock.clone();
+        for (op_type, _) in REPLACED {
+            ours.op_register.insert(op_type, build);
+        }
+        ours
+    })
+}
+
+fn build(
+    context: &ParsingContext<'_>,
+    node: &NodeProto,
+) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+    let builder = framework(true).op_register.0.get(&node.op_type);
+    let builder = builder.ok_or_else(|| TractError::msg(format!("no {}", node.op_type)))?;
+    let (theirs, closures) = builder(context, node)?;
+    let kernel = Kernel {
+        op_type: node.op_type.clone(),
+        opset: context.onnx_operator_set_version,
+        attributes: attributes_of(node),
+        left_out: node.input.iter().map(String::is_empty).collect(),
+        outputs: node.output.len(),
+        facts: tvec![],
+    };
+    Ok((Box::new(Replaced { theirs, kernel: Arc::new(kernel) }), closures))
+}
+
+/// A node with offby's arithmetic, while its shapes are inferred by tract's rules.
+#[derive(Debug, Clone)]
+struct Replaced {
+    theirs: Box<dyn InferenceOp>,
+    kernel: Arc<Kernel>,
+}
+
+/// A node with offby's arithmetic.
+#[derive(Debug, Clone)]
+struct Kernel {
+    op_type: String,
+    opset: i64,
+    attributes: BTreeMap<String, Attribute>,
+    /// Which of the node's inputs are left out: tract does not count those.
+    left_out: Vec<bool>,
+    outputs: usize,
+    facts: TVec<TypedFact>,
+}
+
+impl PartialEq for Replaced {
+    fn eq(&self, other: &Self) -> bool {
+        self.kernel == other.kernel
+    }
+}
+impl Eq for Replaced {}
+
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        // Attributes hold numbers, which have no total equality; their text has.
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+impl Eq for Kernel {}
+
+impl Op for Replaced {
+    fn name(&self) -> StaticName {
+        self.kernel.op_type.clone().into()
+    }
+    not_a_typed_op!();
+}
+
+impl EvalOp for Replaced {
+    fn eval_out_of_plan(&self, inputs: TVec<TValue>) -> TractResult<Option<TVec<TValue>>> {
+        self.kernel.evaluate(&inputs).map(Some)
+    }
+}
+
+impl InferenceOp for Replaced {
+    fn infer_facts(
+        &mut self,
+        inputs: TVec<&InferenceFact>,
+        outputs: TVec<&InferenceFact>,
+        observed: TVec<&InferenceFact>,
+    ) -> TractResult<(TVec<InferenceFact>, TVec<InferenceFact>, TVec<InferenceFact>)> {
+        self.theirs.infer_facts(inputs, outputs, observed)
+    }
+
+    fn observe_outlets(
+        &self,
+        model: &InferenceModel,
+        node: &InferenceNode,
+    ) -> TractResult<Vec<OutletId>> {
+        self.theirs.observe_outlets(model, node)
+    }
+
+    fn nboutputs(&self) -> TractResult<usize> {
+        self.theirs.nboutputs()
+    }
+
+    as_op!();
+
+    fn to_typed(
+        &self,
+        _: &InferenceModel,
+        node: &InferenceNode,
+        target: &mut TypedModel,
+        mapping: &HashMap<OutletId, OutletId>,
+    ) -> TractResult<TVec<OutletId>> {
+        let facts = node.outputs.iter().map(|outlet| TypedFact::try_from(&outlet.fact));
+        let facts = facts.collect::<TractResult<TVec<_>>>()?;
+        let inputs: Vec<OutletId> = node.inputs.iter().map(|inlet| mapping[inlet]).collect();
+        target.wire_node(&*node.name, Kernel { facts, ..(*self.kernel).clone() }, &inputs)
+    }
+}
+
+impl Op for Kernel {
+    fn name(&self) -> StaticName {
+        self.op_type.clone().into()
+    }
+    op_as_typed_op!();
+}
+
+impl EvalOp for Kernel {
+    fn eval(&self, _: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        self.evaluate(&inputs)
+    }
+    fn eval_out_of_plan(&self, inputs: TVec<TValue>) -> TractResult<Option<TVec<TValue>>> {
+        self.evaluate(&inputs).map(Some)
+    }
+}
+
+impl TypedOp for Kernel {
+    as_op!();
+
+    /// In `f64` mode the inputs are wider than what was inferred, and so are the outputs.
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        let wide = f64::datum_type();
+        let is_wide = inputs.iter().any(|input| input.datum_type == wide);
+        let widened = |fact: &TypedFact| match is_wide && fact.datum_type.is_float() {
+            true => wide.fact(fact.shape.clone()),
+            false => fact.without_value(),
+        };
+        Ok(self.facts.iter().map(widened).collect())
+    }
+}
+
+impl Kernel {
+    fn evaluate(&self, values: &[TValue]) -> TractResult<TVec<TValue>> {
+        let name = ValueName::from(self.op_type.as_str());
+        let mut given = values.iter();
+        let mut inputs: Vec<Option<Tensor>> = Vec::new();
+        for &left_out in &self.left_out {
+            let value = if left_out { None } else { given.next() };
+            inputs.push(value.map(|value| from_tract(&name, value)).transpose()?);
+        }
+        let call = Call {
+            op_type: &self.op_type,
+            opset: self.opset,
+            attributes: &self.attributes,
+            inputs: &inputs,
+            outputs: self.outputs,
+        };
+        let outputs = compute(&call).ok_or_else(|| TractError::msg("offby has no kernel"))?;
+        let outputs = outputs.map_err(|reason| TractError::msg(format!("offby: {reason}")))?;
+        // The result has the type of the inputs, as ONNX says of all the table's operators.
+        let float = inputs.iter().flatten().map(Tensor::dtype).find(|dtype| dtype.is_float());
+        let narrow = |tensor: Tensor| match float {
+            Some(dtype) if tensor.dtype().is_float() => narrowed(tensor, dtype),
+            _ => tensor,
+        };
+        outputs.into_iter().map(|tensor| Ok(to_tract(&narrow(tensor))?.into_tvalue())).collect()
+    }
+}

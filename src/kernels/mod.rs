@@ -1,0 +1,80 @@
+//! offby's own kernels: ONNX operators computed in `f64`, written from the text of the standard.
+//!
+//! They share no code with any engine. So they can say whether an engine's operator is wrong, and they
+//! replace the operators that tract computes wrongly. They are direct and slow: a sum is one loop.
+//!
+//! Floating-point inputs of any width are widened to `f64`, and floating-point results are `f64`.
+//! Rounding to the type that the network stores is the caller's choice.
+
+mod activation;
+mod attention;
+mod binary;
+mod broadcast;
+mod call;
+mod cast;
+mod constant;
+mod conv;
+mod conv_transpose;
+mod gather;
+mod grid_sample;
+mod lanes;
+mod layout;
+mod matmul;
+mod movement;
+mod norm;
+mod number;
+mod order;
+mod pool;
+mod power;
+mod quantize;
+mod reduce;
+mod scatter;
+mod slice;
+mod softmax;
+mod sum;
+mod unary;
+mod window;
+
+pub use call::{Call, Refused};
+
+use crate::tensor::Tensor;
+
+/// Computes one operator.
+pub(crate) type Kernel = fn(&Call<'_>) -> Result<Vec<Tensor>, Refused>;
+
+/// The tables of all kernels, one for each kind of operator.
+const TABLES: &[&[(&str, Kernel)]] = &[
+    attention::ATTENTION,
+    binary::BINARY,
+    constant::CONSTANT,
+    conv::CONV,
+    conv_transpose::CONV_TRANSPOSE,
+    gather::GATHER,
+    grid_sample::GRID_SAMPLE,
+    matmul::MATMUL,
+    movement::MOVEMENT,
+    norm::NORM,
+    pool::POOL,
+    quantize::QUANTIZE,
+    reduce::REDUCE,
+    scatter::SCATTER,
+    slice::SLICE,
+    softmax::SOFTMAX,
+    unary::UNARY,
+];
+
+/// The kernel of an ONNX operator type; `None` if offby has none.
+pub(crate) fn kernel(op_type: &str) -> Option<Kernel> {
+    let mut rows = TABLES.iter().flat_map(|table| table.iter());
+    rows.find(|(name, _)| *name == op_type).map(|(_, kernel)| *kernel)
+}
+
+/// Whether offby has a kernel of its own for this ONNX operator type.
+pub fn has_kernel(op_type: &str) -> bool {
+    kernel(op_type).is_some()
+}
+
+/// The outputs of a node; `None` if offby has no kernel for its type.
+pub fn compute(call: &Call<'_>) -> Option<Result<Vec<Tensor>, Refused>> {
+    kernel(call.op_type).map(|kernel| kernel(call))
+}

@@ -1,0 +1,306 @@
+//! The reference checked node by node: each node once more by the referees, on the reference's inputs.
+//!
+//! A node where the reference is wrong gets the right value before the next one is computed. So the
+//! audit ends with corrected outputs, and one fault does not hide the next.
+
+use super::known::is_known;
+use super::node::{run_node, second};
+use super::reference::Reference;
+use super::{Session, judged_by};
+use crate::compare::{CompareOptions, compare_with, judge};
+use crate::engine::Session as EngineSession;
+use crate::engine::{
+    Backend, Engine, MnnTarget, NodeSteps, OrtTarget, Outcome, Output, Precision, Request, Second,
+    Target, Tract,
+};
+use crate::tensor::{Tensor, narrowed};
+use crate::verdict::{Code, Party, Ruling};
+use crate::worker::interrupted;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What the referees say of the reference.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Audit {
+    /// The nodes where it is wrong or disputed, in the order of evaluation.
+    pub(super) rulings: Vec<Ruling>,
+    /// The outputs with the right value at each node where the reference is wrong. A disputed node
+    /// keeps the reference's.
+    pub(super) corrected: Vec<Output>,
+    /// The outputs with another dissenter's value at each of those nodes.
+    pub(super) other: Vec<Output>,
+}
+
+/// Which nodes are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Operators that are known to be wrong in the reference's code.
+    Known,
+    /// Every node.
+    Whole,
+}
+
+impl Session<'_> {
+    /// What the referees say, asked once for each scope.
+    pub(super) fn audit(&self, scope: Scope) -> &Audit {
+        let Reference { known, whole, .. } = self.reference;
+        let kept = if scope == Scope::Known { known } else { whole };
+        kept.get_or_init(|| {
+            let is_needed = match scope {
+                Scope::Known => self.has_known_operator(),
+                Scope::Whole => !self.is_confirmed(),
+            };
+            let audit = || self.check(scope).unwrap_or_default();
+            if is_needed { audit() } else { Audit::default() }
+        })
+    }
+
+    fn has_known_operator(&self) -> bool {
+        let code = Code::of(&self.reference.target);
+        self.request.model.nodes().any(|node| is_known(&code, node.op_type))
+    }
+
+    /// Whether ONNX Runtime, which is another code, gives the reference's outputs.
+    fn is_confirmed(&self) -> bool {
+        if Code::of(&self.reference.target) == Code::OnnxRuntime {
+            return false;
+        }
+        let referee = Target::Ort(OrtTarget::REFEREE);
+        let request = Request { repeats: 1, ..self.request };
+        let execution = self.registry.engine(&referee).execute(&request);
+        execution.outcome == Outcome::Completed
+            && self.truth().iter().all(|right| {
+                let found = execution.outputs.iter().find(|output| output.name == right.name);
+                found.is_some_and(|found| agrees(&referee, &right.tensor, &found.tensor))
+            })
+    }
+
+    /// The engine that computes single nodes for the reference beside tract, if one does.
+    pub(super) fn second(&self) -> Option<Second> {
+        let target = &self.reference.target;
+        let first = !matches!(target, Target::Tract);
+        let computes = match target {
+            Target::Tract => Target::Ort(OrtTarget::REFEREE),
+            other => other.clone(),
+        };
+        Some(second(self.registry.engine(&computes), self.request.deadline, first))
+    }
+
+    /// Steps through the network.
+    fn check(&self, scope: Scope) -> Result<Audit, String> {
+        let engines = Asked::engines(self);
+        let mut asked = Asked::new(self, &engines);
+        let mut steps = NodeSteps::with_second(self.request.model, self.second())?;
+        steps.start(self.request.feeds)?;
+        let mut rulings = Vec::new();
+        // The values after another dissenter's word, from the first ruling on.
+        let mut other: Option<BTreeMap<String, Tensor>> = None;
+        for step in 0..steps.len() {
+            if interrupted() {
+                return Ok(Audit::default());
+            }
+            let inputs = steps.inputs(step)?;
+            let outputs = steps.compute(step, &inputs, &Tensor::clone)?;
+            let (_, op_type) = steps.node(step);
+            let looked_at = scope == Scope::Whole || is_known(&asked.code, &op_type);
+            let found = looked_at.then(|| asked.rule(&steps, step, &inputs, &outputs)).flatten();
+            let mine = found.as_ref().map_or(outputs, |found| found.corrected.clone());
+            if found.is_some() && other.is_none() {
+                other = Some(steps.values().clone());
+            }
+            if let Some(values) = &mut other {
+                let theirs = match &found {
+                    Some(found) => Ok(found.other.clone()),
+                    None => with_values(&mut steps, values, |steps| {
+                        let inputs = steps.inputs(step)?;
+                        steps.compute(step, &inputs, &Tensor::clone)
+                    }),
+                }?;
+                with_values(&mut steps, values, |steps| {
+                    steps.store(step, &theirs);
+                    steps.forget(step);
+                });
+            }
+            steps.store(step, &mine);
+            steps.forget(step);
+            rulings.extend(found.map(|found| found.ruling));
+        }
+        let corrected = steps.outputs()?;
+        let other = match &mut other {
+            Some(values) => with_values(&mut steps, values, |steps| steps.outputs())?,
+            None => corrected.clone(),
+        };
+        Ok(Audit { rulings, corrected, other })
+    }
+}
+
+/// Does something with the steps while they hold other values.
+fn with_values<T>(
+    steps: &mut NodeSteps,
+    values: &mut BTreeMap<String, Tensor>,
+    run: impl FnOnce(&mut NodeSteps) -> T,
+) -> T {
+    let mine = steps.values().clone();
+    steps.resume(std::mem::take(values));
+    let result = run(steps);
+    *values = steps.values().clone();
+    steps.resume(mine);
+    result
+}
+
+/// Whether two values agree by the table of tolerances.
+pub(super) fn agrees(target: &Target, reference: &Tensor, candidate: &Tensor) -> bool {
+    if reference.is_empty() && reference.shape() == candidate.shape() {
+        return true;
+    }
+    let judging = judged_by(target, [reference.dtype(), candidate.dtype()], None).judging();
+    let compared = compare_with(reference, candidate, &CompareOptions::default());
+    compared.is_ok_and(|compared| {
+        judge(&compared, &judging).agreement == crate::compare::Agreement::Agrees
+    })
+}
+
+/// A ruling, and the values that follow from it.
+struct Ruled {
+    ruling: Ruling,
+    corrected: Vec<Tensor>,
+    other: Vec<Tensor>,
+}
+
+/// The engines that are asked about single nodes.
+struct Asked<'e> {
+    code: Code,
+    /// Each with its code, and whether it is asked for its opinion alone.
+    sessions: Vec<(Code, bool, Box<dyn EngineSession + 'e>)>,
+    deadline: Duration,
+}
+
+impl<'e> Asked<'e> {
+    /// ONNX Runtime, and one engine of each other code among the targets.
+    fn engines(session: &Session<'_>) -> Vec<(Code, bool, Box<dyn Engine>)> {
+        let mine = Code::of(&session.reference.target);
+        let mut engines = Vec::new();
+        let mut seen = BTreeSet::from([mine, Code::Tract, Code::OnnxRuntime]);
+        if !seen.contains(&Code::OnnxRuntime)
+            || Code::of(&session.reference.target) != Code::OnnxRuntime
+        {
+            let referee = Target::Ort(OrtTarget::REFEREE);
+            engines.push((Code::OnnxRuntime, true, session.registry.engine(&referee)));
+        }
+        for target in &session.settings.targets {
+            let code = Code::of(target);
+            if seen.insert(code.clone()) {
+                engines.push((code, false, session.registry.engine(&on_cpu(target))));
+            }
+        }
+        engines
+    }
+
+    fn new(session: &Session<'_>, engines: &'e [(Code, bool, Box<dyn Engine>)]) -> Self {
+        let sessions = engines
+            .iter()
+            .map(|(code, is_referee, engine)| (code.clone(), *is_referee, engine.session()));
+        Asked {
+            code: Code::of(&session.reference.target),
+            sessions: sessions.collect(),
+            deadline: session.request.deadline,
+        }
+    }
+
+    /// The ruling on one node, if anybody differs from the reference.
+    fn rule(
+        &mut self,
+        steps: &NodeSteps,
+        step: usize,
+        inputs: &[Option<Tensor>],
+        outputs: &[Tensor],
+    ) -> Option<Ruled> {
+        let reference =
+            Party { code: self.code.clone(), is_referee: true, outputs: outputs.to_vec() };
+        let mut parties = own(steps, step, inputs, outputs);
+        // Two codes that agree need no third.
+        let is_supported = parties.iter().any(|party| {
+            party.code == Code::Offby && crate::verdict::is_within(outputs, &party.outputs)
+        });
+        if is_supported {
+            return None;
+        }
+        parties.extend(self.tract(steps, step, inputs, outputs));
+        if let Ok((model, feeds)) = steps.alone(step, inputs, outputs) {
+            for (code, is_referee, session) in &mut self.sessions {
+                let found = run_node(session.as_mut(), &model, &feeds, self.deadline);
+                let party =
+                    |outputs| Party { code: code.clone(), is_referee: *is_referee, outputs };
+                parties.extend(found.ok().map(party));
+            }
+        }
+        let ruling = Ruling::of(steps.node(step), &reference, &parties)?;
+        let mut dissenters = parties.iter().filter(|party| {
+            ruling.opinions.iter().any(|one| one.code == party.code && !one.with_reference)
+        });
+        let first = dissenters.next()?.outputs.clone();
+        let second = dissenters.next().map(|party| party.outputs.clone());
+        let (corrected, other) = match ruling.is_wrong {
+            true => (first.clone(), second.unwrap_or(first)),
+            false => (outputs.to_vec(), first),
+        };
+        Some(Ruled { ruling, corrected, other })
+    }
+
+    /// tract's own word: in `f64` against itself, in `f32` against another reference.
+    fn tract(
+        &self,
+        steps: &NodeSteps,
+        step: usize,
+        inputs: &[Option<Tensor>],
+        outputs: &[Tensor],
+    ) -> Option<Party> {
+        let (code, engine) = match self.code {
+            Code::Tract => (Code::TractF64, Tract { f64: true, plain: true }),
+            _ => (Code::Tract, Tract::default()),
+        };
+        let computed = steps.compute_as(step, inputs, engine).ok()?;
+        Some(Party { code, is_referee: true, outputs: like(computed, outputs) })
+    }
+}
+
+/// offby's own kernel, if it has one for the node.
+fn own(
+    steps: &NodeSteps,
+    step: usize,
+    inputs: &[Option<Tensor>],
+    outputs: &[Tensor],
+) -> Vec<Party> {
+    let computed = steps.compute_own(step, inputs);
+    let party =
+        |computed| Party { code: Code::Offby, is_referee: true, outputs: like(computed, outputs) };
+    computed.map(party).into_iter().collect()
+}
+
+/// Values in the element types of the reference's.
+fn like(computed: Vec<Tensor>, outputs: &[Tensor]) -> Vec<Tensor> {
+    let types = outputs.iter().map(Tensor::dtype);
+    computed.into_iter().zip(types).map(|(tensor, dtype)| narrowed(tensor, dtype)).collect()
+}
+
+/// An engine's own CPU in full precision, which says most of its code.
+pub(super) fn on_cpu(target: &Target) -> Target {
+    let cpu = |weights| {
+        Target::Mnn(MnnTarget {
+            backend: Backend::Cpu,
+            precision: Precision::High,
+            threads: None,
+            memory: None,
+            tune: None,
+            weights,
+        })
+    };
+    match target {
+        Target::Mnn(target) => cpu(target.weights),
+        Target::At(placed) => match placed.target.as_ref() {
+            Target::Mnn(target) => cpu(target.weights).at(placed.place.clone()),
+            _ => target.clone(),
+        },
+        other => other.clone(),
+    }
+}

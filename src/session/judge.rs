@@ -1,0 +1,208 @@
+//! The final judgement on a target's outputs, with the referees' word if they have one.
+//!
+//! `run` and `walk` both end here, so that they cannot contradict each other.
+
+use super::Session;
+use super::audit::{Audit, Scope, agrees};
+use super::examine::{Truth, examine};
+use crate::compare::Agreement;
+use crate::engine::{Execution, Outcome, Output, Target};
+use crate::report::TargetReport;
+use crate::tensor::{Tensor, narrowed};
+use crate::verdict::{Kind, News, Ruling, Verdict, distance};
+use ndarray::{ArrayD, IxDyn};
+
+/// A target that agrees with the corrected reference only by being much nearer to it than the reference
+/// was must not be further from it than this. It is the tolerance of `f16`, the widest of a single format.
+const NEAR: f64 = 1e-2;
+/// As many times nearer as referees must be that agree against a reference (`verdict::ruling`).
+const NEARER: f64 = 8.0;
+
+/// Compares a target with the reference, and asks the referees if they may change what follows.
+pub(super) fn judge(session: &Session<'_>, target: &Target, execution: Execution) -> TargetReport {
+    let truth = Truth { outputs: session.truth(), source: Some(&session.source) };
+    let user = session.settings.user;
+    let found = execution.outputs.clone();
+    let mut report = examine(target, execution.clone(), truth, user);
+    if report.outcome != Outcome::Completed {
+        return report;
+    }
+    let parted =
+        report.verdict.kind.news() == News::Bad && report.verdict.kind != Kind::Nondeterministic;
+    let audit = session.audit(if parted { Scope::Whole } else { Scope::Known });
+    if audit.rulings.is_empty() {
+        return report;
+    }
+    let against = |outputs: &[Output]| {
+        let truth = Truth { outputs, source: None };
+        examine(target, execution.clone(), truth, user)
+    };
+    let corrected = against(&audit.corrected);
+    let sides = Sides {
+        audit,
+        truth: session.truth(),
+        found: &found,
+        reference: !parted,
+        corrected: is_good(&corrected),
+        other: is_good(&against(&audit.other)),
+    };
+    match sides.ruled(target) {
+        Ruled::Stays => {}
+        Ruled::Wrong => {
+            // It is held to the right values now, and so are its numbers.
+            report = TargetReport { rulings: audit.rulings.clone(), ..corrected };
+            report.verdict.sentence = format!(
+                "{}; the reference is wrong as well: {}",
+                report.verdict.sentence,
+                words(audit)
+            );
+        }
+        Ruled::ReferenceWrong => say(&mut report, Kind::ReferenceWrong, audit),
+        Ruled::Disputed => say(&mut report, Kind::Disputed, audit),
+        Ruled::Inconclusive => say(&mut report, Kind::Inconclusive, audit),
+    }
+    report
+}
+
+fn is_good(report: &TargetReport) -> bool {
+    report.verdict.kind.news() == News::Good
+}
+
+/// The verdict that follows from the referees' word.
+fn say(report: &mut TargetReport, kind: Kind, audit: &Audit) {
+    let sentence = match kind {
+        Kind::ReferenceWrong => {
+            format!("the reference is wrong, and this target is right: {}", words(audit))
+        }
+        Kind::Inconclusive => format!("this target equals the reference, but {}", words(audit)),
+        _ => words(audit),
+    };
+    let confidence = report.verdict.confidence;
+    let hint =
+        Some("choose another reference, such as --reference ort:cpu, and compare again".into());
+    report.verdict = Verdict { kind, sentence, confidence, diagnosis: Vec::new(), hint };
+    report.rulings.clone_from(&audit.rulings);
+}
+
+/// The first ruling, and how many more there are.
+fn words(audit: &Audit) -> String {
+    let first = audit.rulings.first().map(Ruling::words).unwrap_or_default();
+    match audit.rulings.len() {
+        0 | 1 => first,
+        n => format!("{first} (and {} more)", n - 1),
+    }
+}
+
+/// What follows for a target.
+enum Ruled {
+    Stays,
+    Wrong,
+    ReferenceWrong,
+    Disputed,
+    Inconclusive,
+}
+
+/// With whom a target agrees.
+struct Sides<'a> {
+    audit: &'a Audit,
+    truth: &'a [Output],
+    found: &'a [Output],
+    reference: bool,
+    corrected: bool,
+    other: bool,
+}
+
+impl Sides<'_> {
+    fn ruled(&self, target: &Target) -> Ruled {
+        let is_disputed = self.audit.rulings.iter().any(|ruling| !ruling.is_wrong);
+        if self.reference && self.other && (is_disputed || self.corrected) {
+            // Whoever is right at that node, the outputs do not show it.
+            return Ruled::Stays;
+        }
+        if is_disputed {
+            return match (self.reference || self.corrected, self.other) {
+                (true, false) => Ruled::Inconclusive,
+                (_, true) => Ruled::Disputed,
+                (false, false) if self.is_wrong_anyway(target) => Ruled::Stays,
+                (false, false) => Ruled::Disputed,
+            };
+        }
+        match self.corrected || self.other || self.is_much_nearer() {
+            true if self.reference => Ruled::Stays,
+            true => Ruled::ReferenceWrong,
+            false => Ruled::Wrong,
+        }
+    }
+
+    /// In an ill-conditioned node a right engine is not within the tolerance, but far nearer than the reference.
+    fn is_much_nearer(&self) -> bool {
+        let tensors = |outputs: &[Output]| -> Vec<Tensor> {
+            let in_order = self
+                .audit
+                .corrected
+                .iter()
+                .filter_map(|right| outputs.iter().find(|output| output.name == right.name));
+            in_order.map(|output| output.tensor.clone()).collect()
+        };
+        let right = tensors(&self.audit.corrected);
+        let mine = distance(&right, &tensors(self.found));
+        mine <= NEAR && mine * NEARER <= distance(&right, &tensors(self.truth))
+    }
+
+    /// Whether it differs even where both sides of the dispute agree.
+    fn is_wrong_anyway(&self, target: &Target) -> bool {
+        self.audit.corrected.iter().any(|right| {
+            let same = |outputs: &[Output]| {
+                outputs.iter().find(|output| output.name == right.name).map(|o| o.tensor.clone())
+            };
+            let (Some(other), Some(found)) = (same(&self.audit.other), same(self.found)) else {
+                return true;
+            };
+            let undisputed = undisputed(target, &right.tensor, &other, &found);
+            undisputed.is_none_or(|[right, found]| !agrees(target, &right, &found))
+        })
+    }
+}
+
+/// The elements on which two sides agree: the one side's and a target's. `None` if shapes differ.
+fn undisputed(
+    target: &Target,
+    right: &Tensor,
+    other: &Tensor,
+    found: &Tensor,
+) -> Option<[Tensor; 2]> {
+    if right.shape() != other.shape() || right.shape() != found.shape() {
+        return None;
+    }
+    let [r, o, f] = [right, other, found].map(|tensor| tensor.numbers(1));
+    let one = |value: f64| like(vec![value], right, 1);
+    let keeps = |&at: &usize| agrees(target, &one(r[at]), &one(o[at]));
+    let kept: Vec<usize> = (0..r.len()).filter(keeps).collect();
+    let pick =
+        |values: &[f64]| like(kept.iter().map(|&at| values[at]).collect(), right, kept.len());
+    Some([pick(&r), pick(&f)])
+}
+
+/// Numbers as a list, in the element type of a tensor of floating-point numbers.
+fn like(values: Vec<f64>, tensor: &Tensor, count: usize) -> Tensor {
+    let array = ArrayD::from_shape_vec(IxDyn(&[count]), values).unwrap_or_default();
+    narrowed(Tensor::F64(array), tensor.dtype())
+}
+
+/// Whether the outputs of an engine agree with the right ones, as for any target.
+pub(super) fn all_agree(session: &Session<'_>, target: &Target, outputs: &[Output]) -> bool {
+    let truth = session.truth();
+    truth.iter().all(|right| {
+        let found = outputs.iter().find(|output| output.name == right.name);
+        found.is_some_and(|found| {
+            let report = super::examine::compare_output(
+                target,
+                right,
+                std::slice::from_ref(found),
+                session.settings.user,
+                Some(&session.source),
+            );
+            matches!(report.agreement, Agreement::Agrees | Agreement::Explained)
+        })
+    })
+}

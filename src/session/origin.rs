@@ -1,0 +1,288 @@
+//! Why an engine's own CPU parts from the reference: its converter, or one of its CPU kernels.
+//!
+//! The first value of the converted network that differs leads to an ONNX node. The node runs by
+//! itself on the engine's CPU, on the reference's inputs. If it is right there, the converted network
+//! is another one: that is the converter. If it is wrong there, attributes and inputs are taken away
+//! one by one: if one of them changes the node's meaning and not its conversion, the converter drops
+//! it. What is left is the kernel.
+
+use super::Session;
+use super::audit::on_cpu;
+use super::node::run_node;
+use crate::engine::{Engine, NodeSteps, Session as EngineSession, Target};
+use crate::graph::Model;
+use crate::inputs::Feed;
+use crate::tensor::Tensor;
+use crate::verdict::{Code, Origin, OriginKind, distance, is_within};
+use crate::walk::{Trace, WalkReport, map_to_nodes};
+use crate::worker::{Converter, compare_converted, converted_bytes, find_converter};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The most nodes before the first value that differs which run by themselves: a converter fuses no
+/// more than a handful of nodes into one operator.
+const MOST_NODES: usize = 24;
+/// The most nodes that run by themselves if no named value differs.
+const MOST_SEARCHED: usize = 400;
+
+/// What the walk saw of the converted network.
+pub(super) struct Walked<'a> {
+    /// The walk, concluded.
+    pub(super) walk: &'a WalkReport,
+    /// Its measurements.
+    pub(super) found: Option<&'a Trace>,
+}
+
+/// Why the engine's own CPU parts from the reference; `None` if that cannot be said.
+pub(super) fn find_origin(
+    session: &Session<'_>,
+    target: &Target,
+    walked: &Walked<'_>,
+) -> Option<Origin> {
+    if Code::of(target) != Code::Mnn {
+        return None;
+    }
+    let ready = match session.registry.converter() {
+        Converter::Ready(path) => Some(path.clone()),
+        _ => None,
+    };
+    // Single nodes have to be converted, whatever file the whole network came from.
+    let converter =
+        if ready.is_some() { find_converter() } else { session.registry.converter().clone() };
+    let registry = session.registry.with_converter(converter.clone());
+    let engine = registry.engine(&on_cpu(target));
+    let mut search = Search::new(session, engine.as_ref(), converter)?;
+    let suspects = search.suspects(walked);
+    if let Some(path) = &ready
+        && let Some(origin) = search.edited(path, walked)
+    {
+        return Some(origin);
+    }
+    let origin = search.wrong_alone(&suspects);
+    origin.or_else(|| search.rewritten(walked, suspects.last().copied()))
+}
+
+struct Search<'e> {
+    steps: NodeSteps,
+    feeds: &'e [Feed],
+    cpu: Box<dyn EngineSession + 'e>,
+    converter: Converter,
+    model: &'e Model,
+    deadline: Duration,
+    /// For each node's label its step.
+    numbers: BTreeMap<String, usize>,
+}
+
+impl<'e> Search<'e> {
+    fn new(session: &Session<'e>, engine: &'e dyn Engine, converter: Converter) -> Option<Self> {
+        let request = session.request;
+        let steps = NodeSteps::with_second(request.model, session.second()).ok()?;
+        let numbers = (0..steps.len()).map(|step| (steps.node(step).0, step)).collect();
+        Some(Search {
+            steps,
+            feeds: request.feeds,
+            cpu: engine.session(),
+            converter,
+            model: request.model,
+            deadline: request.deadline,
+            numbers,
+        })
+    }
+
+    /// The steps that may be to blame, in order: the node of the first value that differs, and the nodes
+    /// behind it up to values that are right.
+    fn suspects(&self, walked: &Walked<'_>) -> Vec<usize> {
+        let names = super::node_names(self.model);
+        let measured = walked.found.map(|trace| trace.measured.as_slice()).unwrap_or_default();
+        let operators: Vec<String> = measured.iter().map(|op| op.name.clone()).collect();
+        let (nodes, _) = map_to_nodes(&operators, &names);
+        let step = |at: usize| self.numbers.get(nodes[at].as_deref()?).copied();
+        let right: BTreeSet<usize> = (0..measured.len())
+            .filter(|&at| measured[at].conversion.is_some_and(|gauge| gauge.within_f32))
+            .filter_map(step)
+            .collect();
+        let first = walked.walk.first_converted.as_ref();
+        let at = first.and_then(|first| measured.iter().position(|op| op.name == *first));
+        match at.and_then(step) {
+            Some(first) => self.behind(first, &right),
+            None => (0..self.steps.len()).take(MOST_SEARCHED).collect(),
+        }
+    }
+
+    fn behind(&self, first: usize, right: &BTreeSet<usize>) -> Vec<usize> {
+        let mut found = BTreeSet::from([first]);
+        let mut open = vec![first];
+        while let Some(step) = open.pop() {
+            for name in self.steps.reads(step) {
+                let Some(writer) = self.steps.step_of(name) else { continue };
+                let is_new = found.len() < MOST_NODES && !right.contains(&writer);
+                if is_new && found.insert(writer) {
+                    open.push(writer);
+                }
+            }
+        }
+        found.into_iter().collect()
+    }
+
+    /// The first suspect that the engine's CPU computes wrongly by itself.
+    fn wrong_alone(&mut self, suspects: &[usize]) -> Option<Origin> {
+        self.steps.start(self.feeds).ok()?;
+        let last = *suspects.last()?;
+        for step in 0..=last {
+            let inputs = self.steps.inputs(step).ok()?;
+            let outputs = self.steps.compute(step, &inputs, &Tensor::clone).ok()?;
+            if suspects.contains(&step)
+                && let Some(origin) = self.try_alone(step, &inputs, &outputs)
+            {
+                return Some(origin);
+            }
+            self.steps.store(step, &outputs);
+            self.steps.forget(step);
+        }
+        None
+    }
+
+    fn try_alone(
+        &mut self,
+        step: usize,
+        inputs: &[Option<Tensor>],
+        outputs: &[Tensor],
+    ) -> Option<Origin> {
+        let (model, feeds) = self.steps.alone(step, inputs, outputs).ok()?;
+        let found = run_node(self.cpu.as_mut(), &model, &feeds, self.deadline).ok()?;
+        if is_within(outputs, &found) {
+            return None;
+        }
+        let (node, op_type) = self.steps.node(step);
+        let dropped = self.dropped(step, &model, inputs, outputs);
+        let (kind, grounds) = match &dropped {
+            Some(item) => (
+                OriginKind::Converter,
+                format!("it drops {item}, which changes what the node computes"),
+            ),
+            None => (
+                OriginKind::CpuKernel,
+                format!(
+                    "the node by itself, converted and on the same inputs, gives other values{}",
+                    example(outputs, &found)
+                ),
+            ),
+        };
+        let error = Some(distance(outputs, &found)).filter(|error| error.is_finite());
+        Some(Origin { kind, node, op_type, operator: None, item: dropped, error, grounds })
+    }
+
+    /// An attribute or an input that matters, and without which the conversion is the same.
+    fn dropped(
+        &self,
+        step: usize,
+        alone: &Model,
+        inputs: &[Option<Tensor>],
+        outputs: &[Tensor],
+    ) -> Option<String> {
+        let whole = converted_bytes(&self.converter, alone, self.deadline).ok()?;
+        let without = alone.without_each_part();
+        without.into_iter().find_map(|(part, changed)| {
+            let bytes = converted_bytes(&self.converter, &changed, self.deadline).ok()?;
+            let matters = || match self.means(step, &changed, inputs) {
+                Some(other) => !is_within(outputs, &other),
+                // Without it the node is none: so it does matter.
+                None => true,
+            };
+            (bytes == whole && matters()).then_some(part)
+        })
+    }
+
+    /// What the reference makes of the changed node.
+    fn means(
+        &self,
+        step: usize,
+        changed: &Model,
+        inputs: &[Option<Tensor>],
+    ) -> Option<Vec<Tensor>> {
+        let names = self.steps.reads(step).iter().zip(inputs);
+        let fed: BTreeMap<&String, &Tensor> =
+            names.filter_map(|(name, input)| Some((name, input.as_ref()?))).collect();
+        let mut steps = NodeSteps::new(changed).ok()?;
+        let feeds: Vec<Feed> = changed
+            .inputs()
+            .iter()
+            .filter_map(|input| {
+                let tensor = (*fed.get(&input.name.to_string())?).clone();
+                let (name, digest) = (input.name.clone(), tensor.digest());
+                Some(Feed { name, spec: String::new(), tensor, digest })
+            })
+            .collect();
+        steps.start(&feeds).ok()?;
+        let inputs = steps.inputs(0).ok()?;
+        steps.compute(0, &inputs, &Tensor::clone).ok()
+    }
+
+    /// The given file beside a conversion made now: what is another in it.
+    fn edited(&self, ready: &std::path::Path, walked: &Walked<'_>) -> Option<Origin> {
+        let change =
+            compare_converted(&self.converter, self.model, ready, self.deadline).ok()??;
+        let names = super::node_names(self.model);
+        let (nodes, _) = map_to_nodes(std::slice::from_ref(&change.operator), &names);
+        let label = nodes.into_iter().flatten().next()?;
+        let node = self.model.nodes().find(|node| node.label() == label)?;
+        // A convolution's weight is the node's second input in ONNX, its bias the third.
+        let input = match change.field.rsplit('.').next() {
+            Some("weight") => node.inputs.get(1),
+            Some("bias") => node.inputs.get(2),
+            _ => None,
+        };
+        let item = match input {
+            Some(input) => format!("`{input}` ({} of {})", change.field, change.operator),
+            None => format!("{} of {}", change.field, change.operator),
+        };
+        let conversion = walked.walk.ops.iter().find(|op| op.name == change.operator);
+        Some(Origin {
+            kind: OriginKind::Converter,
+            node: label.clone(),
+            op_type: node.op_type.to_owned(),
+            operator: Some(change.operator),
+            grounds: format!(
+                "in the given .mnn file, {item} is not what a fresh conversion has: {}",
+                change.words
+            ),
+            item: Some(item),
+            error: conversion.and_then(|op| op.conversion),
+        })
+    }
+
+    /// Every node is right by itself, so the converter put another operator in the place of several.
+    fn rewritten(&self, walked: &Walked<'_>, step: Option<usize>) -> Option<Origin> {
+        let first = walked.walk.first_converted.as_ref()?;
+        let op = walked.walk.ops.iter().find(|op| op.name == *first)?;
+        let (node, op_type) = self.steps.node(step?);
+        Some(Origin {
+            kind: OriginKind::Converter,
+            node,
+            op_type,
+            operator: Some(op.op_type.clone()),
+            item: None,
+            error: op.conversion,
+            grounds: format!(
+                "every node here is right by itself, but in the converted network one `{}` operator takes the place of several nodes and computes something else",
+                op.op_type
+            ),
+        })
+    }
+}
+
+/// The value that is furthest off.
+fn example(outputs: &[Tensor], found: &[Tensor]) -> String {
+    let pairs = outputs.iter().zip(found).flat_map(|(right, found)| {
+        right.numbers(1).into_iter().zip(found.numbers(1)).collect::<Vec<_>>()
+    });
+    let apart = |(r, f): &(f64, f64)| if r == f { 0.0 } else { (r - f).abs() };
+    let worst = pairs.filter(|pair| apart(pair) != 0.0).max_by(|a, b| {
+        let of = |pair| {
+            let apart = apart(pair);
+            if apart.is_nan() { f64::INFINITY } else { apart }
+        };
+        of(a).total_cmp(&of(b))
+    });
+    worst.map_or(String::new(), |(r, f)| format!(" ({} where {} is right)", f as f32, r as f32))
+}

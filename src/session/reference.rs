@@ -1,0 +1,81 @@
+//! The reference of a session: the target whose outputs the others are held to.
+
+use super::audit::Audit;
+use super::{Failure, Registry};
+use crate::engine::{Execution, OrtTarget, Outcome, Request, Target};
+use std::sync::{Arc, OnceLock};
+
+/// A reference that ran.
+#[derive(Clone)]
+pub struct Reference {
+    /// The target.
+    pub target: Target,
+    /// What it gave.
+    pub execution: Execution,
+    /// Why it is another target than the one that was asked for.
+    pub note: Option<String>,
+    /// What the referees say of the operators that are known to be wrong in it.
+    pub(super) known: Arc<OnceLock<Audit>>,
+    /// What they say of every node; filled if a target parts from it.
+    pub(super) whole: Arc<OnceLock<Audit>>,
+}
+
+impl Reference {
+    /// Runs the reference. If tract cannot run the network, ONNX Runtime becomes the reference.
+    ///
+    /// # Errors
+    /// Why there is no reference, and what to install.
+    pub fn run(
+        registry: &Registry,
+        request: &Request<'_>,
+        target: &Target,
+    ) -> Result<Self, Failure> {
+        let request = Request { repeats: 1, ..*request };
+        let execution = registry.engine(target).execute(&request);
+        if execution.outcome == Outcome::Completed {
+            return Ok(Reference::of(target.clone(), execution));
+        }
+        let refuses = matches!(execution.outcome, Outcome::Rejected | Outcome::Crashed);
+        if !refuses || !matches!(target, Target::Tract | Target::TractF64) {
+            return Err(no_reference(target, &execution));
+        }
+        let other = Target::Ort(OrtTarget::REFEREE);
+        let second = registry.engine(&other).execute(&request);
+        let reason = execution.reason.clone().unwrap_or_default();
+        if second.outcome != Outcome::Completed {
+            return Err(neither(target, &reason, &second));
+        }
+        let note = format!(
+            "ONNX Runtime is the reference, because {target} cannot run this network: {reason}"
+        );
+        Ok(Reference { note: Some(note), ..Reference::of(other, second) })
+    }
+
+    /// A reference that ran as it was asked to.
+    pub fn of(target: Target, execution: Execution) -> Self {
+        Reference { target, execution, note: None, known: Arc::default(), whole: Arc::default() }
+    }
+}
+
+/// tract refuses the network, and ONNX Runtime is not there or refuses it, too.
+fn neither(target: &Target, reason: &str, second: &Execution) -> Failure {
+    let said = second.reason.clone().unwrap_or_else(|| second.outcome.to_string());
+    let hint = match (second.outcome, &second.hint) {
+        (Outcome::Unavailable, Some(hint)) => {
+            format!("ONNX Runtime can be the reference instead: {hint}")
+        }
+        _ => format!(
+            "ONNX Runtime does not run it either ({said}): the network itself may be broken"
+        ),
+    };
+    Failure::new(format!("run the reference {target}: {reason}"), hint)
+}
+
+/// The failure of a reference that gave nothing.
+pub fn no_reference(reference: &Target, truth: &Execution) -> Failure {
+    let reason = truth.reason.clone().unwrap_or_else(|| truth.outcome.to_string());
+    let hint = truth.hint.clone().unwrap_or_else(|| {
+        "without a reference nothing can be compared; choose another one, such as --reference ort:cpu or --reference mnn:cpu:high".into()
+    });
+    Failure::new(format!("run the reference {reference}: {reason}"), hint)
+}

@@ -1,0 +1,165 @@
+//! The strategies that work from outside, given what they need: sessions, storage, a journal.
+
+use super::walk::not_walkable;
+use super::{Failure, Session, node_names};
+use crate::engine::{Backend, Engine, Execution, MnnTarget, Second, Target};
+use crate::tensor::Digest;
+use crate::walk::{self, Journal, Task, WalkReport};
+use crate::worker::interrupted;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::PathBuf;
+
+/// A way to search a network from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// Truncates the network at one place after another.
+    Cut,
+    /// Runs every node by itself.
+    Isolate,
+}
+
+impl Strategy {
+    fn name(self) -> &'static str {
+        match self {
+            Strategy::Cut => "cut",
+            Strategy::Isolate => "isolate",
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Searches; gives the execution of the whole network, and what was found.
+    pub(super) fn run_search(
+        &self,
+        target: &Target,
+        strategy: Strategy,
+        announce: &mut dyn FnMut(&str),
+    ) -> Result<(Execution, Option<WalkReport>), Failure> {
+        let engines = Engines::of(self, target)?;
+        let names = node_names(self.request.model);
+        let task = engines.task(self, target, announce);
+        let found = match strategy {
+            Strategy::Cut => self.journaled(target, strategy, task, |task, journal| {
+                walk::cut(task, &names, journal)
+            })?,
+            Strategy::Isolate => self.journaled(target, strategy, task, |task, journal| {
+                walk::isolate(task, &names, journal)
+            })?,
+        };
+        found.map_err(|reason| failed(strategy, &reason))
+    }
+
+    /// Runs a strategy with its journal. A journal that could be written no more is no reason to stop, but is
+    /// told at the end.
+    fn journaled<T: Serialize + DeserializeOwned + Clone, F>(
+        &self,
+        target: &Target,
+        strategy: Strategy,
+        mut task: Task<'_>,
+        run: impl FnOnce(&mut Task<'_>, &mut Journal<T>) -> F,
+    ) -> Result<F, Failure> {
+        let mut journal = self.open_journal(target, strategy.name())?;
+        let found = run(&mut task, &mut journal);
+        let folder = self.settings.folder.clone().unwrap_or_default();
+        let failure = journal.failure().map(|error| Failure::write(&folder, error));
+        self.unwritten.borrow_mut().extend(failure);
+        Ok(found)
+    }
+
+    /// The journal in the session's folder; without a folder nothing is kept.
+    fn open_journal<T: Serialize + DeserializeOwned + Clone>(
+        &self,
+        target: &Target,
+        strategy: &str,
+    ) -> Result<Journal<T>, Failure> {
+        let Some(folder) = &self.settings.folder else { return Ok(Journal::default()) };
+        let path: PathBuf = folder.join(format!("journal-{strategy}.jsonl"));
+        Journal::open(&path, &self.key(target)).map_err(|error| Failure::write(&path, error))
+    }
+
+    /// Everything that an answer depends on.
+    fn key(&self, target: &Target) -> String {
+        let mut parts = vec![
+            env!("CARGO_PKG_VERSION").to_owned(),
+            self.request.model.digest().hex().to_owned(),
+            // With its place, and all that a device's document says.
+            format!("{target:?}"),
+            format!("{:?}", self.reference.target),
+            format!("{:?}", self.request.deadline),
+        ];
+        if let Target::Sim(target) = target.itself() {
+            // A document may change under its name.
+            parts.push(serde_json::to_string(&target.device).unwrap_or_default());
+        }
+        parts.extend(self.request.feeds.iter().map(|feed| feed.digest.hex().to_owned()));
+        Digest::of(parts.iter().map(String::as_bytes)).hex().to_owned()
+    }
+}
+
+/// The target's engine, and the same engine on the CPU if it has one.
+pub struct Engines {
+    engine: Box<dyn Engine>,
+    companion: Option<Box<dyn Engine>>,
+    second: Option<Second>,
+}
+
+impl Engines {
+    /// The engines for a target that is not the reference itself.
+    ///
+    /// # Errors
+    /// When the target is tract.
+    pub fn of(session: &Session<'_>, target: &Target) -> Result<Self, Failure> {
+        let companion = match target.itself() {
+            Target::Tract | Target::TractF64 | Target::TractPlain
+                if *target == session.reference.target =>
+            {
+                return Err(not_walkable(target));
+            }
+            Target::Mnn(MnnTarget { backend: Backend::Cpu, .. }) => None,
+            Target::Mnn(_) => Some(super::audit::on_cpu(target)),
+            _ => None,
+        };
+        let companion = companion.map(|companion| session.registry.engine(&companion));
+        let second = session.second();
+        Ok(Engines { engine: session.registry.engine(target), companion, second })
+    }
+
+    /// The target's engine.
+    pub fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
+    /// The engine of the nodes that tract does not compute.
+    pub fn second(&self) -> Option<Second> {
+        self.second.clone()
+    }
+
+    /// What a strategy needs.
+    fn task<'a>(
+        &'a self,
+        session: &Session<'a>,
+        target: &Target,
+        announce: &'a mut dyn FnMut(&str),
+    ) -> Task<'a> {
+        let request = session.request;
+        Task {
+            model: request.model,
+            feeds: request.feeds,
+            session: self.engine.session(),
+            companion: self.companion.as_ref().map(|engine| engine.session()),
+            second: self.second(),
+            storage: target.declared_storage().unwrap_or_default(),
+            deadline: request.deadline,
+            announce,
+            interrupted,
+        }
+    }
+}
+
+fn failed(strategy: Strategy, reason: &str) -> Failure {
+    Failure::new(
+        format!("{} the network: {reason}", strategy.name()),
+        "the strategy `follow` needs less of the reference: offby walk without --strategy",
+    )
+}

@@ -1,0 +1,151 @@
+//! A target walked: which operators introduce error, and what that means for its outputs.
+
+use super::judge::all_agree;
+use super::origin::{Walked as Followed, find_origin};
+use super::{Failure, Session, Strategy, node_names};
+use crate::engine::{Outcome, Target};
+use crate::report::{BegunReport, TargetReport};
+use crate::verdict::{News, accept_converter, refine};
+use crate::walk::{Plan, WalkReport, conclude, gauge};
+use crate::worker::{Announced, Walked};
+
+impl Session<'_> {
+    /// Follows the operators of a target.
+    ///
+    /// # Errors
+    /// When the target shows no operators.
+    pub fn follow(
+        &self,
+        target: &Target,
+        plan: Option<&Plan>,
+        announced: &mut dyn FnMut(&Announced),
+    ) -> Result<Walked, Failure> {
+        let engine = self.registry.walker(target).ok_or_else(|| not_walkable(target))?;
+        Ok(engine.walk(&self.request, plan, announced))
+    }
+
+    /// What a walk found, held to the same reference by the same judgement as a run.
+    pub fn judge_walked(&self, target: &Target, walked: Walked) -> TargetReport {
+        let names = node_names(self.request.model);
+        let found = walked.found.as_ref();
+        let walk = found.map(|(trace, trust)| conclude("follow", trace, trust, &names));
+        let mut execution = walked.execution.clone();
+        if let (Some(reason), Some(last)) = (&mut execution.reason, &walked.last) {
+            let when = if walked.after_last { "in the middle of a message after" } else { "in" };
+            let at = format!(", {when} operator {}, {} `{}`", last.index, last.op_type, last.name);
+            reason.push_str(&at);
+        }
+        let mut report = self.judge(target, execution);
+        if report.outcome != Outcome::Completed {
+            report.begun = begun(&walked);
+        }
+        for output in &mut report.outputs {
+            let pair = (
+                self.truth().iter().find(|right| right.name == output.name),
+                walked.reference.iter().find(|clean| clean.name == output.name),
+            );
+            output.conversion = match pair {
+                (Some(right), Some(clean)) => gauge(&right.tensor, &clean.tensor),
+                _ => None,
+            };
+        }
+        self.refined(target, report, walk, Some(&walked))
+    }
+
+    /// Searches from outside, on the ONNX graph.
+    ///
+    /// # Errors
+    /// When the reference refuses a node on the way.
+    pub fn search(
+        &self,
+        target: &Target,
+        strategy: Strategy,
+        announce: &mut dyn FnMut(&str),
+    ) -> Result<TargetReport, Failure> {
+        let (execution, walk) = self.run_search(target, strategy, announce)?;
+        let report = self.judge(target, execution);
+        Ok(self.refined(target, report, walk, None))
+    }
+
+    /// The report with its walk, and the verdict as the walk refines it.
+    fn refined(
+        &self,
+        target: &Target,
+        mut report: TargetReport,
+        walk: Option<WalkReport>,
+        walked: Option<&Walked>,
+    ) -> TargetReport {
+        report.walk = walk;
+        if let (Some(walk), Some(walked)) = (&mut report.walk, walked) {
+            let clean = &walked.reference;
+            let is_same =
+                !clean.is_empty() && all_agree(self, &super::audit::on_cpu(target), clean);
+            if is_same {
+                // Names are the converter's: if the end result is right, a value that differs on the way
+                // is another value under the same name.
+                walk.first_converted = None;
+            } else if !clean.is_empty()
+                && report.verdict.kind.news() == News::Bad
+                && walk.sources.is_empty()
+            {
+                let followed =
+                    Followed { walk, found: walked.found.as_ref().map(|found| &found.0) };
+                report.origin = find_origin(self, target, &followed);
+            }
+            if !is_same && walk.first_converted.is_none() {
+                walk.first_converted = report.origin.as_ref().map(|origin| origin.node.clone());
+            }
+        }
+        report.verdict = refine(&report.verdict, &self.facts(&report));
+        self.accept_converter(&mut report);
+        report
+    }
+
+    fn facts<'r>(&self, report: &'r TargetReport) -> crate::verdict::Facts<'r> {
+        crate::verdict::Facts {
+            outcome: report.outcome,
+            findings: report.outputs.iter().map(crate::report::OutputReport::finding).collect(),
+            walk: report.walk.as_ref(),
+            origin: report.origin.as_ref(),
+            engine: report.ran_on.as_ref().map_or("the engine", |ran_on| &ran_on.engine),
+        }
+    }
+
+    /// A converter that the user allows to change the outputs by so much.
+    fn accept_converter(&self, report: &mut TargetReport) {
+        let Some(allowed) = self.settings.allow_converter else { return };
+        let error = worst_error(report);
+        accept_converter(&mut report.verdict, allowed, error);
+    }
+}
+
+/// The largest relative L2 error of the outputs.
+fn worst_error(report: &TargetReport) -> f64 {
+    let errors = report.outputs.iter().map(|output| {
+        output.comparison.as_ref().map_or(f64::INFINITY, |comparison| comparison.rel_l2)
+    });
+    errors.fold(0.0, f64::max)
+}
+
+fn begun(walked: &Walked) -> Vec<BegunReport> {
+    let one = |announced: &Announced| BegunReport {
+        index: announced.index,
+        op_type: announced.op_type.clone(),
+        name: announced.name.clone(),
+    };
+    walked.begun.iter().map(one).collect()
+}
+
+/// The failure of a walk on what shows no operators.
+pub fn not_walkable(target: &Target) -> Failure {
+    if matches!(target.itself(), Target::Ort(_) | Target::Ext(_)) {
+        return Failure::new(
+            format!("follow the operators of {target}: this engine does not expose operators"),
+            "`offby walk` searches it from outside, with --strategy cut or --strategy isolate",
+        );
+    }
+    Failure::new(
+        format!("walk {target}: it is the reference"),
+        "walk one of MNN's backends, such as mnn:vulkan:low",
+    )
+}

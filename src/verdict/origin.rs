@@ -1,0 +1,51 @@
+//! Where the difference between an engine's own CPU and the reference comes from.
+
+use serde::{Deserialize, Serialize};
+
+/// What is wrong before any backend is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OriginKind {
+    /// The converter made another network: a constant, an operator or an attribute is another.
+    Converter,
+    /// The network is the same, and the engine's CPU computes an operator wrongly.
+    CpuKernel,
+}
+
+/// The node at which an engine's own CPU parts from the reference, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Whether the converter or the kernel is to blame.
+    pub kind: OriginKind,
+    /// The ONNX node.
+    pub node: String,
+    /// Its ONNX operator type.
+    pub op_type: String,
+    /// The operator of the engine that carries the difference.
+    pub operator: Option<String>,
+    /// The tensor or attribute that is another in the converted network.
+    pub item: Option<String>,
+    /// Relative L2 error that it introduces; `None` if NaN, infinities or shapes differ.
+    pub error: Option<f64>,
+    /// How that is known.
+    pub grounds: String,
+}
+
+impl Origin {
+    /// The finding in one sentence; `engine` is the engine's name.
+    pub fn words(&self, engine: &str) -> String {
+        let size = match self.error {
+            Some(error) => format!("a relative error of {error:.2e}"),
+            None => "NaN, infinities or a shape that the reference does not have".to_owned(),
+        };
+        let (node, op_type, grounds) = (&self.node, &self.op_type, &self.grounds);
+        match self.kind {
+            OriginKind::Converter => format!(
+                "the converter changed the network at `{node}` ({op_type}): {grounds}; that is {size} before any backend runs"
+            ),
+            OriginKind::CpuKernel => format!(
+                "CPU kernel: {engine}'s CPU computes `{node}` ({op_type}) wrongly: {grounds}; that is {size}"
+            ),
+        }
+    }
+}
