@@ -15,6 +15,13 @@ impl Model {
     }
 }
 
+impl Model {
+    /// The count of a node's attributes, those included that [`Model::attributes`] leaves out.
+    pub fn attribute_count(&self, node: usize) -> usize {
+        self.graph().node[node].attribute.len()
+    }
+}
+
 /// The attributes of a node as protobuf has it; its tensors lie in the message itself.
 pub fn attributes_of(node: &NodeProto) -> BTreeMap<String, Attribute> {
     let read =

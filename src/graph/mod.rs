@@ -20,6 +20,7 @@ mod solo;
 mod tensor_proto;
 mod topology;
 mod value_info;
+mod widen;
 mod wiring;
 
 pub use attribute::attributes_of;
@@ -38,6 +39,7 @@ pub use tensor_proto::{
 };
 pub use topology::Topology;
 pub use value_info::{Dim, ValueInfo};
+pub use widen::widened;
 
 #[cfg(test)]
 mod cut_tests;

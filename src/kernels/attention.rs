@@ -134,11 +134,19 @@ fn check(call: &Call<'_>) -> Result<(), Refused> {
     }
 }
 
-fn attention(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
-    check(call)?;
-    let query = Heads::of(call, 0, "q_num_heads")?;
-    let key = Heads::of(call, 1, "kv_num_heads")?;
-    let value = Heads::of(call, 2, "kv_num_heads")?;
+/// The scale of the scores and their softcap.
+fn factors(call: &Call<'_>, size: usize) -> Result<(f64, f64), Refused> {
+    let scale = float(call, "scale", 1.0 / (size as f64).sqrt())?;
+    let cap = float(call, "softcap", 0.0)?;
+    // The standard takes the root of the scale.
+    if !(scale > 0.0 && scale.is_finite() && cap >= 0.0 && cap.is_finite()) {
+        return Err(format!("a scale of {scale} and a softcap of {cap}"));
+    }
+    Ok((scale, cap))
+}
+
+/// Refuses queries, keys and values that do not go together.
+fn fit(query: &Heads, key: &Heads, value: &Heads) -> Result<(), Refused> {
     let alike = key.batch == query.batch
         && value.batch == query.batch
         && key.size == query.size
@@ -152,11 +160,16 @@ fn attention(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     if key.length == 0 || query.size == 0 {
         return Err("keys without elements".to_owned());
     }
-    let scale = float(call, "scale", 1.0 / (query.size as f64).sqrt())?;
-    let cap = float(call, "softcap", 0.0)?;
-    if !(scale > 0.0 && scale.is_finite() && cap >= 0.0 && cap.is_finite()) {
-        return Err(format!("a scale of {scale} and a softcap of {cap}"));
-    }
+    Ok(())
+}
+
+fn attention(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
+    check(call)?;
+    let query = Heads::of(call, 0, "q_num_heads")?;
+    let key = Heads::of(call, 1, "kv_num_heads")?;
+    let value = Heads::of(call, 2, "kv_num_heads")?;
+    fit(&query, &key, &value)?;
+    let (scale, cap) = factors(call, query.size)?;
     let bias = Bias::of(call, [query.batch, query.heads, query.length, key.length])?;
     let (batch, heads, length, merged) = (query.batch, query.heads, query.length, query.merged);
     let mut result = Heads { values: Vec::new(), batch, heads, length, size: value.size, merged };
@@ -164,6 +177,7 @@ fn attention(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     result.values = vec![0.0; count(&shape)?];
     for row in 0..if value.size == 0 { 0 } else { batch * heads * length } {
         let (batch, head, at) = (row / length / heads, row / length % heads, row % length);
+        // Queries of neighbouring heads share a head of keys.
         let shared = head / (heads / key.heads);
         let from = query.vector(batch, head, at);
         let scores = (0..key.length).map(|other| {

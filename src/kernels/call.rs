@@ -62,11 +62,6 @@ impl<'a> Call<'a> {
         self.input(place).ok_or_else(|| format!("input {place} is missing"))
     }
 
-    /// The elements of an input that the operator cannot do without.
-    pub(super) fn reals(&self, place: usize) -> Result<Reals, Refused> {
-        self.needed(place).map(Reals::of)
-    }
-
     /// Whole numbers in an input, such as axes; `None` if the node leaves it out.
     pub(super) fn longs(&self, place: usize) -> Option<Vec<i64>> {
         let tensor = self.input(place).filter(|tensor| !tensor.dtype().is_float())?;

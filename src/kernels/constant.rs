@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn places_of_elements() {
         let input = Some(Tensor::from_f32(&[2, 2], vec![1.0, 0.0, f32::NAN, 2.0]).unwrap());
-        let result = run("NonZero", &[], &[input.clone()]).unwrap();
+        let result = run("NonZero", &[], std::slice::from_ref(&input)).unwrap();
         assert_eq!(result, longs(&[2, 3], vec![0, 1, 1, 0, 0, 1]).unwrap());
         let eye = [("k", Attribute::Int(1)), ("dtype", Attribute::Int(9))];
         let result = run("EyeLike", &eye, &[input]).unwrap();

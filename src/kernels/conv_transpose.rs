@@ -8,7 +8,7 @@
 use super::call::Reals;
 use super::conv::{bias_of, groups, kernel_of};
 use super::layout::{count, extent, floats, ints, only_reals, per_axis};
-use super::window::{AutoPad, Windows, share, split};
+use super::window::{AutoPad, Windows, split};
 use super::{Call, Kernel, Refused};
 use crate::tensor::{Tensor, element_count};
 
@@ -64,7 +64,7 @@ fn spread(call: &Call<'_>, spatial: &[usize], kernel: &[usize]) -> Result<Window
                 return Err(format!("windows that reach {reach} cannot fill {asked}"));
             }
             let total = (reach - asked).max(0);
-            (windows.begin[axis], windows.end[axis]) = share(auto, total);
+            (windows.begin[axis], windows.end[axis]) = auto.share(total);
             windows.input[axis] = extent(asked)?;
         } else {
             windows.input[axis] = extent(reach - windows.begin[axis] - windows.end[axis])?;

@@ -2,6 +2,7 @@
 //!
 //! One loop runs over all combinations of the axes, and so this is slow. An ellipsis is refused.
 
+use super::call::Reals;
 use super::layout::{advance, count, flat, floats, only_reals, strides, text};
 use super::{Call, Kernel, Refused};
 use crate::tensor::Tensor;
@@ -45,8 +46,11 @@ impl Equation {
     }
 }
 
-fn einsum(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
-    let equation = Equation::of(text(call, "equation", "")?)?;
+/// The inputs, and the extent of each named axis.
+fn read(
+    call: &Call<'_>,
+    equation: &Equation,
+) -> Result<(Vec<Reals>, BTreeMap<char, usize>), Refused> {
     if equation.inputs.len() != call.inputs.len() {
         return Err(format!("{} terms for {} inputs", equation.inputs.len(), call.inputs.len()));
     }
@@ -65,6 +69,12 @@ fn einsum(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
         }
         inputs.push(input);
     }
+    Ok((inputs, extents))
+}
+
+fn einsum(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
+    let equation = Equation::of(text(call, "equation", "")?)?;
+    let (inputs, extents) = read(call, &equation)?;
     let shape: Vec<usize> = equation.output.iter().map(|name| extents[name]).collect();
     let mut values = vec![0.0; count(&shape)?];
     let summed = extents.keys().filter(|name| !equation.output.contains(name));
@@ -72,17 +82,15 @@ fn einsum(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let whole: Vec<usize> = names.iter().map(|name| extents[name]).collect();
     let combinations = whole.iter().try_fold(1u128, |all, &extent| all.checked_mul(extent as u128));
     let combinations = combinations.filter(|&all| all <= MOST).ok_or("too many combinations")?;
-    let steps: Vec<Vec<usize>> = equation
-        .inputs
-        .iter()
-        .zip(&inputs)
-        .map(|(own, input)| steps_through(&names, own, &input.shape))
-        .collect();
+    let terms = equation.inputs.iter().zip(&inputs);
+    let steps: Vec<Vec<usize>> =
+        terms.map(|(own, input)| steps_through(&names, own, &input.shape)).collect();
     let to = steps_through(&names, &equation.output, &shape);
     let mut index = vec![0; names.len()];
     for _ in 0..combinations {
         let factors = inputs.iter().zip(&steps);
-        let product: f64 = factors.map(|(input, steps)| input.values[flat(&index, steps)]).product();
+        let product: f64 =
+            factors.map(|(input, steps)| input.values[flat(&index, steps)]).product();
         values[flat(&index, &to)] += product;
         advance(&mut index, &whole);
     }
@@ -103,10 +111,14 @@ mod tests {
     use super::*;
     use crate::graph::Attribute;
 
-    fn run(equation: &str, inputs: &[(&[usize], &[f32])]) -> Result<(Vec<usize>, Vec<f64>), Refused> {
+    fn run(
+        equation: &str,
+        inputs: &[(&[usize], &[f32])],
+    ) -> Result<(Vec<usize>, Vec<f64>), Refused> {
         let equation = Attribute::Text(equation.to_owned());
         let attributes = BTreeMap::from([("equation".to_owned(), equation)]);
-        let tensor = |&(shape, values): &(&[usize], &[f32])| Tensor::from_f32(shape, values.to_vec()).ok();
+        let tensor =
+            |&(shape, values): &(&[usize], &[f32])| Tensor::from_f32(shape, values.to_vec()).ok();
         let inputs: Vec<Option<Tensor>> = inputs.iter().map(tensor).collect();
         let (op_type, inputs) = ("Einsum", inputs.as_slice());
         let call = Call { op_type, opset: 13, attributes: &attributes, inputs, outputs: 1 };

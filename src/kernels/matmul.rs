@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn triangles_keep_their_type() {
         let square = Some(Tensor::I64(typed(&[2, 2], vec![1, 2, 3, 4]).unwrap()));
-        let upper = run("Trilu", &[], &[square.clone()]).unwrap();
+        let upper = run("Trilu", &[], std::slice::from_ref(&square)).unwrap();
         assert_eq!(upper.numbers(1), [1.0, 2.0, 0.0, 4.0]);
         let lower = [("upper", Attribute::Int(0))];
         let down = Some(Tensor::I64(typed(&[], vec![-1]).unwrap()));

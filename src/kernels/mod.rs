@@ -15,6 +15,7 @@ mod cast;
 mod constant;
 mod conv;
 mod conv_transpose;
+mod einsum;
 mod gather;
 mod grid_sample;
 mod lanes;
@@ -27,7 +28,10 @@ mod order;
 mod pool;
 mod power;
 mod quantize;
+mod recurrent;
 mod reduce;
+mod resize;
+mod resize_axis;
 mod scatter;
 mod slice;
 mod softmax;
@@ -49,6 +53,7 @@ const TABLES: &[&[(&str, Kernel)]] = &[
     constant::CONSTANT,
     conv::CONV,
     conv_transpose::CONV_TRANSPOSE,
+    einsum::EINSUM,
     gather::GATHER,
     grid_sample::GRID_SAMPLE,
     matmul::MATMUL,
@@ -56,7 +61,9 @@ const TABLES: &[&[(&str, Kernel)]] = &[
     norm::NORM,
     pool::POOL,
     quantize::QUANTIZE,
+    recurrent::RECURRENT,
     reduce::REDUCE,
+    resize::RESIZE,
     scatter::SCATTER,
     slice::SLICE,
     softmax::SOFTMAX,

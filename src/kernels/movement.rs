@@ -342,12 +342,14 @@ mod tests {
     fn depth_becomes_space() {
         let two = ("blocksize", Attribute::Int(2));
         let image = range(&[1, 8, 1, 1]);
-        let result = run("DepthToSpace", &[two.clone()], &[image.clone()]).unwrap();
+        let result =
+            run("DepthToSpace", std::slice::from_ref(&two), std::slice::from_ref(&image)).unwrap();
         assert_eq!(result, (vec![1, 2, 2, 2], vec![0.0, 2.0, 4.0, 6.0, 1.0, 3.0, 5.0, 7.0]));
         let crd = [two.clone(), ("mode", Attribute::Text("CRD".to_owned()))];
-        let result = run("DepthToSpace", &crd, &[image.clone()]).unwrap();
+        let result = run("DepthToSpace", &crd, std::slice::from_ref(&image)).unwrap();
         assert_eq!(result.1, (0..8).map(f64::from).collect::<Vec<_>>());
-        let back = run("SpaceToDepth", &[two.clone()], &[range(&[1, 1, 2, 2])]).unwrap();
+        let back =
+            run("SpaceToDepth", std::slice::from_ref(&two), &[range(&[1, 1, 2, 2])]).unwrap();
         assert_eq!(back, (vec![1, 4, 1, 1], vec![0.0, 1.0, 2.0, 3.0]));
         assert!(run("SpaceToDepth", &[two], &[image]).is_err());
         assert!(run("DepthToSpace", &[], &[range(&[1, 4, 1, 1])]).is_err());

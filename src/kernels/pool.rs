@@ -4,7 +4,7 @@
 //! maximum, and in a mean only if `count_include_pad` asks for it.
 
 use super::call::Reals;
-use super::layout::{count, extent, flag, floats, int, ints, longs, only, only_reals, pick};
+use super::layout::{count, extent, flag, floats, int, ints, longs, only_reals, pick};
 use super::window::{AutoPad, Tap, Windows, split};
 use super::{Call, Kernel, Refused};
 use crate::tensor::{Tensor, element_count};
@@ -26,10 +26,10 @@ fn windows(call: &Call<'_>, shape: &[usize]) -> Result<Windows, Refused> {
     let kernel: Result<Vec<usize>, Refused> = kernel.iter().map(|&value| extent(value)).collect();
     let windows = Windows::of(call, spatial, &kernel?, flag(call, "ceil_mode", false)?)?;
     let same = matches!(AutoPad::of(call)?, AutoPad::SameUpper | AutoPad::SameLower);
-    for axis in 0..if same { spatial.len() } else { 0 } {
+    for (axis, &length) in spatial.iter().enumerate().filter(|_| same) {
         // The formula of the standard then gives a negative padding, and engines disagree on it.
         let last = (windows.output[axis] as i64 - 1) * windows.strides[axis];
-        if last + windows.span(axis)? < spatial[axis] as i64 {
+        if last + windows.span(axis)? < length as i64 {
             return Err("windows that skip elements have no padding of the same extent".to_owned());
         }
     }

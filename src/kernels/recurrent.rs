@@ -50,14 +50,14 @@ fn sigmoid(value: f64) -> f64 {
 
 impl Weights<'_> {
     /// A gate's sum over the input, with the input's bias.
-    fn from_input(&self, gate: usize, unit: usize, input: &[f64]) -> f64 {
+    fn input_sum(&self, gate: usize, unit: usize, input: &[f64]) -> f64 {
         let row = gate * self.sizes.hidden + unit;
         let weights = &self.input[row * self.sizes.input..][..self.sizes.input];
         self.bias[row] + dot(weights, input)
     }
 
     /// A gate's sum over the hidden state, with that state's bias.
-    fn from_hidden(&self, gate: usize, unit: usize, hidden: &[f64]) -> f64 {
+    fn hidden_sum(&self, gate: usize, unit: usize, hidden: &[f64]) -> f64 {
         let row = gate * self.sizes.hidden + unit;
         let weights = &self.hidden[row * self.sizes.hidden..][..self.sizes.hidden];
         self.bias[self.sizes.gates * self.sizes.hidden + row] + dot(weights, hidden)
@@ -65,7 +65,7 @@ impl Weights<'_> {
 
     /// A gate's sum over both.
     fn both(&self, gate: usize, unit: usize, input: &[f64], hidden: &[f64]) -> f64 {
-        self.from_input(gate, unit, input) + self.from_hidden(gate, unit, hidden)
+        self.input_sum(gate, unit, input) + self.hidden_sum(gate, unit, hidden)
     }
 }
 
@@ -89,11 +89,11 @@ fn gru_step(weights: &Weights<'_>, input: &[f64], state: &mut State) {
     let kept: Vec<f64> = reset.iter().zip(old).map(|(reset, old)| reset * old).collect();
     let new = units().map(|unit| {
         let own = if weights.after {
-            reset[unit] * weights.from_hidden(2, unit, old)
+            reset[unit] * weights.hidden_sum(2, unit, old)
         } else {
-            weights.from_hidden(2, unit, &kept)
+            weights.hidden_sum(2, unit, &kept)
         };
-        let candidate = (weights.from_input(2, unit, input) + own).tanh();
+        let candidate = (weights.input_sum(2, unit, input) + own).tanh();
         (1.0 - update[unit]) * candidate + update[unit] * old[unit]
     });
     state.hidden = new.collect();
@@ -150,7 +150,8 @@ fn sizes(call: &Call<'_>, gates: usize) -> Result<Sizes, Refused> {
     let ([steps, batch, input], [_, _, hidden]) = (input, hidden) else {
         return Err(format!("an input of shape {input:?}, hidden weights of shape {hidden:?}"));
     };
-    let sizes = Sizes { steps: *steps, batch: *batch, input: *input, hidden: *hidden, gates, directions };
+    let sizes =
+        Sizes { steps: *steps, batch: *batch, input: *input, hidden: *hidden, gates, directions };
     count(&[sizes.steps, sizes.batch, sizes.directions, sizes.hidden])?;
     count(&[sizes.directions, 2 * gates, sizes.hidden])?;
     if int(call, "hidden_size", *hidden as i64)? != *hidden as i64 {
@@ -178,7 +179,9 @@ fn lengths(call: &Call<'_>, sizes: Sizes) -> Result<Vec<usize>, Refused> {
     let lengths: Option<Vec<usize>> =
         lengths.into_iter().map(|length| usize::try_from(length).ok()).collect();
     lengths
-        .filter(|lengths| lengths.len() == sizes.batch && lengths.iter().all(|&at| at <= sizes.steps))
+        .filter(|lengths| {
+            lengths.len() == sizes.batch && lengths.iter().all(|&at| at <= sizes.steps)
+        })
         .ok_or_else(|| "sequence lengths that do not fit".to_owned())
 }
 
@@ -242,8 +245,10 @@ fn layer(call: &Call<'_>, gates: usize, step: Step) -> Result<Vec<Tensor>, Refus
     for sequence in 0..directions * batch {
         let (direction, image) = (sequence / batch, sequence % batch);
         let own = sequence * hidden..(sequence + 1) * hidden;
-        let mut state =
-            State { hidden: given.hidden[own.clone()].to_vec(), cell: given.cell[own.clone()].to_vec() };
+        let mut state = State {
+            hidden: given.hidden[own.clone()].to_vec(),
+            cell: given.cell[own.clone()].to_vec(),
+        };
         let weights = given.weights(sizes, direction);
         let length = given.lengths[image];
         for at in 0..length {
@@ -353,7 +358,10 @@ mod tests {
             ("direction", Attribute::Text("bidirectional".to_owned())),
         ];
         for attribute in odd {
-            assert!(run("RNN", &[attribute.clone()], &unit(1, 1)).is_err(), "{attribute:?}");
+            assert!(
+                run("RNN", std::slice::from_ref(&attribute), &unit(1, 1)).is_err(),
+                "{attribute:?}"
+            );
         }
         assert!(run("LSTM", &[], &unit(1, 1)).is_err());
         assert!(run("RNN", &[], &unit(1, 1)[..2]).is_err());

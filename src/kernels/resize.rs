@@ -4,11 +4,11 @@
 //! at scale 1 is left alone. `Upsample` is the older operator, without a transformation of coordinates.
 
 use super::call::Reals;
-use super::grid_sample::cubic;
 use super::layout::{
     axis_in, count, extent, flag, float, floats, floats_if_there, int, ints, longs_if_there, only,
     only_reals, pick, text,
 };
+use super::resize_axis::{Axis, Curve, Nearest, Transform};
 use super::{Call, Kernel, Refused};
 use crate::graph::Attribute;
 use crate::tensor::Tensor;
@@ -16,121 +16,10 @@ use crate::tensor::Tensor;
 /// The kernels of this file.
 pub(super) const RESIZE: &[(&str, Kernel)] = &[("Resize", resize), ("Upsample", upsample)];
 
-/// Where a place of the result lies in the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transform {
-    HalfPixel,
-    Symmetric,
-    PyTorch,
-    AlignCorners,
-    Asymmetric,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Nearest {
-    PreferFloor,
-    PreferCeil,
-    Floor,
-    Ceil,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mode {
     Nearest(Nearest),
-    Linear,
-    Cubic { a: f64, exclude: bool },
-}
-
-/// An axis to resize.
-#[derive(Debug, Clone, Copy)]
-struct Axis {
-    from: usize,
-    to: usize,
-    /// The scale that the node gives; the quotient of the extents where it gives sizes.
-    scale: Option<f64>,
-}
-
-impl Axis {
-    /// An axis that keeps its extent.
-    fn kept(from: usize) -> Self {
-        Axis { from, to: from, scale: None }
-    }
-
-    fn scaled(from: usize, scale: f64) -> Result<Self, Refused> {
-        if !(scale > 0.0 && scale.is_finite()) {
-            return Err(format!("a scale of {scale}"));
-        }
-        // Engines and ONNX's shape inference multiply in f32; f64 would give one element less at times.
-        let to = (from as f32 * scale as f32).floor();
-        Ok(Axis { from, to: extent(to as i64)?, scale: Some(scale) })
-    }
-
-    fn is_kept(self) -> bool {
-        self.from == self.to && self.scale.is_none_or(|scale| scale == 1.0)
-    }
-
-    /// A distance in the result as a distance in the input.
-    fn back(self, at: f64) -> f64 {
-        match self.scale {
-            Some(scale) => at / scale,
-            // One rounding only, so that places halfway between elements stay there.
-            None => at * self.from as f64 / self.to as f64,
-        }
-    }
-
-    /// Where a place lies in the input.
-    fn origin(self, at: usize, transform: Transform) -> f64 {
-        let place = at as f64;
-        let half = || self.back(place + 0.5) - 0.5;
-        match transform {
-            Transform::HalfPixel => half(),
-            Transform::PyTorch if self.to > 1 => half(),
-            Transform::AlignCorners if self.to > 1 => {
-                place * (self.from as f64 - 1.0) / (self.to as f64 - 1.0)
-            }
-            Transform::PyTorch | Transform::AlignCorners => 0.0,
-            Transform::Asymmetric => self.back(place),
-            Transform::Symmetric => {
-                let width = self.scale.map_or(self.to as f64, |scale| scale * self.from as f64);
-                self.from as f64 / 2.0 * (1.0 - self.to as f64 / width) + half()
-            }
-        }
-    }
-
-    /// The elements with their weights that make a place of the result.
-    fn taps(self, at: usize, transform: Transform, mode: Mode) -> Vec<(usize, f64)> {
-        let origin = self.origin(at, transform);
-        let last = self.from as f64 - 1.0;
-        let clamped = |place: f64| place.clamp(0.0, last) as usize;
-        let floor = origin.floor();
-        match mode {
-            Mode::Nearest(nearest) => {
-                let place = match nearest {
-                    Nearest::PreferFloor => (origin - 0.5).ceil(),
-                    Nearest::PreferCeil => (origin + 0.5).floor(),
-                    Nearest::Floor => floor,
-                    Nearest::Ceil => origin.ceil(),
-                };
-                vec![(clamped(place), 1.0)]
-            }
-            Mode::Linear => {
-                let past = origin - floor;
-                vec![(clamped(floor), 1.0 - past), (clamped(floor + 1.0), past)]
-            }
-            Mode::Cubic { a, exclude } => {
-                let mut weights = cubic(origin - floor, a);
-                let places: [f64; 4] = std::array::from_fn(|tap| floor - 1.0 + tap as f64);
-                if exclude {
-                    for (weight, place) in weights.iter_mut().zip(places) {
-                        *weight *= f64::from(u8::from((0.0..=last).contains(&place)));
-                    }
-                    let sum: f64 = weights.iter().sum();
-                    weights = weights.map(|weight| weight / sum);
-                }
-                places.into_iter().map(clamped).zip(weights).collect()
-            }
-        }
-    }
+    Curve(Curve),
 }
 
 fn transform(call: &Call<'_>) -> Result<Transform, Refused> {
@@ -147,10 +36,11 @@ fn transform(call: &Call<'_>) -> Result<Transform, Refused> {
 fn mode(call: &Call<'_>) -> Result<Mode, Refused> {
     match text(call, "mode", "nearest")? {
         "nearest" => {}
-        "linear" => return Ok(Mode::Linear),
+        "linear" => return Ok(Mode::Curve(Curve::Linear)),
         "cubic" => {
-            let (a, exclude) = (float(call, "cubic_coeff_a", -0.75)?, flag(call, "exclude_outside", false)?);
-            return Ok(Mode::Cubic { a, exclude });
+            let (a, exclude) =
+                (float(call, "cubic_coeff_a", -0.75)?, flag(call, "exclude_outside", false)?);
+            return Ok(Mode::Curve(Curve::Cubic { a, exclude }));
         }
         other => return Err(format!("mode {other}")),
     }
@@ -171,7 +61,9 @@ fn resize(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let (mode, transform) = (mode(call)?, transform(call)?);
     let shape = call.needed(0)?.shape();
     let named = match ints(call, "axes")? {
-        Some(axes) => axes.iter().map(|&axis| axis_in(axis, shape.len())).collect::<Result<_, _>>()?,
+        Some(axes) => {
+            axes.iter().map(|&axis| axis_in(axis, shape.len())).collect::<Result<_, _>>()?
+        }
         None => (0..shape.len()).collect::<Vec<_>>(),
     };
     let mut axes: Vec<Axis> = shape.iter().map(|&from| Axis::kept(from)).collect();
@@ -196,7 +88,9 @@ fn resize(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
 fn upsample(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let shape = call.needed(0)?.shape();
     let scales = match (call.opset, call.attributes.get("scales")) {
-        (7..9, Some(Attribute::Floats(scales))) => scales.iter().map(|&scale| f64::from(scale)).collect(),
+        (7..9, Some(Attribute::Floats(scales))) => {
+            scales.iter().map(|&scale| f64::from(scale)).collect()
+        }
         (9.., None) => floats(call, 1)?.values,
         _ => return Err("an Upsample without scales".to_owned()),
     };
@@ -207,7 +101,7 @@ fn upsample(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let axes = axes.collect::<Result<Vec<_>, _>>()?;
     let mode = match text(call, "mode", "nearest")? {
         "nearest" => Mode::Nearest(Nearest::Floor),
-        "linear" | "bilinear" => Mode::Linear,
+        "linear" | "bilinear" => Mode::Curve(Curve::Linear),
         other => return Err(format!("mode {other}")),
     };
     interpolate(call, &axes, Transform::Asymmetric, mode)
@@ -229,28 +123,50 @@ fn interpolate(
     if elements == 0 {
         return only(pick(tensor, &shape, &[])?);
     }
-    if matches!(mode, Mode::Nearest(_)) {
-        let mut places = vec![0];
-        for &axis in axes {
-            let at = |place: usize| {
-                if axis.is_kept() { place } else { axis.taps(place, transform, mode)[0].0 }
-            };
-            let along: Vec<usize> = (0..axis.to).map(at).collect();
-            let longer = places.iter().flat_map(|&before| along.iter().map(move |at| before * axis.from + at));
-            places = longer.collect();
+    match mode {
+        Mode::Nearest(nearest) => {
+            only(pick(tensor, &shape, &nearest_places(axes, transform, nearest)?)?)
         }
-        return only(pick(tensor, &shape, &places)?);
+        Mode::Curve(curve) => weighted(call, axes, transform, curve),
     }
+}
+
+/// The flat position of the nearest element for each place of the result.
+fn nearest_places(
+    axes: &[Axis],
+    transform: Transform,
+    nearest: Nearest,
+) -> Result<Vec<usize>, Refused> {
+    let mut places = vec![0];
+    for &axis in axes {
+        let along = (0..axis.to)
+            .map(|at| if axis.is_kept() { Ok(at) } else { axis.nearest(at, transform, nearest) });
+        let along = along.collect::<Result<Vec<_>, _>>()?;
+        let before = places.iter();
+        let longer = before.flat_map(|&before| along.iter().map(move |at| before * axis.from + at));
+        places = longer.collect();
+    }
+    Ok(places)
+}
+
+/// Weighs elements along one axis after another.
+fn weighted(
+    call: &Call<'_>,
+    axes: &[Axis],
+    transform: Transform,
+    curve: Curve,
+) -> Result<Vec<Tensor>, Refused> {
     let Reals { shape: mut extents, mut values } = floats(call, 0)?;
     for (at, &axis) in axes.iter().enumerate().filter(|(_, axis)| !axis.is_kept()) {
         let inner: usize = extents[at + 1..].iter().product();
         extents[at] = axis.to;
         let mut resized = Vec::with_capacity(count(&extents)?);
-        let taps: Vec<_> = (0..axis.to).map(|place| axis.taps(place, transform, mode)).collect();
+        let taps: Vec<_> = (0..axis.to).map(|place| axis.taps(place, transform, curve)).collect();
         for block in values.chunks(axis.from * inner) {
             for taps in &taps {
                 resized.extend((0..inner).map(|column| {
-                    taps.iter().map(|&(from, by)| block[from * inner + column] * by).sum::<f64>()
+                    let parts = taps.iter().map(|&(from, by)| block[from * inner + column] * by);
+                    parts.sum::<f64>()
                 }));
             }
         }
@@ -265,15 +181,21 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    fn run(texts: &[(&str, &str)], scale: Option<f32>, size: Option<i64>) -> Result<Vec<f64>, Refused> {
-        let texts = texts.iter().map(|&(name, text)| (name.to_owned(), Attribute::Text(text.to_owned())));
+    fn run(
+        texts: &[(&str, &str)],
+        scale: Option<f32>,
+        size: Option<i64>,
+    ) -> Result<Vec<f64>, Refused> {
+        let texts =
+            texts.iter().map(|&(name, text)| (name.to_owned(), Attribute::Text(text.to_owned())));
         let attributes: BTreeMap<String, Attribute> = texts.collect();
         let row = Tensor::from_f32(&[4], vec![1.0, 2.0, 3.0, 4.0]).unwrap();
         let scale = scale.map(|scale| Tensor::from_f32(&[1], vec![scale]).unwrap());
         let size = size.map(|size| longs(&[1], vec![size]).unwrap());
         let inputs = [Some(row), None, scale, size];
         let op_type = "Resize";
-        let call = Call { op_type, opset: 19, attributes: &attributes, inputs: &inputs, outputs: 1 };
+        let call =
+            Call { op_type, opset: 19, attributes: &attributes, inputs: &inputs, outputs: 1 };
         resize(&call).map(|outputs| outputs[0].numbers(1))
     }
 
@@ -309,6 +231,16 @@ mod tests {
         let result = run(&[("mode", "cubic")], None, Some(2)).unwrap();
         // Weights -0.09375, 0.59375, 0.59375, -0.09375 over 1, 1, 2, 3 and 2, 3, 4, 4.
         assert!(near(&result, &[1.40625, 3.59375]), "{result:?}");
+    }
+
+    #[test]
+    fn a_place_that_rounding_decides_is_refused() {
+        // The origin of place 1 is 1.5 / 0.6 - 0.5: 2 in f32, and less in f64.
+        let floor = [("nearest_mode", "floor"), ("coordinate_transformation_mode", "asymmetric")];
+        assert!(run(&floor, Some(0.6), None).is_ok());
+        let long = run(&[("nearest_mode", "floor")], Some(0.6), None);
+        assert!(long.is_err(), "{long:?}");
+        assert_eq!(run(&floor, Some(0.5), None).unwrap(), [1.0, 3.0]);
     }
 
     #[test]

@@ -287,10 +287,10 @@ mod tests {
         let given = run("Split", 13, &[], &[five.clone(), list(&[1, 4])], 2).unwrap();
         assert_eq!(given, [vec![0.0], vec![1.0, 2.0, 3.0, 4.0]]);
         let two = [("num_outputs", Attribute::Int(2))];
-        let uneven = run("Split", 18, &two, &[five.clone()], 2).unwrap();
+        let uneven = run("Split", 18, &two, std::slice::from_ref(&five), 2).unwrap();
         assert_eq!(uneven, [vec![0.0, 1.0, 2.0], vec![3.0, 4.0]]);
-        assert!(run("Split", 13, &[], &[five.clone()], 2).is_err());
-        assert!(run("Split", 18, &two, &[five.clone()], 3).is_err());
+        assert!(run("Split", 13, &[], std::slice::from_ref(&five), 2).is_err());
+        assert!(run("Split", 18, &two, std::slice::from_ref(&five), 3).is_err());
         assert!(run("Split", 13, &[], &[five, list(&[1, 3])], 2).is_err());
     }
 

@@ -67,7 +67,7 @@ impl AutoPad {
     }
 
     /// Shares a total between the two ends of an axis.
-    fn share(self, total: i64) -> (i64, i64) {
+    pub(super) fn share(self, total: i64) -> (i64, i64) {
         let small = total / 2;
         match self {
             AutoPad::SameUpper => (small, total - small),
@@ -186,11 +186,6 @@ pub(super) fn split(shape: &[usize]) -> Result<(usize, usize, &[usize]), Refused
     }
 }
 
-/// The total that both ends of an axis lose, shared as a transposed convolution shares it.
-pub(super) fn share(auto: AutoPad, total: i64) -> (i64, i64) {
-    auto.share(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,8 +219,8 @@ mod tests {
     fn a_last_window_must_begin_before_the_right_padding() {
         let strides = ("strides", Attribute::Ints(vec![2]));
         let pads = ("pads", Attribute::Ints(vec![0, 1]));
-        assert_eq!(windows(&[strides.clone()], &[4], &[3], true).unwrap().output, [2]);
-        assert_eq!(windows(&[strides.clone()], &[4], &[3], false).unwrap().output, [1]);
+        assert_eq!(windows(std::slice::from_ref(&strides), &[4], &[3], true).unwrap().output, [2]);
+        assert_eq!(windows(std::slice::from_ref(&strides), &[4], &[3], false).unwrap().output, [1]);
         assert_eq!(windows(&[strides, pads], &[2], &[2], true).unwrap().output, [1]);
     }
 

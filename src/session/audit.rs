@@ -47,7 +47,7 @@ impl Session<'_> {
         let kept = if scope == Scope::Known { known } else { whole };
         kept.get_or_init(|| {
             let is_needed = match scope {
-                Scope::Known => self.has_known_operator(),
+                Scope::Known => self.has_known_operator() && !self.is_confirmed(),
                 Scope::Whole => !self.is_confirmed(),
             };
             let audit = || self.check(scope).unwrap_or_default();
@@ -62,6 +62,10 @@ impl Session<'_> {
 
     /// Whether ONNX Runtime, which is another code, gives the reference's outputs.
     fn is_confirmed(&self) -> bool {
+        *self.reference.confirmed.get_or_init(|| self.confirm())
+    }
+
+    fn confirm(&self) -> bool {
         if Code::of(&self.reference.target) == Code::OnnxRuntime {
             return false;
         }
@@ -217,7 +221,8 @@ impl<'e> Asked<'e> {
     ) -> Option<Ruled> {
         let reference =
             Party { code: self.code.clone(), is_referee: true, outputs: outputs.to_vec() };
-        let mut parties = own(steps, step, inputs, outputs);
+        let own = own(steps, step, inputs, outputs);
+        let mut parties: Vec<Party> = own.clone().ok().flatten().into_iter().collect();
         // Two codes that agree need no third.
         let is_supported = parties.iter().any(|party| {
             party.code == Code::Offby && crate::verdict::is_within(outputs, &party.outputs)
@@ -234,9 +239,9 @@ impl<'e> Asked<'e> {
                 parties.extend(found.ok().map(party));
             }
         }
-        let ruling = Ruling::of(steps.node(step), &reference, &parties)?;
+        let ruling = Ruling::of(steps.node(step), &reference, &parties, own.err())?;
         let mut dissenters = parties.iter().filter(|party| {
-            ruling.opinions.iter().any(|one| one.code == party.code && !one.with_reference)
+            ruling.opinions.iter().any(|one| one.code == party.code && one.with_dissent)
         });
         let first = dissenters.next()?.outputs.clone();
         let second = dissenters.next().map(|party| party.outputs.clone());
@@ -264,17 +269,22 @@ impl<'e> Asked<'e> {
     }
 }
 
-/// offby's own kernel, if it has one for the node.
+/// offby's own kernel, if it has one for the node; the error is what the standard leaves open.
 fn own(
     steps: &NodeSteps,
     step: usize,
     inputs: &[Option<Tensor>],
     outputs: &[Tensor],
-) -> Vec<Party> {
-    let computed = steps.compute_own(step, inputs);
-    let party =
-        |computed| Party { code: Code::Offby, is_referee: true, outputs: like(computed, outputs) };
-    computed.map(party).into_iter().collect()
+) -> Result<Option<Party>, String> {
+    let computed = match steps.compute_own(step, inputs) {
+        Some(Ok(computed)) => computed,
+        Some(Err(refused)) => {
+            return refused.strip_prefix("undefined: ").map_or(Ok(None), |what| Err(what.into()));
+        }
+        None => return Ok(None),
+    };
+    let outputs = like(computed, outputs);
+    Ok(Some(Party { code: Code::Offby, is_referee: true, outputs }))
 }
 
 /// Values in the element types of the reference's.

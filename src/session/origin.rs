@@ -12,10 +12,10 @@ use super::node::run_node;
 use crate::engine::{Engine, NodeSteps, Session as EngineSession, Target};
 use crate::graph::Model;
 use crate::inputs::Feed;
-use crate::tensor::Tensor;
+use crate::tensor::{ShapeText, Tensor};
 use crate::verdict::{Code, Origin, OriginKind, distance, is_within};
 use crate::walk::{Trace, WalkReport, map_to_nodes};
-use crate::worker::{Converter, compare_converted, converted_bytes, find_converter};
+use crate::worker::{Converter, compare_converted, converted_operators, find_converter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -162,10 +162,7 @@ impl<'e> Search<'e> {
             ),
             None => (
                 OriginKind::CpuKernel,
-                format!(
-                    "the node by itself, converted and on the same inputs, gives other values{}",
-                    example(outputs, &found)
-                ),
+                format!("by itself, on the same inputs, it gives {}", differences(outputs, &found)),
             ),
         };
         let error = Some(distance(outputs, &found)).filter(|error| error.is_finite());
@@ -180,16 +177,16 @@ impl<'e> Search<'e> {
         inputs: &[Option<Tensor>],
         outputs: &[Tensor],
     ) -> Option<String> {
-        let whole = converted_bytes(&self.converter, alone, self.deadline).ok()?;
+        let whole = converted_operators(&self.converter, alone, self.deadline).ok()?;
         let without = alone.without_each_part();
         without.into_iter().find_map(|(part, changed)| {
-            let bytes = converted_bytes(&self.converter, &changed, self.deadline).ok()?;
+            let other = converted_operators(&self.converter, &changed, self.deadline).ok()?;
             let matters = || match self.means(step, &changed, inputs) {
                 Some(other) => !is_within(outputs, &other),
                 // Without it the node is none: so it does matter.
                 None => true,
             };
-            (bytes == whole && matters()).then_some(part)
+            (other == whole && matters()).then_some(part)
         })
     }
 
@@ -271,18 +268,32 @@ impl<'e> Search<'e> {
     }
 }
 
-/// The value that is furthest off.
-fn example(outputs: &[Tensor], found: &[Tensor]) -> String {
-    let pairs = outputs.iter().zip(found).flat_map(|(right, found)| {
-        right.numbers(1).into_iter().zip(found.numbers(1)).collect::<Vec<_>>()
-    });
-    let apart = |(r, f): &(f64, f64)| if r == f { 0.0 } else { (r - f).abs() };
-    let worst = pairs.filter(|pair| apart(pair) != 0.0).max_by(|a, b| {
-        let of = |pair| {
-            let apart = apart(pair);
-            if apart.is_nan() { f64::INFINITY } else { apart }
+/// How many elements differ, and the one that is furthest off.
+fn differences(outputs: &[Tensor], found: &[Tensor]) -> String {
+    let shapes = |tensors: &[Tensor]| -> Vec<Vec<usize>> {
+        tensors.iter().map(|tensor| tensor.shape().to_vec()).collect()
+    };
+    if shapes(outputs) != shapes(found) {
+        let extents = |tensors: &[Tensor]| -> String {
+            let one = |tensor: &Tensor| ShapeText(tensor.shape()).to_string();
+            tensors.iter().map(one).collect::<Vec<_>>().join(" and ")
         };
-        of(a).total_cmp(&of(b))
+        return format!("the shape {} instead of {}", extents(found), extents(outputs));
+    }
+    let pairs: Vec<(f64, f64)> = outputs
+        .iter()
+        .zip(found)
+        .flat_map(|(right, found)| right.numbers(1).into_iter().zip(found.numbers(1)))
+        .collect();
+    let apart = |(r, f): &(f64, f64)| match r == f || (r.is_nan() && f.is_nan()) {
+        true => 0.0,
+        // What is no number on one side only is furthest off.
+        false => Some((r - f).abs()).filter(|apart| !apart.is_nan()).unwrap_or(f64::INFINITY),
+    };
+    let differing = pairs.iter().filter(|pair| apart(pair) > 0.0).count();
+    let worst = pairs.iter().max_by(|a, b| apart(a).total_cmp(&apart(b)));
+    let example = worst.map_or(String::new(), |(r, f)| {
+        format!(", as in {} where {} is right", *f as f32, *r as f32)
     });
-    worst.map_or(String::new(), |(r, f)| format!(" ({} where {} is right)", f as f32, r as f32))
+    format!("{differing} of {} elements otherwise{example}", pairs.len())
 }

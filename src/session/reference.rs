@@ -16,6 +16,8 @@ pub struct Reference {
     pub note: Option<String>,
     /// What the referees say of the operators that are known to be wrong in it.
     pub(super) known: Arc<OnceLock<Audit>>,
+    /// Whether ONNX Runtime gives its outputs, too.
+    pub(super) confirmed: Arc<OnceLock<bool>>,
     /// What they say of every node; filled if a target parts from it.
     pub(super) whole: Arc<OnceLock<Audit>>,
 }
@@ -53,7 +55,14 @@ impl Reference {
 
     /// A reference that ran as it was asked to.
     pub fn of(target: Target, execution: Execution) -> Self {
-        Reference { target, execution, note: None, known: Arc::default(), whole: Arc::default() }
+        Reference {
+            target,
+            execution,
+            note: None,
+            known: Arc::default(),
+            confirmed: Arc::default(),
+            whole: Arc::default(),
+        }
     }
 }
 

@@ -34,17 +34,16 @@ pub struct Origin {
 impl Origin {
     /// The finding in one sentence; `engine` is the engine's name.
     pub fn words(&self, engine: &str) -> String {
-        let size = match self.error {
-            Some(error) => format!("a relative error of {error:.2e}"),
-            None => "NaN, infinities or a shape that the reference does not have".to_owned(),
-        };
+        let size = self
+            .error
+            .map_or(String::new(), |error| format!("; that is a relative error of {error:.2e}"));
         let (node, op_type, grounds) = (&self.node, &self.op_type, &self.grounds);
         match self.kind {
             OriginKind::Converter => format!(
-                "the converter changed the network at `{node}` ({op_type}): {grounds}; that is {size} before any backend runs"
+                "the converter changed the network at `{node}` ({op_type}): {grounds}{size}, before any backend runs"
             ),
             OriginKind::CpuKernel => format!(
-                "CPU kernel: {engine}'s CPU computes `{node}` ({op_type}) wrongly: {grounds}; that is {size}"
+                "CPU kernel: {engine}'s CPU computes `{node}` ({op_type}) wrongly: {grounds}{size}"
             ),
         }
     }

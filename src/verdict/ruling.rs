@@ -86,6 +86,9 @@ pub struct Opinion {
     pub code: Code,
     /// Whether its value agrees with the reference's.
     pub with_reference: bool,
+    /// Whether it is one of those that agree against the reference.
+    #[serde(default)]
+    pub with_dissent: bool,
     /// Relative L2 distance to the reference's value; `None` if NaN, infinities or shapes differ.
     pub from_reference: Option<f64>,
     /// Relative L2 distance to the first party that differs from the reference.
@@ -107,6 +110,9 @@ pub struct Ruling {
     pub is_wrong: bool,
     /// The reference's value where the first dissenter is furthest from it.
     pub example: Option<f64>,
+    /// What the standard leaves open here, so that engines may differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undefined: Option<String>,
     /// What each party said.
     pub opinions: Vec<Opinion>,
 }
@@ -203,11 +209,17 @@ pub fn distance(reference: &[Tensor], candidate: &[Tensor]) -> f64 {
 }
 
 impl Ruling {
-    /// The ruling on a node, `None` if nobody who counts differs from the reference.
-    pub fn of(node: (String, String), reference: &Party, parties: &[Party]) -> Option<Self> {
+    /// The ruling on a node, `None` if nobody who counts differs from the reference. `undefined` says what
+    /// the standard leaves open there: then nobody is wrong.
+    pub fn of(
+        node: (String, String),
+        reference: &Party,
+        parties: &[Party],
+        undefined: Option<String>,
+    ) -> Option<Self> {
         let (group, is_wrong) = match weigh(reference, parties) {
             Found::Right => return None,
-            Found::Wrong(group) => (group, true),
+            Found::Wrong(group) => (group, undefined.is_none()),
             Found::Disputed(group) => (group, false),
         };
         let dissent = &parties[group[0]];
@@ -217,8 +229,9 @@ impl Ruling {
             outputs.get(output)?.numbers(1).get(element).copied()
         };
         let finite = |distance: f64| Some(distance).filter(|distance| distance.is_finite());
-        let opinion = |party: &Party| Opinion {
+        let opinion = |(place, party): (usize, &Party)| Opinion {
             code: party.code.clone(),
+            with_dissent: group.contains(&place),
             with_reference: is_within(&reference.outputs, &party.outputs),
             from_reference: finite(distance(&reference.outputs, &party.outputs)),
             from_dissent: finite(distance(&dissent.outputs, &party.outputs)),
@@ -231,15 +244,16 @@ impl Ruling {
             reference: reference.code.clone(),
             is_wrong,
             example: number(&reference.outputs),
-            opinions: parties.iter().map(opinion).collect(),
+            undefined,
+            opinions: parties.iter().enumerate().map(opinion).collect(),
         })
     }
 
     /// Who is right, in one sentence.
     pub fn words(&self) -> String {
         let reference = self.reference.name();
-        let (with, against): (Vec<&Opinion>, Vec<&Opinion>) =
-            self.opinions.iter().partition(|opinion| opinion.with_reference);
+        let with: Vec<&Opinion> = self.opinions.iter().filter(|one| one.with_reference).collect();
+        let against: Vec<&Opinion> = self.opinions.iter().filter(|one| one.with_dissent).collect();
         let place = format!("`{}` ({})", self.node, self.op_type);
         let example = match (self.example, against.first().and_then(|opinion| opinion.example)) {
             (Some(here), Some(there)) => {
@@ -261,9 +275,11 @@ impl Ruling {
                     listed(with.iter().map(|o| o.code.name()))
                 ),
             };
-            return format!(
-                "{place} is disputed: {example}{support}, and nothing decides which is right"
-            );
+            let why = match &self.undefined {
+                Some(undefined) => format!("and ONNX does not define it ({undefined})"),
+                None => "and nothing decides which is right".to_owned(),
+            };
+            return format!("{place} is disputed: {example}{support}, {why}");
         }
         let apart = against.iter().filter_map(|opinion| opinion.from_dissent).fold(0.0, f64::max);
         let agree = match against.len() {
@@ -363,7 +379,7 @@ mod tests {
     fn the_words_say_who_stands_where() {
         let parties = [party(Code::Offby, RIGHT), party(Code::OnnxRuntime, RIGHT)];
         let node = ("ls".to_owned(), "ReduceLogSumExp".to_owned());
-        let ruling = Ruling::of(node, &party(Code::Tract, WRONG), &parties).unwrap();
+        let ruling = Ruling::of(node, &party(Code::Tract, WRONG), &parties, None).unwrap();
         assert_eq!(
             ruling.words(),
             "`ls` (ReduceLogSumExp): tract stands alone: tract has 2.5 where offby's f64 kernel has 2; offby's f64 kernel and ONNX Runtime agree to 0e0"

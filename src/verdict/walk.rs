@@ -283,6 +283,10 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
             found.inf,
             found.cause.words()
         ),
+        (None, _) if first.introduced_disagreeing > 0 => format!(
+            "{} elements are NaN or infinite on one side only, on the same inputs",
+            first.introduced_disagreeing
+        ),
         (None, error) => format!(
             "a relative error of {:.2e} against the reference on the same inputs, where {} rounding costs {:.2e}",
             error.unwrap_or(f64::NAN),

@@ -90,6 +90,7 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         conversion: op.conversion.map(|gauge| gauge.rel_l2),
         weights: op.weights.map(weights),
         introduced,
+        introduced_disagreeing: op.introduced.map_or(0, |gauge| gauge.disagreeing),
         witness: op.witness.map(|gauge| gauge.rel_l2),
         floor,
         ratio: introduced.map(|introduced| introduced / floor),

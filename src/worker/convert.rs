@@ -223,6 +223,9 @@ fn refusal(said: &str) -> ConvertError {
         said.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     let telling = |line: &&String| {
         let line = line.to_lowercase();
+        if line.starts_with("start to convert") {
+            return false;
+        }
         ["check failed", "not support", "unsupported", "error", "can't", "convert "]
             .iter()
             .any(|word| line.contains(word))

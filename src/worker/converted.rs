@@ -20,16 +20,17 @@ pub struct Change {
     pub words: String,
 }
 
-/// The bytes of a network's conversion.
+/// The operators of a network's conversion, as the converter shows them. The file itself holds a random
+/// number, so that two conversions of one network differ.
 ///
 /// # Errors
 /// As [`Converter::convert`].
-pub fn converted_bytes(
+pub fn converted_operators(
     converter: &Converter,
     model: &Model,
     patience: Duration,
-) -> Result<Vec<u8>, ConvertError> {
-    Ok(fs::read(converter.convert(model, Weights::Fp32, patience)?)?)
+) -> Result<Vec<Value>, ConvertError> {
+    operators(converter, &converter.convert(model, Weights::Fp32, patience)?, patience)
 }
 
 /// The first operator of a converted network that is another than in a conversion made now; `None` if all

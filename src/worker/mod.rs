@@ -36,7 +36,7 @@ mod supervise;
 pub use cache::cache_folder;
 pub use conversation::{Announced, Walked, Walker};
 pub use convert::{ConvertError, Converter, find_converter};
-pub use converted::{Change, compare_converted, converted_bytes};
+pub use converted::{Change, compare_converted, converted_operators};
 pub use environment::opencl_drivers;
 pub use host::serve;
 #[cfg(fuzzing)]

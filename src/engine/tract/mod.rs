@@ -12,10 +12,11 @@ pub use steps::{ComputeNode, NodeSteps, Second};
 use super::panics::{panic_text, quietly};
 use super::unary::f64_kernel;
 use super::{Engine, Execution, Outcome, Output, RanOn, Request, Runs, Session, same_bytes};
-use crate::graph::Model;
+use crate::graph::{Model, widened};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use element::{from_tract, to_tract};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use tract_onnx::prelude::*;
@@ -96,7 +97,8 @@ impl Session for TractSession {
 impl Tract {
     fn open(&self, model: &Model) -> TractResult<Open> {
         let started = Instant::now();
-        let plan = load(model, *self)?.into_runnable()?;
+        let model = wide(model, *self)?;
+        let plan = load(&model, *self)?.into_runnable()?;
         Ok(Open { plan, seconds: started.elapsed().as_secs_f64() })
     }
 
@@ -168,8 +170,19 @@ impl Tract {
     fn as_tract(self, tensor: &Tensor) -> TractResult<tract_onnx::prelude::Tensor> {
         match tensor {
             Tensor::F32(array) if self.f64 => Ok(array.mapv(f64::from).into()),
+            Tensor::F16(_) | Tensor::Bf16(_) if !self.plain => self.as_tract(&widened(tensor)),
             other => to_tract(other),
         }
+    }
+}
+
+/// A network of 16-bit numbers as one of 32-bit numbers, which is what engines compute.
+fn wide(model: &Model, engine: Tract) -> TractResult<Cow<'_, Model>> {
+    match model.is_narrow() && !engine.plain {
+        true => {
+            Ok(Cow::Owned(model.widened().map_err(|error| TractError::msg(error.to_string()))?))
+        }
+        false => Ok(Cow::Borrowed(model)),
     }
 }
 

@@ -9,7 +9,7 @@ use super::element::from_tract;
 use super::{Tract, describe, load};
 use crate::engine::Output;
 use crate::engine::panics::{panic_text, quietly};
-use crate::graph::{Model, Solo, ValueName};
+use crate::graph::{Model, Solo, ValueName, widened};
 use crate::inputs::Feed;
 use crate::kernels::{Call, compute, has_kernel};
 use crate::tensor::Tensor;
@@ -75,6 +75,7 @@ impl NodeSteps {
     /// # Errors
     /// What both refuse about the nodes that only depend on constants.
     pub fn with_second(model: &Model, second: Option<Second>) -> Result<Self, String> {
+        let model = &*super::wide(model, Tract::default()).map_err(|error| describe(&error))?;
         let constants =
             model.initializers().into_iter().map(|(name, tensor)| (name.to_string(), tensor));
         let mut steps = NodeSteps {
@@ -195,7 +196,7 @@ impl NodeSteps {
         for input in self.model.inputs() {
             let feed = feeds.iter().find(|feed| feed.name == input.name);
             let feed = feed.ok_or_else(|| format!("there is no feed for input {}", input.name))?;
-            self.values.insert(input.name.to_string(), feed.tensor.clone());
+            self.values.insert(input.name.to_string(), widened(&feed.tensor));
         }
         Ok(())
     }
@@ -309,12 +310,19 @@ impl NodeSteps {
         caught(|| self.run(step, &operands, engine))
     }
 
-    /// A step's outputs in `f64` by offby's own kernel; `None` if there is none for its type, or the
-    /// kernel does not know this form of it.
-    pub fn compute_own(&self, step: usize, inputs: &[Option<Tensor>]) -> Option<Vec<Tensor>> {
+    /// A step's outputs in `f64` by offby's own kernel; `None` if there is none for its type.
+    pub fn compute_own(
+        &self,
+        step: usize,
+        inputs: &[Option<Tensor>],
+    ) -> Option<Result<Vec<Tensor>, String>> {
         let Step { node, reads, .. } = &self.steps[step];
         let proto = self.model.node(*node);
-        if !proto.domain.is_empty() || !has_kernel(proto.op_type) {
+        let attributes = self.model.attributes(*node);
+        // Lists of texts are not read, and a kernel would take what is missing for the default.
+        let is_whole = attributes.len() == self.model.attribute_count(*node);
+        let is_standard = ["", "ai.onnx"].contains(&proto.domain);
+        if !is_standard || !is_whole || !has_kernel(proto.op_type) {
             return None;
         }
         let constant = |name: &String| self.constants.get(name).cloned();
@@ -324,13 +332,15 @@ impl NodeSteps {
         let call = Call {
             op_type: proto.op_type,
             opset: self.model.opset(),
-            attributes: &self.model.attributes(*node),
+            attributes: &attributes,
             inputs: &inputs,
             outputs: proto.outputs.len(),
         };
-        let computed = compute(&call)?.ok()?;
-        let written = proto.outputs.iter().zip(computed);
-        Some(written.filter(|(name, _)| !name.is_empty()).map(|(_, tensor)| tensor).collect())
+        let written = |computed: Vec<Tensor>| {
+            let outputs = proto.outputs.iter().zip(computed);
+            outputs.filter(|(name, _)| !name.is_empty()).map(|(_, tensor)| tensor).collect()
+        };
+        Some(compute(&call)?.map(written))
     }
 
     fn evaluate(
