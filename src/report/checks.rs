@@ -3,7 +3,7 @@
 use super::document::{OutputReport, Report, TargetReport};
 use crate::compare::Agreement;
 use crate::engine::Outcome;
-use crate::verdict::{Kind, News};
+use crate::verdict::{Kind, News, OriginKind};
 use crate::walk::{OpReport, Role, WalkReport};
 use serde::Serialize;
 
@@ -186,15 +186,22 @@ fn grave(output: &OutputReport) -> u8 {
 }
 
 fn conversion(target: &TargetReport) -> Option<Check> {
-    let question = "Did the conversion change the network?";
+    let question = "Does the engine's own CPU give the reference's outputs?";
     let gauges: Vec<_> = target.outputs.iter().filter_map(|output| output.conversion).collect();
     let worst = gauges.iter().copied().reduce(crate::walk::Gauge::worse)?;
-    let size = format!("relative L2 {:.1e} between the converted network and tract", worst.rel_l2);
+    let size =
+        format!("relative L2 {:.1e} between the engine's CPU and the reference", worst.rel_l2);
     let first = target.walk.as_ref().and_then(|walk| walk.first_converted.as_deref());
-    Some(match (worst.within_f32, first) {
-        (true, _) => Check::new(question, "no", format!("{size}, on the reference engine")),
-        (false, Some(op)) => Check::new(question, "yes", format!("{size}, first at `{op}`")),
-        (false, None) => Check::new(question, "yes", size),
+    Some(match (&target.origin, first) {
+        (Some(origin), _) => {
+            let who = match origin.kind {
+                OriginKind::Converter => "the converter changed the network",
+                OriginKind::CpuKernel => "a kernel of the CPU is wrong",
+            };
+            Check::new(question, "no", format!("{size}: {who} at `{}`", origin.node))
+        }
+        (None, Some(op)) => Check::new(question, "no", format!("{size}, first at `{op}`")),
+        (None, None) => Check::new(question, "yes", size),
     })
 }
 
@@ -226,7 +233,11 @@ pub(super) fn reproduce(report: &Report) -> Vec<String> {
         Some(target) => {
             let inputs = inputs(report);
             let (model, on) = (quoted(&report.model.path), quoted(&target.target));
-            format!("shrink {model}{inputs} --on {on} --out smallest")
+            let reference = match report.reference.as_str() {
+                "tract" => String::new(),
+                other => format!(" --reference {}", quoted(other)),
+            };
+            format!("shrink {model}{inputs} --on {on}{reference} --out smallest")
         }
         None => "report render report.json --to html -o report.html".to_owned(),
     };

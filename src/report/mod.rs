@@ -14,6 +14,7 @@ mod judging;
 mod junit;
 mod markdown;
 mod matrix;
+mod notes;
 mod printable;
 mod privacy;
 mod reading;

@@ -90,6 +90,9 @@ pub(super) fn heading(report: &Report) -> String {
         let _ = write!(text, " ({} {})", ran_on.engine, ran_on.engine_version);
     }
     text.push('\n');
+    if let Some(note) = &report.reference_note {
+        let _ = writeln!(text, "note: {note}");
+    }
     if let Some(again) = &report.judged_again {
         let _ = writeln!(text, "{}", again.words());
     }

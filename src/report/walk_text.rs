@@ -5,6 +5,7 @@ use super::bench_text::bench_text;
 use super::cut_text::cut_text;
 use super::document::{Report, TargetReport};
 use super::fallback_text::fallback_text;
+use super::notes::notes;
 use super::text::{
     heading, needed_text, previews_of, run_text, shortened, table_with_names, verdict_text, wrapped,
 };
@@ -191,21 +192,8 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
         );
         text.push_str(&wrapped(&line, width));
     }
-    if let Some(first) = &walk.first_converted {
-        let line = format!(
-            "note: MNN's CPU already differs from tract at `{first}` ({} of {} operators stand beside tract): the conversion changed the network there, whatever the backend does",
-            walk.ops_beside_tract, walk.ops_total
-        );
-        text.push_str(&wrapped(&line, width));
-    }
-    for output in &target.outputs {
-        if let Some(conversion) = output.conversion.filter(|gauge| !gauge.within_f32) {
-            let line = format!(
-                "note: so does its `{}`, by {:.2e} (relative L2)",
-                output.name, conversion.rel_l2
-            );
-            text.push_str(&wrapped(&line, width));
-        }
-    }
+    notes(target, walk)
+        .iter()
+        .for_each(|note| text.push_str(&wrapped(&format!("note: {note}"), width)));
     text
 }

@@ -14,6 +14,7 @@ mod origin;
 mod reference;
 mod registry;
 mod search;
+mod spread;
 mod walk;
 
 pub use examine::{examine_against, judged_by, tolerance_of};

@@ -97,7 +97,7 @@ fn firsts(named: &[Named], converted: Option<&str>) -> Option<String> {
     };
     let why = match converted {
         Some(node) => format!(
-            "the engine's own CPU differs from the reference at `{node}`, too, so that what is wrong there is the conversion's doing, not the backend's"
+            "the engine's own CPU differs from the reference at `{node}`, too, so that is not the backend's doing"
         ),
         None => "a truncation ends fusion and reuse of memory where it cuts, taps and truncations can change the plan of an engine, and an error may be absorbed before it reaches an output".to_owned(),
     };

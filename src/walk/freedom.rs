@@ -45,7 +45,7 @@ const ONCE: &[&str] = &["Abs", "Add", "Clip", "Max", "Min", "Mul", "Neg", "Relu"
 
 impl Freedom {
     /// The freedom of an operator type.
-    pub(super) fn of(op_type: &str) -> Self {
+    pub fn of(op_type: &str) -> Self {
         if MOVES.contains(&op_type) {
             Freedom::Moves
         } else if ONCE.contains(&op_type) {

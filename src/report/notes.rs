@@ -1,0 +1,39 @@
+//! What a walk says of the witness: the engine's own CPU, which has the same list of operators.
+
+use super::document::TargetReport;
+use crate::verdict::{Kind, News};
+use crate::walk::WalkReport;
+
+/// The notes below a walk, each a sentence.
+pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
+    let mut notes: Vec<String> = walk
+        .ops
+        .iter()
+        .filter(|op| op.witness.is_some())
+        .map(|op| {
+            format!(
+                "MNN's CPU is wrong at `{}` ({}): on the same inputs the reference agrees with {}, so this operator is not accused, and moving it to the CPU would make it wrong",
+                op.name, op.op_type, target.target
+            )
+        })
+        .collect();
+    notes.extend(of_cpu(target, walk));
+    notes
+}
+
+/// Where the engine's own CPU parts from the reference, if the verdict does not say that already.
+fn of_cpu(target: &TargetReport, walk: &WalkReport) -> Option<String> {
+    let first = walk.first_converted.as_ref()?;
+    let told = [Kind::Converter, Kind::CpuKernel].contains(&target.verdict.kind);
+    let is_witness = walk.ops.iter().any(|op| op.witness.is_some() && op.name == *first);
+    if told || is_witness {
+        return None;
+    }
+    Some(match target.verdict.kind.news() {
+        News::Good => format!(
+            "MNN's CPU differs from the reference at `{first}`, and {} does not: this target is right there",
+            target.target
+        ),
+        _ => format!("MNN's CPU differs from the reference, too, from `{first}` on"),
+    })
+}
