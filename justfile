@@ -81,6 +81,12 @@ properties seeds="20":
 localize *args: build
     cargo run --release --example localize -- --offby "$CARGO_TARGET_DIR/release/offby" {{ args }}
 
+# Compute single nodes by every engine on ordinary and on hard inputs, and say who is wrong (`scripts/up test` installs them).
+referee-sweep *args: build
+    test -d "{{ cache }}/onnx-node-tests/node" || \
+        "{{ cache }}/venv/bin/python" examples/referee_sweep/node_tests.py "{{ cache }}/onnx-node-tests"
+    cargo run --release --example referee_sweep -- --offby "$CARGO_TARGET_DIR/release/offby" {{ args }}
+
 # End workers in every way at every stage, and see that each end is named as it was planted.
 torture *args:
     cargo test --release --test torture -- --deaths 1000 {{ args }}

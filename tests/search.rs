@@ -80,6 +80,7 @@ fn search(model: &Model, feeds: &[Feed], culprit: &str) -> WalkReport {
 
 fn searched(model: &Model, feeds: &[Feed], spoil: Spoil) -> WalkReport {
     let mut task = Task {
+        second: None,
         model,
         feeds,
         session: Box::new(Liar { spoil }),
@@ -172,6 +173,7 @@ fn every_culprit_that_nothing_absorbs_is_found() {
 
 fn shrunk(model: &Model, feeds: &[Feed], spoil: Spoil) -> Option<Shrunk> {
     let mut oracle = Oracle {
+        second: None,
         session: Box::new(Liar { spoil }),
         storage: Storage::F32,
         deadline: Duration::from_secs(60),

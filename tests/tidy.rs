@@ -12,13 +12,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room of `src/`, with the rooms it may import. Nobody but `main` knows `cli`, and only
-/// `cli` and `main` know `report`.
+/// `session` and `cli` know `report`.
 const ROOMS: &[(&str, &[&str])] = &[
     ("tensor", &[]),
     ("compare", &["tensor"]),
     ("graph", &["tensor"]),
     ("inputs", &["tensor", "graph"]),
-    ("engine", &["tensor", "graph", "inputs"]),
+    ("kernels", &["tensor", "graph"]),
+    ("engine", &["tensor", "graph", "inputs", "kernels"]),
     ("walk", &["tensor", "graph", "inputs", "compare", "engine"]),
     ("choice", &["tensor", "graph", "inputs", "compare", "engine"]),
     ("worker", &["tensor", "graph", "inputs", "engine", "compare", "walk"]),
@@ -36,6 +37,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "shrink", "case", "bundle", "bench", "matrix", "agree",
         ],
     ),
+    ("session", &["tensor", "compare", "choice", "graph", "inputs", "engine", "walk", "worker", "verdict", "case", "agree", "bundle", "matrix", "report"]),
     ("cli", BELOW_CLI),
     ("main", &["cli"]),
     ("lib", &[]),
@@ -44,7 +46,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// The rooms that `cli` composes.
 const BELOW_CLI: &[&str] = &[
     "tensor", "compare", "choice", "graph", "inputs", "engine", "walk", "worker", "case",
-    "verdict", "shrink", "bundle", "bench", "matrix", "agree", "report",
+    "verdict", "shrink", "bundle", "bench", "matrix", "agree", "report", "session",
 ];
 
 /// Third-party crates that stay home, and their homes. A home is a folder or the file of its name.

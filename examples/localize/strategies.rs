@@ -46,6 +46,7 @@ pub(crate) fn run(
     } else {
         let mut announce = |_: &str| ();
         let mut task = Task {
+            second: None,
             model,
             feeds,
             session: engine.session(),

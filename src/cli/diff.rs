@@ -45,7 +45,7 @@ pub(super) fn diff(args: &DiffArgs) -> Result<u8, Failure> {
     };
     answer::give(&args.output, &report, || match &compared {
         Ok(comparison) => diff_text(comparison, &judgement, screen::width()),
-        Err(_) => format!("incomparable: {}\n", judgement.words),
+        Err(_) => format!("{:?}: {}\n", judgement.agreement, judgement.words).to_lowercase(),
     })?;
     Ok(match judgement.agreement {
         Agreement::Agrees | Agreement::Explained => 0,

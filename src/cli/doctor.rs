@@ -4,12 +4,18 @@ use super::answer;
 use super::args::DoctorArgs;
 use super::place::read_via;
 use crate::case::device_names;
-use crate::engine::{Backend, MnnTarget, Place, Precision};
-use crate::session::Failure;
-use crate::session::this_program;
-use crate::worker::{Converter, WorkerProgram, find_converter, opencl_drivers, probe};
+use crate::engine::{Backend, Engine as _, MnnTarget, OrtTarget, Place, Precision, Request};
+use crate::graph::{Model, Network};
+use crate::inputs::Feed;
+use crate::session::{Failure, this_program};
+use crate::tensor::{Dtype, Tensor};
+use crate::worker::{Converter, OnnxEngine, WorkerProgram, find_converter, opencl_drivers, probe};
 use serde::Serialize;
 use std::fmt::Write as _;
+use std::time::Duration;
+
+/// The longest ONNX Runtime may take for one element.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One thing that is there, or is not.
 #[derive(Debug, Serialize)]
@@ -38,6 +44,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Failure> {
     let backends = [Backend::Cpu, Backend::Vulkan, Backend::Opencl, Backend::Cuda];
     checks.extend(backends.map(|backend| check_backend(&worker, backend, here)));
     checks.push(check_converter());
+    checks.push(check_referee(&worker));
     checks.push(Check {
         name: "sim".into(),
         found: true,
@@ -95,6 +102,36 @@ fn install_hint(backend: Backend, here: bool) -> Option<String> {
         String::new()
     };
     Some(format!("apt-get install {packages}, or the GPU's own driver{seen}"))
+}
+
+/// ONNX Runtime, which is asked for its opinion if a target parts from the reference.
+fn check_referee(worker: &WorkerProgram) -> Check {
+    let engine = OnnxEngine { ort: Some(OrtTarget::REFEREE), worker: worker.clone() };
+    let ran = smallest_network().map(|model| {
+        let tensor = Tensor::from_f32(&[1], vec![0.5]).expect("one element");
+        let digest = tensor.digest();
+        let feeds = [Feed { name: "x".into(), spec: "const:0.5".into(), tensor, digest }];
+        let request = Request { model: &model, feeds: &feeds, repeats: 1, deadline: PATIENCE };
+        engine.execute(&request)
+    });
+    let version = ran.as_ref().and_then(|ran| Some(ran.ran_on.as_ref()?.engine_version.clone()));
+    let reason = ran.as_ref().and_then(|ran| ran.reason.clone());
+    let hint = ran.and_then(|ran| ran.hint);
+    Check {
+        name: "ort:cpu".into(),
+        found: version.is_some(),
+        detail: match version {
+            Some(version) => format!("ONNX Runtime {version}, a referee for the reference"),
+            None => reason.unwrap_or_else(|| "no ONNX Runtime".into()),
+        },
+        hint,
+        required: false,
+    }
+}
+
+fn smallest_network() -> Option<Model> {
+    let network = Network::new("doctor").input("x", Dtype::F32, &[1]);
+    network.node("relu", "Relu", &["x"], &["y"], &[]).output("y", Dtype::F32, &[1]).finish().ok()
 }
 
 fn check_converter() -> Check {

