@@ -37,7 +37,13 @@ const ROOMS: &[(&str, &[&str])] = &[
             "shrink", "case", "bundle", "bench", "matrix", "agree",
         ],
     ),
-    ("session", &["tensor", "compare", "choice", "graph", "inputs", "engine", "walk", "worker", "verdict", "case", "agree", "bundle", "matrix", "report"]),
+    (
+        "session",
+        &[
+            "tensor", "compare", "choice", "graph", "inputs", "engine", "walk", "worker",
+            "verdict", "case", "agree", "bundle", "matrix", "report",
+        ],
+    ),
     ("cli", BELOW_CLI),
     ("main", &["cli"]),
     ("lib", &[]),

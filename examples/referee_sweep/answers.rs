@@ -5,7 +5,7 @@ use offby::engine::{
     Backend, Engine, MnnTarget, NodeSteps, OrtTarget, Outcome, Precision, Request, Session,
     TRACT_VERSION, Tract,
 };
-use offby::graph::Model;
+use offby::graph::{Model, widened};
 use offby::inputs::Feed;
 use offby::tensor::{Tensor, narrowed};
 use offby::worker::{MnnEngine, OnnxEngine, WorkerProgram, find_converter};
@@ -98,14 +98,14 @@ impl Answers {
     }
 
     /// Everything in words, one line for each.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (&'static str, String)> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (Party, String)> {
         Party::ALL.iter().filter_map(|&party| {
             let line = match self.of(party) {
                 Answer::Gave(outputs) => outputs.iter().map(shown).collect::<Vec<_>>().join("; "),
                 Answer::Refuses(reason) => format!("refuses: {reason}"),
                 Answer::Absent => return None,
             };
-            Some((party.name(), line))
+            Some((party, line))
         })
     }
 }
@@ -176,7 +176,8 @@ impl<'e> Engines<'e> {
         let like = [Party::Shipped, Party::Own, Party::Plain].into_iter();
         let like = like.filter_map(|party| known.outputs(party)).next();
         let like = like.or(case.shipped.as_deref()).unwrap_or_default();
-        let (model, fed) = steps.alone(0, &inputs, like)?;
+        let like: Vec<Tensor> = like.iter().map(widened).collect();
+        let (model, fed) = steps.alone(0, &inputs, &like)?;
         let Answers { mut answers, undefined } = known;
         for (party, session) in &mut self.sessions {
             let found = run(session.as_mut(), &model, &fed, &mut self.versions);

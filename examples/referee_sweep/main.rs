@@ -9,6 +9,7 @@
 mod answers;
 mod cases;
 mod classes;
+mod draft;
 mod judge;
 mod own;
 mod rows;
@@ -104,8 +105,15 @@ fn show(
     for feed in feeds {
         println!("  {}: {}", feed.name, answers::shown(&feed.tensor));
     }
+    let right = match judged.decision {
+        judge::Decision::Right(party) => answers.outputs(party),
+        _ => None,
+    };
     for (party, line) in answers.lines() {
-        println!("  {party}: {line}");
+        let apart = right.zip(answers.outputs(party));
+        let apart =
+            apart.map(|(right, found)| format!(" ({})", judge::apart(right, found).words()));
+        println!("  {}{}: {line}", party.name(), apart.unwrap_or_default());
     }
 }
 

@@ -1,98 +1,13 @@
 //! Networks of our own: operators with parameters and inputs on which engines have been seen to part.
 
 use super::cases::Case;
-use offby::graph::{Attribute, Network};
+use super::draft::Draft;
 use offby::inputs::Random;
 use offby::tensor::{Dtype, Tensor};
 
-/// A network in a few words: name, operator, inputs, constants, attributes, outputs' types.
-struct Draft {
-    name: &'static str,
-    op_type: &'static str,
-    opset: i64,
-    /// Inputs in order; `None` is one left out, `Some((tensor, true))` a constant.
-    inputs: Vec<Option<(Tensor, bool)>>,
-    attributes: Vec<(&'static str, Attribute)>,
-    outputs: Vec<Dtype>,
-}
-
-impl Draft {
-    fn new(name: &'static str, op_type: &'static str, fed: Vec<Tensor>) -> Self {
-        let inputs = fed.into_iter().map(|tensor| Some((tensor, false))).collect();
-        let (attributes, outputs) = (Vec::new(), vec![Dtype::F32]);
-        Draft { name, op_type, opset: 18, inputs, attributes, outputs }
-    }
-
-    fn with(mut self, name: &'static str, value: Attribute) -> Self {
-        self.attributes.push((name, value));
-        self
-    }
-
-    fn int(self, name: &'static str, value: i64) -> Self {
-        self.with(name, Attribute::Int(value))
-    }
-
-    fn ints(self, name: &'static str, values: &[i64]) -> Self {
-        self.with(name, Attribute::Ints(values.to_vec()))
-    }
-
-    fn text(self, name: &'static str, value: &str) -> Self {
-        self.with(name, Attribute::Text(value.into()))
-    }
-
-    fn opset(self, opset: i64) -> Self {
-        Draft { opset, ..self }
-    }
-
-    fn constant(mut self, tensor: Tensor) -> Self {
-        self.inputs.push(Some((tensor, true)));
-        self
-    }
-
-    fn left_out(mut self) -> Self {
-        self.inputs.push(None);
-        self
-    }
-
-    fn gives(self, outputs: &[Dtype]) -> Self {
-        Draft { outputs: outputs.to_vec(), ..self }
-    }
-
-    fn finish(self) -> Result<Case, String> {
-        let names: Vec<String> = (0..self.inputs.len()).map(|place| format!("x{place}")).collect();
-        let mut network = Network::new(self.name).opset(self.opset);
-        let (mut reads, mut fed) = (Vec::new(), Vec::new());
-        for (name, input) in names.iter().zip(&self.inputs) {
-            match input {
-                None => reads.push(""),
-                Some((tensor, is_constant)) => {
-                    reads.push(name.as_str());
-                    if *is_constant {
-                        network = network.initializer(name, tensor);
-                    } else {
-                        network = network.input(name, tensor.dtype(), tensor.shape());
-                        fed.push(tensor.clone());
-                    }
-                }
-            }
-        }
-        let outputs: Vec<String> =
-            (0..self.outputs.len()).map(|place| format!("y{place}")).collect();
-        let writes: Vec<&str> = outputs.iter().map(String::as_str).collect();
-        network = network.node("n", self.op_type, &reads, &writes, &self.attributes);
-        for (name, dtype) in outputs.iter().zip(&self.outputs) {
-            // Only the type counts: the shape is found out.
-            network = network.output(name, *dtype, &[]);
-        }
-        let model = network.finish().map_err(|error| error.to_string())?;
-        let name = format!("own: {}", self.name);
-        Case::new(&name, model, fed).map_err(|reason| format!("{name}: {reason}"))
-    }
-}
-
 /// All of them.
 pub(crate) fn cases() -> Result<Vec<Case>, String> {
-    let drafts = sums().into_iter().chain(norms()).chain(exponentials());
+    let drafts = sums().into_iter().chain(norms()).chain(exponentials()).chain(activations());
     drafts.chain(roundings()).chain(choices()).chain(windows()).map(Draft::finish).collect()
 }
 
@@ -220,6 +135,12 @@ fn exponentials() -> Vec<Draft> {
         drafts.push(Draft::new(names[1][at], "LogSoftmax", input()).int("axis", -1));
         drafts.push(Draft::new(names[2][at], "Softmax", input()).int("axis", -1));
     }
+    drafts
+}
+
+/// Activations far from zero and near it.
+fn activations() -> Vec<Draft> {
+    let mut drafts = Vec::new();
     let spread: &[f32] = &[-200.0, -100.0, -20.0, -8.0, -1e-4, 0.0, 1e-4, 8.0, 20.0, 100.0];
     for (name, op_type) in [
         ("Sigmoid far out", "Sigmoid"),
@@ -351,6 +272,7 @@ fn choices() -> Vec<Draft> {
     ]
 }
 
+// a flat table
 fn windows() -> Vec<Draft> {
     let picture = || around(0.0, &[1, 1, 4, 4]);
     let transposed = |name| {

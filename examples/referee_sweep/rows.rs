@@ -45,7 +45,7 @@ pub(crate) struct Rows {
     pub(crate) rows: BTreeMap<(String, Class), Row>,
     /// No two agree.
     pub(crate) undecided: Vec<Open>,
-    /// offby's kernel and one other code against two that agree.
+    /// Two codes against two.
     pub(crate) contested: Vec<Open>,
     /// The standard leaves the result open.
     pub(crate) undefined: BTreeMap<(String, String), usize>,
@@ -57,7 +57,7 @@ pub(crate) struct Rows {
     pub(crate) trials: usize,
     /// Trials that could not be made, by reason.
     pub(crate) unable: BTreeMap<String, usize>,
-    /// Own kernels that panicked, and the types of operator without a kernel of our own.
+    /// The types of operator without a kernel of our own.
     pub(crate) without_kernel: BTreeSet<String>,
 }
 

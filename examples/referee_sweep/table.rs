@@ -32,7 +32,7 @@ pub(crate) fn markdown(
     }
     text += &list(
         "Two against two",
-        "offby's kernel and one other code against two codes that agree. The table follows offby's kernel.",
+        "The right value has one other code behind it, and two codes agree on another one. The table follows the rule above.",
         &rows.contested,
     );
     text += &undefined(rows);
@@ -50,8 +50,8 @@ Every network here has one node. Six engines compute it, and the values are comp
 - The networks are ONNX's own tests of single nodes (from the Python package onnx), and a list of our own (`own: ...`).
 - Each runs on seven classes of inputs (seed {seed}). *given*: the inputs that come with it. *ordinary*: normal numbers. *large*: the same times 1e4. *tiny*: the same times 1e-6. *negative*: minus their magnitude times 20. *nan*: a tenth is NaN. *infinite*: a tenth is +inf and a tenth is -inf. Integers, booleans and inputs that are parameters stay as given. 16-bit floating-point networks are computed in 32 bits.
 - The engines are tract {} as published, offby's reference (the same with offby's kernels for some operators), offby's own kernels in f64, tract in f64, ONNX Runtime {} on the CPU without optimisations, and MNN {} on the CPU at high precision.
-- The right value is that of offby's own kernel if another code agrees with it, else the value that most codes, and at least two, agree on. tract in all its forms is one code. Where the inputs are as given, the outputs that ONNX ships count as a code, too. Two values agree within what offby allows in 32 bits: 1e-4 of each number and of the typical one.
-- A cell says in how many tests the engine is wrong, of those in which it gave a value and the right one is known, and the largest error: relative L2 distance, or `NaN/inf` where one is finite and the other is not. `refuses`: it gave no value. `-`: nothing to judge.
+- The right value is what ONNX ships for the inputs as given, if another code agrees with it; else that of offby's own kernel, if another code agrees with it; else the value that most codes, and at least two, agree on. tract in all its forms is one code, and offby's reference has no vote. Engines may share a fault, so a row is a reason to look, not a proof. Two values agree within what offby allows in 32 bits: 1e-4 of each number and of the typical one.
+- A cell says in how many tests the engine is wrong, of those in which it gave a value and the right one is known, and the largest error: relative L2 distance, `NaN/inf` where one is finite and the other is not, or another `type` or `shape`. `refuses`: it gave no value. `-`: nothing to judge.
 
 ",
         version("tract"),

@@ -88,24 +88,8 @@ pub(super) fn compare_output(
         Err(reason) => {
             report.judgement = Judgement::from(&reason);
             if let Some(same) = without_single_axes(pair) {
-                // The values are compared all the same: the shape alone may be wrong.
-                include(
-                    &mut report,
-                    compare_with(pair[0], &same, &options).ok(),
-                    [pair[0], &same],
-                    of_pair,
-                );
-                let values = std::mem::replace(&mut report.judgement, Judgement::from(&reason));
-                report.judgement.words = match values.agreement {
-                    Agreement::Diverges => format!(
-                        "{}, and the values differ, too: {}",
-                        report.judgement.words, values.words
-                    ),
-                    _ => format!(
-                        "{}; the values are right, only the shape is wrong",
-                        report.judgement.words
-                    ),
-                };
+                let compared = compare_with(pair[0], &same, &options).ok();
+                include_values(&mut report, compared, [pair[0], &same], of_pair);
             }
         }
         Ok(comparison) => include(&mut report, Some(comparison), pair, of_pair),
@@ -116,6 +100,23 @@ pub(super) fn compare_output(
     }
     report.agreement = report.judgement.agreement;
     report
+}
+
+/// The values of an output of another shape: the shape alone may be wrong.
+fn include_values(
+    report: &mut OutputReport,
+    compared: Option<Comparison>,
+    pair: [&Tensor; 2],
+    judged_by: JudgedBy,
+) {
+    let of_form = report.judgement.clone();
+    include(report, compared, pair, judged_by);
+    let values = std::mem::replace(&mut report.judgement, of_form);
+    let form = &report.judgement.words;
+    report.judgement.words = match values.agreement {
+        Agreement::Diverges => format!("{form}, and the values differ, too: {}", values.words),
+        _ => format!("{form}; the values are right, only the shape is wrong"),
+    };
 }
 
 /// The report on one target against outputs that are known to be right: no referee is asked.

@@ -22,7 +22,7 @@ pub use failure::Failure;
 pub use node::node_names;
 pub use reference::{Reference, no_reference};
 pub use registry::{Registry, this_program};
-pub use search::{Engines, Strategy};
+pub use search::{Engines, Strategy, storage_of};
 pub use walk::not_walkable;
 
 use crate::choice::Source;

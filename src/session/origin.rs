@@ -10,15 +10,17 @@ use super::Session;
 use super::audit::on_cpu;
 use super::node::run_node;
 use crate::engine::{Engine, NodeSteps, Session as EngineSession, Target};
-use crate::graph::Model;
+use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
 use crate::tensor::{ShapeText, Tensor};
 use crate::verdict::{Code, Origin, OriginKind, distance, is_within};
-use crate::walk::{Trace, WalkReport, map_to_nodes};
+use crate::walk::{Gauge, Trace, WalkReport, map_to_nodes};
 use crate::worker::{Converter, compare_converted, converted_operators, find_converter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// Relative difference that an honest kernel in f32 may have: the table's tolerance of f32.
+const ROUNDING: f64 = 1e-4;
 /// The most nodes before the first value that differs which run by themselves: a converter fuses no
 /// more than a handful of nodes into one operator.
 const MOST_NODES: usize = 24;
@@ -31,6 +33,8 @@ pub(super) struct Walked<'a> {
     pub(super) walk: &'a WalkReport,
     /// Its measurements.
     pub(super) found: Option<&'a Trace>,
+    /// The outputs of the target that are wrong.
+    pub(super) wrong: &'a [ValueName],
 }
 
 /// Why the engine's own CPU parts from the reference; `None` if that cannot be said.
@@ -52,13 +56,14 @@ pub(super) fn find_origin(
     let registry = session.registry.with_converter(converter.clone());
     let engine = registry.engine(&on_cpu(target));
     let mut search = Search::new(session, engine.as_ref(), converter)?;
+    search.concern(walked.wrong);
     let suspects = search.suspects(walked);
     if let Some(path) = &ready
         && let Some(origin) = search.edited(path, walked)
     {
         return Some(origin);
     }
-    let origin = search.wrong_alone(&suspects);
+    let origin = search.wrong_in_place(walked).or_else(|| search.wrong_alone(&suspects));
     origin.or_else(|| search.rewritten(walked, suspects.last().copied()))
 }
 
@@ -71,6 +76,8 @@ struct Search<'e> {
     deadline: Duration,
     /// For each node's label its step.
     numbers: BTreeMap<String, usize>,
+    /// The steps that the wrong outputs come from.
+    concerned: BTreeSet<usize>,
 }
 
 impl<'e> Search<'e> {
@@ -86,7 +93,21 @@ impl<'e> Search<'e> {
             model: request.model,
             deadline: request.deadline,
             numbers,
+            concerned: BTreeSet::new(),
         })
+    }
+
+    /// Looks at nothing but what these outputs come from.
+    fn concern(&mut self, outputs: &[ValueName]) {
+        let mut open: Vec<usize> =
+            outputs.iter().filter_map(|name| self.steps.step_of(name.as_str())).collect();
+        while let Some(step) = open.pop() {
+            if self.concerned.insert(step) {
+                let writers =
+                    self.steps.reads(step).iter().filter_map(|name| self.steps.step_of(name));
+                open.extend(writers);
+            }
+        }
     }
 
     /// The steps that may be to blame, in order: the node of the first value that differs, and the nodes
@@ -101,11 +122,14 @@ impl<'e> Search<'e> {
             .filter(|&at| measured[at].conversion.is_some_and(|gauge| gauge.within_f32))
             .filter_map(step)
             .collect();
-        let first = walked.walk.first_converted.as_ref();
-        let at = first.and_then(|first| measured.iter().position(|op| op.name == *first));
-        match at.and_then(step) {
+        let is_off = |at: &usize| measured[*at].conversion.is_some_and(|gauge| !gauge.within_f32);
+        let first = (0..measured.len())
+            .filter(is_off)
+            .filter_map(step)
+            .find(|step| self.concerned.contains(step));
+        match first {
             Some(first) => self.behind(first, &right),
-            None => (0..self.steps.len()).take(MOST_SEARCHED).collect(),
+            None => self.concerned.iter().copied().take(MOST_SEARCHED).collect(),
         }
     }
 
@@ -122,6 +146,38 @@ impl<'e> Search<'e> {
             }
         }
         found.into_iter().collect()
+    }
+
+    /// The first operator that the engine's CPU computes wrongly on its own inputs.
+    fn wrong_in_place(&mut self, walked: &Walked<'_>) -> Option<Origin> {
+        let names = super::node_names(self.model);
+        let measured = &walked.found?.measured;
+        let is_off = |gauge: &Gauge| !gauge.within_f32 || gauge.disagreeing > 0;
+        let (step, op) = measured
+            .iter()
+            .filter(|op| op.kernel.is_some_and(|kernel| is_off(&kernel.gauge)))
+            .filter_map(|op| {
+                let (nodes, _) = map_to_nodes(std::slice::from_ref(&op.name), &names);
+                Some((*self.numbers.get(nodes.first()?.as_deref()?)?, op))
+            })
+            .find(|(step, _)| self.concerned.contains(step))?;
+        if let Some(origin) = self.wrong_alone(&[step]) {
+            return Some(origin);
+        }
+        let kernel = op.kernel.filter(|kernel| kernel.same_constants)?;
+        let (node, op_type) = self.steps.node(step);
+        Some(Origin {
+            kind: OriginKind::CpuKernel,
+            node,
+            op_type,
+            operator: Some(op.op_type.clone()),
+            item: None,
+            error: Some(kernel.gauge.rel_l2).filter(|_| kernel.gauge.disagreeing == 0),
+            grounds: format!(
+                "in the network, on the operator's own inputs and with the node's own constants, {} of {} elements are otherwise; by itself the node is right, so the fault needs what is around it (layouts, reused memory)",
+                kernel.gauge.mismatched, kernel.gauge.elements
+            ),
+        })
     }
 
     /// The first suspect that the engine's CPU computes wrongly by itself.
@@ -154,7 +210,7 @@ impl<'e> Search<'e> {
             return None;
         }
         let (node, op_type) = self.steps.node(step);
-        let dropped = self.dropped(step, &model, inputs, outputs);
+        let dropped = self.dropped(step, &model, inputs, outputs, &found);
         let (kind, grounds) = match &dropped {
             Some(item) => (
                 OriginKind::Converter,
@@ -176,17 +232,18 @@ impl<'e> Search<'e> {
         alone: &Model,
         inputs: &[Option<Tensor>],
         outputs: &[Tensor],
+        found: &[Tensor],
     ) -> Option<String> {
         let whole = converted_operators(&self.converter, alone, self.deadline).ok()?;
         let without = alone.without_each_part();
         without.into_iter().find_map(|(part, changed)| {
             let other = converted_operators(&self.converter, &changed, self.deadline).ok()?;
-            let matters = || match self.means(step, &changed, inputs) {
-                Some(other) => !is_within(outputs, &other),
-                // Without it the node is none: so it does matter.
-                None => true,
+            // The engine computes what the node would mean without it.
+            let is_that = || {
+                let other = self.means(step, &changed, inputs);
+                other.is_some_and(|other| !is_within(outputs, &other) && is_within(&other, found))
             };
-            (other == whole && matters()).then_some(part)
+            (other == whole && is_that()).then_some(part)
         })
     }
 
@@ -290,10 +347,12 @@ fn differences(outputs: &[Tensor], found: &[Tensor]) -> String {
         // What is no number on one side only is furthest off.
         false => Some((r - f).abs()).filter(|apart| !apart.is_nan()).unwrap_or(f64::INFINITY),
     };
-    let differing = pairs.iter().filter(|pair| apart(pair) > 0.0).count();
+    // What rounding may do is no difference to tell.
+    let is_wrong = |pair: &&(f64, f64)| apart(pair) > ROUNDING * pair.0.abs();
+    let differing = pairs.iter().filter(is_wrong).count();
     let worst = pairs.iter().max_by(|a, b| apart(a).total_cmp(&apart(b)));
     let example = worst.map_or(String::new(), |(r, f)| {
         format!(", as in {} where {} is right", *f as f32, *r as f32)
     });
-    format!("{differing} of {} elements otherwise{example}", pairs.len())
+    format!("{differing} of {} elements wrong{example}", pairs.len())
 }

@@ -3,7 +3,8 @@
 use super::walk::not_walkable;
 use super::{Failure, Session, node_names};
 use crate::engine::{Backend, Engine, Execution, MnnTarget, Second, Target};
-use crate::tensor::Digest;
+use crate::graph::Model;
+use crate::tensor::{Digest, Format};
 use crate::walk::{self, Journal, Task, WalkReport};
 use crate::worker::interrupted;
 use serde::Serialize;
@@ -149,12 +150,18 @@ impl Engines {
             session: self.engine.session(),
             companion: self.companion.as_ref().map(|engine| engine.session()),
             second: self.second(),
-            storage: target.declared_storage().unwrap_or_default(),
+            storage: storage_of(target, request.model),
             deadline: request.deadline,
             announce,
             interrupted,
         }
     }
+}
+
+/// What the target may store: what it declares, or else what the network itself has.
+pub fn storage_of(target: &Target, model: &Model) -> Format {
+    let own = if model.is_narrow() { Format::F16 } else { Format::F32 };
+    target.declared_storage().unwrap_or(own)
 }
 
 fn failed(strategy: Strategy, reason: &str) -> Failure {

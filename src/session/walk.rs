@@ -3,10 +3,12 @@
 use super::judge::all_agree;
 use super::origin::{Walked as Followed, find_origin};
 use super::{Failure, Session, Strategy, node_names};
+use crate::compare::Agreement;
 use crate::engine::{Outcome, Target};
+use crate::graph::ValueName;
 use crate::report::{BegunReport, TargetReport};
-use crate::verdict::{News, accept_converter, refine};
-use crate::walk::{Plan, WalkReport, conclude, gauge};
+use crate::verdict::{News, Ruling, accept_converter, refine};
+use crate::walk::{Plan, Role, WalkReport, conclude, gauge};
 use crate::worker::{Announced, Walked};
 
 impl Session<'_> {
@@ -76,6 +78,9 @@ impl Session<'_> {
         walked: Option<&Walked>,
     ) -> TargetReport {
         report.walk = walk;
+        if let Some(walk) = &mut report.walk {
+            withdraw(walk, &report.rulings);
+        }
         if let (Some(walk), Some(walked)) = (&mut report.walk, walked) {
             let clean = &walked.reference;
             let is_same =
@@ -88,8 +93,14 @@ impl Session<'_> {
                 && report.verdict.kind.news() == News::Bad
                 && walk.sources.is_empty()
             {
-                let followed =
-                    Followed { walk, found: walked.found.as_ref().map(|found| &found.0) };
+                let wrong: Vec<ValueName> = report
+                    .outputs
+                    .iter()
+                    .filter(|output| output.agreement == Agreement::Diverges)
+                    .map(|output| output.name.clone())
+                    .collect();
+                let found = walked.found.as_ref().map(|found| &found.0);
+                let followed = Followed { walk, found, wrong: &wrong };
                 report.origin = find_origin(self, target, &followed);
             }
             if !is_same && walk.first_converted.is_none() {
@@ -117,6 +128,20 @@ impl Session<'_> {
         let error = worst_error(report);
         accept_converter(&mut report.verdict, allowed, error);
     }
+}
+
+/// Nobody is accused at a node where the reference is wrong or disputed.
+fn withdraw(walk: &mut WalkReport, rulings: &[Ruling]) {
+    let is_ruled = |node: &str| rulings.iter().any(|ruling| ruling.node == node);
+    for op in &mut walk.ops {
+        let node = op.onnx_node.as_deref().unwrap_or(&op.name);
+        if op.role == Role::Source && (is_ruled(node) || is_ruled(&op.name)) {
+            op.role = Role::Carrier;
+            let name = op.name.clone();
+            walk.sources.retain(|source| *source != name);
+        }
+    }
+    walk.sources.retain(|source| !is_ruled(source));
 }
 
 /// The largest relative L2 error of the outputs.

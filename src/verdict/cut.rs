@@ -101,6 +101,12 @@ fn place(walk: &WalkReport) -> String {
         Some(Probe { reason: Some(reason), .. }) => {
             ("it stops coming to its end", "it comes to its end", format!("it does not ({reason})"))
         }
+        Some(Probe { disagreeing, .. }) if *disagreeing > 0 => {
+            let diverges = format!(
+                "it diverges ({disagreeing} elements are NaN or infinite on one side only)"
+            );
+            ("agreement turns into divergence", "it agrees", diverges)
+        }
         Some(Probe { cumulative: Some(error), .. }) => {
             let diverges = format!("it diverges (relative L2 {error:.2e})");
             ("agreement turns into divergence", "it agrees", diverges)
@@ -161,6 +167,10 @@ fn measured(who: &str, op: &OpReport, walk: &WalkReport) -> String {
             found.nan,
             found.inf,
             found.cause.words()
+        ),
+        (None, Some(_)) if op.introduced_disagreeing > 0 => format!(
+            "and {who} gives {} elements that are NaN or infinite on one side only, on the same inputs",
+            op.introduced_disagreeing
         ),
         (None, Some(introduced)) => format!(
             "and {who} introduces a relative error of {introduced:.2e} on the same inputs, where {} rounding costs {:.2e}",

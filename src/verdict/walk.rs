@@ -25,6 +25,10 @@ pub struct Facts<'a> {
 pub fn refine(whole: &Verdict, facts: &Facts<'_>) -> Verdict {
     let whole = whole.clone();
     let Some(walk) = facts.walk else { return whole };
+    // Nothing is said of a target where the reference itself is in doubt.
+    if [Kind::ReferenceWrong, Kind::Disputed].contains(&whole.kind) && walk.sources.is_empty() {
+        return whole;
+    }
     if walk.interrupted {
         return interrupted(whole, walk);
     }

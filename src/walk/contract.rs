@@ -4,6 +4,7 @@ use super::conduct::Announce;
 use super::gauge::Gauge;
 use crate::engine::Output;
 use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// An operator as an engine executes it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +63,15 @@ pub struct Executed {
 /// Why an operator was not compared.
 pub type Unchecked = String;
 
+/// The reference on the witness's own inputs of an operator against the witness's output.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct KernelError {
+    /// How far the witness is off.
+    pub gauge: Gauge,
+    /// Whether the witness's operator has the very constants of the node.
+    pub same_constants: bool,
+}
+
 /// What the clean stream had for one operator.
 #[derive(Debug, Clone, Default)]
 pub struct Clean {
@@ -72,6 +82,8 @@ pub struct Clean {
     /// How far its first output is from the same ONNX value in another engine, where it has one:
     /// what the conversion of the model changed, before any backend is looked at.
     pub conversion: Option<Gauge>,
+    /// What the witness itself does wrong at this operator, if it differs from the reference there.
+    pub kernel: Option<KernelError>,
     /// Its outputs with the weights of the original network; empty where the network under test has those.
     pub full: Vec<Tensor>,
 }

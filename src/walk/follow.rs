@@ -73,6 +73,7 @@ impl<'a> Follow<'a> {
             measured.cumulative = worst(clean.outputs.iter().zip(outputs.iter().copied()));
             measured.inherited = inherited(clean, &executed.inputs);
             measured.conversion = clean.conversion;
+            measured.kernel = clean.kernel;
             measured.weights = self.weights(executed, clean, &outputs);
         }
         match self.recompute(executed, &outputs) {
@@ -223,6 +224,7 @@ fn blank(executed: &Executed) -> Measured {
         conversion: None,
         weights: None,
         introduced: None,
+        kernel: None,
         witness: None,
         half: None,
         absmax: 0.0,

@@ -16,12 +16,14 @@ pub enum Freedom {
     Free,
 }
 
-/// Operators that only move values, as ONNX and MNN name them.
+/// Operators that only move values, or whose result is a whole number, as ONNX and MNN name them.
 const MOVES: &[&str] = &[
+    "Ceil",
     "Concat",
     "DepthToSpace",
     "Expand",
     "Flatten",
+    "Floor",
     "Gather",
     "GatherElements",
     "GatherND",
@@ -29,6 +31,8 @@ const MOVES: &[&str] = &[
     "Pad",
     "Raster",
     "Reshape",
+    "Round",
+    "Sign",
     "Slice",
     "SpaceToDepth",
     "Split",

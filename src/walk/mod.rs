@@ -33,7 +33,9 @@ mod trace;
 
 pub use conclude::conclude;
 pub use conduct::{Announce, Traced, Walked, conduct};
-pub use contract::{Block, Candidate, Clean, Executed, Operand, Operator, Reference, Unchecked};
+pub use contract::{
+    Block, Candidate, Clean, Executed, KernelError, Operand, Operator, Reference, Unchecked,
+};
 pub use cut::{cut, is_honest};
 pub use fallback::{By, Fallback, Goal, Latency, Member, Plan, Progress, TradePoint, fallback};
 pub use floor::{HONEST, Storage, StorageCensus, round_to_f16};

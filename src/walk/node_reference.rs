@@ -121,6 +121,6 @@ impl Reference for NodeReference<'_> {
         self.steps.store(number, &outputs);
         self.steps.forget(number);
         self.cursor = number + 1;
-        Ok(Clean { inputs, outputs, conversion: None, full: Vec::new() })
+        Ok(Clean { inputs, outputs, ..Clean::default() })
     }
 }

@@ -120,6 +120,7 @@ mod tests {
             inherited: Some(gauge(inherited)),
             conversion: None,
             introduced: Some(gauge(introduced)),
+            kernel: None,
             witness: None,
             half: None,
             absmax: 1.0,

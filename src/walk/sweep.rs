@@ -7,6 +7,7 @@
 
 use super::contract::{Executed, Operand, Operator};
 use super::follow::Follow;
+use super::freedom::Freedom;
 use super::node_reference::operators;
 use super::task::Task;
 use super::trace::Measured;
@@ -99,7 +100,12 @@ fn measure(
             follow.observe(&run.executed(steps, step, operator, &clean));
         }
     }
-    Ok(follow.finish().0)
+    let (mut measured, _) = follow.finish();
+    // A value that is an output may be rounded once more than the one that the next operator reads.
+    for measured in &mut measured {
+        measured.freedom = measured.freedom.max(Freedom::Once);
+    }
+    Ok(measured)
 }
 
 /// What came of the run.

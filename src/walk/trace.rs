@@ -1,5 +1,6 @@
 //! What a walk leaves behind: measurements of every operator, and what follows from them.
 
+use super::contract::KernelError;
 use super::floor::Storage;
 use super::freedom::Freedom;
 use super::gauge::Gauge;
@@ -34,6 +35,9 @@ pub struct Measured {
     pub weights: Option<WeightCost>,
     /// Error the reference itself makes with 16-bit inputs, weights and outputs.
     pub half: Option<Gauge>,
+    /// What the witness itself does wrong here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelError>,
     /// How far the witness is from the candidate, if the witness alone is: the reference of the session, on
     /// the same inputs, agrees with the candidate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,6 +150,9 @@ pub struct Probe {
     pub reason: Option<String>,
     /// Relative L2 error of the worst of its outputs.
     pub cumulative: Option<f64>,
+    /// Elements of it that are NaN or infinite on one side only.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub disagreeing: u64,
     /// What an honest backend with the target's storage would have there.
     pub floor: Option<f64>,
     /// Whether the answer was taken from the journal of an earlier command.

@@ -67,7 +67,10 @@ fn operators(
         }
         Converter::Ready(_) | Converter::Missing => return Err(ConvertError::Missing),
     };
-    command.args(["-f", "MNN", "--modelFile"]).arg(model).arg("--JsonFile").arg(&shown);
+    // It leaves files in the folder where it runs.
+    command.current_dir(workspace.path());
+    command.args(["-f", "MNN", "--modelFile"]).arg(fs::canonicalize(model)?);
+    command.arg("--JsonFile").arg(&shown);
     let words = run_to_end(command, workspace.path(), patience)?;
     let refused = |reason: String| ConvertError::Refused { reason, words: vec![words.clone()] };
     let text = fs::read(&shown)?;

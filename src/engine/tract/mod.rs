@@ -4,6 +4,7 @@
 //! folder sees tract.
 
 mod element;
+mod own;
 mod replaced;
 mod steps;
 

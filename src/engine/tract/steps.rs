@@ -11,8 +11,7 @@ use crate::engine::Output;
 use crate::engine::panics::{panic_text, quietly};
 use crate::graph::{Model, Solo, ValueName, widened};
 use crate::inputs::Feed;
-use crate::kernels::{Call, compute, has_kernel};
-use crate::tensor::{Dtype, Tensor, narrowed};
+use crate::tensor::Tensor;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -52,11 +51,11 @@ pub struct Second {
 
 /// A network whose nodes are computed one at a time.
 pub struct NodeSteps {
-    model: Model,
+    pub(super) model: Model,
     second: Option<Second>,
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     /// Initializers, and what only depends on them.
-    constants: BTreeMap<String, Tensor>,
+    pub(super) constants: BTreeMap<String, Tensor>,
     values: BTreeMap<String, Tensor>,
     /// The step that writes a value.
     writers: BTreeMap<String, usize>,
@@ -66,12 +65,12 @@ pub struct NodeSteps {
 
 /// One ONNX node.
 #[derive(Debug)]
-struct Step {
-    node: usize,
+pub(super) struct Step {
+    pub(super) node: usize,
     /// Inputs as they stand, an empty name is one left out; then captured values.
-    reads: Vec<String>,
+    pub(super) reads: Vec<String>,
     /// Outputs that are not left out.
-    writes: Vec<String>,
+    pub(super) writes: Vec<String>,
 }
 
 impl fmt::Debug for NodeSteps {
@@ -329,49 +328,6 @@ impl NodeSteps {
         caught(|| self.run(step, &operands, engine))
     }
 
-    /// A step's outputs in `f64` by offby's own kernel; `None` if there is none for its type.
-    pub fn compute_own(
-        &self,
-        step: usize,
-        inputs: &[Option<Tensor>],
-    ) -> Option<Result<Vec<Tensor>, String>> {
-        let step = &self.steps[step];
-        let constant = |name: &String| self.constants.get(name).cloned();
-        let given = step.reads.iter().zip(inputs);
-        let inputs: Vec<Option<Tensor>> =
-            given.map(|(name, input)| input.clone().or_else(|| constant(name))).collect();
-        self.own_kernel(step, &inputs)
-    }
-
-    /// A step by offby's own kernel, on its inputs as they stand, constants among them.
-    fn own_kernel(
-        &self,
-        Step { node, .. }: &Step,
-        inputs: &[Option<Tensor>],
-    ) -> Option<Result<Vec<Tensor>, String>> {
-        let proto = self.model.node(*node);
-        let attributes = self.model.attributes(*node);
-        // Lists of texts are not read, and a kernel would take what is missing for the default.
-        let is_whole = attributes.len() == self.model.attribute_count(*node);
-        let is_standard = ["", "ai.onnx"].contains(&proto.domain);
-        if !is_standard || !is_whole || !has_kernel(proto.op_type) {
-            return None;
-        }
-        let inputs = &inputs[..proto.inputs.len().min(inputs.len())];
-        let call = Call {
-            op_type: proto.op_type,
-            opset: self.model.opset(),
-            attributes: &attributes,
-            inputs,
-            outputs: proto.outputs.len(),
-        };
-        let written = |computed: Vec<Tensor>| {
-            let outputs = proto.outputs.iter().zip(computed);
-            outputs.filter(|(name, _)| !name.is_empty()).map(|(_, tensor)| tensor).collect()
-        };
-        Some(compute(&call)?.map(written))
-    }
-
     fn evaluate(
         &self,
         step: &Step,
@@ -390,19 +346,6 @@ impl NodeSteps {
             return other();
         }
         tract().or_else(|refused| other().map_err(|reason| format!("{refused}; {reason}")))
-    }
-
-    /// A step by offby's own kernel, in the element type of its operands.
-    fn run_own(&self, step: &Step, operands: &Operands<'_>) -> Option<Vec<Tensor>> {
-        let given = |name: &String| {
-            let mut all = operands.fed.iter().chain(&operands.kept);
-            all.find(|(known, _)| known == name).map(|(_, tensor)| tensor.clone())
-        };
-        let inputs: Vec<Option<Tensor>> = step.reads.iter().map(given).collect();
-        let float = inputs.iter().flatten().map(Tensor::dtype).find(|dtype| dtype.is_float());
-        let dtype = float.unwrap_or(Dtype::F32);
-        let outputs = self.own_kernel(step, &inputs)?.ok()?;
-        Some(outputs.into_iter().map(|tensor| narrowed(tensor, dtype)).collect())
     }
 
     /// A step on the second engine.
@@ -507,8 +450,8 @@ fn caught(run: impl FnOnce() -> Result<Vec<Tensor>, String>) -> Result<Vec<Tenso
 
 /// What a node is given: values fed, and values that are constants of its model.
 #[derive(Debug, Default)]
-struct Operands<'s> {
-    names: BTreeSet<&'s str>,
-    fed: Vec<(&'s str, Tensor)>,
-    kept: Vec<(&'s str, Tensor)>,
+pub(super) struct Operands<'s> {
+    pub(super) names: BTreeSet<&'s str>,
+    pub(super) fed: Vec<(&'s str, Tensor)>,
+    pub(super) kept: Vec<(&'s str, Tensor)>,
 }

@@ -8,13 +8,16 @@ use crate::engine::{NodeSteps, Output};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
-use crate::walk::{Clean, Gauge, Operand, gauge};
+use crate::walk::{Clean, Gauge, KernelError, Operand, gauge};
 use crate::worker::contents::NETWORK;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// How many operators a converter may have fused behind the one whose name it kept.
 const FUSED: usize = 6;
+
+/// How far MNN's clean value may be from tract's to be the same value: errors add up on the way.
+const NEAR: f64 = 1e-2;
 
 /// tract's stream of the ONNX model, as far as it has been asked for.
 pub(super) struct Beside {
@@ -122,13 +125,52 @@ impl Beside {
     }
 }
 
+impl Beside {
+    /// What the witness does wrong at an operator on its own inputs; `None` if it is not plain which of them
+    /// are the node's.
+    pub(super) fn kernel(
+        &self,
+        name: &str,
+        clean: &Clean,
+        constants: &[bool],
+    ) -> Option<KernelError> {
+        let operand = |(input, is_constant): (&Option<Tensor>, &bool)| match input {
+            Some(tensor) if !is_constant => Operand::Value(tensor.clone()),
+            _ => Operand::Constant,
+        };
+        let inputs: Vec<Operand> = clean.inputs.iter().zip(constants).map(operand).collect();
+        let outputs: Vec<&Tensor> = clean.outputs.iter().collect();
+        let right = self.arbitrate(name, &inputs, clean, &outputs)?;
+        let gauges = right.iter().zip(outputs).map(|(right, output)| gauge(right, output));
+        let gauge = gauges.collect::<Option<Vec<Gauge>>>()?.into_iter().reduce(Gauge::worse)?;
+        Some(KernelError { gauge, same_constants: self.has_constants_of(name, clean) })
+    }
+
+    /// Whether the operator is the node alone, and each constant of the node is among its inputs.
+    fn has_constants_of(&self, name: &str, clean: &Clean) -> bool {
+        let (Some(steps), Some((known, first, last))) = (&self.steps, &self.last) else {
+            return false;
+        };
+        let is_there = |constant: &Tensor| {
+            clean.inputs.iter().flatten().any(|input| {
+                shaped(input, constant.shape()).is_some_and(|input| input == *constant)
+            })
+        };
+        known == name
+            && first == last
+            && steps.reads(*first).iter().all(|read| steps.constant(read).is_none_or(is_there))
+    }
+}
+
 /// The candidate's value for an input of a node: the one whose clean value is the node's.
 fn candidate_of(wanted: &Tensor, inputs: &[Operand], clean: &Clean) -> Option<Tensor> {
-    let same = |clean: &Option<Tensor>| {
-        let clean = shaped(clean.as_ref()?, wanted.shape())?;
-        gauge(wanted, &clean).filter(|gauge| gauge.within_f32 && gauge.disagreeing == 0)
+    let apart = |at: usize| {
+        let clean = shaped(clean.inputs.get(at)?.as_ref()?, wanted.shape())?;
+        let gauge = gauge(wanted, &clean).filter(|gauge| gauge.disagreeing == 0)?;
+        Some(gauge.rel_l2).filter(|apart| *apart <= NEAR)
     };
-    let found = (0..inputs.len()).find(|&at| clean.inputs.get(at).and_then(same).is_some());
+    let near = (0..inputs.len()).filter_map(|at| Some((apart(at)?, at)));
+    let found = near.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, at)| at);
     let mut values = (0..inputs.len()).filter(|&at| matches!(inputs[at], Operand::Value(_)));
     // If the witness was wrong before this operator, only the one value there is can be meant.
     let only = || values.next().filter(|_| values.next().is_none());

@@ -243,7 +243,17 @@ impl Reference for MnnReference<'_> {
         let conversion = outputs.first().and_then(|clean| self.beside.gauge(&operator.name, clean));
         let full =
             self.full.as_mut().and_then(|full| full.clean.advance(operator).ok()?.outputs.ok());
-        Ok(Clean { inputs: tap.inputs, outputs, conversion, full: full.unwrap_or_default() })
+        let mut clean = Clean {
+            inputs: tap.inputs,
+            outputs,
+            conversion,
+            kernel: None,
+            full: full.unwrap_or_default(),
+        };
+        if conversion.is_some_and(|gauge| !gauge.within_f32) {
+            clean.kernel = self.beside.kernel(&operator.name, &clean, &tap.constants);
+        }
+        Ok(clean)
     }
 }
 
@@ -338,18 +348,21 @@ impl Tap for ListTap {
 /// Reads one operator's inputs and outputs.
 struct ReadTap {
     inputs: Vec<Option<Tensor>>,
+    /// Which of the inputs are constants.
+    constants: Vec<bool>,
     outputs: Result<Vec<Tensor>, Refusal>,
 }
 
 impl Default for ReadTap {
     fn default() -> Self {
-        ReadTap { inputs: Vec::new(), outputs: Ok(Vec::new()) }
+        ReadTap { inputs: Vec::new(), constants: Vec::new(), outputs: Ok(Vec::new()) }
     }
 }
 
 impl Tap for ReadTap {
     fn before(&mut self, _: &Op, inputs: &[TensorRef<'_>]) -> bool {
         self.inputs = inputs.iter().map(|input| input.read().ok()).collect();
+        self.constants = inputs.iter().map(TensorRef::is_constant).collect();
         true
     }
     fn after(&mut self, _: &Op, outputs: &[TensorRef<'_>]) -> bool {
