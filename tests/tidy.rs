@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("walk", &["tensor", "graph", "inputs", "compare", "engine"]),
     ("choice", &["tensor", "graph", "inputs", "compare", "engine"]),
     ("worker", &["tensor", "graph", "inputs", "engine", "compare", "walk"]),
-    ("verdict", &["compare", "walk", "engine"]),
+    ("verdict", &["tensor", "compare", "walk", "engine"]),
     ("bench", &["tensor", "graph", "engine"]),
     ("matrix", &["tensor", "graph", "engine", "walk", "verdict"]),
     ("agree", &["tensor", "compare", "choice", "graph", "inputs", "engine", "verdict", "matrix"]),
@@ -676,7 +676,7 @@ fn the_table_itself_is_sound() {
     assert_eq!(cycle(&edges), None);
     let knows = |room| edges.iter().filter(move |(_, others)| others.contains(room));
     assert!(knows("cli").all(|(room, _)| *room == "main"));
-    assert!(knows("report").all(|(room, _)| ["cli", "main"].contains(room)));
+    assert!(knows("report").all(|(room, _)| ["session", "cli", "main"].contains(room)));
 }
 
 #[test]

@@ -80,7 +80,7 @@ const REFEREES: &[Row] = &[
     ("t12_log_softmax", "", ORT, AGREES, NO_WALK, &[]),
     ("t12_layer_norm", "", ORT, RIGHT, NO_WALK, &[]),
     // 2.741 is tract's wrong value, and ONNX Runtime does better.
-    ("t12_layer_norm", "", CPU, ANY, ANY, &["!where 2.741", "!no f32 engine can do better"]),
+    ("t12_layer_norm", "", CPU, RIGHT, RIGHT, &["!where 2.741"]),
     ("t13_cast", "", ALL, DISPUTED, DISPUTED, &["@"]),
     ("t14_gather_nd", "", ORT, AGREES, NO_WALK, &[]),
 ];
@@ -131,7 +131,8 @@ const STRATEGIES: &[Row] = &[
     ("h09c", ISOLATE, ORT, RIGHT, RIGHT, &[]),
     ("h12b", CUT, ALL, AGREES, AGREES, &["?topk_v"]),
     ("h12b", ISOLATE, ALL, AGREES, AGREES, &["?topk_v"]),
-    ("h16b", CUT, "mnn:cpu ort:cpu", RIGHT, RIGHT, &[]),
+    // A value that is an output of a f16 network is stored in f16, which its squares overflow.
+    ("h16b", CUT, "mnn:cpu ort:cpu", RIGHT, RIGHT, &["?reducemean_va"]),
     ("h16b", ISOLATE, "mnn:cpu ort:cpu", RIGHT, RIGHT, &[]),
     ("h31", CUT, CPU, WRONG, WRONG, &["@argmax_b"]),
     ("h40", CUT, MNN, AGREES, AGREES, &[]),
@@ -217,7 +218,8 @@ fn tract_agrees_with_itself_in_f64() {
             continue;
         };
         let (kind, sentence) = verdict(&report);
-        if kind != "agrees" {
+        // Values that a GELU brings near 0 are beyond the tolerance, and within what rounding may do.
+        if !["agrees", "explained"].contains(&kind.as_str()) {
             breaches.push(format!("{}: exit {code}, {kind}: {sentence}", network.display()));
         }
     }

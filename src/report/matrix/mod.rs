@@ -17,22 +17,22 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a cell that was not run shows.
 const NOT_RUN: &str = "-";
 
-/// What each mark means, in the order of a legend.
-const LEGEND: [(Mark, &str); 6] = [
-    (Mark::Right, "right"),
-    (Mark::Mended, "right with these on the CPU"),
-    (Mark::Wrong, "wrong"),
-    (Mark::Refused, "refused"),
-    (Mark::FellBack, "ran elsewhere than asked"),
-    (Mark::Unknown, "not known"),
+/// What each mark means, in the order of a legend, and the word for counting.
+const LEGEND: [(Mark, &str, &str); 6] = [
+    (Mark::Right, "right", "right"),
+    (Mark::Mended, "right with these on the CPU", "mended"),
+    (Mark::Wrong, "wrong", "wrong"),
+    (Mark::Refused, "refused", "refused"),
+    (Mark::FellBack, "ran elsewhere than asked", "elsewhere"),
+    (Mark::Unknown, "not known", "not known"),
 ];
 
 /// The marks that occur, each as it is drawn with its meaning.
 fn legend(matrix: &Matrix, symbol: fn(Mark) -> &'static str) -> String {
     let all = Tally::of(matrix.cells().map(|(_, _, cell)| cell));
-    let marks = LEGEND.iter().filter(|(mark, _)| all.count(*mark) > 0);
+    let marks = LEGEND.iter().filter(|(mark, ..)| all.count(*mark) > 0);
     let mut keys: Vec<String> =
-        marks.map(|(mark, words)| format!("{} {words}", symbol(*mark))).collect();
+        marks.map(|(mark, words, _)| format!("{} {words}", symbol(*mark))).collect();
     if all.not_run > 0 {
         keys.push(format!("{NOT_RUN} not run"));
     }
@@ -165,7 +165,7 @@ impl Tally {
 
     /// `30 right, 2 wrong`.
     fn words(&self) -> String {
-        let marks = LEGEND.iter().map(|(mark, words)| (self.count(*mark), *words));
+        let marks = LEGEND.iter().map(|(mark, _, words)| (self.count(*mark), *words));
         let counts = marks.chain([(self.not_run, "not run")]).filter(|(count, _)| *count > 0);
         counts.map(|(count, words)| format!("{count} {words}")).collect::<Vec<_>>().join(", ")
     }
