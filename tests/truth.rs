@@ -31,8 +31,6 @@ const DISPUTED: Kinds = &["disputed"];
 const REFERENCE_WRONG: Kinds = &["reference_wrong"];
 const REJECTED: Kinds = &["rejected"];
 const INCONCLUSIVE: Kinds = &["inconclusive"];
-/// What is right cannot be said; the row holds the words only.
-const ANY: Kinds = &["divergent", "nonfinite", "cpu_kernel", "agrees", "explained", "disputed"];
 /// This target cannot be walked.
 const NO_WALK: Kinds = &[];
 

@@ -158,7 +158,7 @@ impl Choice {
     /// Of the choice that is furthest from being explained.
     fn distance(&self) -> String {
         match (self.margin, self.floor) {
-            (Some(margin), _) if margin == 0.0 => {
+            (Some(0.0), _) => {
                 ": the values are equal, and of equal values ONNX takes the one with the lower index first".to_owned()
             }
             (Some(margin), Some(floor)) => {

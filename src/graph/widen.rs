@@ -39,7 +39,7 @@ fn graph_is_narrow(graph: &GraphProto) -> bool {
     let casts = graph.node.iter().flat_map(|node| &node.attribute);
     values.filter_map(element).any(|element| NARROW.contains(&element))
         || graph.initializer.iter().any(|tensor| NARROW.contains(&tensor.data_type))
-        || casts.clone().any(|attribute| is_narrow_cast(attribute))
+        || casts.clone().any(is_narrow_cast)
         || casts.filter_map(|attribute| attribute.g.as_ref()).any(graph_is_narrow)
 }
 

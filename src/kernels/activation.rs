@@ -88,15 +88,14 @@ pub(super) fn gelu_tanh(x: f64) -> f64 {
 
 /// `x` where it is above a threshold, 0 elsewhere, and NaN for NaN.
 pub(super) fn thresholded(x: f64, alpha: f64) -> f64 {
-    if x > alpha || x.is_nan() { x } else { 0.0 }
+    if x > alpha { x } else { 0.0 }
 }
 
-/// `x` drawn towards 0 by a bias, 0 near 0, and NaN for NaN.
+/// `x` drawn towards 0 by a bias, and 0 otherwise: also for NaN, as the standard says.
 pub(super) fn shrink(x: f64, bias: f64, border: f64) -> f64 {
     match x {
         x if x < -border => x + bias,
         x if x > border => x - bias,
-        x if x.is_nan() => x,
         _ => 0.0,
     }
 }

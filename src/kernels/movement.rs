@@ -235,7 +235,12 @@ fn space_to_depth(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
         return Err(format!("blocks of side {side} do not fill {height}x{width}"));
     }
     let split = [batch, channels, height / side, side, width / side, side];
-    let moved = permuted(&reshaped(call.needed(0)?, &split)?, &[0, 3, 5, 1, 2, 4])?;
+    let order = match text(call, "mode", "DCR")? {
+        "DCR" => [0, 3, 5, 1, 2, 4],
+        "CRD" => [0, 1, 3, 5, 2, 4],
+        other => return Err(format!("mode {other}")),
+    };
+    let moved = permuted(&reshaped(call.needed(0)?, &split)?, &order)?;
     let depth = channels.checked_mul(side * side).ok_or("too many channels")?;
     only(reshaped(&moved, &[batch, depth, height / side, width / side])?)
 }

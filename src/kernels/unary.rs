@@ -36,7 +36,8 @@ pub(super) const UNARY: &[(&str, Kernel)] = &[
     ("Cosh", |call| real(call, libm::cosh)),
     ("Tanh", |call| real(call, libm::tanh)),
     ("Asinh", |call| real(call, libm::asinh)),
-    ("Acosh", |call| real(call, libm::acosh)),
+    // Below 1 the logarithm that libm takes would still give a number.
+    ("Acosh", |call| real(call, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) })),
     ("Atanh", |call| real(call, libm::atanh)),
     ("Erf", |call| real(call, libm::erf)),
     ("Sigmoid", |call| real(call, act::sigmoid)),

@@ -8,10 +8,7 @@ use crate::verdict::Code;
 /// The operators, for each code.
 // a flat table
 const KNOWN: &[(Code, &[&str])] = &[
-    (
-        Code::Tract,
-        &["GRU", "LSTM", "MaxPool", "RNN", "Resize", "ScatterND", "SpaceToDepth", "TopK"],
-    ),
+    (Code::Tract, &["MaxPool", "ScatterND", "TopK"]),
     (
         Code::OnnxRuntime,
         &[

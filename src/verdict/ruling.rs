@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Two values agree against a third if they are this many times nearer to each other than to it. Eight is
-/// three bits: in `just referee-sweep`, honest engines that part in ill-conditioned nodes are within a
-/// factor of four of each other, and wrong ones are off by thirty times and more.
+/// three bits, a convention: the referee sweep has no gap between honest and wrong engines here. It decides
+/// nothing where values agree within the table's tolerance.
 const NEARER: f64 = 8.0;
 
 /// The code that computed a value.

@@ -207,6 +207,9 @@ pub struct OpReport {
     pub weights: Option<WeightReport>,
     /// Relative L2 error against the reference on the candidate's own inputs.
     pub introduced: Option<f64>,
+    /// Relative L2 error of the engine's own CPU on its own inputs of this operator, if it is off there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<f64>,
     /// Elements that are NaN or infinite on one side only, on the same inputs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub introduced_disagreeing: u64,

@@ -139,10 +139,11 @@ mod tests {
     fn the_first_field_that_is_another_is_named() {
         let op = |weight: [f64; 3]| json!({"name": "c", "type": "Convolution", "main": {"weight": weight}});
         let (fresh, edited) = (op([1.0, 2.0, 3.0]), op([1.0, 2.5, 3.0]));
-        assert_eq!(first_change(&[fresh.clone()], &[fresh.clone()]), None);
-        let change = first_change(&[fresh.clone()], &[edited]).unwrap();
+        let fresh = [fresh];
+        assert_eq!(first_change(&fresh, &fresh), None);
+        let change = first_change(&fresh, &[edited]).unwrap();
         assert_eq!((change.operator.as_str(), change.field.as_str()), ("c", "main.weight"));
         assert_eq!(change.words, "1 of 3 elements differ, first at 1: 2.5 instead of 2.0");
-        assert_eq!(first_change(&[fresh], &[]).unwrap().words, "the operator is not there");
+        assert_eq!(first_change(&fresh, &[]).unwrap().words, "the operator is not there");
     }
 }

@@ -26,18 +26,23 @@ pub(super) const REPLACED: &[(&str, &str)] = &[
     ("Erf", "values below 1e-6 become 0"),
     ("Gelu", "the tail below -5 is lost, and infinities become NaN"),
     ("GlobalAveragePool", "long sums are taken one by one"),
+    ("GRU", "the reverse direction is wrong, and NaN is dropped"),
     ("HardSigmoid", "NaN becomes 0"),
     ("InstanceNormalization", "long sums are taken one by one"),
     ("LayerNormalization", "long sums are taken one by one, and a large mean costs all digits"),
+    ("LSTM", "the reverse direction is wrong, and NaN is dropped"),
     ("MeanVarianceNormalization", "a constant input gives NaN"),
     ("Mish", "the tail is lost"),
+    ("RNN", "the reverse direction is wrong, and NaN is dropped"),
     ("ReduceL1", "long sums are taken one by one"),
     ("ReduceL2", "long sums are taken one by one"),
     ("ReduceLogSum", "long sums are taken one by one"),
     ("ReduceMean", "long sums are taken one by one"),
     ("ReduceSum", "long sums are taken one by one"),
     ("ReduceSumSquare", "long sums are taken one by one"),
+    ("Resize", "linear with align_corners is wrong, and NaN spreads"),
     ("Selu", "small values are lost: e^x - 1 is taken literally"),
+    ("SpaceToDepth", "the mode CRD is ignored"),
     ("Softplus", "it overflows from 88.7 on, and the tail is lost"),
     ("Swish", "its sigmoid ends at 4.5e-7, and NaN is dropped"),
     ("Tanh", "NaN becomes 1"),
@@ -78,15 +83,39 @@ fn build(
     let builder = framework(true).op_register.0.get(&node.op_type);
     let builder = builder.ok_or_else(|| TractError::msg(format!("no {}", node.op_type)))?;
     let (theirs, closures) = builder(context, node)?;
+    if !is_known_form(node) {
+        return Ok((theirs, closures));
+    }
     let kernel = Kernel {
         op_type: node.op_type.clone(),
         opset: context.onnx_operator_set_version,
         attributes: attributes_of(node),
         left_out: node.input.iter().map(String::is_empty).collect(),
-        outputs: node.output.len(),
+        written: node.output.iter().map(|name| !name.is_empty()).collect(),
         facts: tvec![],
     };
     Ok((Box::new(Replaced { theirs, kernel: Arc::new(kernel) }), closures))
+}
+
+/// Attributes that offby's kernels do not know, or only with this value: other forms stay tract's.
+const UNKNOWN_FORMS: &[(&str, i64)] =
+    &[("activations", 0), ("clip", 0), ("input_forget", 0), ("layout", 0), ("antialias", 0)];
+
+/// Whether offby's kernel knows this form of the operator.
+fn is_known_form(node: &NodeProto) -> bool {
+    let is_crop = |text: &[u8]| text == b"tf_crop_and_resize";
+    let is_cached = node.op_type == "Attention"
+        && (node.input.iter().skip(4).any(|name| !name.is_empty()) || node.output.len() > 1);
+    !is_cached
+        && node.attribute.iter().all(|attribute| {
+            let other = UNKNOWN_FORMS.iter().any(|(name, value)| {
+                attribute.name == *name
+                    && (attribute.i != *value
+                        || !attribute.strings.is_empty()
+                        || attribute.f != 0.0)
+            });
+            !other && !is_crop(&attribute.s)
+        })
 }
 
 /// A node with offby's arithmetic, while its shapes are inferred by tract's rules.
@@ -104,7 +133,8 @@ struct Kernel {
     attributes: BTreeMap<String, Attribute>,
     /// Which of the node's inputs are left out: tract does not count those.
     left_out: Vec<bool>,
-    outputs: usize,
+    /// Which of the node's outputs are written: tract does not count the others.
+    written: Vec<bool>,
     facts: TVec<TypedFact>,
 }
 
@@ -219,7 +249,7 @@ impl Kernel {
             opset: self.opset,
             attributes: &self.attributes,
             inputs: &inputs,
-            outputs: self.outputs,
+            outputs: self.written.len(),
         };
         let outputs = compute(&call).ok_or_else(|| TractError::msg("offby has no kernel"))?;
         let outputs = outputs.map_err(|reason| TractError::msg(format!("offby: {reason}")))?;
@@ -229,6 +259,7 @@ impl Kernel {
             Some(dtype) if tensor.dtype().is_float() => narrowed(tensor, dtype),
             _ => tensor,
         };
-        outputs.into_iter().map(|tensor| Ok(to_tract(&narrow(tensor))?.into_tvalue())).collect()
+        let written = outputs.into_iter().zip(&self.written).filter(|(_, written)| **written);
+        written.map(|(tensor, _)| Ok(to_tract(&narrow(tensor))?.into_tvalue())).collect()
     }
 }

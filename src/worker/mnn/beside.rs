@@ -16,6 +16,9 @@ use std::path::Path;
 /// How many operators a converter may have fused behind the one whose name it kept.
 const FUSED: usize = 6;
 
+/// How many steps back values are kept: an engine runs operators in an order of its own.
+const KEPT: usize = 3 * FUSED;
+
 /// How far MNN's clean value may be from tract's to be the same value: errors add up on the way.
 const NEAR: f64 = 1e-2;
 
@@ -26,6 +29,8 @@ pub(super) struct Beside {
     cursor: usize,
     /// The inputs of the steps that were compared last: the stream drops them.
     entered: BTreeMap<usize, Vec<Option<Tensor>>>,
+    /// The first outputs of those steps.
+    written: BTreeMap<usize, Tensor>,
     /// The operator that was compared last, the step of its name, and the step whose value it has.
     last: Option<(String, usize, usize)>,
 }
@@ -36,13 +41,21 @@ impl Beside {
         let model = onnx.and_then(|onnx| Model::from_bytes(&onnx, Path::new(NETWORK)).ok());
         let steps = model.and_then(|model| NodeSteps::new(&model).ok());
         let feeds = feeds.iter().cloned().map(Feed::from).collect();
-        Beside { steps, feeds, cursor: 0, entered: BTreeMap::new(), last: None }
+        Beside {
+            steps,
+            feeds,
+            cursor: 0,
+            entered: BTreeMap::new(),
+            written: BTreeMap::new(),
+            last: None,
+        }
     }
 
     /// Starts again with the feeds.
     pub(super) fn restart(&mut self) {
         self.cursor = 0;
         self.entered.clear();
+        self.written.clear();
         self.last = None;
         // Feeds that do not fit end the comparison, not the walk.
         let feeds = &self.feeds;
@@ -55,7 +68,8 @@ impl Beside {
     /// value does not fit, those right behind it are tried.
     pub(super) fn gauge(&mut self, name: &str, clean: &Tensor) -> Option<Gauge> {
         let first = self.steps.as_ref()?.step_of(name)?;
-        self.entered.retain(|step, _| *step + FUSED > first);
+        self.entered.retain(|step, _| *step + KEPT > first);
+        self.written.retain(|step, _| *step + KEPT > first);
         let mut step = first;
         let mut best = self.gauge_step(step, clean);
         let mut best_step = step;
@@ -82,9 +96,13 @@ impl Beside {
                 self.entered.insert(self.cursor, inputs);
             }
             steps.advance(self.cursor, &Tensor::clone).ok()?;
+            // The stream drops what nobody reads any more, and a fused operator was looked for further on.
+            let written = steps.output(self.cursor).cloned();
+            self.written.extend(written.map(|written| (self.cursor, written)));
             self.cursor += 1;
         }
-        gauge(steps.output(step)?, clean)
+        let written = self.written.get(&step).or_else(|| steps.output(step))?;
+        gauge(written, clean)
     }
 
     /// What tract makes of the operator's nodes on the candidate's own inputs; `None` if it is not plain which
@@ -171,10 +189,8 @@ fn candidate_of(wanted: &Tensor, inputs: &[Operand], clean: &Clean) -> Option<Te
     };
     let near = (0..inputs.len()).filter_map(|at| Some((apart(at)?, at)));
     let found = near.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, at)| at);
-    let mut values = (0..inputs.len()).filter(|&at| matches!(inputs[at], Operand::Value(_)));
-    // If the witness was wrong before this operator, only the one value there is can be meant.
-    let only = || values.next().filter(|_| values.next().is_none());
-    match &inputs[found.or_else(only)?] {
+    // An operator may take the place of several nodes and read what the first of them reads.
+    match &inputs[found?] {
         Operand::Value(tensor) => shaped(tensor, wanted.shape()),
         _ => None,
     }
