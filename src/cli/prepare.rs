@@ -118,6 +118,7 @@ impl<'a> Prepared<'a> {
             inputs: self.feeds.iter().map(describe_feed).collect(),
             reference: reference.target.to_string(),
             reference_ran_on: reference.execution.ran_on.clone(),
+            reference_confirmed_by: reference.confirmed_by().map(str::to_owned),
             reference_note: reference.note.clone(),
             targets,
             strategies: None,

@@ -32,6 +32,9 @@ pub struct Report {
     pub reference: String,
     /// What the reference really ran on.
     pub reference_ran_on: Option<RanOn>,
+    /// The engine of another code that gives the reference's outputs, too, if one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_confirmed_by: Option<String>,
     /// Why the reference is another target than the one that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_note: Option<String>,

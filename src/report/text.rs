@@ -93,6 +93,9 @@ pub(super) fn heading(report: &Report) -> String {
     if let Some(note) = &report.reference_note {
         let _ = writeln!(text, "note: {note}");
     }
+    if let Some(other) = &report.reference_confirmed_by {
+        let _ = writeln!(text, "note: {other} agrees with the reference");
+    }
     if let Some(again) = &report.judged_again {
         let _ = writeln!(text, "{}", again.words());
     }

@@ -53,6 +53,11 @@ impl Reference {
         Ok(Reference { note: Some(note), ..Reference::of(other, second) })
     }
 
+    /// The engine of another code that gives its outputs, too, if one was asked.
+    pub fn confirmed_by(&self) -> Option<&'static str> {
+        self.confirmed.get().filter(|confirmed| **confirmed).map(|_| "ONNX Runtime")
+    }
+
     /// A reference that ran as it was asked to.
     pub fn of(target: Target, execution: Execution) -> Self {
         Reference {
