@@ -312,7 +312,7 @@ fn a_cell_names_what_must_run_on_the_cpu_where_that_is_asked() {
     let (code, stdout, stderr) = finish(command);
     assert_eq!(code, 1, "{stdout}{stderr}");
     assert!(stdout.contains("◐ CPU: Add") && stdout.contains('✓'), "{stdout}");
-    assert!(stdout.contains("1 right, 1 right with these on the CPU"), "{stdout}");
+    assert!(stdout.contains("1 mended") && stdout.contains("1 right"), "{stdout}");
 }
 
 #[test]

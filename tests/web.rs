@@ -91,7 +91,7 @@ fn matrix_plan(folder: &Path) -> Value {
     let matrix = read_matrix("committed", &fs::read_to_string(committed).unwrap()).unwrap();
     let file = folder.join("matrix.html");
     fs::write(&file, matrix_html(&matrix)).unwrap();
-    let words = ["simulated", "conversion", "NaN: Erf", "only rows that are not all right"];
+    let words = ["simulated", "converter: Mul", "NaN: Erf", "only rows that are not all right"];
     json!({"file": file, "name": "matrix", "words": words, "ops": 0, "sources": []})
 }
 

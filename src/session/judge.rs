@@ -96,8 +96,12 @@ fn say(report: &mut TargetReport, kind: Kind, audit: &Audit) {
         _ => words(audit),
     };
     let confidence = report.verdict.confidence;
-    let hint =
-        Some("choose another reference, such as --reference ort:cpu, and compare again".into());
+    let is_undefined = audit.rulings.first().is_some_and(|ruling| ruling.undefined.is_some());
+    let hint = match is_undefined {
+        true => "engines may do what they like there: keep such values out of the operator",
+        false => "choose another reference, such as --reference ort:cpu, and compare again",
+    };
+    let hint = Some(hint.into());
     report.verdict = Verdict { kind, sentence, confidence, diagnosis: Vec::new(), hint };
     report.rulings.clone_from(&audit.rulings);
 }

@@ -252,7 +252,8 @@ impl Ruling {
     /// Who is right, in one sentence.
     pub fn words(&self) -> String {
         let reference = self.reference.name();
-        let with: Vec<&Opinion> = self.opinions.iter().filter(|one| one.with_reference).collect();
+        let counts = |one: &&Opinion| one.with_reference && one.code != Code::TractF64;
+        let with: Vec<&Opinion> = self.opinions.iter().filter(counts).collect();
         let against: Vec<&Opinion> = self.opinions.iter().filter(|one| one.with_dissent).collect();
         let place = format!("`{}` ({})", self.node, self.op_type);
         let example = match (self.example, against.first().and_then(|opinion| opinion.example)) {
@@ -284,6 +285,7 @@ impl Ruling {
         let apart = against.iter().filter_map(|opinion| opinion.from_dissent).fold(0.0, f64::max);
         let agree = match against.len() {
             1 => String::new(),
+            _ if apart == 0.0 => " agree exactly".to_owned(),
             _ => format!(" agree to {apart:.0e}"),
         };
         format!("{place}: {reference} stands alone: {example}; {dissenters}{agree}")
@@ -382,7 +384,7 @@ mod tests {
         let ruling = Ruling::of(node, &party(Code::Tract, WRONG), &parties, None).unwrap();
         assert_eq!(
             ruling.words(),
-            "`ls` (ReduceLogSumExp): tract stands alone: tract has 2.5 where offby's f64 kernel has 2; offby's f64 kernel and ONNX Runtime agree to 0e0"
+            "`ls` (ReduceLogSumExp): tract stands alone: tract has 2.5 where offby's f64 kernel has 2; offby's f64 kernel and ONNX Runtime agree exactly"
         );
     }
 }
