@@ -31,9 +31,19 @@ pub struct Origin {
     pub grounds: String,
 }
 
+/// An engine's name as its makers spell it.
+pub(super) fn spelled(engine: &str) -> &str {
+    match engine {
+        "mnn" => "MNN",
+        "onnxruntime" => "ONNX Runtime",
+        other => other,
+    }
+}
+
 impl Origin {
     /// The finding in one sentence; `engine` is the engine's name.
     pub fn words(&self, engine: &str) -> String {
+        let engine = spelled(engine);
         let size = self
             .error
             .map_or(String::new(), |error| format!("; that is a relative error of {error:.2e}"));

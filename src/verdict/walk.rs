@@ -1,7 +1,7 @@
 //! The verdict on a walk: is it a bug, only the storage format, or can it not be said?
 
 use super::kind::{Confidence, Kind, News, Verdict};
-use super::origin::{Origin, OriginKind};
+use super::origin::{Origin, OriginKind, spelled};
 use super::sentence::Finding;
 use crate::engine::Outcome;
 use crate::walk::{HONEST, OpReport, Role, Storage, WalkReport};
@@ -216,6 +216,7 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
 
 /// The converter or a CPU kernel is to blame, whatever backend was walked.
 fn of_origin(whole: Verdict, origin: &Origin, engine: &str) -> Verdict {
+    let engine = spelled(engine);
     let (kind, hint) = match origin.kind {
         OriginKind::Converter => (
             Kind::Converter,
