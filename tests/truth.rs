@@ -44,6 +44,8 @@ const ALL: &str = "mnn:cpu mnn:vulkan:high mnn:opencl:high ort:cpu";
 
 const EDITED: &str = "--input normal:1 --mnn tests/truth/t03_edited/edited.mnn";
 const EDITED_CUT: &str = "--input normal:1 --mnn tests/truth/t03_edited/edited.mnn --strategy cut";
+const EDITED_ISOLATE: &str =
+    "--input normal:1 --mnn tests/truth/t03_edited/edited.mnn --strategy isolate";
 const GELU: &str = "--input normal:1";
 const GELU_ALLOWED: &str = "--input normal:1 --allow-converter 2e-4";
 const GELU_NOT_ALLOWED: &str = "--input normal:1 --allow-converter 1e-6";
@@ -145,6 +147,8 @@ const STRATEGIES: &[Row] = &[
     ("t02_round", ISOLATE, CPU, WRONG, WRONG, &["@y_Round"]),
     ("t02_log_sum_exp", ISOLATE, CPU, WRONG, WRONG, &["@y_ReduceLogSumExp"]),
     ("t12_log_softmax", ISOLATE, ORT, AGREES, AGREES, &[]),
+    // A ready file is the whole network: no node of it can be run by itself.
+    ("t03_edited", EDITED_ISOLATE, CPU, DIVERGENT, INCONCLUSIVE, &["none of", "@"]),
     ("t12_layer_norm", CUT, ORT, RIGHT, RIGHT, &[]),
     ("t12_layer_norm", ISOLATE, ORT, RIGHT, RIGHT, &[]),
     ("t13_cast", CUT, CPU, DISPUTED, DISPUTED, &["@"]),

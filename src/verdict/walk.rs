@@ -35,6 +35,9 @@ pub fn refine(whole: &Verdict, facts: &Facts<'_>) -> Verdict {
     if walk.strategy == "follow" && facts.outcome != Outcome::Completed {
         return cut_short(whole, walk);
     }
+    if walk.strategy == "isolate" && walk.ops_compared == 0 && whole.kind.news() == News::Bad {
+        return nothing_compared(whole, walk);
+    }
     if super::cut::nothing_judged(walk) && whole.kind.news() == News::Bad {
         return super::cut::unknown(whole, walk);
     }
@@ -47,6 +50,23 @@ pub fn refine(whole: &Verdict, facts: &Facts<'_>) -> Verdict {
         disturbed(whole)
     } else {
         stable(whole, facts, walk)
+    }
+}
+
+/// Not one node could be compared, so nothing is known of any.
+fn nothing_compared(whole: Verdict, walk: &WalkReport) -> Verdict {
+    let reason = walk.ops_unchecked.first().map(|op| format!(" (`{}`: {})", op.name, op.reason));
+    Verdict {
+        kind: Kind::Inconclusive,
+        sentence: format!(
+            "{}; none of {} nodes could be compared by itself, so no node can be named{}",
+            whole.sentence,
+            walk.ops_total,
+            reason.unwrap_or_default()
+        ),
+        diagnosis: Vec::new(),
+        hint: Some("walk with the strategy `follow`, which needs no single nodes".into()),
+        ..whole
     }
 }
 
