@@ -100,6 +100,7 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
             let (n, of_n) = (count(comparison.mismatched), count(comparison.elements));
             format!("{of}{n} of {of_n} elements differ; {words}{}", example(comparison))
         }
+        (_, Agreement::Diverges) if finding.judgement.rule == "form" => format!("{of}{words}"),
         (Some(comparison), Agreement::Diverges) => {
             let of_n = count(comparison.elements);
             let which = match finding.beyond {

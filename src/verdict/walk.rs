@@ -212,7 +212,9 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
         .map(|comparison| comparison.rel_l2)
         .fold(0.0, f64::max);
     let floor = walk.final_floor.unwrap_or(0.0);
-    let honest = error <= HONEST * floor;
+    // An output of another form, or none, is no rounding, and has no error to measure.
+    let is_whole = findings.iter().all(|finding| finding.judgement.rule != "form");
+    let honest = is_whole && error <= HONEST * floor;
     let strict = findings.iter().all(|finding| {
         ["identical", "strict tolerance"].contains(&finding.judgement.rule.as_str())
     });

@@ -230,8 +230,19 @@ fn refusal(said: &str) -> ConvertError {
             .iter()
             .any(|word| line.contains(word))
     };
-    let reason = words.iter().find(telling).or(words.last()).cloned();
+    let reason = words.iter().find(telling).or(words.last());
+    let reason = reason.map(|line| without_place(line).to_owned());
     ConvertError::Refused { reason: reason.unwrap_or_else(|| "it says nothing".into()), words }
+}
+
+/// A line of the converter's log without the time and the line of its source: `[13:50:11] :220: `.
+fn without_place(line: &str) -> &str {
+    let after_time = line.strip_prefix('[').and_then(|rest| rest.split_once("] :"));
+    let Some((_, rest)) = after_time else { return line };
+    match rest.split_once(": ") {
+        Some((number, said)) if number.chars().all(|c| c.is_ascii_digit()) => said,
+        _ => line,
+    }
 }
 
 /// Runs a program to its end and gives what it said on both streams.
