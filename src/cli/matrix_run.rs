@@ -275,7 +275,7 @@ impl Sweep<'_> {
         let Ok(walked) = self.walk(&session, target) else { return cell(&whole) };
         let fallback = walked.fallback.clone();
         let report = session.judge_walked(target, walked);
-        // What a walk cannot confirm is told in the words of the run.
+        // If the walk cannot confirm the finding, the sentence of the run stays.
         let report = if report.verdict.kind.news() == News::Bad { report } else { whole };
         cell(&TargetReport { fallback, ..report })
     }

@@ -74,7 +74,7 @@ fn widen_graph(graph: &mut GraphProto, folder: &Path) {
     }
 }
 
-/// A tensor that cannot be read stays as it is: whoever loads the network says why.
+/// A tensor that cannot be read stays as it is. Loading the network reports why.
 fn widen_tensor(proto: &mut TensorProto, folder: &Path) {
     if NARROW.contains(&proto.data_type)
         && let Ok(tensor) = from_proto(proto, folder)
