@@ -1,5 +1,6 @@
 //! Operators that make tensors: constants, ranges, shapes, and tensors of ones and zeros.
 
+use super::cast;
 use super::layout::{
     axis_in, count, extent, int, join, longs, longs_needed, only, only_reals, pick, reshaped,
     strides, typed,
@@ -124,22 +125,7 @@ fn non_zero(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
 
 /// The element type of a number of ONNX's list.
 fn dtype_of(code: i64) -> Result<Dtype, Refused> {
-    Ok(match code {
-        1 => Dtype::F32,
-        2 => Dtype::U8,
-        3 => Dtype::I8,
-        4 => Dtype::U16,
-        5 => Dtype::I16,
-        6 => Dtype::I32,
-        7 => Dtype::I64,
-        9 => Dtype::Bool,
-        10 => Dtype::F16,
-        11 => Dtype::F64,
-        12 => Dtype::U32,
-        13 => Dtype::U64,
-        16 => Dtype::Bf16,
-        other => return Err(format!("element type {other}")),
-    })
+    cast::dtype_of(code).ok_or_else(|| format!("element type {code}"))
 }
 
 /// A zero and a one of a type.

@@ -184,13 +184,11 @@ impl<'e> Asked<'e> {
     fn engines(session: &Session<'_>) -> Vec<(Code, bool, Box<dyn Engine>)> {
         let mine = Code::of(&session.reference.target);
         let mut engines = Vec::new();
-        let mut seen = BTreeSet::from([mine, Code::Tract, Code::OnnxRuntime]);
-        if !seen.contains(&Code::OnnxRuntime)
-            || Code::of(&session.reference.target) != Code::OnnxRuntime
-        {
+        if mine != Code::OnnxRuntime {
             let referee = Target::Ort(OrtTarget::REFEREE);
             engines.push((Code::OnnxRuntime, true, session.registry.engine(&referee)));
         }
+        let mut seen = BTreeSet::from([mine, Code::Tract, Code::OnnxRuntime]);
         for target in &session.settings.targets {
             let code = Code::of(target);
             if seen.insert(code.clone()) {

@@ -21,7 +21,7 @@ pub(super) struct Truth<'a> {
 /// The report on one target: its outputs compared and judged.
 pub(super) fn examine(
     target: &Target,
-    execution: Execution,
+    execution: &Execution,
     truth: Truth<'_>,
     user: Option<Tolerance>,
 ) -> TargetReport {
@@ -34,15 +34,15 @@ pub(super) fn examine(
         Vec::new()
     };
     let findings: Vec<Finding<'_>> = outputs.iter().map(OutputReport::finding).collect();
-    let verdict = decide(&execution, &findings);
+    let verdict = decide(execution, &findings);
     TargetReport {
         target: target.to_string(),
         outcome: execution.outcome,
         ended: execution.ended,
-        ran_on: execution.ran_on,
-        evidence: execution.evidence,
+        ran_on: execution.ran_on.clone(),
+        evidence: execution.evidence.clone(),
         outputs,
-        runs: execution.runs,
+        runs: execution.runs.clone(),
         bench: None,
         begun: Vec::new(),
         walk: None,
@@ -128,7 +128,7 @@ pub fn examine_against(
     request: Request<'_>,
 ) -> TargetReport {
     let source = Source::new(request, Box::new(Tract::default()));
-    examine(target, execution, Truth { outputs: right, source: Some(&source) }, user)
+    examine(target, &execution, Truth { outputs: right, source: Some(&source) }, user)
 }
 
 /// What the numbers of both tensors say.
@@ -209,7 +209,7 @@ mod tests {
         execution.outputs = vec![output("a")];
         let truth = [output("a"), output("b")];
         let truth = Truth { outputs: &truth, source: None };
-        let report = examine(&Target::Tract, execution, truth, None);
+        let report = examine(&Target::Tract, &execution, truth, None);
         assert_eq!(report.outputs[0].agreement, Agreement::Agrees);
         assert_eq!(report.outputs[1].agreement, Agreement::Diverges);
         assert_eq!(report.verdict.kind, Kind::Divergent);

@@ -9,21 +9,18 @@ use crate::compare::Agreement;
 use crate::engine::{Execution, Outcome, Output, Target};
 use crate::report::TargetReport;
 use crate::tensor::{Tensor, narrowed};
-use crate::verdict::{Kind, News, Ruling, Verdict, distance};
+use crate::verdict::{Kind, NEARER, News, Ruling, Verdict, distance};
 use ndarray::{ArrayD, IxDyn};
 
 /// A target that agrees with the corrected reference only by being much nearer to it than the reference
 /// was must not be further from it than this. It is the tolerance of `f16`, the widest of a single format.
 const NEAR: f64 = 1e-2;
-/// As many times nearer as referees must be that agree against a reference (`verdict::ruling`).
-const NEARER: f64 = 8.0;
 
 /// Compares a target with the reference, and asks the referees if they may change what follows.
-pub(super) fn judge(session: &Session<'_>, target: &Target, execution: Execution) -> TargetReport {
+pub(super) fn judge(session: &Session<'_>, target: &Target, execution: &Execution) -> TargetReport {
     let truth = Truth { outputs: session.truth(), source: Some(&session.source) };
     let user = session.settings.user;
-    let found = execution.outputs.clone();
-    let mut report = examine(target, execution.clone(), truth, user);
+    let mut report = examine(target, execution, truth, user);
     if report.outcome != Outcome::Completed {
         return report;
     }
@@ -36,7 +33,7 @@ pub(super) fn judge(session: &Session<'_>, target: &Target, execution: Execution
     }
     // What a narrower storage costs is another question, and a user's own tolerance is an answer.
     match target.declared_storage().is_none() && user.is_none() {
-        true => session.excuse_conditioning(report, right, &found),
+        true => session.excuse_conditioning(report, right, &execution.outputs),
         false => report,
     }
 }
@@ -46,20 +43,19 @@ fn ruled(
     session: &Session<'_>,
     target: &Target,
     mut report: TargetReport,
-    execution: Execution,
+    execution: &Execution,
     audit: &Audit,
 ) -> TargetReport {
     let parted = !is_good(&report);
-    let found = execution.outputs.clone();
     let against = |outputs: &[Output]| {
         let truth = Truth { outputs, source: None };
-        examine(target, execution.clone(), truth, session.settings.user)
+        examine(target, execution, truth, session.settings.user)
     };
     let corrected = against(&audit.corrected);
     let sides = Sides {
         audit,
         truth: session.truth(),
-        found: &found,
+        found: &execution.outputs,
         reference: !parted,
         corrected: is_good(&corrected),
         other: is_good(&against(&audit.other)),
@@ -138,7 +134,7 @@ impl Sides<'_> {
     fn ruled(&self, target: &Target) -> Ruled {
         let is_disputed = self.audit.rulings.iter().any(|ruling| !ruling.is_wrong);
         if self.reference && self.other && (is_disputed || self.corrected) {
-            // Whoever is right at that node, the outputs do not show it.
+            // The outputs are the same whichever side is right at that node.
             return Ruled::Stays;
         }
         if is_disputed {

@@ -83,7 +83,7 @@ impl<'a> Session<'a> {
     /// Says what the outputs of a run are worth. Whether the engine's converter is to blame for an error,
     /// only a walk can tell: it is made if the user accepts such errors.
     pub fn judge_run(&self, target: &Target, execution: Execution) -> TargetReport {
-        let report = self.judge(target, execution);
+        let report = self.judge(target, &execution);
         let is_bad = report.verdict.kind.news() == News::Bad;
         if self.settings.allow_converter.is_none() || !is_bad {
             return report;
@@ -97,7 +97,7 @@ impl<'a> Session<'a> {
     }
 
     /// Says what a target's outputs are worth; referees are asked if they part from the reference.
-    fn judge(&self, target: &Target, execution: Execution) -> TargetReport {
+    fn judge(&self, target: &Target, execution: &Execution) -> TargetReport {
         judge::judge(self, target, execution)
     }
 

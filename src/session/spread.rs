@@ -6,7 +6,7 @@
 //! ch. 1). Where the outputs move far, no engine can agree closely, and nobody is accused of it.
 
 use super::Session;
-use crate::engine::{NodeSteps, Output};
+use crate::engine::{NodeSteps, Output, Second};
 use crate::inputs::Random;
 use crate::report::TargetReport;
 use crate::tensor::Tensor;
@@ -59,8 +59,9 @@ impl Session<'_> {
             right.iter().map(|right| Pair::of(right, found)).collect::<Option<_>>()?;
         let mut squares: Vec<Vec<f64>> =
             pairs.iter().map(|pair| vec![0.0; pair.right.len()]).collect();
+        let second = self.second();
         for run in 0..RUNS {
-            let moved = self.moved(run).ok()?;
+            let moved = self.moved(run, second.clone()).ok()?;
             for (pair, squares) in pairs.iter().zip(&mut squares) {
                 let moved = moved.iter().find(|output| output.name.as_str() == pair.name)?;
                 let values = moved.tensor.numbers(1);
@@ -84,10 +85,10 @@ impl Session<'_> {
 
     /// The outputs with every rounding moved: the outputs of what rounds, and the inputs of what sums or
     /// approximates, which rounds inside. What only moves values, or rounds once, has exact inputs.
-    fn moved(&self, seed: u64) -> Result<Vec<Output>, String> {
+    fn moved(&self, seed: u64, second: Option<Second>) -> Result<Vec<Output>, String> {
         let random = RefCell::new(Random::new(seed));
         let move_all = |tensor: &Tensor| moved(tensor, &mut random.borrow_mut());
-        let mut steps = NodeSteps::with_second(self.request.model, self.second())?;
+        let mut steps = NodeSteps::with_second(self.request.model, second)?;
         steps.start(self.request.feeds)?;
         for step in 0..steps.len() {
             let freedom = Freedom::of(&steps.node(step).1);

@@ -27,17 +27,16 @@ impl Session<'_> {
     }
 
     /// What a walk found, held to the same reference by the same judgement as a run.
-    pub fn judge_walked(&self, target: &Target, walked: Walked) -> TargetReport {
+    pub fn judge_walked(&self, target: &Target, mut walked: Walked) -> TargetReport {
         let names = node_names(self.request.model);
         let found = walked.found.as_ref();
         let walk = found.map(|(trace, trust)| conclude("follow", trace, trust, &names));
-        let mut execution = walked.execution.clone();
-        if let (Some(reason), Some(last)) = (&mut execution.reason, &walked.last) {
+        if let (Some(reason), Some(last)) = (&mut walked.execution.reason, &walked.last) {
             let when = if walked.after_last { "in the middle of a message after" } else { "in" };
             let at = format!(", {when} operator {}, {} `{}`", last.index, last.op_type, last.name);
             reason.push_str(&at);
         }
-        let mut report = self.judge(target, execution);
+        let mut report = self.judge(target, &walked.execution);
         if report.outcome != Outcome::Completed {
             report.begun = begun(&walked);
         }
@@ -65,7 +64,7 @@ impl Session<'_> {
         announce: &mut dyn FnMut(&str),
     ) -> Result<TargetReport, Failure> {
         let (execution, walk) = self.run_search(target, strategy, announce)?;
-        let report = self.judge(target, execution);
+        let report = self.judge(target, &execution);
         Ok(self.refined(target, report, walk, None))
     }
 

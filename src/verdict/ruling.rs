@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// Two values agree against a third if they are this many times nearer to each other than to it. Eight is
 /// three bits, a convention: the referee sweep has no gap between honest and wrong engines here. It decides
 /// nothing where values agree within the table's tolerance.
-const NEARER: f64 = 8.0;
+pub const NEARER: f64 = 8.0;
 
 /// The code that computed a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
