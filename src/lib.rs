@@ -6,6 +6,7 @@
 
 pub mod agree;
 pub mod bench;
+pub mod bounds;
 pub mod bundle;
 pub mod case;
 pub mod choice;

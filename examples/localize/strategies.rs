@@ -51,7 +51,7 @@ pub(crate) fn run(
             feeds,
             session: engine.session(),
             companion: None,
-            storage: trial.device.storage.format,
+            arithmetic: trial.device.arithmetic(),
             deadline,
             announce: &mut announce,
             interrupted: || false,

@@ -1,6 +1,7 @@
 //! Targets: what `--on` names, as typed and as meant.
 
 use super::{Device, Place};
+use crate::bounds::Arithmetic;
 use crate::tensor::Format;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -256,6 +257,17 @@ impl FromStr for Target {
 }
 
 impl Target {
+    /// How it computes and stores, as far as that is declared.
+    pub fn arithmetic(&self) -> Arithmetic {
+        match self {
+            Target::Sim(target) => {
+                target.device.as_ref().map_or_else(Arithmetic::default, Device::arithmetic)
+            }
+            Target::At(placed) => placed.target.arithmetic(),
+            _ => Arithmetic::storing(self.declared_storage().unwrap_or_default()),
+        }
+    }
+
     /// The storage format the target may use instead of the model's own: MNN's GPU backends store
     /// `f16` unless asked for high precision, a simulated device what its document declares.
     pub fn declared_storage(&self) -> Option<Format> {

@@ -96,7 +96,7 @@ fn gemm(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
 }
 
 /// A matrix, transposed if asked.
-fn turned(matrix: Reals, turn: bool) -> Result<Reals, Refused> {
+pub(super) fn turned(matrix: Reals, turn: bool) -> Result<Reals, Refused> {
     let [rows, columns] = matrix.shape[..] else {
         return Err(format!("an input of shape {:?} is no matrix", matrix.shape));
     };

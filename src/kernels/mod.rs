@@ -7,6 +7,7 @@
 //! Rounding to the type that the network stores is the caller's choice.
 
 mod activation;
+mod addends;
 mod attention;
 mod binary;
 mod broadcast;
@@ -32,6 +33,7 @@ mod recurrent;
 mod reduce;
 mod resize;
 mod resize_axis;
+mod rows;
 mod scatter;
 mod slice;
 mod softmax;
@@ -39,7 +41,9 @@ mod sum;
 mod unary;
 mod window;
 
+pub use addends::Sums;
 pub use call::{Call, Refused};
+pub use rows::{Row, Rows};
 
 use crate::tensor::Tensor;
 
@@ -84,4 +88,9 @@ pub fn has_kernel(op_type: &str) -> bool {
 /// The outputs of a node; `None` if offby has no kernel for its type.
 pub fn compute(call: &Call<'_>) -> Option<Result<Vec<Tensor>, Refused>> {
     kernel(call.op_type).map(|kernel| kernel(call))
+}
+
+/// The elements of a tensor, repeated to a shape to which it broadcasts.
+pub fn broadcast_to(tensor: &Tensor, shape: &[usize]) -> Option<Vec<f64>> {
+    broadcast::spread(&tensor.numbers(1), tensor.shape(), shape).ok()
 }

@@ -20,15 +20,15 @@ pub(super) const NORM: &[(&str, Kernel)] = &[
     ("RMSNormalization", |call| last_axes(call, false)),
     ("SimplifiedLayerNormalization", |call| last_axes(call, false)),
     ("BatchNormalization", batch),
-    ("InstanceNormalization", instance),
-    ("GroupNormalization", group),
+    ("InstanceNormalization", grouped),
+    ("GroupNormalization", grouped),
     ("LpNormalization", by_length),
     ("MeanVarianceNormalization", mean_variance),
     ("LRN", local_response),
 ];
 
 /// The number that keeps the division from being by 0.
-fn epsilon(call: &Call<'_>) -> f64 {
+pub(super) fn epsilon(call: &Call<'_>) -> f64 {
     call.float("epsilon").unwrap_or(f64::from(1e-5_f32))
 }
 
@@ -145,37 +145,38 @@ fn batch(call: &Call<'_>) -> Made {
     Ok(vec![Reals::new(&shape, values).into_tensor()?])
 }
 
-fn instance(call: &Call<'_>) -> Made {
-    let shape = call.needed(0)?.shape();
-    let &[_, channels, _, ..] = shape else {
-        return Err("InstanceNormalization wants images: a batch, channels and places".into());
+/// How many groups the channels of an image make: those of a group norm, or each channel one.
+pub(super) fn group_count(call: &Call<'_>) -> Result<usize, Refused> {
+    let &[_, channels, _, ..] = call.needed(0)?.shape() else {
+        return Err(format!("{} wants images: a batch, channels and places", call.op_type));
     };
-    grouped(call, channels, channels)
-}
-
-fn group(call: &Call<'_>) -> Made {
-    let shape = call.needed(0)?.shape();
-    let &[_, channels, _, ..] = shape else {
-        return Err("GroupNormalization wants images: a batch, channels and places".into());
-    };
+    if call.op_type == "InstanceNormalization" {
+        return Ok(channels);
+    }
     let groups = call.int("num_groups").and_then(|number| usize::try_from(number).ok());
     let groups = groups.filter(|&number| number > 0 && channels % number == 0);
-    let groups = groups.ok_or_else(|| format!("{channels} channels do not split into groups"))?;
-    // The first version had one scale for a whole group.
-    grouped(call, groups, if call.opset < 21 { groups } else { channels })
+    groups.ok_or_else(|| format!("{channels} channels do not split into groups"))
 }
 
-/// Normalizes groups of channels; the scale and the bias are `scales` numbers each.
-fn grouped(call: &Call<'_>, groups: usize, scales: usize) -> Made {
+/// The scale or the bias of an instance or a group norm, repeated to the shape of the image.
+pub(super) fn channel_scales(call: &Call<'_>, place: usize) -> Result<Vec<f64>, Refused> {
+    let (shape, groups) = (call.needed(0)?.shape(), group_count(call)?);
+    let channels = shape[1];
+    // The first version of the group norm had one scale for a whole group.
+    let is_first = call.op_type == "GroupNormalization" && call.opset < 21;
+    let scales = if is_first { groups } else { channels };
+    let given = per_channel(call, place, scales)?;
+    let repeats = channels.checked_div(scales).unwrap_or(0);
+    let each = given.iter().flat_map(|&value| std::iter::repeat_n(value, repeats));
+    over_channels(&each.collect::<Vec<_>>(), shape)
+}
+
+/// Normalizes groups of channels.
+fn grouped(call: &Call<'_>) -> Made {
+    let groups = group_count(call)?;
     let Reals { shape, values } = floats(call, 0)?;
-    let (epsilon, channels) = (epsilon(call), shape[1]);
-    let wide = |place| {
-        let given = per_channel(call, place, scales)?;
-        let repeats = channels.checked_div(scales).unwrap_or(0);
-        let each = given.iter().flat_map(|&value| std::iter::repeat_n(value, repeats));
-        over_channels(&each.collect::<Vec<_>>(), &shape)
-    };
-    let (scale, bias) = (wide(1)?, wide(2)?);
+    let epsilon = epsilon(call);
+    let (scale, bias) = (channel_scales(call, 1)?, channel_scales(call, 2)?);
     let mut made = Vec::new();
     if !values.is_empty() {
         let size = values.len() / shape[0] / groups;

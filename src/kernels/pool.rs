@@ -20,7 +20,7 @@ pub(super) const POOL: &[(&str, Kernel)] = &[
 ];
 
 /// The windows that a pool's attributes ask for.
-fn windows(call: &Call<'_>, shape: &[usize]) -> Result<Windows, Refused> {
+pub(super) fn windows(call: &Call<'_>, shape: &[usize]) -> Result<Windows, Refused> {
     let (_, _, spatial) = split(shape)?;
     let kernel = ints(call, "kernel_shape")?.ok_or("kernel_shape is missing")?;
     let kernel: Result<Vec<usize>, Refused> = kernel.iter().map(|&value| extent(value)).collect();

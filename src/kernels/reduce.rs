@@ -130,17 +130,17 @@ fn orders_bools(call: &Call<'_>) -> bool {
 }
 
 /// Which axes go, and what shape is left.
-struct Plan {
+pub(super) struct Plan {
     /// For each axis, whether it is reduced.
-    gone: Vec<bool>,
+    pub(super) gone: Vec<bool>,
     /// How many numbers become one.
-    size: usize,
+    pub(super) size: usize,
     /// The shape of the result.
     shape: Vec<usize>,
 }
 
 impl Plan {
-    fn of(call: &Call<'_>) -> Result<Self, Refused> {
+    pub(super) fn of(call: &Call<'_>) -> Result<Self, Refused> {
         let shape = call.needed(0)?.shape();
         let keeps = flag(call, "keepdims", true)?;
         let axes = axes(call)?;

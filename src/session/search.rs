@@ -2,6 +2,7 @@
 
 use super::walk::not_walkable;
 use super::{Failure, Session, node_names};
+use crate::bounds::Arithmetic;
 use crate::engine::{Backend, Engine, Execution, MnnTarget, Second, Target};
 use crate::graph::Model;
 use crate::tensor::{Digest, Format};
@@ -150,7 +151,7 @@ impl Engines {
             session: self.engine.session(),
             companion: self.companion.as_ref().map(|engine| engine.session()),
             second: self.second(),
-            storage: storage_of(target, request.model),
+            arithmetic: arithmetic_of(target, request.model),
             deadline: request.deadline,
             announce,
             interrupted,
@@ -162,6 +163,11 @@ impl Engines {
 pub fn storage_of(target: &Target, model: &Model) -> Format {
     let own = if model.is_narrow() { Format::F16 } else { Format::F32 };
     target.declared_storage().unwrap_or(own)
+}
+
+/// How the target computes and stores: what it declares, or else what the network itself has.
+fn arithmetic_of(target: &Target, model: &Model) -> Arithmetic {
+    Arithmetic { format: storage_of(target, model), ..target.arithmetic() }
 }
 
 fn failed(strategy: Strategy, reason: &str) -> Failure {

@@ -1,6 +1,7 @@
 //! Does a specimen still show the finding? One run on the target against the reference.
 
 use super::Specimen;
+use crate::bounds::Arithmetic;
 use crate::compare::{CompareOptions, Comparison, compare_with};
 use crate::engine::{Execution, NodeSteps, Outcome, Output, Request, Second, Session};
 use crate::inputs::Feed;
@@ -189,7 +190,8 @@ fn reference<'f>(
     feeds: &'f [Feed],
     second: Option<&Second>,
 ) -> Result<NodeReference<'f>, String> {
-    NodeReference::of(NodeSteps::with_second(&specimen.model, second.cloned())?, feeds)
+    let steps = NodeSteps::with_second(&specimen.model, second.cloned())?;
+    NodeReference::of(steps, feeds, Arithmetic::default())
 }
 
 fn exact(specimen: &Specimen, second: Option<&Second>) -> Result<Vec<Output>, String> {

@@ -314,6 +314,7 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
             "{} elements are NaN or infinite on one side only, on the same inputs",
             first.introduced_disagreeing
         ),
+        (None, error) if let Some(words) = beyond(first, error) => words,
         (None, error) => format!(
             "a relative error of {:.2e} against the reference on the same inputs, where {} rounding costs {:.2e}",
             error.unwrap_or(f64::NAN),
@@ -325,6 +326,42 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
         "`{}` ({}, {}) is the first operator to introduce error: {size}{others}",
         first.name, first.op_type, first.backend
     )
+}
+
+/// How far an operator's elements are beyond their bounds, in words; `None` if no bound is known.
+fn beyond(op: &OpReport, error: Option<f64>) -> Option<String> {
+    let found = op.excess.as_ref()?;
+    let format = found.mode.format;
+    if found.overflown > 0 && !found.is_source() {
+        return Some(format!(
+            "{} of {} elements are beyond the largest value of {format}, {}, and are lost",
+            found.overflown,
+            found.elements,
+            format.max()
+        ));
+    }
+    let worst = found.worst.as_ref().filter(|_| found.is_source())?;
+    Some(format!(
+        "a relative error of {:.2e} on the same inputs; {} of {} elements are beyond what {format} rounding allows, the worst ×{:.0}: {} at {:?}, where {} is right",
+        error.unwrap_or(f64::NAN),
+        found.far,
+        found.elements,
+        found.excess,
+        short(worst.found),
+        worst.index,
+        short(worst.right)
+    ))
+}
+
+/// A number with seven significant digits at most.
+fn short(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-4..1e7).contains(&size) {
+        return format!("{value:.6e}");
+    }
+    let digits = 6 - size.max(1.0).log10().floor() as usize;
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
 pub(super) fn diagnosis(op: &OpReport) -> Vec<String> {

@@ -91,6 +91,7 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         weights: op.weights.map(weights),
         introduced,
         introduced_disagreeing: op.introduced.map_or(0, |gauge| gauge.disagreeing),
+        excess: op.excess.clone(),
         kernel: op.kernel.map(|kernel| kernel.gauge.rel_l2),
         witness: op.witness.map(|gauge| gauge.rel_l2),
         floor,

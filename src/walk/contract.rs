@@ -2,6 +2,7 @@
 
 use super::conduct::Announce;
 use super::gauge::Gauge;
+use crate::bounds::Excess;
 use crate::engine::Output;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -173,6 +174,18 @@ pub trait Reference {
         _: &Clean,
         _: &[&Tensor],
     ) -> Option<Vec<Tensor>> {
+        None
+    }
+
+    /// The operator's outputs, as the candidate has them on these inputs, held to the bounds of their elements.
+    /// `near` is what [`Reference::recompute`] gave. `None` if no bound is known.
+    fn weigh(
+        &mut self,
+        _: &Operator,
+        _: &[Operand],
+        _near: &[Tensor],
+        _outputs: &[&Tensor],
+    ) -> Option<Excess> {
         None
     }
 

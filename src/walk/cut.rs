@@ -79,7 +79,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         let line = Line::of(&steps, task.model.outputs());
         let labels = operators(&steps).into_iter().map(|operator| operator.name).collect();
         let exact = Stream::new(steps, task.feeds, Tensor::clone)?;
-        let honest = match task.storage {
+        let honest = match task.storage() {
             Storage::F32 => None,
             // In `f16`: `floor` brings its error to the format's scale.
             Storage::F16 | Storage::Bf16 | Storage::Tf32 => {
@@ -213,7 +213,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
             // It came to its end where the whole does not.
             _ if self.goal != Outcome::Completed => Answer::Agrees,
             None => Answer::Unknown,
-            Some(gauge) if is_right(&gauge, probe.floor, self.task.storage) => Answer::Agrees,
+            Some(gauge) if is_right(&gauge, probe.floor, self.task.storage()) => Answer::Agrees,
             Some(_) => Answer::Diverges,
         };
         Ok(())
@@ -245,7 +245,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         }
         probe.cumulative = worst.map(|gauge| gauge.rel_l2);
         probe.disagreeing = worst.map_or(0, |gauge| gauge.disagreeing);
-        probe.floor = self.honest.as_ref().map(|_| floor(self.task.storage, cost));
+        probe.floor = self.honest.as_ref().map(|_| floor(self.task.storage(), cost));
         Ok(worst)
     }
 
@@ -283,7 +283,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
     fn in_place(&mut self, at: usize) -> Result<Option<Vec<Measured>>, String> {
         self.runs += 1;
         let Ok(mut measured) = sweep(self.task, at)? else { return Ok(None) };
-        let roles = assign_roles(&measured, self.task.storage);
+        let roles = assign_roles(&measured, self.task.storage());
         let first = roles.iter().position(|role| *role == Role::Source);
         let Some(first) = first else { return Ok(None) };
         let alone = self.alone(measured[first].index)?;
@@ -329,13 +329,13 @@ impl<'t, 'a> Bisection<'t, 'a> {
         let failed = executed.as_ref().err().cloned();
         let executed = executed.unwrap_or_else(|reason| alone.not_run(&reason));
         let mut reference = self.task.reference()?;
-        let mut follow = Follow::new(&mut reference, self.task.storage);
+        let mut follow = Follow::new(&mut reference, self.task.storage());
         follow.observe(&executed);
         let (mut measured, _) = follow.finish();
         if let Some(first) = measured.first_mut() {
             first.conversion = self.conversion(&alone);
         }
-        let is_source = assign_roles(&measured, self.task.storage).contains(&Role::Source);
+        let is_source = assign_roles(&measured, self.task.storage()).contains(&Role::Source);
         let confirmation = match failed {
             _ if is_source || ended_alike => Confirmation::Alone,
             Some(reason) => Confirmation::NotRun { reason },
@@ -397,7 +397,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
             first_unstable: None,
             reproduced: (1 + usize::from(proven), 2),
         };
-        let trace = Trace { measured, storage: self.task.storage, final_half: None };
+        let trace = Trace { measured, storage: self.task.storage(), final_half: None };
         let mut report = conclude("cut", &trace, &trust, names);
         report.ops_total = self.labels.len();
         report.final_floor = self.probes.first().and_then(|whole| whole.floor);

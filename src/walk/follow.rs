@@ -8,6 +8,7 @@ use super::nonfinite::Cause;
 use super::role::is_accused;
 use super::trace::{Measured, WeightCost};
 use super::{movement, nonfinite};
+use crate::bounds::{Arithmetic, Excess, weigh_moved};
 use crate::compare::{Pattern, Portrait, portrait, recognize};
 use crate::tensor::Tensor;
 use crate::with_array;
@@ -19,13 +20,19 @@ const MOST_PORTRAITS: usize = 32;
 pub(super) struct Follow<'a> {
     reference: &'a mut dyn Reference,
     storage: StorageCensus,
+    declared: Storage,
     measured: Vec<Measured>,
 }
 
 impl<'a> Follow<'a> {
     /// A walk that has seen nothing yet, of a candidate that declares its storage.
     pub(super) fn new(reference: &'a mut dyn Reference, declared: Storage) -> Self {
-        Follow { reference, storage: StorageCensus::new(declared), measured: Vec::new() }
+        Follow {
+            reference,
+            storage: StorageCensus::new(declared),
+            declared,
+            measured: Vec::new(),
+        }
     }
 
     /// Measures one operator. Call in the order of execution.
@@ -146,6 +153,7 @@ impl<'a> Follow<'a> {
         }
         if measured.introduced.is_some_and(|introduced| introduced.mismatched > 0) {
             measured.half = self.half(executed, expected);
+            measured.excess = self.weigh(executed, expected, outputs);
         }
         for (reference, candidate) in expected.iter().zip(outputs.iter().copied()) {
             let (name, op_type) = (&measured.name, &measured.op_type);
@@ -162,6 +170,19 @@ impl<'a> Follow<'a> {
             measured.portrait =
                 worst_portrait(expected, outputs, measured.introduced).map(Box::new);
         }
+    }
+
+    /// The operator's elements, held to their bounds. One that moves values has the exact ones in any case.
+    fn weigh(
+        &mut self,
+        executed: &Executed,
+        expected: &[Tensor],
+        outputs: &[&Tensor],
+    ) -> Option<Excess> {
+        if executed.moves.is_some() {
+            return weigh_moved(expected, outputs, &Arithmetic::storing(self.declared));
+        }
+        self.reference.weigh(&executed.operator, &executed.inputs, expected, outputs)
     }
 
     /// Before an operator is accused: does the reference of the session accuse it, too, or does the witness
@@ -224,6 +245,7 @@ fn blank(executed: &Executed) -> Measured {
         conversion: None,
         weights: None,
         introduced: None,
+        excess: None,
         kernel: None,
         witness: None,
         half: None,

@@ -31,7 +31,7 @@ pub fn isolate(
     let mut steps = task.steps()?;
     steps.start(task.feeds)?;
     let mut reference = task.reference()?;
-    let mut follow = Follow::new(&mut reference, task.storage);
+    let mut follow = Follow::new(&mut reference, task.storage());
     let mut tally = Tally { runs: 1, found: 0, again: 0 };
     for (step, operator) in operators(&steps).into_iter().enumerate() {
         if (task.interrupted)() {
@@ -61,7 +61,7 @@ pub fn isolate(
         journal.finish();
     }
     let (measured, _) = follow.finish();
-    let trace = Trace { measured, storage: task.storage, final_half: None };
+    let trace = Trace { measured, storage: task.storage(), final_half: None };
     let mut report = conclude("isolate", &trace, &tally.trust(), names);
     (report.ops_total, report.interrupted) = (steps.len(), interrupted);
     report.sources.extend(ends_alike(&report, whole.outcome));
@@ -116,7 +116,7 @@ fn one(
     let executed = executed.unwrap_or_else(|reason| alone.not_run(&reason));
     follow.observe(&executed);
     let is_source = |measured: &Measured| {
-        assign_roles(std::slice::from_ref(measured), task.storage).contains(&Role::Source)
+        assign_roles(std::slice::from_ref(measured), task.storage()).contains(&Role::Source)
     };
     if follow.last().is_some_and(is_source) {
         tally.found += 1;

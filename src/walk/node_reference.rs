@@ -2,6 +2,7 @@
 
 use super::contract::{Clean, Operand, Operator, Reference, Unchecked};
 use super::floor::round_to_f16;
+use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{NodeSteps, Output};
 use crate::graph::Model;
 use crate::inputs::Feed;
@@ -27,24 +28,33 @@ pub struct NodeReference<'f> {
     feeds: &'f [Feed],
     numbers: BTreeMap<Operator, usize>,
     cursor: usize,
+    arithmetic: Arithmetic,
 }
 
 impl<'f> NodeReference<'f> {
-    /// The reference of a model and its feeds.
+    /// The reference of a model and its feeds, beside a candidate of this arithmetic.
     ///
     /// # Errors
     /// What tract refuses about the model.
-    pub fn new(model: &Model, feeds: &'f [Feed]) -> Result<Self, String> {
-        NodeReference::of(NodeSteps::new(model)?, feeds)
+    pub fn new(
+        model: &Model,
+        feeds: &'f [Feed],
+        arithmetic: Arithmetic,
+    ) -> Result<Self, String> {
+        NodeReference::of(NodeSteps::new(model)?, feeds, arithmetic)
     }
 
     /// The reference of a network that is stepped by its nodes.
     ///
     /// # Errors
     /// Which feed is missing.
-    pub fn of(steps: NodeSteps, feeds: &'f [Feed]) -> Result<Self, String> {
+    pub fn of(
+        steps: NodeSteps,
+        feeds: &'f [Feed],
+        arithmetic: Arithmetic,
+    ) -> Result<Self, String> {
         let numbers = operators(&steps).into_iter().zip(0..).collect();
-        let mut reference = NodeReference { steps, feeds, numbers, cursor: 0 };
+        let mut reference = NodeReference { steps, feeds, numbers, cursor: 0, arithmetic };
         reference.restart()?;
         Ok(reference)
     }
@@ -61,13 +71,7 @@ impl<'f> NodeReference<'f> {
         weights: &dyn Fn(&Tensor) -> Tensor,
     ) -> Result<Vec<Tensor>, Unchecked> {
         let number = self.number(operator)?;
-        let value = |input: &Operand| match input {
-            Operand::Value(tensor) => Ok(Some(tensor.clone())),
-            Operand::Constant => Ok(None),
-            Operand::Unreadable(reason) => Err(reason.clone()),
-        };
-        let inputs = inputs.iter().map(value).collect::<Result<Vec<_>, _>>()?;
-        self.steps.compute(number, &inputs, weights)
+        self.steps.compute(number, &values(inputs)?, weights)
     }
 
     /// Computes the stream up to a step, each value changed as it comes.
@@ -113,6 +117,17 @@ impl Reference for NodeReference<'_> {
         self.on(operator, inputs, &round_to_f16)
     }
 
+    fn weigh(
+        &mut self,
+        operator: &Operator,
+        inputs: &[Operand],
+        near: &[Tensor],
+        outputs: &[&Tensor],
+    ) -> Option<Excess> {
+        let number = self.number(operator).ok()?;
+        self.steps.weigh(number, &values(inputs).ok()?, near, outputs, &self.arithmetic)
+    }
+
     fn advance(&mut self, operator: &Operator) -> Result<Clean, Unchecked> {
         let number = self.number(operator)?;
         self.run_to(number, &Tensor::clone)?;
@@ -123,4 +138,14 @@ impl Reference for NodeReference<'_> {
         self.cursor = number + 1;
         Ok(Clean { inputs, outputs, ..Clean::default() })
     }
+}
+
+/// The values among an operator's inputs; `None` stands for a constant.
+fn values(inputs: &[Operand]) -> Result<Vec<Option<Tensor>>, Unchecked> {
+    let value = |input: &Operand| match input {
+        Operand::Value(tensor) => Ok(Some(tensor.clone())),
+        Operand::Constant => Ok(None),
+        Operand::Unreadable(reason) => Err(reason.clone()),
+    };
+    inputs.iter().map(value).collect()
 }

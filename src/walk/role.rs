@@ -68,8 +68,21 @@ fn role(measured: &Measured, storage: Storage) -> Role {
 }
 
 /// Whether an operator introduces error, given the storage the candidate uses.
+///
+/// Its elements decide, if their bounds are known. A norm forgives what elements do not.
 pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
-    measured.introduced.is_some_and(|introduced| is_source(&introduced, measured, storage))
+    let Some(introduced) = measured.introduced else { return false };
+    match &measured.excess {
+        Some(found) if found.mode.format == storage => {
+            let elsewhere = found.overflown < introduced.disagreeing;
+            found.is_source() || found.overflown > 0 || (elsewhere && !is_rounded(&introduced, storage))
+        }
+        _ => is_source(&introduced, measured, storage),
+    }
+}
+
+fn is_rounded(introduced: &Gauge, storage: Storage) -> bool {
+    introduced.explained_by.is_some_and(|found| storage.rounds_like(found.format))
 }
 
 /// What one operator may differ by in `f32` where sums and functions are free: a tenth of what a network may.
@@ -77,7 +90,7 @@ const ONE_OPERATOR: f64 = 1e-5;
 
 /// Far above what rounding costs here, and beyond what the storage allows one operator of its kind.
 fn is_source(introduced: &Gauge, measured: &Measured, storage: Storage) -> bool {
-    let rounding = introduced.explained_by.is_some_and(|found| storage.rounds_like(found.format));
+    let rounding = is_rounded(introduced, storage);
     if introduced.disagreeing > 0 || rounding {
         return !rounding;
     }
@@ -120,6 +133,7 @@ mod tests {
             inherited: Some(gauge(inherited)),
             conversion: None,
             introduced: Some(gauge(introduced)),
+            excess: None,
             kernel: None,
             witness: None,
             half: None,

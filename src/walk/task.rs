@@ -4,6 +4,7 @@
 use super::contract::{Executed, Operand, Operator};
 use super::floor::Storage;
 use super::node_reference::NodeReference;
+use crate::bounds::Arithmetic;
 use crate::engine::{Execution, NodeSteps, Outcome, Request, Second, Session};
 use crate::graph::Model;
 use crate::inputs::Feed;
@@ -22,8 +23,8 @@ pub struct Task<'a> {
     pub companion: Option<Box<dyn Session + 'a>>,
     /// Computes the nodes that tract refuses.
     pub second: Option<Second>,
-    /// The format the target may store.
-    pub storage: Storage,
+    /// How the target computes and stores, as far as that is declared.
+    pub arithmetic: Arithmetic,
     /// The longest a single run may take.
     pub deadline: Duration,
     /// Told what is about to be done.
@@ -39,6 +40,11 @@ impl<'a> Task<'a> {
         self.run_part(self.model)
     }
 
+    /// The format the target may store.
+    pub(super) fn storage(&self) -> Storage {
+        self.arithmetic.format
+    }
+
     /// The network's nodes one at a time.
     pub(super) fn steps(&self) -> Result<NodeSteps, String> {
         NodeSteps::with_second(self.model, self.second.clone())
@@ -46,7 +52,7 @@ impl<'a> Task<'a> {
 
     /// The reference at the level of nodes.
     pub(super) fn reference(&self) -> Result<NodeReference<'a>, String> {
-        NodeReference::of(self.steps()?, self.feeds)
+        NodeReference::of(self.steps()?, self.feeds, self.arithmetic)
     }
 
     /// Runs a part of the network; its inputs are found among the whole's feeds.

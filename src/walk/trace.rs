@@ -7,6 +7,7 @@ use super::gauge::Gauge;
 use super::nonfinite::NonfiniteFinding;
 use super::role::Role;
 use super::search::Answer;
+use crate::bounds::Excess;
 use crate::compare::{Explanation, Pattern, Portrait};
 use crate::graph::ValueName;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,9 @@ pub struct Measured {
     pub conversion: Option<Gauge>,
     /// Error against the reference computing this operator on the candidate's own inputs.
     pub introduced: Option<Gauge>,
+    /// Its elements held to their bounds on the candidate's own inputs, if bounds are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excess: Option<Excess>,
     /// What the stored weights cost, where they are not those of the original network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightCost>,
@@ -207,6 +211,9 @@ pub struct OpReport {
     pub weights: Option<WeightReport>,
     /// Relative L2 error against the reference on the candidate's own inputs.
     pub introduced: Option<f64>,
+    /// Its elements held to their bounds, on the same inputs, if bounds are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excess: Option<Excess>,
     /// Relative L2 error of the engine's own CPU on its own inputs of this operator, if it is off there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<f64>,

@@ -72,8 +72,9 @@ type Found = (Walked, Option<Fallback>, RanOn);
 
 fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Found, Stop> {
     let declared = job.device.storage.format;
+    let arithmetic = job.device.arithmetic();
     let ((mut candidate, ran_on), Network { model, feeds, plan }) = open_candidate(job, send)?;
-    let mut reference = NodeReference::new(&model, &feeds)?;
+    let mut reference = NodeReference::new(&model, &feeds, arithmetic)?;
     let send = RefCell::new(send);
     let mut announce = |index: usize, operator: &Operator| {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());

@@ -26,6 +26,7 @@ pub use run::{DeviceRun, Passed, Stop};
 pub use simulator::{Breakdown, Moment, Simulator};
 pub use storage::{Overflow, StorageRules, Subnormals};
 
+use crate::bounds::Arithmetic;
 use crate::tensor::Format;
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,19 @@ impl Device {
     /// The format it declares to keep values in, where that is narrower than the model's own.
     pub fn declared_storage(&self) -> Option<Format> {
         Some(self.storage.format).filter(|format| *format != Format::F32)
+    }
+
+    /// How it computes and stores: all of that is declared.
+    pub fn arithmetic(&self) -> Arithmetic {
+        Arithmetic {
+            format: self.storage.format,
+            rounding: Some(self.storage.rounding),
+            accumulate: Some(match self.accumulate {
+                Accumulate::F32 => Format::F32,
+                Accumulate::F16 => Format::F16,
+            }),
+            flushes: Some(self.storage.subnormals == Subnormals::Flush),
+        }
     }
 
     /// Checks what the types cannot: that every number means something.

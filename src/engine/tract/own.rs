@@ -1,8 +1,9 @@
 //! The reference's nodes by offby's own kernels.
 
 use super::steps::{NodeSteps, Operands, Step};
+use crate::bounds::{Arithmetic, Excess, weigh};
 use crate::kernels::{Call, compute, has_kernel};
-use crate::tensor::{Dtype, Tensor, narrowed};
+use crate::tensor::{Dtype, Format, Rounding, Tensor, narrowed, round_tensor};
 
 impl NodeSteps {
     /// A step's outputs in `f64` by offby's own kernel; `None` if there is none for its type.
@@ -19,33 +20,80 @@ impl NodeSteps {
         self.own_kernel(step, &inputs)
     }
 
+    /// A step's outputs, as a candidate has them on these inputs, held to the bounds of its arithmetic; `None` if
+    /// offby has no kernel for the node. `near` are results of a right implementation in `f32`.
+    pub fn weigh(
+        &self,
+        step: usize,
+        inputs: &[Option<Tensor>],
+        near: &[Tensor],
+        outputs: &[&Tensor],
+        arithmetic: &Arithmetic,
+    ) -> Option<Excess> {
+        let step = &self.steps[step];
+        let on = |kept: Kept, arithmetic: &Arithmetic, near: Option<&[Tensor]>| {
+            let constant = |name: &String| self.constants.get(name);
+            let given = step.reads.iter().zip(inputs);
+            let inputs: Vec<Option<Tensor>> = given
+                .map(|(name, input)| {
+                    input.as_ref().or_else(|| constant(name)).map(|tensor| kept.of(tensor))
+                })
+                .collect();
+            self.with_call(step, &inputs, |call| weigh(call, near, outputs, arithmetic))?
+        };
+        let mut best: Option<Excess> = None;
+        for (kept, arithmetic) in hypotheses(arithmetic) {
+            // What another engine computed has the operands as they are.
+            let near = (kept == Kept::AsTheyAre).then_some(near);
+            let mut found = on(kept, &arithmetic, near)?;
+            found.operands = kept.format();
+            if best.as_ref().is_none_or(|best| found.excess < best.excess) {
+                best = Some(found);
+            }
+            if best.as_ref().is_some_and(|best| best.excess <= 1.0) {
+                break;
+            }
+        }
+        best
+    }
+
     /// A step by offby's own kernel, on its inputs as they stand, constants among them.
     fn own_kernel(
         &self,
-        Step { node, .. }: &Step,
+        step: &Step,
         inputs: &[Option<Tensor>],
     ) -> Option<Result<Vec<Tensor>, String>> {
-        let proto = self.model.node(*node);
-        let attributes = self.model.attributes(*node);
+        let names = self.model.node(step.node).outputs;
+        let written = |computed: Vec<Tensor>| {
+            let outputs = names.iter().zip(computed);
+            outputs.filter(|(name, _)| !name.is_empty()).map(|(_, tensor)| tensor).collect()
+        };
+        Some(self.with_call(step, inputs, |call| compute(call))??.map(written))
+    }
+
+    /// What a function makes of a step as our kernels see it; `None` if they do not know it.
+    fn with_call<T>(
+        &self,
+        step: &Step,
+        inputs: &[Option<Tensor>],
+        of: impl FnOnce(&Call<'_>) -> T,
+    ) -> Option<T> {
+        let proto = self.model.node(step.node);
+        let attributes = self.model.attributes(step.node);
         // Lists of texts are not read, and a kernel would take what is missing for the default.
-        let is_whole = attributes.len() == self.model.attribute_count(*node);
+        let is_whole = attributes.len() == self.model.attribute_count(step.node);
         let is_standard = ["", "ai.onnx"].contains(&proto.domain);
         if !is_standard || !is_whole || !has_kernel(proto.op_type) {
             return None;
         }
         let inputs = &inputs[..proto.inputs.len().min(inputs.len())];
-        let call = Call {
+        Some(of(&Call {
             op_type: proto.op_type,
             opset: self.model.opset(),
             attributes: &attributes,
             inputs,
             outputs: proto.outputs.len(),
-        };
-        let written = |computed: Vec<Tensor>| {
-            let outputs = proto.outputs.iter().zip(computed);
-            outputs.filter(|(name, _)| !name.is_empty()).map(|(_, tensor)| tensor).collect()
-        };
-        Some(compute(&call)?.map(written))
+        }))
     }
 
     /// A step by offby's own kernel, in the element type of its operands.
@@ -60,4 +108,50 @@ impl NodeSteps {
         let outputs = self.own_kernel(step, &inputs)?.ok()?;
         Some(outputs.into_iter().map(|tensor| narrowed(tensor, dtype)).collect())
     }
+}
+
+/// How an engine may keep a node's constants, and what it is fed. Values that it stored itself are in its format
+/// already, and rounding them again changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    AsTheyAre,
+    Rounded(Format, Rounding),
+}
+
+impl Kept {
+    fn of(self, tensor: &Tensor) -> Tensor {
+        match self {
+            Kept::AsTheyAre => tensor.clone(),
+            Kept::Rounded(format, rounding) => round_tensor(tensor, format, rounding),
+        }
+    }
+
+    fn format(self) -> Option<Format> {
+        match self {
+            Kept::AsTheyAre => None,
+            Kept::Rounded(format, _) => Some(format),
+        }
+    }
+}
+
+/// What an engine may do differently, the most likely first: each is computed and named, for a tolerance wide
+/// enough for all of it would hide swapped channels.
+fn hypotheses(arithmetic: &Arithmetic) -> Vec<(Kept, Arithmetic)> {
+    let mut all = Vec::new();
+    if arithmetic.format == Format::F32 {
+        all.push((Kept::AsTheyAre, *arithmetic));
+        if arithmetic.rounding.is_none() {
+            // Engines keep weights in 16 bits though they store values in 32.
+            all.push((Kept::Rounded(Format::F16, Rounding::NearestEven), *arithmetic));
+        }
+        return all;
+    }
+    for rounding in [Rounding::NearestEven, Rounding::TowardZero] {
+        if arithmetic.rounding.is_none_or(|declared| declared == rounding) {
+            let one = Arithmetic { rounding: Some(rounding), ..*arithmetic };
+            all.push((Kept::Rounded(arithmetic.format, rounding), one));
+        }
+    }
+    all.push((Kept::AsTheyAre, *arithmetic));
+    all
 }

@@ -1,0 +1,258 @@
+//! A candidate's tensors, each element held to its bound.
+
+use super::composite;
+use super::element::Element;
+use super::formula::{Formula, formula};
+use super::mode::{Arithmetic, Mode};
+use crate::kernels::{Call, Sums, compute};
+use crate::tensor::{Format, Tensor, multi_index};
+use serde::{Deserialize, Serialize};
+
+/// Beyond this many bounds an element is no rounding. A device that cuts digits off, though it declares to round,
+/// has exactly 2; the weakest of the faults measured, one unit in the last place of `f16`, has 2.8.
+pub const SOURCE: f64 = 2.0;
+
+/// Multiplications that one operator may cost. Beyond that only the most suspicious elements are computed in `f64`.
+const BUDGET: usize = 1 << 26;
+
+/// What was found of one operator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Excess {
+    /// The largest |d| / B; 0 if every element is exact.
+    pub excess: f64,
+    /// The element that has it.
+    pub worst: Option<Worst>,
+    /// Elements beyond their bound.
+    pub beyond: u64,
+    /// Elements beyond twice their bound.
+    pub far: u64,
+    /// Elements that were held to their bounds.
+    pub weighed: u64,
+    /// Elements there are.
+    pub elements: u64,
+    /// Elements whose exact value the format cannot hold, and whose value is another.
+    #[serde(default)]
+    pub overflown: u64,
+    /// The way of computing and storing under which the tensors fit best.
+    pub mode: Mode,
+    /// The format to which constants and feeds had been rounded before, if they had been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operands: Option<Format>,
+}
+
+/// An element, and how far it is from what it should be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Worst {
+    /// Which output of the operator.
+    pub output: usize,
+    /// Where in it.
+    pub index: Vec<usize>,
+    /// What is right, in `f64`.
+    pub right: f64,
+    /// What the candidate has.
+    pub found: f64,
+    /// How far it may differ.
+    pub bound: f64,
+}
+
+impl Excess {
+    /// Whether it is no rounding.
+    pub fn is_source(&self) -> bool {
+        self.excess > SOURCE
+    }
+}
+
+/// Holds the outputs of a node, on its own inputs, to their bounds. `None` if offby cannot compute the node.
+///
+/// `near` are results of a right implementation in `f32`, if there are any: an element that is as near to those as
+/// storing costs needs no further look.
+pub fn weigh(
+    call: &Call<'_>,
+    near: Option<&[Tensor]>,
+    outputs: &[&Tensor],
+    arithmetic: &Arithmetic,
+) -> Option<Excess> {
+    let mut scales: Vec<Scale> = arithmetic.modes().into_iter().map(Scale::new).collect();
+    match Sums::of(call) {
+        Some(sums) => by_sums(&sums.ok()?, near, outputs, &mut scales)?,
+        None => by_formula(call, outputs, &mut scales)?,
+    }
+    let elements = outputs.iter().map(|output| output.len() as u64).sum();
+    let best = scales.into_iter().min_by(|a, b| a.found.excess.total_cmp(&b.found.excess))?;
+    Some(Excess { elements, ..best.found })
+}
+
+/// Holds values that were only moved to what they should be.
+pub fn weigh_moved(right: &[Tensor], outputs: &[&Tensor], arithmetic: &Arithmetic) -> Option<Excess> {
+    let mut scale = Scale::new(*arithmetic.modes().first()?);
+    for (number, (right, output)) in right.iter().zip(outputs).enumerate() {
+        let is_whole = !right.dtype().is_float();
+        let pairs = right.numbers(1).into_iter().zip(output.numbers(1));
+        for (place, (right, found)) in pairs.enumerate() {
+            scale.put_typed(&Element::exact(right), found, (number, place, output), is_whole);
+        }
+    }
+    let elements = outputs.iter().map(|output| output.len() as u64).sum();
+    Some(Excess { elements, ..scale.found })
+}
+
+fn by_sums(
+    sums: &Sums,
+    near: Option<&[Tensor]>,
+    outputs: &[&Tensor],
+    scales: &mut [Scale],
+) -> Option<()> {
+    let [output] = outputs else { return None };
+    let found = output.numbers(1);
+    let near = near.and_then(|near| near.first()).filter(|near| near.len() == found.len());
+    let places = match near {
+        Some(near) => suspects(&near.numbers(1), &found, sums.most(), &scales[0].mode),
+        None => (0..found.len()).collect(),
+    };
+    let most = (BUDGET / sums.most().max(1)).max(64);
+    let step = places.len().div_ceil(most).max(1);
+    let mut addends = Vec::new();
+    for (turn, &place) in places.iter().enumerate() {
+        // The worst come first; of the rest each so many-th.
+        if turn >= most / 2 && turn % step != 0 {
+            continue;
+        }
+        sums.addends(place, &mut addends);
+        let element = Element::sum(&addends);
+        scales.iter_mut().for_each(|scale| scale.put(&element, found[place], (0, place, output)));
+    }
+    if near.is_some() {
+        let passed = (found.len() - places.len()) as u64;
+        scales.iter_mut().for_each(|scale| scale.found.weighed += passed);
+    }
+    Some(())
+}
+
+/// The elements that are further from a right implementation than storing and a short sum cost, the furthest first.
+///
+/// A is at least √n u |r|, for the largest partial sum is no less than the sum.
+fn suspects(near: &[f64], found: &[f64], terms: usize, mode: &Mode) -> Vec<usize> {
+    let root = (terms as f64).sqrt();
+    let apart = |place: usize| {
+        let (near, found) = (near[place], found[place]);
+        let bound = Element::rounded(near, root * near.abs(), 1.0).bound(mode);
+        // Written so that NaN is looked at, too.
+        let is_near = (found - near).abs() <= bound.allowed && !bound.overflows;
+        (!is_near).then(|| (place, (found - near).abs() / bound.allowed))
+    };
+    let mut suspects: Vec<(usize, f64)> = (0..found.len()).filter_map(apart).collect();
+    suspects.sort_by(|a, b| b.1.total_cmp(&a.1));
+    suspects.into_iter().map(|(place, _)| place).collect()
+}
+
+fn by_formula(call: &Call<'_>, outputs: &[&Tensor], scales: &mut [Scale]) -> Option<()> {
+    let right = compute(call)?.ok()?;
+    let fits = right.len() >= outputs.len()
+        && right.iter().zip(outputs).all(|(right, output)| right.shape() == output.shape());
+    if !fits {
+        return None;
+    }
+    let first = &right.first()?.numbers(1);
+    let known = formula(call.op_type);
+    let composite = match known {
+        None => composite::units(call, &right)?,
+        Some(_) => Vec::new(),
+    };
+    let all = match known {
+        Some(Formula::All(of)) => of(call, first)?,
+        _ => (Vec::new(), 1.0),
+    };
+    let input = match known {
+        Some(Formula::Each(_)) => call.inputs.first()?.as_ref()?.numbers(1),
+        _ => Vec::new(),
+    };
+    for (number, (right, output)) in right.iter().zip(outputs).enumerate() {
+        let is_whole = !right.dtype().is_float();
+        let element = |at: usize, r: f64| match known {
+            _ if is_whole => Some(Element::exact(r)),
+            Some(Formula::Exact) => Some(Element::exact(r)),
+            // Results in f32 are rounded again on storing.
+            Some(Formula::Once) => Some(Element::rounded(r, r.abs() / 4.0, 1.0)),
+            // Broadcast operands have no element of the same place.
+            Some(Formula::Each(unit)) => {
+                let x = input.get(at).copied().unwrap_or(r);
+                Some(Element::rounded(r, unit(x, r), 1.0))
+            }
+            Some(Formula::All(_)) if number == 0 => {
+                Some(Element::rounded(r, *all.0.get(at)?, all.1))
+            }
+            // Means and deviations that a norm gives besides have no formula.
+            Some(Formula::All(_)) => None,
+            None => Some(Element::rounded(r, *composite.get(number)?.get(at)?, 1.0)),
+        };
+        let values = right.numbers(1);
+        for (place, found) in output.numbers(1).into_iter().enumerate() {
+            let Some(element) = element(place, values[place]) else { continue };
+            let where_ = (number, place, *output);
+            scales.iter_mut().for_each(|scale| scale.put_typed(&element, found, where_, is_whole));
+        }
+    }
+    Some(())
+}
+
+/// What is found under one way of computing and storing.
+struct Scale {
+    mode: Mode,
+    found: Excess,
+}
+
+impl Scale {
+    fn new(mode: Mode) -> Self {
+        let found = Excess {
+            excess: 0.0,
+            worst: None,
+            beyond: 0,
+            far: 0,
+            weighed: 0,
+            elements: 0,
+            overflown: 0,
+            mode,
+            operands: None,
+        };
+        Scale { mode, found }
+    }
+
+    fn put(&mut self, element: &Element, found: f64, place: (usize, usize, &Tensor)) {
+        self.put_typed(element, found, place, false);
+    }
+
+    fn put_typed(
+        &mut self,
+        element: &Element,
+        found: f64,
+        (output, place, tensor): (usize, usize, &Tensor),
+        is_whole: bool,
+    ) {
+        let right = element.right;
+        self.found.weighed += 1;
+        if right.is_nan() || right.is_infinite() || found.is_nan() || right == found {
+            // What is not finite is judged by itself.
+            return;
+        }
+        // Whole numbers are held in any format that an engine has for them.
+        let mode = if is_whole { Mode { format: Format::F32, ..self.mode } } else { self.mode };
+        let bound = element.bound(&mode);
+        let allowed = if is_whole { 0.125 } else { bound.allowed };
+        let apart = (found - right).abs();
+        if bound.overflows && apart > allowed && found.abs() >= mode.format.max() {
+            self.found.overflown += 1;
+            return;
+        }
+        if found.is_infinite() {
+            return;
+        }
+        let excess = apart / allowed;
+        self.found.beyond += u64::from(excess > 1.0);
+        self.found.far += u64::from(excess > SOURCE);
+        if excess > self.found.excess {
+            self.found.excess = excess;
+            let index = multi_index(place, tensor.shape());
+            self.found.worst = Some(Worst { output, index, right, found, bound: allowed });
+        }
+    }
+}
