@@ -17,7 +17,7 @@ use offby::tensor::{
     Dtype::{F32, I64},
     Tensor,
 };
-use offby::walk::{Answer, Journal, Storage, Task, WalkReport, cut};
+use offby::walk::{Answer, Journal, Task, WalkReport, cut};
 use proptest::prelude::*;
 use random_network::{Gene, RandomNetwork, tensor};
 use std::collections::BTreeMap;
@@ -85,7 +85,7 @@ fn searched(model: &Model, feeds: &[Feed], spoil: Spoil) -> WalkReport {
         feeds,
         session: Box::new(Liar { spoil }),
         companion: None,
-        storage: Storage::F32,
+        arithmetic: offby::bounds::Arithmetic::default(),
         deadline: Duration::from_secs(60),
         announce: &mut |_| (),
         interrupted: || false,
@@ -175,7 +175,7 @@ fn shrunk(model: &Model, feeds: &[Feed], spoil: Spoil) -> Option<Shrunk> {
     let mut oracle = Oracle {
         second: None,
         session: Box::new(Liar { spoil }),
-        storage: Storage::F32,
+        arithmetic: offby::bounds::Arithmetic::default(),
         deadline: Duration::from_secs(60),
         runs: 0,
         interrupted: || false,

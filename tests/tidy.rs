@@ -19,8 +19,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("graph", &["tensor"]),
     ("inputs", &["tensor", "graph"]),
     ("kernels", &["tensor", "graph"]),
-    ("engine", &["tensor", "graph", "inputs", "kernels"]),
-    ("walk", &["tensor", "graph", "inputs", "compare", "engine"]),
+    ("bounds", &["tensor", "graph", "kernels"]),
+    ("engine", &["tensor", "graph", "inputs", "kernels", "bounds"]),
+    ("walk", &["tensor", "graph", "inputs", "compare", "bounds", "engine"]),
     ("choice", &["tensor", "graph", "inputs", "compare", "engine"]),
     ("worker", &["tensor", "graph", "inputs", "engine", "compare", "walk"]),
     ("verdict", &["tensor", "compare", "walk", "engine"]),
@@ -29,7 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("agree", &["tensor", "compare", "choice", "graph", "inputs", "engine", "verdict", "matrix"]),
     ("case", &["graph", "inputs", "compare", "engine", "verdict"]),
     ("bundle", &["tensor"]),
-    ("shrink", &["tensor", "graph", "inputs", "compare", "engine", "walk"]),
+    ("shrink", &["tensor", "graph", "inputs", "compare", "bounds", "engine", "walk"]),
     (
         "report",
         &[
@@ -40,7 +41,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "session",
         &[
-            "tensor", "compare", "choice", "graph", "inputs", "engine", "walk", "worker",
+            "tensor", "compare", "choice", "graph", "inputs", "bounds", "engine", "walk", "worker",
             "verdict", "case", "agree", "bundle", "matrix", "report",
         ],
     ),

@@ -17,6 +17,7 @@ use clap::Parser;
 use offby::engine::{Device, DeviceRun, NodeFacts, Simulator};
 use offby::graph::{Model, ValueName};
 use offby::inputs::{Feed, Spec, draw};
+use offby::tensor::Tensor;
 use offby::worker::WorkerProgram;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -52,6 +53,8 @@ struct Arguments {
 struct Field {
     models: Vec<Model>,
     facts: Vec<Vec<NodeFacts>>,
+    /// Whether the values of each stay in the range of `f16`: else an honest device loses some.
+    fits_half: Vec<bool>,
 }
 
 fn main() -> Result<(), String> {
@@ -76,7 +79,7 @@ fn main() -> Result<(), String> {
             scope.spawn(|| {
                 while planted.load(Ordering::Relaxed) < arguments.faults {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let trial = plant::draw(arguments.seed, number, &field.facts);
+                    let trial = plant::draw(arguments.seed, number, &field);
                     planted.fetch_add(trial.planted.len(), Ordering::Relaxed);
                     if let Err(reason) = one(number, &trial, &field, &chosen, &worker, &tally) {
                         eprintln!("trial {number}: {reason}");
@@ -118,7 +121,7 @@ fn field(more: &[PathBuf]) -> Result<Field, String> {
         .collect();
     paths.sort();
     paths.extend(more.iter().cloned());
-    let mut field = Field { models: vec![network::deep()], facts: Vec::new() };
+    let mut field = Field { models: network::networks(), facts: Vec::new(), fits_half: Vec::new() };
     for path in paths {
         field.models.push(Model::load(&path).map_err(|error| error.to_string())?);
     }
@@ -126,8 +129,27 @@ fn field(more: &[PathBuf]) -> Result<Field, String> {
         model.fix_shapes(&BTreeMap::new()).map_err(|error| error.to_string())?;
         let run = DeviceRun::new(model, &feeds(model, 0)?, Simulator::new(Device::honest()))?;
         field.facts.push(run.facts().to_vec());
+        field.fits_half.push(largest(run)? < ROOM);
     }
     Ok(field)
+}
+
+/// A quarter of the largest value of `f16`: other feeds of the same kind stay in its range, too.
+const ROOM: f32 = 16384.0;
+
+/// The largest magnitude in a run.
+fn largest(mut run: DeviceRun) -> Result<f32, String> {
+    run.begin(false)?;
+    let mut most = 0.0f32;
+    for step in 0..run.steps().len() {
+        let (_, outputs) = run.advance(step).map_err(|stop| format!("{stop:?}"))?;
+        for output in outputs {
+            if let Tensor::F32(array) = output {
+                most = array.iter().fold(most, |most, value| most.max(value.abs()));
+            }
+        }
+    }
+    Ok(most)
 }
 
 fn feeds(model: &Model, seed: u64) -> Result<Vec<Feed>, String> {

@@ -1,21 +1,77 @@
-//! A network deep enough to get lost in: blocks of attention, convolution and norms, many op types.
+//! Networks to get lost in: blocks of attention, convolution and norms, many op types; deep or short, with outlier
+//! channels, large or tiny values, of 16-bit numbers, with an `If`.
 
 use offby::graph::{Attribute, Model, Network};
 use offby::inputs::Random;
-use offby::tensor::{Dtype, Tensor};
+use offby::tensor::{Dtype, Tensor, narrowed};
 
-const TOKENS: usize = 16;
 const WIDTH: usize = 32;
-const BLOCKS: usize = 5;
 
-/// The network; its weights are always the same.
-pub(crate) fn deep() -> Model {
-    let mut build = Build { network: Network::new("deep"), random: Random::new(7), count: 0 };
-    build.network = build.network.input("x", Dtype::F32, &[1, TOKENS, WIDTH]);
+/// What a network is like.
+#[derive(Clone, Copy)]
+struct Recipe {
+    name: &'static str,
+    seed: u64,
+    /// A square number.
+    tokens: usize,
+    blocks: usize,
+    /// The element type of the file.
+    dtype: Dtype,
+    /// What the values are multiplied with first.
+    scale: f64,
+    /// What one channel is multiplied with beside.
+    outlier: f64,
+    /// Whether an `If` chooses between two bodies.
+    choice: bool,
+}
+
+const DEEP: Recipe = Recipe {
+    name: "deep",
+    seed: 7,
+    tokens: 16,
+    blocks: 5,
+    dtype: Dtype::F32,
+    scale: 1.0,
+    outlier: 1.0,
+    choice: false,
+};
+
+/// The networks; their weights are always the same.
+pub(crate) fn networks() -> Vec<Model> {
+    let short = Recipe { name: "short", blocks: 1, ..DEEP };
+    let kinds = [
+        Recipe { name: "small", tokens: 4, ..short },
+        Recipe { name: "long", tokens: 64, ..short },
+        Recipe { name: "outlier", outlier: 1000.0, ..short },
+        Recipe { name: "large", scale: 50_000.0, ..short },
+        Recipe { name: "tiny", scale: 1e-3, ..short },
+        Recipe { name: "half", dtype: Dtype::F16, ..short },
+        Recipe { name: "brain", dtype: Dtype::Bf16, ..short },
+        Recipe { name: "choice", choice: true, ..short },
+    ];
+    let seeds = [11, 12, 13];
+    let many = kinds.iter().flat_map(|kind| seeds.map(|seed| Recipe { seed, ..*kind }));
+    std::iter::once(DEEP).chain(many).map(built).collect()
+}
+
+fn built(recipe: Recipe) -> Model {
+    let random = Random::new(recipe.seed);
+    let mut build = Build { network: Network::new(recipe.name), random, count: 0, recipe };
+    let shape = [1, recipe.tokens, WIDTH];
+    build.network = build.network.input("x", recipe.dtype, &shape);
     let mut value = "x".to_owned();
-    for block in 0..BLOCKS {
+    if recipe.scale != 1.0 || recipe.outlier != 1.0 {
+        let mut scales = vec![recipe.scale as f32; WIDTH];
+        scales[WIDTH / 3] *= recipe.outlier as f32;
+        let scales = build.stored(&[WIDTH], scales);
+        value = build.node("Mul", &[&value, &scales], &[]);
+    }
+    for block in 0..recipe.blocks {
         value = build.attention(block, &value);
         value = build.mixer(block, &value);
+    }
+    if recipe.choice {
+        value = build.choose(&value);
     }
     let out = build.node("Softplus", &[&value], &[]);
     let network = build.network.node(
@@ -25,13 +81,14 @@ pub(crate) fn deep() -> Model {
         &["y"],
         &[("axes", Attribute::Ints(vec![1])), ("keepdims", Attribute::Int(0))],
     );
-    network.output("y", Dtype::F32, &[1, WIDTH]).finish().expect("the network is complete")
+    network.output("y", recipe.dtype, &[1, WIDTH]).finish().expect("the network is complete")
 }
 
 struct Build {
     network: Network,
     random: Random,
     count: usize,
+    recipe: Recipe,
 }
 
 impl Build {
@@ -45,11 +102,17 @@ impl Build {
     }
 
     fn weight(&mut self, shape: &[usize], scale: f64) -> String {
-        self.count += 1;
-        let name = format!("w{}", self.count);
         let count = shape.iter().product();
         let numbers: Vec<f32> = (0..count).map(|_| (self.random.normal() * scale) as f32).collect();
-        let tensor = Tensor::from_f32(shape, numbers).expect("as many numbers as the shape needs");
+        self.stored(shape, numbers)
+    }
+
+    /// Numbers as an initializer of the file's element type.
+    fn stored(&mut self, shape: &[usize], numbers: Vec<f32>) -> String {
+        self.count += 1;
+        let name = format!("w{}", self.count);
+        let wide = Tensor::from_f32(shape, numbers).expect("as many numbers as the shape needs");
+        let tensor = narrowed(wide, self.recipe.dtype);
         let network = std::mem::replace(&mut self.network, Network::new(""));
         self.network = network.initializer(&name, &tensor);
         name
@@ -66,6 +129,25 @@ impl Build {
         name
     }
 
+    /// An `If` whose bodies scale and shift a value.
+    fn choose(&mut self, value: &str) -> String {
+        self.count += 1;
+        let (name, output) = (format!("If_{}", self.count), format!("v{}", self.count));
+        let yes = Tensor::from_bytes(Dtype::Bool, &[], &[1]).expect("one byte");
+        let (factor, summand) = (self.weight(&[WIDTH], 1.0), self.weight(&[WIDTH], 1.0));
+        let shape = [1, self.recipe.tokens, WIDTH];
+        let body = |name: &str, op: &str, other: &str| {
+            Network::new(name)
+                .node(&format!("{name}_{op}"), op, &[value, other], &[&format!("{name}_y")], &[])
+                .output(&format!("{name}_y"), self.recipe.dtype, &shape)
+        };
+        let bodies = [body("yes", "Mul", &factor), body("no", "Add", &summand)];
+        let network = std::mem::replace(&mut self.network, Network::new(""));
+        let network = network.initializer("asked", &yes);
+        self.network = network.choice(&name, "asked", &output, bodies);
+        output
+    }
+
     fn linear(&mut self, value: &str, from: usize, to: usize) -> String {
         let weight = self.weight(&[from, to], 1.0 / (from as f64).sqrt());
         let bias = self.weight(&[to], 0.1);
@@ -75,12 +157,12 @@ impl Build {
 
     /// Attention with a bias of lower rank, and a skip connection.
     fn attention(&mut self, block: usize, value: &str) -> String {
-        let heads = 4;
+        let (heads, tokens) = (4, self.recipe.tokens);
         let depth = WIDTH / heads;
         let mut parts = Vec::new();
         for _ in 0..3 {
             let part = self.linear(value, WIDTH, WIDTH);
-            let shape = self.longs(&[1, TOKENS as i64, heads as i64, depth as i64]);
+            let shape = self.longs(&[1, tokens as i64, heads as i64, depth as i64]);
             let split = self.node("Reshape", &[&part, &shape], &[]);
             let axes = Attribute::Ints(vec![0, 2, 1, 3]);
             parts.push(self.node("Transpose", &[&split], &[("perm", axes)]));
@@ -90,13 +172,13 @@ impl Build {
         let scores = self.node("MatMul", &[&parts[0], &turned], &[]);
         let scale = self.weight(&[1], 0.3);
         let scores = self.node("Mul", &[&scores, &scale], &[]);
-        let bias = self.weight(&[heads, TOKENS, TOKENS], 0.5);
+        let bias = self.weight(&[heads, tokens, tokens], 0.5);
         let scores = self.node("Add", &[&scores, &bias], &[]);
         let weights = self.node("Softmax", &[&scores], &[("axis", Attribute::Int(-1))]);
         let mixed = self.node("MatMul", &[&weights, &parts[2]], &[]);
         let axes = Attribute::Ints(vec![0, 2, 1, 3]);
         let mixed = self.node("Transpose", &[&mixed], &[("perm", axes)]);
-        let shape = self.longs(&[1, TOKENS as i64, WIDTH as i64]);
+        let shape = self.longs(&[1, tokens as i64, WIDTH as i64]);
         let mixed = self.node("Reshape", &[&mixed, &shape], &[]);
         let mixed = self.linear(&mixed, WIDTH, WIDTH);
         let gate = if block.is_multiple_of(2) { "Tanh" } else { "Sigmoid" };
@@ -106,8 +188,9 @@ impl Build {
 
     /// Convolution, norms, a concatenation and a GELU, and a skip connection.
     fn mixer(&mut self, block: usize, value: &str) -> String {
+        let tokens = self.recipe.tokens;
         let turned = self.node("Transpose", &[value], &[("perm", Attribute::Ints(vec![0, 2, 1]))]);
-        let side = (TOKENS as f64).sqrt() as i64;
+        let side = (tokens as f64).sqrt() as i64;
         let shape = self.longs(&[1, WIDTH as i64, side, side]);
         let map = self.node("Reshape", &[&turned, &shape], &[]);
         let kernel = self.weight(&[WIDTH, WIDTH, 3, 3], 0.06);
@@ -123,7 +206,7 @@ impl Build {
         let joined = self.node("Concat", &[&gelu, &relu], &[("axis", Attribute::Int(1))]);
         let narrow = self.weight(&[WIDTH, 2 * WIDTH, 1, 1], 0.12);
         let narrow = self.node("Conv", &[&joined, &narrow], &[]);
-        let shape = self.longs(&[1, WIDTH as i64, TOKENS as i64]);
+        let shape = self.longs(&[1, WIDTH as i64, tokens as i64]);
         let flat = self.node("Reshape", &[&narrow, &shape], &[]);
         let mut back =
             self.node("Transpose", &[&flat], &[("perm", Attribute::Ints(vec![0, 2, 1]))]);

@@ -1,5 +1,6 @@
 //! Which faults, in which nodes, of which network: everything follows from the seed.
 
+use crate::Field;
 use offby::engine::{Condition, Device, Fault, NodeFacts, Planted, StorageRules};
 use offby::inputs::Random;
 use offby::tensor::Format;
@@ -24,6 +25,27 @@ pub(crate) const NUMERIC: &[Fault] = &[
     Fault::ConcatOffset,
     Fault::Stale,
     Fault::Random,
+    Fault::PadsSwapped,
+    Fault::OneElement,
+    Fault::OneRow,
+    Fault::QuietChannels,
+    Fault::LastTile,
+    Fault::SomeUlps,
+    Fault::LargeOnly,
+    Fault::NegativeOnly,
+    Fault::SignLost,
+    Fault::ReadOn,
+    Fault::TermLost,
+    Fault::TailLost,
+    Fault::BiasMissing,
+    Fault::RowsSwapped,
+    Fault::Shifted,
+    Fault::ChannelCopied,
+    Fault::Clipped,
+    Fault::SmallLost,
+    Fault::DigitsLost,
+    Fault::HalfSums,
+    Fault::SecondRun,
 ];
 
 /// Operators computed the way of `f16`: on a device that keeps `f16` anyway, with numbers of ordinary
@@ -44,15 +66,16 @@ pub(crate) struct Trial {
 }
 
 /// The trial of a number: kinds take turns, everything else is drawn.
-pub(crate) fn draw(seed: u64, number: usize, networks: &[Vec<NodeFacts>]) -> Trial {
+pub(crate) fn draw(seed: u64, number: usize, field: &Field) -> Trial {
+    let networks = &field.facts;
     let mut random = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
     let mut below = |bound: usize| random.below(bound as u128) as usize;
     let first = NUMERIC[number % NUMERIC.len()];
     let fitting: Vec<usize> =
         (0..networks.len()).filter(|&n| networks[n].iter().any(|node| fits(first, node))).collect();
     let network = fitting[below(fitting.len())];
-    let half = below(10) < 3 && !BY_HALVES.contains(&first);
-    let count = if below(10) < 6 { 1 } else { 2 + below(4) };
+    let half = below(10) < 3 && !BY_HALVES.contains(&first) && field.fits_half[network];
+    let count = if below(10) < 6 { 1 } else { 2 + below(9) };
     let mut planted: Vec<(Fault, String)> = Vec::new();
     let mut faults = Vec::new();
     for turn in 0..count {
@@ -91,10 +114,14 @@ pub(crate) fn fault(kind: Fault, label: &str, half: bool) -> Planted {
     Planted {
         fault: kind,
         // Several times what each storage is allowed: 1e-4 and 1e-2.
-        ulps: is(Fault::Ulps).then_some(if half { 64 } else { 16_384 }),
+        ulps: match kind {
+            Fault::Ulps => Some(if half { 64 } else { 16_384 }),
+            Fault::SomeUlps => Some(1),
+            _ => None,
+        },
         factor: is(Fault::Scale).then_some(1.5),
         range: None,
-        tile: is(Fault::TileZero).then_some(4),
+        tile: (is(Fault::TileZero) || is(Fault::LastTile)).then_some(4),
         multiple: is(Fault::PaddingInStatistics).then_some(7),
         offset: is(Fault::ConcatOffset).then_some(3),
         channels: None,

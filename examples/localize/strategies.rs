@@ -16,6 +16,8 @@ pub(crate) const STRATEGIES: [&str; 3] = ["follow", "cut", "isolate"];
 pub(crate) struct Found {
     /// Labels of the nodes it names.
     pub(crate) sources: Vec<String>,
+    /// Nodes that a norm accuses: the error is more than 16 times what rounding costs the whole tensor.
+    pub(crate) by_norm: Vec<String>,
     /// What it measured of every node, in words.
     pub(crate) measured: BTreeMap<String, String>,
     /// Runs of the candidate.
@@ -68,10 +70,24 @@ pub(crate) fn run(
 fn found(report: WalkReport, started: Instant) -> Found {
     let seconds = started.elapsed().as_secs_f64();
     let measured = report.ops.iter().map(|op| (op.name.clone(), in_words(op))).collect();
-    Found { sources: report.sources, measured, runs: report.candidate_runs, seconds }
+    let is_accused = |op: &&OpReport| {
+        op.introduced_disagreeing > 0 || op.ratio.is_some_and(|ratio| ratio > 16.0)
+    };
+    let by_norm = report.ops.iter().filter(is_accused).map(|op| op.name.clone()).collect();
+    let mut sources = report.sources;
+    // What differs from run to run is named as that.
+    sources.extend(report.trust.first_unstable);
+    sources.dedup();
+    Found { sources, by_norm, measured, runs: report.candidate_runs, seconds }
 }
 
 fn in_words(op: &OpReport) -> String {
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1e}"));
-    format!("error {}, {} x floor", number(op.introduced), number(op.ratio))
+    let excess = op.excess.as_ref().map(|found| found.excess);
+    format!(
+        "error {}, {} x floor, {} x bound",
+        number(op.introduced),
+        number(op.ratio),
+        number(excess)
+    )
 }

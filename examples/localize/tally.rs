@@ -2,7 +2,7 @@
 
 use crate::plant::Trial;
 use crate::strategies::{Found, STRATEGIES};
-use crate::watch::Watched;
+use crate::watch::{RULES, Size, Watched};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -15,9 +15,8 @@ struct Count {
     planted: usize,
     observable: usize,
     named: usize,
-    /// Observable and beyond what the storage is allowed, and those of them that are named.
-    beyond: usize,
-    named_beyond: usize,
+    /// Of the observable ones those that a norm over the whole tensor accuses.
+    by_norm: usize,
 }
 
 /// What one strategy did over all trials.
@@ -26,6 +25,7 @@ struct Strategy {
     all: Count,
     single: Count,
     kinds: BTreeMap<&'static str, Count>,
+    sizes: BTreeMap<Size, Count>,
     false_sources: usize,
     trials: usize,
     runs: usize,
@@ -39,8 +39,8 @@ struct Strategy {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     strategies: BTreeMap<&'static str, Strategy>,
-    five_percent: Count,
-    five_percent_silent: usize,
+    others: [Count; RULES.len()],
+    silent: [usize; RULES.len()],
 }
 
 impl Tally {
@@ -60,12 +60,14 @@ impl Tally {
             }
         }
         if let [(_, label)] = trial.planted.as_slice() {
-            let seen = watched.observable.contains(label);
-            self.five_percent.planted += 1;
-            self.five_percent.observable += usize::from(seen);
-            self.five_percent.named +=
-                usize::from(seen && watched.five_percent.as_ref() == Some(label));
-            self.five_percent_silent += usize::from(seen && watched.five_percent.is_none());
+            let seen = watched.observable.contains_key(label);
+            for (rule, named) in watched.named.iter().enumerate() {
+                let count = &mut self.others[rule];
+                count.planted += 1;
+                count.observable += usize::from(seen);
+                count.named += usize::from(seen && named.as_ref() == Some(label));
+                self.silent[rule] += usize::from(seen && named.is_none());
+            }
         }
     }
 
@@ -77,13 +79,14 @@ impl Tally {
                 text.push_str(&strategy.text(name));
             }
         }
-        let Count { planted, observable, named, .. } = self.five_percent;
-        let _ = writeln!(
-            text,
-            "the rule of others (largest difference against 5 % of the largest value, NaN passing, stop at the first): of {planted} single faults, {observable} observable, it names {named} ({:.1} %) and says nothing of {}",
-            percent(named, observable),
-            self.five_percent_silent
-        );
+        for ((name, _), (count, silent)) in RULES.iter().zip(self.others.iter().zip(self.silent)) {
+            let Count { planted, observable, named, .. } = count;
+            let _ = writeln!(
+                text,
+                "{name}; the first node that fails: of {planted} single faults, {observable} observable, it names {named} ({:.1} %) and says nothing of {silent}",
+                percent(*named, *observable),
+            );
+        }
         text
     }
 }
@@ -95,24 +98,28 @@ impl Strategy {
         self.most_runs = self.most_runs.max(found.runs);
         self.seconds += found.seconds;
         for (kind, label) in &trial.planted {
-            let seen = watched.observable.contains(label);
+            let size = watched.observable.get(label).copied();
+            let seen = size.is_some();
             let named = seen && found.sources.contains(label);
             let mut counts = vec![&mut self.all];
             if trial.planted.len() == 1 {
                 counts.push(&mut self.single);
             }
             counts.push(self.kinds.entry(kind.name()).or_default());
+            counts.extend(size.map(|size| self.sizes.entry(size).or_default()));
             for count in counts {
                 count.planted += 1;
                 count.observable += usize::from(seen);
                 count.named += usize::from(named);
-                let beyond = watched.beyond.contains(label);
-                count.beyond += usize::from(beyond);
-                count.named_beyond += usize::from(beyond && named);
+                count.by_norm += usize::from(seen && found.by_norm.contains(label));
             }
             if seen && !named {
                 let storage = trial.device.storage.format.name();
-                let size = if watched.beyond.contains(label) { "" } else { "within tolerance, " };
+                let size = match size {
+                    Some(size) if size.is_beyond_four() => "beyond 4 bounds, ",
+                    Some(Size::Rounding) => continue,
+                    _ => "",
+                };
                 let measured = found.measured.get(label).map_or("not measured", String::as_str);
                 self.misses.push(format!(
                     "{size}trial {number}: {} at {label}, {storage}, {} faults: {measured}; named {:?}",
@@ -127,25 +134,38 @@ impl Strategy {
     }
 
     fn text(&self, name: &str) -> String {
-        let Count { planted, observable, named, beyond, named_beyond } = self.all;
+        let Count { planted, observable, named, .. } = self.all;
+        let beyond = self.sizes.iter().filter(|(size, _)| size.is_beyond_four());
+        let (large, found) = beyond.fold((0, 0), |(large, found), (_, count)| {
+            (large + count.observable, found + count.named)
+        });
         let mut text = format!(
-            "{name}: {planted} faults planted in {} trials, {observable} observable, {} without effect\n  exact node named: {named} ({:.2} %); of single faults {} of {} ({:.2} %)\n  of the {beyond} that differ by more than their storage is allowed: {named_beyond} ({:.2} %); of single ones {} of {} ({:.2} %)\n  false sources: {}, precision {:.2} %\n  candidate runs: {:.1} on average, {} at most; {:.3} s on average\n",
+            "{name}: {planted} faults planted in {} trials, {observable} observable, {} without effect\n  exact node named: {named} ({:.2} %); of single faults {} of {} ({:.2} %)\n  of the {large} beyond 4 bounds: {found} ({:.3} %)\n  false sources: {}, precision {:.2} %\n  candidate runs: {:.1} on average, {} at most; {:.3} s on average\n",
             self.trials,
             planted - observable,
             percent(named, observable),
             self.single.named,
             self.single.observable,
             percent(self.single.named, self.single.observable),
-            percent(named_beyond, beyond),
-            self.single.named_beyond,
-            self.single.beyond,
-            percent(self.single.named_beyond, self.single.beyond),
+            percent(found, large),
             self.false_sources,
             percent(named, named + self.false_sources),
             self.runs as f64 / self.trials.max(1) as f64,
             self.most_runs,
             self.seconds / self.trials.max(1) as f64,
         );
+        for (size, words) in Size::ALL {
+            let count = self.sizes.get(&size).copied().unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "    {words:<24} {:>5} observable {:>5} named  {:>6.2} %; a norm names {:>5}  {:>6.2} %",
+                count.observable,
+                count.named,
+                percent(count.named, count.observable),
+                count.by_norm,
+                percent(count.by_norm, count.observable)
+            );
+        }
         for (kind, count) in &self.kinds {
             let _ = writeln!(
                 text,

@@ -1,60 +1,108 @@
-//! A trial watched from inside: which faults can be seen at all, and what the comparison rules of
-//! others make of them.
+//! A trial watched from inside: which faults can be seen at all, how large they are, and what the comparison rules
+//! of others make of them.
 
 use crate::plant::Trial;
-use offby::engine::{Device, DeviceRun, NodeSteps, Simulator};
+use offby::engine::{Device, DeviceRun, Fault, NodeSteps, Simulator};
 use offby::graph::Model;
 use offby::inputs::Feed;
 use offby::tensor::Tensor;
-use offby::walk::gauge;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+
+/// A rule of others: does a candidate's tensor pass, given the right one?
+type Fails = fn(&Tensor, &Tensor) -> bool;
+
+/// Rules that compare every node's value with the reference's from the same feed, and name the first that fails.
+pub(crate) const RULES: [(&str, Fails); 2] = [
+    ("MNN's backend test: difference above 5 % of the largest value, NaN passing", five_percent),
+    ("Polygraphy's default: difference above 1e-5 + 1e-5 |r|", polygraphy),
+];
 
 /// What was seen from inside.
+#[derive(Default)]
 pub(crate) struct Watched {
-    /// Nodes whose output has other numbers than without the fault, on the same inputs: NaN is NaN
-    /// whatever its payload, and 0 is -0.
-    pub(crate) observable: BTreeSet<String>,
-    /// Those of them whose output differs by more than the storage format is allowed
-    /// (`compare::STORAGE`: 1e-4 for f32, 1e-2 for f16).
-    pub(crate) beyond: BTreeSet<String>,
-    /// The first node at which a rule says no: `d > 5 % of the largest reference value`, NaN passing.
-    pub(crate) five_percent: Option<String>,
+    /// Nodes whose output has other numbers than without the fault, on the same inputs (NaN is NaN whatever its
+    /// payload, and 0 is -0), and the size of the fault.
+    pub(crate) observable: BTreeMap<String, Size>,
+    /// The first node that each of [`RULES`] names.
+    pub(crate) named: [Option<String>; RULES.len()],
+}
+
+/// How large a fault is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Size {
+    /// Every element is within its bound: nobody can tell it from rounding.
+    Rounding,
+    /// 1 to 4 bounds, for the worst element.
+    Small,
+    /// 4 to 16.
+    Medium,
+    /// Beyond 16, and what is not finite.
+    Large,
+    /// No bound is known.
+    Unknown,
+}
+
+impl Size {
+    /// All sizes, with their names.
+    pub(crate) const ALL: [(Size, &str); 5] = [
+        (Size::Rounding, "within bounds"),
+        (Size::Small, "1 to 4 bounds"),
+        (Size::Medium, "4 to 16 bounds"),
+        (Size::Large, "beyond 16 bounds"),
+        (Size::Unknown, "no bound known"),
+    ];
+
+    fn of(excess: f64) -> Self {
+        match excess {
+            _ if excess <= 1.0 => Size::Rounding,
+            _ if excess <= 4.0 => Size::Small,
+            _ if excess <= 16.0 => Size::Medium,
+            _ => Size::Large,
+        }
+    }
+
+    /// Whether it must be found.
+    pub(crate) fn is_beyond_four(self) -> bool {
+        matches!(self, Size::Medium | Size::Large)
+    }
 }
 
 /// Runs a trial's device beside the same device without faults, and beside the reference.
 pub(crate) fn watch(trial: &Trial, model: &Model, feeds: &[Feed]) -> Result<Watched, String> {
     let honest = Device { faults: Vec::new(), ..trial.device.clone() };
+    let arithmetic = honest.arithmetic();
     let mut faulty = DeviceRun::new(model, feeds, Simulator::new(trial.device.clone()))?;
     let mut without = DeviceRun::new(model, feeds, Simulator::new(honest))?;
     let mut reference = NodeSteps::new(model)?;
     reference.start(feeds)?;
     faulty.begin(false)?;
     without.begin(false)?;
-    let mut seen =
-        Watched { observable: BTreeSet::new(), beyond: BTreeSet::new(), five_percent: None };
+    let mut seen = Watched::default();
     for step in 0..reference.len() {
         let (inputs, outputs) = faulty.advance(step).map_err(|stop| format!("{stop:?}"))?;
         let label = faulty.facts()[step].label.clone();
-        if trial.planted.iter().any(|(_, planted)| *planted == label) {
+        if let Some((kind, _)) = trial.planted.iter().find(|(_, planted)| *planted == label) {
             let right = without.pass(step, &inputs).map_err(|stop| format!("{stop:?}"))?;
-            if !right.iter().zip(&outputs).all(same_numbers) {
-                seen.observable.insert(label.clone());
-                let storage = trial.device.storage.format;
-                let allowed = |(right, found)| {
-                    gauge(right, found)
-                        .is_some_and(|gauge| gauge.disagreeing == 0 && gauge.is_within(storage))
-                };
-                if !right.iter().zip(&outputs).all(allowed) {
-                    seen.beyond.insert(label.clone());
+            let found: Vec<&Tensor> = outputs.iter().collect();
+            if *kind == Fault::SecondRun {
+                if right.iter().flat_map(|right| right.numbers(1)).any(|value| value != 0.0) {
+                    seen.observable.insert(label.clone(), Size::Large);
                 }
+            } else if !right.iter().zip(&outputs).all(same_numbers) {
+                let weighed = reference.weigh(step, &inputs, &right, &found, &arithmetic);
+                let size = match right.iter().zip(&outputs).any(differs_in_kind) {
+                    true => Size::Large,
+                    false => weighed.map_or(Size::Unknown, |found| Size::of(found.excess)),
+                };
+                seen.observable.insert(label.clone(), size);
             }
         }
         let clean = reference.inputs(step)?;
         let clean = reference.compute(step, &clean, &Tensor::clone)?;
-        if seen.five_percent.is_none()
-            && clean.iter().zip(&outputs).any(|(clean, found)| beyond_five_percent(clean, found))
-        {
-            seen.five_percent = Some(label);
+        for (named, (_, fails)) in seen.named.iter_mut().zip(RULES) {
+            if named.is_none() && clean.iter().zip(&outputs).any(|(clean, out)| fails(clean, out)) {
+                *named = Some(label.clone());
+            }
         }
         reference.store(step, &clean);
         reference.forget(step);
@@ -72,10 +120,25 @@ fn same_numbers((right, found): (&Tensor, &Tensor)) -> bool {
     }
 }
 
+/// Whether a number became NaN or an infinity, or the other way round.
+fn differs_in_kind((right, found): (&Tensor, &Tensor)) -> bool {
+    let pairs = right.numbers(1).into_iter().zip(found.numbers(1));
+    pairs.into_iter().any(|(right, found)| right.is_finite() != found.is_finite())
+}
+
 /// The rule of MNN's own backend test: the largest difference against the largest value. A NaN
 /// makes every comparison false, and so passes.
-fn beyond_five_percent(clean: &Tensor, found: &Tensor) -> bool {
+fn five_percent(clean: &Tensor, found: &Tensor) -> bool {
     let (Tensor::F32(clean), Tensor::F32(found)) = (clean, found) else { return false };
     let largest = clean.iter().fold(0.0f32, |max, value| max.max(value.abs()));
     clean.iter().zip(found).any(|(clean, found)| (clean - found).abs() > 0.05 * largest)
+}
+
+/// `polygraphy run --rtol 1e-5 --atol 1e-5`, which are its defaults.
+fn polygraphy(clean: &Tensor, found: &Tensor) -> bool {
+    let (Tensor::F32(clean), Tensor::F32(found)) = (clean, found) else { return false };
+    let passes = |(clean, found): (&f32, &f32)| {
+        (clean - found).abs() <= 1e-5 + 1e-5 * clean.abs() || (clean.is_nan() && found.is_nan())
+    };
+    !clean.iter().zip(found).all(passes)
 }

@@ -65,13 +65,58 @@ const FORMULAS: &[(&str, Formula)] = &[
 
 /// Operators that move or choose values, or whose results are whole numbers.
 const EXACT: &[&str] = &[
-    "Abs", "ArgMax", "ArgMin", "Ceil", "Clip", "Compress", "Concat", "Constant", "ConstantOfShape",
-    "DepthToSpace", "Dropout", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements",
-    "GatherND", "GlobalMaxPool", "Identity", "Max", "MaxPool", "MaxUnpool", "Min", "Neg",
-    "NonMaxSuppression", "NonZero", "OneHot", "Pad", "Range", "ReduceMax", "ReduceMin", "Relu",
-    "Reshape", "ReverseSequence", "Round", "ScatterElements", "ScatterND", "Shape", "Sign", "Size",
-    "Slice", "SpaceToDepth", "Split", "Squeeze", "ThresholdedRelu", "Tile", "TopK", "Transpose",
-    "Trilu", "Unsqueeze", "Where",
+    "Abs",
+    "ArgMax",
+    "ArgMin",
+    "Ceil",
+    "Clip",
+    "Compress",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "DepthToSpace",
+    "Dropout",
+    "Expand",
+    "EyeLike",
+    "Flatten",
+    "Floor",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "GlobalMaxPool",
+    "Identity",
+    "Max",
+    "MaxPool",
+    "MaxUnpool",
+    "Min",
+    "Neg",
+    "NonMaxSuppression",
+    "NonZero",
+    "OneHot",
+    "Pad",
+    "Range",
+    "ReduceMax",
+    "ReduceMin",
+    "Relu",
+    "Reshape",
+    "ReverseSequence",
+    "Round",
+    "ScatterElements",
+    "ScatterND",
+    "Shape",
+    "Sign",
+    "Size",
+    "Slice",
+    "SpaceToDepth",
+    "Split",
+    "Squeeze",
+    "ThresholdedRelu",
+    "Tile",
+    "TopK",
+    "Transpose",
+    "Trilu",
+    "Unsqueeze",
+    "Where",
 ];
 
 /// The formula of an operator type; `None` if there is none.
@@ -142,8 +187,7 @@ fn softmax(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
         let most = row.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let shares = row.places.iter().map(|&place| right.get(place).copied().unwrap_or(0.0));
         let away = |x: f64, r: f64| if r > 0.0 { (x - most).abs() } else { 0.0 };
-        let inside: f64 =
-            row.values.iter().zip(shares.clone()).map(|(x, r)| r * away(*x, r)).sum();
+        let inside: f64 = row.values.iter().zip(shares.clone()).map(|(x, r)| r * away(*x, r)).sum();
         let root = (row.values.len() as f64).sqrt();
         for ((x, r), &place) in row.values.iter().zip(shares).zip(&row.places) {
             units[place] = r * (away(*x, r) + inside + root);
@@ -171,7 +215,8 @@ fn batch_norm(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
     let input = call.inputs.first()?.as_ref()?;
     let values = input.numbers(1);
     let parameter = |place: usize| Some(call.inputs.get(place)?.as_ref()?.numbers(1));
-    let [scale, bias, mean, variance] = [parameter(1)?, parameter(2)?, parameter(3)?, parameter(4)?];
+    let [scale, bias, mean, variance] =
+        [parameter(1)?, parameter(2)?, parameter(3)?, parameter(4)?];
     let plane: usize = input.shape().get(2..)?.iter().product();
     let epsilon = epsilon(call);
     let one = |(at, (x, r)): (usize, (&f64, &f64))| {

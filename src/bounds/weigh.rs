@@ -83,7 +83,11 @@ pub fn weigh(
 }
 
 /// Holds values that were only moved to what they should be.
-pub fn weigh_moved(right: &[Tensor], outputs: &[&Tensor], arithmetic: &Arithmetic) -> Option<Excess> {
+pub fn weigh_moved(
+    right: &[Tensor],
+    outputs: &[&Tensor],
+    arithmetic: &Arithmetic,
+) -> Option<Excess> {
     let mut scale = Scale::new(*arithmetic.modes().first()?);
     for (number, (right, output)) in right.iter().zip(outputs).enumerate() {
         let is_whole = !right.dtype().is_float();

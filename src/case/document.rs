@@ -139,9 +139,20 @@ pub struct Expectation {
     /// The relative L2 error of an output that the engine's converter may cause. Asks for a walk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_converter: Option<f64>,
+    /// What the target's storage may cost beside rounding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Allowed>,
     /// Why this is known and accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// What a case accepts of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Allowed {
+    /// Values beyond the largest one of its storage.
+    Overflow,
 }
 
 /// A storage format and a rounding, written `f16 toward-zero`.
@@ -170,6 +181,7 @@ impl Expectation {
             explained_by: None,
             preview: None,
             allow_converter: None,
+            allow: None,
             reason: None,
         }
     }

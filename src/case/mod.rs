@@ -16,7 +16,7 @@ pub use backend_tests::{BackendTest, find_backend_tests};
 pub use device::{
     DeviceError, device_from, device_names, load_device, resolve, resolve_beside, write_device,
 };
-pub use document::{Case, CaseCut, CaseKind, CaseTarget, Expectation, ExplainedBy, When};
+pub use document::{Allowed, Case, CaseCut, CaseKind, CaseTarget, Expectation, ExplainedBy, When};
 pub use error::CaseError;
 pub use expect::Said;
 pub use set::load_cases;

@@ -2,7 +2,7 @@
 
 use super::cut::{Asked, truncate};
 use super::place::behind;
-use crate::case::{Case, CaseTarget, Said, resolve_beside};
+use crate::case::{Allowed, Case, CaseTarget, Said, resolve_beside};
 use crate::compare::Explanation;
 use crate::engine::{Outcome, Request, Target, Via};
 use crate::graph::Model;
@@ -65,7 +65,10 @@ fn try_run(
         let started = Instant::now();
         let walk = expected.iter().any(|e| e.expect.as_ref().is_some_and(|e| e.needs_walk()));
         let allow_converter = expected.iter().find_map(|e| e.expect.as_ref()?.allow_converter);
-        let settings = Settings { allow_converter, ..settings.clone() };
+        let allow_overflow = expected
+            .iter()
+            .any(|e| e.expect.as_ref().is_some_and(|e| e.allow == Some(Allowed::Overflow)));
+        let settings = Settings { allow_converter, allow_overflow, ..settings.clone() };
         let session = Session::new(request, registry, &reference, settings);
         let report = match registry.walker(&target).filter(|_| walk) {
             Some(_) => session.judge_walked(&target, session.follow(&target, None, &mut |_| ())?),

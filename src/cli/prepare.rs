@@ -65,6 +65,7 @@ impl<'a> Prepared<'a> {
         Settings {
             user: self.user,
             allow_converter: self.args.allow_converter,
+            allow_overflow: self.args.allow_overflow,
             targets: targets.to_vec(),
             folder: self.args.out.clone(),
         }

@@ -42,6 +42,9 @@ pub(super) struct NetworkArgs {
     /// Accept an error that the engine's converter causes, up to this relative L2 error of an output
     #[arg(long, value_name = "E")]
     pub(super) allow_converter: Option<f64>,
+    /// Accept that the target's storage cannot hold some values: the rest decides
+    #[arg(long)]
+    pub(super) allow_overflow: bool,
     /// A ready .mnn file, instead of converting the network
     #[arg(long, value_name = "FILE")]
     pub(super) mnn: Option<PathBuf>,

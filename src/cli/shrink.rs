@@ -13,7 +13,7 @@ use crate::graph::ValueName;
 use crate::inputs::Feed;
 use crate::report::{SCHEMA, ShrinkFeed, ShrinkReport, ToolReport, shrink_markdown, shrink_text};
 use crate::session::node_names;
-use crate::session::{Engines, Failure, storage_of};
+use crate::session::{Engines, Failure, arithmetic_of};
 use crate::shrink::{Finding, Oracle, Shrunk, shrink as search};
 use crate::walk::conclude;
 use crate::worker::interrupted;
@@ -50,7 +50,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     let mut oracle = Oracle {
         session: engines.engine().session(),
         second: engines.second(),
-        storage: storage_of(&target, &prepared.model),
+        arithmetic: arithmetic_of(&target, &prepared.model),
         deadline: prepared.request().deadline,
         runs: 0,
         interrupted,

@@ -41,7 +41,9 @@ pub(super) fn observe(explained: &mut Explained, reference: f64, candidate: f64)
         return;
     }
     for (count, (format, rounding)) in explained.iter_mut().zip(HYPOTHESES) {
-        *count += u64::from(round(reference, format, rounding) == candidate);
+        // What is beyond the largest value is lost and not rounded.
+        let is_held = round(reference, format, Rounding::NearestEven).is_finite();
+        *count += u64::from(is_held && round(reference, format, rounding) == candidate);
     }
 }
 

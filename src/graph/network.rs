@@ -98,6 +98,32 @@ impl Network {
         self
     }
 
+    /// Adds an `If` with one output. Each body is a network without inputs, which may read the values around it.
+    #[must_use]
+    pub fn choice(
+        mut self,
+        name: &str,
+        condition: &str,
+        output: &str,
+        bodies: [Network; 2],
+    ) -> Self {
+        let branch = |(name, body): (&str, Network)| AttributeProto {
+            name: name.to_owned(),
+            r#type: AttributeType::Graph as i32,
+            g: Some(body.graph),
+            ..AttributeProto::default()
+        };
+        self.graph.node.push(NodeProto {
+            name: name.to_owned(),
+            op_type: "If".to_owned(),
+            input: vec![condition.to_owned()],
+            output: vec![output.to_owned()],
+            attribute: ["then_branch", "else_branch"].into_iter().zip(bodies).map(branch).collect(),
+            ..NodeProto::default()
+        });
+        self
+    }
+
     /// The bytes of the ONNX file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let opset = OperatorSetIdProto { domain: String::new(), version: self.opset };

@@ -22,9 +22,19 @@ pub struct Sums(Kind);
 enum Kind {
     Product(Product),
     Convolution(Convolution),
-    Pool { values: Vec<f64>, plane: usize, windows: Windows, padding: bool },
+    Pool {
+        values: Vec<f64>,
+        plane: usize,
+        windows: Windows,
+        padding: bool,
+    },
     /// Groups of so many neighbours, each changed first and the sum scaled.
-    Groups { values: Vec<f64>, size: usize, change: fn(f64) -> f64, scale: f64 },
+    Groups {
+        values: Vec<f64>,
+        size: usize,
+        change: fn(f64) -> f64,
+        scale: f64,
+    },
 }
 
 /// A matrix product, with what is added to it.

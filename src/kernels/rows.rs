@@ -68,7 +68,8 @@ fn grouped(call: &Call<'_>) -> Result<Rows, Refused> {
     let input = floats(call, 0)?;
     let groups = group_count(call)?;
     let outer = input.shape[0] * groups;
-    let lanes = Lanes { outer, extent: input.values.len().checked_div(outer).unwrap_or(0), inner: 1 };
+    let lanes =
+        Lanes { outer, extent: input.values.len().checked_div(outer).unwrap_or(0), inner: 1 };
     let [scale, bias] = [channel_scales(call, 1)?, channel_scales(call, 2)?];
     Ok(Rows { rows: split(&lanes, &input), scale, bias, epsilon: epsilon(call) })
 }

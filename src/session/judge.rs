@@ -5,10 +5,12 @@
 use super::Session;
 use super::audit::{Audit, Scope, agrees};
 use super::examine::{Truth, examine};
+use super::overflow::{self, Overflow};
+use super::search::arithmetic_of;
 use crate::compare::Agreement;
 use crate::engine::{Execution, Outcome, Output, Target};
 use crate::report::TargetReport;
-use crate::tensor::{Tensor, narrowed};
+use crate::tensor::{Format, Tensor, narrowed};
 use crate::verdict::{Kind, NEARER, News, Ruling, Verdict, distance};
 use ndarray::{ArrayD, IxDyn};
 
@@ -16,8 +18,25 @@ use ndarray::{ArrayD, IxDyn};
 /// was must not be further from it than this. It is the tolerance of `f16`, the widest of a single format.
 const NEAR: f64 = 1e-2;
 
-/// Compares a target with the reference, and asks the referees if they may change what follows.
+/// Compares a target with the reference, and asks the referees if they may change what follows. What the storage
+/// of the target cannot hold is told first, unless the user allows it: then the rest is judged.
 pub(super) fn judge(session: &Session<'_>, target: &Target, execution: &Execution) -> TargetReport {
+    let format = arithmetic_of(target, session.request.model).format;
+    let lost = Overflow::of(format, session.truth(), &execution.outputs);
+    match lost.filter(|_| format != Format::F32 && session.settings.user.is_none()) {
+        None => judge_all(session, target, execution),
+        Some(lost) if session.settings.allow_overflow => {
+            let execution = overflow::without(format, session.truth(), execution);
+            let mut report = judge_all(session, target, &execution);
+            report.verdict.sentence =
+                format!("{}; accepted: {}", report.verdict.sentence, lost.words());
+            report
+        }
+        Some(lost) => lost.tell(judge_all(session, target, execution)),
+    }
+}
+
+fn judge_all(session: &Session<'_>, target: &Target, execution: &Execution) -> TargetReport {
     let truth = Truth { outputs: session.truth(), source: Some(&session.source) };
     let user = session.settings.user;
     let mut report = examine(target, execution, truth, user);
@@ -31,10 +50,10 @@ pub(super) fn judge(session: &Session<'_>, target: &Target, execution: &Executio
     if !audit.rulings.is_empty() {
         report = ruled(session, target, report, execution, audit);
     }
-    // What a narrower storage costs is another question, and a user's own tolerance is an answer.
-    match target.declared_storage().is_none() && user.is_none() {
-        true => session.excuse_conditioning(report, right, &execution.outputs),
-        false => report,
+    // A user's own tolerance is an answer.
+    match user {
+        None => session.hold_to_spread(target, report, right, &execution.outputs),
+        Some(_) => report,
     }
 }
 

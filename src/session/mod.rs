@@ -11,6 +11,7 @@ mod judge;
 mod known;
 mod node;
 mod origin;
+mod overflow;
 mod reference;
 mod registry;
 mod search;
@@ -22,7 +23,7 @@ pub use failure::Failure;
 pub use node::node_names;
 pub use reference::{Reference, no_reference};
 pub use registry::{Registry, this_program};
-pub use search::{Engines, Strategy, storage_of};
+pub use search::{Engines, Strategy, arithmetic_of};
 pub use walk::not_walkable;
 
 use crate::choice::Source;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub user: Option<Tolerance>,
     /// The relative L2 error of an output that the engine's converter may cause.
     pub allow_converter: Option<f64>,
+    /// Whether values that the target's storage cannot hold are accepted.
+    pub allow_overflow: bool,
     /// The targets of the command: engines of another code than the reference's are referees, too.
     pub targets: Vec<Target>,
     /// Where the searches keep their journals.

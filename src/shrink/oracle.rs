@@ -5,6 +5,7 @@ use crate::bounds::Arithmetic;
 use crate::compare::{CompareOptions, Comparison, compare_with};
 use crate::engine::{Execution, NodeSteps, Outcome, Output, Request, Second, Session};
 use crate::inputs::Feed;
+use crate::tensor::Tensor;
 use crate::walk::{NodeReference, Reference as _, Storage, gauge, is_honest, round_to_f16};
 use std::time::Duration;
 
@@ -46,8 +47,8 @@ pub struct Oracle<'a> {
     pub session: Box<dyn Session + 'a>,
     /// Computes the nodes that tract refuses.
     pub second: Option<Second>,
-    /// The format the target may store.
-    pub storage: Storage,
+    /// How the target computes and stores, as far as that is declared.
+    pub arithmetic: Arithmetic,
     /// The longest one run may take.
     pub deadline: Duration,
     /// Runs of the target so far.
@@ -109,6 +110,8 @@ impl Oracle<'_> {
             let finding = Finding::Ended(execution.outcome);
             return Seen { finding, worst: None, reason: execution.reason };
         }
+        let alone =
+            right.alone.as_ref().and_then(|alone| alone.finding(&execution, &self.arithmetic));
         let mut seen = Seen { finding: Finding::Agrees, worst: None, reason: None };
         for expected in &right.exact {
             let same = |outputs: &[Output]| -> Option<Output> {
@@ -118,7 +121,12 @@ impl Oracle<'_> {
             let Some(found) = same(&execution.outputs) else { return Seen::INVALID };
             let floor =
                 same(&right.honest).and_then(|honest| gauge(&expected.tensor, &honest.tensor));
-            let finding = self.compare(expected, &found, floor);
+            let finding = match (alone, self.compare(expected, &found, floor)) {
+                (Some(Finding::Divergent), _) => Finding::Divergent,
+                // Elements decide, and not a norm.
+                (Some(_), Finding::Divergent) => Finding::Agrees,
+                (_, finding) => finding,
+            };
             if severity(finding) > severity(seen.finding) || seen.worst.is_none() {
                 seen.finding = finding;
                 seen.worst = Some((expected.clone(), found));
@@ -141,9 +149,9 @@ impl Oracle<'_> {
         };
         if measured.disagreeing > 0 {
             Finding::Nonfinite
-        } else if is_explained(&comparison) && self.storage != Storage::F32 {
+        } else if is_explained(&comparison) && self.arithmetic.format != Storage::F32 {
             Finding::Explained
-        } else if is_honest(&measured, honest, self.storage) {
+        } else if is_honest(&measured, honest, self.arithmetic.format) {
             Finding::Agrees
         } else {
             Finding::Divergent
@@ -170,6 +178,50 @@ fn severity(finding: Finding) -> u8 {
 struct Right {
     exact: Vec<Output>,
     honest: Vec<Output>,
+    /// The node, if the specimen is only one: then each of its elements has a bound.
+    alone: Option<OneNode>,
+}
+
+/// A specimen of one node, with what it is fed and what is right.
+struct OneNode {
+    steps: NodeSteps,
+    inputs: Vec<Option<Tensor>>,
+    expected: Vec<Tensor>,
+}
+
+impl OneNode {
+    fn of(specimen: &Specimen, second: Option<&Second>) -> Option<Self> {
+        let mut steps = NodeSteps::with_second(&specimen.model, second.cloned()).ok()?;
+        if steps.len() != 1 {
+            return None;
+        }
+        steps.start(&specimen.feeds).ok()?;
+        let inputs = steps.inputs(0).ok()?;
+        let expected = steps.compute(0, &inputs, &Tensor::clone).ok()?;
+        Some(OneNode { steps, inputs, expected })
+    }
+
+    /// What the bounds of its elements say: it diverges, or it agrees. `None` if no bound is known.
+    fn finding(&self, execution: &Execution, arithmetic: &Arithmetic) -> Option<Finding> {
+        let writes = self.steps.writes(0).iter();
+        let output = |name: &String| {
+            execution.outputs.iter().find(|output| output.name.as_str() == name).map(|o| &o.tensor)
+        };
+        let outputs: Vec<&Tensor> = writes.map(output).collect::<Option<_>>()?;
+        let fits = self.expected.iter().zip(&outputs).all(|(e, o)| e.shape() == o.shape());
+        let is_lost = |(right, found): (&Tensor, &&Tensor)| {
+            let pairs = right.numbers(1).into_iter().zip(found.numbers(1));
+            pairs.into_iter().any(|(right, found)| right.is_finite() && !found.is_finite())
+        };
+        if !fits || self.expected.iter().zip(&outputs).any(is_lost) {
+            return None;
+        }
+        let found = self.steps.weigh(0, &self.inputs, &self.expected, &outputs, arithmetic)?;
+        match found.is_source() || found.overflown > 0 {
+            true => Some(Finding::Divergent),
+            false => Some(Finding::Agrees),
+        }
+    }
 }
 
 impl Right {
@@ -181,7 +233,7 @@ impl Right {
             .collect();
         let exact = exact(specimen, second)?;
         let honest = reference(specimen, &rounded, second)?.half_outputs()?;
-        Ok(Right { exact, honest })
+        Ok(Right { exact, honest, alone: OneNode::of(specimen, second) })
     }
 }
 
@@ -207,7 +259,7 @@ mod tests {
     use super::*;
     use crate::engine::{RanOn, Runs};
     use crate::graph::Network;
-    use crate::tensor::{Dtype, Tensor};
+    use crate::tensor::Dtype;
     use std::collections::BTreeMap;
 
     /// A target that comes to its end and gives nothing.
@@ -238,9 +290,9 @@ mod tests {
         let digest = tensor.digest();
         let feeds = vec![Feed { name: "x".into(), spec: String::new(), tensor, digest }];
         let (session, deadline) = (Box::new(Silent), Duration::from_secs(1));
-        let (storage, interrupted) = (Storage::F32, || false);
+        let (arithmetic, interrupted) = (Arithmetic::default(), || false);
         let second = None;
-        let mut oracle = Oracle { session, second, storage, deadline, runs: 0, interrupted };
+        let mut oracle = Oracle { session, second, arithmetic, deadline, runs: 0, interrupted };
         assert_eq!(oracle.ask(&Specimen { model, feeds }).finding, Finding::Invalid);
     }
 }

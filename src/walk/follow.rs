@@ -27,12 +27,7 @@ pub(super) struct Follow<'a> {
 impl<'a> Follow<'a> {
     /// A walk that has seen nothing yet, of a candidate that declares its storage.
     pub(super) fn new(reference: &'a mut dyn Reference, declared: Storage) -> Self {
-        Follow {
-            reference,
-            storage: StorageCensus::new(declared),
-            declared,
-            measured: Vec::new(),
-        }
+        Follow { reference, storage: StorageCensus::new(declared), declared, measured: Vec::new() }
     }
 
     /// Measures one operator. Call in the order of execution.

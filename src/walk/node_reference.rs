@@ -36,11 +36,7 @@ impl<'f> NodeReference<'f> {
     ///
     /// # Errors
     /// What tract refuses about the model.
-    pub fn new(
-        model: &Model,
-        feeds: &'f [Feed],
-        arithmetic: Arithmetic,
-    ) -> Result<Self, String> {
+    pub fn new(model: &Model, feeds: &'f [Feed], arithmetic: Arithmetic) -> Result<Self, String> {
         NodeReference::of(NodeSteps::new(model)?, feeds, arithmetic)
     }
 
@@ -48,11 +44,7 @@ impl<'f> NodeReference<'f> {
     ///
     /// # Errors
     /// Which feed is missing.
-    pub fn of(
-        steps: NodeSteps,
-        feeds: &'f [Feed],
-        arithmetic: Arithmetic,
-    ) -> Result<Self, String> {
+    pub fn of(steps: NodeSteps, feeds: &'f [Feed], arithmetic: Arithmetic) -> Result<Self, String> {
         let numbers = operators(&steps).into_iter().zip(0..).collect();
         let mut reference = NodeReference { steps, feeds, numbers, cursor: 0, arithmetic };
         reference.restart()?;

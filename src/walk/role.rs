@@ -75,7 +75,9 @@ pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
     match &measured.excess {
         Some(found) if found.mode.format == storage => {
             let elsewhere = found.overflown < introduced.disagreeing;
-            found.is_source() || found.overflown > 0 || (elsewhere && !is_rounded(&introduced, storage))
+            found.is_source()
+                || found.overflown > 0
+                || (elsewhere && !is_rounded(&introduced, storage))
         }
         _ => is_source(&introduced, measured, storage),
     }

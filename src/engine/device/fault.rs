@@ -14,6 +14,10 @@ const SCALED: &[&str] =
 /// Op types that broadcast two operands.
 pub(super) const BINARY: &[&str] = &["Add", "Sub", "Mul", "Div", "Max", "Min"];
 
+/// Op types whose sums can be kept in `f16`.
+const SUMMED: &[&str] =
+    &["MatMul", "Gemm", "Conv", "AveragePool", "GlobalAveragePool", "ReduceSum", "ReduceMean"];
+
 macro_rules! faults {
     ($($(#[$doc:meta])* $variant:ident = $text:literal, $parameters:expr, $ops:expr;)+) => {
         /// What can be wrong with a device.
@@ -80,6 +84,46 @@ faults! {
     PackSwap = "pack-swap", &[], &[];
     /// Every part but the first is read from an offset, 4 where none is given.
     ConcatOffset = "concat-offset", &["offset"], &["Concat"];
+    /// One element times a factor, 2 where none is given; a zero becomes the factor.
+    OneElement = "one-element", &["factor"], &[];
+    /// One row of the last axis times a factor, 1.02 where none is given.
+    OneRow = "one-row", &["factor"], &[];
+    /// All channels but the largest one are zero.
+    QuietChannels = "quiet-channels", &[], &[];
+    /// The last elements of the last axis, what a tile leaves over, are never written; a tile has 64.
+    LastTile = "last-tile", &["tile"], &[];
+    /// Every tenth element that many units in the last place of the storage format away from zero.
+    SomeUlps = "some-ulps", &["ulps"], &[];
+    /// Elements beyond 65504 times a factor, 1.02 where none is given.
+    LargeOnly = "large-only", &["factor"], &[];
+    /// Negative elements times a factor, 1.02 where none is given.
+    NegativeOnly = "negative-only", &["factor"], &[];
+    /// The sign of every element is lost.
+    SignLost = "sign-lost", &[], &[];
+    /// The smaller operand is read on as it lies in memory, instead of repeating its axes of extent 1.
+    ReadOn = "read-on", &[], BINARY;
+    /// The last term of each sum of exponentials is left out.
+    TermLost = "term-lost", &[], &["Softmax"];
+    /// The last three products of each sum are left out.
+    TailLost = "tail-lost", &[], &["MatMul", "Gemm", "Conv"];
+    /// The bias is not added.
+    BiasMissing = "bias-missing", &[], &["Gemm", "Conv"];
+    /// The first two rows, of the last axis but one, change places.
+    RowsSwapped = "rows-swapped", &[], &[];
+    /// Every element is the one before it along the last axis.
+    Shifted = "shifted", &[], &[];
+    /// The second channel has the values of the first one.
+    ChannelCopied = "channel-copied", &[], &[];
+    /// What is larger than nine tenths of the largest element is cut to that.
+    Clipped = "clipped", &[], &[];
+    /// What is smaller than a thousandth of the largest element is zero.
+    SmallLost = "small-lost", &[], &[];
+    /// Elements are stored in `bf16`, whatever is declared.
+    DigitsLost = "digits-lost", &[], &[];
+    /// Partial sums are kept in `f16`, whatever is declared.
+    HalfSums = "half-sums", &[], SUMMED;
+    /// Zeros in the second run only.
+    SecondRun = "second-run", &[], &[];
     /// The output is that of the run before; in the first run it is what `before` says, `zero` or `nan`.
     Stale = "stale", &["before"], &[];
     /// Something else on every run.
@@ -186,7 +230,7 @@ impl Planted {
             };
             return Err(format!("`{other}` does nothing to `{name}`, which takes {takes}"));
         }
-        if self.fault == Fault::Ulps && self.ulps.unwrap_or(0) == 0 {
+        if matches!(self.fault, Fault::Ulps | Fault::SomeUlps) && self.ulps.unwrap_or(0) == 0 {
             return Err("`ulps` must say how many: `ulps: 64`".into());
         }
         let counts =

@@ -15,6 +15,7 @@ mod operation;
 mod run;
 mod simulator;
 mod spoil;
+mod spots;
 mod storage;
 mod sums;
 mod window;

@@ -7,14 +7,18 @@ use super::norm::{Statistics, normalise, unwritten_parameters};
 use super::operation::{Operation, each};
 use super::simulator::Moment;
 use super::storage::StorageRules;
-use super::{Accumulate, window};
+use super::{Accumulate, spots, sums, window};
 use crate::inputs::Random;
-use crate::tensor::Tensor;
+use crate::tensor::{Format, Rounding, Tensor, round_f32};
 
 /// Tile rows, padding multiple and offset where a document gives none.
 const TILE: usize = 64;
 const MULTIPLE: usize = 32;
 const OFFSET: usize = 4;
+/// A factor that no norm over many elements sees, where a document gives none.
+const SLIGHTLY: f32 = 1.02;
+/// Products that a lost tail has.
+const LOST: usize = 3;
 
 /// What the fault makes of a node's right outputs; `None` where it cannot touch them, and for
 /// faults that need more than one node to happen (`Simulator` sees to those).
@@ -60,6 +64,33 @@ pub(super) fn spoil(
         Fault::ConcatOffset => {
             layout::concat_offset(operation, right, planted.offset.unwrap_or(OFFSET))
         }
+        Fault::OneElement => {
+            Some(spots::one_element(operation, right, planted.factor.unwrap_or(2.0)))
+        }
+        Fault::OneRow => Some(spots::one_row(operation, right, planted.factor.unwrap_or(SLIGHTLY))),
+        Fault::QuietChannels => spots::quiet_channels(right),
+        Fault::LastTile => spots::last_tile(right, planted.tile.unwrap_or(TILE)),
+        Fault::SomeUlps => Some(spots::some_ulps(right, storage, planted.ulps.unwrap_or(1))),
+        Fault::LargeOnly => Some(spots::large_only(right, planted.factor.unwrap_or(SLIGHTLY))),
+        Fault::NegativeOnly => {
+            Some(spots::negative_only(right, planted.factor.unwrap_or(SLIGHTLY)))
+        }
+        Fault::SignLost => Some(each(right, |_, value| value.abs())),
+        Fault::ReadOn => spots::read_on(operation, right),
+        Fault::TermLost => spots::term_lost(right),
+        Fault::TailLost => spots::tail_lost(operation, right, LOST),
+        Fault::BiasMissing => spots::bias_missing(operation, right),
+        Fault::RowsSwapped => spots::rows_swapped(right),
+        Fault::Shifted => spots::shifted(right),
+        Fault::ChannelCopied => spots::channel_copied(right),
+        Fault::Clipped => spots::clipped(right),
+        Fault::SmallLost => spots::small_lost(right),
+        Fault::DigitsLost => {
+            let kept = |value| round_f32(value, Format::Bf16, Rounding::NearestEven);
+            Some(each(right, |_, value| kept(value)))
+        }
+        Fault::HalfSums => sums::in_f16(operation, right),
+        Fault::SecondRun => (moment.run == 2).then(|| each(right, |_, _| 0.0)),
         Fault::Random => Some(noise(right, moment.run)),
         Fault::Liar => (!moment.watched).then(|| each(right, |_, value| value + 1.0)),
         Fault::Stale

@@ -1,0 +1,126 @@
+//! Values that the storage of a target cannot hold. They are no rounding: a range that is too small is a cause of
+//! its own, and only the user can say that it does not matter.
+
+use crate::compare::Agreement;
+use crate::engine::{Execution, Output};
+use crate::report::TargetReport;
+use crate::tensor::{Format, Tensor, multi_index, narrowed};
+use crate::verdict::{Kind, Verdict};
+use ndarray::{ArrayD, IxDyn};
+
+/// Elements whose right values are beyond the largest one of a format, and that the target lost.
+pub(super) struct Overflow {
+    format: Format,
+    count: usize,
+    elements: usize,
+    /// The first one: its output, its place, what is right, and what the target has.
+    first: (String, Vec<usize>, f64, f64),
+    has_infinity: bool,
+}
+
+impl Overflow {
+    /// What a target with this storage lost; `None` if it lost nothing.
+    pub(super) fn of(format: Format, right: &[Output], found: &[Output]) -> Option<Self> {
+        let mut lost: Option<Overflow> = None;
+        for right in right {
+            let Some(values) = pair(right, found) else { continue };
+            for (place, (wanted, got)) in values.into_iter().enumerate() {
+                if !is_lost(format, wanted, got) {
+                    continue;
+                }
+                let index = multi_index(place, right.tensor.shape());
+                let lost = lost.get_or_insert_with(|| Overflow {
+                    format,
+                    count: 0,
+                    elements: right.tensor.len(),
+                    first: (right.name.to_string(), index, wanted, got),
+                    has_infinity: false,
+                });
+                lost.count += 1;
+                lost.has_infinity |= got.is_infinite();
+            }
+        }
+        lost
+    }
+
+    /// What is said of it.
+    pub(super) fn words(&self) -> String {
+        let Overflow { format, count, elements, first: (output, index, right, found), .. } = self;
+        let many = if *count == 1 { "element is" } else { "elements are" };
+        format!(
+            "{count} {many} beyond the largest value of {format}, {}: in `{output}` of {elements} elements, {right} becomes {found} at {index:?}",
+            format.max()
+        )
+    }
+
+    /// The report, which says that this is an overflow and no rounding.
+    pub(super) fn tell(&self, mut report: TargetReport) -> TargetReport {
+        let kind = if self.has_infinity { Kind::Nonfinite } else { Kind::Divergent };
+        for output in &mut report.outputs {
+            if output.name.as_str() == self.first.0 && output.agreement != Agreement::Diverges {
+                output.agreement = Agreement::Diverges;
+                output.judgement.agreement = Agreement::Diverges;
+                output.judgement.rule = "overflow".into();
+                output.judgement.words = self.words();
+            }
+        }
+        let hint = "scale the values down, keep this operator in 32 bits, or accept it with --allow-overflow";
+        report.verdict = Verdict {
+            kind,
+            sentence: self.words(),
+            confidence: report.verdict.confidence,
+            diagnosis: Vec::new(),
+            hint: Some(hint.into()),
+        };
+        report
+    }
+}
+
+/// The execution as it would be without overflow: what was lost is put in its place.
+pub(super) fn without(format: Format, right: &[Output], execution: &Execution) -> Execution {
+    let mut execution = execution.clone();
+    for found in &mut execution.outputs {
+        let Some(right) = right.iter().find(|right| right.name == found.name) else { continue };
+        let Some(values) = pair(right, std::slice::from_ref(found)) else { continue };
+        let kept = values.into_iter().map(|(right, found)| match is_lost(format, right, found) {
+            true => right,
+            false => found,
+        });
+        let kept = ArrayD::from_shape_vec(IxDyn(found.tensor.shape()), kept.collect());
+        if let Ok(kept) = kept {
+            found.tensor = narrowed(Tensor::F64(kept), found.tensor.dtype());
+        }
+    }
+    execution
+}
+
+fn pair(right: &Output, found: &[Output]) -> Option<Vec<(f64, f64)>> {
+    let found = found.iter().find(|found| found.name == right.name)?;
+    let is_float = right.tensor.dtype().is_float() && found.tensor.dtype().is_float();
+    let fits = is_float && right.tensor.shape() == found.tensor.shape();
+    fits.then(|| right.tensor.numbers(1).into_iter().zip(found.tensor.numbers(1)).collect())
+}
+
+/// Half a step beyond the largest value still rounds back to it.
+fn is_lost(format: Format, right: f64, found: f64) -> bool {
+    let half = format.step_at(format.max()) / 2.0;
+    right.is_finite() && right.abs() >= format.max() + half && found.abs() >= format.max() && {
+        let is_kept = (found - right).abs() <= half;
+        !is_kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_is_what_the_format_cannot_hold() {
+        assert!(is_lost(Format::F16, 90000.0, f64::INFINITY));
+        assert!(is_lost(Format::F16, -210_000.0, -65504.0));
+        assert!(!is_lost(Format::F16, 65510.0, 65504.0));
+        assert!(!is_lost(Format::F16, 90000.0, 90000.0));
+        assert!(!is_lost(Format::F16, 90000.0, 0.0));
+        assert!(!is_lost(Format::F32, 90000.0, 0.0));
+    }
+}
