@@ -93,6 +93,7 @@ fn network(subject: &str) -> Network {
             around(subject, &[4, 32], &[4, 1], &[], &[ints("axes", &[1]), int("keepdims", 1)])
         }
         "Add" => around(subject, &[1, 4, 8, 8], &[1, 4, 8, 8], &[&[4, 8, 8]], &[]),
+        "Mul" => around(subject, &[1, 4, 8, 8], &[1, 4, 8, 8], &[&[4, 1, 8]], &[]),
         "Transpose" => around(subject, &[1, 3, 5], &[1, 5, 3], &[], &[ints("perm", &[0, 2, 1])]),
         "Gemm" => around(subject, &[3, 6], &[3, 5], &[&[5, 6], &[5]], &[int("transB", 1)]),
         "Conv" => {
@@ -161,7 +162,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("fault: large-only, factor: 1.5", "Relu", "uniform:60000,70000,1", "divergent"),
     ("fault: negative-only, factor: 1.5", "Conv", "normal:1", "divergent"),
     ("fault: sign-lost", "Conv", "normal:1", "divergent"),
-    ("fault: read-on", "Add", "normal:1", "divergent"),
+    ("fault: read-on", "Mul", "normal:1", "divergent"),
     ("fault: term-lost", "Softmax", "normal:1", "divergent"),
     ("fault: tail-lost", "MatMul", "normal:1", "divergent"),
     ("fault: bias-missing", "Gemm", "normal:1", "divergent"),
@@ -236,7 +237,7 @@ const CASES: &[(&str, &str, &str, &str, &str, &str)] = &[
         "efformer_mlp_gelu",
         "ones",
         "orin-vulkan",
-        "divergent",
+        "explained",
         "[len: 401408] (0: -0) (1: -0) (-2: 3.80469) (-1: 3.80469)",
     ),
     (

@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["tensor", "graph", "inputs", "kernels", "bounds"]),
     ("walk", &["tensor", "graph", "inputs", "compare", "bounds", "engine"]),
     ("choice", &["tensor", "graph", "inputs", "compare", "engine"]),
-    ("worker", &["tensor", "graph", "inputs", "engine", "compare", "walk"]),
+    ("worker", &["tensor", "graph", "inputs", "bounds", "engine", "compare", "walk"]),
     ("verdict", &["tensor", "compare", "walk", "engine"]),
     ("bench", &["tensor", "graph", "engine"]),
     ("matrix", &["tensor", "graph", "engine", "walk", "verdict"]),

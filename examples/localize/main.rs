@@ -7,6 +7,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a program to be read")]
 
 mod fallback;
+mod honest;
+mod margin;
 mod network;
 mod plant;
 mod strategies;
@@ -14,13 +16,14 @@ mod tally;
 mod watch;
 
 use clap::Parser;
+use margin::Margin;
 use offby::engine::{Device, DeviceRun, NodeFacts, Simulator};
 use offby::graph::{Model, ValueName};
 use offby::inputs::{Feed, Spec, draw};
 use offby::tensor::Tensor;
 use offby::worker::WorkerProgram;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use strategies::STRATEGIES;
@@ -44,6 +47,15 @@ struct Arguments {
     /// Make whole op types of so many devices wrong, and search for the fallback instead.
     #[arg(long)]
     fallback: Option<usize>,
+    /// Walk honest devices with so many feeds instead, and tell what is accused on them.
+    #[arg(long)]
+    honest: Option<u64>,
+    /// Only the networks given with `--model`.
+    #[arg(long)]
+    only: bool,
+    /// Write the table of the nearest honest operators and the weakest named faults to this file.
+    #[arg(long)]
+    margin: Option<PathBuf>,
     /// Only these strategies.
     #[arg(long, value_delimiter = ',')]
     strategies: Vec<String>,
@@ -59,7 +71,7 @@ struct Field {
 
 fn main() -> Result<(), String> {
     let arguments = Arguments::parse();
-    let field = field(&arguments.model)?;
+    let field = field(&arguments.model, arguments.only)?;
     let chosen: Vec<&'static str> = STRATEGIES
         .into_iter()
         .filter(|name| {
@@ -71,6 +83,14 @@ fn main() -> Result<(), String> {
         println!("{}", fallback::trials(count, arguments.seed, &field, &worker));
         return Ok(());
     }
+    let mut margin = Margin::default();
+    if let Some(seeds) = arguments.honest {
+        let (text, found) = honest::walks(seeds, &field, &worker);
+        found.iter().for_each(|found| margin.add(found, &[]));
+        println!("{text}");
+        return write(arguments.margin.as_deref(), &margin);
+    }
+    let margin = Mutex::new(margin);
     let (next, planted) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let tally = Mutex::new(Tally::default());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -81,7 +101,9 @@ fn main() -> Result<(), String> {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let trial = plant::draw(arguments.seed, number, &field);
                     planted.fetch_add(trial.planted.len(), Ordering::Relaxed);
-                    if let Err(reason) = one(number, &trial, &field, &chosen, &worker, &tally) {
+                    if let Err(reason) =
+                        one(number, &trial, &field, &chosen, &worker, (&tally, &margin))
+                    {
                         eprintln!("trial {number}: {reason}");
                     }
                 }
@@ -90,7 +112,14 @@ fn main() -> Result<(), String> {
     });
     let tally = tally.into_inner().map_err(|error| error.to_string())?;
     println!("{} networks, seed {}\n\n{}", field.models.len(), arguments.seed, tally.text());
-    Ok(())
+    let margin = margin.into_inner().map_err(|error| error.to_string())?;
+    write(arguments.margin.as_deref(), &margin)
+}
+
+/// Writes the table of what is nearest to the limit.
+fn write(path: Option<&Path>, margin: &Margin) -> Result<(), String> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, margin.text()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn one(
@@ -99,21 +128,26 @@ fn one(
     field: &Field,
     chosen: &[&'static str],
     worker: &WorkerProgram,
-    tally: &Mutex<Tally>,
+    (tally, margin): (&Mutex<Tally>, &Mutex<Margin>),
 ) -> Result<(), String> {
     let model = &field.models[trial.network];
     let feeds = feeds(model, trial.input)?;
     let watched = watch::watch(trial, model, &feeds)?;
-    let found = chosen
+    let found: Vec<_> = chosen
         .iter()
         .map(|&strategy| (strategy, strategies::run(strategy, trial, model, &feeds, worker)))
         .collect();
+    let planted: Vec<(&'static str, String)> =
+        trial.planted.iter().map(|(kind, label)| (kind.name(), label.clone())).collect();
+    let mut margin = margin.lock().map_err(|error| error.to_string())?;
+    found.iter().flat_map(|(_, found)| found).for_each(|found| margin.add(found, &planted));
+    drop(margin);
     let mut tally = tally.lock().map_err(|error| error.to_string())?;
     tally.add(number, trial, &watched, found);
     Ok(())
 }
 
-fn field(more: &[PathBuf]) -> Result<Field, String> {
+fn field(more: &[PathBuf], only: bool) -> Result<Field, String> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir("debug-models")
         .map_err(|error| format!("debug-models: {error}"))?
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -122,6 +156,10 @@ fn field(more: &[PathBuf]) -> Result<Field, String> {
     paths.sort();
     paths.extend(more.iter().cloned());
     let mut field = Field { models: network::networks(), facts: Vec::new(), fits_half: Vec::new() };
+    if only {
+        field.models.clear();
+        paths = more.to_vec();
+    }
     for path in paths {
         field.models.push(Model::load(&path).map_err(|error| error.to_string())?);
     }

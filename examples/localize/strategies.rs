@@ -18,12 +18,22 @@ pub(crate) struct Found {
     pub(crate) sources: Vec<String>,
     /// Nodes that a norm accuses: the error is more than 16 times what rounding costs the whole tensor.
     pub(crate) by_norm: Vec<String>,
+    /// What the elements of each node are, held to their bounds.
+    pub(crate) weights: Vec<(String, Weight)>,
     /// What it measured of every node, in words.
     pub(crate) measured: BTreeMap<String, String>,
     /// Runs of the candidate.
     pub(crate) runs: usize,
     /// Seconds.
     pub(crate) seconds: f64,
+}
+
+/// The largest error of an operator, in bounds.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Weight {
+    pub(crate) op_type: String,
+    pub(crate) format: String,
+    pub(crate) excess: f64,
 }
 
 /// Runs one strategy on a trial.
@@ -74,11 +84,22 @@ fn found(report: WalkReport, started: Instant) -> Found {
         op.introduced_disagreeing > 0 || op.ratio.is_some_and(|ratio| ratio > 16.0)
     };
     let by_norm = report.ops.iter().filter(is_accused).map(|op| op.name.clone()).collect();
+    let weight = |op: &OpReport| {
+        let found = op.excess.as_ref()?;
+        let sums = found.mode.accumulate;
+        let format = match sums == found.mode.format || sums.name() == "f32" {
+            true => found.mode.format.to_string(),
+            false => format!("{}, sums in {sums}", found.mode.format),
+        };
+        let weight = Weight { op_type: op.op_type.clone(), format, excess: found.excess };
+        Some((op.name.clone(), weight))
+    };
+    let weights = report.ops.iter().filter_map(weight).collect();
     let mut sources = report.sources;
     // What differs from run to run is named as that.
     sources.extend(report.trust.first_unstable);
     sources.dedup();
-    Found { sources, by_norm, measured, runs: report.candidate_runs, seconds }
+    Found { sources, by_norm, weights, measured, runs: report.candidate_runs, seconds }
 }
 
 fn in_words(op: &OpReport) -> String {

@@ -31,8 +31,19 @@ pub struct Element {
     pub terms: f64,
     /// The sum of the addends' magnitudes, if they are alike; else 0.
     pub alike: f64,
-    /// Whether nothing is rounded but on storing.
-    pub is_exact: bool,
+    /// What is rounded before the result is stored.
+    pub inside: Inside,
+}
+
+/// What an operator rounds before its result is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inside {
+    /// Nothing: values are moved or chosen.
+    Nothing,
+    /// The result, to the format of the arithmetic.
+    Result,
+    /// More than that.
+    Parts,
 }
 
 /// How far an element may be from the exact result.
@@ -47,12 +58,17 @@ pub struct Bound {
 impl Element {
     /// A result that is exact until it is stored.
     pub(super) fn exact(right: f64) -> Self {
-        Element { right, unit: 0.0, terms: 0.0, alike: 0.0, is_exact: true }
+        Element { right, unit: 0.0, terms: 0.0, alike: 0.0, inside: Inside::Nothing }
+    }
+
+    /// A result that is rounded once.
+    pub(super) fn once(right: f64) -> Self {
+        Element { right, unit: 0.0, terms: 1.0, alike: 0.0, inside: Inside::Result }
     }
 
     /// A result of so many roundings.
     pub(super) fn rounded(right: f64, unit: f64, terms: f64) -> Self {
-        Element { right, unit, terms, alike: 0.0, is_exact: false }
+        Element { right, unit, terms, alike: 0.0, inside: Inside::Parts }
     }
 
     /// The sum of these addends.
@@ -76,7 +92,7 @@ impl Element {
             unit: n.sqrt() * (squares.sqrt() + largest),
             terms: n,
             alike: if is_alike { magnitudes } else { 0.0 },
-            is_exact: addends.len() <= 1 && squares == 0.0,
+            inside: Inside::Parts,
         }
     }
 
@@ -86,7 +102,12 @@ impl Element {
         let subnormal = if half { self.terms.sqrt() * SUBNORMAL_ROUNDING } else { 0.0 };
         let often = MARGIN * (mode.unit() * self.unit + subnormal);
         let repeating = REPEATING * self.terms * mode.unit() * self.alike;
-        let inside = often.max(repeating);
+        let twice = match self.inside {
+            // Rounded by the arithmetic, and again on storing.
+            Inside::Result if mode.format != mode.accumulate => mode.unit() * self.right.abs(),
+            _ => 0.0,
+        };
+        let inside = often.max(repeating).max(twice);
         let stored = self.storage(mode, inside);
         let allowed = stored + inside;
         let overflows = self.right.is_finite() && self.right.abs() + allowed >= mode.format.max();
@@ -97,14 +118,13 @@ impl Element {
         let step = mode.format.step_at(self.right.abs() + inside);
         let is_below = self.right.abs() < mode.format.smallest_normal();
         let flushed = if mode.flushes && is_below { mode.format.smallest_normal() } else { 0.0 };
-        let stored = match (self.is_exact, mode.rounding) {
+        let kept = round(self.right, mode.format, mode.rounding);
+        let stored = match (self.inside, mode.rounding) {
             // Whatever the format holds stays as it is.
-            (true, rounding) => {
-                let kept = round(self.right, mode.format, rounding);
-                (kept - self.right).abs().max(NOTHING * step)
-            }
-            (false, Rounding::NearestEven) => step / 2.0,
-            (false, Rounding::TowardZero) => step,
+            (Inside::Nothing, _) => (kept - self.right).abs().max(NOTHING * step),
+            (Inside::Result, _) if kept == self.right => NOTHING * step,
+            (_, Rounding::NearestEven) => step / 2.0,
+            (_, Rounding::TowardZero) => step,
         };
         stored + flushed
     }

@@ -119,6 +119,21 @@ const EXACT: &[&str] = &[
     "Where",
 ];
 
+/// Whether engines approximate operators of this type: by polynomials and tables, or in tiles.
+pub(super) fn is_approximated(op_type: &str) -> bool {
+    match formula(op_type) {
+        Some(Formula::Each(_)) => !["Div", "Reciprocal", "Sqrt"].contains(&op_type),
+        Some(_) => op_type == "Pow",
+        None => op_type == "Conv" || !sums(op_type),
+    }
+}
+
+/// Operators whose elements are sums (`kernels::Sums`), convolutions aside.
+fn sums(op_type: &str) -> bool {
+    ["MatMul", "Gemm", "AveragePool", "GlobalAveragePool", "ReduceSum", "ReduceMean"]
+        .contains(&op_type)
+}
+
 /// The formula of an operator type; `None` if there is none.
 pub(super) fn formula(op_type: &str) -> Option<&'static Formula> {
     if EXACT.contains(&op_type) {

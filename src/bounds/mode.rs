@@ -35,6 +35,11 @@ impl Arithmetic {
         Arithmetic { format, ..Arithmetic::default() }
     }
 
+    /// Whether nothing has to be guessed.
+    pub fn is_declared(&self) -> bool {
+        self.rounding.is_some() && self.accumulate.is_some()
+    }
+
     /// Every way that fits what is declared, the most exact one first.
     ///
     /// Sums in 16 bits and cut digits are tried only for a device that stores 16 bits. Each is a hypothesis: the

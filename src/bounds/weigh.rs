@@ -2,7 +2,7 @@
 
 use super::composite;
 use super::element::Element;
-use super::formula::{Formula, formula};
+use super::formula::{Formula, formula, is_approximated};
 use super::mode::{Arithmetic, Mode};
 use crate::kernels::{Call, Sums, compute};
 use crate::tensor::{Format, Tensor, multi_index};
@@ -11,6 +11,14 @@ use serde::{Deserialize, Serialize};
 /// Beyond this many bounds an element is no rounding. A device that cuts digits off, though it declares to round,
 /// has exactly 2; the weakest of the faults measured, one unit in the last place of `f16`, has 2.8.
 pub const SOURCE: f64 = 2.0;
+
+/// The same for a device that does not declare how it computes. MNN's Vulkan and OpenCL backends, on llvmpipe and
+/// rusticl, need at most 1.
+const UNDECLARED: f64 = 8.0;
+
+/// The same for operators that engines approximate: functions (a GELU by MNN's CPU is 100 bounds off), and
+/// convolutions in tiles (Winograd 6x6 by MNN's CPU: 65 to 250 bounds).
+const APPROXIMATED: f64 = 1000.0;
 
 /// Multiplications that one operator may cost. Beyond that only the most suspicious elements are computed in `f64`.
 const BUDGET: usize = 1 << 26;
@@ -35,6 +43,12 @@ pub struct Excess {
     pub overflown: u64,
     /// The way of computing and storing under which the tensors fit best.
     pub mode: Mode,
+    /// Whether the device declares all of that.
+    #[serde(default)]
+    pub declared: bool,
+    /// Whether engines approximate operators of this type.
+    #[serde(default)]
+    pub approximated: bool,
     /// The format to which constants and feeds had been rounded before, if they had been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operands: Option<Format>,
@@ -58,7 +72,12 @@ pub struct Worst {
 impl Excess {
     /// Whether it is no rounding.
     pub fn is_source(&self) -> bool {
-        self.excess > SOURCE
+        let limit = match (self.declared, self.approximated) {
+            (true, _) => SOURCE,
+            (false, false) => UNDECLARED,
+            (false, true) => APPROXIMATED,
+        };
+        self.excess > limit
     }
 }
 
@@ -79,25 +98,31 @@ pub fn weigh(
     }
     let elements = outputs.iter().map(|output| output.len() as u64).sum();
     let best = scales.into_iter().min_by(|a, b| a.found.excess.total_cmp(&b.found.excess))?;
-    Some(Excess { elements, ..best.found })
+    let declared = arithmetic.is_declared();
+    let approximated = is_approximated(call.op_type);
+    Some(Excess { elements, declared, approximated, ..best.found })
 }
 
-/// Holds values that were only moved to what they should be.
+/// Holds values that were only moved to what they should be. Storing may round them, once.
 pub fn weigh_moved(
     right: &[Tensor],
     outputs: &[&Tensor],
     arithmetic: &Arithmetic,
 ) -> Option<Excess> {
-    let mut scale = Scale::new(*arithmetic.modes().first()?);
+    let mut scales: Vec<Scale> = arithmetic.modes().into_iter().map(Scale::new).collect();
     for (number, (right, output)) in right.iter().zip(outputs).enumerate() {
         let is_whole = !right.dtype().is_float();
         let pairs = right.numbers(1).into_iter().zip(output.numbers(1));
         for (place, (right, found)) in pairs.enumerate() {
-            scale.put_typed(&Element::exact(right), found, (number, place, output), is_whole);
+            let place = (number, place, *output);
+            let element = Element::once(right);
+            scales.iter_mut().for_each(|scale| scale.put_typed(&element, found, place, is_whole));
         }
     }
     let elements = outputs.iter().map(|output| output.len() as u64).sum();
-    Some(Excess { elements, ..scale.found })
+    let best = scales.into_iter().min_by(|a, b| a.found.excess.total_cmp(&b.found.excess))?;
+    // However a device computes, this needs no guess.
+    Some(Excess { elements, declared: true, ..best.found })
 }
 
 fn by_sums(
@@ -175,8 +200,7 @@ fn by_formula(call: &Call<'_>, outputs: &[&Tensor], scales: &mut [Scale]) -> Opt
         let element = |at: usize, r: f64| match known {
             _ if is_whole => Some(Element::exact(r)),
             Some(Formula::Exact) => Some(Element::exact(r)),
-            // Results in f32 are rounded again on storing.
-            Some(Formula::Once) => Some(Element::rounded(r, r.abs() / 4.0, 1.0)),
+            Some(Formula::Once) => Some(Element::once(r)),
             // Broadcast operands have no element of the same place.
             Some(Formula::Each(unit)) => {
                 let x = input.get(at).copied().unwrap_or(r);
@@ -216,6 +240,8 @@ impl Scale {
             elements: 0,
             overflown: 0,
             mode,
+            declared: false,
+            approximated: false,
             operands: None,
         };
         Scale { mode, found }

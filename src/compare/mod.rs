@@ -41,6 +41,7 @@ pub use measure::{CompareOptions, compare, compare_with, typical_magnitude};
 pub use metrics::{Census, Comparison, Incomparable, Nonfinite};
 pub use pattern::{Pattern, recognize};
 pub use portrait::{Axis, ErrorMap, Histogram, Portrait, portrait};
+pub use preview::{general, preview};
 pub use rounding::Explanation;
 pub use tolerance::{STORAGE, Storage, Tolerance};
 pub use worst::Worst;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 /// The length and outermost elements: `[len: 1024] (0: 0) (1: 1) (-2: 4046) (-1: 4046)`.
 ///
 /// No element of a short tensor appears twice.
-pub(super) fn preview(tensor: &Tensor) -> String {
+pub fn preview(tensor: &Tensor) -> String {
     let len = tensor.len();
     let mut text = format!("[len: {len}]");
     for flat in 0..len.min(2) {
@@ -29,7 +29,7 @@ fn write_element(text: &mut String, place: &str, tensor: &Tensor, flat: usize) {
 }
 
 /// C's `%g`: six significant digits, no trailing zeros, an exponent only where it is shorter.
-pub(super) fn general(value: f64) -> String {
+pub fn general(value: f64) -> String {
     if value.is_nan() {
         return "nan".to_owned();
     }

@@ -7,7 +7,7 @@ use super::audit::{Audit, Scope, agrees};
 use super::examine::{Truth, examine};
 use super::overflow::{self, Overflow};
 use super::search::arithmetic_of;
-use crate::compare::Agreement;
+use crate::compare::{Agreement, preview};
 use crate::engine::{Execution, Outcome, Output, Target};
 use crate::report::TargetReport;
 use crate::tensor::{Format, Tensor, narrowed};
@@ -26,8 +26,15 @@ pub(super) fn judge(session: &Session<'_>, target: &Target, execution: &Executio
     match lost.filter(|_| format != Format::F32 && session.settings.user.is_none()) {
         None => judge_all(session, target, execution),
         Some(lost) if session.settings.allow_overflow => {
-            let execution = overflow::without(format, session.truth(), execution);
-            let mut report = judge_all(session, target, &execution);
+            let rest = overflow::without(format, session.truth(), execution);
+            let mut report = judge_all(session, target, &rest);
+            // The numbers are those of the rest; what is shown is what the target gave.
+            for output in &mut report.outputs {
+                let found = execution.outputs.iter().find(|found| found.name == output.name);
+                if let (Some(comparison), Some(found)) = (&mut output.comparison, found) {
+                    comparison.preview = preview(&found.tensor);
+                }
+            }
             report.verdict.sentence =
                 format!("{}; accepted: {}", report.verdict.sentence, lost.words());
             report

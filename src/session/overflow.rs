@@ -1,7 +1,7 @@
 //! Values that the storage of a target cannot hold. They are no rounding: a range that is too small is a cause of
 //! its own, and only the user can say that it does not matter.
 
-use crate::compare::Agreement;
+use crate::compare::{Agreement, general};
 use crate::engine::{Execution, Output};
 use crate::report::TargetReport;
 use crate::tensor::{Format, Tensor, multi_index, narrowed};
@@ -48,8 +48,10 @@ impl Overflow {
         let Overflow { format, count, elements, first: (output, index, right, found), .. } = self;
         let many = if *count == 1 { "element is" } else { "elements are" };
         format!(
-            "{count} {many} beyond the largest value of {format}, {}: in `{output}` of {elements} elements, {right} becomes {found} at {index:?}",
-            format.max()
+            "{count} {many} beyond the largest value of {format}, {}: in `{output}` of {elements} elements, {} becomes {} at {index:?}",
+            format.max(),
+            general(*right),
+            general(*found)
         )
     }
 

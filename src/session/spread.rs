@@ -113,8 +113,7 @@ impl Session<'_> {
             None => arithmetic.format != Format::F32,
         };
         if cuts {
-            let cut =
-                |tensor: &Tensor| round_tensor(tensor, arithmetic.format, Rounding::TowardZero);
+            let cut = |tensor: &Tensor| cut(tensor, arithmetic.format);
             let run = Moving { value: &cut, inside: None, exact: &cut };
             centres.extend(self.run_moved(&run, self.second()));
         }
@@ -206,6 +205,22 @@ impl Session<'_> {
             steps.forget(step);
         }
         steps.outputs()
+    }
+}
+
+/// Every element with the digits cut off that a format has no room for. What is beyond its range stays: that is
+/// lost, and no rounding.
+fn cut(tensor: &Tensor, format: Format) -> Tensor {
+    match (tensor, round_tensor(tensor, format, Rounding::TowardZero)) {
+        (Tensor::F32(array), Tensor::F32(mut kept)) => {
+            kept.zip_mut_with(array, |kept, &value| {
+                if f64::from(value.abs()) > format.max() {
+                    *kept = value;
+                }
+            });
+            Tensor::F32(kept)
+        }
+        (_, kept) => kept,
     }
 }
 

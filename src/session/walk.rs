@@ -8,7 +8,7 @@ use crate::engine::{Outcome, Target};
 use crate::graph::ValueName;
 use crate::report::{BegunReport, TargetReport};
 use crate::verdict::{News, Ruling, accept_converter, refine};
-use crate::walk::{Plan, Role, WalkReport, conclude, gauge};
+use crate::walk::{OpReport, Plan, Role, WalkReport, conclude, gauge};
 use crate::worker::{Announced, Walked};
 
 impl Session<'_> {
@@ -79,6 +79,9 @@ impl Session<'_> {
         report.walk = walk;
         if let Some(walk) = &mut report.walk {
             withdraw(walk, &report.rulings);
+            if self.settings.allow_overflow {
+                allow_overflow(walk);
+            }
         }
         if let (Some(walk), Some(walked)) = (&mut report.walk, walked) {
             let clean = &walked.reference;
@@ -141,6 +144,18 @@ fn withdraw(walk: &mut WalkReport, rulings: &[Ruling]) {
         }
     }
     walk.sources.retain(|source| !is_ruled(source));
+}
+
+/// Nobody is accused of what the storage cannot hold, if the user accepts that.
+fn allow_overflow(walk: &mut WalkReport) {
+    let lost = |op: &&mut OpReport| {
+        op.role == Role::Source
+            && op.excess.as_ref().is_some_and(|found| found.overflown > 0 && !found.is_source())
+    };
+    for op in walk.ops.iter_mut().filter(lost) {
+        op.role = Role::Carrier;
+        walk.sources.retain(|source| *source != op.name);
+    }
 }
 
 /// The largest relative L2 error of the outputs.

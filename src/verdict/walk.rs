@@ -3,6 +3,7 @@
 use super::kind::{Confidence, Kind, News, Verdict};
 use super::origin::{Origin, OriginKind, spelled};
 use super::sentence::Finding;
+use crate::compare::general;
 use crate::engine::Outcome;
 use crate::walk::{HONEST, OpReport, Role, Storage, WalkReport};
 
@@ -304,6 +305,7 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
         n => format!("; so do {} more", n - 1),
     };
     let size = match (&first.nonfinite, first.introduced) {
+        _ if let Some(words) = lost(first) => words,
         (Some(found), _) => format!(
             "{} NaN and {} infinite elements where the reference, on the same inputs, has numbers: {}",
             found.nan,
@@ -328,18 +330,22 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
     )
 }
 
+/// What the storage cannot hold, in words; `None` if that is not all that is wrong.
+fn lost(op: &OpReport) -> Option<String> {
+    let found = op.excess.as_ref().filter(|found| found.overflown > 0 && !found.is_source())?;
+    let format = found.mode.format;
+    Some(format!(
+        "{} of {} elements are beyond the largest value of {format}, {}, and are lost",
+        found.overflown,
+        found.elements,
+        general(format.max())
+    ))
+}
+
 /// How far an operator's elements are beyond their bounds, in words; `None` if no bound is known.
 fn beyond(op: &OpReport, error: Option<f64>) -> Option<String> {
     let found = op.excess.as_ref()?;
     let format = found.mode.format;
-    if found.overflown > 0 && !found.is_source() {
-        return Some(format!(
-            "{} of {} elements are beyond the largest value of {format}, {}, and are lost",
-            found.overflown,
-            found.elements,
-            format.max()
-        ));
-    }
     let worst = found.worst.as_ref().filter(|_| found.is_source())?;
     Some(format!(
         "a relative error of {:.2e} on the same inputs; {} of {} elements are beyond what {format} rounding allows, the worst ×{:.0}: {} at {:?}, where {} is right",
@@ -347,21 +353,10 @@ fn beyond(op: &OpReport, error: Option<f64>) -> Option<String> {
         found.far,
         found.elements,
         found.excess,
-        short(worst.found),
+        general(worst.found),
         worst.index,
-        short(worst.right)
+        general(worst.right)
     ))
-}
-
-/// A number with seven significant digits at most.
-fn short(value: f64) -> String {
-    let size = value.abs();
-    if size != 0.0 && !(1e-4..1e7).contains(&size) {
-        return format!("{value:.6e}");
-    }
-    let digits = 6 - size.max(1.0).log10().floor() as usize;
-    let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
 pub(super) fn diagnosis(op: &OpReport) -> Vec<String> {
@@ -378,6 +373,11 @@ pub(super) fn diagnosis(op: &OpReport) -> Vec<String> {
 
 fn next_step(op: &OpReport) -> String {
     let node = op.onnx_node.as_deref().unwrap_or("an operator the converter added");
+    if op.excess.as_ref().is_some_and(|found| found.overflown > 0 && !found.is_source()) {
+        return format!(
+            "in the ONNX file this is {node}; scale its values down, keep it in 32 bits, or accept it with --allow-overflow"
+        );
+    }
     if op.backend == "simulated" {
         return format!(
             "in the ONNX file this is {node}; the device is simulated, and its faults stand in its document"

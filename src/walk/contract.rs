@@ -183,6 +183,7 @@ pub trait Reference {
         &mut self,
         _: &Operator,
         _: &[Operand],
+        _clean: Option<&Clean>,
         _near: &[Tensor],
         _outputs: &[&Tensor],
     ) -> Option<Excess> {

@@ -80,8 +80,9 @@ impl<'a> Follow<'a> {
         }
         match self.recompute(executed, &outputs) {
             Ok(expected) => {
-                self.compare(executed, &expected, &outputs, &mut measured);
-                if let Ok(clean) = &clean {
+                let known = clean.as_ref().ok();
+                self.compare(executed, known, &expected, &outputs, &mut measured);
+                if let Some(clean) = known {
                     self.arbitrate(executed, clean, &outputs, &mut measured);
                 }
             }
@@ -128,6 +129,7 @@ impl<'a> Follow<'a> {
     fn compare(
         &mut self,
         executed: &Executed,
+        clean: Option<&Clean>,
         expected: &[Tensor],
         outputs: &[&Tensor],
         measured: &mut Measured,
@@ -148,7 +150,7 @@ impl<'a> Follow<'a> {
         }
         if measured.introduced.is_some_and(|introduced| introduced.mismatched > 0) {
             measured.half = self.half(executed, expected);
-            measured.excess = self.weigh(executed, expected, outputs);
+            measured.excess = self.weigh(executed, clean, expected, outputs);
         }
         for (reference, candidate) in expected.iter().zip(outputs.iter().copied()) {
             let (name, op_type) = (&measured.name, &measured.op_type);
@@ -171,13 +173,15 @@ impl<'a> Follow<'a> {
     fn weigh(
         &mut self,
         executed: &Executed,
+        clean: Option<&Clean>,
         expected: &[Tensor],
         outputs: &[&Tensor],
     ) -> Option<Excess> {
         if executed.moves.is_some() {
             return weigh_moved(expected, outputs, &Arithmetic::storing(self.declared));
         }
-        self.reference.weigh(&executed.operator, &executed.inputs, expected, outputs)
+        let (operator, inputs) = (&executed.operator, &executed.inputs);
+        self.reference.weigh(operator, inputs, clean, expected, outputs)
     }
 
     /// Before an operator is accused: does the reference of the session accuse it, too, or does the witness
@@ -199,10 +203,11 @@ impl<'a> Follow<'a> {
         };
         let mut again = blank(executed);
         again.half = measured.half;
-        self.compare(executed, &right, outputs, &mut again);
+        self.compare(executed, Some(clean), &right, outputs, &mut again);
         if again.introduced.is_some() && !is_accused(&again, storage) {
             measured.witness = measured.introduced;
             measured.introduced = again.introduced;
+            measured.excess = again.excess;
             measured.nonfinite = again.nonfinite;
             measured.patterns = again.patterns;
             measured.portrait = None;

@@ -113,6 +113,7 @@ impl Reference for NodeReference<'_> {
         &mut self,
         operator: &Operator,
         inputs: &[Operand],
+        _: Option<&Clean>,
         near: &[Tensor],
         outputs: &[&Tensor],
     ) -> Option<Excess> {

@@ -72,15 +72,14 @@ fn role(measured: &Measured, storage: Storage) -> Role {
 /// Its elements decide, if their bounds are known. A norm forgives what elements do not.
 pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
     let Some(introduced) = measured.introduced else { return false };
-    match &measured.excess {
-        Some(found) if found.mode.format == storage => {
-            let elsewhere = found.overflown < introduced.disagreeing;
-            found.is_source()
-                || found.overflown > 0
-                || (elsewhere && !is_rounded(&introduced, storage))
-        }
-        _ => is_source(&introduced, measured, storage),
-    }
+    let by_norm = || is_source(&introduced, measured, storage);
+    let Some(found) = measured.excess.as_ref().filter(|found| found.mode.format == storage) else {
+        return by_norm();
+    };
+    let elsewhere = found.overflown < introduced.disagreeing && !is_rounded(&introduced, storage);
+    let by_elements = found.is_source() || found.overflown > 0 || elsewhere;
+    // The bounds of an engine that does not declare its arithmetic are guesses: the norm is a second witness.
+    by_elements || (!found.declared && by_norm())
 }
 
 fn is_rounded(introduced: &Gauge, storage: Storage) -> bool {

@@ -104,6 +104,8 @@ fn measure(
     // A value that is an output may be rounded once more than the one that the next operator reads.
     for measured in &mut measured {
         measured.freedom = measured.freedom.max(Freedom::Once);
+        // Only a device that stores every value reads what it shows.
+        measured.excess = measured.excess.take().filter(|found| found.declared);
     }
     Ok(measured)
 }

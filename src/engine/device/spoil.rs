@@ -64,6 +64,29 @@ pub(super) fn spoil(
         Fault::ConcatOffset => {
             layout::concat_offset(operation, right, planted.offset.unwrap_or(OFFSET))
         }
+        Fault::Random => Some(noise(right, moment.run)),
+        Fault::Liar => (!moment.watched).then(|| each(right, |_, value| value + 1.0)),
+        Fault::Stale
+        | Fault::Refuse
+        | Fault::BuildError
+        | Fault::ZeroOutput
+        | Fault::DeviceLost
+        | Fault::Abort
+        | Fault::Segfault
+        | Fault::Hang => None,
+        _ => spot(planted, operation, right, storage, moment),
+    }
+}
+
+/// The same for faults of few places.
+fn spot(
+    planted: &Planted,
+    operation: &Operation<'_>,
+    right: &[Tensor],
+    storage: &StorageRules,
+    moment: Moment,
+) -> Option<Vec<Tensor>> {
+    match planted.fault {
         Fault::OneElement => {
             Some(spots::one_element(operation, right, planted.factor.unwrap_or(2.0)))
         }
@@ -91,16 +114,7 @@ pub(super) fn spoil(
         }
         Fault::HalfSums => sums::in_f16(operation, right),
         Fault::SecondRun => (moment.run == 2).then(|| each(right, |_, _| 0.0)),
-        Fault::Random => Some(noise(right, moment.run)),
-        Fault::Liar => (!moment.watched).then(|| each(right, |_, value| value + 1.0)),
-        Fault::Stale
-        | Fault::Refuse
-        | Fault::BuildError
-        | Fault::ZeroOutput
-        | Fault::DeviceLost
-        | Fault::Abort
-        | Fault::Segfault
-        | Fault::Hang => None,
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! differs is the converter's doing or a CPU kernel's. And before an operator of a backend is accused,
 //! tract computes its node on the very same inputs.
 
+use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{NodeSteps, Output};
 use crate::graph::Model;
 use crate::inputs::Feed;
@@ -116,12 +117,7 @@ impl Beside {
     ) -> Option<Vec<Tensor>> {
         let steps = self.steps.as_ref()?;
         let (_, first, last) = self.last.as_ref().filter(|(known, ..)| known == name)?;
-        let right = self.entered.get(first)?;
-        let given = right.iter().map(|wanted| match wanted {
-            Some(wanted) => candidate_of(wanted, inputs, clean).map(Some),
-            None => Some(None),
-        });
-        let given: Vec<Option<Tensor>> = given.collect::<Option<_>>()?;
+        let given = self.given(*first, inputs, clean)?;
         let mut values = steps.compute(*first, &given, &Tensor::clone).ok()?;
         let mut step = *first;
         while step != *last {
@@ -144,6 +140,38 @@ impl Beside {
 }
 
 impl Beside {
+    /// The candidate's inputs of a node; `None` if it is not plain which of them are the node's.
+    fn given(&self, step: usize, inputs: &[Operand], clean: &Clean) -> Option<Vec<Option<Tensor>>> {
+        let given = self.entered.get(&step)?.iter().map(|wanted| match wanted {
+            Some(wanted) => candidate_of(wanted, inputs, clean).map(Some),
+            None => Some(None),
+        });
+        given.collect()
+    }
+
+    /// The elements of an operator that is one node, held to their bounds; `None` if it is another, or if the node
+    /// itself is not what the witness computes.
+    pub(super) fn weigh(
+        &self,
+        name: &str,
+        inputs: &[Operand],
+        clean: &Clean,
+        outputs: &[&Tensor],
+        arithmetic: &Arithmetic,
+    ) -> Option<Excess> {
+        let steps = self.steps.as_ref()?;
+        let (_, first, last) = self.last.as_ref().filter(|(known, ..)| known == name)?;
+        let is_same = clean.conversion.is_some_and(|gauge| gauge.within_f32);
+        if first != last || !is_same {
+            return None;
+        }
+        let given = self.given(*first, inputs, clean)?;
+        let written = self.written.get(first).or_else(|| steps.output(*first))?;
+        let [output] = outputs else { return None };
+        let output = shaped(output, written.shape())?;
+        steps.weigh(*first, &given, &[], &[&output], arithmetic)
+    }
+
     /// What the witness does wrong at an operator on its own inputs; `None` if it is not plain which of them
     /// are the node's.
     pub(super) fn kernel(

@@ -5,6 +5,7 @@
 use super::beside::Beside;
 use super::session::{Op, Refusal, Session, Tap, TensorRef};
 use super::{read_outputs, write_feeds};
+use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{Backend, MnnTarget, Output, Precision};
 use crate::tensor::Tensor;
 use crate::walk::{
@@ -141,6 +142,7 @@ pub(super) struct MnnReference<'f> {
     full: Option<Full>,
     feeds: &'f [Output],
     beside: Beside,
+    arithmetic: Arithmetic,
 }
 
 /// The network with the weights of the ONNX file, where the one under test has others: on the candidate's
@@ -174,10 +176,11 @@ impl<'f> MnnReference<'f> {
         full: Option<Full>,
         feeds: &'f [Output],
         beside: Beside,
+        arithmetic: Arithmetic,
     ) -> Result<Self, Refusal> {
         let (follow, half, clean) =
             (Stepper::new(follow)?, Stepper::new(half)?, Stepper::new(clean)?);
-        Ok(MnnReference { follow, half, clean, full, feeds, beside })
+        Ok(MnnReference { follow, half, clean, full, feeds, beside, arithmetic })
     }
 }
 
@@ -235,6 +238,17 @@ impl Reference for MnnReference<'_> {
         outputs: &[&Tensor],
     ) -> Option<Vec<Tensor>> {
         self.beside.arbitrate(&operator.name, inputs, clean, outputs)
+    }
+
+    fn weigh(
+        &mut self,
+        operator: &Operator,
+        inputs: &[Operand],
+        clean: Option<&Clean>,
+        _: &[Tensor],
+        outputs: &[&Tensor],
+    ) -> Option<Excess> {
+        self.beside.weigh(&operator.name, inputs, clean?, outputs, &self.arithmetic)
     }
 
     fn advance(&mut self, operator: &Operator) -> Result<Clean, Unchecked> {

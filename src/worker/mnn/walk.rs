@@ -5,6 +5,7 @@ use super::follow::{Full, MnnCandidate, MnnReference, reference_target};
 use super::heal::Elsewhere;
 use super::session::{Refusal, Session};
 use super::{fit_shapes, open_as_asked, write_feeds};
+use crate::bounds::Arithmetic;
 use crate::engine::{MnnTarget, Output, Precision, RanOn};
 use crate::walk::{Fallback, Operand, Operator, Plan, Progress, Trace, Walked, conduct, fallback};
 use crate::worker::host::{Send, send_walked};
@@ -63,7 +64,9 @@ fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
     drop(models.half);
     let full = models.full.map(|full| Full::new(open(&full)?, open(&full)?)).transpose()?;
     let beside = Beside::new(models.onnx, feeds);
-    let mut reference = MnnReference::new(follow, half, clean, full, feeds, beside)?;
+    let declared = target.declared_storage().unwrap_or_default();
+    let arithmetic = Arithmetic::storing(declared);
+    let mut reference = MnnReference::new(follow, half, clean, full, feeds, beside, arithmetic)?;
     let reopen = || open_session(model, &target, feeds);
     let mut candidate = MnnCandidate::new(session, feeds, &reopen);
 
@@ -77,7 +80,6 @@ fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
         tell(&Reply::Op { index, name, op_type });
     };
-    let declared = target.declared_storage().unwrap_or_default();
     let mut traced = |trace: &Trace| tell(&Reply::Traced { trace: trace.clone() });
     let mut walked =
         conduct(&mut candidate, &mut reference, declared, repeats, &mut announce, &mut traced)?;
