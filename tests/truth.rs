@@ -154,6 +154,53 @@ const STRATEGIES: &[Row] = &[
     ("t13_cast", CUT, CPU, DISPUTED, DISPUTED, &["@"]),
 ];
 
+const O16: &str = "sim:tests/truth/t06_outlier/device.yaml";
+const ONE: &str = "sim:tests/truth/t07_one_element/device.yaml";
+const LARGE: &str = "sim:tests/truth/t08_large/device.yaml";
+const BIAS: &str = "sim:tests/truth/t09_bias/device.yaml";
+const SUB: &str = "sim:tests/truth/t10_cancellation/device.yaml";
+const LAST_PLACE: &str = "sim:tests/truth/t21_chaos/device.yaml";
+const FLUSH: &str = "sim:tests/truth/t21_flush/device.yaml";
+const HALF: &str = "sim:honest-f16";
+const CUT_OFF: &str = "sim:honest-f16-toward-zero";
+const NARROW: &str = "sim:honest-f16 sim:honest-f16-toward-zero sim:honest-bf16";
+const EXPLAINED: Kinds = &["explained"];
+const NONFINITE: Kinds = &["nonfinite"];
+const NORMAL: &str = "--input normal:1";
+const NORMAL_ISOLATE: &str = "--input normal:1 --strategy isolate";
+const ARANGE: &str = "--input arange";
+const OVERFLOW_ALLOWED: &str = "--input arange --allow-overflow";
+const UNIFORM: &str = "--input uniform:0.1,0.9,1";
+
+/// Errors that a norm over the whole tensor forgives, and honest rounding that it does not.
+const ELEMENTS: &[Row] = &[
+    ("t06_outlier", "", O16, DIVERGENT, DIVERGENT, &["@a_Relu"]),
+    ("t06_outlier", CUT, O16, DIVERGENT, DIVERGENT, &["@a_Relu", "!the whole agrees"]),
+    ("t06_outlier", ISOLATE, O16, DIVERGENT, DIVERGENT, &["@a_Relu"]),
+    ("t07_one_element", NORMAL, ONE, DIVERGENT, DIVERGENT, &["@a_Relu", "1 of 400000 elements"]),
+    ("t07_one_element", NORMAL_ISOLATE, ONE, DIVERGENT, DIVERGENT, &["@a_Relu"]),
+    ("t08_large", "", LARGE, DIVERGENT, DIVERGENT, &["@a_MatMul"]),
+    ("t08_large", CUT, LARGE, DIVERGENT, DIVERGENT, &["@a_MatMul"]),
+    ("t08_large", ISOLATE, LARGE, DIVERGENT, DIVERGENT, &["@a_MatMul"]),
+    ("t09_bias", "", BIAS, DIVERGENT, DIVERGENT, &["@y_Add"]),
+    ("t09_bias", CUT, BIAS, DIVERGENT, DIVERGENT, &["@y_Add"]),
+    ("t09_bias", ISOLATE, BIAS, DIVERGENT, DIVERGENT, &["@y_Add"]),
+    ("t09_bias", "", NARROW, RIGHT, RIGHT, &["@"]),
+    ("t10_cancellation", "", SUB, DIVERGENT, DIVERGENT, &["@a_Sub"]),
+    ("t10_cancellation", ISOLATE, SUB, DIVERGENT, DIVERGENT, &["@a_Sub"]),
+    ("t18_overflow", ARANGE, HALF, NONFINITE, NONFINITE, &["@y_Mul", "largest value of f16"]),
+    ("t18_overflow", ARANGE, CUT_OFF, DIVERGENT, DIVERGENT, &["@y_Mul", "largest value of f16"]),
+    ("t18_overflow", OVERFLOW_ALLOWED, HALF, RIGHT, RIGHT, &["@", "accepted"]),
+    ("t18_overflow", OVERFLOW_ALLOWED, CUT_OFF, RIGHT, RIGHT, &["@", "accepted"]),
+    ("t20_zero_sum", "", NARROW, EXPLAINED, EXPLAINED, &["@", "amplifies rounding"]),
+    ("t20_zero_sum", "", "mnn:vulkan:low", EXPLAINED, EXPLAINED, &["@"]),
+    // The device is one unit off in every product: that is named, and the outputs are excused.
+    ("t21_chaos", UNIFORM, LAST_PLACE, EXPLAINED, EXPLAINED, &["amplifies rounding"]),
+    ("t21_chaos", UNIFORM, NARROW, EXPLAINED, EXPLAINED, &["@"]),
+    // Nothing is wrong with an operator: the device stores the input as zeros.
+    ("t21_flush", "", FLUSH, DIVERGENT, DIVERGENT, &["@", "storing the input"]),
+];
+
 /// Another reference than tract in `f32`.
 const REFERENCES: &[Row] = &[
     ("h05b", BY_ORT, MNN, WRONG, WRONG, &["GridSample"]),
@@ -195,6 +242,11 @@ fn run_and_walk_agree_on_engines_that_are_wrong() {
 #[test]
 fn strategies_accuse_the_guilty_and_nobody_else() {
     hold("strategies_accuse_the_guilty_and_nobody_else", STRATEGIES);
+}
+
+#[test]
+fn elements_decide_and_no_norm_over_them() {
+    hold("elements_decide_and_no_norm_over_them", ELEMENTS);
 }
 
 #[test]

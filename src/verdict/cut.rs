@@ -13,7 +13,9 @@ pub(super) fn decide(whole: Verdict, walk: &WalkReport, confirmation: &Confirmat
     let op = source.or(walk.ops.last());
     let place = place(walk);
     let (kind, sentence) = match confirmation {
-        Confirmation::InPlace => (kind(whole.kind, op), in_place(&place, walk, op)),
+        Confirmation::InPlace => {
+            (kind(whole.kind, op), in_place(&place, walk, op, whole.kind.news() == News::Bad))
+        }
         Confirmation::Alone => (kind(whole.kind, op), format!("{place}, {}", alone(op, walk))),
         Confirmation::OnlyInContext => (
             whole.kind,
@@ -128,13 +130,15 @@ fn place(walk: &WalkReport) -> String {
 }
 
 /// What the run with every value as an output showed, the first source first.
-fn in_place(place: &str, walk: &WalkReport, first: Option<&OpReport>) -> String {
+fn in_place(place: &str, walk: &WalkReport, first: Option<&OpReport>, is_bad: bool) -> String {
     let turn = walk.probes.iter().filter(|p| p.answer == Answer::Diverges).map(|p| p.at).min();
     let absorbed: Vec<&OpReport> =
         walk.ops.iter().filter(|op| op.role == Role::Source && Some(op.index) != turn).collect();
-    let place = match turn {
-        Some(_) => place.to_owned(),
-        None => "the whole agrees".to_owned(),
+    let reaches = "that is absorbed before it reaches an output; ";
+    let (reaches, place) = match turn {
+        Some(_) => (reaches, place.to_owned()),
+        None if is_bad => ("", "no truncation says where".to_owned()),
+        None => (reaches, "the whole agrees".to_owned()),
     };
     match first {
         Some(op) if Some(op.index) == turn => format!("{place}, {}", measured("it", op, walk)),
@@ -144,7 +148,7 @@ fn in_place(place: &str, walk: &WalkReport, first: Option<&OpReport>) -> String 
                 n => format!(" (and so do {} more)", n - 1),
             };
             format!(
-                "`{}` ({}) is the first to introduce error{others}: {}; that is absorbed before it reaches an output; {place}",
+                "`{}` ({}) is the first to introduce error{others}: {}; {reaches}{place}",
                 op.name,
                 op.op_type,
                 measured("it", op, walk).trim_start_matches("and it introduces ")
@@ -172,6 +176,12 @@ fn measured(who: &str, op: &OpReport, walk: &WalkReport) -> String {
             "and {who} gives {} elements that are NaN or infinite on one side only, on the same inputs",
             op.introduced_disagreeing
         ),
+        (None, _) if let Some(words) = super::walk::lost(op) => {
+            format!("and {who} loses values: {words}")
+        }
+        (None, error) if let Some(words) = super::walk::beyond(op, error) => {
+            format!("and {who} introduces {words}")
+        }
         (None, Some(introduced)) => format!(
             "and {who} introduces a relative error of {introduced:.2e} on the same inputs, where {} rounding costs {:.2e}",
             walk.storage.name(),

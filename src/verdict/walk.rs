@@ -154,9 +154,13 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
     match sources.first() {
         Some(first) if whole.kind.news() != News::Bad => Verdict {
             sentence: format!(
-                "{}; but {}. That does not reach the outputs",
+                "{}; but {}. {}",
                 whole.sentence,
-                accuse(first, &sources, walk)
+                accuse(first, &sources, walk),
+                match whole.kind {
+                    Kind::Explained => "At the outputs that is no more than rounding does",
+                    _ => "That does not reach the outputs",
+                }
             ),
             confidence,
             diagnosis: diagnosis(first),
@@ -229,12 +233,27 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             hint: Some("ask for higher precision, or keep the largest contributors in it".into()),
             ..whole
         },
+        Kind::Divergent | Kind::Nonfinite if walk.changed_feed.is_some() => Verdict {
+            sentence: format!("{}; {}", whole.sentence, of_feed(walk)),
+            hint: Some("scale the input so that this storage holds it".into()),
+            ..whole
+        },
         Kind::Divergent | Kind::Nonfinite => Verdict {
             sentence: format!("{}; but no {} introduces it", whole.sentence, unit(walk)),
             ..whole
         },
         _ => whole,
     }
+}
+
+/// The storage of the inputs, if that is where the error comes from.
+fn of_feed(walk: &WalkReport) -> String {
+    walk.changed_feed.as_ref().map_or(String::new(), |feed| {
+        format!(
+            "no operator introduces it: what `{}` reads of the feed is another already, by {:.2e} (relative L2): storing the input costs that much",
+            feed.operator, feed.error
+        )
+    })
 }
 
 /// The converter or a CPU kernel is to blame, whatever backend was walked.
@@ -331,7 +350,7 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
 }
 
 /// What the storage cannot hold, in words; `None` if that is not all that is wrong.
-fn lost(op: &OpReport) -> Option<String> {
+pub(super) fn lost(op: &OpReport) -> Option<String> {
     let found = op.excess.as_ref().filter(|found| found.overflown > 0 && !found.is_source())?;
     let format = found.mode.format;
     Some(format!(
@@ -343,7 +362,7 @@ fn lost(op: &OpReport) -> Option<String> {
 }
 
 /// How far an operator's elements are beyond their bounds, in words; `None` if no bound is known.
-fn beyond(op: &OpReport, error: Option<f64>) -> Option<String> {
+pub(super) fn beyond(op: &OpReport, error: Option<f64>) -> Option<String> {
     let found = op.excess.as_ref()?;
     let format = found.mode.format;
     let worst = found.worst.as_ref().filter(|_| found.is_source())?;

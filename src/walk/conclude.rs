@@ -6,7 +6,8 @@ use super::gauge::Gauge;
 use super::mapping::map_to_nodes;
 use super::role::{Role, assign_roles};
 use super::trace::{
-    Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport, WeightCost, WeightReport,
+    ChangedFeed, Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport, WeightCost,
+    WeightReport,
 };
 use std::collections::BTreeMap;
 
@@ -59,8 +60,17 @@ pub fn conclude(
         trust: trust.clone(),
         probes: Vec::new(),
         confirmation: None,
+        changed_feed: changed_feed(measured),
         interrupted: false,
     }
+}
+
+/// Error that an operator inherits though every operator before it is exact: the candidate stored the feed so.
+fn changed_feed(measured: &[Measured]) -> Option<ChangedFeed> {
+    let has = |gauge: Option<Gauge>| gauge.is_some_and(|gauge| gauge.mismatched > 0);
+    let first = measured.iter().find(|op| has(op.inherited) || has(op.cumulative))?;
+    let inherited = first.inherited.filter(|gauge| gauge.mismatched > 0)?;
+    Some(ChangedFeed { operator: first.name.clone(), error: inherited.rel_l2 })
 }
 
 fn weights(cost: WeightCost) -> WeightReport {

@@ -51,6 +51,6 @@ pub use role::{Role, assign_roles};
 pub use search::Answer;
 pub use task::Task;
 pub use trace::{
-    Confirmation, Measured, OpReport, Probe, Trace, Trust, UncheckedOp, WalkReport, WeightCost,
-    WeightReport,
+    ChangedFeed, Confirmation, Measured, OpReport, Probe, Trace, Trust, UncheckedOp, WalkReport,
+    WeightCost, WeightReport,
 };

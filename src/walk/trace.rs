@@ -259,6 +259,15 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+/// A feed that the candidate stores as another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChangedFeed {
+    /// The first operator that reads it.
+    pub operator: String,
+    /// How far it is from the feed, in relative L2.
+    pub error: f64,
+}
+
 /// The walk as the report has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WalkReport {
@@ -303,6 +312,9 @@ pub struct WalkReport {
     /// What became of the finding of a search when it was tried again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<Confirmation>,
+    /// What storing the feed cost, if the error is there before any operator ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_feed: Option<ChangedFeed>,
     /// Whether the user ended it before it had looked at everything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,

@@ -91,7 +91,7 @@ fn spot(
             Some(spots::one_element(operation, right, planted.factor.unwrap_or(2.0)))
         }
         Fault::OneRow => Some(spots::one_row(operation, right, planted.factor.unwrap_or(SLIGHTLY))),
-        Fault::QuietChannels => spots::quiet_channels(right),
+        Fault::QuietChannels => spots::to_each(right, spots::quiet_channels),
         Fault::LastTile => spots::last_tile(right, planted.tile.unwrap_or(TILE)),
         Fault::SomeUlps => Some(spots::some_ulps(right, storage, planted.ulps.unwrap_or(1))),
         Fault::LargeOnly => Some(spots::large_only(right, planted.factor.unwrap_or(SLIGHTLY))),
@@ -100,14 +100,14 @@ fn spot(
         }
         Fault::SignLost => Some(each(right, |_, value| value.abs())),
         Fault::ReadOn => spots::read_on(operation, right),
-        Fault::TermLost => spots::term_lost(right),
+        Fault::TermLost => spots::to_each(right, spots::term_lost),
         Fault::TailLost => spots::tail_lost(operation, right, LOST),
         Fault::BiasMissing => spots::bias_missing(operation, right),
-        Fault::RowsSwapped => spots::rows_swapped(right),
-        Fault::Shifted => spots::shifted(right),
-        Fault::ChannelCopied => spots::channel_copied(right),
-        Fault::Clipped => spots::clipped(right),
-        Fault::SmallLost => spots::small_lost(right),
+        Fault::RowsSwapped => spots::to_each(right, spots::rows_swapped),
+        Fault::Shifted => spots::to_each(right, spots::shifted),
+        Fault::ChannelCopied => spots::to_each(right, spots::channel_copied),
+        Fault::Clipped => spots::to_each(right, spots::clipped),
+        Fault::SmallLost => spots::to_each(right, spots::small_lost),
         Fault::DigitsLost => {
             let kept = |value| round_f32(value, Format::Bf16, Rounding::NearestEven);
             Some(each(right, |_, value| kept(value)))

@@ -42,6 +42,18 @@ pub(super) fn one_row(operation: &Operation<'_>, right: &[Tensor], factor: f32) 
         .collect()
 }
 
+/// A fault of one output done to each, those left as they are that it cannot touch; `None` if it touches none.
+pub(super) fn to_each(
+    right: &[Tensor],
+    fault: fn(&[Tensor]) -> Option<Vec<Tensor>>,
+) -> Option<Vec<Tensor>> {
+    let spoiled: Vec<Option<Tensor>> =
+        right.iter().map(|output| fault(std::slice::from_ref(output))?.pop()).collect();
+    let touches = spoiled.iter().any(Option::is_some);
+    let kept = spoiled.into_iter().zip(right).map(|(new, old)| new.unwrap_or_else(|| old.clone()));
+    touches.then(|| kept.collect())
+}
+
 /// All channels but the largest one are zero.
 pub(super) fn quiet_channels(right: &[Tensor]) -> Option<Vec<Tensor>> {
     let output = Floats::of(right.first()?)?;
