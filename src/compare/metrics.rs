@@ -52,7 +52,7 @@ pub struct Comparison {
     /// The reference's.
     pub reference_preview: String,
     /// Median |r| of at most 4,096 evenly strided finite non-zero elements, 0 if there is none:
-    /// a scale that no single outlier can blow up.
+    /// a scale that no single outlier can blow up. Sentinels, such as masked scores, do not count.
     #[serde(with = "number")]
     pub typical: f64,
     /// The least absolute tolerance that every finite pair meets, for each of several relative ones.
