@@ -289,7 +289,7 @@ fn a_window_of_values_is_found_between_whole_numbers() {
     let found = shrunk(&passing(1, 64), &[counting(1, 64)], spoil).unwrap();
     let limit = found.limit.unwrap();
     assert_eq!((limit.exact_up_to, limit.fails_at, limit.becomes), (0.492_187_5, 0.5, 0.0));
-    let words = "of the values tried, those up to 0.4921875 are exact; the smallest failing value is 0.5, which becomes 0; tensors of either value alone show the same; tried were the 64 values of the input, and 32 for each power of two from 6.1035156e-5 to 0.609375";
+    let words = "of the values tried, those up to 0.4921875 are exact; the smallest failing value is 0.5, which becomes 0; tensors of either value alone show the same; tried were the 64 values of the input, and 32 for each power of two from 6.1035156e-5 to 0.984375";
     assert_eq!(limit.sentence(), words);
     assert_eq!(found.specimen.feeds[0].spec, "const:0.5");
 }

@@ -61,6 +61,26 @@ pub struct Comparison {
     pub explained_by: Option<Explanation>,
 }
 
+/// 2^53: a larger integer may have been rounded when it was saved as one of the worst elements.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+impl Comparison {
+    /// Between what the least absolute tolerance that every finite pair meets beside `rtol` lies, as far as
+    /// the saved numbers tell. Both are the same at the relative tolerances that were measured.
+    pub fn needed_within(&self, rtol: f64) -> [f64; 2] {
+        let [least, most] = self.needed.bounds(rtol);
+        if least == most || most.is_nan() {
+            return [least, most];
+        }
+        let exact = |worst: &&Worst| worst.reference.abs() < EXACT && worst.candidate.abs() < EXACT;
+        let needs = |worst: &Worst| {
+            (worst.candidate - worst.reference).abs() - rtol * worst.reference.abs()
+        };
+        let worst = self.worst.iter().filter(exact).map(needs).fold(0.0, f64::max);
+        [least.max(worst - self.needed.slack()), most]
+    }
+}
+
 /// Non-finite values on either side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nonfinite {

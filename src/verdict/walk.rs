@@ -153,9 +153,15 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
     match sources.first() {
         Some(first) if whole.kind.news() != News::Bad => Verdict {
             sentence: format!(
-                "{}; but {}. That does not reach the outputs",
+                "{}; but {}{}",
                 whole.sentence,
-                accuse(first, &sources, walk)
+                accuse(first, &sources, walk),
+                // If nothing is known of the outputs, neither is that.
+                if whole.kind == Kind::Inconclusive {
+                    ""
+                } else {
+                    ". That does not reach the outputs"
+                }
             ),
             confidence,
             diagnosis: diagnosis(first),
