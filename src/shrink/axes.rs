@@ -128,20 +128,24 @@ pub(super) fn shorten(
     announce: &mut dyn FnMut(&str),
 ) -> Vec<Threshold> {
     let mut thresholds: Vec<Threshold> = Vec::new();
-    // The shapes in which an axis was looked at: in the same shapes it would show the same.
+    // The shapes in which an axis could not be shortened: in the same shapes it still cannot.
     let mut looked_at: BTreeMap<Place, Vec<Vec<usize>>> = BTreeMap::new();
     for _ in 0..3 {
         let before = shapes(specimen);
         let axes: Vec<(Place, usize)> = specimen.places();
         let feeds = axes.into_iter().map(|(place, _)| place);
         for place in feeds.filter(|place| matches!(place, Place::Feed(..))) {
-            if looked_at.get(&place) == Some(&shapes(specimen)) {
+            let shapes_before = shapes(specimen);
+            if looked_at.get(&place) == Some(&shapes_before) {
                 continue;
             }
             if let Some(found) = shorten_axis(specimen, &place, finding, oracle, announce) {
                 keep(&mut thresholds, found);
             }
-            looked_at.insert(place, shapes(specimen));
+            // A shorter axis may go together with others, and be shortened further.
+            if shapes(specimen) == shapes_before {
+                looked_at.insert(place, shapes_before);
+            }
         }
         if shapes(specimen) == before {
             break;
