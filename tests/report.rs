@@ -62,13 +62,20 @@ fn without_code(page: &str) -> String {
     format!("{head}<style></style>{body}<script></script>{end}")
 }
 
+/// The exit code that says what a report says.
+fn code_of(report: &Report) -> i32 {
+    offby::verdict::exit_code(report.targets.iter().map(|target| target.verdict.kind)).into()
+}
+
 #[test]
 fn json_comes_back_byte_for_byte() {
     for name in [FIXED[0], FIXED[1], OLD] {
         let bytes = fs::read_to_string(saved(name)).unwrap();
         let mut command = offby();
         command.args(["report", "render"]).arg(saved(name)).args(["--to", "json"]);
-        assert_eq!(finish(command), (0, bytes.clone(), String::new()), "{name}");
+        let (code, stdout, stderr) = finish(command);
+        assert_eq!((stdout, stderr.as_str()), (bytes.clone(), ""), "{name}");
+        assert_eq!(code, code_of(&fixed(name)), "{name}");
         // Nothing is lost on the way through our own types either.
         let again = serde_json::to_string_pretty(&fixed(name)).unwrap() + "\n";
         let words = "what offby wrote, it writes again";
@@ -121,18 +128,18 @@ fn judging_again_is_judging() {
     let run = |rest: &[&str]| {
         let mut command = offby();
         command.arg("run").arg(&model).args(["--on", "sim:honest-f16", "--json", "-"]).args(rest);
-        finish_json(command).1
+        finish_json(command)
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.json");
-    fs::write(&path, run(&[]).to_string()).unwrap();
+    fs::write(&path, run(&[]).1.to_string()).unwrap();
     for (atol, rtol, kind) in [("1", "0", "agrees"), ("0", "1e-2", ""), ("0", "0", "divergent")] {
         let tolerance = ["--atol", atol, "--rtol", rtol];
         let mut command = offby();
         command.args(["report", "render"]).arg(&path).args(["--to", "json"]).args(tolerance);
         let (code, again) = finish_json(command);
-        assert_eq!(code, 0);
-        let direct = run(&tolerance);
+        let (direct_code, direct) = run(&tolerance);
+        assert_eq!(code, direct_code);
         let (again_target, direct) = (first_target(&again), first_target(&direct));
         for field in ["agreement", "judgement", "judged_by"] {
             assert_eq!(again_target["outputs"][0][field], direct["outputs"][0][field], "{field}");
@@ -150,6 +157,49 @@ fn judging_again_is_judging() {
     let mut command = offby();
     command.args(["report", "render"]).arg(&path).args(["--to", "md", "--rtol", "-1"]);
     assert_eq!(finish(command).0, 2);
+}
+
+/// Between the relative tolerances that were measured a saved report says what a new run would say, or that
+/// only a new run can tell; never another kind.
+#[test]
+fn what_the_saved_numbers_do_not_tell_is_left_open() {
+    let model = debug_model("efformer_mlp_gelu.onnx");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.json");
+    let run = |rest: &[&str]| {
+        let mut command = offby();
+        command.arg("run").arg(&model).args(["--on", "sim:honest-f16", "--json", "-"]).args(rest);
+        finish_json(command)
+    };
+    let saved = run(&[]).1;
+    fs::write(&path, saved.to_string()).unwrap();
+    let comparison = &first_target(&saved)["outputs"][0]["comparison"];
+    let largest = comparison["max_abs"].as_f64().unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    for rtol in ["5e-6", "5e-4", "3e-3", "3e-2", "0.5"] {
+        for share in [0.0, 0.05, 0.3, 0.6, 0.9, 1.0] {
+            let atol = format!("{:e}", share * largest);
+            let tolerance = ["--atol", &atol, "--rtol", rtol];
+            let mut command = offby();
+            command.args(["report", "render"]).arg(&path).args(["--to", "json"]).args(tolerance);
+            let (code, again) = finish_json(command);
+            let verdict = &first_target(&again)["verdict"];
+            let kind = verdict["kind"].as_str().unwrap().to_owned();
+            let (direct_code, direct) = run(&tolerance);
+            if kind == "inconclusive" {
+                let sentence = verdict["sentence"].as_str().unwrap();
+                assert!(sentence.contains("the saved numbers do not tell"), "{sentence}");
+                assert_eq!(verdict["hint"], "run the network again with these tolerances");
+                assert_eq!(code, 3);
+            } else {
+                assert_eq!(kind, first_target(&direct)["verdict"]["kind"], "{tolerance:?}");
+                assert_eq!(code, direct_code, "{tolerance:?}");
+            }
+            kinds.insert(kind);
+        }
+    }
+    let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+    assert_eq!(kinds, ["agrees", "divergent", "inconclusive"]);
 }
 
 /// A source is still named where its error is acceptable, and no longer a divergence.

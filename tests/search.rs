@@ -215,6 +215,9 @@ proptest! {
         let threshold = found.thresholds.iter().find(|threshold| threshold.axis == 1).unwrap();
         prop_assert_eq!((threshold.fails_from, threshold.agrees_at), (from, Some(from - 1)));
         prop_assert!(threshold.agrees_beyond.is_empty());
+        let all = |range: std::ops::RangeInclusive<usize>| range.collect::<Vec<_>>();
+        prop_assert_eq!(&threshold.tried.agrees, &all(1..=from - 1));
+        prop_assert_eq!(&threshold.tried.fails, &all(from..=columns));
         prop_assert_eq!(found.specimen.feeds[0].tensor.shape(), [1, from]);
         prop_assert_eq!(&found.specimen.feeds[0].spec, "zeros");
     }
@@ -229,12 +232,66 @@ proptest! {
         });
         let found = shrunk(&passing(1, count), &[counting(1, count)], spoil).unwrap();
         let seen = found.limit.unwrap();
-        prop_assert_eq!((seen.exact_up_to, seen.fails_at, seen.becomes), (limit, limit + 1.0, limit));
-        prop_assert!(seen.proven);
+        // There are values of few bits between the whole numbers.
+        prop_assert_eq!((seen.exact_up_to, seen.becomes), (limit, limit));
+        prop_assert!(limit < seen.fails_at && seen.fails_at <= limit + 1.0);
+        prop_assert!(seen.alone);
         let threshold = found.thresholds.iter().find(|threshold| threshold.axis == 1).unwrap();
         prop_assert_eq!(threshold.fails_from, limit as usize + 2);
         prop_assert_eq!(found.specimen.feeds[0].tensor.shape(), [1, 1]);
     }
+}
+
+/// Wrong in a window of extents: whoever halves the axis finds its upper end only.
+#[test]
+fn a_window_of_extents_is_found_from_below() {
+    let spoil: Spoil = Box::new(|_, right| match right {
+        Tensor::F32(array)
+            if array.shape().last().is_some_and(|n| (9..=16).contains(n) || *n >= 33) =>
+        {
+            Tensor::F32(array.mapv(|v| v + 1.0))
+        }
+        other => other.clone(),
+    });
+    let found = shrunk(&passing(2, 40), &[counting(2, 40)], spoil).unwrap();
+    let threshold = found.thresholds.iter().find(|threshold| threshold.axis == 1).unwrap();
+    let sentence = threshold.sentence();
+    let words = "along axis 1 (the last) of `x`: fails at 9..16, 33..40; agrees at 1..8, 17..32";
+    assert_eq!((sentence.as_str(), threshold.fails_from), (words, 9));
+    assert_eq!(found.specimen.feeds[0].tensor.shape(), [1, 9]);
+}
+
+/// Beyond the extents that are all tried, the gap below the smallest failing one is closed.
+#[test]
+fn a_long_axis_is_halved_where_nothing_was_tried() {
+    let spoil: Spoil = Box::new(|_, right| match right {
+        Tensor::F32(array) if array.shape().last() >= Some(&100) => {
+            Tensor::F32(array.mapv(|v| v + 1.0))
+        }
+        other => other.clone(),
+    });
+    let found = shrunk(&passing(1, 300), &[counting(1, 300)], spoil).unwrap();
+    let threshold = found.thresholds.iter().find(|threshold| threshold.axis == 1).unwrap();
+    assert_eq!((threshold.fails_from, threshold.agrees_at), (100, Some(99)));
+    assert!(found.runs < 200, "{}", found.runs);
+}
+
+/// Wrong in a window of values that holds no whole number, and from a whole number on.
+#[test]
+fn a_window_of_values_is_found_between_whole_numbers() {
+    let spoil: Spoil = Box::new(|_, right| match right {
+        Tensor::F32(array) => {
+            let is_wrong = |v: f32| (0.5..=0.6).contains(&v) || v >= 2.0;
+            Tensor::F32(array.mapv(|v| if is_wrong(v) { 0.0 } else { v }))
+        }
+        other => other.clone(),
+    });
+    let found = shrunk(&passing(1, 64), &[counting(1, 64)], spoil).unwrap();
+    let limit = found.limit.unwrap();
+    assert_eq!((limit.exact_up_to, limit.fails_at, limit.becomes), (0.492_187_5, 0.5, 0.0));
+    let words = "of the values tried, those up to 0.4921875 are exact; the smallest failing value is 0.5, which becomes 0; tensors of either value alone show the same; tried were the 64 values of the input, and 32 for each power of two from 6.1035156e-5 to 0.984375";
+    assert_eq!(limit.sentence(), words);
+    assert_eq!(found.specimen.feeds[0].spec, "const:0.5");
 }
 
 #[test]

@@ -45,8 +45,10 @@ pub enum Choice {
     Tie,
     /// It is another, and rounding does not explain that.
     Flipped,
-    /// A score is NaN, so that there is none.
+    /// A score is NaN on one side, or others than the reference's are, so that there is none.
     None,
+    /// The same scores are NaN on both sides: there is no class to keep, and nothing that the target lost.
+    Neither,
 }
 
 impl Classes {
@@ -72,6 +74,8 @@ impl Classes {
             target: second,
         };
         let (Some(&a), Some(&b)) = (classes.reference.first(), classes.target.first()) else {
+            let is_same = r.iter().zip(&t).all(|(r, t)| r.is_nan() == t.is_nan());
+            classes.choice = if is_same { Choice::Neither } else { Choice::None };
             return Some(classes);
         };
         if a == b {
@@ -141,6 +145,8 @@ mod tests {
     fn nan_has_no_class_and_equal_scores_the_lower_one() {
         let nan = classes(&[0.6, 0.4], &[f32::NAN, 0.6]);
         assert_eq!((nan.choice, nan.target.len()), (Choice::None, 0));
+        assert_eq!(classes(&[f32::NAN, 0.6], &[0.6, f32::NAN]).choice, Choice::None);
+        assert_eq!(classes(&[f32::NAN, 0.6], &[f32::NAN, 0.4]).choice, Choice::Neither);
         assert_eq!(classes(&[1.0, 1.0], &[0.0, -0.0]).choice, Choice::Same);
         let exact = classes(&[1.0, 1.0], &[0.0, 1.0]);
         assert_eq!((exact.choice, exact.margin), (Choice::Tie, Some(0.0)));

@@ -72,8 +72,11 @@ pub struct ClassTally {
     pub ties: u64,
     /// Inputs whose class is another, and rounding does not explain that.
     pub flipped: u64,
-    /// Inputs without a class, for a score is NaN.
+    /// Inputs without a class, for a score is NaN on one side, or another one on each.
     pub none: u64,
+    /// Inputs without a class on either side, for the same scores are NaN on both.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unclassed: u64,
     /// Inputs with five classes or more.
     pub of_five: u64,
     /// Those of them whose reference class is among the first five.
@@ -86,6 +89,11 @@ pub struct ClassTally {
     pub reference_five: u64,
     /// Those of them whose label is among the lane's first five.
     pub target_five: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// An input that gave nothing to compare.
@@ -229,6 +237,7 @@ impl ClassTally {
             Choice::Tie => &mut self.ties,
             Choice::Flipped => &mut self.flipped,
             Choice::None => &mut self.none,
+            Choice::Neither => &mut self.unclassed,
         } += 1;
         let five = classes.reference.len().max(classes.target.len()) >= TOP;
         self.of_five += u64::from(five);
@@ -252,14 +261,16 @@ impl ClassTally {
         }
     }
 
-    fn counts(&mut self) -> [&mut u64; 13] {
-        let ClassTally { same, ties, flipped, none, of_five, among_five, pairs, .. } = self;
+    fn counts(&mut self) -> [&mut u64; 14] {
+        let ClassTally { same, ties, flipped, none, unclassed, of_five, among_five, pairs, .. } =
+            self;
         let Pairs { both, only_reference, only_target, neither } = pairs;
         [
             same,
             ties,
             flipped,
             none,
+            unclassed,
             of_five,
             among_five,
             both,
@@ -272,7 +283,7 @@ impl ClassTally {
         ]
     }
 
-    /// Inputs whose classes were looked at.
+    /// Inputs with a class to compare, on one side at least.
     pub fn compared(&self) -> u64 {
         self.same + self.ties + self.flipped + self.none
     }

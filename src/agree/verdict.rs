@@ -32,7 +32,7 @@ struct Facts<'f> {
 type Rule = fn(&Facts<'_>) -> Option<Kind>;
 
 /// The rules, the first one first.
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     |facts| (facts.tally.compared() == 0).then(|| facts.ended()),
     |facts| (facts.tally.nonfinite > 0).then_some(Kind::Nonfinite),
     |facts| (facts.wrong() > 0).then_some(Kind::Divergent),
@@ -40,6 +40,7 @@ const RULES: [Rule; 9] = [
     |facts| (facts.tally.unstable > 0).then_some(Kind::Nondeterministic),
     |facts| facts.falls().then_some(Kind::Precision),
     |facts| (facts.tally.compared() < facts.inputs).then(|| facts.ended()),
+    |facts| facts.has_no_class().then_some(Kind::Inconclusive),
     |facts| facts.is_explained().then_some(Kind::Explained),
     |_| Some(Kind::Agrees),
 ];
@@ -60,6 +61,12 @@ impl Facts<'_> {
             Task::Classify => self.tally.classes.flipped + self.tally.classes.none,
             Task::Regress => self.tally.agreements.diverges,
         }
+    }
+
+    /// Whether there was not one class to compare, as NaN was all there is.
+    fn has_no_class(&self) -> bool {
+        let classes = &self.tally.classes;
+        self.task == Task::Classify && classes.unclassed > 0 && classes.compared() == 0
     }
 
     fn falls(&self) -> bool {
@@ -96,7 +103,11 @@ impl Facts<'_> {
             return format!("nothing was compared: {why}");
         }
         match self.task {
-            Task::Classify => clauses.extend(self.classes()),
+            Task::Classify => {
+                clauses.extend(self.classes());
+                clauses.extend(self.scores());
+                clauses.extend(self.without_class());
+            }
             Task::Regress => clauses.push(self.outputs()),
         }
         clauses.extend(self.accuracy());
@@ -115,6 +126,12 @@ impl Facts<'_> {
     fn classes(&self) -> Option<String> {
         let top1 = self.figures.top1?;
         let classes = &self.tally.classes;
+        if top1.count == top1.of && self.scores().is_some() {
+            return Some("classes agree".to_owned());
+        }
+        if (top1.count, top1.of) == (1, 1) {
+            return Some("the only input keeps its class".to_owned());
+        }
         if top1.count == top1.of {
             return Some(format!("all {} keep their class", counted(top1.of, "input")));
         }
@@ -128,6 +145,30 @@ impl Facts<'_> {
         };
         let change = if changed == 1 { "changes its class" } else { "change their class" };
         Some(format!("{changed} of {} {change}, {explained}", counted(top1.of, "input")))
+    }
+
+    /// How far off the scores are, where the classes say nothing of it: a class survives a factor of ten.
+    fn scores(&self) -> Option<String> {
+        let beyond = self.tally.agreements.diverges;
+        if beyond == 0 || self.wrong() > 0 || self.tally.nonfinite > 0 {
+            return None;
+        }
+        let largest = self.figures.rel_l2?.max;
+        let compared = counted(self.tally.compared(), "input");
+        Some(format!(
+            "the scores differ by a relative error of {} at the most, on {beyond} of {compared} beyond the tolerance",
+            size(largest)
+        ))
+    }
+
+    fn without_class(&self) -> Option<String> {
+        match self.tally.classes.unclassed {
+            0 => None,
+            1 => Some("1 input has no class on either side: its scores are NaN in both".into()),
+            n => Some(format!(
+                "{n} inputs have no class on either side: their scores are NaN in both"
+            )),
+        }
     }
 
     fn outputs(&self) -> String {
@@ -177,7 +218,69 @@ pub(super) fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
+/// An error, `9.0` or `2.1e-3`.
+fn size(error: f64) -> String {
+    if (0.1..1e4).contains(&error) { format!("{error:.1}") } else { format!("{error:.1e}") }
+}
+
 /// A p-value in two digits that matter.
 fn p_value(p: f64) -> String {
     if p < 1e-3 { format!("{p:.1e}") } else { format!("{p:.2}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agree::{Record, Rule as Measuring, measure};
+    use crate::engine::{Outcome, Output};
+    use crate::tensor::Tensor;
+
+    /// What is said of a lane that makes these scores of those of the reference.
+    fn said(pairs: &[([f32; 3], [f32; 3])]) -> Answer {
+        let output = |scores: [f32; 3]| {
+            let tensor = Tensor::from_f32(&[1, 3], scores.to_vec()).unwrap();
+            [Output { name: "scores".into(), tensor }]
+        };
+        let rule =
+            Measuring { declared: None, user: None, scores: Some("scores".into()), source: None };
+        let mut tally = Tally::default();
+        for (input, (reference, lane)) in pairs.iter().enumerate() {
+            tally.absorb(&Record {
+                input,
+                id: format!("input {input}"),
+                target: Some("mnn:cpu".into()),
+                outcome: Outcome::Completed,
+                reason: None,
+                digest: None,
+                ran_on: None,
+                label: None,
+                identical: None,
+                measured: Some(measure(&output(*reference), &output(*lane), &rule)),
+                expected: None,
+            });
+        }
+        Answer::new(Task::Classify, &tally, &Figures::of(&tally), pairs.len() as u64)
+    }
+
+    const ONE: [f32; 3] = [1.0, 2.0, 3.0];
+    const NAN: [f32; 3] = [f32::NAN, 2.0, 3.0];
+
+    #[test]
+    fn nan_on_both_sides_is_nobodys_fault() {
+        let Answer { kind, sentence } = said(&[(ONE, ONE), (NAN, NAN), (ONE, ONE)]);
+        let words = "all 2 inputs keep their class; 1 input has no class on either side: its scores are NaN in both";
+        assert_eq!((kind, sentence.as_str()), (Kind::Agrees, words));
+        // Nothing was compared but NaN with NaN.
+        assert_eq!(said(&[(NAN, NAN), (NAN, NAN)]).kind, Kind::Inconclusive);
+        assert_eq!(said(&[(ONE, ONE), (ONE, NAN)]).kind, Kind::Nonfinite);
+        assert_eq!(said(&[(ONE, ONE), (NAN, [1.0, f32::NAN, 3.0])]).kind, Kind::Nonfinite);
+    }
+
+    #[test]
+    fn classes_that_survive_wrong_scores_are_told_from_right_ones() {
+        let Answer { kind, sentence } = said(&[(ONE, ONE.map(|v| 10.0 * v)), (ONE, ONE)]);
+        let words = "classes agree; the scores differ by a relative error of 9.0 at the most, on 1 of 2 inputs beyond the tolerance";
+        assert_eq!((kind, sentence.as_str()), (Kind::Agrees, words));
+        assert_eq!(said(&[(ONE, ONE)]).sentence, "the only input keeps its class");
+    }
 }

@@ -8,7 +8,6 @@ use crate::bench::{Lane, Plan, finish, take_turns};
 use crate::engine::{Engine, Target};
 use crate::report::{TargetReport, bench_text, evidence_text};
 use crate::session::Failure;
-use crate::verdict::{INCONCLUSIVE, exit_code};
 
 /// Opens every target, times them in turns, reports; gives the exit code of what they computed.
 pub(super) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
@@ -46,8 +45,5 @@ pub(super) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         let evidence = if verbose { evidence_text(&report) } else { String::new() };
         bench_text(&report, screen::width(), verbose, screen::painter()) + &evidence
     })?;
-    Ok(match exit_code(report.targets.iter().map(|target| target.verdict.kind)) {
-        0 if report.interrupted => INCONCLUSIVE,
-        code => code,
-    })
+    Ok(report.exit_code())
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 /// Columns of text that goes to a file.
 const FILE_WIDTH: usize = 100;
 
-/// Dispatches; 0 where all was rendered, whatever the report says.
+/// Dispatches; gives the exit code.
 pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     match &args.command {
         ReportCommand::Render(args) => render(args),
@@ -24,18 +24,21 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
 
 fn render(args: &RenderArgs) -> Result<u8, Failure> {
     let user = user_tolerance(&args.tolerance)?;
-    let (saved, report) = read_saved(&args.report)?;
+    let (saved, mut report) = read_saved(&args.report)?;
+    if let Some(user) = user {
+        report = judge_again(report, user);
+    }
     let rendered = match user {
         // What is not changed is given back as it is, byte for byte.
         None if args.to == Form::Json => saved,
-        None => in_form(&report, args)?,
-        Some(user) => in_form(&judge_again(report, user), args)?,
+        _ => in_form(&report, args)?,
     };
     match &args.output {
         Some(path) => super::answer::write(path, rendered)?,
         None => screen::show(&rendered),
     }
-    Ok(0)
+    // What is said with a rendering is said with its exit code, too.
+    Ok(report.exit_code())
 }
 
 /// A saved report, as it lies in the file and as it is meant.

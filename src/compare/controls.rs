@@ -203,3 +203,34 @@ fn a_rounding_the_target_does_not_declare_is_no_excuse() {
     let f16 = Judging { declared: Declared::Storage(Storage::named("f16").unwrap()), ..strict() };
     assert_eq!(judged(&[4045.0, 4047.0], &[4044.0, 4046.0], &f16).agreement, Agreement::Explained);
 }
+
+/// The same tensors in units of any power of two are as far apart, and point the same way.
+#[test]
+fn sizes_beyond_the_range_of_squares_change_nothing() {
+    let doubles = |values: &[f64]| Tensor::F64(ndarray::Array1::from(values.to_vec()).into_dyn());
+    let reference = [3.0, -1.25, 0.5, 2.0, -0.75, 1.0];
+    let candidate = [2.5, -1.5, 0.75, 2.25, 0.5, 1.0];
+    let at = |power: i32| {
+        let unit = 2f64.powi(power / 2) * 2f64.powi(power - power / 2);
+        let scaled = |values: &[f64]| doubles(&values.iter().map(|v| v * unit).collect::<Vec<_>>());
+        let found = compare(&scaled(&reference), &scaled(&candidate)).unwrap();
+        (found.rel_l2, found.nmse, found.cosine, found.rmse / unit, found.mean_abs / unit)
+    };
+    let ordinary = at(0);
+    for power in [-1015, -1000, -700, -520, -451, -449, 449, 451, 520, 700, 1000, 1020] {
+        assert_eq!(at(power), ordinary, "2^{power}");
+    }
+    // Σ|d| alone is beyond the range here, and their mean is not.
+    let [large, opposite] = [doubles(&[1e308; 40]), doubles(&[-1e308; 40])];
+    let found = compare(&large, &opposite).unwrap();
+    assert_eq!((found.rel_l2, found.cosine, found.nmse), (2.0, -1.0, 4.0));
+    let found = compare(&large, &doubles(&[0.5e308; 40])).unwrap();
+    assert!((found.mean_abs / 0.5e308 - 1.0).abs() < 1e-14 && found.rel_l2 == 0.5, "{found:?}");
+    let found = compare(&doubles(&[1e-200; 3]), &doubles(&[-1e-200; 3])).unwrap();
+    assert_eq!((found.rel_l2, found.cosine), (2.0, -1.0));
+    // Sizes of every kind in one tensor, and a quotient whose square has no place.
+    let found = compare(&doubles(&[1e200, 1.0, 1e-200]), &doubles(&[1e200, 1.0, -1e-200])).unwrap();
+    assert_eq!((found.rel_l2, found.cosine), (0.0, 1.0));
+    let found = compare(&doubles(&[1e-150, 0.0]), &doubles(&[1e-150, 1e150])).unwrap();
+    assert!((found.rel_l2 / 1e300 - 1.0).abs() < 1e-14 && found.nmse == f64::INFINITY);
+}

@@ -2,13 +2,18 @@
 //!
 //! A pair passes (rtol, atol) if |d| ≤ atol + rtol·|r|, so the least atol for a given rtol is
 //! max(0, max(|d| − rtol·|r|)). As the maximum of straight lines it is convex in rtol, hence between
-//! two grid points it lies below the chord: interpolation never promises too little.
+//! two grid points it lies below the chord, and above the lines through the points on either side of
+//! those two. So for every rtol the need is known within bounds, and at a grid point exactly.
 
 use super::number;
 use serde::{Deserialize, Serialize};
 
 /// The relative tolerances measured always: the decades, and those of [`super::STORAGE`].
 pub(super) const GRID: [f64; 9] = [0.0, 1e-9, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 8e-2, 1e-1];
+
+/// What rounding may add to a bound, as a share of the largest difference: a bound is taken from points up to
+/// three decades apart, each right to 2^-53 of that, and this is well beyond a thousand times as much.
+const ROUNDING: f64 = 1e-12;
 
 /// One point of the frontier.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,16 +41,46 @@ impl Frontier {
         match (above, self.0.last()) {
             (Some(at), _) if self.0[at].rtol == rtol => self.0[at].atol,
             (Some(0), _) | (None, None) => f64::NAN,
-            (Some(at), _) => chord(self.0[at - 1], self.0[at], rtol),
+            (Some(at), _) => line(self.0[at - 1], self.0[at], rtol),
             (None, Some(last)) if rtol >= last.rtol => last.atol,
             (None, Some(_)) => f64::NAN,
         }
     }
 }
 
-fn chord(below: Needed, above: Needed, rtol: f64) -> f64 {
-    let share = (rtol - below.rtol) / (above.rtol - below.rtol);
-    below.atol + share * (above.atol - below.atol)
+impl Frontier {
+    /// Between what the least absolute tolerance beside `rtol` lies. Both are the same where it is known.
+    pub(super) fn bounds(&self, rtol: f64) -> [f64; 2] {
+        let most = self.least_atol(rtol);
+        let known = self.0.iter().any(|point| point.rtol == rtol);
+        // No tolerance is needed from some grid point on, so none is needed later either.
+        if known || most == 0.0 || most.is_nan() {
+            return [most; 2];
+        }
+        let (below, above) = self.0.split_at(self.0.partition_point(|point| point.rtol < rtol));
+        let before = match below {
+            [.., first, second] => line(*first, *second, rtol),
+            _ => 0.0,
+        };
+        let behind = match above {
+            [first, second, ..] => line(*first, *second, rtol),
+            _ => 0.0,
+        };
+        let next = above.first().map_or(0.0, |point| point.atol);
+        let slack = self.slack();
+        [(before.max(behind).max(next) - slack).max(0.0), most + slack]
+    }
+
+    /// How far rounding may move a bound.
+    pub(super) fn slack(&self) -> f64 {
+        self.0.first().map_or(0.0, |point| ROUNDING * point.atol)
+    }
+}
+
+/// The straight line through two points, at `rtol`.
+fn line(first: Needed, second: Needed, rtol: f64) -> f64 {
+    let share = (rtol - first.rtol) / (second.rtol - first.rtol);
+    first.atol + share * (second.atol - first.atol)
 }
 
 /// The grid with the caller's own point in its place, if it has one that can be used.
@@ -72,6 +107,40 @@ mod tests {
         assert_eq!(frontier.least_atol(0.05), 6.0);
         assert_eq!(frontier.least_atol(0.1), 4.0);
         assert_eq!(frontier.least_atol(0.5), 4.0);
+    }
+
+    /// Differences of any size against references of any size, and tolerances between the grid points.
+    #[test]
+    fn the_need_is_within_its_bounds() {
+        let share = |i: usize, step: f64| (i as f64 * step).fract();
+        for seed in 1..40 {
+            let pairs: Vec<(f64, f64)> = (1..50)
+                .map(|i| {
+                    let size = 10f64.powf(6.0 * share(i * seed, 0.618_033_988_7) - 3.0);
+                    (size, size * 10f64.powf(-6.0 * share(i * seed, 0.754_877_666_2)))
+                })
+                .collect();
+            let need = |rtol: f64| pairs.iter().map(|(r, d)| d - rtol * r).fold(0.0, f64::max);
+            let frontier = frontier(&GRID.map(|rtol| (rtol, need(rtol))));
+            for step in 0..200 {
+                let rtol = 10f64.powf(-10.0 + 0.05 * f64::from(step));
+                let [least, most] = frontier.bounds(rtol);
+                let need = need(rtol);
+                assert!(least <= need && need <= most, "{seed} {rtol}: {least} {need} {most}");
+            }
+            assert!(GRID.iter().all(|&rtol| frontier.bounds(rtol) == [need(rtol); 2]));
+        }
+    }
+
+    #[test]
+    fn where_one_element_decides_the_bounds_meet() {
+        let need = |rtol: f64| (1.0 - 2.0 * rtol).max(0.0);
+        let frontier = frontier(&GRID.map(|rtol| (rtol, need(rtol))));
+        let [least, most] = frontier.bounds(5e-4);
+        assert!(most - least < 1e-11 && least <= 0.999 && 0.999 <= most, "{least} {most}");
+        // Nothing is known beyond the last point but that it falls.
+        assert_eq!(frontier.bounds(0.2)[1], 0.8 + 1e-12);
+        assert!((frontier.bounds(0.2)[0] - 0.6).abs() < 1e-11);
     }
 
     #[test]

@@ -196,6 +196,11 @@ impl Judgement {
         Judgement::of(Agreement::Diverges, "form", reason)
     }
 
+    /// For what the saved numbers do not tell, and why: another run must.
+    pub fn open(reason: impl Into<String>) -> Self {
+        Judgement::of(Agreement::Incomparable, "open", reason)
+    }
+
     fn of(agreement: Agreement, rule: &str, words: impl Into<String>) -> Self {
         Judgement { agreement, rule: rule.to_owned(), words: words.into(), needed: None }
     }

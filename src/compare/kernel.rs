@@ -9,7 +9,7 @@
 //! negative ones stay below zero: such a reduction vectorises, that of floats does not.
 
 use super::rounding::{Explained, HYPOTHESES};
-use super::tally::Sums;
+use super::tally::BlockSums;
 use pulp::{Arch, Simd, WithSimd};
 
 /// Elements of a block: two blocks and what is derived from them stay in the first-level cache.
@@ -28,12 +28,12 @@ const CUT_BF16: u32 = 16;
 /// The sums of a block: not finite where some value is not, as squares of `f32` cannot overflow an `f64`.
 ///
 /// The products of `f32` are exact, and every addition rounds once, on machines with and without fused ones.
-pub(super) fn sums(arch: Arch, [reference, candidate]: [&Block; 2]) -> Sums {
+pub(super) fn sums(arch: Arch, [reference, candidate]: [&Block; 2]) -> BlockSums {
     let lanes = arch.dispatch(Summing { reference, candidate });
     // Added up out here: inside, the vectoriser would lay the lanes out for these few additions.
     let [difference, squared_difference, squared_reference, squared_candidate, product] =
         lanes.map(|lanes| lanes.iter().sum());
-    Sums { difference, squared_difference, squared_reference, squared_candidate, product }
+    BlockSums { difference, squared_difference, squared_reference, squared_candidate, product }
 }
 
 /// The loop of [`sums`], too long for the compiler to take a closure of it into the dispatched code.

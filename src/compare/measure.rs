@@ -5,14 +5,13 @@ use super::kernel::BLOCK;
 use super::metrics::{Comparison, Incomparable};
 use super::preview::preview;
 use super::tally::Tally;
+use super::typical::typical_magnitude;
 use super::worst::Worst;
-use super::{element, frontier, rounding, scalar, single};
+use super::{frontier, rounding, scalar, single};
 use crate::tensor::Tensor;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use std::ops::Range;
 
-/// Elements of the sample that [`Comparison::typical`] is the median of.
-const SAMPLE: usize = 4096;
 /// Chunks of a large tensor: enough to keep threads busy, few enough that maxima settle early in each.
 const CHUNKS: usize = 64;
 /// The least elements of a chunk, below which a thread is not worth waking.
@@ -81,19 +80,19 @@ pub(super) fn chunks(len: usize) -> Vec<Range<usize>> {
 }
 
 fn conclude(tally: &Tally, grid: &[f64], [reference, candidate]: [&Tensor; 2]) -> Comparison {
-    let mean = |sum: f64| if tally.finite == 0 { 0.0 } else { sum / tally.finite as f64 };
+    // Without a finite pair all sums are 0, and so are their means.
+    let count = tally.finite.max(1) as f64;
     let is_float = reference.dtype().is_float();
-    let nmse = tally.sums.nmse();
     Comparison {
         elements: reference.len() as u64,
         finite: tally.finite,
         mismatched: tally.mismatched,
         max_abs: tally.needed[0],
         max_rel: tally.max_rel,
-        mean_abs: mean(tally.sums.difference),
-        rmse: mean(tally.sums.squared_difference).sqrt(),
-        nmse,
-        rel_l2: nmse.sqrt(),
+        mean_abs: tally.sums.mean_abs(count),
+        rmse: tally.sums.rmse(count),
+        nmse: tally.sums.nmse(),
+        rel_l2: tally.sums.rel_l2(),
         cosine: if tally.finite == 0 { 0.0 } else { tally.sums.cosine() },
         max_ulp_f32: is_float.then_some(tally.ulps.f32),
         max_ulp_f16: is_float.then_some(tally.ulps.f16),
@@ -106,20 +105,5 @@ fn conclude(tally: &Tally, grid: &[f64], [reference, candidate]: [&Tensor; 2]) -
         explained_by: is_float
             .then(|| rounding::best(&tally.explained, tally.mismatched))
             .flatten(),
-    }
-}
-
-/// See [`Comparison::typical`]. The stride is odd, lest it stay within one column or channel.
-pub fn typical_magnitude(reference: &Tensor) -> f64 {
-    let stride = reference.len().div_ceil(SAMPLE) | 1;
-    let mut sample: Vec<f64> = (0..reference.len())
-        .step_by(stride)
-        .map(|flat| element::element(reference, flat).0.value().abs())
-        .filter(|magnitude| magnitude.is_finite() && *magnitude > 0.0)
-        .collect();
-    sample.sort_by(f64::total_cmp);
-    match sample.len() {
-        0 => 0.0,
-        len => f64::midpoint(sample[(len - 1) / 2], sample[len / 2]),
     }
 }

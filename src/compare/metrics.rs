@@ -52,13 +52,33 @@ pub struct Comparison {
     /// The reference's.
     pub reference_preview: String,
     /// Median |r| of at most 4,096 evenly strided finite non-zero elements, 0 if there is none:
-    /// a scale that no single outlier can blow up.
+    /// a scale that no single outlier can blow up. Sentinels, such as masked scores, do not count.
     #[serde(with = "number")]
     pub typical: f64,
     /// The least absolute tolerance that every finite pair meets, for each of several relative ones.
     pub needed: Frontier,
     /// The storage format whose rounding of the reference is the candidate, if there is one.
     pub explained_by: Option<Explanation>,
+}
+
+/// 2^53: a larger integer may have been rounded when it was saved as one of the worst elements.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+impl Comparison {
+    /// Between what the least absolute tolerance that every finite pair meets beside `rtol` lies, as far as
+    /// the saved numbers tell. Both are the same at the relative tolerances that were measured.
+    pub fn needed_within(&self, rtol: f64) -> [f64; 2] {
+        let [least, most] = self.needed.bounds(rtol);
+        if least == most || most.is_nan() {
+            return [least, most];
+        }
+        let exact = |worst: &&Worst| worst.reference.abs() < EXACT && worst.candidate.abs() < EXACT;
+        let needs = |worst: &Worst| {
+            (worst.candidate - worst.reference).abs() - rtol * worst.reference.abs()
+        };
+        let worst = self.worst.iter().filter(exact).map(needs).fold(0.0, f64::max);
+        [least.max(worst - self.needed.slack()), most]
+    }
 }
 
 /// Non-finite values on either side.

@@ -65,15 +65,20 @@ fn observe_finite(
     difference: f64,
 ) {
     tally.finite += 1;
-    tally.sums.squared_reference += reference * reference;
-    tally.sums.squared_candidate += candidate * candidate;
-    tally.sums.product += reference * candidate;
+    tally.sums.squared_reference.add(reference, reference);
+    tally.sums.squared_candidate.add(candidate, candidate);
+    tally.sums.product.add(reference, candidate);
     if difference == 0.0 {
         return;
     }
     tally.mismatched += 1;
-    tally.sums.difference += difference;
-    tally.sums.squared_difference += difference * difference;
+    tally.sums.difference.add(difference, 1.0);
+    if difference.is_finite() {
+        tally.sums.squared_difference.add(difference, difference);
+    } else {
+        // Two finite numbers of opposite signs: half of each is exact, and so their difference is finite.
+        tally.sums.squared_difference.add_square_of_twice(candidate / 2.0 - reference / 2.0);
+    }
     if reference != 0.0 {
         tally.max_rel = tally.max_rel.max(difference / reference.abs());
     }

@@ -3,11 +3,12 @@
 use super::frontier::{Frontier, Needed};
 use super::metrics::Nonfinite;
 use super::rounding::{Explained, HYPOTHESES};
+use super::sum::{Sum, Wide};
 use super::worst::Ranking;
 
-/// Sums over the finite pairs. Squares beyond the range of `f64`, which only `f64` tensors can have, are infinite.
+/// Sums over the finite pairs of one block of `f32`, of which all squares are of ordinary size.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sums {
+pub(super) struct BlockSums {
     /// Σ|d|
     pub(super) difference: f64,
     /// Σd²
@@ -20,31 +21,78 @@ pub(super) struct Sums {
     pub(super) product: f64,
 }
 
+/// The same sums over any finite pairs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sums {
+    /// Σ|d|
+    pub(super) difference: Sum,
+    /// Σd²
+    pub(super) squared_difference: Sum,
+    /// Σr²
+    pub(super) squared_reference: Sum,
+    /// Σc²
+    pub(super) squared_candidate: Sum,
+    /// Σr·c
+    pub(super) product: Sum,
+}
+
 impl Sums {
-    pub(super) fn add(&mut self, other: &Sums) {
-        self.difference += other.difference;
-        self.squared_difference += other.squared_difference;
-        self.squared_reference += other.squared_reference;
-        self.squared_candidate += other.squared_candidate;
-        self.product += other.product;
+    pub(super) fn add(&mut self, block: &BlockSums) {
+        self.difference.add_plain(block.difference);
+        self.squared_difference.add_plain(block.squared_difference);
+        self.squared_reference.add_plain(block.squared_reference);
+        self.squared_candidate.add_plain(block.squared_candidate);
+        self.product.add_plain(block.product);
+    }
+
+    pub(super) fn merge(&mut self, other: &Sums) {
+        self.difference.merge(&other.difference);
+        self.squared_difference.merge(&other.squared_difference);
+        self.squared_reference.merge(&other.squared_reference);
+        self.squared_candidate.merge(&other.squared_candidate);
+        self.product.merge(&other.product);
     }
 
     /// Σd² / Σr²; 0 when both are 0.
     pub(super) fn nmse(&self) -> f64 {
-        if self.squared_difference == 0.0 {
+        let difference = self.squared_difference.total();
+        if difference.is_zero() {
             0.0
         } else {
-            self.squared_difference / self.squared_reference
+            difference.over(self.squared_reference.total()).number()
         }
+    }
+
+    /// ‖d‖₂ / ‖r‖₂; 0 when both are 0.
+    pub(super) fn rel_l2(&self) -> f64 {
+        let nmse = self.nmse();
+        if nmse.is_normal() || self.squared_difference.total().is_zero() {
+            return nmse.sqrt();
+        }
+        // The quotient has a place in f64 though its square has none.
+        let [d, r] =
+            [self.squared_difference, self.squared_reference].map(|sum| sum.total().sqrt());
+        d.over(r).number()
+    }
+
+    /// The root of the mean of d² over so many pairs.
+    pub(super) fn rmse(&self, count: f64) -> f64 {
+        self.squared_difference.total().per(count).sqrt().number()
+    }
+
+    /// The mean of |d| over so many pairs.
+    pub(super) fn mean_abs(&self, count: f64) -> f64 {
+        self.difference.total().per(count).number()
     }
 
     /// The cosine of the angle between the tensors: 1 when they are equal, 0 when one is all zero.
     pub(super) fn cosine(&self) -> f64 {
-        let lengths = self.squared_reference.sqrt() * self.squared_candidate.sqrt();
-        match (self.squared_difference == 0.0, lengths == 0.0) {
+        let length = |sum: &Sum| -> Wide { sum.total().sqrt() };
+        let lengths = length(&self.squared_reference).times(length(&self.squared_candidate));
+        match (self.squared_difference.total().is_zero(), lengths.is_zero()) {
             (true, _) => 1.0,
             (false, true) => 0.0,
-            (false, false) => (self.product / lengths).clamp(-1.0, 1.0),
+            (false, false) => self.product.total().over(lengths).number().clamp(-1.0, 1.0),
         }
     }
 }
@@ -92,7 +140,7 @@ impl Tally {
     pub(super) fn merge(mut self, later: Tally) -> Self {
         self.finite += later.finite;
         self.mismatched += later.mismatched;
-        self.sums.add(&later.sums);
+        self.sums.merge(&later.sums);
         self.max_rel = self.max_rel.max(later.max_rel);
         self.ulps.f32 = self.ulps.f32.max(later.ulps.f32);
         self.ulps.f16 = self.ulps.f16.max(later.ulps.f16);

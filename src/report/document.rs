@@ -7,7 +7,9 @@ use crate::compare::{Agreement, Comparison, Explanation, Judgement};
 use crate::engine::{Ended, Outcome, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype};
-use crate::verdict::{Finding, Origin, Ruling, StrategyAgreement, Verdict};
+use crate::verdict::{
+    Finding, INCONCLUSIVE, Origin, Ruling, StrategyAgreement, Verdict, exit_code,
+};
 use crate::walk::{Fallback, Gauge, WalkReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -199,6 +201,22 @@ pub struct OutputReport {
 /// What a report says of a command that the user ended.
 pub(super) const INTERRUPTED: &str =
     "interrupted: this is what was known by then; what was not run was not compared";
+
+impl Report {
+    /// The exit code of the command that says what the report says.
+    pub fn exit_code(&self) -> u8 {
+        let fallbacks: Vec<&Fallback> =
+            self.targets.iter().filter_map(|target| target.fallback.as_ref()).collect();
+        if !fallbacks.is_empty() {
+            // The answer of `offby fallback` is the set of operators.
+            return u8::from(fallbacks.iter().any(|fallback| fallback.members.is_none()));
+        }
+        match exit_code(self.targets.iter().map(|target| target.verdict.kind)) {
+            0 if self.interrupted => INCONCLUSIVE,
+            code => code,
+        }
+    }
+}
 
 impl OutputReport {
     /// What the verdict rests on.

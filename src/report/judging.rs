@@ -1,13 +1,17 @@
 //! Judging a saved report again, by another tolerance: no tensor is needed.
 //!
 //! A comparison carries its frontier, the least absolute tolerance beside each of several relative
-//! ones (`comparison.needed`); between two of those the need is bounded from above, so that judging
-//! again may be too strict, never too lenient. `judged_by` says what else the judgement rests on.
+//! ones (`comparison.needed`). Between two of those the need is known within bounds: a tolerance outside them
+//! is judged as a new run would judge it, and one inside is left open. So is what the file does not hold: the
+//! values that a choice was made from, and the reference as it was before referees corrected it.
+//! `judged_by` says what else the judgement rests on.
 
 use super::document::{OutputReport, Report, TargetReport};
-use crate::compare::{Agreement, Declared, Judging, Storage, Tolerance, judge};
+use crate::compare::{
+    Agreement, Comparison, Declared, Judgement, Judging, Storage, Tolerance, judge,
+};
 use crate::engine::{Execution, Outcome, Target};
-use crate::verdict::{Facts, Finding, decide, refine};
+use crate::verdict::{Facts, Finding, Kind, News, Verdict, decide, refine};
 use serde::{Deserialize, Serialize};
 
 /// By what an output was judged.
@@ -54,7 +58,10 @@ impl JudgedBy {
     }
 }
 
-/// The report as it would have been with this tolerance of the user's.
+/// What to do if the saved numbers do not tell.
+const RUN_AGAIN: &str = "run the network again with these tolerances";
+
+/// The report as it would have been with this tolerance of the user's, as far as it tells.
 pub fn judge_again(mut report: Report, user: Tolerance) -> Report {
     for target in &mut report.targets {
         judge_target(target, user);
@@ -64,9 +71,12 @@ pub fn judge_again(mut report: Report, user: Tolerance) -> Report {
 }
 
 fn judge_target(target: &mut TargetReport, user: Tolerance) {
-    // How an engine ended is no matter of tolerance, and neither is what referees said of the reference.
-    if target.outcome != Outcome::Completed || !target.rulings.is_empty() {
+    // How an engine ended is no matter of tolerance.
+    if target.outcome != Outcome::Completed {
         return;
+    }
+    if !target.rulings.is_empty() {
+        return leave_ruling(target, user);
     }
     let name = &target.target;
     target.outputs.iter_mut().for_each(|output| judge_output(name, output, user));
@@ -77,7 +87,10 @@ fn judge_target(target: &mut TargetReport, user: Tolerance) {
         ..Execution::without_outputs(Outcome::Completed, "")
     };
     let findings: Vec<Finding<'_>> = target.outputs.iter().map(OutputReport::finding).collect();
-    let whole = decide(&execution, &findings);
+    let mut whole = decide(&execution, &findings);
+    if target.outputs.iter().any(|output| output.judgement.rule == "open") {
+        whole.hint = Some(RUN_AGAIN.into());
+    }
     target.verdict = refine(
         &whole,
         &Facts {
@@ -90,20 +103,72 @@ fn judge_target(target: &mut TargetReport, user: Tolerance) {
     );
 }
 
+/// What referees say of the reference is no matter of tolerance. But whether a target that is wrong, too, is
+/// near enough depends on what the reference was before, and that is not in the file.
+fn leave_ruling(target: &mut TargetReport, user: Tolerance) {
+    let same = target.outputs.iter().all(|output| is_judged_by(output, user));
+    if same || target.verdict.kind.news() != News::Bad {
+        return;
+    }
+    target.verdict = Verdict {
+        kind: Kind::Inconclusive,
+        sentence: "the reference is wrong, and the report does not hold what it gave: another tolerance cannot be judged from that".into(),
+        confidence: target.verdict.confidence,
+        diagnosis: Vec::new(),
+        hint: Some(RUN_AGAIN.into()),
+    };
+}
+
+fn is_judged_by(output: &OutputReport, user: Tolerance) -> bool {
+    output.judged_by.as_ref().is_some_and(|by| by.user == Some(user))
+}
+
 fn judge_output(target: &str, output: &mut OutputReport, user: Tolerance) {
-    // A choice was judged by the values it was made from, and those are not in the file.
-    let compared = output.comparison.as_ref().filter(|_| output.choice.is_none());
-    let Some(comparison) = compared else { return };
+    // Another form is wrong whatever the values are.
+    if output.judgement.rule == "form" {
+        return;
+    }
+    if output.choice.is_some() {
+        return leave_choice(output, user);
+    }
+    let Some(comparison) = output.comparison.as_ref() else { return };
     let by = output.judged_by.clone().unwrap_or_else(|| guess(target));
     let before = by.judging().widest();
     let by = JudgedBy { user: Some(user), ..by };
-    let judgement = judge(comparison, &by.judging());
+    let judgement = left_open(comparison, user).unwrap_or_else(|| judge(comparison, &by.judging()));
     // Elements beyond another tolerance can only be counted in the tensors.
     let same = before == user && judgement.agreement == Agreement::Diverges;
     output.beyond_tolerance = output.beyond_tolerance.filter(|_| same);
     output.agreement = judgement.agreement;
     output.judgement = judgement;
     output.judged_by = Some(by);
+}
+
+/// The judgement where the saved numbers do not tell whether the tolerance is met.
+fn left_open(comparison: &Comparison, user: Tolerance) -> Option<Judgement> {
+    let counts = comparison.finite > 0
+        && comparison.mismatched > 0
+        && comparison.nonfinite.disagreeing == 0
+        && !comparison.max_abs.is_nan();
+    let [least, most] = comparison.needed_within(user.rtol);
+    let allowed = user.absolute(comparison.typical);
+    (counts && least <= allowed && allowed < most).then(|| {
+        Judgement::open(format!(
+            "the saved numbers do not tell whether all elements are within --atol {:e} --rtol {:e}: beside that rtol the least atol is between {least:.3e} and {most:.3e}",
+            user.atol, user.rtol
+        ))
+    })
+}
+
+/// A choice was judged by the values it was made from, and those are not in the file.
+fn leave_choice(output: &mut OutputReport, user: Tolerance) {
+    if !is_judged_by(output, user) {
+        output.judgement = Judgement::open(
+            "the indices differ, and the report does not hold the values that they were chosen by: another tolerance cannot be judged from that",
+        );
+        output.agreement = output.judgement.agreement;
+        output.beyond_tolerance = None;
+    }
 }
 
 /// Older files do not say what the target declares; its name does.

@@ -36,7 +36,7 @@ pub struct ShrinkReport {
     pub inputs: Vec<ShrinkFeed>,
     /// Size of the ONNX file.
     pub model_bytes: u64,
-    /// From which extents on it fails, with the values of the whole network.
+    /// At which extents it fails, with the values of the whole network.
     pub thresholds: Vec<Threshold>,
     /// The same with the simplest values.
     pub simple_thresholds: Vec<Threshold>,
@@ -112,7 +112,7 @@ fn facts(report: &ShrinkReport) -> Vec<String> {
 }
 
 fn in_shape(with: &str, threshold: &Threshold) -> String {
-    format!("{with} it {} (at {})", threshold.sentence(), ShapeText(&threshold.shape))
+    format!("{with}, {} (at {})", threshold.sentence(), ShapeText(&threshold.shape))
 }
 
 /// `offby shrink` as text.

@@ -1,8 +1,9 @@
 //! The whole of it: where to start, and the steps in their order.
 
 use super::axes::{Threshold, shorten};
+use super::limit::{Limit, find_limit};
 use super::oracle::{Finding, Oracle};
-use super::simplify::{Limit, find_limit, simplify_constants, simplify_feeds};
+use super::simplify::{simplify_constants, simplify_feeds};
 use super::specimen::Specimen;
 use crate::engine::NodeSteps;
 use crate::graph::Model;
@@ -19,7 +20,7 @@ pub struct Shrunk {
     pub finding: Finding,
     /// The node it began with; `None` where no single node shows the finding.
     pub node: Option<String>,
-    /// From which extents on it fails, with the values it was fed at first.
+    /// At which extents it fails, with the values it was fed at first.
     pub thresholds: Vec<Threshold>,
     /// Which values fail.
     pub limit: Option<Limit>,
@@ -63,10 +64,11 @@ pub fn shrink(
         Some(label) => format!("the node `{label}` by itself shows it, {}", shape(&specimen)),
         None => "no single node shows it by itself: the network was kept".to_owned(),
     }];
+    let unshortened = specimen.clone();
     let thresholds = shorten(&mut specimen, finding, oracle, announce);
     steps.push(format!("smaller shapes: {}", shape(&specimen)));
-    let limit = find_limit(&mut specimen, finding, oracle);
-    if !limit.as_ref().is_some_and(|limit| limit.proven) {
+    let limit = find_limit(&mut specimen, &unshortened, finding, oracle);
+    if !limit.as_ref().is_some_and(|limit| limit.alone) {
         simplify_feeds(&mut specimen, finding, oracle, announce);
     }
     let specs: Vec<&str> = specimen.feeds.iter().map(|feed| feed.spec.as_str()).collect();

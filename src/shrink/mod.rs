@@ -3,12 +3,13 @@
 
 mod axes;
 mod conduct;
+mod limit;
 mod oracle;
 mod simplify;
 mod specimen;
 
-pub use axes::Threshold;
+pub use axes::{Threshold, Tried};
 pub use conduct::{Shrunk, by_itself, shrink};
+pub use limit::{Grid, Limit};
 pub use oracle::{Finding, Oracle, Seen};
-pub use simplify::Limit;
 pub use specimen::Specimen;

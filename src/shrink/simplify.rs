@@ -1,37 +1,10 @@
-//! Simpler numbers: zeros, ones, counting, few that are not zero, small whole numbers; and the
-//! smallest value that fails, where an operator only passes values on.
+//! Simpler numbers: zeros, ones, counting, few that are not zero, small whole numbers.
 
-use super::oracle::{Finding, Oracle, Seen};
+use super::oracle::{Finding, Oracle};
 use super::specimen::Specimen;
 use crate::graph::ValueName;
 use crate::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-
-/// Which values fail, of an operator that only passes them on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Limit {
-    /// The largest magnitude below which every value that occurs is passed on exactly.
-    pub exact_up_to: f32,
-    /// The smallest magnitude that is not.
-    pub fails_at: f32,
-    /// What becomes of it.
-    pub becomes: f32,
-    /// Whether a tensor of nothing but that value fails, and one of nothing but the value below it
-    /// does not.
-    pub proven: bool,
-}
-
-impl Limit {
-    /// `values up to 2048 are exact; the smallest failing value is 2049, which becomes 2048`.
-    pub fn sentence(&self) -> String {
-        let Limit { exact_up_to, fails_at, becomes, proven } = self;
-        let proof = if *proven { "; both proven by tensors of that value alone" } else { "" };
-        format!(
-            "values up to {exact_up_to} are exact; the smallest failing value is {fails_at}, which becomes {becomes}{proof}"
-        )
-    }
-}
 
 /// Replaces every feed by the simplest one that still shows the finding.
 pub(super) fn simplify_feeds(
@@ -126,51 +99,4 @@ fn few_nonzeros(
         kept = half;
         *specimen = changed;
     }
-}
-
-/// Which values fail, where the reference's output holds nothing but values of the input; the
-/// specimen becomes one of nothing but the smallest failing value, where that fails, too.
-pub(super) fn find_limit(
-    specimen: &mut Specimen,
-    finding: Finding,
-    oracle: &mut Oracle<'_>,
-) -> Option<Limit> {
-    let seen = oracle.ask(specimen);
-    let (fails_at, becomes, exact_up_to) = smallest_failing(specimen, &seen)?;
-    let name = specimen.feeds.first()?.name.clone();
-    let filled = |value: f32| match &specimen.feeds.first()?.tensor {
-        Tensor::F32(array) => Some(specimen.refed(
-            &name,
-            Tensor::F32(array.mapv(|_| value)),
-            &format!("const:{value}"),
-        )),
-        _ => None,
-    };
-    let (failing, exact) = (filled(fails_at)?, filled(exact_up_to)?);
-    let proven = oracle.shows(&failing, finding) && oracle.ask(&exact).finding == Finding::Agrees;
-    if proven {
-        *specimen = failing;
-    }
-    Some(Limit { exact_up_to, fails_at, becomes, proven })
-}
-
-/// The smallest magnitude that is not passed on, what becomes of it, and the largest below it.
-fn smallest_failing(specimen: &Specimen, seen: &Seen) -> Option<(f32, f32, f32)> {
-    let [feed] = specimen.feeds.as_slice() else { return None };
-    let (reference, candidate) = seen.worst.as_ref()?;
-    let (Tensor::F32(fed), Tensor::F32(right), Tensor::F32(found)) =
-        (&feed.tensor, &reference.tensor, &candidate.tensor)
-    else {
-        return None;
-    };
-    let fed: BTreeSet<u32> = fed.iter().map(|value| value.to_bits()).collect();
-    if !right.iter().all(|value| fed.contains(&value.to_bits())) {
-        return None;
-    }
-    let pairs = right.iter().zip(found);
-    let failing = pairs.filter(|(right, found)| right.to_bits() != found.to_bits());
-    let (fails_at, becomes) = failing.min_by(|a, b| a.0.abs().total_cmp(&b.0.abs()))?;
-    let below = right.iter().filter(|value| value.abs() < fails_at.abs());
-    let exact_up_to = below.max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
-    Some((*fails_at, *becomes, *exact_up_to))
 }

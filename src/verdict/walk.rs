@@ -154,12 +154,14 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
     match sources.first() {
         Some(first) if whole.kind.news() != News::Bad => Verdict {
             sentence: format!(
-                "{}; but {}. {}",
+                "{}; but {}{}",
                 whole.sentence,
                 accuse(first, &sources, walk),
                 match whole.kind {
-                    Kind::Explained => "At the outputs that is no more than rounding does",
-                    _ => "That does not reach the outputs",
+                    Kind::Explained => ". At the outputs that is no more than rounding does",
+                    // If nothing is known of the outputs, neither is that.
+                    Kind::Inconclusive => "",
+                    _ => ". That does not reach the outputs",
                 }
             ),
             confidence,

@@ -1,0 +1,138 @@
+//! Sums of products in a range wider than that of `f64`.
+//!
+//! The square of a number beyond 1e154 overflows, and that of one below 1e-154 vanishes. Such products go
+//! into sums of their own, scaled by a power of two, which costs no digit (Blue, "A portable Fortran program
+//! to find the Euclidean norm of a vector", 1978). Everything else is summed as it is.
+
+/// 2^600: with both factors scaled by it, the smallest product is normal (2^-948) and none overflows (2^848).
+const STEP: f64 = f64::from_bits((1023 + 600) << 52);
+/// 2^900: products up to it are summed as they are. 2^64 of them, more than any tensor has, stay finite.
+const LARGEST: f64 = f64::from_bits((1023 + 900) << 52);
+
+/// A sum of products of two finite numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sum {
+    /// Products of ordinary size.
+    plain: f64,
+    /// Larger ones, in units of [`STEP`]².
+    large: f64,
+    /// Smaller ones, in units of 1 / [`STEP`]².
+    small: f64,
+}
+
+impl Sum {
+    /// Adds `a` · `b`.
+    pub(super) fn add(&mut self, a: f64, b: f64) {
+        let product = a * b;
+        let size = product.abs();
+        if (1.0 / LARGEST..=LARGEST).contains(&size) {
+            self.plain += product;
+        } else if size > LARGEST {
+            self.large += (a / STEP) * (b / STEP);
+        } else if a != 0.0 && b != 0.0 {
+            self.small += (a * STEP) * (b * STEP);
+        }
+    }
+
+    /// Adds (2 · `half`)², where twice `half` is beyond the range of `f64`.
+    pub(super) fn add_square_of_twice(&mut self, half: f64) {
+        self.large += (half / (STEP / 2.0)) * (half / (STEP / 2.0));
+    }
+
+    /// Adds a sum that is known to be of ordinary size.
+    pub(super) fn add_plain(&mut self, sum: f64) {
+        self.plain += sum;
+    }
+
+    pub(super) fn merge(&mut self, other: &Sum) {
+        self.plain += other.plain;
+        self.large += other.large;
+        self.small += other.small;
+    }
+
+    /// The sum, with its scale.
+    pub(super) fn total(&self) -> Wide {
+        let Sum { plain, large, small } = *self;
+        if large != 0.0 {
+            Wide { value: large + plain / STEP / STEP, steps: 2 }
+        } else if plain != 0.0 {
+            Wide { value: plain + small / STEP / STEP, steps: 0 }
+        } else {
+            Wide { value: small, steps: if small == 0.0 { 0 } else { -2 } }
+        }
+    }
+}
+
+/// A number that may be beyond the range of `f64`: `value` · [`STEP`]^`steps`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wide {
+    value: f64,
+    steps: i32,
+}
+
+impl Wide {
+    /// The number, infinite or 0 where `f64` has no place for it.
+    pub(super) fn number(self) -> f64 {
+        self.value * STEP.powi(self.steps / 2) * STEP.powi(self.steps - self.steps / 2)
+    }
+
+    pub(super) fn is_zero(self) -> bool {
+        self.value == 0.0
+    }
+
+    /// The root of a number that is a product of two steps, as every [`Sum::total`] is.
+    pub(super) fn sqrt(self) -> Wide {
+        Wide { value: self.value.sqrt(), steps: self.steps / 2 }
+    }
+
+    pub(super) fn times(self, factor: Wide) -> Wide {
+        Wide { value: self.value * factor.value, steps: self.steps + factor.steps }
+    }
+
+    pub(super) fn over(self, divisor: Wide) -> Wide {
+        Wide { value: self.value / divisor.value, steps: self.steps - divisor.steps }
+    }
+
+    /// Divided by an ordinary number.
+    pub(super) fn per(self, count: f64) -> Wide {
+        Wide { value: self.value / count, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(pairs: &[(f64, f64)]) -> Wide {
+        let mut sum = Sum::default();
+        pairs.iter().for_each(|&(a, b)| sum.add(a, b));
+        sum.total()
+    }
+
+    #[test]
+    fn roots_of_squares_are_the_numbers() {
+        for size in [1e-320, 1e-200, 1e-140, 1.0, 1e140, 1e200, 1e308] {
+            assert_eq!(sum(&[(size, size)]).sqrt().number(), size, "{size}");
+        }
+        assert!(sum(&[]).is_zero() && sum(&[(0.0, 1e300)]).is_zero());
+    }
+
+    #[test]
+    fn what_is_beyond_the_range_divides() {
+        let [large, small] = [sum(&[(1e200, 1e200)]), sum(&[(1e-200, 1e-200)])];
+        assert_eq!(large.number(), f64::INFINITY);
+        assert_eq!(small.number(), 0.0);
+        assert_eq!(large.over(large).number(), 1.0);
+        assert_eq!(small.over(large).number(), 0.0);
+        // 1e200 times 1e-200 is ordinary.
+        assert!((sum(&[(1e200, 1e-200)]).number() - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn twice_the_largest_number_has_a_square() {
+        let mut twice = Sum::default();
+        twice.add_square_of_twice(f64::MAX);
+        let ratio = twice.total().over(sum(&[(f64::MAX, f64::MAX)]));
+        assert_eq!(ratio.number(), 4.0);
+    }
+}
