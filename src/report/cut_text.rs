@@ -41,7 +41,7 @@ fn row(number: usize, probe: &Probe, nodes: usize) -> Vec<String> {
         node,
         probe.values.len().to_string(),
         says.to_owned(),
-        size(probe.cumulative),
+        if probe.disagreeing > 0 { "NaN/inf".to_owned() } else { size(probe.cumulative) },
         size(probe.floor),
     ]
 }

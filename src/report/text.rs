@@ -144,7 +144,7 @@ fn row(target: &TargetReport, output: Option<&OutputReport>) -> Row {
         Cell::new(&shortened(&target.target, 24)),
         Cell::new(&place(target)),
         Cell::new(&says),
-        Cell::new(&of(|c| number(c.rel_l2))),
+        Cell::new(&of(relative)),
         Cell::new(&of(|c| number(c.max_abs))),
         Cell::new(&of(|c| optional(c.max_ulp_f32))),
     ])
@@ -275,6 +275,14 @@ fn nonfinite(comparison: &Comparison) -> String {
     };
     let (r, c) = (side(&nonfinite.reference), side(&nonfinite.candidate));
     format!("{} disagree (reference {r}; candidate {c})", nonfinite.disagreeing)
+}
+
+/// The relative error; of elements that are not finite none can be measured, and 0 is that of the others.
+fn relative(comparison: &Comparison) -> String {
+    match comparison.nonfinite.disagreeing > 0 && comparison.rel_l2 == 0.0 {
+        true => "NaN/inf".to_owned(),
+        false => number(comparison.rel_l2),
+    }
 }
 
 /// Three digits, plain for whole numbers of ordinary size.

@@ -115,6 +115,11 @@ fn row(op: &OpReport) -> Vec<String> {
     let number =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
     let ratio = op.ratio.map_or_else(|| "-".to_owned(), ratio_text);
+    // Of NaN and infinities no error can be measured: that of the other elements says nothing.
+    let or_nonfinite = |value: Option<f64>, disagreeing: u64| match disagreeing {
+        0 => number(value),
+        _ => "NaN/inf".to_owned(),
+    };
     // A role without a measurement would be a guess.
     let is_measured = op.introduced.is_some() || op.cumulative.is_some();
     vec![
@@ -122,10 +127,10 @@ fn row(op: &OpReport) -> Vec<String> {
         op.name.clone(),
         shortened(&op.op_type, 11),
         if is_measured { op.role.name() } else { "-" }.to_owned(),
-        number(op.introduced),
+        or_nonfinite(op.introduced, op.introduced_disagreeing),
         number(Some(op.floor)),
-        ratio,
-        number(op.cumulative),
+        if op.introduced_disagreeing > 0 { "-".to_owned() } else { ratio },
+        or_nonfinite(op.cumulative, op.disagreeing),
     ]
 }
 

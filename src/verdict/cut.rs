@@ -163,15 +163,13 @@ fn alone(op: Option<&OpReport>, walk: &WalkReport) -> String {
 fn measured(who: &str, op: &OpReport, walk: &WalkReport) -> String {
     match (&op.nonfinite, op.introduced) {
         (Some(found), _) => format!(
-            "and {who} gives {} NaN and {} infinite elements where the reference has numbers: {}",
-            found.nan,
-            found.inf,
-            found.cause.words()
+            "and {who} gives {} where the reference has numbers: {}",
+            found.count(),
+            found.words()
         ),
-        (None, Some(_)) if op.introduced_disagreeing > 0 => format!(
-            "and {who} gives {} elements that are NaN or infinite on one side only, on the same inputs",
-            op.introduced_disagreeing
-        ),
+        (None, Some(_)) if op.introduced_disagreeing > 0 => {
+            format!("and {who} is wrong: {}", super::walk::disagreement(op))
+        }
         (None, Some(introduced)) => format!(
             "and {who} introduces a relative error of {introduced:.2e} on the same inputs, where {} rounding costs {:.2e}",
             walk.storage.name(),

@@ -305,15 +305,11 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
     };
     let size = match (&first.nonfinite, first.introduced) {
         (Some(found), _) => format!(
-            "{} NaN and {} infinite elements where the reference, on the same inputs, has numbers: {}",
-            found.nan,
-            found.inf,
-            found.cause.words()
+            "{} where the reference, on the same inputs, has numbers: {}",
+            found.count(),
+            found.words()
         ),
-        (None, _) if first.introduced_disagreeing > 0 => format!(
-            "{} elements are NaN or infinite on one side only, on the same inputs",
-            first.introduced_disagreeing
-        ),
+        (None, _) if first.introduced_disagreeing > 0 => disagreement(first),
         (None, error) => format!(
             "a relative error of {:.2e} against the reference on the same inputs, where {} rounding costs {:.2e}",
             error.unwrap_or(f64::NAN),
@@ -325,6 +321,16 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
         "`{}` ({}, {}) is the first operator to introduce error: {size}{others}",
         first.name, first.op_type, first.backend
     )
+}
+
+/// Elements of which one side alone is finite, or both are not and differ.
+pub(super) fn disagreement(op: &OpReport) -> String {
+    match (op.lost, op.introduced_disagreeing) {
+        (Some(lost), _) => lost.words(),
+        (None, n) => {
+            format!("{n} elements are NaN or infinite on one side only, on the same inputs")
+        }
+    }
 }
 
 pub(super) fn diagnosis(op: &OpReport) -> Vec<String> {

@@ -97,6 +97,7 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         ratio: introduced.map(|introduced| introduced / floor),
         role,
         nonfinite: op.nonfinite.clone(),
+        lost: op.lost,
         explained_by: op.introduced.and_then(|gauge| gauge.explained_by),
         absmax: op.absmax,
         headroom_used: op.absmax / storage.max(),

@@ -1,10 +1,11 @@
 //! Following: one candidate run, each operator measured as it comes and its tensors dropped.
 
+use super::cause::Cause;
 use super::contract::{Clean, Executed, Operand, Reference};
 use super::floor::{Storage, StorageCensus, round_operands, round_to_f16};
 use super::freedom::Freedom;
 use super::gauge::{Gauge, gauge};
-use super::nonfinite::Cause;
+use super::nonfinite::Case;
 use super::role::is_accused;
 use super::trace::{Measured, WeightCost};
 use super::{movement, nonfinite};
@@ -147,10 +148,8 @@ impl<'a> Follow<'a> {
         if measured.introduced.is_some_and(|introduced| introduced.mismatched > 0) {
             measured.half = self.half(executed, expected);
         }
-        for (reference, candidate) in expected.iter().zip(outputs.iter().copied()) {
-            let (name, op_type) = (&measured.name, &measured.op_type);
-            let found = nonfinite::find(name, op_type, &executed.inputs, reference, candidate);
-            measured.nonfinite = measured.nonfinite.take().or(found);
+        if measured.introduced.is_some_and(|introduced| introduced.disagreeing > 0) {
+            self.explain(executed, expected, outputs, measured);
         }
         // Where the inputs explain NaN and infinities, their places in the output tell no more.
         let explained = measured.nonfinite.as_ref().is_some_and(|f| f.cause != Cause::Unexplained);
@@ -162,6 +161,23 @@ impl<'a> Follow<'a> {
             measured.portrait =
                 worst_portrait(expected, outputs, measured.introduced).map(Box::new);
         }
+    }
+
+    /// Whence the operator's NaN and infinities come, and which of the reference's it lost.
+    fn explain(
+        &mut self,
+        executed: &Executed,
+        expected: &[Tensor],
+        outputs: &[&Tensor],
+        measured: &mut Measured,
+    ) {
+        let anatomy = self.reference.anatomy(&executed.operator, &executed.inputs);
+        let (op, op_type) = (&*measured.name, &*measured.op_type);
+        let case = Case { op, op_type, anatomy: &anatomy, format: self.storage.storage() };
+        let pairs = || expected.iter().zip(outputs.iter().copied());
+        let found = pairs().find_map(|(right, found)| case.brought_about(right, found));
+        measured.nonfinite = found;
+        measured.lost = pairs().find_map(|(right, found)| nonfinite::lost(right, found));
     }
 
     /// Before an operator is accused: does the reference of the session accuse it, too, or does the witness
@@ -188,6 +204,7 @@ impl<'a> Follow<'a> {
             measured.witness = measured.introduced;
             measured.introduced = again.introduced;
             measured.nonfinite = again.nonfinite;
+            measured.lost = again.lost;
             measured.patterns = again.patterns;
             measured.portrait = None;
         }
@@ -229,6 +246,7 @@ fn blank(executed: &Executed) -> Measured {
         half: None,
         absmax: 0.0,
         nonfinite: None,
+        lost: None,
         patterns: Vec::new(),
         portrait: None,
         unchecked: None,

@@ -125,6 +125,7 @@ mod tests {
             half: None,
             absmax: 1.0,
             nonfinite: None,
+            lost: None,
             patterns: vec![],
             portrait: None,
             unchecked: None,

@@ -4,7 +4,7 @@ use super::contract::KernelError;
 use super::floor::Storage;
 use super::freedom::Freedom;
 use super::gauge::Gauge;
-use super::nonfinite::NonfiniteFinding;
+use super::nonfinite::{Lost, NonfiniteFinding};
 use super::role::Role;
 use super::search::Answer;
 use crate::compare::{Explanation, Pattern, Portrait};
@@ -46,6 +46,9 @@ pub struct Measured {
     pub absmax: f64,
     /// Non-finite elements the operator itself brought about, and why.
     pub nonfinite: Option<NonfiniteFinding>,
+    /// Elements that are not finite in the reference, on the same inputs, and are something else here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
     /// What the difference looks like, where the operator introduces one.
     pub patterns: Vec<Pattern>,
     /// The introduced error as it is drawn, where it seemed to be more than rounding.
@@ -224,6 +227,9 @@ pub struct OpReport {
     pub role: Role,
     /// Non-finite elements it brought about.
     pub nonfinite: Option<NonfiniteFinding>,
+    /// Elements that are not finite in the reference, on the same inputs, and are something else here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
     /// The rounding that explains every difference it introduces.
     pub explained_by: Option<Explanation>,
     /// The largest magnitude in its outputs, and its share of the format's maximum.
