@@ -154,6 +154,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("fault: pack-swap", "Relu", "normal:1", "divergent"),
     ("fault: concat-offset, offset: 4", "Concat", "normal:1", "divergent"),
     ("fault: stale", "Relu", "normal:1", "nondeterministic"),
+    ("fault: plus-one", "Relu", "normal:1", "divergent"),
     ("fault: random", "Relu", "normal:1", "nondeterministic"),
     ("fault: liar", "Relu", "normal:1", "divergent"),
     ("fault: refuse", "Relu", "normal:1", "rejected"),

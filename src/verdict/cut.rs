@@ -82,7 +82,7 @@ pub(super) fn unknown(whole: Verdict, walk: &WalkReport) -> Verdict {
 fn kind(whole: Kind, op: Option<&OpReport>) -> Kind {
     match whole {
         Kind::Divergent | Kind::Nonfinite | Kind::Agrees | Kind::Explained => {
-            if op.is_some_and(|op| op.nonfinite.is_some()) {
+            if op.is_some_and(|op| op.nonfinite.is_some() || op.introduced_disagreeing > 0) {
                 Kind::Nonfinite
             } else {
                 Kind::Divergent
@@ -105,6 +105,10 @@ fn place(walk: &WalkReport) -> String {
             let diverges = format!(
                 "it diverges ({disagreeing} elements are NaN or infinite on one side only)"
             );
+            ("agreement turns into divergence", "it agrees", diverges)
+        }
+        Some(Probe { inexact, .. }) if *inexact > 0 => {
+            let diverges = format!("it diverges ({inexact} integers are not the reference's)");
             ("agreement turns into divergence", "it agrees", diverges)
         }
         Some(Probe { cumulative: Some(error), .. }) => {
@@ -169,6 +173,9 @@ fn measured(who: &str, op: &OpReport, walk: &WalkReport) -> String {
         ),
         (None, Some(_)) if op.introduced_disagreeing > 0 => {
             format!("and {who} is wrong: {}", super::walk::disagreement(op))
+        }
+        (None, Some(_)) if op.wrong_integers > 0 => {
+            format!("and {who} gives {}", super::walk::wrong_integers(op))
         }
         (None, Some(introduced)) => format!(
             "and {who} introduces a relative error of {introduced:.2e} on the same inputs, where {} rounding costs {:.2e}",

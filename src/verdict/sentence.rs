@@ -105,7 +105,10 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
             let of_n = count(comparison.elements);
             let which = match finding.beyond {
                 // The words for those count themselves.
-                _ if comparison.nonfinite.disagreeing > 0 => format!("of {of_n}"),
+                _ if comparison.nonfinite.disagreeing > 0 => {
+                    let beside = format!("{}{}", size(comparison), example(comparison));
+                    return format!("{of}{}{beside}", out_of(words, &of_n));
+                }
                 Some(beyond) => format!("{} of {of_n} elements are", count(beyond)),
                 // Judged again from saved numbers: how many are beyond stands in the tensors alone.
                 None => format!(
@@ -117,6 +120,11 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
         }
         _ => format!("{of}{words}"),
     }
+}
+
+/// `2 elements are` as `2 of 8 elements are`.
+fn out_of(words: &str, all: &str) -> String {
+    words.replacen(" elements are", &format!(" of {all} elements are"), 1)
 }
 
 /// How large the error is. Of elements that are not finite none can be measured, and 0 would be the error of

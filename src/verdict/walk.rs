@@ -184,7 +184,12 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             ..whole
         },
         None if !walk.sources.is_empty() => ends_alike(whole, walk),
-        None => no_source(whole, facts, walk),
+        None => match &walk.untimely {
+            Some(found) if whole.kind == Kind::Nonfinite && facts.origin.is_none() => {
+                super::untimely::decide(whole, walk, found)
+            }
+            _ => no_source(whole, facts, walk),
+        },
     }
 }
 
@@ -310,6 +315,8 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
             found.words()
         ),
         (None, _) if first.introduced_disagreeing > 0 => disagreement(first),
+        (None, _) if first.wrong_integers > 0 => wrong_integers(first),
+        (None, _) if first.divided_by.is_some() => signs(first),
         (None, error) => format!(
             "a relative error of {:.2e} against the reference on the same inputs, where {} rounding costs {:.2e}",
             error.unwrap_or(f64::NAN),
@@ -320,6 +327,24 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
     format!(
         "`{}` ({}, {}) is the first operator to introduce error: {size}{others}",
         first.name, first.op_type, first.backend
+    )
+}
+
+/// Integers are exact, and no rounding excuses one.
+pub(super) fn wrong_integers(op: &OpReport) -> String {
+    match op.wrong_integers {
+        1 => "1 integer that is not the reference's, on the same inputs".to_owned(),
+        n => format!("{n} integers that are not the reference's, on the same inputs"),
+    }
+}
+
+/// Zeros of the other sign, which compare as equal until something is divided by them.
+fn signs(op: &OpReport) -> String {
+    let after = op.divided_by.as_deref().unwrap_or_default();
+    let zeros = if op.zero_signs == 1 { "zero has" } else { "zeros have" };
+    format!(
+        "{} {zeros} the other sign on the same inputs, and `{after}` makes other infinities of that",
+        op.zero_signs
     )
 }
 

@@ -149,11 +149,12 @@ impl Element<'_> {
     /// What no format computes: the operands are outside of where the function has a value, or are so once
     /// they are in the format.
     fn of_domain(&self) -> Option<Cause> {
-        // A number so small that the format, or a device that flushes subnormals, has zero in its place.
-        let is_zero = |value: f64| value.abs() < self.format.smallest_normal();
         let x = self.operand(0)?;
         let y = self.operand(1);
         let undefined = self.right.is_none();
+        // Where the right value is finite, a device that flushes subnormals has zero in the place of those.
+        let smallest = if undefined { 0.0 } else { self.format.smallest_normal() };
+        let is_zero = |value: f64| value == 0.0 || value.abs() < smallest;
         Some(match (self.op_type, y) {
             ("Div", Some(divisor)) if is_zero(divisor) && is_zero(x) => Cause::ZeroByZero,
             ("Div", Some(divisor)) if is_zero(divisor) => Cause::DivisionByZero,
@@ -270,6 +271,7 @@ mod tests {
         assert_eq!(div(1.0, 0.0, None), Cause::DivisionByZero);
         assert_eq!(div(0.0, 0.0, None), Cause::ZeroByZero);
         assert_eq!(div(1e30, 1e-30, None), Cause::BeyondRange);
+        assert_eq!(div(1.0, 1e-39, None), Cause::BeyondRange);
         // A number that f16 has no normal value for.
         assert_eq!(of("Div", &[&[1.0], &[1e-8]], Some(6e4), Format::F16), Cause::DivisionByZero);
         assert_eq!(div(f64::INFINITY, f64::INFINITY, None), Cause::InfByInf);

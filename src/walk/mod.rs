@@ -6,6 +6,8 @@
 //! of the reference on its own values gives the cumulative error. Nothing is written into the
 //! candidate.
 
+mod births;
+mod blind;
 mod cause;
 mod conclude;
 mod conduct;
@@ -34,6 +36,8 @@ mod task;
 mod trace;
 mod window;
 
+pub use births::{Birth, NonfiniteOutput, find_births, watch};
+pub use blind::{Blind, find_blind};
 pub use cause::Cause;
 pub use conclude::conclude;
 pub use conduct::{Announce, Traced, Walked, conduct};
@@ -52,10 +56,10 @@ pub use journal::{Journal, Known};
 pub use mapping::map_to_nodes;
 pub use node_reference::{NodeReference, operators};
 pub use nonfinite::{Lost, NonfiniteFinding};
-pub use role::{Role, assign_roles};
+pub use role::{FACTOR, Role, assign_roles};
 pub use search::Answer;
 pub use task::Task;
 pub use trace::{
-    Confirmation, Measured, OpReport, Probe, Trace, Trust, UncheckedOp, WalkReport, WeightCost,
-    WeightReport,
+    Confirmation, Measured, OpReport, Probe, Trace, Trust, UncheckedOp, Untimely, WalkReport,
+    WeightCost, WeightReport,
 };

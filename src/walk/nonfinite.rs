@@ -3,7 +3,7 @@
 
 use super::cause::{Cause, Element};
 use super::contract::Anatomy;
-use super::reach::Reaching;
+use super::reach::{Reach, Reaching};
 use crate::tensor::{Format, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,7 +56,8 @@ impl NonfiniteFinding {
     }
 }
 
-fn count(nan: u64, inf: u64) -> String {
+/// NaN and infinities in words.
+pub(super) fn count(nan: u64, inf: u64) -> String {
     let elements = if nan + inf == 1 { "element" } else { "elements" };
     match (nan, inf) {
         (_, 0) => format!("{nan} NaN {elements}"),
@@ -122,7 +123,7 @@ impl Case<'_> {
         let is_new = |at: &usize| reference[*at].is_finite() && !candidate[*at].is_finite();
         let new: Vec<usize> = (0..reference.len().min(candidate.len())).filter(is_new).collect();
         let right = |at: usize| Some(reference[at]);
-        self.found(shape, &new, &candidate, &right, false)
+        self.found(shape, &candidate, &new, &right, &|_, _| true)
     }
 
     /// What comes non-finite out of finite inputs; `expected` is what it should be, if that is known, and leaves
@@ -139,47 +140,57 @@ impl Case<'_> {
             !outputs[*at].is_finite() && right.is_none_or(|right| right.is_finite())
         };
         let new: Vec<usize> = (0..outputs.len()).filter(is_new).collect();
-        self.found(shape, &new, &outputs, &|_| None, true)
+        let is_born = |reach: &Reach, _: f64| reach.all().all(f64::is_finite);
+        self.found(shape, &outputs, &new, &|_| None, &is_born)
     }
+
+    /// What comes as NaN out of infinities: those may be meant, as in a mask, and NaN is not.
+    pub(super) fn turned(&self, outputs: &Tensor) -> Option<NonfiniteFinding> {
+        let (shape, outputs) = (outputs.shape(), outputs.numbers(1));
+        let nan: Vec<usize> = (0..outputs.len()).filter(|&at| outputs[at].is_nan()).collect();
+        let has_turned = |reach: &Reach, _: f64| {
+            reach.all().any(f64::is_infinite) && !reach.all().any(f64::is_nan)
+        };
+        self.found(shape, &outputs, &nan, &|_| None, &has_turned)
+    }
+
+    /// The elements among `at` that `keeps` wants, with the cause of most of them.
 
     fn found(
         &self,
         shape: &[usize],
-        new: &[usize],
         outputs: &[f64],
+        at: &[usize],
         right: &dyn Fn(usize) -> Option<f64>,
-        only_births: bool,
+        keeps: &dyn Fn(&Reach, f64) -> bool,
     ) -> Option<NonfiniteFinding> {
-        if new.is_empty() {
+        if at.is_empty() {
             return None;
         }
         let reaching = Reaching::new(self.op_type, self.anatomy, shape);
         let mut seen = Seen::default();
-        let mut born = Vec::new();
-        for &at in new {
-            if seen.count == LOOKED_AT && !only_births {
-                break;
-            }
+        let mut kept = Vec::new();
+        for &at in at {
             let reach = reaching.of(at);
-            let is_born = reach.all().all(f64::is_finite);
-            if is_born || !only_births {
+            if keeps(&reach, outputs[at]) {
                 let (op_type, format) = (self.op_type, self.format);
                 seen.add(&Element { op_type, reach: &reach, right: right(at), format });
-                born.push(at);
+                kept.push(at);
             }
             if !reach.own {
-                // All others are made of the same.
-                born = if is_born { new.to_vec() } else { Vec::new() };
                 break;
             }
         }
-        let counted = if only_births { &born } else { new };
-        let nan = counted.iter().filter(|&&at| outputs[at].is_nan()).count() as u64;
+        if seen.anywhere {
+            // All others are made of the same.
+            kept = at.to_vec();
+        }
+        let nan = kept.iter().filter(|&&at| outputs[at].is_nan()).count() as u64;
         let (&cause, &times) = seen.causes.iter().max_by_key(|(_, times)| **times)?;
         Some(NonfiniteFinding {
             op: self.op.to_owned(),
             nan,
-            inf: counted.len() as u64 - nan,
+            inf: kept.len() as u64 - nan,
             cause,
             input_range: seen.range,
             format: Some(self.format),
@@ -211,6 +222,13 @@ impl Seen {
         }
         *self.causes.entry(element.cause()).or_default() += 1;
     }
+}
+
+/// Zeros that have the other sign. That matters if something is divided by them.
+pub(super) fn zero_signs(reference: &Tensor, candidate: &Tensor) -> u64 {
+    let (Tensor::F32(reference), Tensor::F32(candidate)) = (reference, candidate) else { return 0 };
+    let is_other = |(r, c): &(&f32, &f32)| **r == 0.0 && **c == 0.0 && r.to_bits() != c.to_bits();
+    reference.iter().zip(candidate).filter(is_other).count() as u64
 }
 
 /// What the reference, on the same inputs, has that is not finite and the candidate does not have.

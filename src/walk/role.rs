@@ -7,7 +7,7 @@ use super::trace::Measured;
 use serde::{Deserialize, Serialize};
 
 /// Error that grows or shrinks by this factor is said to be amplified or absorbed.
-const FACTOR: f64 = 4.0;
+pub const FACTOR: f64 = 4.0;
 
 /// The part an operator plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +77,10 @@ const ONE_OPERATOR: f64 = 1e-5;
 
 /// Far above what rounding costs here, and beyond what the storage allows one operator of its kind.
 fn is_source(introduced: &Gauge, measured: &Measured, storage: Storage) -> bool {
+    // Integers and truths are not rounded.
+    if !measured.float {
+        return introduced.mismatched > 0;
+    }
     let rounding = introduced.explained_by.is_some_and(|found| storage.rounds_like(found.format));
     if introduced.disagreeing > 0 || rounding {
         return !rounding;
@@ -126,6 +130,9 @@ mod tests {
             absmax: 1.0,
             nonfinite: None,
             lost: None,
+            born: None,
+            zero_signs: 0,
+            blind: false,
             patterns: vec![],
             portrait: None,
             unchecked: None,

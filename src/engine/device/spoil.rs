@@ -60,6 +60,7 @@ pub(super) fn spoil(
         Fault::ConcatOffset => {
             layout::concat_offset(operation, right, planted.offset.unwrap_or(OFFSET))
         }
+        Fault::PlusOne => Some(right.iter().map(plus_one).collect()),
         Fault::Random => Some(noise(right, moment.run)),
         Fault::Liar => (!moment.watched).then(|| each(right, |_, value| value + 1.0)),
         Fault::Stale
@@ -70,6 +71,15 @@ pub(super) fn spoil(
         | Fault::Abort
         | Fault::Segfault
         | Fault::Hang => None,
+    }
+}
+
+fn plus_one(right: &Tensor) -> Tensor {
+    match right {
+        Tensor::F32(array) => Tensor::F32(array.mapv(|value| value + 1.0)),
+        Tensor::I32(array) => Tensor::I32(array.mapv(|value| value.wrapping_add(1))),
+        Tensor::I64(array) => Tensor::I64(array.mapv(|value| value.wrapping_add(1))),
+        other => other.clone(),
     }
 }
 
