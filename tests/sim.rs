@@ -175,6 +175,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("fault: half-sums", "MatMul", "normal:1", "divergent"),
     ("fault: second-run", "Relu", "normal:1", "nondeterministic"),
     ("fault: stale", "Relu", "normal:1", "nondeterministic"),
+    ("fault: plus-one", "Relu", "normal:1", "divergent"),
     ("fault: random", "Relu", "normal:1", "nondeterministic"),
     ("fault: liar", "Relu", "normal:1", "divergent"),
     ("fault: refuse", "Relu", "normal:1", "rejected"),

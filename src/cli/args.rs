@@ -2,7 +2,7 @@
 
 pub(super) use super::agree_args::AgreeArgs;
 pub(super) use super::shared_args::{
-    FeedArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
+    FeedArgs, FiniteArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
@@ -59,13 +59,15 @@ pub(super) struct RunArgs {
     /// A target to compare, such as mnn:vulkan:low; may be given several times
     #[arg(long = "on", value_name = "TARGET", required = true)]
     pub(super) on: Vec<String>,
+    #[command(flatten)]
+    pub(super) finite: FiniteArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct WalkArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
-    /// The target to walk, such as mnn:vulkan:low
+    /// The target to walk, such as mnn:vulkan:low, or the reference itself
     #[arg(long = "on", value_name = "TARGET")]
     pub(super) on: String,
     /// How to search: follow every operator of one run, cut the network in two again and again,
@@ -75,6 +77,8 @@ pub(super) struct WalkArgs {
     /// List every operator, not only those that matter
     #[arg(long)]
     pub(super) all: bool,
+    #[command(flatten)]
+    pub(super) finite: FiniteArgs,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! What `run` and `walk` share: the network, its feeds, the engines, and where results are kept.
 
 use super::answer::{self, Unwritten};
-use super::args::{FeedArgs, NetworkArgs, ToleranceArgs};
+use super::args::{FeedArgs, FiniteArgs, NetworkArgs, ToleranceArgs};
 use super::environment::environment;
 use super::place::read_reference;
 use super::place_for_results::can_hold_results;
@@ -33,6 +33,8 @@ pub(super) struct Prepared<'a> {
     pub(super) registry: Registry,
     /// The user's own tolerance, in place of the table's.
     pub(super) user: Option<Tolerance>,
+    /// Whether NaN and infinities that the reference has, too, are bad news.
+    pub(super) no_nan: bool,
     /// What could not be written so far.
     unwritten: RefCell<Unwritten>,
 }
@@ -47,7 +49,18 @@ impl<'a> Prepared<'a> {
         args.output.can_be_written()?;
         let registry = Registry::new(converter(args), args.place.limits.memory)?;
         let unwritten = RefCell::default();
-        Ok(Prepared { args, model, feeds, registry, user, unwritten })
+        Ok(Prepared { args, model, feeds, registry, user, no_nan: false, unwritten })
+    }
+
+    /// The same with what the user asks of NaN and infinities.
+    pub(super) fn with_finite(self, asked: FiniteArgs) -> Self {
+        Prepared { no_nan: asked.no_nan, ..self }
+    }
+
+    /// Adds what is to be said of the reference's outputs and of the feeds.
+    pub(super) fn remark(&self, report: &mut Report, session: &Session<'_>) {
+        report.nonfinite = session.nonfinite().to_vec();
+        report.blind = session.blind();
     }
 
     /// The request every engine gets.
@@ -63,6 +76,7 @@ impl<'a> Prepared<'a> {
     /// What the user asks for beyond the network, for a session with these targets.
     pub(super) fn settings(&self, targets: &[Target]) -> Settings {
         Settings {
+            no_nan: self.no_nan,
             user: self.user,
             allow_converter: self.args.allow_converter,
             allow_overflow: self.args.allow_overflow,
@@ -122,6 +136,8 @@ impl<'a> Prepared<'a> {
             reference_confirmed_by: reference.confirmed_by().map(str::to_owned),
             reference_note: reference.note.clone(),
             targets,
+            nonfinite: Vec::new(),
+            blind: Vec::new(),
             strategies: None,
             environment: Some(environment(&converter(self.args))),
             interrupted: interrupted(),

@@ -17,7 +17,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let targets =
         args.on.iter().map(|text| read_target(text, place)).collect::<Result<Vec<Target>, _>>()?;
     if args.more.is_empty() {
-        return Ok(exit_code(run_network(&args.network, &targets)?));
+        return Ok(exit_code(run_network(args, &args.network, &targets)?));
     }
     // Each has a folder in it: whether that can be written shows before the first of them runs.
     args.network.out.as_deref().map_or(Ok(()), can_hold_results)?;
@@ -26,7 +26,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         let mut network = args.network.clone();
         network.out = network.out.map(|folder| folder.join(path.file_stem().unwrap_or_default()));
         network.model.path.clone_from(path);
-        kinds.extend(run_network(&network, &targets)?);
+        kinds.extend(run_network(args, &network, &targets)?);
         if interrupted() {
             // Of the networks after this one nothing is known.
             kinds.push(Kind::Inconclusive);
@@ -37,8 +37,12 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
 }
 
 /// Runs, compares, reports one; gives the verdict of each target.
-fn run_network(network: &NetworkArgs, targets: &[Target]) -> Result<Vec<Kind>, Failure> {
-    let prepared = Prepared::new(network)?;
+fn run_network(
+    args: &RunArgs,
+    network: &NetworkArgs,
+    targets: &[Target],
+) -> Result<Vec<Kind>, Failure> {
+    let prepared = Prepared::new(network)?.with_finite(args.finite);
     let request = prepared.request();
 
     let progress = screen::progress(network.output.quiet);
@@ -58,7 +62,8 @@ fn run_network(network: &NetworkArgs, targets: &[Target]) -> Result<Vec<Kind>, F
     }
     progress.finish_and_clear();
 
-    let report = prepared.report("run", &reference, reports);
+    let mut report = prepared.report("run", &reference, reports);
+    prepared.remark(&mut report, &session);
     prepared.answer(&report, || {
         let evidence = if network.output.verbose { evidence_text(&report) } else { String::new() };
         run_text(&report, screen::width(), screen::painter()) + &evidence

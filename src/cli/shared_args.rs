@@ -129,6 +129,14 @@ pub(super) struct ToleranceArgs {
     pub(super) rtol: Option<f64>,
 }
 
+/// What outputs must be, whatever the reference is.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct FiniteArgs {
+    /// Fail if an output has NaN or infinities, even if the reference has them, too
+    #[arg(long)]
+    pub(super) no_nan: bool,
+}
+
 /// Where and how loudly to answer.
 #[derive(Debug, Clone, Args)]
 pub(super) struct OutputArgs {

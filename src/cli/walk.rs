@@ -13,7 +13,7 @@ use crate::walk::WalkReport;
 /// Walks, concludes, reports; gives the exit code.
 pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     let target = read_target(&args.on, &args.network.place)?;
-    let prepared = Prepared::new(&args.network)?;
+    let prepared = Prepared::new(&args.network)?.with_finite(args.finite);
     let progress = screen::progress(args.network.output.quiet);
     progress.set_message(format!("{} (reference)", args.network.reference));
     let reference = prepared.reference()?;
@@ -26,6 +26,10 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     };
     let walk = Walk { prepared: &prepared, session: &session, target: &target };
     let mut targets = Vec::new();
+    let strategies = if walk.is_reference() { &[] } else { strategies };
+    if walk.is_reference() {
+        targets.push(session.walk_reference()?);
+    }
     for strategy in strategies {
         let announce = |text: &str| progress.set_message(format!("{target}: {text}"));
         targets.push(match strategy {
@@ -37,6 +41,7 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     progress.finish_and_clear();
 
     let mut report = prepared.report("walk", &reference, targets);
+    prepared.remark(&mut report, &session);
     report.strategies = agreement(&report, strategies);
     prepared.answer(&report, || {
         let evidence =
@@ -61,6 +66,12 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Whether it is the reference that is to be walked, and no engine shows its operators.
+    fn is_reference(&self) -> bool {
+        *self.target == self.session.reference_target()
+            && self.prepared.registry.walker(self.target).is_none()
+    }
+
     fn follow(&self, announce: impl Fn(&str)) -> Result<TargetReport, Failure> {
         let Walk { prepared, session, target } = self;
         announce("opening");

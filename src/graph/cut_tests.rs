@@ -216,6 +216,7 @@ fn what_a_subgraph_captures_is_needed() {
     );
     let error = model.find_value("d").unwrap_err();
     assert!(error.to_string().contains("inside a subgraph of node `out`"), "{error}");
+    assert_eq!(model.nodes_in_bodies(), [("If".to_owned(), 4)].into());
 }
 
 #[test]

@@ -125,6 +125,26 @@ impl Model {
     }
 }
 
+impl Model {
+    /// How many nodes lie in the bodies of nodes, however deep, by the types of the outermost ones.
+    pub fn nodes_in_bodies(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for node in &self.graph().node {
+            let count: usize = subgraphs(node).map(nodes_of).sum();
+            if count > 0 {
+                *counts.entry(node.op_type.clone()).or_default() += count;
+            }
+        }
+        counts
+    }
+}
+
+/// The nodes of a subgraph and of those inside it.
+fn nodes_of(graph: &GraphProto) -> usize {
+    let inside = graph.node.iter().flat_map(subgraphs).map(nodes_of);
+    graph.node.len() + inside.sum::<usize>()
+}
+
 /// The name of a sparse initializer, which ONNX keeps with its values.
 pub(super) fn sparse_name(tensor: &SparseTensorProto) -> &str {
     tensor.values.as_ref().map_or("", |values| &values.name)

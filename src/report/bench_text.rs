@@ -22,7 +22,7 @@ pub fn bench_text(report: &Report, width: usize, verbose: bool, paint: Paint) ->
     }
     // What is right needs no more words than the table has.
     for target in report.targets.iter().filter(|target| target.verdict.kind != Kind::Agrees) {
-        text.push_str(&verdict_text(target, width, paint));
+        text.push_str(&verdict_text(report, target, width, paint));
     }
     text
 }

@@ -160,11 +160,10 @@ fn rounding(target: &TargetReport) -> Option<Check> {
 /// Why a source is no rounding.
 fn beyond_rounding(walk: &WalkReport, op: &OpReport) -> String {
     if let Some(found) = &op.nonfinite {
-        let (nan, inf) = (found.nan, found.inf);
-        return format!(
-            "the first source gives {nan} NaN and {inf} infinite elements: {}",
-            found.cause.words()
-        );
+        return format!("the first source gives {}: {}", found.count(), found.words());
+    }
+    if let Some(lost) = op.lost {
+        return format!("at the first source {}", lost.words());
     }
     let size = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |x| format!("{x:.1e}"));
     format!(

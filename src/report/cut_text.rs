@@ -1,6 +1,7 @@
 //! The terminal view of a search by truncation: every cut and what it said.
 
 use super::text::{table_with_names, wrapped};
+use super::walk_text::bodies;
 use crate::walk::{Answer, Probe, WalkReport};
 
 /// The truncations in the order they were run, and how many runs they took.
@@ -15,10 +16,11 @@ pub(super) fn cut_text(walk: &WalkReport, width: usize) -> String {
         n => format!(", {n} answers taken from the journal of an earlier command"),
     };
     let line = format!(
-        "{} nodes searched in {} candidate runs{resumed}; values judged as {}",
+        "{} nodes searched in {} candidate runs{resumed}; values judged as {}{}",
         walk.ops_total,
         walk.candidate_runs,
-        walk.storage.name()
+        walk.storage.name(),
+        bodies(walk)
     );
     format!("{table}\n{}", wrapped(&line, width))
 }
@@ -41,7 +43,7 @@ fn row(number: usize, probe: &Probe, nodes: usize) -> Vec<String> {
         node,
         probe.values.len().to_string(),
         says.to_owned(),
-        size(probe.cumulative),
+        if probe.disagreeing > 0 { "NaN/inf".to_owned() } else { size(probe.cumulative) },
         size(probe.floor),
     ]
 }

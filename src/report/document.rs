@@ -10,7 +10,7 @@ use crate::tensor::{Digest, Dtype};
 use crate::verdict::{
     Finding, INCONCLUSIVE, Origin, Ruling, StrategyAgreement, Verdict, exit_code,
 };
-use crate::walk::{Fallback, Gauge, WalkReport};
+use crate::walk::{Blind, Fallback, Gauge, NonfiniteOutput, WalkReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -42,6 +42,12 @@ pub struct Report {
     pub reference_note: Option<String>,
     /// The candidates, in the order given.
     pub targets: Vec<TargetReport>,
+    /// The reference's outputs that are not finite everywhere, and where that begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nonfinite: Vec<NonfiniteOutput>,
+    /// Feeds and outputs that cannot show whether elements are in the right places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blind: Vec<Blind>,
     /// Where several strategies walked one target: what each names, and how that fits together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategies: Option<StrategyAgreement>,

@@ -10,7 +10,7 @@ pub fn fallback_text(report: &Report, width: usize, paint: Paint) -> String {
     let mut text = heading(report);
     for target in &report.targets {
         let Some(fallback) = &target.fallback else {
-            text.push_str(&verdict_text(target, width, paint));
+            text.push_str(&verdict_text(report, target, width, paint));
             continue;
         };
         if let Some((titles, rows)) = worth_a_table(fallback) {

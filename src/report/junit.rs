@@ -1,6 +1,7 @@
 //! A report as JUnit XML: a suite for the network, a test for each target.
 
 use super::document::{Report, TargetReport};
+use super::remarks::remarks;
 use super::text::simulated;
 use crate::verdict::News;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
@@ -45,6 +46,7 @@ fn test(report: &Report, target: &TargetReport) -> TestCase {
     }
     let mut lines: Vec<String> = report.judged_again.iter().map(|again| again.words()).collect();
     lines.push(verdict.sentence.clone());
+    lines.extend(remarks(report));
     lines.extend(simulated(&target.target, target.ran_on.as_ref()));
     for comparison in target.outputs.iter().filter_map(|output| output.comparison.as_ref()) {
         lines.push(format!("reference {}", comparison.reference_preview));

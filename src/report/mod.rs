@@ -18,6 +18,7 @@ mod notes;
 mod printable;
 mod privacy;
 mod reading;
+mod remarks;
 mod replay;
 mod shrink;
 mod text;

@@ -2,7 +2,7 @@
 
 use super::document::TargetReport;
 use crate::verdict::{Kind, News};
-use crate::walk::WalkReport;
+use crate::walk::{OpReport, WalkReport};
 
 /// The notes below a walk, each a sentence.
 pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
@@ -17,8 +17,27 @@ pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
             )
         })
         .collect();
+    notes.extend(of_births(walk));
+    notes.extend(walk.ops.iter().filter(|op| op.blind).map(|op| {
+        format!(
+            "`{}` ({}) moves elements, and this feed leaves them in the order in which they lie: it is blind there",
+            op.name, op.op_type
+        )
+    }));
     notes.extend(of_cpu(target, walk));
     notes
+}
+
+/// The births that are not in the verdict: a walk of the reference has no other findings.
+fn of_births(walk: &WalkReport) -> Vec<String> {
+    let told = walk.untimely.as_ref().map(|found| &found.op);
+    let births = walk.ops.iter().filter(|op| Some(&op.name) != told);
+    let words = |op: &OpReport| {
+        let found = op.born.as_ref()?;
+        let (count, words) = (found.count(), found.words());
+        Some(format!("`{}` ({}) makes {count} of finite inputs: {words}", op.name, op.op_type))
+    };
+    births.filter_map(words).collect()
 }
 
 /// Where the engine's own CPU parts from the reference, if the verdict does not say that already.

@@ -1,6 +1,7 @@
 //! The terminal view: what fits in 80 columns, and only what matters.
 
 use super::document::{INTERRUPTED, InputReport, OutputReport, Report, TargetReport};
+use super::remarks::{remarks, sentence};
 use crate::compare::{Agreement, Comparison, Judgement};
 use crate::engine::RanOn;
 use crate::tensor::ShapeText;
@@ -24,10 +25,17 @@ pub fn run_text(report: &Report, width: usize, paint: Paint) -> String {
     text.push_str(&summary(report));
     text.push_str(&previews_of(&report.targets, &report.reference, width));
     for target in &report.targets {
-        text.push_str(&verdict_text(target, width, paint));
+        text.push_str(&verdict_text(report, target, width, paint));
         text.push_str(&needed_text(target, width));
     }
+    text.push_str(&remarks_text(report, width));
     text
+}
+
+/// What is said of the whole report beside the verdicts.
+pub(super) fn remarks_text(report: &Report, width: usize) -> String {
+    let lines: String = remarks(report).iter().map(|line| wrapped(line, width)).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 /// `offby diff` as text.
@@ -144,7 +152,7 @@ fn row(target: &TargetReport, output: Option<&OutputReport>) -> Row {
         Cell::new(&shortened(&target.target, 24)),
         Cell::new(&place(target)),
         Cell::new(&says),
-        Cell::new(&of(|c| number(c.rel_l2))),
+        Cell::new(&of(relative)),
         Cell::new(&of(|c| number(c.max_abs))),
         Cell::new(&of(|c| optional(c.max_ulp_f32))),
     ])
@@ -203,10 +211,15 @@ fn previews(targets: &[TargetReport], reference: &str, name: &str, width: usize)
     format!("\noutput `{name}`\n{}", rows.iter().map(line).collect::<String>())
 }
 
-pub(super) fn verdict_text(target: &TargetReport, width: usize, paint: Paint) -> String {
+pub(super) fn verdict_text(
+    report: &Report,
+    target: &TargetReport,
+    width: usize,
+    paint: Paint,
+) -> String {
     let verdict = &target.verdict;
     let mut text = String::from("\n");
-    let line = format!("{} {}: {}.", target.target, verdict.kind, verdict.sentence);
+    let line = format!("{} {}: {}.", target.target, verdict.kind, sentence(report, target));
     text.push_str(&paint(verdict.kind, &wrapped(&line, width)));
     if target.outputs.is_empty() {
         let skipped = target.evidence.len().saturating_sub(EVIDENCE_SHOWN);
@@ -275,6 +288,14 @@ fn nonfinite(comparison: &Comparison) -> String {
     };
     let (r, c) = (side(&nonfinite.reference), side(&nonfinite.candidate));
     format!("{} disagree (reference {r}; candidate {c})", nonfinite.disagreeing)
+}
+
+/// The relative error; of elements that are not finite none can be measured, and 0 is that of the others.
+fn relative(comparison: &Comparison) -> String {
+    match comparison.nonfinite.disagreeing > 0 && comparison.rel_l2 == 0.0 {
+        true => "NaN/inf".to_owned(),
+        false => number(comparison.rel_l2),
+    }
 }
 
 /// Three digits, plain for whole numbers of ordinary size.

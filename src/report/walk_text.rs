@@ -7,7 +7,8 @@ use super::document::{Report, TargetReport};
 use super::fallback_text::fallback_text;
 use super::notes::notes;
 use super::text::{
-    heading, needed_text, previews_of, run_text, shortened, table_with_names, verdict_text, wrapped,
+    heading, needed_text, previews_of, remarks_text, run_text, shortened, table_with_names,
+    verdict_text, wrapped,
 };
 use super::weights::weights_text;
 use crate::walk::{OpReport, Role, UncheckedOp, WalkReport};
@@ -60,10 +61,11 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
         let previews = previews_of(std::slice::from_ref(target), "reference", width);
         let needed = needed_text(target, width);
         text.push_str(if previews == told.0 { "" } else { &previews });
-        text.push_str(&verdict_text(target, width, paint));
+        text.push_str(&verdict_text(report, target, width, paint));
         text.push_str(if needed == told.1 { "" } else { &needed });
         told = (previews, needed);
     }
+    text.push_str(&remarks_text(report, width));
     if let Some(strategies) = &report.strategies {
         text.push_str("\nthe strategies together\n");
         for sentence in &strategies.sentences {
@@ -115,6 +117,11 @@ fn row(op: &OpReport) -> Vec<String> {
     let number =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
     let ratio = op.ratio.map_or_else(|| "-".to_owned(), ratio_text);
+    // Of NaN and infinities no error can be measured: that of the other elements says nothing.
+    let or_nonfinite = |value: Option<f64>, disagreeing: u64| match disagreeing {
+        0 => number(value),
+        _ => "NaN/inf".to_owned(),
+    };
     // A role without a measurement would be a guess.
     let is_measured = op.introduced.is_some() || op.cumulative.is_some();
     vec![
@@ -122,10 +129,10 @@ fn row(op: &OpReport) -> Vec<String> {
         op.name.clone(),
         shortened(&op.op_type, 11),
         if is_measured { op.role.name() } else { "-" }.to_owned(),
-        number(op.introduced),
+        or_nonfinite(op.introduced, op.introduced_disagreeing),
         number(Some(op.floor)),
-        ratio,
-        number(op.cumulative),
+        if op.introduced_disagreeing > 0 { "-".to_owned() } else { ratio },
+        or_nonfinite(op.cumulative, op.disagreeing),
     ]
 }
 
@@ -167,12 +174,31 @@ fn reasons(unchecked: &[UncheckedOp], width: usize) -> String {
     reasons.iter().take(REASONS).map(|reason| wrapped(&line(reason), width)).collect()
 }
 
+/// The nodes that are no operators of the walk.
+pub(super) fn bodies(walk: &WalkReport) -> String {
+    let count: usize = walk.bodies.values().sum();
+    let owners: Vec<&str> = walk.bodies.keys().map(String::as_str).collect();
+    let owners = owners.join(" and ");
+    match count {
+        0 => String::new(),
+        1 => format!("; 1 node in a body of {owners} was not looked at by itself"),
+        n => format!("; {n} nodes in bodies of {owners} were not looked at one by one"),
+    }
+}
+
 fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
     let mut text = String::from("\n");
     let share = 100.0 * walk.float_share;
     let unchecked = walk.ops_unchecked.len();
+    let bodies = bodies(walk);
+    if walk.strategy == "reference" {
+        // Nothing is compared: there is nobody else.
+        let line = format!("{} operators of the reference, step by step{bodies}", walk.ops_total);
+        text.push_str(&wrapped(&line, width));
+        return text + &note_lines(target, walk, width);
+    }
     let line = format!(
-        "{} of {} operators compared ({share:.1} % of those with floats), {unchecked} not; {:.0} % traced to ONNX nodes; {} candidate runs; values stored as {}",
+        "{} of {} operators compared ({share:.1} % of those with floats), {unchecked} not; {:.0} % traced to ONNX nodes; {} candidate runs; values stored as {}{bodies}",
         walk.ops_compared,
         walk.ops_total,
         100.0 * walk.mapped_share,
@@ -192,8 +218,9 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
         );
         text.push_str(&wrapped(&line, width));
     }
-    notes(target, walk)
-        .iter()
-        .for_each(|note| text.push_str(&wrapped(&format!("note: {note}"), width)));
-    text
+    text + &note_lines(target, walk, width)
+}
+
+fn note_lines(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
+    notes(target, walk).iter().map(|note| wrapped(&format!("note: {note}"), width)).collect()
 }

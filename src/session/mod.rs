@@ -7,6 +7,8 @@
 mod audit;
 mod examine;
 mod failure;
+mod finite;
+mod inheritance;
 mod judge;
 mod known;
 mod node;
@@ -31,7 +33,8 @@ use crate::compare::Tolerance;
 use crate::engine::{Execution, Output, Request, Target};
 use crate::report::TargetReport;
 use crate::verdict::News;
-use std::cell::RefCell;
+use crate::walk::NonfiniteOutput;
+use std::cell::{OnceCell, RefCell};
 use std::path::PathBuf;
 
 /// What a user may ask for beyond the network, its feeds and the targets.
@@ -45,6 +48,8 @@ pub struct Settings {
     pub allow_overflow: bool,
     /// The targets of the command: engines of another code than the reference's are referees, too.
     pub targets: Vec<Target>,
+    /// Whether NaN and infinities that the reference has, too, are bad news.
+    pub no_nan: bool,
     /// Where the searches keep their journals.
     pub folder: Option<PathBuf>,
 }
@@ -56,6 +61,8 @@ pub struct Session<'a> {
     reference: &'a Reference,
     settings: Settings,
     source: Source<'a>,
+    /// The reference's outputs that are not finite, once that was asked.
+    nonfinite: OnceCell<Vec<NonfiniteOutput>>,
     /// Journals that could not be written.
     unwritten: RefCell<Vec<Failure>>,
 }
@@ -69,7 +76,20 @@ impl<'a> Session<'a> {
         settings: Settings,
     ) -> Self {
         let source = Source::new(request, registry.engine(&reference.target));
-        Session { request, registry, reference, settings, source, unwritten: RefCell::default() }
+        Session {
+            request,
+            registry,
+            reference,
+            settings,
+            source,
+            nonfinite: OnceCell::new(),
+            unwritten: RefCell::default(),
+        }
+    }
+
+    /// The target that is the reference.
+    pub fn reference_target(&self) -> Target {
+        self.reference.target.clone()
     }
 
     /// The reference's outputs.
@@ -86,7 +106,11 @@ impl<'a> Session<'a> {
     /// Says what the outputs of a run are worth. Whether the engine's converter is to blame for an error,
     /// only a walk can tell: it is made if the user accepts such errors.
     pub fn judge_run(&self, target: &Target, execution: Execution) -> TargetReport {
-        let report = self.judge(target, &execution);
+        self.held_to_finite(self.judge_executed(target, &execution))
+    }
+
+    fn judge_executed(&self, target: &Target, execution: &Execution) -> TargetReport {
+        let report = self.judge(target, execution);
         let is_bad = report.verdict.kind.news() == News::Bad;
         if self.settings.allow_converter.is_none() || !is_bad {
             return report;

@@ -1,5 +1,6 @@
 //! A target walked: which operators introduce error, and what that means for its outputs.
 
+use super::inheritance::follow_inheritance;
 use super::judge::all_agree;
 use super::origin::{Walked as Followed, find_origin};
 use super::{Failure, Session, Strategy, node_names};
@@ -78,6 +79,8 @@ impl Session<'_> {
     ) -> TargetReport {
         report.walk = walk;
         if let Some(walk) = &mut report.walk {
+            walk.bodies = self.request.model.nodes_in_bodies();
+            follow_inheritance(walk, self.request.model);
             withdraw(walk, &report.rulings);
             if self.settings.allow_overflow {
                 allow_overflow(walk);
@@ -111,7 +114,7 @@ impl Session<'_> {
         }
         report.verdict = refine(&report.verdict, &self.facts(&report));
         self.accept_converter(&mut report);
-        report
+        self.held_to_finite(report)
     }
 
     fn facts<'r>(&self, report: &'r TargetReport) -> crate::verdict::Facts<'r> {

@@ -84,7 +84,7 @@ pub(super) fn unknown(whole: Verdict, walk: &WalkReport) -> Verdict {
 fn kind(whole: Kind, op: Option<&OpReport>) -> Kind {
     match whole {
         Kind::Divergent | Kind::Nonfinite | Kind::Agrees | Kind::Explained => {
-            if op.is_some_and(|op| op.nonfinite.is_some()) {
+            if op.is_some_and(|op| op.nonfinite.is_some() || op.introduced_disagreeing > 0) {
                 Kind::Nonfinite
             } else {
                 Kind::Divergent
@@ -107,6 +107,10 @@ fn place(walk: &WalkReport) -> String {
             let diverges = format!(
                 "it diverges ({disagreeing} elements are NaN or infinite on one side only)"
             );
+            ("agreement turns into divergence", "it agrees", diverges)
+        }
+        Some(Probe { inexact, .. }) if *inexact > 0 => {
+            let diverges = format!("it diverges ({inexact} integers are not the reference's)");
             ("agreement turns into divergence", "it agrees", diverges)
         }
         Some(Probe { cumulative: Some(error), .. }) => {
@@ -167,17 +171,18 @@ fn alone(op: Option<&OpReport>, walk: &WalkReport) -> String {
 fn measured(who: &str, op: &OpReport, walk: &WalkReport) -> String {
     match (&op.nonfinite, op.introduced) {
         (Some(found), _) => format!(
-            "and {who} gives {} NaN and {} infinite elements where the reference has numbers: {}",
-            found.nan,
-            found.inf,
-            found.cause.words()
-        ),
-        (None, Some(_)) if op.introduced_disagreeing > 0 => format!(
-            "and {who} gives {} elements that are NaN or infinite on one side only, on the same inputs",
-            op.introduced_disagreeing
+            "and {who} gives {} where the reference has numbers: {}",
+            found.count(),
+            found.words()
         ),
         (None, _) if let Some(words) = super::walk::lost(op) => {
             format!("and {who} loses values: {words}")
+        }
+        (None, Some(_)) if op.introduced_disagreeing > 0 => {
+            format!("and {who} is wrong: {}", super::walk::disagreement(op))
+        }
+        (None, Some(_)) if op.wrong_integers > 0 => {
+            format!("and {who} gives {}", super::walk::wrong_integers(op))
         }
         (None, error) if let Some(words) = super::walk::beyond(op, error) => {
             format!("and {who} introduces {words}")

@@ -6,6 +6,7 @@ mod origin;
 mod ruling;
 mod sentence;
 mod strategies;
+mod untimely;
 mod walk;
 
 pub use kind::{Confidence, INCONCLUSIVE, Kind, News, Verdict, exit_code};

@@ -1,7 +1,7 @@
 //! One target's comparisons and outcome, in one sentence that says no more than was seen.
 
 use super::kind::{Confidence, Kind, Verdict};
-use crate::compare::{Agreement, Comparison, Judgement};
+use crate::compare::{Agreement, Census, Comparison, Judgement, Nonfinite};
 use crate::engine::{Execution, Outcome, Runs};
 
 /// What was found of one output.
@@ -105,7 +105,10 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
             let of_n = count(comparison.elements);
             let which = match finding.beyond {
                 // The words for those count themselves.
-                _ if comparison.nonfinite.disagreeing > 0 => format!("of {of_n}"),
+                _ if comparison.nonfinite.disagreeing > 0 => {
+                    let beside = format!("{}{}", size(comparison), example(comparison));
+                    return format!("{of}{}{beside}", out_of(words, &of_n));
+                }
                 Some(beyond) => format!("{} of {of_n} elements are", count(beyond)),
                 // Judged again from saved numbers: how many are beyond stands in the tensors alone.
                 None => format!(
@@ -113,11 +116,35 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
                     count(comparison.mismatched)
                 ),
             };
-            let size = format!("relative L2 {:.2e}", comparison.rel_l2);
-            format!("{of}{which} {words}; {size}{}", example(comparison))
+            format!("{of}{which} {words}{}{}", size(comparison), example(comparison))
         }
         _ => format!("{of}{words}"),
     }
+}
+
+/// `2 elements are` as `2 of 8 elements are`.
+fn out_of(words: &str, all: &str) -> String {
+    words.replacen(" elements are", &format!(" of {all} elements are"), 1)
+}
+
+/// How large the error is. Of elements that are not finite none can be measured, and 0 would be the error of
+/// the others alone.
+fn size(comparison: &Comparison) -> String {
+    let Nonfinite { reference, candidate, disagreeing } = &comparison.nonfinite;
+    if *disagreeing == 0 {
+        return format!("; relative L2 {:.2e}", comparison.rel_l2);
+    }
+    let side = |census: &Census| match (census.nan, census.pos_inf + census.neg_inf) {
+        (0, 0) => "neither".to_owned(),
+        (nan, 0) => format!("{} NaN", count(nan)),
+        (0, inf) => format!("{} infinite", count(inf)),
+        (nan, inf) => format!("{} NaN and {} infinite", count(nan), count(inf)),
+    };
+    let others = match comparison.rel_l2 > 0.0 {
+        true => format!("; the others have a relative L2 of {:.2e}", comparison.rel_l2),
+        false => String::new(),
+    };
+    format!("; the reference has {}, the target {}{others}", side(reference), side(candidate))
 }
 
 /// The worst element, as what became of what.

@@ -20,6 +20,9 @@ pub struct Named {
     pub strategy: String,
     /// ONNX nodes.
     pub nodes: Vec<String>,
+    /// Whether the node is right on its inputs, and makes NaN or infinities of them because they are wrong.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inherited: bool,
     /// Why it can name none, where that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent: Option<String>,
@@ -49,7 +52,9 @@ fn name(strategy: &str, walk: Option<&WalkReport>) -> Named {
         Some(_) => None,
     };
     let named = walk.filter(|_| silent.is_none()).map(nodes).unwrap_or_default();
-    Named { strategy: strategy.to_owned(), nodes: named, silent }
+    let untimely = |walk: &WalkReport| walk.untimely.is_some() && walk.sources.is_empty();
+    let inherited = silent.is_none() && walk.is_some_and(untimely);
+    Named { strategy: strategy.to_owned(), nodes: named, inherited, silent }
 }
 
 /// The node at which the conversion already changed the network.
@@ -65,7 +70,8 @@ fn nodes(walk: &WalkReport) -> Vec<String> {
         op.and_then(|op| op.onnx_node.clone()).unwrap_or_else(|| source.clone())
     };
     let mut seen = BTreeSet::new();
-    let mut nodes: Vec<String> = walk.sources.iter().map(node_of).collect();
+    let untimely = walk.untimely.iter().map(|found| &found.op).filter(|_| walk.sources.is_empty());
+    let mut nodes: Vec<String> = walk.sources.iter().chain(untimely).map(node_of).collect();
     nodes.retain(|node| seen.insert(node.clone()));
     nodes
 }
@@ -95,7 +101,12 @@ fn firsts(named: &[Named], converted: Option<&str>) -> Option<String> {
             format!("{} agree", names.join(" and "))
         }
     };
+    let inherited = named.iter().find(|named| named.inherited).and_then(|n| n.nodes.first());
     let why = match converted {
+        None if inherited.is_some() => format!(
+            "`{}` is right on its inputs, and these are wrong only in the whole network",
+            inherited.map_or("", String::as_str)
+        ),
         Some(node) => format!(
             "the engine's own CPU differs from the reference at `{node}`, too, so that is not the backend's doing"
         ),
@@ -117,7 +128,7 @@ fn differences(follow: &Named, isolate: &Named) -> Vec<String> {
     if in_context.is_empty() && by_itself.is_empty() && !follow.nodes.is_empty() {
         sentences.push("follow and isolate name the same nodes".into());
     }
-    if !in_context.is_empty() {
+    if !in_context.is_empty() && !follow.inherited {
         sentences.push(format!(
             "only in context: {}; by itself, on the reference's values, each is right: fusion, layouts or reused memory are to blame, or values that only occur there",
             in_context.join(", ")
@@ -140,6 +151,7 @@ mod tests {
         Named {
             strategy: strategy.into(),
             nodes: nodes.iter().map(|&node| node.to_owned()).collect(),
+            inherited: false,
             silent: None,
         }
     }

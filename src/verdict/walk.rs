@@ -191,7 +191,12 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             ..whole
         },
         None if !walk.sources.is_empty() => ends_alike(whole, walk),
-        None => no_source(whole, facts, walk),
+        None => match &walk.untimely {
+            Some(found) if whole.kind == Kind::Nonfinite && facts.origin.is_none() => {
+                super::untimely::decide(whole, walk, found)
+            }
+            _ => no_source(whole, facts, walk),
+        },
     }
 }
 
@@ -328,15 +333,13 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
     let size = match (&first.nonfinite, first.introduced) {
         _ if let Some(words) = lost(first) => words,
         (Some(found), _) => format!(
-            "{} NaN and {} infinite elements where the reference, on the same inputs, has numbers: {}",
-            found.nan,
-            found.inf,
-            found.cause.words()
+            "{} where the reference, on the same inputs, has numbers: {}",
+            found.count(),
+            found.words()
         ),
-        (None, _) if first.introduced_disagreeing > 0 => format!(
-            "{} elements are NaN or infinite on one side only, on the same inputs",
-            first.introduced_disagreeing
-        ),
+        (None, _) if first.introduced_disagreeing > 0 => disagreement(first),
+        (None, _) if first.wrong_integers > 0 => wrong_integers(first),
+        (None, _) if first.divided_by.is_some() => signs(first),
         (None, error) if let Some(words) = beyond(first, error) => words,
         (None, error) => format!(
             "a relative error of {:.2e} against the reference on the same inputs, where {} rounding costs {:.2e}",
@@ -378,6 +381,34 @@ pub(super) fn beyond(op: &OpReport, error: Option<f64>) -> Option<String> {
         worst.index,
         general(worst.right)
     ))
+}
+
+/// Integers are exact, and no rounding excuses one.
+pub(super) fn wrong_integers(op: &OpReport) -> String {
+    match op.wrong_integers {
+        1 => "1 integer that is not the reference's, on the same inputs".to_owned(),
+        n => format!("{n} integers that are not the reference's, on the same inputs"),
+    }
+}
+
+/// Zeros of the other sign, which compare as equal until something is divided by them.
+fn signs(op: &OpReport) -> String {
+    let after = op.divided_by.as_deref().unwrap_or_default();
+    let zeros = if op.zero_signs == 1 { "zero has" } else { "zeros have" };
+    format!(
+        "{} {zeros} the other sign on the same inputs, and `{after}` makes other infinities of that",
+        op.zero_signs
+    )
+}
+
+/// Elements of which one side alone is finite, or both are not and differ.
+pub(super) fn disagreement(op: &OpReport) -> String {
+    match (op.lost, op.introduced_disagreeing) {
+        (Some(lost), _) => lost.words(),
+        (None, n) => {
+            format!("{n} elements are NaN or infinite on one side only, on the same inputs")
+        }
+    }
 }
 
 pub(super) fn diagnosis(op: &OpReport) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! One walk from its first run to the proof: the tapped run, untapped runs, and the tapped run again.
 
 use super::contract::{Candidate, Executed, Operator, Reference};
-use super::floor::Storage;
+use super::floor::{Storage, StorageCensus};
 use super::follow::Follow;
 use super::gauge::{Gauge, gauge};
 use super::role::{Role, assign_roles, is_accused};
@@ -39,7 +39,7 @@ pub type Traced<'a> = dyn FnMut(&Trace) + 'a;
 pub fn conduct(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
-    declared: Storage,
+    declared: StorageCensus,
     repeats: usize,
     announce: &mut Announce<'_>,
     traced: &mut Traced<'_>,
@@ -96,7 +96,7 @@ pub fn conduct(
 fn tapped_run(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
-    declared: Storage,
+    declared: StorageCensus,
     announce: &mut Announce<'_>,
 ) -> Result<(Vec<Measured>, Storage, Vec<Output>), String> {
     reference.restart()?;
@@ -123,7 +123,7 @@ fn worst(reference: &[Output], candidate: &[Output]) -> Option<Gauge> {
 fn unstable(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
-    declared: Storage,
+    declared: StorageCensus,
     announce: &mut Announce<'_>,
 ) -> Result<(Vec<Measured>, Storage, Option<String>), String> {
     candidate.reopen()?;

@@ -4,8 +4,10 @@ use super::conduct::Announce;
 use super::gauge::Gauge;
 use crate::bounds::Excess;
 use crate::engine::Output;
+use crate::graph::Attribute;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// An operator as an engine executes it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +61,45 @@ pub struct Executed {
     /// For an operator that only moves data: what it moves. The reference then needs no operator
     /// of its own.
     pub moves: Option<Vec<Block>>,
+}
+
+/// What an operator is besides its name: all that its outputs are computed from.
+#[derive(Debug, Clone, Default)]
+pub struct Anatomy {
+    /// Its inputs, constants among them; `None` for one that is left out or cannot be read.
+    pub inputs: Vec<Option<Tensor>>,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, Attribute>,
+    /// The version of the operators' standard.
+    pub opset: i64,
+    /// Whether the attributes are known. Otherwise none is there, and nothing follows from that.
+    pub is_known: bool,
+}
+
+impl Anatomy {
+    /// An attribute that is an integer.
+    pub fn int(&self, name: &str) -> Option<i64> {
+        match self.attributes.get(name) {
+            Some(Attribute::Int(int)) => Some(*int),
+            _ => None,
+        }
+    }
+
+    /// An attribute that is a list of integers.
+    pub fn ints(&self, name: &str) -> Option<Vec<i64>> {
+        match self.attributes.get(name) {
+            Some(Attribute::Ints(ints)) => Some(ints.clone()),
+            _ => None,
+        }
+    }
+
+    /// An attribute that is a text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        match self.attributes.get(name) {
+            Some(Attribute::Text(text)) => Some(text.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// Why an operator was not compared.
@@ -188,6 +229,15 @@ pub trait Reference {
         _outputs: &[&Tensor],
     ) -> Option<Excess> {
         None
+    }
+
+    /// What the operator is on these inputs. A reference that knows no attributes gives the inputs alone.
+    fn anatomy(&mut self, _: &Operator, inputs: &[Operand]) -> Anatomy {
+        let value = |input: &Operand| match input {
+            Operand::Value(tensor) => Some(tensor.clone()),
+            Operand::Constant | Operand::Unreadable(_) => None,
+        };
+        Anatomy { inputs: inputs.iter().map(value).collect(), ..Anatomy::default() }
     }
 
     /// Goes on in the clean stream up to this operator.

@@ -6,7 +6,7 @@
 //! "ends as the whole does".
 
 use super::conclude::conclude;
-use super::floor::{HONEST, Storage, floor, round_to_f16};
+use super::floor::{HONEST, Storage, StorageCensus, floor, round_to_f16};
 use super::follow::Follow;
 use super::gauge::{Gauge, gauge};
 use super::journal::{Journal, Known};
@@ -213,6 +213,8 @@ impl<'t, 'a> Bisection<'t, 'a> {
             // It came to its end where the whole does not.
             _ if self.goal != Outcome::Completed => Answer::Agrees,
             None => Answer::Unknown,
+            // Integers and truths are not rounded.
+            Some(_) if probe.inexact > 0 => Answer::Diverges,
             Some(gauge) if is_right(&gauge, probe.floor, self.task.storage()) => Answer::Agrees,
             Some(_) => Answer::Diverges,
         };
@@ -237,6 +239,9 @@ impl<'t, 'a> Bisection<'t, 'a> {
                 probe.reason = Some(format!("{name} cannot be compared"));
                 return Ok(None);
             };
+            if !expected.dtype().is_float() {
+                probe.inexact += found.mismatched;
+            }
             worst = Some(worst.map_or(found, |worst| worst.worse(found)));
             if let Some(honest) = &self.honest {
                 let honest = gauge(&expected, &honest.value(name)?);
@@ -267,6 +272,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
             reason: None,
             cumulative: None,
             disagreeing: 0,
+            inexact: 0,
             floor: None,
             resumed: false,
         }
@@ -329,7 +335,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         let failed = executed.as_ref().err().cloned();
         let executed = executed.unwrap_or_else(|reason| alone.not_run(&reason));
         let mut reference = self.task.reference()?;
-        let mut follow = Follow::new(&mut reference, self.task.storage());
+        let mut follow = Follow::new(&mut reference, StorageCensus::new(self.task.storage()));
         follow.observe(&executed);
         let (mut measured, _) = follow.finish();
         if let Some(first) = measured.first_mut() {

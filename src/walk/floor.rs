@@ -23,6 +23,8 @@ const WITNESSES: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub struct StorageCensus {
     declared: Storage,
+    /// Whether the declaration is believed whatever the values are.
+    is_believed: bool,
     exact: [usize; NARROW.len()],
     all: usize,
 }
@@ -30,7 +32,17 @@ pub struct StorageCensus {
 impl StorageCensus {
     /// The census of a candidate that declares to store this format.
     pub fn new(declared: Storage) -> Self {
-        StorageCensus { declared, exact: [0; NARROW.len()], all: 0 }
+        StorageCensus { declared, is_believed: false, exact: [0; NARROW.len()], all: 0 }
+    }
+
+    /// The census of a simulated device, which stores what its document declares.
+    pub fn of_simulated(declared: Storage) -> Self {
+        StorageCensus { is_believed: true, ..StorageCensus::new(declared) }
+    }
+
+    /// The format that the candidate declares to store.
+    pub(super) fn declared(&self) -> Storage {
+        self.declared
     }
 
     /// Counts one output; tensors that could be exact in any format tell nothing.
@@ -58,6 +70,7 @@ impl StorageCensus {
         let most = |&count: &usize| self.all > 0 && count as f64 >= SHARE * self.all as f64;
         let narrow = self.exact.iter().position(most);
         match narrow.map(|place| NARROW[place]) {
+            _ if self.is_believed => self.declared,
             None if self.keeps_its_word() => self.declared,
             None => Storage::F32,
             Some(_) if self.all < WITNESSES => self.declared,

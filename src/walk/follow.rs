@@ -1,10 +1,11 @@
 //! Following: one candidate run, each operator measured as it comes and its tensors dropped.
 
+use super::cause::Cause;
 use super::contract::{Clean, Executed, Operand, Reference};
-use super::floor::{Storage, StorageCensus, round_operands, round_to_f16};
+use super::floor::{StorageCensus, round_operands, round_to_f16};
 use super::freedom::Freedom;
 use super::gauge::{Gauge, gauge};
-use super::nonfinite::Cause;
+use super::nonfinite::Case;
 use super::role::is_accused;
 use super::trace::{Measured, WeightCost};
 use super::{movement, nonfinite};
@@ -16,18 +17,20 @@ use crate::with_array;
 /// Portraits that one walk draws: which operators are sources is known only at its end.
 const MOST_PORTRAITS: usize = 32;
 
+/// Operators that move all elements of one input, as ONNX and MNN name them.
+const PERMUTING: &[&str] = &["DepthToSpace", "Permute", "SpaceToDepth", "Transpose"];
+
 /// Measures the operators of one tapped run against a reference.
 pub(super) struct Follow<'a> {
     reference: &'a mut dyn Reference,
     storage: StorageCensus,
-    declared: Storage,
     measured: Vec<Measured>,
 }
 
 impl<'a> Follow<'a> {
     /// A walk that has seen nothing yet, of a candidate that declares its storage.
-    pub(super) fn new(reference: &'a mut dyn Reference, declared: Storage) -> Self {
-        Follow { reference, storage: StorageCensus::new(declared), declared, measured: Vec::new() }
+    pub(super) fn new(reference: &'a mut dyn Reference, storage: StorageCensus) -> Self {
+        Follow { reference, storage, measured: Vec::new() }
     }
 
     /// Measures one operator. Call in the order of execution.
@@ -82,8 +85,10 @@ impl<'a> Follow<'a> {
             Ok(expected) => {
                 let known = clean.as_ref().ok();
                 self.compare(executed, known, &expected, &outputs, &mut measured);
+                measured.blind = self.is_blind(executed, &expected);
                 if let Some(clean) = known {
                     self.arbitrate(executed, clean, &outputs, &mut measured);
+                    self.look_for_births(executed, clean, &outputs, &mut measured);
                 }
             }
             Err(reason) => measured.unchecked = Some(reason),
@@ -152,10 +157,10 @@ impl<'a> Follow<'a> {
             measured.half = self.half(executed, expected);
             measured.excess = self.weigh(executed, clean, expected, outputs);
         }
-        for (reference, candidate) in expected.iter().zip(outputs.iter().copied()) {
-            let (name, op_type) = (&measured.name, &measured.op_type);
-            let found = nonfinite::find(name, op_type, &executed.inputs, reference, candidate);
-            measured.nonfinite = measured.nonfinite.take().or(found);
+        let pairs = expected.iter().zip(outputs.iter().copied());
+        measured.zero_signs = pairs.map(|(right, found)| nonfinite::zero_signs(right, found)).sum();
+        if measured.introduced.is_some_and(|introduced| introduced.disagreeing > 0) {
+            self.explain(executed, expected, outputs, measured);
         }
         // Where the inputs explain NaN and infinities, their places in the output tell no more.
         let explained = measured.nonfinite.as_ref().is_some_and(|f| f.cause != Cause::Unexplained);
@@ -178,10 +183,66 @@ impl<'a> Follow<'a> {
         outputs: &[&Tensor],
     ) -> Option<Excess> {
         if executed.moves.is_some() {
-            return weigh_moved(expected, outputs, &Arithmetic::storing(self.declared));
+            return weigh_moved(expected, outputs, &Arithmetic::storing(self.storage.declared()));
         }
         let (operator, inputs) = (&executed.operator, &executed.inputs);
         self.reference.weigh(operator, inputs, clean, expected, outputs)
+    }
+
+    /// Whether an operator that moves elements leaves these where they lie, and would not leave others.
+    fn is_blind(&mut self, executed: &Executed, expected: &[Tensor]) -> bool {
+        let ([Operand::Value(input), ..], [output]) = (&executed.inputs[..], expected) else {
+            return false;
+        };
+        let permutes = PERMUTING.contains(&&*executed.operator.op_type);
+        let moves = executed.moves.is_some() && executed.inputs.len() == 1;
+        let (Tensor::F32(before), Tensor::F32(after)) = (input, output) else { return false };
+        if !(permutes || moves) || before.len() != after.len() || !before.iter().eq(after.iter()) {
+            return false;
+        }
+        // Along axes of one element nothing moves, whatever it is.
+        let count = (0..before.len()).map(|at| at as f32).collect();
+        let Ok(count) = Tensor::from_f32(input.shape(), count) else { return false };
+        let inputs = vec![Operand::Value(count.clone())];
+        let counted = Executed { inputs, ..executed.clone() };
+        let moved = self.recompute(&counted, &[output]).unwrap_or_default();
+        moved.first().is_some_and(|moved| moved.to_bytes() != count.to_bytes())
+    }
+
+    /// Whence the operator's NaN and infinities come, and which of the reference's it lost.
+    fn explain(
+        &mut self,
+        executed: &Executed,
+        expected: &[Tensor],
+        outputs: &[&Tensor],
+        measured: &mut Measured,
+    ) {
+        let anatomy = self.reference.anatomy(&executed.operator, &executed.inputs);
+        let (op, op_type) = (&*measured.name, &*measured.op_type);
+        let case = Case { op, op_type, anatomy: &anatomy, format: self.storage.storage() };
+        let pairs = || expected.iter().zip(outputs.iter().copied());
+        let found = pairs().find_map(|(right, found)| case.brought_about(right, found));
+        measured.nonfinite = found;
+        measured.lost = pairs().find_map(|(right, found)| nonfinite::lost(right, found));
+    }
+
+    /// NaN and infinities of an operator that is right on its inputs, where the clean stream has numbers.
+    fn look_for_births(
+        &mut self,
+        executed: &Executed,
+        clean: &Clean,
+        outputs: &[&Tensor],
+        measured: &mut Measured,
+    ) {
+        let disagrees = |gauge: Option<Gauge>| gauge.is_some_and(|gauge| gauge.disagreeing > 0);
+        if !disagrees(measured.cumulative) || disagrees(measured.introduced) {
+            return;
+        }
+        let anatomy = self.reference.anatomy(&executed.operator, &executed.inputs);
+        let (op, op_type) = (&*measured.name, &*measured.op_type);
+        let case = Case { op, op_type, anatomy: &anatomy, format: self.storage.storage() };
+        let mut pairs = clean.outputs.iter().zip(outputs);
+        measured.born = pairs.find_map(|(right, found)| case.born(Some(right), found));
     }
 
     /// Before an operator is accused: does the reference of the session accuse it, too, or does the witness
@@ -209,6 +270,7 @@ impl<'a> Follow<'a> {
             measured.introduced = again.introduced;
             measured.excess = again.excess;
             measured.nonfinite = again.nonfinite;
+            measured.lost = again.lost;
             measured.patterns = again.patterns;
             measured.portrait = None;
         }
@@ -251,6 +313,10 @@ fn blank(executed: &Executed) -> Measured {
         half: None,
         absmax: 0.0,
         nonfinite: None,
+        lost: None,
+        born: None,
+        zero_signs: 0,
+        blind: false,
         patterns: Vec::new(),
         portrait: None,
         unchecked: None,

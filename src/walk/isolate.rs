@@ -5,6 +5,7 @@
 
 use super::conclude::conclude;
 use super::contract::Operator;
+use super::floor::StorageCensus;
 use super::follow::Follow;
 use super::journal::{Journal, Known};
 use super::node_reference::operators;
@@ -12,6 +13,7 @@ use super::role::{Role, assign_roles};
 use super::task::{Alone, Task};
 use super::trace::{Measured, Trace, Trust, WalkReport};
 use crate::engine::{Execution, NodeSteps, Outcome};
+use crate::graph::{Topology, ValueName};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
@@ -31,7 +33,8 @@ pub fn isolate(
     let mut steps = task.steps()?;
     steps.start(task.feeds)?;
     let mut reference = task.reference()?;
-    let mut follow = Follow::new(&mut reference, task.storage());
+    let mut follow = Follow::new(&mut reference, StorageCensus::new(task.storage()));
+    let topology = Topology::of(task.model);
     let mut tally = Tally { runs: 1, found: 0, again: 0 };
     for (step, operator) in operators(&steps).into_iter().enumerate() {
         if (task.interrupted)() {
@@ -46,7 +49,7 @@ pub fn isolate(
             }
             Known::New => {
                 journal.start(&probe);
-                one(task, &steps, step, operator, &mut follow, &mut tally)?;
+                one(task, &steps, &topology, step, operator, &mut follow, &mut tally)?;
                 match follow.last() {
                     _ if (task.interrupted)() => journal.withdraw(&probe),
                     Some(measured) => journal.done(&probe, measured),
@@ -98,6 +101,7 @@ impl Tally {
 fn one(
     task: &mut Task<'_>,
     steps: &NodeSteps,
+    topology: &Topology,
     step: usize,
     operator: Operator,
     follow: &mut Follow<'_>,
@@ -105,8 +109,11 @@ fn one(
 ) -> Result<(), String> {
     (task.announce)(&format!("{step} of {}: {} {}", steps.len(), operator.op_type, operator.name));
     let alone = Alone::of(steps, step, operator)?;
-    if !alone.expected.iter().any(|output| output.dtype().is_float()) {
-        let reason = "it gives shapes, indices or truths, and no floating-point numbers";
+    let is_float = alone.expected.iter().any(|output| output.dtype().is_float());
+    // Shapes are the same for every feed, and engines work them out before they run.
+    let is_computed = |name: &String| topology.is_computed(&ValueName::from(name.as_str()));
+    if !is_float && !alone.writes().iter().any(is_computed) {
+        let reason = "it gives shapes, which do not depend on the values that are fed";
         follow.observe(&alone.not_run(reason));
         follow.last_mut().into_iter().for_each(|measured| measured.float = false);
         return Ok(());

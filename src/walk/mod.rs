@@ -6,6 +6,9 @@
 //! of the reference on its own values gives the cumulative error. Nothing is written into the
 //! candidate.
 
+mod births;
+mod blind;
+mod cause;
 mod conclude;
 mod conduct;
 mod contract;
@@ -23,6 +26,7 @@ mod mapping;
 mod movement;
 mod node_reference;
 mod nonfinite;
+mod reach;
 mod role;
 mod search;
 mod smallest;
@@ -30,11 +34,16 @@ mod stream;
 mod sweep;
 mod task;
 mod trace;
+mod window;
 
+pub use births::{Birth, NonfiniteOutput, find_births, watch};
+pub use blind::{Blind, find_blind};
+pub use cause::Cause;
 pub use conclude::conclude;
 pub use conduct::{Announce, Traced, Walked, conduct};
 pub use contract::{
-    Block, Candidate, Clean, Executed, KernelError, Operand, Operator, Reference, Unchecked,
+    Anatomy, Block, Candidate, Clean, Executed, KernelError, Operand, Operator, Reference,
+    Unchecked,
 };
 pub use cut::{cut, is_honest};
 pub use fallback::{By, Fallback, Goal, Latency, Member, Plan, Progress, TradePoint, fallback};
@@ -46,11 +55,11 @@ pub use isolate::isolate;
 pub use journal::{Journal, Known};
 pub use mapping::map_to_nodes;
 pub use node_reference::{NodeReference, operators};
-pub use nonfinite::{Cause, NonfiniteFinding};
-pub use role::{Role, assign_roles};
+pub use nonfinite::{Lost, NonfiniteFinding};
+pub use role::{FACTOR, Role, assign_roles};
 pub use search::Answer;
 pub use task::Task;
 pub use trace::{
-    ChangedFeed, Confirmation, Measured, OpReport, Probe, Trace, Trust, UncheckedOp, WalkReport,
-    WeightCost, WeightReport,
+    ChangedFeed, Confirmation, Measured, OpReport, Probe, Trace, Trust, UncheckedOp, Untimely,
+    WalkReport, WeightCost, WeightReport,
 };

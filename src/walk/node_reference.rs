@@ -1,6 +1,6 @@
 //! tract as a reference, at the level of ONNX nodes.
 
-use super::contract::{Clean, Operand, Operator, Reference, Unchecked};
+use super::contract::{Anatomy, Clean, Operand, Operator, Reference, Unchecked};
 use super::floor::round_to_f16;
 use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{NodeSteps, Output};
@@ -20,6 +20,23 @@ pub fn operators(steps: &NodeSteps) -> Vec<Operator> {
             Operator { name, occurrence: *count - 1, op_type }
         })
         .collect()
+}
+
+/// What a step's node is on these inputs: `Some(None)` stands for its constant, `None` for what is not known.
+pub(super) fn anatomy(
+    steps: &NodeSteps,
+    step: usize,
+    inputs: impl Iterator<Item = Option<Option<Tensor>>>,
+) -> Anatomy {
+    let (attributes, opset) = steps.attributes(step);
+    let constant = |name: &String| steps.constant(name).cloned();
+    let value = |(name, input): (&String, Option<Option<Tensor>>)| match input {
+        Some(None) => constant(name),
+        Some(value) => value,
+        None => None,
+    };
+    let inputs = steps.reads(step).iter().zip(inputs).map(value).collect();
+    Anatomy { inputs, attributes, opset, is_known: true }
 }
 
 /// tract, node by node.
@@ -119,6 +136,16 @@ impl Reference for NodeReference<'_> {
     ) -> Option<Excess> {
         let number = self.number(operator).ok()?;
         self.steps.weigh(number, &values(inputs).ok()?, near, outputs, &self.arithmetic)
+    }
+
+    fn anatomy(&mut self, operator: &Operator, inputs: &[Operand]) -> Anatomy {
+        let Ok(number) = self.number(operator) else { return Anatomy::default() };
+        let values = inputs.iter().map(|input| match input {
+            Operand::Value(tensor) => Some(Some(tensor.clone())),
+            Operand::Constant => Some(None),
+            Operand::Unreadable(_) => None,
+        });
+        anatomy(&self.steps, number, values)
     }
 
     fn advance(&mut self, operator: &Operator) -> Result<Clean, Unchecked> {

@@ -1,60 +1,15 @@
-//! NaN and infinities: who brought them about, and how its inputs explain it.
+//! NaN and infinities: who brought them about, how the inputs of those elements explain it, and which a
+//! target lost.
 
-use super::contract::Operand;
-use super::floor::Storage;
-use crate::tensor::Tensor;
+use super::cause::{Cause, Element};
+use super::contract::Anatomy;
+use super::reach::{Reach, Reaching};
+use crate::tensor::{Format, Tensor};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-/// How non-finite values came out of an operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// The right result is beyond the format's largest value.
-    BeyondRange,
-    /// An exponential of the input is, though the right result is not.
-    ExpOverflow,
-    /// An infinite input minus another.
-    InfMinusInf,
-    /// An infinite input times zero.
-    ZeroTimesInf,
-    /// Zero divided by zero, or a number by zero.
-    DivisionByZero,
-    /// The square root or logarithm of a negative number.
-    NegativeDomain,
-    /// A square or a sum of squares is beyond the format's largest value.
-    SquareOverflow,
-    /// A variance as `E[x²] - E[x]²` of inputs that are nearly equal.
-    VarianceCancels,
-    /// Nothing in the inputs explains it: memory that was never written, or a fault of the kernel.
-    Unexplained,
-}
-
-impl Cause {
-    /// The cause in words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Cause::BeyondRange => {
-                "the right result is beyond the largest value of the storage format"
-            }
-            Cause::ExpOverflow => {
-                "an exponential of its input is beyond the largest value of the format"
-            }
-            Cause::InfMinusInf => "an infinite input minus another",
-            Cause::ZeroTimesInf => "an infinite input times zero",
-            Cause::DivisionByZero => "a division by zero",
-            Cause::NegativeDomain => "a root or logarithm of a negative number",
-            Cause::SquareOverflow => {
-                "a square of its input is beyond the largest value of the format"
-            }
-            Cause::VarianceCancels => {
-                "its inputs are nearly equal, and a variance taken as E[x²] - E[x]² cancels to a negative number or leaves the range"
-            }
-            Cause::Unexplained => {
-                "nothing in its inputs explains it: unwritten memory or a fault of the kernel"
-            }
-        }
-    }
-}
+/// How many elements are looked at for their causes: an operator seldom has several, and those are soon seen.
+const LOOKED_AT: usize = 64;
 
 /// Non-finite values that an operator brought about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,116 +22,312 @@ pub struct NonfiniteFinding {
     pub inf: u64,
     /// How its inputs explain that.
     pub cause: Cause,
-    /// Range of the finite inputs.
+    /// Range of the finite inputs of those elements.
     pub input_range: Option<(f64, f64)>,
+    /// The format whose limits count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// Where some of the elements that were looked at have another cause: how many have this one, of how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<(usize, usize)>,
+    /// Whether the cause was looked for in all inputs, because which of them an element is made of is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anywhere: bool,
 }
 
-/// What an operator made non-finite that the reference, on the same inputs, did not.
-pub(super) fn find(
-    op: &str,
-    op_type: &str,
-    inputs: &[Operand],
-    reference: &Tensor,
-    candidate: &Tensor,
-) -> Option<NonfiniteFinding> {
-    let (Tensor::F32(reference), Tensor::F32(candidate)) = (reference, candidate) else {
-        return None;
-    };
-    let new = || reference.iter().zip(candidate).filter(|(r, c)| r.is_finite() && !c.is_finite());
-    let nan = new().filter(|(_, c)| c.is_nan()).count() as u64;
-    let inf = new().count() as u64 - nan;
-    if nan + inf == 0 {
-        return None;
+impl NonfiniteFinding {
+    /// The cause in words.
+    pub fn words(&self) -> String {
+        let mut words = self.cause.words(self.format);
+        if self.anywhere && self.cause != Cause::Unexplained {
+            words.push_str(
+                " (somewhere in its inputs: which of them these elements are made of is not known)",
+            );
+        }
+        if let Some((these, all)) = self.share {
+            words.push_str(&format!(" ({these} of the {all} elements looked at)"));
+        }
+        words
     }
-    let inputs = Inputs::look_at(inputs);
-    let largest = new().map(|(r, _)| f64::from(r.abs())).fold(0.0, f64::max);
-    let cause = explain(op_type, &inputs, largest);
-    Some(NonfiniteFinding { op: op.to_owned(), nan, inf, cause, input_range: inputs.range })
+
+    /// How many, as `2 NaN elements`, `2 NaN and 3 infinite elements`.
+    pub fn count(&self) -> String {
+        count(self.nan, self.inf)
+    }
 }
 
-#[derive(Default)]
-struct Inputs {
-    range: Option<(f64, f64)>,
-    any_inf: bool,
-    any_zero: bool,
+/// NaN and infinities in words.
+pub(super) fn count(nan: u64, inf: u64) -> String {
+    let elements = if nan + inf == 1 { "element" } else { "elements" };
+    match (nan, inf) {
+        (_, 0) => format!("{nan} NaN {elements}"),
+        (0, _) => format!("{inf} infinite {elements}"),
+        _ => format!("{nan} NaN and {inf} infinite {elements}"),
+    }
 }
 
-impl Inputs {
-    fn look_at(operands: &[Operand]) -> Self {
-        let mut seen = Inputs::default();
-        for operand in operands {
-            let Operand::Value(Tensor::F32(array)) = operand else { continue };
-            for &value in array {
-                let value = f64::from(value);
-                seen.any_inf |= value.is_infinite();
-                seen.any_zero |= value == 0.0;
-                if value.is_finite() {
-                    let (low, high) = seen.range.unwrap_or((value, value));
-                    seen.range = Some((low.min(value), high.max(value)));
-                }
+/// Elements that are not finite in the reference, on the same inputs, and are something else in the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Numbers where the reference has NaN.
+    pub nan: u64,
+    /// Numbers where the reference has infinities.
+    pub inf: u64,
+    /// NaN or infinite on both sides, and not alike.
+    pub unlike: u64,
+}
+
+impl Lost {
+    /// The elements in words: `4 elements are numbers where the reference, on the same inputs, has NaN`.
+    pub fn words(&self) -> String {
+        let numbers = self.nan + self.inf;
+        let has = match (self.nan, self.inf) {
+            (_, 0) => "NaN",
+            (0, _) => "infinities",
+            _ => "NaN or infinities",
+        };
+        let are = |count: u64, one: &str, many: &str| match count {
+            1 => format!("1 element is {one}"),
+            n => format!("{n} elements are {many}"),
+        };
+        let kept = are(numbers, "a number", "numbers");
+        let kept = format!("{kept} where the reference, on the same inputs, has {has}");
+        let unlike = are(self.unlike, "NaN or infinite", "NaN or infinite");
+        let unlike = format!("{unlike} on both sides, and not alike");
+        match (numbers, self.unlike) {
+            (_, 0) => kept,
+            (0, _) => unlike,
+            _ => format!("{kept}, and {unlike}"),
+        }
+    }
+}
+
+/// One output of an operator, with all that explains it.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) op: &'a str,
+    pub(super) op_type: &'a str,
+    pub(super) anatomy: &'a Anatomy,
+    pub(super) format: Format,
+}
+
+impl Case<'_> {
+    /// What an operator made non-finite that the reference, on the same inputs, did not.
+    pub(super) fn brought_about(
+        &self,
+        reference: &Tensor,
+        candidate: &Tensor,
+    ) -> Option<NonfiniteFinding> {
+        let shape = candidate.shape();
+        let (reference, candidate) = (reference.numbers(1), candidate.numbers(1));
+        let is_new = |at: &usize| reference[*at].is_finite() && !candidate[*at].is_finite();
+        let new: Vec<usize> = (0..reference.len().min(candidate.len())).filter(is_new).collect();
+        let right = |at: usize| Some(reference[at]);
+        self.found(shape, &candidate, &new, &right, &|_, _| true)
+    }
+
+    /// What comes non-finite out of finite inputs; `expected` is what it should be, if that is known, and leaves
+    /// out those that should be so.
+    pub(super) fn born(
+        &self,
+        expected: Option<&Tensor>,
+        outputs: &Tensor,
+    ) -> Option<NonfiniteFinding> {
+        let (shape, outputs) = (outputs.shape(), outputs.numbers(1));
+        let expected = expected.map(|expected| expected.numbers(1));
+        let is_new = |at: &usize| {
+            let right = expected.as_ref().and_then(|expected| expected.get(*at));
+            !outputs[*at].is_finite() && right.is_none_or(|right| right.is_finite())
+        };
+        let new: Vec<usize> = (0..outputs.len()).filter(is_new).collect();
+        let is_born = |reach: &Reach, _: f64| reach.all().all(f64::is_finite);
+        self.found(shape, &outputs, &new, &|_| None, &is_born)
+    }
+
+    /// What comes as NaN out of infinities: those may be meant, as in a mask, and NaN is not.
+    pub(super) fn turned(&self, outputs: &Tensor) -> Option<NonfiniteFinding> {
+        let (shape, outputs) = (outputs.shape(), outputs.numbers(1));
+        let nan: Vec<usize> = (0..outputs.len()).filter(|&at| outputs[at].is_nan()).collect();
+        let has_turned = |reach: &Reach, _: f64| {
+            reach.all().any(f64::is_infinite) && !reach.all().any(f64::is_nan)
+        };
+        self.found(shape, &outputs, &nan, &|_| None, &has_turned)
+    }
+
+    /// The elements among `at` that `keeps` wants, with the cause of most of them.
+
+    fn found(
+        &self,
+        shape: &[usize],
+        outputs: &[f64],
+        at: &[usize],
+        right: &dyn Fn(usize) -> Option<f64>,
+        keeps: &dyn Fn(&Reach, f64) -> bool,
+    ) -> Option<NonfiniteFinding> {
+        if at.is_empty() {
+            return None;
+        }
+        let reaching = Reaching::new(self.op_type, self.anatomy, shape);
+        let mut seen = Seen::default();
+        let mut kept = Vec::new();
+        for &at in at {
+            let reach = reaching.of(at);
+            if keeps(&reach, outputs[at]) {
+                let (op_type, format) = (self.op_type, self.format);
+                seen.add(&Element { op_type, reach: &reach, right: right(at), format });
+                kept.push(at);
+            }
+            if !reach.own {
+                break;
             }
         }
-        seen
+        if seen.anywhere {
+            // All others are made of the same.
+            kept = at.to_vec();
+        }
+        let nan = kept.iter().filter(|&&at| outputs[at].is_nan()).count() as u64;
+        let (&cause, &times) = seen.causes.iter().max_by_key(|(_, times)| **times)?;
+        Some(NonfiniteFinding {
+            op: self.op.to_owned(),
+            nan,
+            inf: kept.len() as u64 - nan,
+            cause,
+            input_range: seen.range,
+            format: Some(self.format),
+            share: (times < seen.count).then_some((times, seen.count)),
+            anywhere: seen.anywhere,
+        })
     }
 }
 
-/// The largest input whose exponential `f16` holds: ln 65504.
-const EXP_LIMIT: f64 = 11.0899;
+/// What was seen of the elements that were looked at.
+#[derive(Default)]
+struct Seen {
+    count: usize,
+    causes: BTreeMap<Cause, usize>,
+    range: Option<(f64, f64)>,
+    anywhere: bool,
+}
 
-/// The causes in order, each with what must be seen in the inputs for it.
-fn explain(op_type: &str, inputs: &Inputs, largest_result: f64) -> Cause {
-    let kind = op_type.to_lowercase();
-    let is = |names: &[&str]| names.iter().any(|name| kind.contains(name));
-    let (low, high) = inputs.range.unwrap_or((0.0, 0.0));
-    let magnitude = low.abs().max(high.abs());
-    let half = Storage::F16.max();
-    if largest_result > half {
-        Cause::BeyondRange
-    } else if inputs.any_inf && inputs.any_zero {
-        Cause::ZeroTimesInf
-    } else if inputs.any_inf {
-        Cause::InfMinusInf
-    } else if is(&[
-        "gelu", "exp", "sigmoid", "silu", "softmax", "softplus", "tanh", "erf", "unary", "elu",
-        "mish",
-    ]) && magnitude > EXP_LIMIT
-    {
-        Cause::ExpOverflow
-    } else if is(&["norm"]) && magnitude > 1.0 && high - low <= 1e-3 * magnitude {
-        Cause::VarianceCancels
-    } else if is(&["norm", "reduc", "pow", "square", "unary", "binary"])
-        && magnitude * magnitude > half
-    {
-        Cause::SquareOverflow
-    } else if is(&["sqrt", "log", "unary"]) && low < 0.0 {
-        Cause::NegativeDomain
-    } else if is(&["div", "binary", "norm", "recip"]) && inputs.any_zero {
-        Cause::DivisionByZero
-    } else {
-        Cause::Unexplained
+impl Seen {
+    fn add(&mut self, element: &Element<'_>) {
+        if self.count == LOOKED_AT {
+            return;
+        }
+        self.count += 1;
+        self.anywhere |= !element.reach.own;
+        for value in element.reach.all().filter(|value| value.is_finite()) {
+            let (low, high) = self.range.unwrap_or((value, value));
+            self.range = Some((low.min(value), high.max(value)));
+        }
+        *self.causes.entry(element.cause()).or_default() += 1;
     }
+}
+
+/// Zeros that have the other sign. That matters if something is divided by them.
+pub(super) fn zero_signs(reference: &Tensor, candidate: &Tensor) -> u64 {
+    let (Tensor::F32(reference), Tensor::F32(candidate)) = (reference, candidate) else { return 0 };
+    let is_other = |(r, c): &(&f32, &f32)| **r == 0.0 && **c == 0.0 && r.to_bits() != c.to_bits();
+    reference.iter().zip(candidate).filter(is_other).count() as u64
+}
+
+/// What the reference, on the same inputs, has that is not finite and the candidate does not have.
+pub(super) fn lost(reference: &Tensor, candidate: &Tensor) -> Option<Lost> {
+    let mut lost = Lost { nan: 0, inf: 0, unlike: 0 };
+    for (r, c) in reference.numbers(1).into_iter().zip(candidate.numbers(1)) {
+        match (r.is_finite(), c.is_finite()) {
+            (false, true) if r.is_nan() => lost.nan += 1,
+            (false, true) => lost.inf += 1,
+            (false, false) if !(r == c || (r.is_nan() && c.is_nan())) => lost.unlike += 1,
+            _ => {}
+        }
+    }
+    (lost.nan + lost.inf + lost.unlike > 0).then_some(lost)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Attribute;
 
-    fn row(values: &[f32]) -> Tensor {
-        Tensor::from_f32(&[values.len()], values.to_vec()).unwrap()
+    fn tensor(shape: &[usize], values: &[f32]) -> Tensor {
+        Tensor::from_f32(shape, values.to_vec()).unwrap()
+    }
+
+    fn anatomy(inputs: &[Tensor], attributes: &[(&str, Attribute)]) -> Anatomy {
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        Anatomy {
+            inputs: inputs.iter().cloned().map(Some).collect(),
+            attributes: attributes.collect(),
+            opset: 17,
+            is_known: true,
+        }
+    }
+
+    fn cause(op_type: &str, anatomy: &Anatomy, right: &Tensor, at: usize) -> Cause {
+        let case = Case { op: "op", op_type, anatomy, format: Format::F16 };
+        let mut wrong = right.numbers(1);
+        wrong[at] = f64::NAN;
+        let wrong: Vec<f32> = wrong.iter().map(|value| *value as f32).collect();
+        case.brought_about(right, &tensor(right.shape(), &wrong)).unwrap().cause
     }
 
     #[test]
-    fn causes_come_from_the_inputs() {
-        let find = |op_type, input: &[f32], reference: &[f32]| {
-            let candidate = row(&vec![f32::NAN; reference.len()]);
-            find("op", op_type, &[Operand::Value(row(input))], &row(reference), &candidate)
-                .map(|found| found.cause)
-        };
-        assert_eq!(find("UnaryOp", &[-72.4], &[-0.0]), Some(Cause::ExpOverflow));
-        assert_eq!(find("Convolution", &[300.0], &[90_000.0]), Some(Cause::BeyondRange));
-        assert_eq!(find("LayerNorm", &[300.0, 1.0], &[1.0]), Some(Cause::SquareOverflow));
-        assert_eq!(find("LayerNorm", &[1234.0; 8], &[0.0]), Some(Cause::VarianceCancels));
-        assert_eq!(find("Reduction", &[0.5], &[0.5]), Some(Cause::Unexplained));
-        assert_eq!(find("Reduction", &[0.5], &[f32::NAN]), None);
+    fn only_the_elements_own_inputs_count() {
+        let x = tensor(&[2, 2], &[1.0, 12.0, 0.0, 3.0]);
+        let sigmoid = anatomy(std::slice::from_ref(&x), &[]);
+        assert_eq!(cause("Sigmoid", &sigmoid, &x, 1), Cause::ExpOverflow);
+        assert_eq!(cause("Sigmoid", &sigmoid, &x, 0), Cause::Unexplained);
+        // A numerator of 0 elsewhere, a divisor of 3: no division by zero.
+        let div = anatomy(&[x.clone(), tensor(&[1], &[3.0])], &[]);
+        assert_eq!(cause("Div", &div, &x, 1), Cause::Unexplained);
+        let softmax = anatomy(std::slice::from_ref(&x), &[("axis", Attribute::Int(1))]);
+        assert_eq!(cause("Softmax", &softmax, &x, 0), Cause::ExpOverflow);
+        assert_eq!(cause("Softmax", &softmax, &x, 2), Cause::Unexplained);
+    }
+
+    #[test]
+    fn sums_are_those_of_their_row_and_window() {
+        let a = tensor(&[2, 2], &[300.0, 300.0, 1.0, 1.0]);
+        let b = tensor(&[2, 1], &[300.0, -300.0]);
+        let right = tensor(&[2, 1], &[0.0, 0.0]);
+        let product = anatomy(&[a, b], &[]);
+        assert_eq!(cause("MatMul", &product, &right, 0), Cause::SumOverflow);
+        assert_eq!(cause("MatMul", &product, &right, 1), Cause::Unexplained);
+        let x = tensor(&[1, 1, 1, 4], &[60_000.0, 60_000.0, 1.0, 1.0]);
+        let weights = tensor(&[1, 1, 1, 2], &[1.0, 1.0]);
+        let right = tensor(&[1, 1, 1, 3], &[0.0; 3]);
+        let conv = anatomy(&[x, weights], &[]);
+        assert_eq!(cause("Conv", &conv, &right, 0), Cause::SumOverflow);
+        assert_eq!(cause("Conv", &conv, &right, 2), Cause::Unexplained);
+    }
+
+    #[test]
+    fn births_come_of_finite_inputs() {
+        let x = tensor(&[3], &[-1.0, f32::NAN, 2.0]);
+        let log = anatomy(std::slice::from_ref(&x), &[]);
+        let case = Case { op: "l", op_type: "Log", anatomy: &log, format: Format::F32 };
+        let outputs = tensor(&[3], &[f32::NAN, f32::NAN, 0.7]);
+        let born = case.born(None, &outputs).unwrap();
+        assert_eq!((born.nan, born.inf, born.cause), (1, 0, Cause::NegativeDomain));
+        assert_eq!(case.born(Some(&outputs), &outputs), None);
+        // Of an operator that is not known, all inputs are looked at.
+        let case = Case { op_type: "Unheard", ..case };
+        assert_eq!(case.born(None, &outputs), None);
+    }
+
+    #[test]
+    fn what_a_target_lost_is_counted() {
+        let nan = tensor(&[4], &[f32::NAN, f32::INFINITY, f32::NAN, 1.0]);
+        let words = |found: &[f32]| lost(&nan, &tensor(&[4], found)).map(|lost| lost.words());
+        assert_eq!(words(&[f32::NAN, f32::INFINITY, f32::NAN, 1.0]), None);
+        assert_eq!(
+            words(&[0.0, f32::INFINITY, 0.0, 1.0]).unwrap(),
+            "2 elements are numbers where the reference, on the same inputs, has NaN"
+        );
+        assert_eq!(
+            words(&[f32::NAN, f32::NEG_INFINITY, f32::NAN, 1.0]).unwrap(),
+            "1 element is NaN or infinite on both sides, and not alike"
+        );
     }
 }

@@ -7,7 +7,7 @@ use super::trace::Measured;
 use serde::{Deserialize, Serialize};
 
 /// Error that grows or shrinks by this factor is said to be amplified or absorbed.
-const FACTOR: f64 = 4.0;
+pub const FACTOR: f64 = 4.0;
 
 /// The part an operator plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,10 @@ const ONE_OPERATOR: f64 = 1e-5;
 
 /// Far above what rounding costs here, and beyond what the storage allows one operator of its kind.
 fn is_source(introduced: &Gauge, measured: &Measured, storage: Storage) -> bool {
+    // Integers and truths are not rounded.
+    if !measured.float {
+        return introduced.mismatched > 0;
+    }
     let rounding = is_rounded(introduced, storage);
     if introduced.disagreeing > 0 || rounding {
         return !rounding;
@@ -140,6 +144,10 @@ mod tests {
             half: None,
             absmax: 1.0,
             nonfinite: None,
+            lost: None,
+            born: None,
+            zero_signs: 0,
+            blind: false,
             patterns: vec![],
             portrait: None,
             unchecked: None,

@@ -6,6 +6,7 @@
 //! output: no bisection can see those.
 
 use super::contract::{Executed, Operand, Operator};
+use super::floor::StorageCensus;
 use super::follow::Follow;
 use super::freedom::Freedom;
 use super::node_reference::operators;
@@ -90,7 +91,7 @@ fn measure(
     given.extend(task.feeds.iter().map(|feed| (feed.name.to_string(), feed.tensor.clone())));
     let mut run = Run { asked, given, backend };
     let mut reference = task.reference()?;
-    let mut follow = Follow::new(&mut reference, task.storage());
+    let mut follow = Follow::new(&mut reference, StorageCensus::new(task.storage()));
     steps.start(task.feeds)?;
     for (step, operator) in operators(steps).into_iter().enumerate().take(last + 1) {
         let clean = steps.inputs(step)?;

@@ -4,13 +4,14 @@ use super::contract::KernelError;
 use super::floor::Storage;
 use super::freedom::Freedom;
 use super::gauge::Gauge;
-use super::nonfinite::NonfiniteFinding;
+use super::nonfinite::{Lost, NonfiniteFinding};
 use super::role::Role;
 use super::search::Answer;
 use crate::bounds::Excess;
 use crate::compare::{Explanation, Pattern, Portrait};
 use crate::graph::ValueName;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What was measured of one operator, in the order of execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,16 @@ pub struct Measured {
     pub absmax: f64,
     /// Non-finite elements the operator itself brought about, and why.
     pub nonfinite: Option<NonfiniteFinding>,
+    /// Elements that are not finite in the reference, on the same inputs, and are something else here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
+    /// Non-finite elements that the operator rightly makes of its finite inputs, where the clean stream has
+    /// numbers or is what is walked: what those inputs are is to blame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<NonfiniteFinding>,
+    /// Zeros of the other sign than the reference's, on the same inputs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub zero_signs: u64,
     /// What the difference looks like, where the operator introduces one.
     pub patterns: Vec<Pattern>,
     /// The introduced error as it is drawn, where it seemed to be more than rounding.
@@ -57,6 +68,9 @@ pub struct Measured {
     pub portrait: Option<Box<Portrait>>,
     /// Why it was not compared.
     pub unchecked: Option<String>,
+    /// Whether it would move elements, and leaves these in the order in which they lie: they cannot show that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blind: bool,
     /// Whether it holds any floating-point output.
     pub float: bool,
     /// How far honest implementations of it may differ.
@@ -157,6 +171,9 @@ pub struct Probe {
     /// Elements of it that are NaN or infinite on one side only.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub disagreeing: u64,
+    /// Integers and truths of it that are not the reference's.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub inexact: u64,
     /// What an honest backend with the target's storage would have there.
     pub floor: Option<f64>,
     /// Whether the answer was taken from the journal of an earlier command.
@@ -204,6 +221,9 @@ pub struct OpReport {
     /// Elements of its value that are NaN or infinite where the clean stream's are not, or not alike.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub disagreeing: u64,
+    /// Relative L2 error of its inputs, the worst of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<f64>,
     /// Relative L2 error of the clean stream against tract, where the value exists in the ONNX file.
     pub conversion: Option<f64>,
     /// What the stored weights cost, in relative L2, where they are not those of the original network.
@@ -231,6 +251,25 @@ pub struct OpReport {
     pub role: Role,
     /// Non-finite elements it brought about.
     pub nonfinite: Option<NonfiniteFinding>,
+    /// Elements that are not finite in the reference, on the same inputs, and are something else here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
+    /// Non-finite elements that the operator rightly makes of its finite inputs, where the clean stream has
+    /// numbers or is what is walked: what those inputs are is to blame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<NonfiniteFinding>,
+    /// Zeros of the other sign than the reference's, on the same inputs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub zero_signs: u64,
+    /// Integers and truths that are not the reference's, on the same inputs, of an operator that has no floats.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wrong_integers: u64,
+    /// Whether it would move elements, and leaves these in the order in which they lie: they cannot show that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blind: bool,
+    /// The operator that makes other infinities of those zeros, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divided_by: Option<String>,
     /// The rounding that explains every difference it introduces.
     pub explained_by: Option<Explanation>,
     /// The largest magnitude in its outputs, and its share of the format's maximum.
@@ -253,6 +292,15 @@ pub struct WeightReport {
     pub cumulative: Option<f64>,
     /// By weights and backend together; no more than the sum of the two.
     pub together: Option<f64>,
+}
+
+/// An operator that is right on its inputs and makes NaN or infinities of them where the reference has numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untimely {
+    /// The operator.
+    pub op: String,
+    /// The operator before it at which its inputs lost their value, if that is known.
+    pub from: Option<String>,
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -302,6 +350,9 @@ pub struct WalkReport {
     pub first_divergent: Option<String>,
     /// The first operator that gives NaN or infinities where the reference has numbers.
     pub first_nonfinite: Option<NonfiniteFinding>,
+    /// The first operator that rightly makes NaN or infinities of wrong inputs, and whence those come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untimely: Option<Untimely>,
     /// Every operator that introduces error, in the order of execution.
     pub sources: Vec<String>,
     /// What speaks for and against the finding.
@@ -315,6 +366,10 @@ pub struct WalkReport {
     /// What storing the feed cost, if the error is there before any operator ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_feed: Option<ChangedFeed>,
+    /// Nodes inside the bodies of `If`, `Loop` and `Scan`, by the type of the node that has them: they are not
+    /// among the operators.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bodies: BTreeMap<String, usize>,
     /// Whether the user ended it before it had looked at everything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,

@@ -13,7 +13,7 @@ use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use crate::walk::{
     Announce, Candidate, Executed, Fallback, Healable, Healer, NodeReference, Operand, Operator,
-    Plan, Progress, Reference as _, Trace, Walked, conduct, fallback, operators,
+    Plan, Progress, Reference as _, StorageCensus, Trace, Walked, conduct, fallback, operators,
 };
 use std::cell::RefCell;
 use std::io::{self, Write as _};
@@ -71,8 +71,8 @@ pub(super) fn walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> io::
 type Found = (Walked, Option<Fallback>, RanOn);
 
 fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Found, Stop> {
-    let declared = job.device.storage.format;
     let arithmetic = job.device.arithmetic();
+    let declared = StorageCensus::of_simulated(job.device.storage.format);
     let ((mut candidate, ran_on), Network { model, feeds, plan }) = open_candidate(job, send)?;
     let mut reference = NodeReference::new(&model, &feeds, arithmetic)?;
     let send = RefCell::new(send);

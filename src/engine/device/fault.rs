@@ -126,6 +126,8 @@ faults! {
     SecondRun = "second-run", &[], &[];
     /// The output is that of the run before; in the first run it is what `before` says, `zero` or `nan`.
     Stale = "stale", &["before"], &[];
+    /// Everything plus 1, integers included.
+    PlusOne = "plus-one", &[], &[];
     /// Something else on every run.
     Random = "random", &[], &[];
     /// Wrong by 1, but not while it is watched.

@@ -64,6 +64,7 @@ pub(super) fn spoil(
         Fault::ConcatOffset => {
             layout::concat_offset(operation, right, planted.offset.unwrap_or(OFFSET))
         }
+        Fault::PlusOne => Some(right.iter().map(plus_one).collect()),
         Fault::Random => Some(noise(right, moment.run)),
         Fault::Liar => (!moment.watched).then(|| each(right, |_, value| value + 1.0)),
         Fault::Stale
@@ -115,6 +116,15 @@ fn spot(
         Fault::HalfSums => sums::in_f16(operation, right),
         Fault::SecondRun => (moment.run == 2).then(|| each(right, |_, _| 0.0)),
         _ => None,
+    }
+}
+
+fn plus_one(right: &Tensor) -> Tensor {
+    match right {
+        Tensor::F32(array) => Tensor::F32(array.mapv(|value| value + 1.0)),
+        Tensor::I32(array) => Tensor::I32(array.mapv(|value| value.wrapping_add(1))),
+        Tensor::I64(array) => Tensor::I64(array.mapv(|value| value.wrapping_add(1))),
+        other => other.clone(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::element::from_tract;
 use super::{Tract, describe, load};
 use crate::engine::Output;
 use crate::engine::panics::{panic_text, quietly};
-use crate::graph::{Model, Solo, ValueName, widened};
+use crate::graph::{Attribute, Model, Solo, ValueName, widened};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use std::cell::RefCell;
@@ -155,6 +155,11 @@ impl NodeSteps {
     pub fn node(&self, step: usize) -> (String, String) {
         let node = self.model.node(self.steps[step].node);
         (node.label().to_owned(), node.op_type.to_owned())
+    }
+
+    /// A step's attributes by name, and the version of the operators' standard.
+    pub fn attributes(&self, step: usize) -> (BTreeMap<String, Attribute>, i64) {
+        (self.model.attributes(self.steps[step].node), self.model.opset())
     }
 
     /// What a step reads: its node's inputs as they stand, then what its subgraphs capture.

@@ -8,6 +8,7 @@ use super::checks::{Check, checks, reproduce, title};
 use super::document::{INTERRUPTED, Report, TargetReport};
 use super::fallback::{sentences, worth_a_table};
 use super::markdown::report_markdown;
+use super::remarks::remarks;
 use super::text::simulated;
 use crate::verdict::News;
 use crate::walk::Fallback;
@@ -50,11 +51,17 @@ pub fn report_html(report: &Report) -> String {
         ("title", title.as_str()),
         ("style", STYLE),
         ("lead", &lead(report)),
-        ("verdicts", &report.targets.iter().map(verdict).collect::<String>()),
+        ("verdicts", &(report.targets.iter().map(verdict).collect::<String>() + &said(report))),
         ("content", &harmless(&json)),
         ("script", &SCRIPTS.concat()),
     ];
     fill(PAGE, &values)
+}
+
+/// What is said of the whole report beside the verdicts.
+fn said(report: &Report) -> String {
+    let lines = remarks(report);
+    lines.iter().map(|line| format!("<p class=\"note\">{}.</p>\n", escaped(line))).collect()
 }
 
 /// The page with everything put in; what is put in is not looked at again.

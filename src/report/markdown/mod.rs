@@ -7,6 +7,7 @@ use super::bench_text::bench_line;
 use super::checks::{checks, reproduce, title};
 use super::document::{INTERRUPTED, OutputReport, Report, TargetReport};
 use super::fallback::{sentences, worth_a_table};
+use super::remarks::{remarks, sentence};
 use super::text::simulated;
 use crate::compare::Worst;
 use crate::tensor::ShapeText;
@@ -72,8 +73,9 @@ fn render(report: &Report, rows: usize) -> String {
     if report.interrupted {
         sections.push(format!("Note: {INTERRUPTED}.\n"));
     }
-    sections.extend(report.targets.iter().take(rows).map(verdict));
+    sections.extend(report.targets.iter().take(rows).map(|target| verdict(report, target)));
     sections.push(cut_note(report.targets.len(), rows, "targets").trim_start().to_owned());
+    sections.extend(remarks(report).iter().take(rows).map(|line| format!("{}.\n", prose(line))));
     for target in report.targets.iter().take(rows) {
         sections.extend(target.fallback.as_ref().map(|found| way_out(target, found, rows)));
     }
@@ -99,7 +101,7 @@ fn render(report: &Report, rows: usize) -> String {
     sections.join("\n")
 }
 
-fn verdict(target: &TargetReport) -> String {
+fn verdict(report: &Report, target: &TargetReport) -> String {
     let verdict = &target.verdict;
     let mark = match verdict.kind.news() {
         News::Good => "✅",
@@ -107,8 +109,11 @@ fn verdict(target: &TargetReport) -> String {
         News::None => "❔",
     };
     let kind = verdict.kind.name().replace('_', " ");
-    let mut lines =
-        vec![format!("{mark} {} **{kind}**: {}.", code(&target.target), prose(&verdict.sentence))];
+    let mut lines = vec![format!(
+        "{mark} {} **{kind}**: {}.",
+        code(&target.target),
+        prose(&sentence(report, target))
+    )];
     lines.extend(bench_line(target).map(|line| code(&line)));
     lines.extend(simulated(&target.target, target.ran_on.as_ref()).map(|note| prose(&note)));
     lines.extend(verdict.hint.iter().map(|hint| format!("Hint: {}.", prose(hint))));

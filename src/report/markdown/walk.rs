@@ -54,16 +54,21 @@ fn row(op: &OpReport) -> [String; 9] {
     let number =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
     let role = if op.role == Role::Source { "**source**" } else { op.role.name() };
+    let or_nonfinite = |value: Option<f64>, disagreeing: u64| match (disagreeing, value) {
+        (0, value) => number(value),
+        (_, Some(value)) if value > 0.0 => number(Some(value)) + ", NaN/inf",
+        _ => "NaN/inf".to_owned(),
+    };
     [
         op.index.to_string(),
         name(&op.name),
         code(&op.op_type),
         op.onnx_node.as_deref().map_or_else(|| "-".to_owned(), name),
         role.to_owned(),
-        number(op.introduced) + if op.nonfinite.is_some() { ", NaN/inf" } else { "" },
+        or_nonfinite(op.introduced, op.introduced_disagreeing),
         number(Some(op.floor)),
         number(op.ratio),
-        number(op.cumulative) + if op.disagreeing > 0 { ", NaN/inf" } else { "" },
+        or_nonfinite(op.cumulative, op.disagreeing),
     ]
 }
 
@@ -96,12 +101,15 @@ fn probes(walk: &WalkReport, most: usize) -> String {
 pub(super) fn resemblances(walk: &WalkReport, most: usize) -> String {
     let mut text = String::new();
     let sources = walk.ops.iter().filter(|op| op.role == Role::Source);
-    let telling = |op: &&OpReport| !op.diagnosis.is_empty() || op.nonfinite.is_some();
+    let telling =
+        |op: &&OpReport| !op.diagnosis.is_empty() || op.nonfinite.is_some() || op.lost.is_some();
     for op in sources.filter(telling).take(most) {
         let _ = writeln!(text, "- {}", name(&op.name));
         if let Some(found) = &op.nonfinite {
-            let (nan, inf) = (found.nan, found.inf);
-            let _ = writeln!(text, "  - {nan} NaN, {inf} infinite: {}", found.cause.words());
+            let _ = writeln!(text, "  - {}: {}", found.count(), found.words());
+        }
+        if let Some(lost) = op.lost {
+            let _ = writeln!(text, "  - {}", lost.words());
         }
         for pattern in &op.diagnosis {
             let words = prose(&format!(

@@ -7,7 +7,9 @@ use super::session::{Refusal, Session};
 use super::{fit_shapes, open_as_asked, write_feeds};
 use crate::bounds::Arithmetic;
 use crate::engine::{MnnTarget, Output, Precision, RanOn};
-use crate::walk::{Fallback, Operand, Operator, Plan, Progress, Trace, Walked, conduct, fallback};
+use crate::walk::{
+    Fallback, Operand, Operator, Plan, Progress, StorageCensus, Trace, Walked, conduct, fallback,
+};
 use crate::worker::host::{Send, send_walked};
 use crate::worker::open::Stop;
 use crate::worker::protocol::Reply;
@@ -80,6 +82,7 @@ fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
         tell(&Reply::Op { index, name, op_type });
     };
+    let declared = StorageCensus::new(declared);
     let mut traced = |trace: &Trace| tell(&Reply::Traced { trace: trace.clone() });
     let mut walked =
         conduct(&mut candidate, &mut reference, declared, repeats, &mut announce, &mut traced)?;

@@ -1,0 +1,43 @@
+//! What is said of a whole report beside the verdicts: warnings of the reference, notes on the feeds.
+
+use super::document::{Report, TargetReport};
+use crate::verdict::News;
+use crate::walk::{Blind, NonfiniteOutput};
+
+/// Each with its first word: `warning: ...`, `note: ...`.
+pub(super) fn remarks(report: &Report) -> Vec<String> {
+    let warnings = report.nonfinite.iter().map(NonfiniteOutput::words);
+    let notes = report.blind.iter().map(Blind::words);
+    let warnings = warnings.map(|words| format!("warning: {words}"));
+    warnings.chain(notes.map(|words| format!("note: {words}"))).collect()
+}
+
+/// How many inputs are named with what they were fed.
+const MOST_FEEDS: usize = 3;
+
+/// In how many runs and on which feeds a target was found right: in others it may be wrong.
+pub(super) fn coverage(report: &Report, target: &TargetReport) -> Option<String> {
+    let runs = target.runs.as_ref().filter(|_| target.verdict.kind.news() == News::Good)?;
+    let times = match runs.repeats {
+        1 => "1 run".to_owned(),
+        n => format!("{n} runs"),
+    };
+    let feeds = match report.inputs.as_slice() {
+        [] => "no feed".to_owned(),
+        [only] => only.spec.clone(),
+        some if some.len() <= MOST_FEEDS => {
+            let each = some.iter().map(|input| format!("{} = {}", input.name, input.spec));
+            each.collect::<Vec<_>>().join(", ")
+        }
+        many => format!("these {} feeds", many.len()),
+    };
+    Some(format!("in {times} on {feeds}"))
+}
+
+/// The sentence of a verdict with its coverage.
+pub(super) fn sentence(report: &Report, target: &TargetReport) -> String {
+    match coverage(report, target) {
+        Some(coverage) => format!("{}; {coverage}", target.verdict.sentence),
+        None => target.verdict.sentence.clone(),
+    }
+}
