@@ -16,8 +16,11 @@ pub(super) enum Formula {
     /// A over u of an element, from the element of the first input and the result.
     Each(fn(f64, f64) -> f64),
     /// A over u of all elements of the first output, and the roundings one after the other.
-    All(fn(&Call<'_>, &[f64]) -> Option<(Vec<f64>, f64)>),
+    All(fn(&Call<'_>, &[f64]) -> Units),
 }
+
+/// A over u of each element, and the roundings one after the other; `None` if the node is of a form not known here.
+pub(super) type Units = Option<(Vec<f64>, f64)>;
 
 /// The formulas by operator type, as ONNX names it.
 const FORMULAS: &[(&str, Formula)] = &[
@@ -148,7 +151,7 @@ fn operand(call: &Call<'_>, place: usize, like: &Tensor) -> Option<Vec<f64>> {
 }
 
 /// x^y is an exponential of y ln x.
-fn power(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
+fn power(call: &Call<'_>, right: &[f64]) -> Units {
     let longest = call.inputs.iter().flatten().max_by_key(|input| input.len())?;
     let (base, exponent) = (operand(call, 0, longest)?, operand(call, 1, longest)?);
     if base.len() != right.len() {
@@ -162,7 +165,7 @@ fn power(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
 }
 
 /// Every input adds a rounding.
-fn several(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
+fn several(call: &Call<'_>, right: &[f64]) -> Units {
     let longest = call.inputs.iter().flatten().max_by_key(|input| input.len())?;
     let mut units = vec![0.0; right.len()];
     for place in 0..call.inputs.len() {
@@ -172,13 +175,13 @@ fn several(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
     Some((units, call.inputs.len() as f64))
 }
 
-fn product(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
+fn product(call: &Call<'_>, right: &[f64]) -> Units {
     let n = reduced(call, right)?;
     Some((right.iter().map(|r| n * r.abs()).collect(), n))
 }
 
 /// A root of a sum of squares, which cannot cancel.
-fn length(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
+fn length(call: &Call<'_>, right: &[f64]) -> Units {
     let n = reduced(call, right)?;
     Some((right.iter().map(|r| r.abs() * (n.sqrt() + 3.0)).collect(), n))
 }
@@ -194,7 +197,7 @@ fn log_units(right: &[f64]) -> Vec<f64> {
 }
 
 /// The condition of an exponential is its argument; the sum below is a sum of positive numbers.
-fn softmax(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
+fn softmax(call: &Call<'_>, right: &[f64]) -> Units {
     let mut units = vec![0.0; right.len()];
     let rows = Rows::of(call)?.ok()?.rows;
     let mut longest = 1;
@@ -212,7 +215,7 @@ fn softmax(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
     Some((units, longest as f64))
 }
 
-fn log_softmax(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
+fn log_softmax(call: &Call<'_>, right: &[f64]) -> Units {
     let rows = Rows::of(call)?.ok()?.rows;
     let mut units = vec![0.0; right.len()];
     for row in rows {
@@ -226,7 +229,7 @@ fn log_softmax(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
 }
 
 /// Engines fold the four parameters into a factor and a summand.
-fn batch_norm(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
+fn batch_norm(call: &Call<'_>, right: &[f64]) -> Units {
     let input = call.inputs.first()?.as_ref()?;
     let values = input.numbers(1);
     let parameter = |place: usize| Some(call.inputs.get(place)?.as_ref()?.numbers(1));
@@ -251,7 +254,7 @@ fn epsilon(call: &Call<'_>) -> f64 {
 
 /// The error of the mean comes in divided by the deviation. Two passes; one pass over squares is another formula,
 /// and unstable.
-fn norm(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
+fn norm(call: &Call<'_>, right: &[f64]) -> Units {
     let Rows { rows, scale, bias, epsilon } = Rows::of(call)?.ok()?;
     let mut units = vec![0.0; right.len()];
     let mut longest = 1;
@@ -273,7 +276,7 @@ fn norm(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
 }
 
 /// Squares do not cancel.
-fn root_mean_square(call: &Call<'_>, right: &[f64]) -> Option<(Vec<f64>, f64)> {
+fn root_mean_square(call: &Call<'_>, right: &[f64]) -> Units {
     let rows = Rows::of(call)?.ok()?.rows;
     let n = rows.iter().map(|row| row.values.len()).max().unwrap_or(1) as f64;
     Some((right.iter().map(|r| r.abs() * (n.sqrt() + 3.0)).collect(), n))

@@ -155,7 +155,6 @@ impl Case<'_> {
     }
 
     /// The elements among `at` that `keeps` wants, with the cause of most of them.
-
     fn found(
         &self,
         shape: &[usize],

@@ -68,7 +68,7 @@ impl NodeSteps {
             let outputs = names.iter().zip(computed);
             outputs.filter(|(name, _)| !name.is_empty()).map(|(_, tensor)| tensor).collect()
         };
-        Some(self.with_call(step, inputs, |call| compute(call))??.map(written))
+        Some(self.with_call(step, inputs, compute)??.map(written))
     }
 
     /// What a function makes of a step as our kernels see it; `None` if they do not know it.
