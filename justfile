@@ -81,6 +81,10 @@ properties seeds="20":
 localize *args: build
     cargo run --release --example localize -- --offby "$CARGO_TARGET_DIR/release/offby" {{ args }}
 
+# Walk honest simulated devices with so many feeds: nobody may be accused but of overflow.
+honest seeds="20" *args: build
+    cargo run --release --example localize -- --offby "$CARGO_TARGET_DIR/release/offby" --honest {{ seeds }} {{ args }}
+
 # Compute single nodes by every engine on ordinary and on hard inputs, and say who is wrong (`scripts/up test` installs them).
 referee-sweep *args: build
     test -d "{{ cache }}/onnx-node-tests/node" || \
