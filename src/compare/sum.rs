@@ -5,7 +5,8 @@
 //! to find the Euclidean norm of a vector", 1978). Everything else is summed as it is.
 
 /// 2^600: with both factors scaled by it, the smallest product is normal (2^-948) and none overflows (2^848).
-const STEP: f64 = f64::from_bits((1023 + 600) << 52);
+const STEP: f64 = f64::from_bits((1023 + STEP_BITS as u64) << 52);
+const STEP_BITS: i32 = 600;
 /// 2^900: products up to it are summed as they are. 2^64 of them, more than any tensor has, stay finite.
 const LARGEST: f64 = f64::from_bits((1023 + 900) << 52);
 
@@ -54,48 +55,62 @@ impl Sum {
     pub(super) fn total(&self) -> Wide {
         let Sum { plain, large, small } = *self;
         if large != 0.0 {
-            Wide { value: large + plain / STEP / STEP, steps: 2 }
+            Wide::new(large + plain / STEP / STEP, 2 * STEP_BITS)
         } else if plain != 0.0 {
-            Wide { value: plain + small / STEP / STEP, steps: 0 }
+            Wide::new(plain + small / STEP / STEP, 0)
         } else {
-            Wide { value: small, steps: if small == 0.0 { 0 } else { -2 } }
+            Wide::new(small, -2 * STEP_BITS)
         }
     }
 }
 
-/// A number that may be beyond the range of `f64`: `value` · [`STEP`]^`steps`.
+/// A number that may be beyond the range of `f64`: `value` · 2^`exponent`, and |`value`| in 1..2 unless it is 0 or
+/// infinite. So no step between two numbers can leave the range where the result does not.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wide {
     value: f64,
-    steps: i32,
+    exponent: i32,
 }
 
 impl Wide {
+    /// `value` · 2^`exponent`; a `value` too small to be normal counts as 0, which no [`Sum`] has.
+    fn new(value: f64, exponent: i32) -> Self {
+        if !value.is_normal() {
+            return Wide { value, exponent: 0 };
+        }
+        let own = (value.to_bits() >> 52 & 0x7ff) as i32 - 1023;
+        let bits = value.to_bits() & !(0x7ff << 52) | 1023 << 52;
+        Wide { value: f64::from_bits(bits), exponent: exponent + own }
+    }
+
     /// The number, infinite or 0 where `f64` has no place for it.
     pub(super) fn number(self) -> f64 {
-        self.value * STEP.powi(self.steps / 2) * STEP.powi(self.steps - self.steps / 2)
+        // In three steps, of which only the last can round.
+        let third = self.exponent / 3;
+        let rest = self.exponent - 2 * third;
+        self.value * 2f64.powi(third) * 2f64.powi(third) * 2f64.powi(rest)
     }
 
     pub(super) fn is_zero(self) -> bool {
         self.value == 0.0
     }
 
-    /// The root of a number that is a product of two steps, as every [`Sum::total`] is.
     pub(super) fn sqrt(self) -> Wide {
-        Wide { value: self.value.sqrt(), steps: self.steps / 2 }
+        let odd = self.exponent.rem_euclid(2);
+        Wide::new((self.value * f64::from(1 + odd)).sqrt(), (self.exponent - odd) / 2)
     }
 
     pub(super) fn times(self, factor: Wide) -> Wide {
-        Wide { value: self.value * factor.value, steps: self.steps + factor.steps }
+        Wide::new(self.value * factor.value, self.exponent + factor.exponent)
     }
 
     pub(super) fn over(self, divisor: Wide) -> Wide {
-        Wide { value: self.value / divisor.value, steps: self.steps - divisor.steps }
+        Wide::new(self.value / divisor.value, self.exponent - divisor.exponent)
     }
 
     /// Divided by an ordinary number.
     pub(super) fn per(self, count: f64) -> Wide {
-        Wide { value: self.value / count, ..self }
+        self.over(Wide::new(count, 0))
     }
 }
 
@@ -124,6 +139,9 @@ mod tests {
         assert_eq!(small.number(), 0.0);
         assert_eq!(large.over(large).number(), 1.0);
         assert_eq!(small.over(large).number(), 0.0);
+        // Both beside the border between the sums, one on each side of it.
+        let [below, above] = [2f64.powi(-451), 2f64.powi(-449)].map(|size| sum(&[(size, size)]));
+        assert_eq!((below.over(above).number(), above.over(below).number()), (1.0 / 16.0, 16.0));
         // 1e200 times 1e-200 is ordinary.
         assert!((sum(&[(1e200, 1e-200)]).number() - 1.0).abs() < 1e-15);
     }

@@ -54,25 +54,23 @@ impl Sums {
     }
 
     /// Σd² / Σr²; 0 when both are 0.
-    pub(super) fn nmse(&self) -> f64 {
+    fn ratio(&self) -> Wide {
         let difference = self.squared_difference.total();
         if difference.is_zero() {
-            0.0
+            difference
         } else {
-            difference.over(self.squared_reference.total()).number()
+            difference.over(self.squared_reference.total())
         }
     }
 
-    /// ‖d‖₂ / ‖r‖₂; 0 when both are 0.
+    /// Σd² / Σr².
+    pub(super) fn nmse(&self) -> f64 {
+        self.ratio().number()
+    }
+
+    /// ‖d‖₂ / ‖r‖₂, which has a place in `f64` even if its square has none.
     pub(super) fn rel_l2(&self) -> f64 {
-        let nmse = self.nmse();
-        if nmse.is_normal() || self.squared_difference.total().is_zero() {
-            return nmse.sqrt();
-        }
-        // The quotient has a place in f64 though its square has none.
-        let [d, r] =
-            [self.squared_difference, self.squared_reference].map(|sum| sum.total().sqrt());
-        d.over(r).number()
+        self.ratio().sqrt().number()
     }
 
     /// The root of the mean of d² over so many pairs.

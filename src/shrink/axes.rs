@@ -128,24 +128,14 @@ pub(super) fn shorten(
     announce: &mut dyn FnMut(&str),
 ) -> Vec<Threshold> {
     let mut thresholds: Vec<Threshold> = Vec::new();
-    // The shapes in which an axis could not be shortened: in the same shapes it still cannot.
-    let mut looked_at: BTreeMap<Place, Vec<Vec<usize>>> = BTreeMap::new();
+    let mut known = Known::new();
     for _ in 0..3 {
         let before = shapes(specimen);
         let axes: Vec<(Place, usize)> = specimen.places();
         let feeds = axes.into_iter().map(|(place, _)| place);
         for place in feeds.filter(|place| matches!(place, Place::Feed(..))) {
-            let shapes_before = shapes(specimen);
-            if looked_at.get(&place) == Some(&shapes_before) {
-                continue;
-            }
-            if let Some(found) = shorten_axis(specimen, &place, finding, oracle, announce) {
-                keep(&mut thresholds, found);
-            }
-            // A shorter axis may go together with others, and be shortened further.
-            if shapes(specimen) == shapes_before {
-                looked_at.insert(place, shapes_before);
-            }
+            let found = shorten_axis(specimen, &place, finding, oracle, announce, &mut known);
+            found.into_iter().for_each(|found| keep(&mut thresholds, found));
         }
         if shapes(specimen) == before {
             break;
@@ -153,6 +143,10 @@ pub(super) fn shorten(
     }
     thresholds
 }
+
+/// For an axis that was looked at, what went together with it and the shapes that this left: if it is the same
+/// again, all that could be tried was. Once shorter, an axis may go together with others.
+type Known = BTreeMap<Place, (Vec<(Place, usize)>, Vec<Vec<usize>>)>;
 
 /// A later look at an axis begins where the earlier one ended, and says more only if it got further.
 fn keep(thresholds: &mut Vec<Threshold>, found: Threshold) {
@@ -174,9 +168,13 @@ fn shorten_axis(
     finding: Finding,
     oracle: &mut Oracle<'_>,
     announce: &mut dyn FnMut(&str),
+    known: &mut Known,
 ) -> Option<Threshold> {
     let Place::Feed(name, axis) = place else { return None };
     let group = find_group(specimen, place, oracle)?;
+    if known.get(place) == Some(&(group.members.clone(), shapes(specimen))) {
+        return None;
+    }
     announce(&format!("axis {axis} of {name}, {} long", group.number));
     let seen = look(specimen, &group, finding, oracle);
     if (oracle.interrupted)() {
@@ -190,6 +188,7 @@ fn shorten_axis(
     if oracle.shows(&smaller, finding) {
         *specimen = smaller;
     }
+    known.insert(place.clone(), (group.members, shapes(specimen)));
     let shape = specimen.feeds.iter().find(|feed| feed.name == *name)?.tensor.shape().to_vec();
     Some(Threshold {
         input: name.to_string(),
