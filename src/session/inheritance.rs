@@ -44,10 +44,10 @@ pub(super) fn follow_inheritance(walk: &mut WalkReport, model: &Model) {
     let ancestors = Ancestors::of(model);
     accuse_signs(walk, &ancestors);
     let born = walk.ops.iter().position(|op| op.born.is_some());
-    walk.untimely = born.and_then(|at| {
+    walk.untimely = born.map(|at| {
         let op = walk.ops[at].name.clone();
         let from = decline(walk, &ancestors, at).map(|from| walk.ops[from].name.clone());
-        Some(Untimely { op, from })
+        Untimely { op, from }
     });
 }
 
