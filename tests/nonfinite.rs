@@ -2,7 +2,11 @@
 //!
 //! What is right follows from arithmetic: which inputs an element is made of, what each format holds,
 //! and where a NaN first comes of numbers.
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that panics has failed, and says why")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
 
 mod support;
 

@@ -129,9 +129,9 @@ fn row(op: &OpReport) -> Vec<String> {
         op.name.clone(),
         shortened(&op.op_type, 11),
         if is_measured { op.role.name() } else { "-" }.to_owned(),
-        or_nonfinite(op.introduced, op.introduced_disagreeing),
+        or_nonfinite(op.introduced, op.disagreeing_here()),
         number(Some(op.floor)),
-        if op.introduced_disagreeing > 0 { "-".to_owned() } else { ratio },
+        if op.disagreeing_here() > 0 { "-".to_owned() } else { ratio },
         or_nonfinite(op.cumulative, op.disagreeing),
     ]
 }

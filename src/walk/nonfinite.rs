@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 /// How many elements are looked at for their causes: an operator seldom has several, and those are soon seen.
 const LOOKED_AT: usize = 64;
 
+/// How many input values are visited for the elements of one output. Behind a birth whole tensors may be NaN, and
+/// each element of a convolution is made of thousands of values: what is beyond this is not looked at.
+const MOST_VISITED: usize = 1 << 22;
+
 /// Non-finite values that an operator brought about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NonfiniteFinding {
@@ -123,7 +127,7 @@ impl Case<'_> {
         let is_new = |at: &usize| reference[*at].is_finite() && !candidate[*at].is_finite();
         let new: Vec<usize> = (0..reference.len().min(candidate.len())).filter(is_new).collect();
         let right = |at: usize| Some(reference[at]);
-        self.found(shape, &candidate, &new, &right, &|_, _| true)
+        self.found(shape, &candidate, &new, &right, None)
     }
 
     /// What comes non-finite out of finite inputs; `expected` is what it should be, if that is known, and leaves
@@ -140,28 +144,27 @@ impl Case<'_> {
             !outputs[*at].is_finite() && right.is_none_or(|right| right.is_finite())
         };
         let new: Vec<usize> = (0..outputs.len()).filter(is_new).collect();
-        let is_born = |reach: &Reach, _: f64| reach.all().all(f64::is_finite);
-        self.found(shape, &outputs, &new, &|_| None, &is_born)
+        let is_born = |reach: &Reach| reach.all().all(f64::is_finite);
+        self.found(shape, &outputs, &new, &|_| None, Some(&is_born))
     }
 
     /// What comes as NaN out of infinities: those may be meant, as in a mask, and NaN is not.
     pub(super) fn turned(&self, outputs: &Tensor) -> Option<NonfiniteFinding> {
         let (shape, outputs) = (outputs.shape(), outputs.numbers(1));
         let nan: Vec<usize> = (0..outputs.len()).filter(|&at| outputs[at].is_nan()).collect();
-        let has_turned = |reach: &Reach, _: f64| {
-            reach.all().any(f64::is_infinite) && !reach.all().any(f64::is_nan)
-        };
-        self.found(shape, &outputs, &nan, &|_| None, &has_turned)
+        let has_turned =
+            |reach: &Reach| reach.all().any(f64::is_infinite) && !reach.all().any(f64::is_nan);
+        self.found(shape, &outputs, &nan, &|_| None, Some(&has_turned))
     }
 
-    /// The elements among `at` that `keeps` wants, with the cause of most of them.
+    /// The elements among `at` that `keeps` wants, or all of them, with the cause of most of them.
     fn found(
         &self,
         shape: &[usize],
         outputs: &[f64],
         at: &[usize],
         right: &dyn Fn(usize) -> Option<f64>,
-        keeps: &dyn Fn(&Reach, f64) -> bool,
+        keeps: Option<&dyn Fn(&Reach) -> bool>,
     ) -> Option<NonfiniteFinding> {
         if at.is_empty() {
             return None;
@@ -169,19 +172,25 @@ impl Case<'_> {
         let reaching = Reaching::new(self.op_type, self.anatomy, shape);
         let mut seen = Seen::default();
         let mut kept = Vec::new();
+        let mut visited = 0;
         for &at in at {
+            if visited > MOST_VISITED {
+                break;
+            }
             let reach = reaching.of(at);
-            if keeps(&reach, outputs[at]) {
+            visited += reach.all().count();
+            if keeps.is_none_or(|keeps| keeps(&reach)) {
                 let (op_type, format) = (self.op_type, self.format);
                 seen.add(&Element { op_type, reach: &reach, right: right(at), format });
                 kept.push(at);
             }
-            if !reach.own {
+            if !reach.own || (seen.count == LOOKED_AT && (keeps.is_none() || reaching.is_finite()))
+            {
                 break;
             }
         }
-        if seen.anywhere {
-            // All others are made of the same.
+        if keeps.is_none() || (seen.count > 0 && (seen.anywhere || reaching.is_finite())) {
+            // What was seen of some is so of all: they are made of the same, or of nothing but numbers.
             kept = at.to_vec();
         }
         let nan = kept.iter().filter(|&&at| outputs[at].is_nan()).count() as u64;

@@ -91,6 +91,7 @@ pub(super) struct Reaching<'a> {
     shape: &'a [usize],
     /// The inputs; `None` for one that is left out or not known.
     inputs: Vec<Option<(Vec<usize>, Vec<f64>)>>,
+    is_finite: bool,
 }
 
 impl<'a> Reaching<'a> {
@@ -99,8 +100,15 @@ impl<'a> Reaching<'a> {
         let numbers = |input: &Option<Tensor>| {
             input.as_ref().map(|tensor| (tensor.shape().to_vec(), tensor.numbers(1)))
         };
-        let inputs = anatomy.inputs.iter().map(numbers).collect();
-        Reaching { op_type, anatomy, shape, inputs }
+        let inputs: Vec<_> = anatomy.inputs.iter().map(numbers).collect();
+        let mut values = inputs.iter().flatten().flat_map(|(_, values)| values);
+        let is_finite = values.all(|value| value.is_finite());
+        Reaching { op_type, anatomy, shape, inputs, is_finite }
+    }
+
+    /// Whether all inputs are finite everywhere.
+    pub(super) fn is_finite(&self) -> bool {
+        self.is_finite
     }
 
     /// What the element at a flat place is made of.

@@ -96,8 +96,9 @@ fn is_source(introduced: &Gauge, measured: &Measured, storage: Storage) -> bool 
         return introduced.mismatched > 0;
     }
     let rounding = is_rounded(introduced, storage);
+    // What leaves the range of a format is no rounding.
     if introduced.disagreeing > 0 || rounding {
-        return !rounding;
+        return introduced.disagreeing > 0;
     }
     // Written so that NaN counts as out of range; subnormals may be flushed.
     let is_normal = !(introduced.max_abs < f64::from(f32::MIN_POSITIVE));

@@ -283,6 +283,15 @@ pub struct OpReport {
     pub portrait: Option<Box<Portrait>>,
 }
 
+impl OpReport {
+    /// How many elements are not finite on one side only, on the same inputs. Older reports count those alone
+    /// that the operator brought about.
+    pub fn disagreeing_here(&self) -> u64 {
+        let found = self.nonfinite.as_ref().map_or(0, |found| found.nan + found.inf);
+        self.introduced_disagreeing.max(found)
+    }
+}
+
 /// What the stored weights cost one operator's value, in relative L2; what the backend costs is its `cumulative`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WeightReport {

@@ -8,7 +8,7 @@ use super::checks::{Check, checks, reproduce, title};
 use super::document::{INTERRUPTED, Report, TargetReport};
 use super::fallback::{sentences, worth_a_table};
 use super::markdown::report_markdown;
-use super::remarks::remarks;
+use super::remarks::{remarks, sentence};
 use super::text::simulated;
 use crate::verdict::News;
 use crate::walk::Fallback;
@@ -51,7 +51,11 @@ pub fn report_html(report: &Report) -> String {
         ("title", title.as_str()),
         ("style", STYLE),
         ("lead", &lead(report)),
-        ("verdicts", &(report.targets.iter().map(verdict).collect::<String>() + &said(report))),
+        (
+            "verdicts",
+            &(report.targets.iter().map(|target| verdict(report, target)).collect::<String>()
+                + &said(report)),
+        ),
         ("content", &harmless(&json)),
         ("script", &SCRIPTS.concat()),
     ];
@@ -129,7 +133,7 @@ fn lead(report: &Report) -> String {
     lead
 }
 
-fn verdict(target: &TargetReport) -> String {
+fn verdict(report: &Report, target: &TargetReport) -> String {
     let verdict = &target.verdict;
     // A shape and a word each, for who sees no colours.
     let (class, mark) = match verdict.kind.news() {
@@ -141,7 +145,7 @@ fn verdict(target: &TargetReport) -> String {
     let by = target.walk.as_ref().map_or_else(String::new, |walk| format!(" · {}", walk.strategy));
     let mut card = format!(
         "<article class=\"verdict {class}\"><h2><span class=\"mark\" aria-hidden=\"true\">{mark}</span> {kind} <code>{name}</code><small>{by}</small></h2><p>{}.</p>",
-        prose(&verdict.sentence)
+        prose(&sentence(report, target))
     );
     let mut paragraph = |class: &str, text: &str| {
         card.push_str(&format!("<p class=\"{class}\">{}</p>", prose(text)));

@@ -105,7 +105,7 @@ function opDetail(op, walk) {
     h("h3", {}, `${ROLES[op.role]} ${op.role}: `, h("code", {}, op.name)),
     facts([
       ["operator", `${op.index} of ${walk.ops_total}`], ["type", op.op_type], ["backend", op.backend], ["ONNX node", op.onnx_node],
-      ["introduced", op.introduced_disagreeing ? "NaN or infinities" : size(op.introduced)], ["floor", size(op.floor)], ["times the floor", op.introduced_disagreeing ? null : size(op.ratio)],
+      ["introduced", found || op.introduced_disagreeing ? "NaN or infinities" : size(op.introduced)], ["floor", size(op.floor)], ["times the floor", found || op.introduced_disagreeing ? null : size(op.ratio)],
       ["cumulative", op.disagreeing ? `NaN or infinite in ${count(op.disagreeing)} elements` : size(op.cumulative)],
       ["largest value", size(op.absmax)], ["share of the format's maximum", `${size(100 * op.headroom_used)} %`],
       ["explained by rounding to", explained], ["conversion", op.conversion === null ? null : size(op.conversion)],

@@ -65,7 +65,7 @@ fn row(op: &OpReport) -> [String; 9] {
         code(&op.op_type),
         op.onnx_node.as_deref().map_or_else(|| "-".to_owned(), name),
         role.to_owned(),
-        or_nonfinite(op.introduced, op.introduced_disagreeing),
+        or_nonfinite(op.introduced, op.disagreeing_here()),
         number(Some(op.floor)),
         number(op.ratio),
         or_nonfinite(op.cumulative, op.disagreeing),
