@@ -170,7 +170,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("fault: shifted", "Relu", "normal:1", "divergent"),
     ("fault: channel-copied", "Relu", "normal:1", "divergent"),
     ("fault: clipped", "Relu", "normal:1", "divergent"),
-    ("fault: small-lost", "Relu", "uniform:0,1,1", "divergent"),
+    ("fault: small-lost", "Softmax", "uniform:0,14,1", "divergent"),
     ("fault: digits-lost", "Relu", "normal:1", "divergent"),
     ("fault: half-sums", "MatMul", "normal:1", "divergent"),
     ("fault: second-run", "Relu", "normal:1", "nondeterministic"),
