@@ -117,7 +117,12 @@ impl Element {
     fn storage(&self, mode: &Mode, inside: f64) -> f64 {
         let step = mode.format.step_at(self.right.abs() + inside);
         let is_below = self.right.abs() < mode.format.smallest_normal();
-        let flushed = if mode.flushes && is_below { mode.format.smallest_normal() } else { 0.0 };
+        let flushed = match (is_below, mode.flushes) {
+            (false, _) => 0.0,
+            (true, true) => mode.format.smallest_normal(),
+            // Vectorized functions on a CPU flush inside, whatever is stored.
+            (true, false) => Format::F32.smallest_normal(),
+        };
         let kept = round(self.right, mode.format, mode.rounding);
         let stored = match (self.inside, mode.rounding) {
             // Whatever the format holds stays as it is.
