@@ -83,7 +83,7 @@ impl Tally {
             let Count { planted, observable, named, .. } = count;
             let _ = writeln!(
                 text,
-                "{name}; the first node that fails: of {planted} single faults, {observable} observable, it names {named} ({:.1} %) and says nothing of {silent}",
+                "{name}: this rule names the first node that fails. Of {planted} single faults {observable} are observable. It names {named} of those ({:.1} %), and passes every node of {silent}",
                 percent(*named, *observable),
             );
         }

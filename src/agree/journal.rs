@@ -165,26 +165,9 @@ fn read(file: &mut File, key: &str, absorb: &mut dyn FnMut(Record)) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Outcome;
 
     fn position(input: usize) -> Position {
         Position { input, target: Some("mnn:cpu".into()) }
-    }
-
-    fn record(input: usize) -> Record {
-        Record {
-            input,
-            id: String::new(),
-            target: Some("mnn:cpu".into()),
-            outcome: Outcome::Completed,
-            reason: None,
-            digest: None,
-            ran_on: None,
-            label: None,
-            identical: None,
-            measured: None,
-            expected: None,
-        }
     }
 
     fn open(path: &Path, key: &str) -> (Journal, Vec<usize>) {
@@ -200,7 +183,7 @@ mod tests {
         let (mut journal, _) = open(&path, "k");
         for input in [0, 1] {
             journal.start(&position(input));
-            journal.record(record(input));
+            journal.record(Record::completed(input));
         }
         journal.start(&position(2));
         drop(journal);
@@ -222,11 +205,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let (mut journal, _) = open(&path, "k");
-        journal.record(record(0));
+        journal.record(Record::completed(0));
         drop(journal);
         assert!(open(&path, "other").1.is_empty());
         let (mut journal, _) = open(&path, "k");
-        journal.record(record(0));
+        journal.record(Record::completed(0));
         journal.finish();
         assert!(open(&path, "k").1.is_empty());
     }

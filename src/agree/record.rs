@@ -40,6 +40,26 @@ pub struct Record {
     pub expected: Option<Measured>,
 }
 
+#[cfg(test)]
+impl Record {
+    /// A target's run that came to its end, of which nothing was measured.
+    pub(super) fn completed(input: usize) -> Self {
+        Record {
+            input,
+            id: format!("input {input}"),
+            target: Some("mnn:cpu".into()),
+            outcome: Outcome::Completed,
+            reason: None,
+            digest: None,
+            ran_on: None,
+            label: None,
+            identical: None,
+            measured: None,
+            expected: None,
+        }
+    }
+}
+
 /// All outputs of a lane for one input against what they are compared with. Of several outputs each
 /// number is that of the worst.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

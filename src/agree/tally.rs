@@ -308,17 +308,12 @@ mod tests {
         let (reference, lane) = (output(0.0, random), output(0.4, random));
         let died = input % 7 == 3;
         Record {
-            input,
-            id: format!("input {input}"),
-            target: Some("mnn:cpu".into()),
             outcome: if died { Outcome::Crashed } else { Outcome::Completed },
             reason: died.then(|| "died".to_owned()),
-            digest: None,
-            ran_on: None,
             label: Some(5 - input % 2),
             identical: Some(!input.is_multiple_of(5)),
             measured: (!died).then(|| measure(&reference, &lane, &rule)),
-            expected: None,
+            ..Record::completed(input)
         }
     }
 

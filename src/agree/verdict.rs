@@ -147,7 +147,7 @@ impl Facts<'_> {
         Some(format!("{changed} of {} {change}, {explained}", counted(top1.of, "input")))
     }
 
-    /// How far off the scores are, where the classes say nothing of it: a class survives a factor of ten.
+    /// How far off the scores are, if the classes do not show it: a class survives a factor of ten.
     fn scores(&self) -> Option<String> {
         let beyond = self.tally.agreements.diverges;
         if beyond == 0 || self.wrong() > 0 || self.tally.nonfinite > 0 {
@@ -232,7 +232,7 @@ fn p_value(p: f64) -> String {
 mod tests {
     use super::*;
     use crate::agree::{Record, Rule as Measuring, measure};
-    use crate::engine::{Outcome, Output};
+    use crate::engine::Output;
     use crate::tensor::Tensor;
 
     /// What is said of a lane that makes these scores of those of the reference.
@@ -245,19 +245,8 @@ mod tests {
             Measuring { declared: None, user: None, scores: Some("scores".into()), source: None };
         let mut tally = Tally::default();
         for (input, (reference, lane)) in pairs.iter().enumerate() {
-            tally.absorb(&Record {
-                input,
-                id: format!("input {input}"),
-                target: Some("mnn:cpu".into()),
-                outcome: Outcome::Completed,
-                reason: None,
-                digest: None,
-                ran_on: None,
-                label: None,
-                identical: None,
-                measured: Some(measure(&output(*reference), &output(*lane), &rule)),
-                expected: None,
-            });
+            let measured = Some(measure(&output(*reference), &output(*lane), &rule));
+            tally.absorb(&Record { measured, ..Record::completed(input) });
         }
         Answer::new(Task::Classify, &tally, &Figures::of(&tally), pairs.len() as u64)
     }

@@ -58,7 +58,8 @@ fn pool(squares: &[f64], right: &[f64], row: usize) -> Vec<f64> {
     pooled.collect()
 }
 
-fn median(mut numbers: Vec<f64>) -> f64 {
+/// The middle of some numbers; 0 for none. NaN and infinities do not count: the right value may be none.
+pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.retain(|number| number.is_finite());
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)

@@ -17,27 +17,28 @@ const ALIKE: f64 = 1.1;
 /// What `f16` sums may lose below its smallest normal value, for each rounding: half of 2⁻²⁴.
 const SUBNORMAL_ROUNDING: f64 = 1.0 / 33_554_432.0;
 
-/// A part of a step that is granted where nothing is rounded at all, so that the bound is no zero.
-const NOTHING: f64 = 0.125;
+/// A part of a step that is granted if nothing is rounded at all, so that the bound is no zero. Whole numbers have
+/// steps of 1.
+pub(super) const NOTHING: f64 = 0.125;
 
 /// An element of an operator, computed in `f64`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Element {
+pub(super) struct Element {
     /// The exact result.
-    pub right: f64,
+    pub(super) right: f64,
     /// A over u: what the roundings inside cost as a rule, in units of half a step of the sums.
-    pub unit: f64,
+    pub(super) unit: f64,
     /// Roundings one after the other.
-    pub terms: f64,
+    pub(super) terms: f64,
     /// The sum of the addends' magnitudes, if they are alike; else 0.
-    pub alike: f64,
+    pub(super) alike: f64,
     /// What is rounded before the result is stored.
-    pub inside: Inside,
+    pub(super) inside: Inside,
 }
 
 /// What an operator rounds before its result is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inside {
+pub(super) enum Inside {
     /// Nothing: values are moved or chosen.
     Nothing,
     /// The result, to the format of the arithmetic.
@@ -48,11 +49,11 @@ pub enum Inside {
 
 /// How far an element may be from the exact result.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bound {
+pub(super) struct Bound {
     /// In all.
-    pub allowed: f64,
+    pub(super) allowed: f64,
     /// Whether the format cannot hold the result.
-    pub overflows: bool,
+    pub(super) overflows: bool,
 }
 
 impl Element {
@@ -97,7 +98,7 @@ impl Element {
     }
 
     /// The bound of a device that computes and stores in this way.
-    pub fn bound(&self, mode: &Mode) -> Bound {
+    pub(super) fn bound(&self, mode: &Mode) -> Bound {
         let half = mode.accumulate == Format::F16;
         let subnormal = if half { self.terms.sqrt() * SUBNORMAL_ROUNDING } else { 0.0 };
         let often = MARGIN * (mode.unit() * self.unit + subnormal);

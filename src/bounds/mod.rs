@@ -27,6 +27,6 @@ mod formula;
 mod mode;
 mod weigh;
 
-pub use element::{Bound, Element, Inside};
+pub use composite::median;
 pub use mode::{Arithmetic, Mode};
-pub use weigh::{Excess, SOURCE, Worst, weigh, weigh_moved};
+pub use weigh::{Excess, Worst, weigh, weigh_moved};

@@ -30,7 +30,7 @@ pub struct Mode {
 }
 
 impl Arithmetic {
-    /// A device of which only the storage is known.
+    /// A device that declares its storage and nothing else.
     pub fn storing(format: Format) -> Self {
         Arithmetic { format, ..Arithmetic::default() }
     }
@@ -72,20 +72,6 @@ impl Mode {
     /// Half a unit in the last place of the sums, relative.
     pub(super) fn unit(&self) -> f64 {
         self.accumulate.epsilon()
-    }
-
-    /// What it is called in a report.
-    pub fn words(&self) -> String {
-        let rounded = match self.rounding {
-            Rounding::NearestEven => "stored",
-            Rounding::TowardZero => "cut off",
-        };
-        match self.accumulate {
-            sums if sums == self.format || self.format == Format::F32 => {
-                format!("{rounded} and added up in {}", self.format)
-            }
-            sums => format!("{rounded} in {}, added up in {sums}", self.format),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A candidate's tensors, each element held to its bound.
 
 use super::composite;
-use super::element::Element;
+use super::element::{Element, NOTHING};
 use super::formula::{Formula, formula, is_approximated};
 use super::mode::{Arithmetic, Mode};
 use crate::kernels::{Call, Sums, compute};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// Beyond this many bounds an element is no rounding. A device that cuts digits off, though it declares to round,
 /// has exactly 2; the weakest of the faults measured, one unit in the last place of `f16`, has 2.8.
-pub const SOURCE: f64 = 2.0;
+const SOURCE: f64 = 2.0;
 
 /// The same for a device that does not declare how it computes. MNN's Vulkan and OpenCL backends, on llvmpipe and
 /// rusticl, need at most 1.
@@ -91,16 +91,13 @@ pub fn weigh(
     outputs: &[&Tensor],
     arithmetic: &Arithmetic,
 ) -> Option<Excess> {
-    let mut scales: Vec<Scale> = arithmetic.modes().into_iter().map(Scale::new).collect();
+    let mut scales = Scales::of(arithmetic);
     match Sums::of(call) {
         Some(sums) => by_sums(&sums.ok()?, near, outputs, &mut scales)?,
         None => by_formula(call, outputs, &mut scales)?,
     }
-    let elements = outputs.iter().map(|output| output.len() as u64).sum();
-    let best = scales.into_iter().min_by(|a, b| a.found.excess.total_cmp(&b.found.excess))?;
-    let declared = arithmetic.is_declared();
     let approximated = is_approximated(call.op_type);
-    Some(Excess { elements, declared, approximated, ..best.found })
+    Some(Excess { declared: arithmetic.is_declared(), approximated, ..scales.best(outputs)? })
 }
 
 /// Holds values that were only moved to what they should be. Storing may round them, once.
@@ -109,33 +106,29 @@ pub fn weigh_moved(
     outputs: &[&Tensor],
     arithmetic: &Arithmetic,
 ) -> Option<Excess> {
-    let mut scales: Vec<Scale> = arithmetic.modes().into_iter().map(Scale::new).collect();
+    let mut scales = Scales::of(arithmetic);
     for (number, (right, output)) in right.iter().zip(outputs).enumerate() {
         let is_whole = !right.dtype().is_float();
         let pairs = right.numbers(1).into_iter().zip(output.numbers(1));
         for (place, (right, found)) in pairs.enumerate() {
-            let place = (number, place, *output);
-            let element = Element::once(right);
-            scales.iter_mut().for_each(|scale| scale.put_typed(&element, found, place, is_whole));
+            scales.put(&Element::once(right), found, (number, place, output), is_whole);
         }
     }
-    let elements = outputs.iter().map(|output| output.len() as u64).sum();
-    let best = scales.into_iter().min_by(|a, b| a.found.excess.total_cmp(&b.found.excess))?;
     // However a device computes, this needs no guess.
-    Some(Excess { elements, declared: true, ..best.found })
+    Some(Excess { declared: true, ..scales.best(outputs)? })
 }
 
 fn by_sums(
     sums: &Sums,
     near: Option<&[Tensor]>,
     outputs: &[&Tensor],
-    scales: &mut [Scale],
+    scales: &mut Scales,
 ) -> Option<()> {
     let [output] = outputs else { return None };
     let found = output.numbers(1);
     let near = near.and_then(|near| near.first()).filter(|near| near.len() == found.len());
     let places = match near {
-        Some(near) => suspects(&near.numbers(1), &found, sums.most(), &scales[0].mode),
+        Some(near) => suspects(&near.numbers(1), &found, sums.most(), &scales.0[0].mode),
         None => (0..found.len()).collect(),
     };
     let most = (BUDGET / sums.most().max(1)).max(64);
@@ -147,12 +140,11 @@ fn by_sums(
             continue;
         }
         sums.addends(place, &mut addends);
-        let element = Element::sum(&addends);
-        scales.iter_mut().for_each(|scale| scale.put(&element, found[place], (0, place, output)));
+        scales.put(&Element::sum(&addends), found[place], (0, place, output), false);
     }
     if near.is_some() {
         let passed = (found.len() - places.len()) as u64;
-        scales.iter_mut().for_each(|scale| scale.found.weighed += passed);
+        scales.0.iter_mut().for_each(|scale| scale.found.weighed += passed);
     }
     Some(())
 }
@@ -174,54 +166,98 @@ fn suspects(near: &[f64], found: &[f64], terms: usize, mode: &Mode) -> Vec<usize
     suspects.into_iter().map(|(place, _)| place).collect()
 }
 
-fn by_formula(call: &Call<'_>, outputs: &[&Tensor], scales: &mut [Scale]) -> Option<()> {
+fn by_formula(call: &Call<'_>, outputs: &[&Tensor], scales: &mut Scales) -> Option<()> {
     let right = compute(call)?.ok()?;
     let fits = right.len() >= outputs.len()
         && right.iter().zip(outputs).all(|(right, output)| right.shape() == output.shape());
     if !fits {
         return None;
     }
-    let first = &right.first()?.numbers(1);
-    let known = formula(call.op_type);
-    let composite = match known {
-        None => composite::units(call, &right)?,
-        Some(_) => Vec::new(),
-    };
-    let all = match known {
-        Some(Formula::All(of)) => of(call, first)?,
-        _ => (Vec::new(), 1.0),
-    };
-    let input = match known {
-        Some(Formula::Each(_)) => call.inputs.first()?.as_ref()?.numbers(1),
-        _ => Vec::new(),
-    };
+    let rule = Rule::of(call, &right)?;
     for (number, (right, output)) in right.iter().zip(outputs).enumerate() {
         let is_whole = !right.dtype().is_float();
-        let element = |at: usize, r: f64| match known {
-            _ if is_whole => Some(Element::exact(r)),
-            Some(Formula::Exact) => Some(Element::exact(r)),
-            Some(Formula::Once) => Some(Element::once(r)),
-            // Broadcast operands have no element of the same place.
-            Some(Formula::Each(unit)) => {
-                let x = input.get(at).copied().unwrap_or(r);
-                Some(Element::rounded(r, unit(x, r), 1.0))
+        let pairs = right.numbers(1).into_iter().zip(output.numbers(1));
+        for (place, (right, found)) in pairs.enumerate() {
+            let element = match is_whole {
+                true => Some(Element::exact(right)),
+                false => rule.element(number, place, right),
+            };
+            if let Some(element) = element {
+                scales.put(&element, found, (number, place, output), is_whole);
             }
-            Some(Formula::All(_)) if number == 0 => {
-                Some(Element::rounded(r, *all.0.get(at)?, all.1))
-            }
-            // Means and deviations that a norm gives besides have no formula.
-            Some(Formula::All(_)) => None,
-            None => Some(Element::rounded(r, *composite.get(number)?.get(at)?, 1.0)),
-        };
-        let values = right.numbers(1);
-        for (place, found) in output.numbers(1).into_iter().enumerate() {
-            let Some(element) = element(place, values[place]) else { continue };
-            let where_ = (number, place, *output);
-            scales.iter_mut().for_each(|scale| scale.put_typed(&element, found, where_, is_whole));
         }
     }
     Some(())
 }
+
+/// A formula, with what it needs of one node.
+enum Rule {
+    Exact,
+    Once,
+    /// A function of an element of the first input, and those elements.
+    Each(fn(f64, f64) -> f64, Vec<f64>),
+    /// A over u for the elements of each output that has a formula, and the roundings one after the other.
+    Units(Vec<Vec<f64>>, f64),
+}
+
+impl Rule {
+    /// The rule of a node whose results are these.
+    fn of(call: &Call<'_>, right: &[Tensor]) -> Option<Self> {
+        Some(match formula(call.op_type) {
+            Some(Formula::Exact) => Rule::Exact,
+            Some(Formula::Once) => Rule::Once,
+            Some(Formula::Each(unit)) => {
+                Rule::Each(*unit, call.inputs.first()?.as_ref()?.numbers(1))
+            }
+            // Means and deviations, which a norm gives as further outputs, have no formula.
+            Some(Formula::All(of)) => {
+                let (units, terms) = of(call, &right.first()?.numbers(1))?;
+                Rule::Units(vec![units], terms)
+            }
+            None => Rule::Units(composite::units(call, right)?, 1.0),
+        })
+    }
+
+    /// An element of an output, given its exact result; `None` if there is no formula for it.
+    fn element(&self, output: usize, place: usize, right: f64) -> Option<Element> {
+        Some(match self {
+            Rule::Exact => Element::exact(right),
+            Rule::Once => Element::once(right),
+            // Broadcast operands have no element of the same place.
+            Rule::Each(unit, input) => {
+                let x = input.get(place).copied().unwrap_or(right);
+                Element::rounded(right, unit(x, right), 1.0)
+            }
+            Rule::Units(units, terms) => {
+                Element::rounded(right, *units.get(output)?.get(place)?, *terms)
+            }
+        })
+    }
+}
+
+/// Every way of computing and storing that fits a device, and what is found under it.
+struct Scales(Vec<Scale>);
+
+impl Scales {
+    fn of(arithmetic: &Arithmetic) -> Self {
+        Scales(arithmetic.modes().into_iter().map(Scale::new).collect())
+    }
+
+    fn put(&mut self, element: &Element, found: f64, place: Place<'_>, is_whole: bool) {
+        self.0.iter_mut().for_each(|scale| scale.put(element, found, place, is_whole));
+    }
+
+    /// What is found under the way in which these outputs fit best.
+    fn best(self, outputs: &[&Tensor]) -> Option<Excess> {
+        let found = self.0.into_iter().map(|scale| scale.found);
+        let best = found.min_by(|a, b| a.excess.total_cmp(&b.excess))?;
+        let elements = outputs.iter().map(|output| output.len() as u64).sum();
+        Some(Excess { elements, ..best })
+    }
+}
+
+/// An output's number, a flat place in it, and the output.
+type Place<'a> = (usize, usize, &'a Tensor);
 
 /// What is found under one way of computing and storing.
 struct Scale {
@@ -247,15 +283,11 @@ impl Scale {
         Scale { mode, found }
     }
 
-    fn put(&mut self, element: &Element, found: f64, place: (usize, usize, &Tensor)) {
-        self.put_typed(element, found, place, false);
-    }
-
-    fn put_typed(
+    fn put(
         &mut self,
         element: &Element,
         found: f64,
-        (output, place, tensor): (usize, usize, &Tensor),
+        (output, place, tensor): Place<'_>,
         is_whole: bool,
     ) {
         let right = element.right;
@@ -267,7 +299,7 @@ impl Scale {
         // Whole numbers are held in any format that an engine has for them.
         let mode = if is_whole { Mode { format: Format::F32, ..self.mode } } else { self.mode };
         let bound = element.bound(&mode);
-        let allowed = if is_whole { 0.125 } else { bound.allowed };
+        let allowed = if is_whole { NOTHING } else { bound.allowed };
         let apart = (found - right).abs();
         if bound.overflows && apart > allowed && found.abs() >= mode.format.max() {
             self.found.overflown += 1;

@@ -85,7 +85,7 @@ impl Wide {
 
     /// The number, infinite or 0 where `f64` has no place for it.
     pub(super) fn number(self) -> f64 {
-        // In three steps, of which only the last can round.
+        // In three steps: only the last of them can round.
         let third = self.exponent / 3;
         let rest = self.exponent - 2 * third;
         self.value * 2f64.powi(third) * 2f64.powi(third) * 2f64.powi(rest)
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(small.number(), 0.0);
         assert_eq!(large.over(large).number(), 1.0);
         assert_eq!(small.over(large).number(), 0.0);
-        // Both beside the border between the sums, one on each side of it.
+        // One on each side of the border between the sums, both close to it.
         let [below, above] = [2f64.powi(-451), 2f64.powi(-449)].map(|size| sum(&[(size, size)]));
         assert_eq!((below.over(above).number(), above.over(below).number()), (1.0 / 16.0, 16.0));
         // 1e200 times 1e-200 is ordinary.

@@ -6,7 +6,7 @@ use super::rounding::{Explained, HYPOTHESES};
 use super::sum::{Sum, Wide};
 use super::worst::Ranking;
 
-/// Sums over the finite pairs of one block of `f32`, of which all squares are of ordinary size.
+/// Sums over the finite pairs of one block of `f32`. All their squares are of ordinary size.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct BlockSums {
     /// Σ|d|

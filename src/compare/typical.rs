@@ -21,8 +21,8 @@ const SHARE: usize = 8;
 /// A mask of padding, a causal mask, both added, and one of another constant.
 const MOST_SENTINELS: usize = 4;
 
-/// See [`Comparison::typical`](super::Comparison::typical). The stride is odd, lest it stay within one
-/// column or channel.
+/// See [`Comparison::typical`](super::Comparison::typical). The stride is odd: an even one may stay
+/// within one column or channel.
 pub fn typical_magnitude(reference: &Tensor) -> f64 {
     let stride = reference.len().div_ceil(SAMPLE) | 1;
     let sample = (0..reference.len())
@@ -102,7 +102,7 @@ mod tests {
         f64::midpoint(sizes[(sizes.len() - 1) / 2], sizes[sizes.len() / 2])
     }
 
-    /// Scores of which one in `of` is masked, or all but one where `but` is so.
+    /// Scores: one in `of` is masked, or all but that one if `but` is set.
     fn masked(scores: &[f64], mask: f64, is_masked: fn(usize) -> bool) -> Vec<f64> {
         let one = |(at, score): (usize, &f64)| {
             // As f32 has it, where adding 1e9 takes most of the score away.

@@ -1,7 +1,7 @@
 //! The addends of single elements, for operators that sum: what is added up for one element of the output,
 //! in the order in which the operands lie.
 //!
-//! Whoever judges one element needs no other: a window of a convolution, a row and a column of a product.
+//! To judge one element no other is needed: its addends are a window of a convolution, or a row times a column.
 
 use super::broadcast::gathered;
 use super::call::Reals;

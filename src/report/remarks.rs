@@ -1,4 +1,4 @@
-//! What is said of a whole report beside the verdicts: warnings of the reference, notes on the feeds.
+//! Lines that a report adds to its verdicts: warnings about the reference, notes on the feeds.
 
 use super::document::{Report, TargetReport};
 use crate::verdict::News;

@@ -32,7 +32,7 @@ pub fn run_text(report: &Report, width: usize, paint: Paint) -> String {
     text
 }
 
-/// What is said of the whole report beside the verdicts.
+/// The lines that the report adds to its verdicts.
 pub(super) fn remarks_text(report: &Report, width: usize) -> String {
     let lines: String = remarks(report).iter().map(|line| wrapped(line, width)).collect();
     if lines.is_empty() { lines } else { format!("\n{lines}") }

@@ -22,8 +22,9 @@ const NEAR: f64 = 1e-2;
 /// of the target cannot hold is told first, unless the user allows it: then the rest is judged.
 pub(super) fn judge(session: &Session<'_>, target: &Target, execution: &Execution) -> TargetReport {
     let format = arithmetic_of(target, session.request.model).format;
-    let lost = Overflow::of(format, session.truth(), &execution.outputs);
-    match lost.filter(|_| format != Format::F32 && session.settings.user.is_none()) {
+    let may_lose = format != Format::F32 && session.settings.user.is_none();
+    let lost = || Overflow::of(format, session.truth(), &execution.outputs);
+    match may_lose.then(lost).flatten() {
         None => judge_all(session, target, execution),
         Some(lost) if session.settings.allow_overflow => {
             let rest = overflow::without(format, session.truth(), execution);

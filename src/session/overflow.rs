@@ -106,10 +106,8 @@ fn pair(right: &Output, found: &[Output]) -> Option<Vec<(f64, f64)>> {
 /// Half a step beyond the largest value still rounds back to it.
 fn is_lost(format: Format, right: f64, found: f64) -> bool {
     let half = format.step_at(format.max()) / 2.0;
-    right.is_finite() && right.abs() >= format.max() + half && found.abs() >= format.max() && {
-        let is_kept = (found - right).abs() <= half;
-        !is_kept
-    }
+    let is_beyond = right.is_finite() && right.abs() >= format.max() + half;
+    is_beyond && found.abs() >= format.max() && (found - right).abs() > half
 }
 
 #[cfg(test)]

@@ -159,15 +159,10 @@ impl Engines {
     }
 }
 
-/// What the target may store: what it declares, or else what the network itself has.
-fn storage_of(target: &Target, model: &Model) -> Format {
-    let own = if model.is_narrow() { Format::F16 } else { Format::F32 };
-    target.declared_storage().unwrap_or(own)
-}
-
 /// How the target computes and stores: what it declares, or else what the network itself has.
 pub fn arithmetic_of(target: &Target, model: &Model) -> Arithmetic {
-    Arithmetic { format: storage_of(target, model), ..target.arithmetic() }
+    let own = if model.is_narrow() { Format::F16 } else { Format::F32 };
+    Arithmetic { format: target.declared_storage().unwrap_or(own), ..target.arithmetic() }
 }
 
 fn failed(strategy: Strategy, reason: &str) -> Failure {

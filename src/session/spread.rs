@@ -8,7 +8,7 @@
 
 use super::Session;
 use super::search::arithmetic_of;
-use crate::bounds::Arithmetic;
+use crate::bounds::{Arithmetic, median};
 use crate::compare::Agreement;
 use crate::engine::{NodeSteps, Output, Second, Target};
 use crate::inputs::{Feed, Random};
@@ -91,71 +91,26 @@ impl Session<'_> {
         right: &[Output],
         found: &[Output],
     ) -> Option<(bool, Spread)> {
-        let mut worst = None;
-        for centre in self.centres(arithmetic, right) {
-            let pairs: Vec<Pair> =
-                centre.iter().map(|right| Pair::of(right, found)).collect::<Option<_>>()?;
-            let (within, spread) = self.moves(arithmetic, limits, &pairs, right)?;
-            if within {
-                return Some((true, spread));
-            }
-            worst = worst.or(Some((false, spread)));
+        let mut moves = Moves { session: self, arithmetic, right, squares: Vec::new() };
+        let nearest = moves.hold(limits, right, found)?;
+        if nearest.0 {
+            return Some(nearest);
         }
-        worst
-    }
-
-    /// What an honest device's outputs lie around: the right ones, or those of the reference with the digits cut off
-    /// in every operator. Cutting is no noise: it always goes one way.
-    fn centres(&self, arithmetic: &Arithmetic, right: &[Output]) -> Vec<Vec<Output>> {
-        let mut centres = vec![right.to_vec()];
+        // An honest device that cuts digits off lies around a reference that does so in every operator. Cutting is
+        // no noise: it always goes one way.
         let cuts = match arithmetic.rounding {
             Some(rounding) => rounding == Rounding::TowardZero,
             None => arithmetic.format != Format::F32,
         };
-        if cuts {
-            let cut = |tensor: &Tensor| cut(tensor, arithmetic.format);
-            let run = Moving { value: &cut, inside: None, exact: &cut };
-            centres.extend(self.run_moved(&run, self.second()));
-        }
-        centres
-    }
-
-    fn moves(
-        &self,
-        arithmetic: &Arithmetic,
-        limits: Limits,
-        pairs: &[Pair],
-        right: &[Output],
-    ) -> Option<(bool, Spread)> {
-        let mut squares: Vec<Vec<f64>> =
-            pairs.iter().map(|pair| vec![0.0; pair.right.len()]).collect();
-        let second = self.second();
-        for run in 0..RUNS {
-            let moved = self.moved(run, arithmetic, second.clone()).ok()?;
-            for (right, squares) in right.iter().zip(&mut squares) {
-                let moved = moved.iter().find(|output| output.name == right.name)?;
-                let values = moved.tensor.numbers(1);
-                if values.len() != squares.len() {
-                    return None;
-                }
-                let right = right.tensor.numbers(1);
-                let differences = values.iter().zip(&right).map(|(m, r)| finite(m - r));
-                squares.iter_mut().zip(differences).for_each(|(sum, d)| *sum += d * d);
+        let cut = |tensor: &Tensor| cut(tensor, arithmetic.format);
+        let run = Moving { value: &cut, inside: None, exact: &cut };
+        match cuts.then(|| self.run_moved(&run, self.second())) {
+            Some(Ok(centre)) => {
+                let held = moves.hold(limits, &centre, found)?;
+                Some(if held.0 { held } else { nearest })
             }
-            let spread = Spread::of(pairs, &squares, run + 1);
-            if spread.error > HOPELESS * spread.relative {
-                return Some((false, spread));
-            }
+            _ => Some(nearest),
         }
-        let spread = Spread::of(pairs, &squares, RUNS);
-        let step = arithmetic.format.epsilon() * 2.0;
-        let within = spread.relative > 0.0
-            && spread.error <= limits.whole * spread.relative
-            && pairs
-                .iter()
-                .zip(&squares)
-                .all(|(pair, squares)| pair.is_within(squares, limits.element, step));
-        Some((within, spread))
     }
 
     /// The outputs with every rounding moved: the outputs of what rounds, and in `f32` also the inputs of what sums
@@ -205,6 +160,71 @@ impl Session<'_> {
             steps.forget(step);
         }
         steps.outputs()
+    }
+}
+
+/// Runs of the reference with every rounding moved, made when they are asked for and kept.
+struct Moves<'a> {
+    session: &'a Session<'a>,
+    arithmetic: &'a Arithmetic,
+    right: &'a [Output],
+    /// After each run, the squares of the distances from the right values so far, by output.
+    squares: Vec<Vec<Vec<f64>>>,
+}
+
+impl Moves<'_> {
+    /// Whether the outputs found lie within the limits around a centre, and the sizes of the error and the spread.
+    fn hold(
+        &mut self,
+        limits: Limits,
+        centre: &[Output],
+        found: &[Output],
+    ) -> Option<(bool, Spread)> {
+        let pairs: Vec<Pair> =
+            centre.iter().map(|centre| Pair::of(centre, found)).collect::<Option<_>>()?;
+        for run in 0..RUNS {
+            let spread = Spread::of(&pairs, self.after(run)?, run + 1);
+            if spread.error > HOPELESS * spread.relative {
+                return Some((false, spread));
+            }
+        }
+        let step = self.arithmetic.format.epsilon() * 2.0;
+        let squares = self.after(RUNS - 1)?;
+        let spread = Spread::of(&pairs, squares, RUNS);
+        let within = spread.relative > 0.0
+            && spread.error <= limits.whole * spread.relative
+            && pairs
+                .iter()
+                .zip(squares)
+                .all(|(pair, squares)| pair.is_within(squares, limits.element, step));
+        Some((within, spread))
+    }
+
+    /// The squares after a run; the runs up to it have been asked for before.
+    fn after(&mut self, run: u64) -> Option<&[Vec<f64>]> {
+        let run = usize::try_from(run).ok()?;
+        if self.squares.len() == run {
+            let next = self.next(run as u64)?;
+            self.squares.push(next);
+        }
+        self.squares.get(run).map(Vec::as_slice)
+    }
+
+    fn next(&self, run: u64) -> Option<Vec<Vec<f64>>> {
+        let moved = self.session.moved(run, self.arithmetic, self.session.second()).ok()?;
+        let mut all = Vec::new();
+        for (at, right) in self.right.iter().enumerate() {
+            let moved = moved.iter().find(|output| output.name == right.name)?;
+            let (values, right) = (moved.tensor.numbers(1), right.tensor.numbers(1));
+            if values.len() != right.len() {
+                return None;
+            }
+            let differences = values.iter().zip(&right).map(|(m, r)| finite(m - r).powi(2));
+            let before = self.squares.last().map(|squares| squares[at].as_slice());
+            let before = before.unwrap_or_default().iter().copied().chain(std::iter::repeat(0.0));
+            all.push(differences.zip(before).map(|(square, before)| before + square).collect());
+        }
+        Some(all)
     }
 }
 
@@ -294,13 +314,6 @@ impl Pair {
             })
         })
     }
-}
-
-/// The middle of some numbers; 0 for none. NaN and infinities, as where the right value is none, do not count.
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.retain(|number| number.is_finite());
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// The sizes of what rounding does and of what the target did.

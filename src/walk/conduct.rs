@@ -93,15 +93,32 @@ pub fn conduct(
     Ok(Walked { trace, trust, runs, candidate, clean })
 }
 
+/// What a tapped run measured, the format its values show, and its outputs.
+type Tapped = (Vec<Measured>, Storage, Vec<Output>);
+
 fn tapped_run(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
     declared: StorageCensus,
     announce: &mut Announce<'_>,
-) -> Result<(Vec<Measured>, Storage, Vec<Output>), String> {
+) -> Result<Tapped, String> {
+    watched_run(candidate, reference, declared, announce, &mut |_| ())
+}
+
+/// The same, each operator shown to somebody else as well.
+fn watched_run(
+    candidate: &mut dyn Candidate,
+    reference: &mut dyn Reference,
+    declared: StorageCensus,
+    announce: &mut Announce<'_>,
+    watch: &mut dyn FnMut(&Executed),
+) -> Result<Tapped, String> {
     reference.restart()?;
     let mut follow = Follow::new(reference, declared);
-    let outputs = candidate.run_tapped(announce, &mut |executed| follow.observe(executed))?;
+    let outputs = candidate.run_tapped(announce, &mut |executed| {
+        follow.observe(executed);
+        watch(executed);
+    })?;
     let (measured, storage) = follow.finish();
     Ok((measured, storage.storage(), outputs))
 }
@@ -127,23 +144,17 @@ fn unstable(
     announce: &mut Announce<'_>,
 ) -> Result<(Vec<Measured>, Storage, Option<String>), String> {
     candidate.reopen()?;
-    reference.restart()?;
-    let mut follow = Follow::new(reference, declared);
     let (mut first, mut second) = (Vec::new(), Vec::new());
-    candidate.run_tapped(announce, &mut |executed| {
-        follow.observe(executed);
-        first.push((executed.operator.name.clone(), digest(executed)));
-    })?;
-    let (measured, storage) = follow.finish();
-    reference.restart()?;
-    let mut follow = Follow::new(reference, declared);
-    candidate.run_tapped(announce, &mut |executed| {
-        follow.observe(executed);
+    let (measured, storage, _) =
+        watched_run(candidate, reference, declared, announce, &mut |executed| {
+            first.push((executed.operator.name.clone(), digest(executed)));
+        })?;
+    let (again, _, _) = watched_run(candidate, reference, declared, announce, &mut |executed| {
         second.push(digest(executed));
     })?;
-    let measured = worse_of(measured, follow.finish().0, storage.storage());
     let differing = first.into_iter().zip(second).find(|((_, a), b)| a != b);
-    Ok((measured, storage.storage(), differing.map(|((name, _), _)| name)))
+    let measured = worse_of(measured, again, storage);
+    Ok((measured, storage, differing.map(|((name, _), _)| name)))
 }
 
 /// Of two runs the measurement of each operator that accuses it: some faults show in one of them only.

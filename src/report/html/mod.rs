@@ -62,7 +62,7 @@ pub fn report_html(report: &Report) -> String {
     fill(PAGE, &values)
 }
 
-/// What is said of the whole report beside the verdicts.
+/// The lines that the report adds to its verdicts.
 fn said(report: &Report) -> String {
     let lines = remarks(report);
     lines.iter().map(|line| format!("<p class=\"note\">{}.</p>\n", escaped(line))).collect()
