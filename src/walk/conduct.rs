@@ -1,4 +1,4 @@
-//! One walk from its first run to the proof: the tapped run, untapped runs, and the tapped run again.
+//! One walk from its first run to the proof: a tapped run, the same again, and untapped runs.
 
 use super::contract::{Candidate, Executed, Operator, Reference};
 use super::floor::{Storage, StorageCensus};
@@ -45,11 +45,17 @@ pub fn conduct(
     traced: &mut Traced<'_>,
 ) -> Result<Walked, String> {
     let half = reference.half_outputs()?;
-    // Before the untapped runs, as some faults show in the first run only.
-    let (measured, mut storage, tapped) = tapped_run(candidate, reference, declared, announce)?;
+    let mut first = Vec::new();
+    let (measured, mut storage, tapped) =
+        watched_run(candidate, reference, declared, announce, &mut |executed| {
+            first.push(digest(executed));
+        })?;
     let trace = Trace { measured, storage, final_half: None };
     traced(&trace);
     let mut measured = trace.measured;
+    let found = sources(&measured, storage);
+    let (mut first_unstable, again) =
+        second_run(candidate, reference, declared, announce, &first, &mut measured)?;
     let mut untapped = Vec::new();
     let mut seconds = Vec::new();
     for _ in 0..repeats.max(1) {
@@ -57,55 +63,71 @@ pub fn conduct(
         untapped.push(candidate.run(announce)?);
         seconds.push(started.elapsed().as_secs_f64());
     }
-    let mut identical = untapped.windows(2).all(|pair| same_bytes(&pair[0], &pair[1]));
+    let repeated = untapped.windows(2).all(|pair| same_bytes(&pair[0], &pair[1]));
+    let is_stable = first_unstable.is_none() && same_bytes(&tapped, &again);
     let clean = reference.complete()?;
 
     let mut trust = Trust {
-        candidate_runs: untapped.len() + 1,
+        candidate_runs: untapped.len() + 2,
         disturbed_by_taps: false,
         repeats: untapped.len(),
-        identical,
+        identical: repeated && is_stable,
         first_unstable: None,
-        reproduced: (1, 1),
+        reproduced: (1 + usize::from(sources(&measured, storage) == found), 2),
     };
-    if identical && !same_bytes(&tapped, &untapped[0]) {
-        // Either the taps change the result, or the first run, or any, has another one.
+    if trust.identical && !same_bytes(&tapped, &untapped[0]) {
+        // Either the taps change the result, or some run has another one.
         candidate.reopen()?;
         trust.candidate_runs += 1;
-        identical = same_bytes(&candidate.run(announce)?, &untapped[0]);
-        (trust.disturbed_by_taps, trust.identical) = (identical, identical);
+        trust.identical = same_bytes(&candidate.run(announce)?, &untapped[0]);
+        trust.disturbed_by_taps = trust.identical;
     }
-    let found = sources(&measured, storage);
-    if !found.is_empty() && identical && repeats > 1 {
-        // A finding is proven again before it is reported, unless one run is all that was asked for.
-        let (again, _, _) = tapped_run(candidate, reference, declared, announce)?;
-        trust.candidate_runs += 1;
-        trust.reproduced = (1 + usize::from(sources(&again, storage) == found), 2);
-    }
-    if !identical {
-        (measured, storage, trust.first_unstable) =
-            unstable(candidate, reference, declared, announce)?;
+    if !trust.identical && first_unstable.is_none() {
+        (measured, storage, first_unstable) = unstable(candidate, reference, declared, announce)?;
         trust.candidate_runs += 2;
     }
-    let runs = Runs { repeats: untapped.len(), identical, open_seconds: 0.0, seconds };
+    trust.first_unstable = first_unstable;
+    let runs =
+        Runs { repeats: untapped.len(), identical: trust.identical, open_seconds: 0.0, seconds };
     let trace = Trace { measured, storage, final_half: worst(&clean, &half) };
     let candidate = if trust.disturbed_by_taps { untapped.swap_remove(0) } else { tapped };
     Ok(Walked { trace, trust, runs, candidate, clean })
 }
 
-/// What a tapped run measured, the format its values show, and its outputs.
-type Tapped = (Vec<Measured>, Storage, Vec<Output>);
-
-fn tapped_run(
+/// Runs once more with taps: what has the same bytes again needs no second measurement, and what has others is
+/// measured, for some faults show in one run only. Gives the first operator with other bytes, and the outputs.
+fn second_run(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
     declared: StorageCensus,
     announce: &mut Announce<'_>,
-) -> Result<Tapped, String> {
-    watched_run(candidate, reference, declared, announce, &mut |_| ())
+    first: &[Digest],
+    measured: &mut [Measured],
+) -> Result<(Option<String>, Vec<Output>), String> {
+    let mut follow = Follow::new(reference, declared);
+    let mut changed = Vec::new();
+    let mut at = 0;
+    let outputs = candidate.run_tapped(announce, &mut |executed| {
+        if first.get(at).is_none_or(|first| *first != digest(executed)) {
+            follow.observe_again(executed);
+            changed.push(at);
+        }
+        at += 1;
+    })?;
+    let (again, storage) = follow.finish();
+    let name = again.first().map(|measured| measured.name.clone());
+    for (at, again) in changed.into_iter().zip(again) {
+        if let Some(first) = measured.get_mut(at) {
+            keep_worse(first, again, storage.storage());
+        }
+    }
+    Ok((name, outputs))
 }
 
-/// The same, each operator shown to somebody else as well.
+/// What a tapped run measured, the format its values show, and its outputs.
+type Tapped = (Vec<Measured>, Storage, Vec<Output>);
+
+/// Measures a tapped run, each operator shown to somebody else as well.
 fn watched_run(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
@@ -145,7 +167,7 @@ fn unstable(
 ) -> Result<(Vec<Measured>, Storage, Option<String>), String> {
     candidate.reopen()?;
     let (mut first, mut second) = (Vec::new(), Vec::new());
-    let (measured, storage, _) =
+    let (mut measured, storage, _) =
         watched_run(candidate, reference, declared, announce, &mut |executed| {
             first.push((executed.operator.name.clone(), digest(executed)));
         })?;
@@ -153,23 +175,18 @@ fn unstable(
         second.push(digest(executed));
     })?;
     let differing = first.into_iter().zip(second).find(|((_, a), b)| a != b);
-    let measured = worse_of(measured, again, storage);
+    measured.iter_mut().zip(again).for_each(|(first, again)| keep_worse(first, again, storage));
     Ok((measured, storage, differing.map(|((name, _), _)| name)))
 }
 
-/// Of two runs the measurement of each operator that accuses it: some faults show in one of them only.
-fn worse_of(first: Vec<Measured>, second: Vec<Measured>, storage: Storage) -> Vec<Measured> {
-    if first.len() != second.len() {
-        return first;
+/// Of two runs the measurement of an operator that accuses it: some faults show in one of them only.
+fn keep_worse(first: &mut Measured, again: Measured, storage: Storage) {
+    if !is_accused(first, storage) && is_accused(&again, storage) {
+        // What came before it is known from the first run alone.
+        let known = (first.cumulative, first.inherited, first.conversion, first.kernel);
+        *first = again;
+        (first.cumulative, first.inherited, first.conversion, first.kernel) = known;
     }
-    let worse = |(first, second): (Measured, Measured)| match (
-        is_accused(&first, storage),
-        is_accused(&second, storage),
-    ) {
-        (false, true) => second,
-        _ => first,
-    };
-    first.into_iter().zip(second).map(worse).collect()
 }
 
 fn digest(executed: &Executed) -> Digest {

@@ -40,6 +40,12 @@ impl<'a> Follow<'a> {
         self.measured.push(measured);
     }
 
+    /// Measures one operator of a run without the clean stream, which was at its end already.
+    pub(super) fn observe_again(&mut self, executed: &Executed) {
+        let measured = self.measure(executed, Err("the clean stream ran before".to_owned()));
+        self.measured.push(measured);
+    }
+
     /// The last measurement.
     pub(super) fn last(&self) -> Option<&Measured> {
         self.measured.last()

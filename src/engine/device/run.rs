@@ -2,7 +2,7 @@
 
 use super::{Breakdown, NodeFacts, Simulator};
 use crate::engine::{NodeSteps, Output};
-use crate::graph::Model;
+use crate::graph::{Model, widened};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 
@@ -55,7 +55,10 @@ impl DeviceRun {
                 return Err(format!("input `{}` is not fed, or with another shape", before.name));
             }
         }
-        let keep = |feed: &Feed| Feed { tensor: self.simulator.keep(&feed.tensor), ..feed.clone() };
+        let keep = |feed: &Feed| Feed {
+            tensor: self.simulator.keep(&widened(&feed.tensor)),
+            ..feed.clone()
+        };
         self.feeds = feeds.iter().map(keep).collect();
         Ok(())
     }

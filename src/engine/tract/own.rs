@@ -32,13 +32,11 @@ impl NodeSteps {
     ) -> Option<Excess> {
         let step = &self.steps[step];
         let on = |kept: Kept, arithmetic: &Arithmetic, near: Option<&[Tensor]>| {
-            let constant = |name: &String| self.constants.get(name);
+            let constant = |name: &String| Some(kept.constant(self.constants.get(name)?));
+            let value = |input: &Option<Tensor>| Some(kept.value(input.as_ref()?));
             let given = step.reads.iter().zip(inputs);
-            let inputs: Vec<Option<Tensor>> = given
-                .map(|(name, input)| {
-                    input.as_ref().or_else(|| constant(name)).map(|tensor| kept.of(tensor))
-                })
-                .collect();
+            let inputs: Vec<Option<Tensor>> =
+                given.map(|(name, input)| value(input).or_else(|| constant(name))).collect();
             self.with_call(step, &inputs, |call| weigh(call, near, outputs, arithmetic))?
         };
         let mut best: Option<Excess> = None;
@@ -110,26 +108,36 @@ impl NodeSteps {
     }
 }
 
-/// How an engine may keep a node's constants, and what it is fed. Values that it stored itself are in its format
-/// already, and rounding them again changes nothing.
+/// How an engine may keep a node's operands. Values that it stored itself are in its format already, and rounding
+/// them again changes nothing; what it is fed may be kept in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kept {
     AsTheyAre,
+    RoundedConstants(Format, Rounding),
     Rounded(Format, Rounding),
 }
 
 impl Kept {
-    fn of(self, tensor: &Tensor) -> Tensor {
+    fn value(self, tensor: &Tensor) -> Tensor {
+        match self {
+            Kept::AsTheyAre | Kept::RoundedConstants(..) => tensor.clone(),
+            Kept::Rounded(format, rounding) => round_tensor(tensor, format, rounding),
+        }
+    }
+
+    fn constant(self, tensor: &Tensor) -> Tensor {
         match self {
             Kept::AsTheyAre => tensor.clone(),
-            Kept::Rounded(format, rounding) => round_tensor(tensor, format, rounding),
+            Kept::RoundedConstants(format, rounding) | Kept::Rounded(format, rounding) => {
+                round_tensor(tensor, format, rounding)
+            }
         }
     }
 
     fn format(self) -> Option<Format> {
         match self {
             Kept::AsTheyAre => None,
-            Kept::Rounded(format, _) => Some(format),
+            Kept::RoundedConstants(format, _) | Kept::Rounded(format, _) => Some(format),
         }
     }
 }
@@ -137,19 +145,22 @@ impl Kept {
 /// What an engine may do differently, the most likely first: each is computed and named, for a tolerance wide
 /// enough for all of it would hide swapped channels.
 fn hypotheses(arithmetic: &Arithmetic) -> Vec<(Kept, Arithmetic)> {
+    let is_wide = arithmetic.format == Format::F32;
+    let may = |rounding: Rounding| arithmetic.rounding.is_none_or(|declared| declared == rounding);
     let mut all = Vec::new();
-    if arithmetic.format == Format::F32 {
+    if is_wide {
         all.push((Kept::AsTheyAre, *arithmetic));
-        if arithmetic.rounding.is_none() {
-            // Engines keep weights in 16 bits though they store values in 32.
-            all.push((Kept::Rounded(Format::F16, Rounding::NearestEven), *arithmetic));
-        }
+        // Engines keep weights in 16 bits though they store values in 32.
+        let weights = Kept::RoundedConstants(Format::F16, Rounding::NearestEven);
+        all.extend(arithmetic.rounding.is_none().then_some((weights, *arithmetic)));
         return all;
     }
-    for rounding in [Rounding::NearestEven, Rounding::TowardZero] {
-        if arithmetic.rounding.is_none_or(|declared| declared == rounding) {
+    for of in [Kept::Rounded, Kept::RoundedConstants] {
+        for rounding in
+            [Rounding::NearestEven, Rounding::TowardZero].into_iter().filter(|r| may(*r))
+        {
             let one = Arithmetic { rounding: Some(rounding), ..*arithmetic };
-            all.push((Kept::Rounded(arithmetic.format, rounding), one));
+            all.push((of(arithmetic.format, rounding), one));
         }
     }
     all.push((Kept::AsTheyAre, *arithmetic));
