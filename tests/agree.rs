@@ -10,7 +10,7 @@ mod support;
 
 use assert_cmd::Command;
 use offby::agree::{Agree, read_agree};
-use offby::graph::to_proto;
+use offby::graph::{Network, to_proto};
 use offby::report::{agree_html, agree_markdown, agree_text};
 use offby::tensor::{Dtype, Tensor, write_npy};
 use prost::Message as _;
@@ -249,6 +249,31 @@ fn other_choices_between_near_scores_are_explained() {
     assert_eq!(code, 1);
     let kind = |target: usize| &report["targets"][target]["verdict"]["kind"];
     assert_eq!((kind(0), kind(1)), (&"explained".into(), &"divergent".into()), "{report:#}");
+}
+
+/// Scores with a common offset, which softmax would ignore: what rounding does to them is small beside it.
+#[test]
+fn a_common_offset_of_the_scores_makes_no_ties() {
+    const CLASSES: usize = 10;
+    let folder = TempDir::new().unwrap();
+    let row = |at: usize| 60.0 + 0.3 * (at as f32 * 1.7).sin();
+    let bias = Tensor::from_f32(&[CLASSES], (0..CLASSES).map(row).collect()).unwrap();
+    let network = Network::new("offset").input("x", Dtype::F32, &[1, CLASSES]);
+    let network =
+        network.initializer("bias", &bias).node("add", "Add", &["x", "bias"], &["y"], &[]);
+    let model = network.output("y", Dtype::F32, &[1, CLASSES]).finish().unwrap();
+    let path = folder.path().join("offset.onnx");
+    fs::write(&path, model.to_bytes()).unwrap();
+    let data = folder.path().join("rows.npy");
+    let rows = (0..60 * CLASSES).map(|at| 0.05 * (at as f32 * 0.37).sin()).collect();
+    write_npy(&data, &Tensor::from_f32(&[60, 1, CLASSES], rows).unwrap()).unwrap();
+    let (_folder, wrong) = device("storage: {format: f16}\nfaults:\n  - {fault: wrong-broadcast}");
+    let more = ["--task", "classify"];
+    let (code, report) = json(over(&path, &data, &[&wrong, "sim:honest-f16"], &more));
+    let lane = |target: usize| &report["targets"][target];
+    let kind = |target: usize| lane(target)["verdict"]["kind"].as_str().unwrap();
+    assert_eq!((code, kind(0)), (1, "divergent"), "{report:#}");
+    assert!(["agrees", "explained"].contains(&kind(1)), "{report:#}");
 }
 
 #[test]

@@ -163,6 +163,7 @@ const LAST_PLACE: &str = "sim:tests/truth/t21_chaos/device.yaml";
 const FLUSH: &str = "sim:tests/truth/t21_flush/device.yaml";
 const HALF: &str = "sim:honest-f16";
 const CUT_OFF: &str = "sim:honest-f16-toward-zero";
+const SIGMOID: &str = "sim:tests/truth/h34/device.yaml";
 const NARROW: &str = "sim:honest-f16 sim:honest-f16-toward-zero sim:honest-bf16";
 const EXPLAINED: Kinds = &["explained"];
 const NONFINITE: Kinds = &["nonfinite"];
@@ -194,6 +195,9 @@ const ELEMENTS: &[Row] = &[
     ("t18_overflow", OVERFLOW_ALLOWED, CUT_OFF, RIGHT, RIGHT, &["@", "accepted"]),
     ("t20_zero_sum", "", NARROW, EXPLAINED, EXPLAINED, &["@", "amplifies rounding"]),
     ("t20_zero_sum", "", "mnn:vulkan:low", EXPLAINED, EXPLAINED, &["@"]),
+    ("h34", "", "sim:honest-f16 mnn:vulkan:low", EXPLAINED, EXPLAINED, &["@", "near a threshold"]),
+    ("h34", "", MNN, RIGHT, RIGHT, &["@"]),
+    ("h34", "", SIGMOID, DIVERGENT, DIVERGENT, &["@sigmoid_p"]),
     // The device is one unit off in every product: a walk names them, and the outputs are excused.
     ("t21_chaos", UNIFORM, LAST_PLACE, EXPLAINED, NO_WALK, &[]),
     ("t21_chaos", UNIFORM, NARROW, EXPLAINED, EXPLAINED, &["@"]),

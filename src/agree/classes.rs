@@ -1,6 +1,5 @@
 //! Class scores: which class has the highest, by how much, and what a changed class means.
 
-use crate::compare::Tolerance;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +29,8 @@ pub struct Classes {
 pub struct Flip {
     /// How far apart the reference has the class that it chose and the one that the target chose.
     pub margin: f64,
-    /// How far apart they may be for rounding to change their places: what the target's storage may
-    /// cost the one score, and the other. What the target really cost them would explain every flip.
+    /// How far apart they may be for rounding to change their places: what the target's storage may do to
+    /// their difference. What the target really did to it would explain every flip.
     pub floor: f64,
 }
 
@@ -52,13 +51,12 @@ pub enum Choice {
 }
 
 impl Classes {
-    /// What the reference's and the target's scores say; `tolerance` is what the target's storage may
-    /// cost, and `typical` the reference's typical magnitude. `None` where they are not alike in number.
+    /// What the reference's and the target's scores say; `floor` is how far apart the reference may have two
+    /// classes if rounding is to change their places. `None` if they are not alike in number.
     pub(super) fn new(
         reference: &Tensor,
         target: &Tensor,
-        tolerance: &Tolerance,
-        typical: f64,
+        floor: impl FnOnce([usize; 2]) -> f64,
     ) -> Option<Self> {
         let (r, t) = (reference.numbers(1), target.numbers(1));
         if r.len() != t.len() {
@@ -82,8 +80,7 @@ impl Classes {
             classes.choice = Choice::Same;
             return Some(classes);
         }
-        let allowed = |score: f64| tolerance.rtol * score.abs() + tolerance.absolute(typical);
-        let flip = Flip { margin: r[a] - r[b], floor: allowed(r[a]) + allowed(r[b]) };
+        let flip = Flip { margin: r[a] - r[b], floor: floor([a, b]) };
         classes.choice = if flip.margin <= flip.floor { Choice::Tie } else { Choice::Flipped };
         classes.flip = Some(flip).filter(|flip| flip.margin.is_finite() && flip.floor.is_finite());
         Some(classes)
@@ -122,12 +119,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const HALF: Tolerance = Tolerance { rtol: 1e-2, atol: 0.0, atol_typical: 0.0 };
-
     fn classes(reference: &[f32], target: &[f32]) -> Classes {
         let tensor =
             |scores: &[f32]| Tensor::from_f32(&[1, scores.len()], scores.to_vec()).unwrap();
-        Classes::new(&tensor(reference), &tensor(target), &HALF, 0.0).unwrap()
+        let floor = |[a, b]: [usize; 2]| f64::from(1e-2 * (reference[a] + reference[b]));
+        Classes::new(&tensor(reference), &tensor(target), floor).unwrap()
     }
 
     #[test]

@@ -42,14 +42,39 @@ pub struct Rule<'a> {
     pub user: Option<Tolerance>,
     /// The output that holds class scores, where one does.
     pub scores: Option<ValueName>,
-    /// What the reference can be asked about this input, where an output is a choice.
+    /// What the reference can be asked about this input, if an output is a choice.
     pub source: Option<&'a Source<'a>>,
+    /// How far apart the reference may have two classes if rounding is to change their places; `None` if that
+    /// cannot be measured.
+    pub parting: Option<&'a Parting<'a>>,
 }
+
+/// Of an output, the reference's scores and two classes: how far apart rounding may move them.
+type Parting<'a> = dyn Fn(&ValueName, &Tensor, [usize; 2]) -> Option<f64> + 'a;
 
 impl Rule<'_> {
     /// How near an output's choices were, where it is one and not the reference's.
     fn choice(&self, name: &ValueName, pair: [&Tensor; 2]) -> Option<Choice> {
         self.source?.look(name, pair, |fed| self.judging(fed.dtype()))
+    }
+
+    /// How far apart two classes may lie for rounding to change their places: as far as roundings move them, or, if
+    /// that cannot be measured or the user says otherwise, as far as the tolerance does.
+    fn floor(
+        &self,
+        scores: &Output,
+        classes: [usize; 2],
+        tolerance: &Tolerance,
+        typical: f64,
+    ) -> f64 {
+        let measured = self.parting.filter(|_| self.user.is_none());
+        let measured = measured.and_then(|parting| parting(&scores.name, &scores.tensor, classes));
+        measured.unwrap_or_else(|| {
+            let numbers = scores.tensor.numbers(1);
+            let allowed =
+                |class: usize| tolerance.rtol * numbers[class].abs() + tolerance.absolute(typical);
+            classes.into_iter().map(allowed).sum()
+        })
     }
 
     fn judging(&self, dtype: Dtype) -> Judging {
@@ -135,8 +160,9 @@ impl Measured {
             self.rank = lower(self.rank, rank);
         }
         if rule.scores.as_ref() == Some(&expected.name) {
-            let (tolerance, typical) = (judging.widest(), comparison.typical);
-            self.classes = Classes::new(&expected.tensor, &output.tensor, &tolerance, typical);
+            let floor =
+                |classes| rule.floor(expected, classes, &judging.widest(), comparison.typical);
+            self.classes = Classes::new(&expected.tensor, &output.tensor, floor);
         }
     }
 
@@ -175,7 +201,7 @@ mod tests {
     }
 
     fn rule(declared: Option<Format>) -> Rule<'static> {
-        Rule { declared, user: None, scores: Some("a".into()), source: None }
+        Rule { declared, user: None, scores: Some("a".into()), source: None, parting: None }
     }
 
     #[test]

@@ -304,7 +304,13 @@ mod tests {
             let tensor = Tensor::from_f32(&[1, 6], scores.collect()).unwrap();
             [Output { name: "scores".into(), tensor }]
         };
-        let rule = Rule { declared: None, user: None, scores: Some("scores".into()), source: None };
+        let rule = Rule {
+            declared: None,
+            user: None,
+            scores: Some("scores".into()),
+            source: None,
+            parting: None,
+        };
         let (reference, lane) = (output(0.0, random), output(0.4, random));
         let died = input % 7 == 3;
         Record {

@@ -241,8 +241,13 @@ mod tests {
             let tensor = Tensor::from_f32(&[1, 3], scores.to_vec()).unwrap();
             [Output { name: "scores".into(), tensor }]
         };
-        let rule =
-            Measuring { declared: None, user: None, scores: Some("scores".into()), source: None };
+        let rule = Measuring {
+            declared: None,
+            user: None,
+            scores: Some("scores".into()),
+            source: None,
+            parting: None,
+        };
         let mut tally = Tally::default();
         for (input, (reference, lane)) in pairs.iter().enumerate() {
             let measured = Some(measure(&output(*reference), &output(*lane), &rule));

@@ -17,12 +17,11 @@ use crate::agree::{
 use crate::choice::Source;
 use crate::compare::Tolerance;
 use crate::engine::{Engine, Output, Request, Target};
-use crate::graph::Model;
+use crate::graph::{Model, ValueName};
 use crate::inputs::{Dataset, Framing, Normalization, Preparation, Sample};
 use crate::matrix::Shard;
-use crate::session::Failure;
-use crate::session::Registry;
-use crate::tensor::Digest;
+use crate::session::{Failure, MovedRuns, Registry, arithmetic_of};
+use crate::tensor::{Digest, Tensor};
 use crate::worker::{find_converter, interrupted};
 use indicatif::ProgressBar;
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,7 +99,8 @@ impl<'a> Opened<'a> {
     fn rule<'s>(&self, lane: usize, truth: &[Output], source: &'s Source<'s>) -> Rule<'s> {
         let scores = (self.task == Task::Classify).then(|| Task::scores(truth)).flatten();
         let declared = self.lanes[lane].1.declared_storage();
-        Rule { declared, user: self.user, scores: scores.cloned(), source: Some(source) }
+        let scores = scores.cloned();
+        Rule { declared, user: self.user, scores, source: Some(source), parting: None }
     }
 
     /// A record with what is measured of a lane's outputs: against the reference's, where it is not the
@@ -118,9 +118,15 @@ impl<'a> Opened<'a> {
         if outputs.is_empty() {
             return record;
         }
-        let rule = self.rule(lane, truth, source);
         // The reference's values are no measure of what others expect.
-        let held_to = Rule { source: None, ..rule.clone() };
+        let held_to = Rule { source: None, ..self.rule(lane, truth, source) };
+        let arithmetic = arithmetic_of(&self.lanes[lane].1, &self.model);
+        let (model, deadline) = (&self.model, self.deadline());
+        let request = Request { model, feeds: &sample.feeds, repeats: 1, deadline };
+        let runs = MovedRuns::new(request, arithmetic, None);
+        let parting =
+            |name: &ValueName, scores: &Tensor, classes| runs.parting(name, scores, classes);
+        let rule = Rule { parting: Some(&parting), ..self.rule(lane, truth, source) };
         Record {
             measured: (lane > 0).then(|| measure(truth, outputs, &rule)),
             expected: (!sample.expected.is_empty())

@@ -11,6 +11,7 @@ mod finite;
 mod inheritance;
 mod judge;
 mod known;
+mod moved;
 mod node;
 mod origin;
 mod overflow;
@@ -22,6 +23,7 @@ mod walk;
 
 pub use examine::{examine_against, judged_by, tolerance_of};
 pub use failure::Failure;
+pub use moved::MovedRuns;
 pub use node::node_names;
 pub use reference::{Reference, no_reference};
 pub use registry::{Registry, this_program};

@@ -7,23 +7,16 @@
 //! whatever tolerance it is within.
 
 use super::Session;
+use super::moved::{ELEMENT, MovedRuns, RUNS};
 use super::search::arithmetic_of;
 use crate::bounds::{Arithmetic, median};
 use crate::compare::Agreement;
-use crate::engine::{NodeSteps, Output, Second, Target};
-use crate::inputs::{Feed, Random};
-use crate::report::TargetReport;
-use crate::tensor::{Format, Rounding, Tensor, round_tensor};
+use crate::engine::{Output, Target};
+use crate::graph::ValueName;
+use crate::report::{OutputReport, TargetReport};
+use crate::tensor::{Dtype, Format, Rounding};
 use crate::verdict::{Kind, News, Verdict};
-use crate::walk::Freedom;
-use std::cell::RefCell;
 
-/// Runs at most. With five, an element's spread is within a factor of two of its limit nineteen times in
-/// twenty (chi squared with five degrees of freedom).
-const RUNS: u64 = 5;
-/// One unit in the last place of a number just above a power of two, relative: 2⁻²³. A move by less than
-/// half of it would be rounded away.
-const ULP: f64 = 1.0 / 8_388_608.0;
 /// An error this many times larger than the spread of the first run is no rounding, whatever the others say.
 const HOPELESS: f64 = 100.0;
 /// From this many units of the storage on, a network is said to amplify rounding.
@@ -42,7 +35,7 @@ impl Limits {
     const F32: Limits = Limits { whole: 8.0, element: 16.0 };
     /// Storage costs more than sums do. Honest devices of 16 bits need up to 1.1 and 8.6 (20 networks of 10 to 20
     /// layers).
-    const NARROW: Limits = Limits { whole: 2.0, element: 10.0 };
+    const NARROW: Limits = Limits { whole: 2.0, element: ELEMENT };
     /// A tolerance is withdrawn only from beyond here on if nothing declares how a device adds up and rounds.
     const UNDECLARED: Limits = Limits { whole: 16.0, element: 128.0 };
 }
@@ -60,8 +53,20 @@ impl Session<'_> {
         let arithmetic = arithmetic_of(target, self.request.model);
         let is_narrow = arithmetic.format != Format::F32;
         let limits = if is_narrow { Limits::NARROW } else { Limits::F32 };
+        // What was chosen is judged by the values it was chosen from: the order of equal ones is no rounding.
+        let is_chosen = |name: &ValueName| {
+            report.outputs.iter().any(|output| output.name == *name && output.choice.is_some())
+        };
+        let is_bad = |output: &OutputReport| {
+            output.choice.is_some() && output.agreement == Agreement::Diverges
+        };
+        if report.outputs.iter().any(is_bad) {
+            return report;
+        }
+        let right: Vec<Output> =
+            right.iter().filter(|right| !is_chosen(&right.name)).cloned().collect();
         match report.verdict.kind {
-            Kind::Divergent => match self.spread(&arithmetic, limits, right, found) {
+            Kind::Divergent => match self.spread(&arithmetic, limits, &right, found) {
                 Some((true, spread)) => {
                     said(report, Kind::Explained, spread.words(arithmetic.format))
                 }
@@ -70,7 +75,7 @@ impl Session<'_> {
             kind if kind.news() == News::Good && is_narrow && is_by_storage(&report) => {
                 let is_declared = arithmetic.rounding.is_some();
                 let limits = if is_declared { Limits::NARROW } else { Limits::UNDECLARED };
-                match self.spread(&arithmetic, limits, right, found) {
+                match self.spread(&arithmetic, limits, &right, found) {
                     Some((false, spread)) => {
                         let words = spread.beyond(arithmetic.format);
                         said(report, Kind::Divergent, words)
@@ -91,8 +96,10 @@ impl Session<'_> {
         right: &[Output],
         found: &[Output],
     ) -> Option<(bool, Spread)> {
-        let mut moves = Moves { session: self, arithmetic, right, squares: Vec::new() };
-        let nearest = moves.hold(limits, right, found)?;
+        let runs = MovedRuns::new(self.request, *arithmetic, self.second());
+        let mut moves = Moves { runs: &runs, right, squares: Vec::new() };
+        let choices = moves.choices(found)?;
+        let nearest = moves.hold(limits, right, found, choices)?;
         if nearest.0 {
             return Some(nearest);
         }
@@ -102,73 +109,21 @@ impl Session<'_> {
             Some(rounding) => rounding == Rounding::TowardZero,
             None => arithmetic.format != Format::F32,
         };
-        let cut = |tensor: &Tensor| cut(tensor, arithmetic.format);
-        let run = Moving { value: &cut, inside: None, exact: &cut };
-        match cuts.then(|| self.run_moved(&run, self.second())) {
+        match cuts.then(|| runs.cut_off()) {
             Some(Ok(centre)) => {
-                let held = moves.hold(limits, &centre, found)?;
+                let held = moves.hold(limits, &centre, found, choices)?;
                 Some(if held.0 { held } else { nearest })
             }
             _ => Some(nearest),
         }
     }
-
-    /// The outputs with every rounding moved: the outputs of what rounds, and in `f32` also the inputs of what sums
-    /// or approximates, which rounds inside. What only moves values, or rounds once, has exact inputs.
-    fn moved(
-        &self,
-        seed: u64,
-        arithmetic: &Arithmetic,
-        second: Option<Second>,
-    ) -> Result<Vec<Output>, String> {
-        let random = RefCell::new(Random::new(seed));
-        let noise = Noise::of(arithmetic.format);
-        let move_all = |tensor: &Tensor| noise.moved(tensor, &mut random.borrow_mut());
-        // In 16 bits a device rounds what it stores, its feeds and its weights as well.
-        let (inside, exact): (Option<Change<'_>>, Change<'_>) = match arithmetic.format {
-            Format::F32 => (Some(&move_all), &Tensor::clone),
-            _ => (None, &move_all),
-        };
-        self.run_moved(&Moving { value: &move_all, inside, exact }, second)
-    }
-
-    fn run_moved(
-        &self,
-        change: &Moving<'_>,
-        second: Option<Second>,
-    ) -> Result<Vec<Output>, String> {
-        let mut steps = NodeSteps::with_second(self.request.model, second)?;
-        let feed = |feed: &Feed| Feed { tensor: (change.exact)(&feed.tensor), ..feed.clone() };
-        let feeds: Vec<Feed> = self.request.feeds.iter().map(feed).collect();
-        steps.start(&feeds)?;
-        for step in 0..steps.len() {
-            let freedom = Freedom::of(&steps.node(step).1);
-            let inputs = steps.inputs(step)?;
-            let outputs = match (freedom, change.inside) {
-                (Freedom::Free, Some(inside)) => {
-                    let inputs: Vec<Option<Tensor>> =
-                        inputs.iter().map(|input| input.as_ref().map(inside)).collect();
-                    steps.compute(step, &inputs, inside)?
-                }
-                _ => steps.compute(step, &inputs, change.exact)?,
-            };
-            let outputs: Vec<Tensor> = match freedom {
-                Freedom::Moves => outputs,
-                _ => outputs.iter().map(change.value).collect(),
-            };
-            steps.store(step, &outputs);
-            steps.forget(step);
-        }
-        steps.outputs()
-    }
 }
 
-/// Runs of the reference with every rounding moved, made when they are asked for and kept.
+/// What moved runs say of outputs.
 struct Moves<'a> {
-    session: &'a Session<'a>,
-    arithmetic: &'a Arithmetic,
+    runs: &'a MovedRuns<'a>,
     right: &'a [Output],
-    /// After each run, the squares of the distances from the right values so far, by output.
+    /// After each run, the squares of the distances from the right values so far, by output of floats.
     squares: Vec<Vec<Vec<f64>>>,
 }
 
@@ -179,19 +134,23 @@ impl Moves<'_> {
         limits: Limits,
         centre: &[Output],
         found: &[Output],
+        choices: Choices,
     ) -> Option<(bool, Spread)> {
+        let floats = centre.iter().filter(|centre| centre.tensor.dtype().is_float());
         let pairs: Vec<Pair> =
-            centre.iter().map(|centre| Pair::of(centre, found)).collect::<Option<_>>()?;
+            floats.map(|centre| Pair::of(centre, found)).collect::<Option<_>>()?;
         for run in 0..RUNS {
-            let spread = Spread::of(&pairs, self.after(run)?, run + 1);
+            let spread = Spread::of(&pairs, self.after(run)?, run + 1, choices);
             if spread.error > HOPELESS * spread.relative {
                 return Some((false, spread));
             }
         }
-        let step = self.arithmetic.format.epsilon() * 2.0;
+        let step = self.runs.format().epsilon() * 2.0;
         let squares = self.after(RUNS - 1)?;
-        let spread = Spread::of(&pairs, squares, RUNS);
-        let within = spread.relative > 0.0
+        let spread = Spread::of(&pairs, squares, RUNS, choices);
+        let is_moved = spread.relative > 0.0 || choices.near > 0;
+        let within = is_moved
+            && choices.far == 0
             && spread.error <= limits.whole * spread.relative
             && pairs
                 .iter()
@@ -201,19 +160,20 @@ impl Moves<'_> {
     }
 
     /// The squares after a run; the runs up to it have been asked for before.
-    fn after(&mut self, run: u64) -> Option<&[Vec<f64>]> {
-        let run = usize::try_from(run).ok()?;
+    fn after(&mut self, run: usize) -> Option<&[Vec<f64>]> {
         if self.squares.len() == run {
-            let next = self.next(run as u64)?;
+            let next = self.next(run)?;
             self.squares.push(next);
         }
         self.squares.get(run).map(Vec::as_slice)
     }
 
-    fn next(&self, run: u64) -> Option<Vec<Vec<f64>>> {
-        let moved = self.session.moved(run, self.arithmetic, self.session.second()).ok()?;
+    fn next(&self, run: usize) -> Option<Vec<Vec<f64>>> {
+        let runs = self.runs.near(run + 1)?;
+        let moved = runs.get(run)?;
+        let floats = self.right.iter().filter(|right| right.tensor.dtype().is_float());
         let mut all = Vec::new();
-        for (at, right) in self.right.iter().enumerate() {
+        for (at, right) in floats.enumerate() {
             let moved = moved.iter().find(|output| output.name == right.name)?;
             let (values, right) = (moved.tensor.numbers(1), right.tensor.numbers(1));
             if values.len() != right.len() {
@@ -226,35 +186,51 @@ impl Moves<'_> {
         }
         Some(all)
     }
-}
 
-/// Every element with the digits cut off that a format has no room for. What is beyond its range stays: that is
-/// lost, and no rounding.
-fn cut(tensor: &Tensor, format: Format) -> Tensor {
-    match (tensor, round_tensor(tensor, format, Rounding::TowardZero)) {
-        (Tensor::F32(array), Tensor::F32(mut kept)) => {
-            kept.zip_mut_with(array, |kept, &value| {
-                if f64::from(value.abs()) > format.max() {
-                    *kept = value;
-                }
-            });
-            Tensor::F32(kept)
+    /// The elements of integers and booleans that are not the right ones: by a threshold, or rounding to a whole
+    /// number, that moved roundings cross as well, or not.
+    fn choices(&self, found: &[Output]) -> Option<Choices> {
+        let mut choices = Choices::default();
+        for right in self.right.iter().filter(|right| !right.tensor.dtype().is_float()) {
+            let found = found.iter().find(|output| output.name == right.name)?;
+            if found.tensor.shape() != right.tensor.shape() {
+                return None;
+            }
+            let (right_values, values) = (right.tensor.numbers(1), found.tensor.numbers(1));
+            let other: Vec<usize> =
+                (0..values.len()).filter(|&at| values[at] != right_values[at]).collect();
+            if other.is_empty() {
+                continue;
+            }
+            let runs = self.runs.far()?;
+            let outputs = runs.iter().filter_map(|run| run.iter().find(|o| o.name == right.name));
+            let moved: Vec<Vec<f64>> = outputs.map(|output| output.tensor.numbers(1)).collect();
+            let is_number = matches!(right.tensor.dtype(), Dtype::U8 | Dtype::I8);
+            for at in other {
+                let seen = moved.iter().filter_map(|moved| moved.get(at).copied());
+                // A byte may be anything between; an index or a truth value is one that was seen.
+                let is_near = match is_number {
+                    false => seen.clone().any(|seen| seen == values[at]),
+                    true => {
+                        let (low, high) = seen
+                            .fold((right_values[at], right_values[at]), |(low, high), seen| {
+                                (low.min(seen), high.max(seen))
+                            });
+                        (low..=high).contains(&values[at])
+                    }
+                };
+                *(if is_near { &mut choices.near } else { &mut choices.far }) += 1;
+            }
         }
-        (_, kept) => kept,
+        Some(choices)
     }
 }
 
-/// What becomes of a tensor.
-type Change<'a> = &'a dyn Fn(&Tensor) -> Tensor;
-
-/// What a run of the reference changes.
-struct Moving<'a> {
-    /// A value that an operator rounds and stores.
-    value: Change<'a>,
-    /// The inputs and constants of an operator that rounds inside, if that is to be seen.
-    inside: Option<Change<'a>>,
-    /// Feeds and all other constants.
-    exact: Change<'a>,
+/// Integers and booleans that differ: how many moved roundings change as well, and how many they do not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Choices {
+    near: u64,
+    far: u64,
 }
 
 /// Whether an output is within the tolerance of its storage only: nearer, nothing is left to be said.
@@ -282,9 +258,7 @@ struct Pair {
 impl Pair {
     fn of(right: &Output, found: &[Output]) -> Option<Self> {
         let found = found.iter().find(|output| output.name == right.name)?;
-        let comparable =
-            right.tensor.dtype().is_float() && right.tensor.shape() == found.tensor.shape();
-        comparable.then(|| Pair {
+        (right.tensor.shape() == found.tensor.shape()).then(|| Pair {
             right: right.tensor.numbers(1),
             found: found.tensor.numbers(1),
             row: match right.tensor.shape() {
@@ -320,16 +294,29 @@ impl Pair {
 struct Spread {
     relative: f64,
     error: f64,
+    choices: Choices,
 }
 
 impl Spread {
     fn words(&self, format: Format) -> String {
-        let Spread { relative, error } = self;
+        let Spread { relative, error, choices } = self;
+        let crossed = match choices.near {
+            0 => String::new(),
+            1 => format!(
+                "1 element lies so near a threshold that {format} rounding changes it: runs of the reference with each rounding moved change it, too"
+            ),
+            near => format!(
+                "{near} elements lie so near a threshold that {format} rounding changes them: runs of the reference with each rounding moved change them, too"
+            ),
+        };
+        if *error == 0.0 {
+            return crossed;
+        }
         let amplified = relative / (2.0 * format.epsilon());
         let what = format!(
             "roundings of one unit in the last place move the outputs by {relative:.2e} (relative L2), and this target differs by {error:.2e}"
         );
-        match amplified > AMPLIFIES {
+        let sizes = match amplified > AMPLIFIES {
             true => format!(
                 "this network amplifies rounding ×{amplified:.0}: {what}; an honest {format} engine may differ by that much"
             ),
@@ -338,19 +325,20 @@ impl Spread {
                     "no more than {format} rounding: {what}, each element within its own spread"
                 )
             }
-        }
+        };
+        if crossed.is_empty() { sizes } else { format!("{sizes}; {crossed}") }
     }
 
     fn beyond(&self, format: Format) -> String {
-        let Spread { relative, error } = self;
+        let Spread { relative, error, .. } = self;
         format!(
             "a relative error of {error:.2e} is within the tolerance of {format}, but more than {format} rounding makes here: that moves the outputs by {relative:.2e} (relative L2)"
         )
     }
 
     /// The worst output speaks for all.
-    fn of(pairs: &[Pair], squares: &[Vec<f64>], runs: u64) -> Self {
-        let mut worst = Spread { relative: 0.0, error: 0.0 };
+    fn of(pairs: &[Pair], squares: &[Vec<f64>], runs: usize, choices: Choices) -> Self {
+        let mut worst = Spread { relative: 0.0, error: 0.0, choices };
         for (pair, squares) in pairs.iter().zip(squares) {
             let size = pair.right.iter().map(|r| finite(*r).powi(2)).sum::<f64>().sqrt();
             let spread = (squares.iter().sum::<f64>() / runs as f64).sqrt();
@@ -358,7 +346,7 @@ impl Spread {
                 pair.right.iter().zip(&pair.found).map(|(r, f)| finite(r - f).powi(2));
             let error = differences.sum::<f64>().sqrt();
             if size > 0.0 && error / size >= worst.error {
-                worst = Spread { relative: spread / size, error: error / size };
+                worst = Spread { relative: spread / size, error: error / size, choices };
             }
         }
         worst
@@ -367,43 +355,4 @@ impl Spread {
 
 fn finite(value: f64) -> f64 {
     if value.is_finite() { value } else { 0.0 }
-}
-
-/// How far a rounding moves a value.
-struct Noise {
-    format: Format,
-    /// Relative.
-    unit: f64,
-    /// At least, in `f16`, whose smallest values are far apart.
-    least: f64,
-}
-
-impl Noise {
-    fn of(format: Format) -> Self {
-        match format {
-            Format::F32 => Noise { format, unit: ULP, least: 0.0 },
-            Format::F16 => {
-                Noise { format, unit: format.epsilon(), least: format.step_at(0.0) / 2.0 }
-            }
-            _ => Noise { format, unit: format.epsilon(), least: 0.0 },
-        }
-    }
-
-    /// Every element moved at random.
-    fn moved(&self, tensor: &Tensor, random: &mut Random) -> Tensor {
-        let mut moved = |value: f64| {
-            let way = 2.0 * random.unit() - 1.0;
-            // A value that a narrow format holds is stored as it is: a zero, a whole number, an exponent.
-            match self.format != Format::F32 && self.format.holds(value as f32) {
-                true => value,
-                false => value + way * (self.unit * value.abs()).max(self.least),
-            }
-        };
-        match tensor {
-            Tensor::F32(array) => Tensor::F32(array.mapv(|value| moved(f64::from(value)) as f32)),
-            // A reference in f64 has the values that engines round.
-            Tensor::F64(array) => Tensor::F64(array.mapv(moved)),
-            other => other.clone(),
-        }
-    }
 }

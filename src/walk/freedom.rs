@@ -1,5 +1,5 @@
 //! How far two honest implementations of an operator may differ in `f32`: nothing where values are only
-//! moved, one rounding where each element comes of one addition or product, and more where sums may
+//! moved or chosen, one rounding where each element comes of one addition or product, and more where sums may
 //! be taken in another order and functions be fast ones.
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Freedom {
-    /// Values are moved: the result is exact.
+    /// Values are moved or chosen, or whole numbers: the result is exact.
     Moves,
     /// Each element is rounded once, as IEEE 754 says.
     Once,
@@ -16,20 +16,39 @@ pub enum Freedom {
     Free,
 }
 
-/// Operators that only move values, or whose result is a whole number, as ONNX and MNN name them.
+/// Operators that move or choose values, or whose result is a whole number, as ONNX and MNN name them.
 const MOVES: &[&str] = &[
+    "And",
+    "ArgMax",
+    "ArgMin",
     "Ceil",
+    "Compress",
     "Concat",
     "DepthToSpace",
+    "Equal",
     "Expand",
     "Flatten",
     "Floor",
     "Gather",
     "GatherElements",
     "GatherND",
+    "Greater",
+    "GreaterOrEqual",
     "Identity",
+    "IsInf",
+    "IsNaN",
+    "Less",
+    "LessOrEqual",
+    "MaxPool",
+    "NonZero",
+    "Not",
+    "OneHot",
+    "Or",
     "Pad",
+    "QuantizeLinear",
     "Raster",
+    "ReduceMax",
+    "ReduceMin",
     "Reshape",
     "Round",
     "Sign",
@@ -38,9 +57,11 @@ const MOVES: &[&str] = &[
     "Split",
     "Squeeze",
     "Tile",
+    "TopK",
     "Transpose",
     "Unsqueeze",
     "Where",
+    "Xor",
 ];
 
 /// Operators whose elements are one sum, product or choice of two operands each, as ONNX names them:

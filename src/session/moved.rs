@@ -1,0 +1,198 @@
+//! Runs of the reference with every rounding moved at random, by as much as a target's storage costs.
+
+use crate::bounds::Arithmetic;
+use crate::engine::{NodeSteps, Output, Request, Second};
+use crate::graph::ValueName;
+use crate::inputs::{Feed, Random};
+use crate::tensor::{Format, Rounding, Tensor, round_tensor};
+use crate::walk::Freedom;
+use std::cell::{RefCell, RefMut};
+
+/// Runs at most. With five, an element's spread is within a factor of two of its limit nineteen times in
+/// twenty (chi squared with five degrees of freedom).
+pub(super) const RUNS: usize = 5;
+/// One unit in the last place of a number just above a power of two, relative: 2⁻²³. A move by less than
+/// half of it would be rounded away.
+const ULP: f64 = 1.0 / 8_388_608.0;
+/// How many times its own spread an element of a 16-bit device may be off, if the device is honest: 8.6 was measured
+/// on 20 networks of 10 to 20 layers, and as much on devices that store `f32` and add up in another order.
+pub(super) const ELEMENT: f64 = 10.0;
+/// Runs in which roundings are moved by [`ELEMENT`] units: what lies within one unit of a threshold stays on its
+/// side of it in each of them with a probability of 2e-4 (0.58 to the 16th).
+const FAR_RUNS: usize = 16;
+
+/// Moved runs of one request, made when they are asked for and kept.
+pub struct MovedRuns<'a> {
+    request: Request<'a>,
+    arithmetic: Arithmetic,
+    second: Option<Second>,
+    near: RefCell<Vec<Vec<Output>>>,
+    far: RefCell<Vec<Vec<Output>>>,
+}
+
+impl<'a> MovedRuns<'a> {
+    /// No run yet. `second` computes the nodes that tract refuses.
+    pub fn new(request: Request<'a>, arithmetic: Arithmetic, second: Option<Second>) -> Self {
+        let (near, far) = (RefCell::default(), RefCell::default());
+        MovedRuns { request, arithmetic, second, near, far }
+    }
+
+    /// How far apart two elements of an output may come to lie if they lie this far apart in the reference: by
+    /// how much honest engines of this arithmetic change the difference of the two.
+    pub fn parting(&self, output: &ValueName, right: &Tensor, [a, b]: [usize; 2]) -> Option<f64> {
+        let numbers = right.numbers(1);
+        let difference = |values: &[f64]| Some(values.get(a)? - values.get(b)?);
+        let right = difference(&numbers)?;
+        let runs = self.near(RUNS)?;
+        let mut squares = 0.0;
+        for run in runs.iter() {
+            let moved = run.iter().find(|moved| moved.name == *output)?;
+            squares += (difference(&moved.tensor.numbers(1))? - right).powi(2);
+        }
+        // What is stored is rounded once more.
+        let stored = self.arithmetic.format.epsilon() * (numbers[a].abs() + numbers[b].abs());
+        Some(ELEMENT * (squares / RUNS as f64).sqrt() + stored)
+    }
+
+    /// The format of the values.
+    pub(super) fn format(&self) -> Format {
+        self.arithmetic.format
+    }
+
+    /// The first so many runs.
+    pub(super) fn near(&self, runs: usize) -> Option<RefMut<'_, Vec<Vec<Output>>>> {
+        self.kept(&self.near, runs, 1.0)
+    }
+
+    /// Runs with roundings moved by several units.
+    pub(super) fn far(&self) -> Option<RefMut<'_, Vec<Vec<Output>>>> {
+        self.kept(&self.far, FAR_RUNS, ELEMENT)
+    }
+
+    fn kept<'k>(
+        &self,
+        kept: &'k RefCell<Vec<Vec<Output>>>,
+        runs: usize,
+        units: f64,
+    ) -> Option<RefMut<'k, Vec<Vec<Output>>>> {
+        let mut kept = kept.borrow_mut();
+        while kept.len() < runs {
+            let next = self.moved(kept.len() as u64, units).ok()?;
+            kept.push(next);
+        }
+        Some(kept)
+    }
+
+    /// The outputs with every digit cut off that the storage has no room for.
+    pub(super) fn cut_off(&self) -> Result<Vec<Output>, String> {
+        let cut = |tensor: &Tensor| cut(tensor, self.arithmetic.format);
+        self.run(&Moving { value: &cut, inside: None, exact: &cut })
+    }
+
+    /// The outputs with every rounding moved: the outputs of what rounds, and in `f32` also the inputs of what sums
+    /// or approximates, which rounds inside. What only moves values, or rounds once, has exact inputs.
+    fn moved(&self, seed: u64, units: f64) -> Result<Vec<Output>, String> {
+        let random = RefCell::new(Random::new(seed));
+        let noise = Noise::of(self.arithmetic.format, units);
+        let move_all = |tensor: &Tensor| noise.moved(tensor, &mut random.borrow_mut());
+        // In 16 bits a device rounds what it stores, its feeds and its weights as well.
+        let (inside, exact): (Option<Change<'_>>, Change<'_>) = match self.arithmetic.format {
+            Format::F32 => (Some(&move_all), &Tensor::clone),
+            _ => (None, &move_all),
+        };
+        self.run(&Moving { value: &move_all, inside, exact })
+    }
+
+    fn run(&self, change: &Moving<'_>) -> Result<Vec<Output>, String> {
+        let mut steps = NodeSteps::with_second(self.request.model, self.second.clone())?;
+        let feed = |feed: &Feed| Feed { tensor: (change.exact)(&feed.tensor), ..feed.clone() };
+        let feeds: Vec<Feed> = self.request.feeds.iter().map(feed).collect();
+        steps.start(&feeds)?;
+        for step in 0..steps.len() {
+            let freedom = Freedom::of(&steps.node(step).1);
+            let inputs = steps.inputs(step)?;
+            let outputs = match (freedom, change.inside) {
+                (Freedom::Free, Some(inside)) => {
+                    let inputs: Vec<Option<Tensor>> =
+                        inputs.iter().map(|input| input.as_ref().map(inside)).collect();
+                    steps.compute(step, &inputs, inside)?
+                }
+                _ => steps.compute(step, &inputs, change.exact)?,
+            };
+            let outputs: Vec<Tensor> = match freedom {
+                Freedom::Moves => outputs,
+                _ => outputs.iter().map(change.value).collect(),
+            };
+            steps.store(step, &outputs);
+            steps.forget(step);
+        }
+        steps.outputs()
+    }
+}
+
+/// Every element with the digits cut off that a format has no room for. What is beyond its range stays: that is
+/// lost, and no rounding.
+fn cut(tensor: &Tensor, format: Format) -> Tensor {
+    match (tensor, round_tensor(tensor, format, Rounding::TowardZero)) {
+        (Tensor::F32(array), Tensor::F32(mut kept)) => {
+            kept.zip_mut_with(array, |kept, &value| {
+                if f64::from(value.abs()) > format.max() {
+                    *kept = value;
+                }
+            });
+            Tensor::F32(kept)
+        }
+        (_, kept) => kept,
+    }
+}
+
+/// What becomes of a tensor.
+type Change<'a> = &'a dyn Fn(&Tensor) -> Tensor;
+
+/// What a run of the reference changes.
+struct Moving<'a> {
+    /// A value that an operator rounds and stores.
+    value: Change<'a>,
+    /// The inputs and constants of an operator that rounds inside, if that is to be seen.
+    inside: Option<Change<'a>>,
+    /// Feeds and all other constants.
+    exact: Change<'a>,
+}
+
+/// How far a rounding moves a value.
+struct Noise {
+    format: Format,
+    /// Relative.
+    unit: f64,
+    /// At least, in `f16`, whose smallest values are far apart.
+    least: f64,
+}
+
+impl Noise {
+    fn of(format: Format, units: f64) -> Self {
+        let unit = format.epsilon() * units;
+        match format {
+            Format::F32 => Noise { format, unit: ULP * units, least: 0.0 },
+            Format::F16 => Noise { format, unit, least: units * format.step_at(0.0) / 2.0 },
+            _ => Noise { format, unit, least: 0.0 },
+        }
+    }
+
+    /// Every element moved at random.
+    fn moved(&self, tensor: &Tensor, random: &mut Random) -> Tensor {
+        let mut moved = |value: f64| {
+            let way = 2.0 * random.unit() - 1.0;
+            // A value that a narrow format holds is stored as it is: a zero, a whole number, an exponent.
+            match self.format != Format::F32 && self.format.holds(value as f32) {
+                true => value,
+                false => value + way * (self.unit * value.abs()).max(self.least),
+            }
+        };
+        match tensor {
+            Tensor::F32(array) => Tensor::F32(array.mapv(|value| moved(f64::from(value)) as f32)),
+            // A reference in f64 has the values that engines round.
+            Tensor::F64(array) => Tensor::F64(array.mapv(moved)),
+            other => other.clone(),
+        }
+    }
+}
