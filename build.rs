@@ -7,13 +7,15 @@ fn main() {
 
 #[cfg(feature = "mnn")]
 fn compile_shim() {
-    println!("cargo:rerun-if-changed=src/worker/mnn/shim.h");
-    println!("cargo:rerun-if-changed=src/worker/mnn/shim.cpp");
+    const SOURCES: [&str; 2] = ["src/worker/mnn/shim.cpp", "src/worker/mnn/module.cpp"];
+    for file in SOURCES.into_iter().chain(["src/worker/mnn/shim.h", "src/worker/mnn/module.h"]) {
+        println!("cargo:rerun-if-changed={file}");
+    }
     let include = std::env::var("DEP_MNN_INCLUDE").expect("mnn-sys tells where its headers are");
     let vendor =
         std::path::Path::new(&include).parent().expect("the include folder lies in MNN's tree");
     let mut build = cc::Build::new();
-    build.cpp(true).std("c++14").warnings(false).file("src/worker/mnn/shim.cpp").include(&include);
+    build.cpp(true).std("c++14").warnings(false).files(SOURCES).include(&include);
     for folder in ["source", "schema/current", "3rd_party/flatbuffers/include", "3rd_party/half"] {
         build.include(vendor.join(folder));
     }

@@ -42,6 +42,9 @@ pub struct RanOn {
     pub device: String,
     /// The driver and its version; empty where none is involved.
     pub driver: String,
+    /// Which of the engine's interfaces ran it, if it has several: MNN's `session` or `module`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
     /// How many operators each backend executed. A backend that lacks an operator hands it to
     /// the CPU without a word; this is where that shows. Empty where the engine cannot tell.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -56,6 +56,7 @@ pub(super) fn open(
             Provider::Webgpu => "the adapter that Dawn prefers".into(),
         },
         driver: String::new(),
+        api: None,
         operators: BTreeMap::new(),
     };
     Ok(OpenSession { session, feeds, ran_on, profile })

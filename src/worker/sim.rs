@@ -126,6 +126,7 @@ fn open_candidate(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Netwo
         backend: "simulated".into(),
         device,
         driver: String::new(),
+        api: None,
         operators: Default::default(),
     };
     let reply = Reply::Opened { ran_on: ran_on.clone(), as_asked: true };

@@ -164,6 +164,7 @@ impl Tract {
             backend: "cpu".into(),
             device: if self.f64 { "host, f64" } else { "host, f32" }.into(),
             driver: String::new(),
+            api: None,
             operators: BTreeMap::from([("cpu".to_owned(), nodes)]),
         }
     }

@@ -23,6 +23,7 @@ pub(super) struct RawConfig {
     pub(super) forward_type: i32,
     pub(super) mode: i32,
     pub(super) precision: i32,
+    pub(super) module: i32,
 }
 
 /// Shape, element type and whereabouts of a tensor.
@@ -65,6 +66,8 @@ unsafe extern "C" {
     pub(super) fn offby_mnn_version() -> *const c_char;
     pub(super) fn offby_op_type(name: *const c_char) -> i32;
     pub(super) fn offby_last_error() -> *const c_char;
+    pub(super) fn offby_needs_module(model: *const c_void, size: usize) -> i32;
+    pub(super) fn offby_ready(session: *mut RawSession) -> i32;
     pub(super) fn offby_open(
         model: *const c_void,
         size: usize,

@@ -1,7 +1,8 @@
 //! Runs of MNN's backend in which chosen operators are computed elsewhere and written back.
 
-use super::follow::{MnnCandidate, Names, Stepper, blocks, operand};
+use super::follow::{MnnCandidate, blocks, operand};
 use super::session::{Op, Refusal, Tap, TensorRef, type_number};
+use super::stepper::{Names, Stepper};
 use super::{read_outputs, write_feeds};
 use crate::engine::Output;
 use crate::tensor::Tensor;

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Metadata, Subscriber, dispatcher};
@@ -15,6 +15,27 @@ pub(super) fn listen() {
         // A second subscriber would mean that somebody else listens already.
         let _ = dispatcher::set_global_default(Dispatch::new(ToStderr));
     });
+}
+
+/// The first reason that MNN gave since it was last asked for one.
+static REASON: Mutex<Option<String>> = Mutex::new(None);
+
+/// What MNN named as the reason, in plain words; it is asked for once.
+pub(super) fn take_reason() -> Option<String> {
+    REASON.lock().ok()?.take()
+}
+
+/// A line of MNN's that says which operator it cannot run, in plain words.
+fn in_plain_words(line: &str) -> Option<String> {
+    if let Some(name) = line.strip_prefix("Compute Shape Error for ") {
+        return Some(format!("MNN cannot compute the shape of `{name}`"));
+    }
+    if let Some(rest) = line.strip_prefix("Resize error for type = ") {
+        let (op_type, name) = rest.split_once(", name = ")?;
+        return Some(format!("MNN cannot prepare `{}` ({op_type})", name.trim()));
+    }
+    let op_type = line.strip_prefix("Don't support type [")?.strip_suffix(']')?;
+    Some(format!("MNN has no {op_type} for this backend"))
 }
 
 struct ToStderr;
@@ -32,6 +53,9 @@ impl Subscriber for ToStderr {
         let mut message = Message(String::new());
         event.record(&mut message);
         let text = message.0.trim_end();
+        if let (Some(plain), Ok(mut reason)) = (in_plain_words(text), REASON.lock()) {
+            reason.get_or_insert(plain);
+        }
         if !text.is_empty() {
             // Nothing is left to complain to when stderr is gone.
             let _ = writeln!(io::stderr().lock(), "{text}");
@@ -49,5 +73,22 @@ impl Visit for Message {
     }
     fn record_debug(&mut self, _: &Field, value: &dyn fmt::Debug) {
         let _ = write!(self.0, "{value:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_mnn_cannot_do_is_said_in_plain_words() {
+        let said = |line| in_plain_words(line).unwrap();
+        assert_eq!(said("Compute Shape Error for pool"), "MNN cannot compute the shape of `pool`");
+        assert_eq!(
+            said("Resize error for type = Convolution, name = c1 "),
+            "MNN cannot prepare `c1` (Convolution)"
+        );
+        assert_eq!(said("Don't support type [Svd]"), "MNN has no Svd for this backend");
+        assert_eq!(in_plain_words("The device supports: fp16:0"), None);
     }
 }

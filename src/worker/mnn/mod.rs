@@ -10,8 +10,10 @@ mod census;
 mod device;
 mod follow;
 mod heal;
+mod lockstep;
 mod log;
 mod session;
+mod stepper;
 mod walk;
 
 use super::host::Send;
@@ -23,7 +25,7 @@ use crate::tensor::{Dtype, Tensor};
 pub(super) use walk::{Models, WalkJob, walk};
 
 use census::Census;
-use session::{Refusal, Session, backend_name};
+use session::{Api, Refusal, Session, backend_name};
 use std::collections::BTreeMap;
 
 /// One network to run on one backend.
@@ -50,8 +52,7 @@ pub(super) fn probe(target: &MnnTarget) -> Reply {
 /// Opens a model where it is asked to run, with its feeds.
 pub(super) fn open(job: Job<'_>, send: &mut Send<'_>) -> Result<OpenModel, Stop> {
     log::listen();
-    let (mut session, ran_on) = open_as_asked(job.model, &job.target, send)?;
-    fit_shapes(&mut session, &job.feeds)?;
+    let (session, ran_on) = open_as_asked(job.model, &job.target, &job.feeds, send)?;
     Ok(OpenModel { session, feeds: job.feeds, ran_on })
 }
 
@@ -88,13 +89,29 @@ impl OpenNetwork for OpenModel {
 fn open_as_asked(
     model: &[u8],
     target: &MnnTarget,
+    feeds: &[Output],
     send: &mut Send<'_>,
 ) -> Result<(Session, RanOn), Stop> {
-    let session = Session::open(model, target)?;
+    let session = open_fitted(model, target, feeds)?;
     let as_asked = backend_name(session.forward_type()) == target.backend.name();
     let ran_on = ran_on(&session, target, as_asked);
     send(&Reply::Opened { ran_on: ran_on.clone(), as_asked }, &[]).map_err(Stop::Pipe)?;
     if as_asked { Ok((session, ran_on)) } else { Err(Stop::FellBack) }
+}
+
+/// A session that fits the feeds. A network whose shapes a session cannot compute is opened as a module.
+fn open_fitted(model: &[u8], target: &MnnTarget, feeds: &[Output]) -> Result<Session, Refusal> {
+    let open = |api: Api| {
+        let mut session = Session::open(model, target, api)?;
+        fit_shapes(&mut session, feeds)?;
+        Ok(session)
+    };
+    match Api::for_model(model) {
+        Api::Module => open(Api::Module),
+        Api::Session => {
+            open(Api::Session).or_else(|reason| open(Api::Module).map_err(|_: Refusal| reason))
+        }
+    }
 }
 
 fn ran_on(session: &Session, target: &MnnTarget, as_asked: bool) -> RanOn {
@@ -111,6 +128,7 @@ fn ran_on(session: &Session, target: &MnnTarget, as_asked: bool) -> RanOn {
         backend: backend.into(),
         device,
         driver,
+        api: Some(session.api().name().into()),
         operators: BTreeMap::new(),
     }
 }
@@ -127,6 +145,7 @@ fn fit_shapes(session: &mut Session, feeds: &[Output]) -> Result<(), Refusal> {
     if differs {
         session.resize(&shapes)?;
     }
+    session.ready()?;
     session.seal()
 }
 

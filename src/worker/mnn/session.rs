@@ -1,6 +1,7 @@
 //! A safe face of one MNN session: named tensors, and a tap around every operator.
 
 use super::bindings::*;
+use super::log;
 use crate::engine::{Backend, Memory, MnnTarget, Precision, Tune};
 use crate::tensor::{Dtype, Tensor};
 use crate::walk::Block;
@@ -59,23 +60,68 @@ unsafe fn text(raw: *const c_char) -> String {
     unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned()
 }
 
+/// MNN's own reason, if it named one, and else what the shim saw.
 fn refusal() -> Refusal {
     // SAFETY: the shim returns a thread-local string that lives until its next call.
-    unsafe { text(offby_last_error()) }
+    log::take_reason().unwrap_or_else(|| unsafe { text(offby_last_error()) })
 }
 
 fn checked(code: i32) -> Result<(), Refusal> {
     if code < 0 { Err(refusal()) } else { Ok(()) }
 }
 
+/// Which of MNN's programming interfaces runs a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Api {
+    /// A session of an Interpreter: a list of commands.
+    Session,
+    /// A Module: control flow, and shapes that depend on values.
+    Module,
+}
+
+impl Api {
+    /// Its name in reports.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Api::Session => "session",
+            Api::Module => "module",
+        }
+    }
+
+    /// The one that a model needs.
+    pub(super) fn for_model(model: &[u8]) -> Self {
+        // SAFETY: the shim verifies the bytes before it reads them as a model.
+        match unsafe { offby_needs_module(model.as_ptr().cast(), model.len()) } {
+            1 => Api::Module,
+            _ => Api::Session,
+        }
+    }
+}
+
 /// One model opened on one backend.
 pub(super) struct Session {
     raw: NonNull<RawSession>,
+    api: Api,
+}
+
+/// A session on the CPU that may go to another thread.
+pub(super) struct Movable(pub(super) Session);
+
+// SAFETY: one thread at a time has it, and MNN's CPU keeps nothing of the thread that opened it: the shim sets the
+// executor of a module at each call.
+unsafe impl Send for Movable {}
+
+impl Movable {
+    /// Runs with a tap around every operator, and gives the session back.
+    pub(super) fn run_tapped(mut self, tap: &mut dyn Tap) -> (Self, Result<(), Refusal>) {
+        let ended = self.0.run_tapped(tap);
+        (self, ended)
+    }
 }
 
 impl Session {
     /// Opens a model on the target's backend, or wherever MNN falls back to: see [`Session::backend`].
-    pub(super) fn open(model: &[u8], target: &MnnTarget) -> Result<Self, Refusal> {
+    pub(super) fn open(model: &[u8], target: &MnnTarget, api: Api) -> Result<Self, Refusal> {
         let config = RawConfig {
             forward_type: forward_type(target.backend),
             mode: mode(target),
@@ -84,10 +130,22 @@ impl Session {
                 Precision::High => 1,
                 Precision::Low => 2,
             },
+            module: i32::from(api == Api::Module),
         };
         // SAFETY: the shim copies the model and the config before it returns.
         let raw = unsafe { offby_open(model.as_ptr().cast(), model.len(), &config) };
-        NonNull::new(raw).map(|raw| Session { raw }).ok_or_else(refusal)
+        NonNull::new(raw).map(|raw| Session { raw, api }).ok_or_else(refusal)
+    }
+
+    /// The interface that runs it.
+    pub(super) fn api(&self) -> Api {
+        self.api
+    }
+
+    /// Whether all shapes are known; a module learns them as it runs.
+    pub(super) fn ready(&self) -> Result<(), Refusal> {
+        // SAFETY: the session is open.
+        checked(unsafe { offby_ready(self.raw.as_ptr()) })
     }
 
     /// The `MNNForwardType` that really runs this session.
@@ -216,7 +274,8 @@ fn finished(code: i32) -> Result<(), Refusal> {
         _ if code < 0 => return Err(refusal()),
         _ => return Err(format!("MNN ended the run with error {code}")),
     };
-    Err(format!("MNN ended the run with error {code}: {words}"))
+    let named = log::take_reason();
+    Err(named.unwrap_or_else(|| format!("MNN ended the run with error {code}: {words}")))
 }
 
 /// An operator, as the callbacks name it.

@@ -1,4 +1,5 @@
 #include "shim.h"
+#include "module.h"
 #include <MNN/Interpreter.hpp>
 #include <MNN/Tensor.hpp>
 #include <cstring>
@@ -20,6 +21,7 @@ struct OffbySession {
     std::unique_ptr<Interpreter> net;
     BackendConfig backend;
     Session* session = nullptr;
+    std::unique_ptr<offby::ModuleNetwork> module; // in place of net and session
     std::vector<std::pair<std::string, Tensor*>> ends[2]; // inputs, outputs
 };
 
@@ -53,6 +55,11 @@ Result refuse(Result failed, const std::string& reason) {
 void listEnds(OffbySession* s) {
     s->ends[0].clear();
     s->ends[1].clear();
+    if (s->module != nullptr) {
+        s->ends[0] = s->module->ends(false);
+        s->ends[1] = s->module->ends(true);
+        return;
+    }
     for (auto& entry : s->net->getSessionInputAll(s->session)) {
         s->ends[0].push_back(entry);
     }
@@ -62,10 +69,10 @@ void listEnds(OffbySession* s) {
 }
 
 TensorCallBackWithInfo wrap(OffbyTap tap, void* context) {
+    if (tap == nullptr) {
+        return nullptr;
+    }
     return [tap, context](const std::vector<Tensor*>& tensors, const OperatorInfo* info) {
-        if (tap == nullptr) {
-            return true;
-        }
         OffbyOp op = {info->name().c_str(), info->type().c_str(), info->flops()};
         auto list = reinterpret_cast<OffbyTensor* const*>(tensors.data());
         return tap(context, &op, list, tensors.size()) != 0;
@@ -86,6 +93,11 @@ Command* commandOf(Schedule::PipelineInfo& pipeline, size_t number) {
     return nullptr;
 }
 
+// Whether a tensor lies in host memory and belongs to no backend that could copy it.
+bool isHostOnly(const Tensor* tensor) {
+    return TensorUtils::getDescribeOrigin(tensor)->getBackend() == nullptr && tensor->buffer().host != nullptr;
+}
+
 bool sizeAgrees(const Tensor& host, size_t size) { return static_cast<size_t>(host.size()) == size; }
 
 } // namespace
@@ -102,19 +114,31 @@ int32_t offby_op_type(const char* name) {
 
 const char* offby_last_error(void) { return gError.c_str(); }
 
+int32_t offby_needs_module(const void* model, size_t size) {
+    return guarded<int32_t>(-1, [&] {
+        flatbuffers::Verifier verifier(static_cast<const uint8_t*>(model), size);
+        return VerifyNetBuffer(verifier) && offby::needsModule(model) ? 1 : 0;
+    });
+}
+
 OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* config) {
     return guarded<OffbySession*>(nullptr, [&]() -> OffbySession* {
         std::unique_ptr<OffbySession> s(new OffbySession);
-        s->net.reset(Interpreter::createFromBuffer(model, size));
-        if (s->net == nullptr) {
-            return refuse<OffbySession*>(nullptr, "MNN does not read this file as a model");
-        }
-        s->net->setSessionMode(Interpreter::Session_Debug);
         s->backend.precision = static_cast<BackendConfig::PrecisionMode>(config->precision);
         ScheduleConfig schedule;
         schedule.type = static_cast<MNNForwardType>(config->forward_type);
         schedule.mode = config->mode;
         schedule.backendConfig = &s->backend;
+        if (config->module != 0) {
+            s->module.reset(new offby::ModuleNetwork(model, size, schedule));
+            listEnds(s.get());
+            return s.release();
+        }
+        s->net.reset(Interpreter::createFromBuffer(model, size));
+        if (s->net == nullptr) {
+            return refuse<OffbySession*>(nullptr, "MNN does not read this file as a model");
+        }
+        s->net->setSessionMode(Interpreter::Session_Debug);
         s->session = s->net->createSession(schedule);
         if (s->session == nullptr) {
             return refuse<OffbySession*>(nullptr, "MNN could not create a session for this model");
@@ -133,6 +157,9 @@ void offby_close(OffbySession* session) {
 
 int32_t offby_backend(OffbySession* s) {
     return guarded<int32_t>(-1, [&] {
+        if (s->module != nullptr) {
+            return s->module->backend();
+        }
         int backends[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
         if (!s->net->getSessionInfo(s->session, Interpreter::BACKENDS, backends)) {
             return refuse(-1, "MNN does not say which backend the session has");
@@ -140,8 +167,6 @@ int32_t offby_backend(OffbySession* s) {
         return backends[0];
     });
 }
-
-const char* offby_model_version(OffbySession* s) { return s->net->getModelVersion(); }
 
 size_t offby_count(OffbySession* s, int32_t outputs) { return s->ends[outputs != 0].size(); }
 const char* offby_name(OffbySession* s, int32_t outputs, size_t index) {
@@ -153,22 +178,41 @@ OffbyTensor* offby_tensor(OffbySession* s, int32_t outputs, size_t index) {
 
 int32_t offby_resize_input(OffbySession* s, OffbyTensor* input, const int32_t* dims, int32_t rank) {
     return guarded<int32_t>(-1, [&] {
-        s->net->resizeTensor(plain(input), std::vector<int>(dims, dims + rank));
+        std::vector<int> shape(dims, dims + rank);
+        if (s->module != nullptr) {
+            s->module->resizeInput(plain(input), shape);
+        } else {
+            s->net->resizeTensor(plain(input), shape);
+        }
         return 0;
     });
 }
 
 int32_t offby_resize(OffbySession* s) {
     return guarded<int32_t>(-1, [&] {
-        s->net->resizeSession(s->session);
+        if (s->module == nullptr) {
+            s->net->resizeSession(s->session);
+        }
         listEnds(s);
+        return 0;
+    });
+}
+
+int32_t offby_ready(OffbySession* s) {
+    return guarded<int32_t>(-1, [&] {
+        int status = 0;
+        if (s->module == nullptr && s->net->getSessionInfo(s->session, Interpreter::RESIZE_STATUS, &status) && status != 0) {
+            return refuse(-1, "MNN could not compute the shapes of this network");
+        }
         return 0;
     });
 }
 
 int32_t offby_seal(OffbySession* s) {
     return guarded<int32_t>(-1, [&] {
-        s->net->releaseModel();
+        if (s->module == nullptr) {
+            s->net->releaseModel();
+        }
         return 0;
     });
 }
@@ -193,6 +237,10 @@ int32_t offby_read(const OffbyTensor* tensor, void* bytes, size_t size) {
         if (!sizeAgrees(host, size)) {
             return refuse(-1, "the tensor holds " + std::to_string(host.size()) + " bytes, not " + std::to_string(size));
         }
+        if (isHostOnly(plain(tensor))) {
+            std::memcpy(bytes, plain(tensor)->host<void>(), size);
+            return 0;
+        }
         if (!plain(tensor)->copyToHostTensor(&host)) {
             return refuse(-1, "MNN could not copy the tensor to the host");
         }
@@ -207,6 +255,10 @@ int32_t offby_write(OffbyTensor* tensor, const void* bytes, size_t size) {
         if (!sizeAgrees(host, size)) {
             return refuse(-1, "the tensor holds " + std::to_string(host.size()) + " bytes, not " + std::to_string(size));
         }
+        if (isHostOnly(plain(tensor))) {
+            std::memcpy(plain(tensor)->host<void>(), bytes, size);
+            return 0;
+        }
         std::memcpy(host.host<void>(), bytes, size);
         if (!plain(tensor)->copyFromHostTensor(&host)) {
             return refuse(-1, "MNN could not copy the tensor to the device");
@@ -217,6 +269,11 @@ int32_t offby_write(OffbyTensor* tensor, const void* bytes, size_t size) {
 
 int32_t offby_run(OffbySession* s, OffbyTap before, OffbyTap after, void* context) {
     return guarded<int32_t>(-1, [&] {
+        if (s->module != nullptr) {
+            auto code = s->module->run(wrap(before, context), wrap(after, context));
+            listEnds(s);
+            return static_cast<int32_t>(code);
+        }
         if (before == nullptr && after == nullptr) {
             return static_cast<int32_t>(s->net->runSession(s->session));
         }
@@ -227,6 +284,9 @@ int32_t offby_run(OffbySession* s, OffbyTap before, OffbyTap after, void* contex
 
 size_t offby_commands(OffbySession* s) {
     size_t count = 0;
+    if (s->module != nullptr) {
+        return count;
+    }
     for (auto& op : s->session->getPipelineInfo(0).second) {
         count += op.type == Schedule::CONSTANT ? 0 : op.executeBuffer.command.size();
     }

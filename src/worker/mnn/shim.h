@@ -1,4 +1,4 @@
-// The C face of MNN that offby needs: one session with named tensors of any rank,
+// The C face of MNN that offby needs: one session (or module) with named tensors of any rank,
 // stepped op by op. mnn-sys' own wrapper cuts shapes at four axes and hands callbacks a
 // closure of its own, so the few calls that matter are wrapped here instead.
 //
@@ -19,6 +19,7 @@ typedef struct {
     int32_t forward_type; // MNNForwardType
     int32_t mode;         // CPU: threads; GPU: MNNGpuMode bits
     int32_t precision;    // BackendConfig::PrecisionMode
+    int32_t module;       // 1: by the Module API, 0: by an Interpreter session
 } OffbyConfig;
 
 enum { OFFBY_MAX_RANK = 16 };
@@ -56,19 +57,24 @@ const char* offby_last_error(void);
 // The number of an op type in MNN's schema, or -1.
 int32_t offby_op_type(const char* name);
 
+// 1 if an Interpreter session cannot run this model, as it has control flow or shapes that depend on values.
+int32_t offby_needs_module(const void* model, size_t size);
+
 OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* config);
 void offby_close(OffbySession* session);
 // The MNNForwardType that really runs the session, whatever was asked for.
 int32_t offby_backend(OffbySession* session);
-const char* offby_model_version(OffbySession* session);
 
-// Inputs (outputs = 0) and outputs (outputs = 1), in the order of their names.
+// Inputs (outputs = 0) and outputs (outputs = 1); a module has outputs after a run.
 size_t offby_count(OffbySession* session, int32_t outputs);
 const char* offby_name(OffbySession* session, int32_t outputs, size_t index);
 OffbyTensor* offby_tensor(OffbySession* session, int32_t outputs, size_t index);
 
 int32_t offby_resize_input(OffbySession* session, OffbyTensor* input, const int32_t* dims, int32_t rank);
 int32_t offby_resize(OffbySession* session);
+
+// Fails unless all shapes are known. A module computes them as it runs.
+int32_t offby_ready(OffbySession* session);
 
 // Gives the model's buffer back; shapes are fixed from then on.
 int32_t offby_seal(OffbySession* session);
@@ -82,7 +88,8 @@ int32_t offby_write(OffbyTensor* tensor, const void* bytes, size_t size);
 // ended it") or a negative number.
 int32_t offby_run(OffbySession* session, OffbyTap before, OffbyTap after, void* context);
 
-// How many commands a run executes; some of them are copies of MNN's own that no tap sees.
+// How many commands a run executes; some of them are copies of MNN's own that no tap sees. 0 for a module, which
+// decides as it runs.
 size_t offby_commands(OffbySession* session);
 
 // Runs the command of this number alone, on what the session's tensors hold. The taps see it

@@ -4,7 +4,7 @@ use super::beside::Beside;
 use super::follow::{Full, MnnCandidate, MnnReference, reference_target};
 use super::heal::Elsewhere;
 use super::session::{Refusal, Session};
-use super::{fit_shapes, open_as_asked, write_feeds};
+use super::{open_as_asked, open_fitted, write_feeds};
 use crate::bounds::Arithmetic;
 use crate::engine::{MnnTarget, Output, Precision, RanOn};
 use crate::walk::{
@@ -58,8 +58,7 @@ type Found = (Walked, Option<Fallback>, RanOn);
 fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
     let WalkJob { model, models, target, ref feeds, repeats, plan } = job;
     let started = Instant::now();
-    let (mut session, ran_on) = open_as_asked(model, &target, send)?;
-    fit_shapes(&mut session, feeds)?;
+    let (session, ran_on) = open_as_asked(model, &target, feeds, send)?;
     let open_seconds = started.elapsed().as_secs_f64();
     let open = |model: &[u8]| open_session(model, &reference_target(), feeds);
     let (follow, half, clean) = (open(model)?, open(&models.half)?, open(model)?);
@@ -112,8 +111,7 @@ fn elsewhere(target: &MnnTarget, plan: &Plan) -> MnnTarget {
 }
 
 fn open_session(model: &[u8], target: &MnnTarget, feeds: &[Output]) -> Result<Session, Refusal> {
-    let mut session = Session::open(model, target)?;
-    fit_shapes(&mut session, feeds)?;
+    let session = open_fitted(model, target, feeds)?;
     write_feeds(&session, feeds)?;
     Ok(session)
 }

@@ -1,0 +1,151 @@
+#include "module.h"
+#include <MNN/expr/NeuralNetWorkOp.hpp>
+#include <cstring>
+#include <stdexcept>
+#include "MNN_generated.h"
+
+using namespace MNN;
+using namespace MNN::Express;
+
+namespace offby {
+
+namespace {
+
+bool isModuleOp(const Op* op) {
+    switch (op->type()) {
+        case OpType_If:
+        case OpType_Where:
+        case OpType_Unique:
+        case OpType_Segment:
+        case OpType_NonMaxSuppressionV2:
+            return true;
+        case OpType_While:
+            return op->main_as_WhileParam() != nullptr;
+        default:
+            return false;
+    }
+}
+
+Tensor* hostTensor(const std::vector<int>& dims, halide_type_t type) { return Tensor::create(dims, type, nullptr, Tensor::CAFFE); }
+
+} // namespace
+
+bool needsModule(const void* model) {
+    auto ops = GetNet(model)->oplists();
+    for (size_t i = 0; ops != nullptr && i < ops->size(); ++i) {
+        if (isModuleOp(ops->GetAs<Op>(i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+ModuleNetwork::ModuleNetwork(const void* model, size_t size, const ScheduleConfig& config) {
+    BackendConfig plain;
+    mExecutor = Executor::newExecutor(MNN_FORWARD_CPU, plain, 1);
+    ExecutorScope scope(mExecutor);
+    mRuntime.reset(Executor::RuntimeManager::createRuntimeManager(config));
+    if (mRuntime == nullptr) {
+        throw std::runtime_error("MNN could not create a runtime for this backend");
+    }
+    // Otherwise callbacks see the last part of the network only.
+    mRuntime->setMode(Interpreter::Session_Debug);
+    mModule.reset(Module::load({}, {}, static_cast<const uint8_t*>(model), size, mRuntime));
+    if (mModule == nullptr) {
+        throw std::runtime_error("MNN does not load this file as a module");
+    }
+    auto info = mModule->getInfo();
+    for (size_t i = 0; i < info->inputNames.size(); ++i) {
+        auto dims = info->inputs[i].dim;
+        for (auto& dim : dims) {
+            dim = dim < 0 ? 0 : dim;
+        }
+        mEnds[0].push_back({info->inputNames[i], Host(hostTensor(dims, info->inputs[i].type))});
+    }
+}
+
+std::vector<std::pair<std::string, Tensor*>> ModuleNetwork::ends(bool outputs) {
+    std::vector<std::pair<std::string, Tensor*>> all;
+    for (auto& end : mEnds[outputs ? 1 : 0]) {
+        all.emplace_back(end.name, end.host.get());
+    }
+    return all;
+}
+
+void ModuleNetwork::resizeInput(Tensor* input, const std::vector<int>& dims) {
+    for (auto& end : mEnds[0]) {
+        if (end.host.get() == input) {
+            end.host.reset(hostTensor(dims, input->getType()));
+            return;
+        }
+    }
+}
+
+int ModuleNetwork::backend() {
+    int backends[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    mRuntime->getInfo(Interpreter::BACKENDS, backends);
+    return backends[0];
+}
+
+// A variable of its own for each run: MNN copies what it has seen before to a GPU only once.
+VARP ModuleNetwork::fed(const End& input) {
+    auto host = input.host.get();
+    VARP variable = _Input(host->shape(), NCHW, host->getType());
+    if (host->elementSize() > 0) {
+        std::memcpy(variable->writeMap<void>(), host->host<void>(), host->size());
+    }
+    return variable;
+}
+
+void ModuleNetwork::keep(const std::vector<VARP>& outputs) {
+    auto& names = mModule->getInfo()->outputNames;
+    mEnds[1].clear();
+    for (size_t i = 0; i < outputs.size(); ++i) {
+        auto output = outputs[i];
+        auto info = output == nullptr ? nullptr : output->getInfo();
+        if (info == nullptr) {
+            throw std::runtime_error("MNN could not compute the shape of the output `" + names[i] + "`");
+        }
+        if (info->order == NC4HW4) {
+            output = _Convert(output, NCHW);
+            info = output->getInfo();
+        }
+        Host host(hostTensor(info->dim, info->type));
+        if (host->elementSize() > 0) {
+            auto bytes = output->readMap<void>();
+            if (bytes == nullptr) {
+                throw std::runtime_error("MNN could not compute the output `" + names[i] + "`");
+            }
+            std::memcpy(host->host<void>(), bytes, host->size());
+        }
+        mEnds[1].push_back({names[i], std::move(host)});
+    }
+}
+
+int ModuleNetwork::run(TensorCallBackWithInfo before, TensorCallBackWithInfo after) {
+    ExecutorScope scope(mExecutor);
+    bool ended = false;
+    if (after != nullptr) {
+        auto tap = after;
+        after = [tap, &ended](const std::vector<Tensor*>& tensors, const OperatorInfo* info) {
+            ended = ended || !tap(tensors, info);
+            return !ended;
+        };
+    }
+    mExecutor->setCallBack(std::move(before), std::move(after));
+    std::vector<VARP> inputs;
+    for (auto& input : mEnds[0]) {
+        inputs.push_back(fed(input));
+    }
+    auto outputs = mModule->onForward(inputs);
+    if (ended) {
+        return CALL_BACK_STOP;
+    }
+    if (outputs.empty()) {
+        throw std::runtime_error("MNN gave no outputs");
+    }
+    keep(outputs);
+    return NO_ERROR;
+}
+
+} // namespace offby
