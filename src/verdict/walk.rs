@@ -5,7 +5,7 @@ use super::origin::{Origin, OriginKind, spelled};
 use super::sentence::Finding;
 use crate::compare::general;
 use crate::engine::Outcome;
-use crate::walk::{HONEST, OpReport, Role, Storage, WalkReport};
+use crate::walk::{HONEST, Handover, OpReport, Role, Storage, WalkReport};
 
 /// What a walk knows beside the verdict on the whole outputs.
 pub struct Facts<'a> {
@@ -45,8 +45,13 @@ pub fn refine(whole: &Verdict, facts: &Facts<'_>) -> Verdict {
     if let Some(confirmation) = &walk.confirmation {
         return super::cut::decide(whole, walk, confirmation);
     }
+    let handed = walk.ops.iter().find_map(|op| Some((op, op.handover.as_ref()?)));
     if !walk.trust.identical {
         unstable(walk)
+    } else if let (Some(handed), true, News::Bad) =
+        (handed, walk.sources.is_empty(), whole.kind.news())
+    {
+        not_as_written(whole, handed)
     } else if walk.disturbed_by_taps {
         disturbed(whole)
     } else {
@@ -136,6 +141,17 @@ fn unstable(walk: &WalkReport) -> Verdict {
         diagnosis: Vec::new(),
         hint: None,
     }
+}
+
+/// Every operator is right on what it reads, and one does not read what was written.
+fn not_as_written(whole: Verdict, (op, handover): (&OpReport, &Handover)) -> Verdict {
+    let Handover { from, written, read } = handover;
+    let sentence = format!(
+        "{}; every operator is right on what it reads, but `{}` ({}, {}) reads other values than `{from}` wrote: a relative error of {written:.1e} when they were written is {read:.1e} when they are read",
+        whole.sentence, op.name, op.op_type, op.backend
+    );
+    let hint = "something overwrites the memory between the two, or does not copy it: attach this report to the engine's issue";
+    Verdict { sentence, hint: Some(hint.into()), ..whole }
 }
 
 /// What was measured while watching is not what happens unwatched: only the whole outputs count.

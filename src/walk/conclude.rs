@@ -114,6 +114,7 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         lost: op.lost,
         born: op.born.clone(),
         zero_signs: op.zero_signs,
+        handover: op.handover.clone(),
         divided_by: None,
         wrong_integers: op.introduced.filter(|_| !op.float).map_or(0, |gauge| gauge.mismatched),
         blind: op.blind,

@@ -5,6 +5,7 @@ use super::contract::{Clean, Executed, Operand, Reference};
 use super::floor::{StorageCensus, round_operands, round_to_f16};
 use super::freedom::Freedom;
 use super::gauge::{Gauge, gauge};
+use super::handover::Written;
 use super::nonfinite::Case;
 use super::role::is_accused;
 use super::trace::{Measured, WeightCost};
@@ -25,12 +26,13 @@ pub(super) struct Follow<'a> {
     reference: &'a mut dyn Reference,
     storage: StorageCensus,
     measured: Vec<Measured>,
+    written: Written,
 }
 
 impl<'a> Follow<'a> {
     /// A walk that has seen nothing yet, of a candidate that declares its storage.
     pub(super) fn new(reference: &'a mut dyn Reference, storage: StorageCensus) -> Self {
-        Follow { reference, storage, measured: Vec::new() }
+        Follow { reference, storage, measured: Vec::new(), written: Written::default() }
     }
 
     /// Measures one operator. Call in the order of execution.
@@ -83,6 +85,8 @@ impl<'a> Follow<'a> {
         if let Ok(clean) = &clean {
             measured.cumulative = worst(clean.outputs.iter().zip(outputs.iter().copied()));
             measured.inherited = inherited(clean, &executed.inputs);
+            measured.handover = self.written.changed(clean, executed);
+            self.written.remember(&measured.name, clean, &outputs);
             measured.conversion = clean.conversion;
             measured.kernel = clean.kernel;
             measured.weights = self.weights(executed, clean, &outputs);
@@ -322,6 +326,7 @@ fn blank(executed: &Executed) -> Measured {
         lost: None,
         born: None,
         zero_signs: 0,
+        handover: None,
         blind: false,
         patterns: Vec::new(),
         portrait: None,

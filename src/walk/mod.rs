@@ -18,6 +18,7 @@ mod floor;
 mod follow;
 mod freedom;
 mod gauge;
+mod handover;
 mod heal;
 mod isolate;
 mod journal;
@@ -50,6 +51,7 @@ pub use fallback::{By, Fallback, Goal, Latency, Member, Plan, Progress, TradePoi
 pub use floor::{HONEST, Storage, StorageCensus, round_to_f16};
 pub use freedom::Freedom;
 pub use gauge::{Gauge, gauge};
+pub use handover::Handover;
 pub use heal::{Compute, Healable, Healer, Transfers};
 pub use isolate::isolate;
 pub use journal::{Journal, Known};

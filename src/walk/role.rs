@@ -148,6 +148,7 @@ mod tests {
             lost: None,
             born: None,
             zero_signs: 0,
+            handover: None,
             blind: false,
             patterns: vec![],
             portrait: None,

@@ -4,6 +4,7 @@ use super::contract::KernelError;
 use super::floor::Storage;
 use super::freedom::Freedom;
 use super::gauge::Gauge;
+use super::handover::Handover;
 use super::nonfinite::{Lost, NonfiniteFinding};
 use super::role::Role;
 use super::search::Answer;
@@ -61,6 +62,9 @@ pub struct Measured {
     /// Zeros of the other sign than the reference's, on the same inputs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub zero_signs: u64,
+    /// An input that is not what another operator wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Handover>,
     /// What the difference looks like, where the operator introduces one.
     pub patterns: Vec<Pattern>,
     /// The introduced error as it is drawn, where it seemed to be more than rounding.
@@ -261,6 +265,9 @@ pub struct OpReport {
     /// Zeros of the other sign than the reference's, on the same inputs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub zero_signs: u64,
+    /// An input that is not what another operator wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Handover>,
     /// Integers and truths that are not the reference's, on the same inputs, of an operator that has no floats.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub wrong_integers: u64,

@@ -3,7 +3,7 @@
 //! measurements leave.
 
 use super::beside::Beside;
-use super::session::{Op, Refusal, Session, Tap, TensorRef};
+use super::session::{Api, Op, Refusal, Session, Tap, TensorRef};
 use super::stepper::{Names, Stepper};
 use super::{read_outputs, write_feeds};
 use crate::bounds::{Arithmetic, Excess};
@@ -61,8 +61,10 @@ impl Candidate for MnnCandidate<'_> {
         observe: &mut dyn FnMut(&Executed),
     ) -> Result<Vec<Output>, Refusal> {
         write_feeds(&self.session, self.feeds)?;
-        let mut tap =
-            CandidateTap { announce, observe, names: Names::default(), index: 0, current: None };
+        // A module's inputs look like constants once they were copied to a GPU.
+        let has_constants = self.session.api() == Api::Session;
+        let (names, index, current) = (Names::default(), 0, None);
+        let mut tap = CandidateTap { announce, observe, has_constants, names, index, current };
         self.session.run_tapped(&mut tap)?;
         read_outputs(&self.session)
     }
@@ -72,6 +74,8 @@ impl Candidate for MnnCandidate<'_> {
 struct CandidateTap<'a, 'c> {
     announce: &'a mut Announce<'c>,
     observe: &'a mut dyn FnMut(&Executed),
+    /// Whether what is marked as a constant is one.
+    has_constants: bool,
     names: Names,
     index: usize,
     current: Option<(Operator, Vec<Operand>, Vec<usize>)>,
@@ -82,6 +86,10 @@ impl Tap for CandidateTap<'_, '_> {
         let operator = self.names.operator(op);
         (self.announce)(self.index, &operator);
         let identities = inputs.iter().map(TensorRef::identity).collect();
+        let operand = match self.has_constants {
+            true => operand,
+            false => value,
+        };
         self.current = Some((operator, inputs.iter().map(operand).collect(), identities));
         true
     }
@@ -110,6 +118,10 @@ pub(super) fn operand(input: &TensorRef<'_>) -> Operand {
     if input.is_constant() {
         return Operand::Constant;
     }
+    value(input)
+}
+
+fn value(input: &TensorRef<'_>) -> Operand {
     input.read().map_or_else(Operand::Unreadable, Operand::Value)
 }
 
