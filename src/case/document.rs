@@ -251,6 +251,7 @@ impl Case {
         let resolved = |spec: &Spec| match spec {
             Spec::Npy(path) => Spec::Npy(here(path)),
             Spec::Pb(path) => Spec::Pb(here(path)),
+            Spec::Npz { path, member } => Spec::Npz { path: here(path), member: member.clone() },
             Spec::Picture { path, normalization } => {
                 Spec::Picture { path: here(path), normalization: normalization.clone() }
             }

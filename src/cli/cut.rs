@@ -4,7 +4,7 @@ use super::answer;
 use super::args::{CutArgs, LimitArgs, PlaceArgs};
 use super::capture::{Captured, capture};
 use super::place::read_reference;
-use super::prepare::{feeds, load};
+use super::prepare::load_fed;
 use super::screen;
 use crate::engine::{Request, Target};
 use crate::graph::{Boundary, Cut, Dim, Model, Topology, ValueName};
@@ -108,7 +108,7 @@ fn make<'a>(
 
 /// Cuts, writes, tells; gives the exit code.
 pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
-    let model = load(&args.model.path, &args.model.feed.shape)?;
+    let (model, fed) = load_fed(&args.model.path, &args.model.feed)?;
     let names = |texts: &[String]| texts.iter().map(|t| ValueName::from(t.as_str())).collect();
     let (to, from): (Vec<ValueName>, Vec<ValueName>) = (names(&args.to), names(&args.from));
     let mut cut = resolve(&model, &to, &from)?;
@@ -118,7 +118,6 @@ pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
     let shapes = foreign_shapes(&draft, &cut);
     let progress = screen::progress(args.output.quiet);
     progress.set_message(format!("{} (reference)", args.reference));
-    let fed = feeds(&model, &args.model.feed)?;
     let here = PlaceArgs { via: None, targets: None, limits: LimitArgs::default() };
     let target = read_reference(&args.reference, &here)?;
     let registry = Registry::new(find_converter(), None)?;

@@ -8,7 +8,7 @@ use super::cut::Asked;
 use super::jobs::on_threads;
 use super::matrix_from::{cell, public, same_name, stem};
 use super::place::{read_reference, read_target};
-use super::prepare::{feeds, load as load_model};
+use super::prepare::load_fed;
 use super::screen;
 use crate::case::Case;
 use crate::engine::{Request, Target};
@@ -134,11 +134,7 @@ impl Network {
                 let (target, deadline) = (&self.reference, self.deadline);
                 prepare(case, Asked { registry, target, deadline })
             }
-            Origin::Model(path) => {
-                let model = load_model(path, &args.feed.shape)?;
-                let feeds = feeds(&model, &args.feed)?;
-                Ok((model, feeds))
-            }
+            Origin::Model(path) => load_fed(path, &args.feed),
         }
     }
 

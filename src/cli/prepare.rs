@@ -9,7 +9,7 @@ use super::stored::store_tensors;
 use crate::compare::Tolerance;
 use crate::engine::{Output, Request, Target};
 use crate::graph::{Model, ValueName};
-use crate::inputs::{Feed, Normalization, draw, parse_inputs};
+use crate::inputs::{Feed, Normalization, draw, parse_inputs, shapes_given};
 use crate::report::{
     InputReport, ModelReport, Report, SCHEMA, TargetReport, ToolReport, report_html,
     report_markdown, without_private_paths,
@@ -43,8 +43,7 @@ impl<'a> Prepared<'a> {
     /// Reads and checks everything the user gave; the output folder is made before anything runs.
     pub(super) fn new(args: &'a NetworkArgs) -> Result<Self, Failure> {
         let user = user_tolerance(&args.tolerance)?;
-        let model = load(&args.model.path, &args.model.feed.shape)?;
-        let feeds = feeds(&model, &args.model.feed)?;
+        let (model, feeds) = load_fed(&args.model.path, &args.model.feed)?;
         args.out.as_deref().map_or(Ok(()), can_hold_results)?;
         args.output.can_be_written()?;
         let registry = Registry::new(converter(args), args.place.limits.memory)?;
@@ -178,13 +177,24 @@ impl<'a> Prepared<'a> {
 /// The network, its shapes fixed as the user asks.
 pub(super) fn load(path: &Path, texts: &[String]) -> Result<Model, Failure> {
     let mut model = Model::load(path)?;
-    let mut shapes = BTreeMap::new();
-    for text in texts {
-        let (name, dims) = parse_shape(text)?;
-        shapes.insert(name, dims);
-    }
-    model.fix_shapes(&shapes)?;
+    model.fix_shapes(&parse_shapes(texts)?)?;
     Ok(model)
+}
+
+/// The network, and what the user feeds each input: shapes are as the user says, and else as the files have them.
+pub(super) fn load_fed(path: &Path, args: &FeedArgs) -> Result<(Model, Vec<Feed>), Failure> {
+    let mut model = Model::load(path)?;
+    let normalization = Normalization::new(&args.mean, &args.std)?;
+    let specs = parse_inputs(&args.input, model.inputs(), &normalization)?;
+    let mut shapes = shapes_given(&specs, model.inputs());
+    shapes.extend(parse_shapes(&args.shape)?);
+    model.fix_shapes(&shapes)?;
+    let feeds = draw(&model.resolved_inputs()?, &specs)?;
+    Ok((model, feeds))
+}
+
+fn parse_shapes(texts: &[String]) -> Result<BTreeMap<ValueName, Vec<usize>>, Failure> {
+    texts.iter().map(|text| parse_shape(text)).collect()
 }
 
 fn parse_shape(text: &str) -> Result<(ValueName, Vec<usize>), Failure> {
@@ -200,13 +210,6 @@ fn parse_shape(text: &str) -> Result<(ValueName, Vec<usize>), Failure> {
         .map(|dim| dim.trim().parse::<usize>().map_err(|_| fail()))
         .collect::<Result<_, _>>()?;
     Ok((ValueName::from(name), dims))
-}
-
-/// What the user feeds each input.
-pub(super) fn feeds(model: &Model, args: &FeedArgs) -> Result<Vec<Feed>, Failure> {
-    let normalization = Normalization::new(&args.mean, &args.std)?;
-    let specs = parse_inputs(&args.input, model.inputs(), &normalization)?;
-    Ok(draw(&model.resolved_inputs()?, &specs)?)
 }
 
 fn converter(args: &NetworkArgs) -> Converter {

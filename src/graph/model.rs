@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use tract_onnx::pb::{GraphProto, ModelProto};
+use std::sync::Arc;
+use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
 
 /// The size a protobuf message cannot exceed.
 pub(super) const PROTOBUF_LIMIT: u64 = i32::MAX as u64;
@@ -21,6 +22,15 @@ pub struct Model {
     digest: Digest,
     inputs: Vec<ValueInfo>,
     outputs: Vec<ValueName>,
+    /// What the file declares, if shapes were fixed since.
+    pub(super) declared: Option<Arc<Declared>>,
+}
+
+/// The declarations of a file's values.
+#[derive(Debug)]
+pub(super) struct Declared {
+    pub(super) input: Vec<ValueInfoProto>,
+    pub(super) output: Vec<ValueInfoProto>,
 }
 
 /// One node of the graph, borrowed from its model.
@@ -94,7 +104,7 @@ impl Model {
             reason,
         })?;
         let outputs = graph.output.iter().map(|output| output.name.as_str().into()).collect();
-        Ok(Model { proto, path: path.to_owned(), digest, inputs, outputs })
+        Ok(Model { proto, path: path.to_owned(), digest, inputs, outputs, declared: None })
     }
 
     /// A model put together from parts of another; `path` is only where it is said to lie.

@@ -1,13 +1,15 @@
 //! From declared shapes with symbols to the numbers of one run.
 
+use super::model::Declared;
 use super::value_info::{known, known_dim};
 use super::{Dim, Model, ShapeError, ValueInfo, ValueName, closest};
 use crate::tensor::{Dtype, element_count};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use tract_onnx::pb::{
-    GraphProto, TensorShapeProto, ValueInfoProto, tensor_shape_proto::dimension::Value::DimParam,
-    type_proto,
-};
+use std::sync::Arc;
+use tract_onnx::pb::tensor_shape_proto::Dimension;
+use tract_onnx::pb::tensor_shape_proto::dimension::Value::{DimParam, DimValue};
+use tract_onnx::pb::{GraphProto, TensorShapeProto, ValueInfoProto, type_proto};
 
 /// The most bytes one input may take; a hostile file must not make us allocate without limit.
 pub const LARGEST_INPUT: usize = 8 << 30;
@@ -40,7 +42,11 @@ impl Model {
             let input = self.input_named(name)?;
             bind(input, given, &mut symbols)?;
         }
+        if shapes.is_empty() {
+            return Ok(());
+        }
         let graph = self.graph_mut();
+        let declared = Declared { input: graph.input.clone(), output: graph.output.clone() };
         for (name, given) in shapes {
             graph
                 .input
@@ -49,8 +55,21 @@ impl Model {
                 .for_each(|value| set_shape(value, given));
         }
         settle(graph, &symbols);
+        self.declared.get_or_insert_with(|| Arc::new(declared));
         self.reread_inputs();
         Ok(())
+    }
+
+    /// The model with the shapes as its file declares them, for engines that need no numbers.
+    pub fn as_declared(&self) -> Cow<'_, Model> {
+        let Some(declared) = &self.declared else { return Cow::Borrowed(self) };
+        let mut model = self.clone();
+        model.declared = None;
+        let graph = model.graph_mut();
+        graph.input.clone_from(&declared.input);
+        graph.output.clone_from(&declared.output);
+        model.reread_inputs();
+        Cow::Owned(model)
     }
 
     /// The inputs with numbers for every dimension.
@@ -111,10 +130,31 @@ fn set_shape(value: &mut ValueInfoProto, given: &[usize]) {
     }
 }
 
-/// Writes the settled symbols into every declaration of the graph.
+/// Writes the settled symbols into every declaration of the graph and of those inside it. What is still open
+/// then, such as `(height+1)/2`, is left to whoever computes shapes: engines read such texts in their own ways.
 fn settle(graph: &mut GraphProto, symbols: &BTreeMap<String, usize>) {
-    let values = graph.input.iter_mut().chain(&mut graph.output).chain(&mut graph.value_info);
-    for dim in values.filter_map(shape_mut).flatten().flat_map(|shape| &mut shape.dim) {
+    let inputs = graph.input.iter_mut().filter_map(shape_mut);
+    inputs.flatten().for_each(|shape| settle_shape(shape, symbols));
+    for value in graph.output.iter_mut().chain(&mut graph.value_info) {
+        if let Some(shape) = shape_mut(value) {
+            shape.iter_mut().for_each(|shape| settle_shape(shape, symbols));
+            let is_open = |dim: &Dimension| !matches!(dim.value, Some(DimValue(0..)));
+            if shape.as_ref().is_some_and(|shape| shape.dim.iter().any(is_open)) {
+                *shape = None;
+            }
+        }
+    }
+    graph.value_info.retain_mut(|value| shape_mut(value).is_some_and(|shape| shape.is_some()));
+    let attributes = graph.node.iter_mut().flat_map(|node| &mut node.attribute);
+    for inner in
+        attributes.flat_map(|attribute| attribute.g.iter_mut().chain(&mut attribute.graphs))
+    {
+        settle(inner, symbols);
+    }
+}
+
+fn settle_shape(shape: &mut TensorShapeProto, symbols: &BTreeMap<String, usize>) {
+    for dim in &mut shape.dim {
         if let Some(DimParam(symbol)) = &dim.value
             && let Some(&extent) = symbols.get(symbol)
         {

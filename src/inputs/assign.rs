@@ -1,5 +1,7 @@
-//! Which spec goes to which input: `NAME=SPEC`, or a bare `SPEC` where there is only one input.
+//! Which spec goes to which input: `NAME=SPEC`, a bare `SPEC` if there is only one input, or a folder or an archive
+//! with a file for each.
 
+use super::given::of_several;
 use super::{InputError, Normalization, Spec};
 use crate::graph::{ValueInfo, ValueName, closest};
 use std::collections::BTreeMap;
@@ -19,12 +21,17 @@ pub fn parse_inputs<S: AsRef<str>>(
 ) -> Result<BTreeMap<ValueName, Spec>, InputError> {
     let mut specs = BTreeMap::new();
     for text in texts {
-        let (name, mut spec) = assign(text.as_ref(), inputs)?;
-        if let Spec::Picture { normalization: wanted, .. } = &mut spec {
-            wanted.clone_from(normalization);
-        }
-        if specs.insert(name.clone(), spec).is_some() {
-            return Err(InputError::Twice { name });
+        let found = match of_several(text.as_ref(), inputs) {
+            Some(several) => several?,
+            None => vec![assign(text.as_ref(), inputs)?],
+        };
+        for (name, mut spec) in found {
+            if let Spec::Picture { normalization: wanted, .. } = &mut spec {
+                wanted.clone_from(normalization);
+            }
+            if specs.insert(name.clone(), spec).is_some() {
+                return Err(InputError::Twice { name });
+            }
         }
     }
     Ok(specs)

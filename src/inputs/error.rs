@@ -18,6 +18,22 @@ pub enum InputError {
         /// The most similar known word.
         closest: Option<&'static str>,
     },
+    /// A folder or an archive without a file for any input.
+    #[error("feed inputs from {}: it has none of them", path.display())]
+    NothingInside {
+        /// The folder or archive.
+        path: PathBuf,
+        /// The model's inputs.
+        known: Vec<ValueName>,
+    },
+    /// An archive that cannot be read.
+    #[error("read {}: {problem}", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A known word with wrong arguments.
     #[error("read input spec `{spec}`: {problem}")]
     Argument {
@@ -142,6 +158,16 @@ impl InputError {
             }
             InputError::UnknownSpec { .. } => {
                 format!("write one of: {}", super::spec::USAGES.join(", "))
+            }
+            InputError::NothingInside { known, .. } => {
+                let known: Vec<String> = known.iter().map(|name| format!("{name}.npy")).collect();
+                format!(
+                    "a folder has {}, or input_0.pb and so on; an .npz has an array for each",
+                    known.join(", ")
+                )
+            }
+            InputError::Archive { .. } => {
+                "an archive is what numpy.savez(file, INPUT=array) writes".to_owned()
             }
             InputError::Argument { usage, .. } => format!("write `{usage}`"),
             InputError::UnknownInput { closest: Some(closest), .. } => {

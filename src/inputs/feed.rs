@@ -30,8 +30,9 @@ pub fn draw(
         let default = Spec::default_for(index);
         let spec = specs.get(&input.name).unwrap_or(&default);
         let tensor = match spec {
-            Spec::Npy(path) => stored::npy(path, input)?,
-            Spec::Pb(path) => stored::pb(path, input)?,
+            Spec::Npy(path) | Spec::Pb(path) | Spec::Npz { path, .. } => {
+                stored::fed(spec, path, input)?
+            }
             Spec::Picture { path, normalization } => {
                 picture::read(path, normalization, picture::Framing::default(), input)?
             }

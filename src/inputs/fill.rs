@@ -31,7 +31,9 @@ fn real_source(spec: &Spec, input: &ResolvedInput) -> Box<dyn FnMut(usize) -> f6
     match spec {
         Spec::Arange => Box::new(|index| index as f64),
         Spec::Ones => Box::new(|_| 1.0),
-        Spec::Zeros | Spec::Npy(_) | Spec::Pb(_) | Spec::Picture { .. } => Box::new(|_| 0.0),
+        Spec::Zeros | Spec::Npy(_) | Spec::Pb(_) | Spec::Npz { .. } | Spec::Picture { .. } => {
+            Box::new(|_| 0.0)
+        }
         Spec::Constant(number) => {
             let value = number.value();
             Box::new(move |_| value)
@@ -62,7 +64,9 @@ fn whole_source(
     Ok(match spec {
         Spec::Arange => Box::new(move |index| index as i128 % (largest + 1)),
         Spec::Ones => Box::new(|_| 1),
-        Spec::Zeros | Spec::Npy(_) | Spec::Pb(_) | Spec::Picture { .. } => Box::new(|_| 0),
+        Spec::Zeros | Spec::Npy(_) | Spec::Pb(_) | Spec::Npz { .. } | Spec::Picture { .. } => {
+            Box::new(|_| 0)
+        }
         Spec::Constant(number) => {
             let value = whole_within(number, 0, spec, input)?;
             Box::new(move |_| value)

@@ -1,7 +1,7 @@
 //! Feeds from PNG and JPEG files.
 
 use super::{InputError, element};
-use crate::graph::ResolvedInput;
+use crate::graph::{Dim, ResolvedInput};
 use crate::tensor::Tensor;
 use image::imageops::{FilterType, resize};
 use image::{DynamicImage, ImageReader};
@@ -96,6 +96,25 @@ impl fmt::Display for Framing {
         };
         write!(f, "{}{}", part("resize", self.resize), part("crop", self.crop))
     }
+}
+
+/// The shape an input of open dimensions gets from an image: one image, in its own size, or in proportion if one
+/// side is settled.
+pub(super) fn shape(path: &Path, dims: &[Dim]) -> Option<Vec<usize>> {
+    let [batch, channels, height, width] = dims else { return None };
+    let (columns, rows) = image::image_dimensions(path).ok()?;
+    let (columns, rows) = (columns as usize, rows as usize);
+    let settled = |dim: &Dim| match dim {
+        Dim::Known(extent) if *extent > 0 => Some(*extent),
+        _ => None,
+    };
+    let sides = match (settled(height), settled(width)) {
+        (Some(height), None) => [height, (columns * height / rows.max(1)).max(1)],
+        (None, Some(width)) => [(rows * width / columns.max(1)).max(1), width],
+        (height, width) => [height.unwrap_or(rows), width.unwrap_or(columns)],
+    };
+    let (batch, channels) = (settled(batch).unwrap_or(1), settled(channels).unwrap_or(3));
+    Some(vec![batch, channels, sides[0], sides[1]])
 }
 
 /// Reads an image into an N x C x H x W input of floats, resized bilinearly; C is 3 (RGB) or 1 (grey).

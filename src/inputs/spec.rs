@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Every spec as it is written, for hints and help.
-pub(super) const USAGES: [&str; 9] = [
+pub(super) const USAGES: [&str; 10] = [
     "arange",
     "ones",
     "zeros",
@@ -17,6 +17,7 @@ pub(super) const USAGES: [&str; 9] = [
     "uniform:LO,HI,SEED",
     "edge:SEED",
     "a .npy, .pb, .png or .jpg file",
+    "a folder or an .npz with an array for each input",
 ];
 
 const WORDS: [&str; 8] = ["arange", "ones", "zeros", "const", "sine", "normal", "uniform", "edge"];
@@ -57,6 +58,13 @@ pub enum Spec {
     Npy(PathBuf),
     /// A serialized ONNX `TensorProto`.
     Pb(PathBuf),
+    /// An array of an archive that `numpy.savez` wrote.
+    Npz {
+        /// The archive.
+        path: PathBuf,
+        /// The name of the array.
+        member: String,
+    },
     /// A PNG or JPEG file, resized to the input and normalized.
     Picture {
         /// The file.
@@ -203,6 +211,7 @@ impl fmt::Display for Spec {
             Spec::Uniform { low, high, seed } => write!(f, "uniform:{low},{high},{seed}"),
             Spec::Edge { seed } => write!(f, "edge:{seed}"),
             Spec::Npy(path) | Spec::Pb(path) => f.pad(&show(path)),
+            Spec::Npz { path, member } => write!(f, "{}[{member}]", show(path)),
             Spec::Picture { path, normalization } => write!(f, "{}{normalization}", show(path)),
         }
     }

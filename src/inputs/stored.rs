@@ -1,19 +1,50 @@
-//! Feeds from `.npy` and `.pb` files: taken as they are, or refused with the conversion to make.
+//! Feeds from `.npy`, `.npz` and `.pb` files: taken as they are, or refused with the conversion to make.
 
-use super::InputError;
+use super::{InputError, Spec};
 use crate::graph::{ResolvedInput, read_tensor_proto};
-use crate::tensor::{Dtype, Tensor, read_npy};
+use crate::tensor::{Dtype, Tensor, npy_from, read_npy};
 use half::bf16;
+use std::fs::File;
 use std::path::Path;
+use zip::ZipArchive;
 
-/// Reads a `.npy` file that must have the input's element type and shape.
-pub(super) fn npy(path: &Path, input: &ResolvedInput) -> Result<Tensor, InputError> {
-    accept(read_npy(path)?, path, input)
+/// Reads a file that must have the input's element type and shape.
+pub(super) fn fed(spec: &Spec, path: &Path, input: &ResolvedInput) -> Result<Tensor, InputError> {
+    accept(read(spec)?, path, input)
 }
 
 /// Reads a `.pb` file that must have the input's element type and shape.
 pub(super) fn pb(path: &Path, input: &ResolvedInput) -> Result<Tensor, InputError> {
     accept(read_tensor_proto(path)?, path, input)
+}
+
+/// The tensor of a file; other specs have none.
+pub(super) fn read(spec: &Spec) -> Result<Tensor, InputError> {
+    match spec {
+        Spec::Npy(path) => Ok(read_npy(path)?),
+        Spec::Pb(path) => Ok(read_tensor_proto(path)?),
+        Spec::Npz { path, member } => npz(path, member),
+        _ => Err(InputError::UnknownSpec { spec: spec.to_string(), closest: None }),
+    }
+}
+
+/// An array of an archive that `numpy.savez` wrote.
+fn npz(path: &Path, member: &str) -> Result<Tensor, InputError> {
+    let fail = |error: &dyn std::fmt::Display| InputError::Archive {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    };
+    let file = File::open(path).map_err(|error| fail(&error))?;
+    let mut archive = ZipArchive::new(file).map_err(|error| fail(&error))?;
+    let entry = archive.by_name(&format!("{member}.npy")).map_err(|error| fail(&error))?;
+    let size = entry.size();
+    Ok(npy_from(entry, size, path)?)
+}
+
+/// Whether an archive has an array of this name.
+pub(super) fn has_member(path: &Path, name: &str) -> bool {
+    let archive = File::open(path).ok().and_then(|file| ZipArchive::new(file).ok());
+    archive.is_some_and(|mut archive| archive.by_name(&format!("{name}.npy")).is_ok())
 }
 
 /// The tensor of a file, where it fits the input as it is.

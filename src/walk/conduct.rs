@@ -1,13 +1,13 @@
 //! One walk from its first run to the proof: a tapped run, the same again, and untapped runs.
 
-use super::contract::{Candidate, Executed, Operator, Reference};
+use super::contract::{Candidate, Executed, Operand, Operator, Reference};
 use super::floor::{Storage, StorageCensus};
 use super::follow::Follow;
 use super::gauge::{Gauge, gauge};
 use super::role::{Role, assign_roles, is_accused};
 use super::trace::{Measured, Trace, Trust};
 use crate::engine::{Output, Runs, same_bytes};
-use crate::tensor::Digest;
+use crate::tensor::{Digest, Tensor};
 use std::time::Instant;
 
 /// All that a walk found.
@@ -189,8 +189,13 @@ fn keep_worse(first: &mut Measured, again: Measured, storage: Storage) {
     }
 }
 
+/// Of what an operator read and wrote: a right output may be a wrong one on other inputs.
 fn digest(executed: &Executed) -> Digest {
-    let bytes: Vec<Vec<u8>> =
-        executed.outputs.iter().flatten().map(|output| output.to_bytes()).collect();
+    let read = executed.inputs.iter().filter_map(|input| match input {
+        Operand::Value(tensor) => Some(tensor.to_bytes()),
+        Operand::Constant | Operand::Unreadable(_) => None,
+    });
+    let written = executed.outputs.iter().flatten().map(Tensor::to_bytes);
+    let bytes: Vec<Vec<u8>> = read.chain(written).collect();
     Digest::of(bytes.iter().map(Vec::as_slice))
 }

@@ -18,7 +18,10 @@ pub struct OnnxEngine {
 impl OnnxEngine {
     fn message(&self, request: &Request<'_>) -> Result<Message, Box<Execution>> {
         let repeats = request.repeats;
-        Message::about(request, |model, feeds, _| match self.ort.clone() {
+        // ONNX Runtime needs no numbers for open dimensions, and trips over some where a file has branches.
+        let declared = request.model.as_declared();
+        let model = if self.ort.is_some() { &declared } else { request.model };
+        Message::about(&Request { model, ..*request }, |model, feeds, _| match self.ort.clone() {
             Some(target) => Ask::RunOrt { model, target, feeds, repeats },
             None => Ask::RunOnnx { model, feeds, repeats },
         })
