@@ -21,12 +21,14 @@
 //! running sums, the worst case); Higham and Mary, SIAM J. Sci. Comput. 41(5), 2019 (roundings add up as a root of
 //! squares).
 
+mod approximation;
 mod composite;
 mod element;
 mod formula;
 mod mode;
 mod weigh;
 
+pub use approximation::{Approximation, ApproximationError, MNN_CPU, ONNX_RUNTIME};
 pub use composite::median;
 pub use mode::{Arithmetic, Mode};
 pub use weigh::{Excess, Worst, weigh, weigh_moved};

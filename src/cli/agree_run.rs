@@ -20,7 +20,7 @@ use crate::engine::{Engine, Output, Request, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::{Dataset, Framing, Normalization, Preparation, Sample};
 use crate::matrix::Shard;
-use crate::session::{Failure, MovedRuns, Registry, arithmetic_of};
+use crate::session::{Failure, MovedRuns, Registry};
 use crate::tensor::{Digest, Tensor};
 use crate::worker::{find_converter, interrupted};
 use indicatif::ProgressBar;
@@ -120,10 +120,9 @@ impl<'a> Opened<'a> {
         }
         // The reference's values are no measure of what others expect.
         let held_to = Rule { source: None, ..self.rule(lane, truth, source) };
-        let arithmetic = arithmetic_of(&self.lanes[lane].1, &self.model);
         let (model, deadline) = (&self.model, self.deadline());
         let request = Request { model, feeds: &sample.feeds, repeats: 1, deadline };
-        let runs = MovedRuns::new(request, arithmetic, None);
+        let runs = MovedRuns::of(&self.lanes[lane].1, request, None);
         let parting =
             |name: &ValueName, scores: &Tensor, classes| runs.parting(name, scores, classes);
         let rule = Rule { parting: Some(&parting), ..self.rule(lane, truth, source) };

@@ -1,8 +1,9 @@
 //! Runs of the reference with every rounding moved at random, by as much as a target's storage costs.
 
-use crate::bounds::Arithmetic;
-use crate::engine::{NodeSteps, Output, Request, Second};
-use crate::graph::ValueName;
+use super::search::arithmetic_of;
+use crate::bounds::{Approximation, ApproximationError, Arithmetic, MNN_CPU, ONNX_RUNTIME};
+use crate::engine::{Backend, MnnTarget, NodeSteps, Output, Request, Second, Target};
+use crate::graph::{Attribute, ValueName};
 use crate::inputs::{Feed, Random};
 use crate::tensor::{Format, Rounding, Tensor, round_tensor};
 use crate::walk::Freedom;
@@ -25,16 +26,23 @@ const FAR_RUNS: usize = 16;
 pub struct MovedRuns<'a> {
     request: Request<'a>,
     arithmetic: Arithmetic,
+    approximations: &'static [Approximation],
     second: Option<Second>,
     near: RefCell<Vec<Vec<Output>>>,
     far: RefCell<Vec<Vec<Output>>>,
 }
 
 impl<'a> MovedRuns<'a> {
-    /// No run yet. `second` computes the nodes that tract refuses.
-    pub fn new(request: Request<'a>, arithmetic: Arithmetic, second: Option<Second>) -> Self {
+    /// No run yet, for what honest engines like the target do. `second` computes the nodes that tract refuses.
+    pub fn of(target: &Target, request: Request<'a>, second: Option<Second>) -> Self {
+        let arithmetic = arithmetic_of(target, request.model);
+        let approximations = match target {
+            Target::Ort(_) => ONNX_RUNTIME,
+            Target::Mnn(MnnTarget { backend: Backend::Cpu, .. }) => MNN_CPU,
+            _ => &[],
+        };
         let (near, far) = (RefCell::default(), RefCell::default());
-        MovedRuns { request, arithmetic, second, near, far }
+        MovedRuns { request, arithmetic, approximations, second, near, far }
     }
 
     /// How far apart two elements of an output may come to lie if they lie this far apart in the reference: by
@@ -86,7 +94,7 @@ impl<'a> MovedRuns<'a> {
     /// The outputs with every digit cut off that the storage has no room for.
     pub(super) fn cut_off(&self) -> Result<Vec<Output>, String> {
         let cut = |tensor: &Tensor| cut(tensor, self.arithmetic.format);
-        self.run(&Moving { value: &cut, inside: None, exact: &cut })
+        self.run(&Moving { value: &cut, inside: None, exact: &cut, approximate: None })
     }
 
     /// The outputs with every rounding moved: the outputs of what rounds, and in `f32` also the inputs of what sums
@@ -100,7 +108,34 @@ impl<'a> MovedRuns<'a> {
             Format::F32 => (Some(&move_all), &Tensor::clone),
             _ => (None, &move_all),
         };
-        self.run(&Moving { value: &move_all, inside, exact })
+        let approximate = |error: ApproximationError, tensor: &Tensor| {
+            let noise = match error {
+                ApproximationError::Absolute(least) => {
+                    Noise { least: units * least, ..Noise::of(self.arithmetic.format, units) }
+                }
+                ApproximationError::Units(more) => Noise::of(self.arithmetic.format, units * more),
+            };
+            noise.moved(tensor, &mut random.borrow_mut())
+        };
+        self.run(&Moving { value: &move_all, inside, exact, approximate: Some(&approximate) })
+    }
+
+    /// What the engine approximates of a step.
+    fn approximation(&self, steps: &NodeSteps, step: usize) -> Option<ApproximationError> {
+        let (_, op_type) = steps.node(step);
+        let mut of_type =
+            self.approximations.iter().filter(|row| row.op_type == op_type).peekable();
+        of_type.peek()?;
+        let (attributes, _) = steps.attributes(step);
+        let ints = |name: &str| match attributes.get(name) {
+            Some(Attribute::Ints(ints)) => ints.clone(),
+            _ => Vec::new(),
+        };
+        let is_dense = !matches!(attributes.get("group"), Some(Attribute::Int(2..)));
+        let moves_by_one = ints("strides").iter().chain(&ints("dilations")).all(|&by| by == 1);
+        let sides = ints("kernel_shape");
+        let has_kernel = |side: i64| is_dense && moves_by_one && sides == [side, side];
+        of_type.find(|row| row.kernel.is_none_or(has_kernel)).map(|row| row.error)
     }
 
     fn run(&self, change: &Moving<'_>) -> Result<Vec<Output>, String> {
@@ -111,16 +146,26 @@ impl<'a> MovedRuns<'a> {
         for step in 0..steps.len() {
             let freedom = Freedom::of(&steps.node(step).1);
             let inputs = steps.inputs(step)?;
+            let approximated =
+                change.approximate.and_then(|by| Some((by, self.approximation(&steps, step)?)));
+            let inside = |tensor: &Tensor| match (approximated, change.inside) {
+                (Some((by, error @ ApproximationError::Units(_))), _) => by(error, tensor),
+                (_, Some(inside)) => inside(tensor),
+                (_, None) => (change.exact)(tensor),
+            };
             let outputs = match (freedom, change.inside) {
-                (Freedom::Free, Some(inside)) => {
+                (Freedom::Free, Some(_)) => {
                     let inputs: Vec<Option<Tensor>> =
                         inputs.iter().map(|input| input.as_ref().map(inside)).collect();
-                    steps.compute(step, &inputs, inside)?
+                    steps.compute(step, &inputs, &inside)?
                 }
                 _ => steps.compute(step, &inputs, change.exact)?,
             };
-            let outputs: Vec<Tensor> = match freedom {
-                Freedom::Moves => outputs,
+            let outputs: Vec<Tensor> = match (freedom, approximated) {
+                (Freedom::Moves, _) => outputs,
+                (_, Some((by, error @ ApproximationError::Absolute(_)))) => {
+                    outputs.iter().map(|output| by(error, output)).collect()
+                }
                 _ => outputs.iter().map(change.value).collect(),
             };
             steps.store(step, &outputs);
@@ -157,6 +202,8 @@ struct Moving<'a> {
     inside: Option<Change<'a>>,
     /// Feeds and all other constants.
     exact: Change<'a>,
+    /// What an engine approximates, and by what error.
+    approximate: Option<&'a dyn Fn(ApproximationError, &Tensor) -> Tensor>,
 }
 
 /// How far a rounding moves a value.
@@ -182,8 +229,10 @@ impl Noise {
     fn moved(&self, tensor: &Tensor, random: &mut Random) -> Tensor {
         let mut moved = |value: f64| {
             let way = 2.0 * random.unit() - 1.0;
-            // A value that a narrow format holds is stored as it is: a zero, a whole number, an exponent.
-            match self.format != Format::F32 && self.format.holds(value as f32) {
+            // A value that a narrow format holds is kept as it is: a zero, a whole number, an exponent, a factor of
+            // two by which a picture grows.
+            let narrow = if self.format == Format::F32 { Format::Bf16 } else { self.format };
+            match narrow.holds(value as f32) {
                 true => value,
                 false => value + way * (self.unit * value.abs()).max(self.least),
             }
