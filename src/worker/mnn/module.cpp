@@ -137,7 +137,9 @@ int ModuleNetwork::run(TensorCallBackWithInfo before, TensorCallBackWithInfo aft
     for (auto& input : mEnds[0]) {
         inputs.push_back(fed(input));
     }
-    auto outputs = mModule->onForward(inputs);
+    // Those of the run before live until this one is over: MNN tells new inputs from old ones by their addresses.
+    mFed.swap(inputs);
+    auto outputs = mModule->onForward(mFed);
     if (ended) {
         return CALL_BACK_STOP;
     }

@@ -39,6 +39,7 @@ private:
     std::shared_ptr<MNN::Express::Executor> mExecutor;
     std::shared_ptr<MNN::Express::Executor::RuntimeManager> mRuntime;
     std::shared_ptr<MNN::Express::Module> mModule;
+    std::vector<MNN::Express::VARP> mFed;
     std::vector<End> mEnds[2];
 };
 
