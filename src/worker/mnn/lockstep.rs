@@ -130,7 +130,10 @@ impl Tap for Gate {
             Some(given) => {
                 let mut write = WriteTap::new(&given);
                 write.before(op, inputs);
-                read.outputs = write.failed.map_or(Ok(Vec::new()), Err);
+                let shares = || "its inputs share memory in the reference".to_owned();
+                let failed = write.failed.take();
+                let failed = failed.or_else(|| (!write.holds(inputs)).then(shares));
+                read.outputs = failed.map_or(Ok(Vec::new()), Err);
                 true
             }
         };

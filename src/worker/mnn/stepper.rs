@@ -256,6 +256,18 @@ impl<'a> WriteTap<'a> {
     }
 }
 
+impl WriteTap<'_> {
+    /// Whether every input still holds what was written: two of them may share memory.
+    pub(super) fn holds(&self, inputs: &[TensorRef<'_>]) -> bool {
+        inputs.iter().zip(self.inputs).all(|(input, operand)| match operand {
+            Operand::Value(tensor) if !input.is_constant() => {
+                input.read().is_ok_and(|read| read.to_bytes() == tensor.to_bytes())
+            }
+            _ => true,
+        })
+    }
+}
+
 fn fits(input: &TensorRef<'_>, tensor: &Tensor) -> bool {
     input.shape() == tensor.shape() && input.dtype() == Some(tensor.dtype())
 }
