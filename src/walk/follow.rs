@@ -86,7 +86,13 @@ impl<'a> Follow<'a> {
             measured.cumulative = worst(clean.outputs.iter().zip(outputs.iter().copied()));
             measured.inherited = inherited(clean, &executed.inputs);
             measured.handover = self.written.changed(clean, executed);
-            self.written.remember(&measured.name, clean, &outputs);
+            for at in self.written.misread(clean, executed) {
+                let why =
+                    "it was read back wrongly: the operator that reads it has the right values";
+                disregard(&mut self.measured[at], why);
+            }
+            let at = self.measured.len();
+            self.written.remember(&measured.name, at, clean, &outputs);
             measured.conversion = clean.conversion;
             measured.kernel = clean.kernel;
             measured.weights = self.weights(executed, clean, &outputs);
@@ -98,7 +104,6 @@ impl<'a> Follow<'a> {
                 measured.blind = self.is_blind(executed, &expected);
                 if let Some(clean) = known {
                     self.arbitrate(executed, clean, &outputs, &mut measured);
-                    self.excuse(clean, &expected, &mut measured);
                     self.look_for_births(executed, clean, &outputs, &mut measured);
                 }
             }
@@ -287,24 +292,6 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// An operator that the reference itself makes something else of on nearly the same inputs is no measure: some
-    /// write parts of their outputs only, which nobody reads.
-    fn excuse(&self, clean: &Clean, expected: &[Tensor], measured: &mut Measured) {
-        const SAME: f64 = 1e-5;
-        const OTHER: f64 = 0.1;
-        let is_same = measured.inherited.is_some_and(|gauge| gauge.rel_l2 < SAME);
-        if !is_same || !is_accused(measured, self.storage.storage()) {
-            return;
-        }
-        let own = worst(clean.outputs.iter().zip(expected));
-        if own.is_some_and(|own| own.rel_l2 > OTHER) {
-            let why = "the reference makes something else of it on nearly the same inputs";
-            measured.unchecked = Some(why.to_owned());
-            (measured.introduced, measured.excess, measured.portrait) = (None, None, None);
-            measured.patterns.clear();
-        }
-    }
-
     /// What an honest 16-bit backend would have made of the same operator.
     fn half(&mut self, executed: &Executed, expected: &[Tensor]) -> Option<Gauge> {
         if executed.moves.is_some() {
@@ -314,6 +301,14 @@ impl<'a> Follow<'a> {
         let outputs = self.reference.recompute_half(&executed.operator, &inputs).ok()?;
         worst(expected.iter().zip(&rounded(&outputs)))
     }
+}
+
+/// Takes back what was measured of an operator.
+fn disregard(measured: &mut Measured, why: &str) {
+    measured.unchecked = Some(why.to_owned());
+    (measured.introduced, measured.cumulative, measured.excess) = (None, None, None);
+    (measured.nonfinite, measured.lost, measured.portrait) = (None, None, None);
+    measured.patterns.clear();
 }
 
 fn rounded(tensors: &[Tensor]) -> Vec<Tensor> {

@@ -25,7 +25,18 @@ const TIMES: f64 = 100.0;
 
 /// What was written so far, by the clean value: the clean stream has each value at both ends.
 #[derive(Debug, Default)]
-pub(super) struct Written(BTreeMap<Digest, Vec<(String, f64)>>);
+pub(super) struct Written(BTreeMap<Digest, Vec<Writer>>);
+
+/// An operator that wrote a value.
+#[derive(Debug)]
+struct Writer {
+    name: String,
+    /// Its place among those that were measured.
+    at: usize,
+    error: f64,
+    /// Whether the value tells nothing: all elements are equal, or it is one of the operator's own inputs.
+    is_common: bool,
+}
 
 impl Written {
     /// The worst input of an operator that is not what any operator wrote.
@@ -42,21 +53,46 @@ impl Written {
         let error = |clean, found| gauge(clean, found).map(|gauge| gauge.rel_l2);
         let read = error(clean, read).filter(|read| *read > READ)?;
         let writers = self.0.get(&digest(clean))?;
-        let (from, written) = writers
-            .iter()
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-            .map(|(from, at)| (from.clone(), *at))?;
+        let writer = writers.iter().max_by(|a, b| a.error.total_cmp(&b.error))?;
+        let (from, written) = (writer.name.clone(), writer.error);
         (read > TIMES * written).then_some(Handover { from, written, read })
     }
 
+    /// Operators whose outputs this one reads right, though they were wrong when they were read back: the reading
+    /// was, and not the operator.
+    pub(super) fn misread(&self, clean: &Clean, executed: &Executed) -> Vec<usize> {
+        let pairs = clean.inputs.iter().zip(&executed.inputs);
+        let misread = pairs.filter_map(|(clean, read)| match (clean, read) {
+            (Some(clean), Operand::Value(read)) => {
+                let [Writer { at, error, is_common: false, .. }] = &self.0.get(&digest(clean))?[..]
+                else {
+                    return None;
+                };
+                let read = gauge(clean, read)?.rel_l2;
+                (*error > READ && *error > TIMES * read).then_some(*at)
+            }
+            _ => None,
+        });
+        misread.collect()
+    }
+
     /// Remembers what an operator wrote.
-    pub(super) fn remember(&mut self, name: &str, clean: &Clean, outputs: &[&Tensor]) {
-        for (clean, output) in clean.outputs.iter().zip(outputs) {
-            if let Some(gauge) = gauge(clean, output) {
-                self.0.entry(digest(clean)).or_default().push((name.to_owned(), gauge.rel_l2));
+    pub(super) fn remember(&mut self, name: &str, at: usize, clean: &Clean, outputs: &[&Tensor]) {
+        let read: Vec<Digest> = clean.inputs.iter().flatten().map(digest).collect();
+        for (right, output) in clean.outputs.iter().zip(outputs) {
+            if let Some(gauge) = gauge(right, output) {
+                let digest = digest(right);
+                let is_common = read.contains(&digest) || is_constant(right);
+                let (name, error) = (name.to_owned(), gauge.rel_l2);
+                self.0.entry(digest).or_default().push(Writer { name, at, error, is_common });
             }
         }
     }
+}
+
+fn is_constant(tensor: &Tensor) -> bool {
+    let numbers = tensor.numbers(1);
+    numbers.iter().all(|number| Some(number) == numbers.first())
 }
 
 fn digest(tensor: &Tensor) -> Digest {
