@@ -230,6 +230,26 @@ const REFERENCES: &[Row] = &[
     ("t14_gather_nd", BY_ORT, OPENCL, WRONG, WRONG, &["GatherND"]),
 ];
 
+/// Networks of packages, cut out: control flow by MNN's Module API, shapes from files, values near 0.
+const REAL: &[Row] = &[
+    ("z_gru", "", CPU, AGREES, AGREES, &["@"]),
+    ("z_gru", "", GPU, DIVERGENT, DIVERGENT, &["@", "reads other values than"]),
+    ("z_gru", "", ORT, AGREES, NO_WALK, &[]),
+    ("z_if", "", MNN, AGREES, AGREES, &["@"]),
+    ("z_if", "", ORT, AGREES, NO_WALK, &[]),
+    ("z_conv1d_gelu", "", CPU, DIVERGENT, CPU_KERNEL, &["CPU kernel"]),
+    ("z_conv1d_gelu", "", GPU, AGREES, AGREES, &["@"]),
+    ("z_conv1d_gelu", "", ORT, AGREES, NO_WALK, &[]),
+    ("z_sigmoid_map", "", ALL, RIGHT, RIGHT, &["@"]),
+    ("z_log_small", "", GPU, DIVERGENT, DIVERGENT, &["@y"]),
+    ("z_log_small", "", CPU, AGREES, AGREES, &["@"]),
+    ("z_squeeze", "", ALL, AGREES, AGREES, &["@"]),
+    ("z_double", "", ALL, RIGHT, RIGHT, &["@"]),
+    ("z_open_shape", "", ALL, AGREES, AGREES, &["@"]),
+    ("z_softmax_33", "", VULKAN, DIVERGENT, DIVERGENT, &["Softmax"]),
+    ("z_softmax_33", "", "mnn:cpu mnn:opencl:high ort:cpu", AGREES, AGREES, &["@"]),
+];
+
 /// Words that contradict themselves, whatever the finding is.
 const ABSURD: &[&str] = &["error of 0.00e0", "up to 0.00e0 apart", "unwritten memory"];
 
@@ -251,6 +271,11 @@ fn strategies_accuse_the_guilty_and_nobody_else() {
 #[test]
 fn elements_decide_and_no_norm_over_them() {
     hold("elements_decide_and_no_norm_over_them", ELEMENTS);
+}
+
+#[test]
+fn networks_of_packages_are_run_and_walked() {
+    hold("networks_of_packages_are_run_and_walked", REAL);
 }
 
 #[test]
