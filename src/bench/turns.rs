@@ -153,6 +153,7 @@ mod tests {
                 backend: "fake".into(),
                 device: String::new(),
                 driver: String::new(),
+                api: None,
                 operators: Default::default(),
             };
             // The first of each turn is slow.

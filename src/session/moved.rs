@@ -194,6 +194,9 @@ fn cut(tensor: &Tensor, format: Format) -> Tensor {
 /// What becomes of a tensor.
 type Change<'a> = &'a dyn Fn(&Tensor) -> Tensor;
 
+/// What becomes of a tensor by an approximation.
+type Approximate<'a> = &'a dyn Fn(ApproximationError, &Tensor) -> Tensor;
+
 /// What a run of the reference changes.
 struct Moving<'a> {
     /// A value that an operator rounds and stores.
@@ -203,7 +206,7 @@ struct Moving<'a> {
     /// Feeds and all other constants.
     exact: Change<'a>,
     /// What an engine approximates, and by what error.
-    approximate: Option<&'a dyn Fn(ApproximationError, &Tensor) -> Tensor>,
+    approximate: Option<Approximate<'a>>,
 }
 
 /// How far a rounding moves a value.

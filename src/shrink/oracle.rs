@@ -274,6 +274,7 @@ mod tests {
                 backend: text(),
                 device: text(),
                 driver: text(),
+                api: None,
                 operators: BTreeMap::new(),
             };
             let runs = Runs { repeats: 1, identical: true, open_seconds: 0.0, seconds: Vec::new() };

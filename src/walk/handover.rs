@@ -96,5 +96,5 @@ fn is_constant(tensor: &Tensor) -> bool {
 }
 
 fn digest(tensor: &Tensor) -> Digest {
-    Digest::of([tensor.to_bytes().as_slice()].into_iter())
+    Digest::of([tensor.to_bytes().as_slice()])
 }
