@@ -6,7 +6,7 @@ every verdict: a target is right if its outputs, as offby stored them, are near 
 
 import hashlib
 import json
-import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -75,6 +75,7 @@ def truth(model: Path, network: Network) -> dict[str, np.ndarray]:
 
 def offby(program: str, arguments: list[str], out: Path, limit: int) -> tuple[dict, float, float]:
     """The report of a command, its seconds, and the most memory it or a worker used, in MB."""
+    shutil.rmtree(out, ignore_errors=True)
     command = ["/usr/bin/time", "-f", "%M", program, *arguments, "--quiet", "--timeout", "60", "--out", str(out)]
     started = time.time()
     ended = subprocess.run(command, capture_output=True, text=True, timeout=limit)
