@@ -39,6 +39,30 @@ fn split_view_on_vulkan_low_is_explained_by_f16_toward_zero() {
     assert_eq!(target["verdict"]["kind"], "explained");
 }
 
+/// Open dimensions, and those inside branches, get the shapes of the files that a folder or an archive holds.
+#[test]
+fn shapes_come_from_what_is_fed() {
+    let shape = |report: &Value, input: usize| report["inputs"][input]["shape"].clone();
+    let run = |model: &str, inputs: &str| {
+        let mut command = offby();
+        command.args(["run", model, "--input", inputs, "--on", "tract:f64", "--json", "-"]);
+        finish_json(command)
+    };
+    let (code, report) =
+        run("tests/truth/z_open_shape/model.onnx", "tests/truth/z_open_shape/images.npy");
+    assert_eq!((code, shape(&report, 0)), (0, serde_json::json!([1, 3, 32, 32])));
+    let (code, report) = run("tests/truth/z_open_shape/model.onnx", "tests/truth/z_open_shape");
+    assert_eq!((code, shape(&report, 0)), (0, serde_json::json!([1, 3, 32, 32])));
+    // This folder holds no file of that name.
+    let mut command = offby();
+    command.args(["run", "tests/truth/z_open_shape/model.onnx", "--input", "tests/truth/h34"]);
+    let (code, _, stderr) = finish({
+        command.args(["--on", "tract:f64"]);
+        command
+    });
+    assert!(code == 2 && stderr.contains("it has none of them"), "{code}: {stderr}");
+}
+
 #[test]
 fn split_view_small_is_exact_in_f16() {
     if !can_run("split_view_small", "mnn:vulkan:low") {

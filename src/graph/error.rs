@@ -150,8 +150,8 @@ pub enum ShapeError {
         axis: usize,
         /// The declared shape, as text.
         declared: String,
-        /// A shape that would do, as `--shape` takes it.
-        example: String,
+        /// Shapes that would do, as `--shape` takes them, of all inputs with open dimensions.
+        examples: Vec<(ValueName, String)>,
     },
     /// The file does not state how many dimensions the input has.
     #[error("resolve input `{name}`: the model does not state its shape")]
@@ -194,8 +194,16 @@ impl ShapeError {
             ShapeError::Contradiction { settled, axis, .. } => {
                 format!("give {settled} for dimension {axis}")
             }
-            ShapeError::Open { name, example, .. } => {
-                format!("give its shape: `--shape {name}={example}`")
+            ShapeError::Open { name, examples, .. } => {
+                let shapes: Vec<String> = examples
+                    .iter()
+                    .map(|(name, shape)| format!("--shape {name}={shape}"))
+                    .collect();
+                let whose = if shapes.len() == 1 { "its shape" } else { "all shapes" };
+                format!(
+                    "give {whose}: `{}`; or files that have them: `--input {name}=FILE.npy`, `--input FOLDER`",
+                    shapes.join(" ")
+                )
             }
             ShapeError::NoRank { name } => format!("give its shape: `--shape {name}=1,3,224,224`"),
             ShapeError::NoElements { name, .. } => {

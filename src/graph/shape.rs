@@ -78,7 +78,26 @@ impl Model {
     /// When a dimension is still open, with the `--shape` to give as the hint; or when an input
     /// would have no elements, or more bytes than [`LARGEST_INPUT`].
     pub fn resolved_inputs(&self) -> Result<Vec<ResolvedInput>, ShapeError> {
-        self.inputs().iter().map(resolve).collect()
+        let resolved: Result<_, _> = self.inputs().iter().map(resolve).collect();
+        resolved.map_err(|error| match error {
+            ShapeError::Open { name, axis, declared, .. } => {
+                ShapeError::Open { name, axis, declared, examples: self.examples() }
+            }
+            other => other,
+        })
+    }
+
+    /// Shapes that would do for all inputs that leave dimensions open; a symbol has the same number in all of them.
+    fn examples(&self) -> Vec<(ValueName, String)> {
+        let mut symbols = BTreeMap::new();
+        let mut all = Vec::new();
+        for input in self.inputs() {
+            let dims = input.shape.as_deref().unwrap_or_default();
+            if dims.iter().any(|dim| matches!(dim, Dim::Symbol(_))) {
+                all.push((input.name.clone(), example(dims, &mut symbols)));
+            }
+        }
+        all
     }
 
     fn input_named(&self, name: &ValueName) -> Result<&ValueInfo, ShapeError> {
@@ -173,7 +192,7 @@ fn resolve(input: &ValueInfo) -> Result<ResolvedInput, ShapeError> {
                 name,
                 axis,
                 declared: text(dims),
-                example: example(dims),
+                examples: Vec::new(),
             });
         };
         shape.push(*extent);
@@ -196,13 +215,20 @@ fn text(dims: &[Dim]) -> String {
 }
 
 /// The declared shape with plausible numbers for its symbols: 1 for the batch, 224 for image sides.
-fn example(dims: &[Dim]) -> String {
-    let plausible = |(axis, dim): (usize, &Dim)| match dim {
-        Dim::Known(extent) => extent.to_string(),
-        Dim::Symbol(_) if axis == 0 => "1".to_owned(),
-        Dim::Symbol(_) if axis == 1 && dims.len() == 4 => "3".to_owned(),
-        Dim::Symbol(_) if dims.len() == 4 => "224".to_owned(),
-        Dim::Symbol(_) => "16".to_owned(),
+fn example(dims: &[Dim], symbols: &mut BTreeMap<String, usize>) -> String {
+    let plausible = |(axis, dim): (usize, &Dim)| {
+        let usual = match axis {
+            0 => 1,
+            1 if dims.len() == 4 => 3,
+            _ if dims.len() == 4 => 224,
+            _ => 16,
+        };
+        match dim {
+            Dim::Known(extent) => *extent,
+            Dim::Symbol(symbol) if symbol == "?" => usual,
+            Dim::Symbol(symbol) => *symbols.entry(symbol.clone()).or_insert(usual),
+        }
+        .to_string()
     };
     dims.iter().enumerate().map(plausible).collect::<Vec<_>>().join(",")
 }

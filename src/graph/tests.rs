@@ -176,7 +176,10 @@ fn open_dimensions_ask_for_a_shape() {
     let mut model = with_symbols(&["batch", "seq"]);
     let error = model.resolved_inputs().unwrap_err();
     assert_eq!(error.to_string(), "resolve input `input`: dimension 0 of batchxseq is open");
-    assert_eq!(error.hint().unwrap(), "give its shape: `--shape input=1,16`");
+    assert_eq!(
+        error.hint().unwrap(),
+        "give its shape: `--shape input=1,16`; or files that have them: `--input input=FILE.npy`, `--input FOLDER`"
+    );
     model.fix_shapes(&shapes("input", &[2, 3])).unwrap();
     assert_eq!(model.resolved_inputs().unwrap()[0].shape, [2, 3]);
     let output = model.value_info(&"output".into()).unwrap();
