@@ -136,7 +136,7 @@ fn watched_run(
     watch: &mut dyn FnMut(&Executed),
 ) -> Result<Tapped, String> {
     reference.restart()?;
-    let mut follow = Follow::new(reference, declared);
+    let mut follow = Follow::whole(reference, declared);
     let outputs = candidate.run_tapped(announce, &mut |executed| {
         follow.observe(executed);
         watch(executed);

@@ -26,13 +26,19 @@ pub(super) struct Follow<'a> {
     reference: &'a mut dyn Reference,
     storage: StorageCensus,
     measured: Vec<Measured>,
-    written: Written,
+    /// Of a network that runs as a whole: an operator by itself reads what no other one wrote.
+    written: Option<Written>,
 }
 
 impl<'a> Follow<'a> {
     /// A walk that has seen nothing yet, of a candidate that declares its storage.
     pub(super) fn new(reference: &'a mut dyn Reference, storage: StorageCensus) -> Self {
-        Follow { reference, storage, measured: Vec::new(), written: Written::default() }
+        Follow { reference, storage, measured: Vec::new(), written: None }
+    }
+
+    /// The same of a network that runs as a whole, each operator on what others wrote.
+    pub(super) fn whole(reference: &'a mut dyn Reference, storage: StorageCensus) -> Self {
+        Follow { written: Some(Written::default()), ..Follow::new(reference, storage) }
     }
 
     /// Measures one operator. Call in the order of execution.
@@ -85,14 +91,7 @@ impl<'a> Follow<'a> {
         if let Ok(clean) = &clean {
             measured.cumulative = worst(clean.outputs.iter().zip(outputs.iter().copied()));
             measured.inherited = inherited(clean, &executed.inputs);
-            measured.handover = self.written.changed(clean, executed);
-            for at in self.written.misread(clean, executed) {
-                let why =
-                    "it was read back wrongly: the operator that reads it has the right values";
-                disregard(&mut self.measured[at], why);
-            }
-            let at = self.measured.len();
-            self.written.remember(&measured.name, at, clean, &outputs);
+            self.hand_over(executed, clean, &outputs, &mut measured);
             measured.conversion = clean.conversion;
             measured.kernel = clean.kernel;
             measured.weights = self.weights(executed, clean, &outputs);
@@ -110,6 +109,23 @@ impl<'a> Follow<'a> {
             Err(reason) => measured.unchecked = Some(reason),
         }
         measured
+    }
+
+    /// Whether an operator reads what others wrote, and what it is now known of those by what it reads.
+    fn hand_over(
+        &mut self,
+        executed: &Executed,
+        clean: &Clean,
+        outputs: &[&Tensor],
+        measured: &mut Measured,
+    ) {
+        let Some(written) = &mut self.written else { return };
+        measured.handover = written.changed(clean, executed);
+        for at in written.misread(clean, executed) {
+            let why = "it was read back wrongly: the operator that reads it has the right values";
+            disregard(&mut self.measured[at], why);
+        }
+        written.remember(&measured.name, self.measured.len(), clean, outputs);
     }
 
     /// What the stored weights cost, where the reference knows the original ones.
