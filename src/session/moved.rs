@@ -67,6 +67,14 @@ impl<'a> MovedRuns<'a> {
         self.arithmetic.format
     }
 
+    /// Whether the engine approximates any operator of the network.
+    pub(super) fn are_approximate(&self) -> bool {
+        let Ok(steps) = NodeSteps::with_second(self.request.model, self.second.clone()) else {
+            return false;
+        };
+        (0..steps.len()).any(|step| self.approximation(&steps, step).is_some())
+    }
+
     /// The first so many runs.
     pub(super) fn near(&self, runs: usize) -> Option<RefMut<'_, Vec<Vec<Output>>>> {
         self.kept(&self.near, runs, 1.0)

@@ -101,8 +101,9 @@ impl Session<'_> {
         let runs = MovedRuns::of(target, self.request, self.second());
         let mut moves = Moves { runs: &runs, right, squares: Vec::new() };
         let choices = moves.choices(found)?;
-        let nearest = moves.hold(limits, right, found, choices)?;
+        let mut nearest = moves.hold(limits, right, found, choices)?;
         if nearest.0 {
+            nearest.1.is_approximate = runs.are_approximate();
             return Some(nearest);
         }
         // An honest device that cuts digits off lies around a reference that does so in every operator. Cutting is
@@ -297,11 +298,13 @@ struct Spread {
     relative: f64,
     error: f64,
     choices: Choices,
+    /// Whether the engine approximates some operator by design, and that is in the spread.
+    is_approximate: bool,
 }
 
 impl Spread {
     fn words(&self, format: Format) -> String {
-        let Spread { relative, error, choices } = self;
+        let Spread { relative, error, choices, is_approximate } = self;
         let crossed = match choices.near {
             0 => String::new(),
             1 => format!(
@@ -319,6 +322,9 @@ impl Spread {
             "roundings of one unit in the last place move the outputs by {relative:.2e} (relative L2), and this target differs by {error:.2e}"
         );
         let sizes = match amplified > AMPLIFIES {
+            _ if *is_approximate => format!(
+                "no more than {format} rounding and what this engine approximates by design: they move the outputs by {relative:.2e} (relative L2), and this target differs by {error:.2e}, each element within its own spread"
+            ),
             true => format!(
                 "this network amplifies rounding ×{amplified:.0}: {what}; an honest {format} engine may differ by that much"
             ),
@@ -340,7 +346,7 @@ impl Spread {
 
     /// The worst output speaks for all.
     fn of(pairs: &[Pair], squares: &[Vec<f64>], runs: usize, choices: Choices) -> Self {
-        let mut worst = Spread { relative: 0.0, error: 0.0, choices };
+        let mut worst = Spread { relative: 0.0, error: 0.0, choices, is_approximate: false };
         for (pair, squares) in pairs.iter().zip(squares) {
             let size = pair.right.iter().map(|r| finite(*r).powi(2)).sum::<f64>().sqrt();
             let spread = (squares.iter().sum::<f64>() / runs as f64).sqrt();
@@ -348,7 +354,7 @@ impl Spread {
                 pair.right.iter().zip(&pair.found).map(|(r, f)| finite(r - f).powi(2));
             let error = differences.sum::<f64>().sqrt();
             if size > 0.0 && error / size >= worst.error {
-                worst = Spread { relative: spread / size, error: error / size, choices };
+                (worst.relative, worst.error) = (spread / size, error / size);
             }
         }
         worst
