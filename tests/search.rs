@@ -243,7 +243,7 @@ proptest! {
     }
 }
 
-/// Wrong in a window of extents: whoever halves the axis finds its upper end only.
+/// Wrong in a window of extents: a search that halves the axis finds its upper end only.
 #[test]
 fn a_window_of_extents_is_found_from_below() {
     let spoil: Spoil = Box::new(|_, right| match right {

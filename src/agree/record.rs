@@ -42,7 +42,7 @@ pub struct Record {
 
 #[cfg(test)]
 impl Record {
-    /// A target's run that came to its end, of which nothing was measured.
+    /// A target's run that came to its end, but was not measured.
     pub(super) fn completed(input: usize) -> Self {
         Record {
             input,

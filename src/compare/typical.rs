@@ -42,7 +42,7 @@ fn typical(mut magnitudes: Vec<f64>) -> f64 {
     }
 }
 
-/// How many of the ascending magnitudes are 0: what a ReLU or a mask cut off says nothing of the scale.
+/// How many of the ascending magnitudes are 0: what a ReLU or a mask cuts off does not show the scale.
 fn zeros(magnitudes: &[f64]) -> usize {
     magnitudes.partition_point(|magnitude| *magnitude == 0.0)
 }

@@ -150,7 +150,7 @@ fn set_shape(value: &mut ValueInfoProto, given: &[usize]) {
 }
 
 /// Writes the settled symbols into every declaration of the graph and of those inside it. What is still open
-/// then, such as `(height+1)/2`, is left to whoever computes shapes: engines read such texts in their own ways.
+/// then, such as `(height+1)/2`, stays open: the engine computes it, as engines read such texts in their own ways.
 fn settle(graph: &mut GraphProto, symbols: &BTreeMap<String, usize>) {
     let inputs = graph.input.iter_mut().filter_map(shape_mut);
     inputs.flatten().for_each(|shape| settle_shape(shape, symbols));

@@ -19,7 +19,7 @@ use ndarray::{ArrayD, IxDyn};
 const NEAR: f64 = 1e-2;
 
 /// Compares a target with the reference, and asks the referees if they may change what follows. What the storage
-/// of the target cannot hold is told first, unless the user allows it: then the rest is judged.
+/// of the target cannot hold comes first, unless the user allows it: then the rest is judged.
 pub(super) fn judge(session: &Session<'_>, target: &Target, execution: &Execution) -> TargetReport {
     let format = arithmetic_of(target, session.request.model).format;
     let may_lose = format != Format::F32 && session.settings.user.is_none();

@@ -278,7 +278,7 @@ impl Pair {
         let size = self.row.max(1);
         let rows = spread.chunks(size).zip(self.right.chunks(size)).zip(self.found.chunks(size));
         rows.into_iter().all(|((spread, right), found)| {
-            // An element that a threshold made zero in every run says nothing of its row.
+            // An element that a threshold made zero in every run does not show how far its row moves.
             let usual = median(spread.iter().copied().filter(|spread| *spread > 0.0).collect());
             let sizes = spread.iter().zip(right).filter(|(_, right)| **right != 0.0);
             let relative = median(sizes.map(|(spread, right)| spread / right.abs()).collect());

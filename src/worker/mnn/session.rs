@@ -107,7 +107,7 @@ pub(super) struct Session {
 /// A session on the CPU that may go to another thread.
 pub(super) struct Movable(pub(super) Session);
 
-// SAFETY: one thread at a time has it, and MNN's CPU keeps nothing of the thread that opened it: the shim sets the
+// SAFETY: one thread at a time has it, and MNN's CPU stores no state of the thread that opened it: the shim sets the
 // executor of a module at each call.
 unsafe impl Send for Movable {}
 
