@@ -36,12 +36,7 @@ type Values = BTreeMap<String, Tensor>;
 
 /// All outputs as tract computes them from whichever of `values` are inputs.
 fn compute(model: &Model, values: &Values) -> Values {
-    let feed = |name: &ValueName| Feed {
-        name: name.clone(),
-        spec: String::new(),
-        tensor: values[name.as_str()].clone(),
-        digest: values[name.as_str()].digest(),
-    };
+    let feed = |name: &ValueName| Feed::new(name.clone(), "", values[name.as_str()].clone());
     let feeds: Vec<Feed> = model.inputs().iter().map(|input| feed(&input.name)).collect();
     let deadline = Duration::from_secs(60);
     let request = Request { model, feeds: &feeds, repeats: 1, deadline };

@@ -22,7 +22,7 @@ fn run_until(file: &str, spec: &str, outputs: &[&str]) -> Vec<Vec<f32>> {
         model.inputs().iter().map(|input| format!("{}={spec}", input.name)).collect();
     let named: Vec<&str> = named.iter().map(String::as_str).collect();
     let specs = parse_inputs(&named, model.inputs(), &Normalization::default()).unwrap();
-    let feeds = draw(&model.resolved_inputs().unwrap(), &specs).unwrap().into_iter().map(|feed| {
+    let feeds = draw(&model, &specs).unwrap().into_iter().map(|feed| {
         let offby::tensor::Tensor::F32(fed) = feed.tensor else { panic!("not f32") };
         Tensor::from_shape(fed.shape(), fed.as_slice().unwrap()).unwrap().into_tvalue()
     });

@@ -64,8 +64,7 @@ fn once() -> Runs {
 }
 
 fn feed(name: &str, tensor: Tensor) -> Feed {
-    let digest = tensor.digest();
-    Feed { name: name.into(), spec: "test".into(), tensor, digest }
+    Feed::new(name, "test", tensor)
 }
 
 // --- cutting ----------------------------------------------------------------

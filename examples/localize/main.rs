@@ -192,7 +192,9 @@ fn largest(mut run: DeviceRun) -> Result<f32, String> {
 
 fn feeds(model: &Model, seed: u64) -> Result<Vec<Feed>, String> {
     let inputs = model.resolved_inputs().map_err(|error| error.to_string())?;
-    let specs: BTreeMap<ValueName, Spec> =
-        inputs.iter().map(|input| (input.name.clone(), Spec::Normal { seed })).collect();
-    draw(&inputs, &specs).map_err(|error| error.to_string())
+    let specs: BTreeMap<ValueName, Spec> = inputs
+        .iter()
+        .map(|input| (input.name.clone(), Spec::default_for(input.dtype, seed)))
+        .collect();
+    draw(model, &specs).map_err(|error| error.to_string())
 }

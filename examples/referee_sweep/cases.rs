@@ -83,8 +83,7 @@ impl Case {
 
 /// A tensor as a feed.
 pub(crate) fn feed(name: ValueName, tensor: Tensor) -> Feed {
-    let digest = tensor.digest();
-    Feed { name, spec: "referee sweep".into(), tensor, digest }
+    Feed::new(name, "referee sweep", tensor)
 }
 
 /// How many tests are left out, for each reason.

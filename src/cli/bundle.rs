@@ -124,7 +124,7 @@ fn network(args: &BundleArgs, report: &Report) -> Result<(Model, Vec<Feed>), Fai
     let texts: Vec<String> =
         report.inputs.iter().map(|input| format!("{}={}", input.name, input.spec)).collect();
     let specs = parse_inputs(&texts, model.inputs(), &Normalization::default())?;
-    let feeds = draw(&model.resolved_inputs()?, &specs)?;
+    let feeds = draw(&model, &specs)?;
     match feeds.iter().find(|feed| !is_as_reported(feed, &report.inputs)) {
         None => Ok((model, feeds)),
         Some(feed) => Err(Failure::new(

@@ -89,7 +89,7 @@ pub(super) fn prepare(case: &Case, reference: Asked<'_>) -> Result<(Model, Vec<F
         let (name, known) = (name.to_string(), known());
         return Err(InputError::UnknownInput { name, closest: None, known }.into());
     }
-    let feeds = draw(&model.resolved_inputs()?, &specs)?;
+    let feeds = draw(&model, &specs)?;
     match &case.cut {
         None => Ok((model, feeds)),
         Some(cut) => truncate(reference, &model, &cut.to, &cut.from, feeds),

@@ -118,12 +118,11 @@ fn open(test: &BackendTest, mut model: Model) -> Result<Opened, Failure> {
     let shapes: BTreeMap<_, _> =
         names.iter().cloned().zip(tensors.iter().map(|tensor| tensor.shape().to_vec())).collect();
     model.fix_shapes(&shapes)?;
-    let resolved = model.resolved_inputs()?;
     let feeds = match test.inputs.is_empty() {
-        true => resolved.iter().map(counting_up).collect::<Result<_, _>>()?,
+        true => model.resolved_inputs()?.iter().map(counting_up).collect::<Result<_, _>>()?,
         false => {
             let specs = names.into_iter().zip(test.inputs.iter().cloned().map(Spec::Pb)).collect();
-            draw(&resolved, &specs)?
+            draw(&model, &specs)?
         }
     };
     let output = |(name, path): (_, &std::path::PathBuf)| {
@@ -145,8 +144,7 @@ fn counting_up(input: &ResolvedInput) -> Result<Feed, Failure> {
     let count: usize = input.shape.iter().product();
     let elements = (0..count).map(|index| (index as f64 / count as f64) as f32).collect();
     let tensor = Tensor::from_f32(&input.shape, elements).map_err(|_| Failure::bug())?;
-    let (spec, digest) = (format!("i / {count}"), tensor.digest());
-    Ok(Feed { name: input.name.clone(), spec, tensor, digest })
+    Ok(Feed::new(input.name.clone(), format!("i / {count}"), tensor))
 }
 
 fn describe(test: &BackendTest) -> Row {

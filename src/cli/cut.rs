@@ -79,8 +79,7 @@ pub(super) fn truncate(
     let (made, known) = make(reference, model, &mut cut, &shapes, feeds, true)?;
     let feed = |input: &crate::graph::ValueInfo| {
         let tensor = known.tensors.get(&input.name)?.clone();
-        let (name, digest) = (input.name.clone(), tensor.digest());
-        Some(Feed { name, spec: "reference".into(), tensor, digest })
+        Some(Feed::new(input.name.clone(), "reference", tensor))
     };
     let feeds = made.inputs().iter().filter_map(feed).collect();
     Ok((made, feeds))

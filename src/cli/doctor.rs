@@ -109,8 +109,7 @@ fn check_referee(worker: &WorkerProgram) -> Check {
     let engine = OnnxEngine { ort: Some(OrtTarget::REFEREE), worker: worker.clone() };
     let ran = smallest_network().map(|model| {
         let tensor = Tensor::from_f32(&[1], vec![0.5]).expect("one element");
-        let digest = tensor.digest();
-        let feeds = [Feed { name: "x".into(), spec: "const:0.5".into(), tensor, digest }];
+        let feeds = [Feed::new("x", "const:0.5", tensor)];
         let request = Request { model: &model, feeds: &feeds, repeats: 1, deadline: PATIENCE };
         engine.execute(&request)
     });

@@ -189,7 +189,7 @@ pub(super) fn load_fed(path: &Path, args: &FeedArgs) -> Result<(Model, Vec<Feed>
     let mut shapes = shapes_given(&specs, model.inputs());
     shapes.extend(parse_shapes(&args.shape)?);
     model.fix_shapes(&shapes)?;
-    let feeds = draw(&model.resolved_inputs()?, &specs)?;
+    let feeds = draw(&model, &specs)?;
     Ok((model, feeds))
 }
 
@@ -241,6 +241,7 @@ fn describe_feed(feed: &Feed) -> InputReport {
         shape: feed.tensor.shape().to_vec(),
         dtype: feed.tensor.dtype(),
         spec: feed.spec.clone(),
+        note: feed.note.clone(),
         digest: feed.digest.clone(),
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn load_specimen(
     let mut model = Model::load(model)?;
     model.fix_shapes(&BTreeMap::new())?;
     let specs = inputs.iter().map(|(name, path)| (name.clone(), Spec::Npy(path.clone())));
-    let feeds = draw(&model.resolved_inputs()?, &specs.collect())?;
+    let feeds = draw(&model, &specs.collect())?;
     Ok(Specimen { model, feeds })
 }
 

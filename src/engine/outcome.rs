@@ -84,8 +84,7 @@ pub struct Output {
 impl From<Output> for Feed {
     /// The tensor as a feed, where it came over a pipe and its spec was left behind.
     fn from(output: Output) -> Self {
-        let digest = output.tensor.digest();
-        Feed { name: output.name, spec: String::new(), tensor: output.tensor, digest }
+        Feed::new(output.name, "", output.tensor)
     }
 }
 

@@ -207,7 +207,10 @@ impl ShapeError {
             }
             ShapeError::NoRank { name } => format!("give its shape: `--shape {name}=1,3,224,224`"),
             ShapeError::NoElements { name, .. } => {
-                format!("give a shape without zeros: `--shape {name}=N,N,...`")
+                format!(
+                    "some exporters write 0 for an open dimension: give the shape with \
+                     `--shape {name}=N,N,...`, where 0 is allowed, too"
+                )
             }
             ShapeError::TooLarge { name, .. } => {
                 format!("give a smaller shape: `--shape {name}=N,N,...`")

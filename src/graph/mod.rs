@@ -19,6 +19,7 @@ mod shape;
 mod solo;
 mod tensor_proto;
 mod topology;
+mod usage;
 mod value_info;
 mod widen;
 mod wiring;
@@ -38,6 +39,7 @@ pub use tensor_proto::{
     TensorProtoError, from_proto, read_tensor_proto, tensor_proto_from, to_proto,
 };
 pub use topology::Topology;
+pub use usage::Usage;
 pub use value_info::{Dim, ValueInfo};
 pub use widen::widened;
 

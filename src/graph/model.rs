@@ -24,6 +24,8 @@ pub struct Model {
     outputs: Vec<ValueName>,
     /// What the file declares, if shapes were fixed since.
     pub(super) declared: Option<Arc<Declared>>,
+    /// Inputs to which the user gave a shape without elements.
+    pub(super) empty: BTreeSet<ValueName>,
 }
 
 /// The declarations of a file's values.
@@ -104,7 +106,15 @@ impl Model {
             reason,
         })?;
         let outputs = graph.output.iter().map(|output| output.name.as_str().into()).collect();
-        Ok(Model { proto, path: path.to_owned(), digest, inputs, outputs, declared: None })
+        Ok(Model {
+            proto,
+            path: path.to_owned(),
+            digest,
+            inputs,
+            outputs,
+            declared: None,
+            empty: BTreeSet::new(),
+        })
     }
 
     /// A model put together from parts of another; `path` is only where it is said to lie.

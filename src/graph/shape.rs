@@ -21,7 +21,7 @@ pub struct ResolvedInput {
     pub name: ValueName,
     /// Its element type.
     pub dtype: Dtype,
-    /// The extent of each axis, none of them zero.
+    /// The extent of each axis; 0 only if the user gave it.
     pub shape: Vec<usize>,
 }
 
@@ -55,6 +55,8 @@ impl Model {
                 .for_each(|value| set_shape(value, given));
         }
         settle(graph, &symbols);
+        let is_empty = |(_, given): &(&ValueName, &Vec<usize>)| given.contains(&0);
+        self.empty.extend(shapes.iter().filter(is_empty).map(|(name, _)| name.clone()));
         self.declared.get_or_insert_with(|| Arc::new(declared));
         self.reread_inputs();
         Ok(())
@@ -76,9 +78,10 @@ impl Model {
     ///
     /// # Errors
     /// When a dimension is still open, with the `--shape` to give as the hint; or when an input
-    /// would have no elements, or more bytes than [`LARGEST_INPUT`].
+    /// has no elements and the user did not ask for that, or more bytes than [`LARGEST_INPUT`].
     pub fn resolved_inputs(&self) -> Result<Vec<ResolvedInput>, ShapeError> {
-        let resolved: Result<_, _> = self.inputs().iter().map(resolve).collect();
+        let resolved: Result<_, _> =
+            self.inputs().iter().map(|input| self.resolve(input)).collect();
         resolved.map_err(|error| match error {
             ShapeError::Open { name, axis, declared, .. } => {
                 ShapeError::Open { name, axis, declared, examples: self.examples() }
@@ -98,6 +101,27 @@ impl Model {
             }
         }
         all
+    }
+
+    /// A file that declares an extent of 0 may mean an open batch, so only the user can ask for one.
+    fn resolve(&self, input: &ValueInfo) -> Result<ResolvedInput, ShapeError> {
+        let name = input.name.clone();
+        let dims = input.shape.as_ref().ok_or_else(|| ShapeError::NoRank { name: name.clone() })?;
+        let mut shape = Vec::with_capacity(dims.len());
+        for (axis, dim) in dims.iter().enumerate() {
+            let Dim::Known(extent) = dim else {
+                let (declared, examples) = (text(dims), Vec::new());
+                return Err(ShapeError::Open { name, axis, declared, examples });
+            };
+            shape.push(*extent);
+        }
+        match element_count(&shape).and_then(|count| count.checked_mul(input.dtype.size())) {
+            Some(0) if !self.empty.contains(&name) => Err(ShapeError::NoElements { name, shape }),
+            Some(bytes) if bytes <= LARGEST_INPUT => {
+                Ok(ResolvedInput { name, dtype: input.dtype, shape })
+            }
+            _ => Err(ShapeError::TooLarge { name, shape }),
+        }
     }
 
     fn input_named(&self, name: &ValueName) -> Result<&ValueInfo, ShapeError> {
@@ -179,30 +203,6 @@ fn settle_shape(shape: &mut TensorShapeProto, symbols: &BTreeMap<String, usize>)
         {
             *dim = known_dim(extent);
         }
-    }
-}
-
-fn resolve(input: &ValueInfo) -> Result<ResolvedInput, ShapeError> {
-    let name = input.name.clone();
-    let dims = input.shape.as_ref().ok_or_else(|| ShapeError::NoRank { name: name.clone() })?;
-    let mut shape = Vec::with_capacity(dims.len());
-    for (axis, dim) in dims.iter().enumerate() {
-        let Dim::Known(extent) = dim else {
-            return Err(ShapeError::Open {
-                name,
-                axis,
-                declared: text(dims),
-                examples: Vec::new(),
-            });
-        };
-        shape.push(*extent);
-    }
-    match element_count(&shape).and_then(|count| count.checked_mul(input.dtype.size())) {
-        Some(0) => Err(ShapeError::NoElements { name, shape }),
-        Some(bytes) if bytes <= LARGEST_INPUT => {
-            Ok(ResolvedInput { name, dtype: input.dtype, shape })
-        }
-        _ => Err(ShapeError::TooLarge { name, shape }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that can be wrong with what the user wants fed.
 
-use crate::graph::{TensorProtoError, ValueName};
+use crate::graph::{ShapeError, TensorProtoError, ValueName};
 use crate::tensor::{Dtype, NpyError, ShapeText};
 use std::path::PathBuf;
 use thiserror::Error;
@@ -80,8 +80,10 @@ pub enum InputError {
         /// What fits.
         remedy: String,
     },
-    /// The file's element type is not the input's.
-    #[error("feed input `{name}` from {path}: it holds {found}, the input is {wanted}")]
+    /// The file has a value that the input's element type does not have.
+    #[error(
+        "feed input `{name}` from {path}: it holds {found}, the input is {wanted}, and {value} is no {wanted}"
+    )]
     FileDtype {
         /// The input.
         name: ValueName,
@@ -91,6 +93,8 @@ pub enum InputError {
         found: Dtype,
         /// The input's.
         wanted: Dtype,
+        /// The first value that the input's type does not have.
+        value: f64,
     },
     /// The file's shape is not the input's.
     #[error(
@@ -108,6 +112,9 @@ pub enum InputError {
         /// The input's.
         wanted: Vec<usize>,
     },
+    /// An input's shape is not known.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// A `.npy` file cannot be read.
     #[error(transparent)]
     Npy(#[from] NpyError),
@@ -180,6 +187,7 @@ impl InputError {
             InputError::Unfit { remedy, .. } => remedy.clone(),
             InputError::FileDtype { path, wanted, .. } => dtype_hint(path, *wanted),
             InputError::FileShape { path, found, wanted, .. } => shape_hint(path, found, wanted),
+            InputError::Shape(error) => return error.hint(),
             InputError::Npy(_) => "write it in Python with numpy.save".to_owned(),
             InputError::TensorProto(error) => return error.hint(),
             InputError::Picture { .. } => {
@@ -201,7 +209,7 @@ fn dtype_hint(path: &std::path::Path, wanted: Dtype) -> String {
         Dtype::F16 => "float16",
         Dtype::F64 => "float64",
         // numpy has no bfloat16; f32 values that are exactly bf16 are taken.
-        Dtype::Bf16 => return "give a float32 .npy whose values are exactly bf16".to_owned(),
+        Dtype::Bf16 => return "give a .npy whose values are exactly bf16".to_owned(),
         Dtype::I8 => "int8",
         Dtype::I16 => "int16",
         Dtype::I32 => "int32",

@@ -1,7 +1,8 @@
 //! Drawing: one tensor for each input, with what it came from and its digest.
 
-use super::{InputError, Spec, fill, picture, stored};
-use crate::graph::{ResolvedInput, ValueName};
+use super::guess::{Guess, guess, rows};
+use super::{InputError, Number, Spec, fill, picture, stored};
+use crate::graph::{Model, ResolvedInput, ValueName};
 use crate::tensor::{Digest, Tensor};
 use std::collections::BTreeMap;
 
@@ -12,34 +13,78 @@ pub struct Feed {
     pub name: ValueName,
     /// The spec it was drawn from, as one would write it to draw it again.
     pub spec: String,
+    /// Why this spec, if it was guessed from how the network uses the input; or what a file was converted from.
+    pub note: Option<String>,
     /// The numbers.
     pub tensor: Tensor,
     /// The digest of element type, shape and numbers.
     pub digest: Digest,
 }
 
-/// Draws a feed for every input, in the model's order; inputs without a spec get [`Spec::default_for`].
+impl Feed {
+    /// A tensor as a feed.
+    pub fn new(name: impl Into<ValueName>, spec: impl Into<String>, tensor: Tensor) -> Self {
+        let digest = tensor.digest();
+        Feed { name: name.into(), spec: spec.into(), note: None, tensor, digest }
+    }
+}
+
+/// Draws a feed for every input, in the model's order. An input without a spec gets what the network shows of
+/// its use, if it is of integers, and else [`Spec::default_for`].
 ///
 /// # Errors
-/// When a file cannot be read, or a spec or file does not fit the input.
-pub fn draw(
-    inputs: &[ResolvedInput],
-    specs: &BTreeMap<ValueName, Spec>,
-) -> Result<Vec<Feed>, InputError> {
+/// When a dimension is open, a file cannot be read, or a spec or file does not fit the input.
+pub fn draw(model: &Model, specs: &BTreeMap<ValueName, Spec>) -> Result<Vec<Feed>, InputError> {
+    let inputs = model.resolved_inputs()?;
     let draw_one = |(index, input): (usize, &ResolvedInput)| {
-        let default = Spec::default_for(index);
-        let spec = specs.get(&input.name).unwrap_or(&default);
-        let tensor = match spec {
-            Spec::Npy(path) | Spec::Pb(path) | Spec::Npz { path, .. } => {
-                stored::fed(spec, path, input)?
-            }
-            Spec::Picture { path, normalization } => {
-                picture::read(path, normalization, picture::Framing::default(), input)?
-            }
-            _ => fill::fill(spec, input)?,
+        let (spec, guessed) = match (specs.get(&input.name), guess(model, index, input)) {
+            (Some(asked), _) => (asked.clone(), None),
+            (None, Some(Guess { spec, why })) => (spec, Some(format!("guessed: {why}"))),
+            (None, None) => (Spec::default_for(input.dtype, index as u64), None),
         };
-        let digest = tensor.digest();
-        Ok(Feed { name: input.name.clone(), spec: spec.to_string(), tensor, digest })
+        let (tensor, converted) = tensor(model, &spec, input)?;
+        let note = guessed.or(converted);
+        Ok(Feed { note, ..Feed::new(input.name.clone(), spec.to_string(), tensor) })
     };
     inputs.iter().enumerate().map(draw_one).collect()
+}
+
+/// The tensor of a spec, and what it was converted from.
+fn tensor(
+    model: &Model,
+    spec: &Spec,
+    input: &ResolvedInput,
+) -> Result<(Tensor, Option<String>), InputError> {
+    let tensor = match spec {
+        Spec::Npy(path) | Spec::Pb(path) | Spec::Npz { path, .. } => {
+            let stored = stored::read(spec)?;
+            let found = stored.dtype();
+            let note = format!("converted from {found}, which changes no value");
+            let note = (found != input.dtype).then_some(note);
+            return Ok((stored::accept(stored, path, input)?, note));
+        }
+        Spec::Picture { path, normalization } => {
+            picture::read(path, normalization, picture::Framing::default(), input)?
+        }
+        Spec::Ids { seed } => fill::fill(&ids(model, *seed, input)?, input)?,
+        _ => fill::fill(spec, input)?,
+    };
+    Ok((tensor, None))
+}
+
+/// The range of the rows that the network looks up with this input.
+fn ids(model: &Model, seed: u64, input: &ResolvedInput) -> Result<Spec, InputError> {
+    let unfit = |problem: &str| InputError::Unfit {
+        name: input.name.clone(),
+        spec: Spec::Ids { seed }.to_string(),
+        problem: problem.to_owned(),
+        remedy: format!("give the range yourself: `uniform:0,ROWS,{seed}`"),
+    };
+    if input.dtype.is_float() {
+        return Err(unfit(&format!("indices are integers, the input is {}", input.dtype)));
+    }
+    let (rows, _) = rows(model, input)
+        .ok_or_else(|| unfit("no Gather or OneHot of known size reads this input"))?;
+    let high = i64::try_from(rows).map_err(|_| unfit("the table has too many rows"))?;
+    Ok(Spec::Uniform { low: Number::from(0), high: Number::from(high), seed })
 }

@@ -4,7 +4,7 @@ use super::{InputError, Number, Random, Spec, edge, element};
 use crate::graph::ResolvedInput;
 use crate::tensor::{Tensor, element_count};
 
-/// The tensor of a spec that needs no file.
+/// The tensor of a spec that needs neither a file nor the network.
 pub(super) fn fill(spec: &Spec, input: &ResolvedInput) -> Result<Tensor, InputError> {
     let count = element_count(&input.shape).expect("a resolved input's size was checked");
     let mut bytes = Vec::with_capacity(count.saturating_mul(input.dtype.size()));
@@ -31,9 +31,12 @@ fn real_source(spec: &Spec, input: &ResolvedInput) -> Box<dyn FnMut(usize) -> f6
     match spec {
         Spec::Arange => Box::new(|index| index as f64),
         Spec::Ones => Box::new(|_| 1.0),
-        Spec::Zeros | Spec::Npy(_) | Spec::Pb(_) | Spec::Npz { .. } | Spec::Picture { .. } => {
-            Box::new(|_| 0.0)
-        }
+        Spec::Zeros
+        | Spec::Ids { .. }
+        | Spec::Npy(_)
+        | Spec::Pb(_)
+        | Spec::Npz { .. }
+        | Spec::Picture { .. } => Box::new(|_| 0.0),
         Spec::Constant(number) => {
             let value = number.value();
             Box::new(move |_| value)
@@ -64,9 +67,12 @@ fn whole_source(
     Ok(match spec {
         Spec::Arange => Box::new(move |index| index as i128 % (largest + 1)),
         Spec::Ones => Box::new(|_| 1),
-        Spec::Zeros | Spec::Npy(_) | Spec::Pb(_) | Spec::Npz { .. } | Spec::Picture { .. } => {
-            Box::new(|_| 0)
-        }
+        Spec::Zeros
+        | Spec::Ids { .. }
+        | Spec::Npy(_)
+        | Spec::Pb(_)
+        | Spec::Npz { .. }
+        | Spec::Picture { .. } => Box::new(|_| 0),
         Spec::Constant(number) => {
             let value = whole_within(number, 0, spec, input)?;
             Box::new(move |_| value)
@@ -76,8 +82,9 @@ fn whole_source(
             return Err(unfit(spec, input, problem, "use `arange` or `uniform:LO,HI,SEED`"));
         }
         Spec::Normal { seed } => {
-            let mut random = Random::new(*seed);
-            Box::new(move |_| random.below(2) as i128)
+            let problem = format!("normal numbers have fractions, the input is {}", input.dtype);
+            let remedy = format!("use `ids:{seed}`, `ones` or `uniform:LO,HI,{seed}`");
+            return Err(unfit(spec, input, problem, &remedy));
         }
         Spec::Uniform { low, high, seed } => {
             let low = whole_within(low, 0, spec, input)?;

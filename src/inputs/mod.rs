@@ -11,6 +11,7 @@ mod error;
 mod feed;
 mod fill;
 mod given;
+mod guess;
 mod picture;
 mod random;
 mod spec;

@@ -2,12 +2,13 @@
 
 use super::{InputError, Normalization};
 use crate::graph::closest;
+use crate::tensor::Dtype;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Every spec as it is written, for hints and help.
-pub(super) const USAGES: [&str; 10] = [
+pub(super) const USAGES: [&str; 11] = [
     "arange",
     "ones",
     "zeros",
@@ -16,11 +17,13 @@ pub(super) const USAGES: [&str; 10] = [
     "normal:SEED",
     "uniform:LO,HI,SEED",
     "edge:SEED",
+    "ids:SEED",
     "a .npy, .pb, .png or .jpg file",
     "a folder or an .npz with an array for each input",
 ];
 
-const WORDS: [&str; 8] = ["arange", "ones", "zeros", "const", "sine", "normal", "uniform", "edge"];
+const WORDS: [&str; 9] =
+    ["arange", "ones", "zeros", "const", "sine", "normal", "uniform", "edge", "ids"];
 
 /// What to feed one input, before its shape and element type are known.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +38,7 @@ pub enum Spec {
     Constant(Number),
     /// `2*sin(0.37*i)` over the flat index `i`, in f32 arithmetic; floats only.
     Sine,
-    /// Standard normal numbers. Integers and booleans: 0 or 1 with equal odds, so that indices stay in bounds.
+    /// Standard normal numbers; floats only.
     Normal {
         /// The seed.
         seed: u64,
@@ -51,6 +54,11 @@ pub enum Spec {
     },
     /// Finite values that are hard on an engine: zeros of both signs, subnormals, format limits.
     Edge {
+        /// The seed.
+        seed: u64,
+    },
+    /// Indices into the rows that the network looks up with this input, all equally likely; integers only.
+    Ids {
         /// The seed.
         seed: u64,
     },
@@ -75,9 +83,13 @@ pub enum Spec {
 }
 
 impl Spec {
-    /// What the `index`-th input gets when nothing is asked: a normal distribution of its own.
-    pub fn default_for(index: usize) -> Self {
-        Spec::Normal { seed: index as u64 }
+    /// What an input gets if neither the user nor the network says more: a normal distribution, and 0 or 1 with
+    /// equal odds for integers and booleans, which are indices of any table.
+    pub fn default_for(dtype: Dtype, seed: u64) -> Self {
+        match dtype.is_float() {
+            true => Spec::Normal { seed },
+            false => Spec::Uniform { low: Number::from(0), high: Number::from(2), seed },
+        }
     }
 }
 
@@ -98,6 +110,12 @@ impl Number {
     /// The exact integer, where the number is one.
     pub fn whole(&self) -> Option<i128> {
         self.whole
+    }
+}
+
+impl From<i64> for Number {
+    fn from(value: i64) -> Self {
+        Number { text: value.to_string(), value: value as f64, whole: Some(i128::from(value)) }
     }
 }
 
@@ -149,6 +167,9 @@ impl FromStr for Spec {
                 .or_else(|p| refuse(p, "normal:SEED")),
             ("edge", _) => {
                 seed(arguments).map(|seed| Spec::Edge { seed }).or_else(|p| refuse(p, "edge:SEED"))
+            }
+            ("ids", _) => {
+                seed(arguments).map(|seed| Spec::Ids { seed }).or_else(|p| refuse(p, "ids:SEED"))
             }
             ("uniform", _) => {
                 uniform(arguments.unwrap_or("")).or_else(|p| refuse(p, "uniform:LO,HI,SEED"))
@@ -210,6 +231,7 @@ impl fmt::Display for Spec {
             Spec::Normal { seed } => write!(f, "normal:{seed}"),
             Spec::Uniform { low, high, seed } => write!(f, "uniform:{low},{high},{seed}"),
             Spec::Edge { seed } => write!(f, "edge:{seed}"),
+            Spec::Ids { seed } => write!(f, "ids:{seed}"),
             Spec::Npy(path) | Spec::Pb(path) => f.pad(&show(path)),
             Spec::Npz { path, member } => write!(f, "{}[{member}]", show(path)),
             Spec::Picture { path, normalization } => write!(f, "{}{normalization}", show(path)),

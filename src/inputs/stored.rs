@@ -1,19 +1,14 @@
-//! Feeds from `.npy`, `.npz` and `.pb` files: taken as they are, or refused with the conversion to make.
+//! Feeds from `.npy`, `.npz` and `.pb` files: taken if the input's element type holds every value exactly, or
+//! refused with the conversion to make.
 
-use super::{InputError, Spec};
+use super::{InputError, Spec, element};
 use crate::graph::{ResolvedInput, read_tensor_proto};
 use crate::tensor::{Dtype, Tensor, npy_from, read_npy};
-use half::bf16;
 use std::fs::File;
 use std::path::Path;
 use zip::ZipArchive;
 
-/// Reads a file that must have the input's element type and shape.
-pub(super) fn fed(spec: &Spec, path: &Path, input: &ResolvedInput) -> Result<Tensor, InputError> {
-    accept(read(spec)?, path, input)
-}
-
-/// Reads a `.pb` file that must have the input's element type and shape.
+/// Reads a `.pb` file that must have the input's shape, and values that its element type holds.
 pub(super) fn pb(path: &Path, input: &ResolvedInput) -> Result<Tensor, InputError> {
     accept(read_tensor_proto(path)?, path, input)
 }
@@ -47,22 +42,12 @@ pub(super) fn has_member(path: &Path, name: &str) -> bool {
     archive.is_some_and(|mut archive| archive.by_name(&format!("{name}.npy")).is_ok())
 }
 
-/// The tensor of a file, where it fits the input as it is.
+/// The tensor of a file as the input's element type, which must be able to hold every value exactly.
 pub(super) fn accept(
     tensor: Tensor,
     path: &Path,
     input: &ResolvedInput,
 ) -> Result<Tensor, InputError> {
-    let (found, wanted) = (tensor.dtype(), input.dtype);
-    let tensor = exactly_bf16(tensor, wanted);
-    if tensor.dtype() != wanted {
-        return Err(InputError::FileDtype {
-            name: input.name.clone(),
-            path: path.to_owned(),
-            found,
-            wanted,
-        });
-    }
     if tensor.shape() != input.shape {
         return Err(InputError::FileShape {
             name: input.name.clone(),
@@ -71,16 +56,44 @@ pub(super) fn accept(
             wanted: input.shape.clone(),
         });
     }
-    Ok(tensor)
+    let found = tensor.dtype();
+    converted(tensor, input.dtype).map_err(|value| InputError::FileDtype {
+        name: input.name.clone(),
+        path: path.to_owned(),
+        found,
+        wanted: input.dtype,
+        value,
+    })
 }
 
-/// numpy has no bf16, so it travels as f32: taken back where no value would change.
-fn exactly_bf16(tensor: Tensor, wanted: Dtype) -> Tensor {
-    let unchanged = |value: &f32| bf16::from_f32(*value).to_f32().to_bits() == value.to_bits();
-    match tensor {
-        Tensor::F32(array) if wanted == Dtype::Bf16 && array.iter().all(unchanged) => {
-            Tensor::Bf16(array.mapv(bf16::from_f32))
+/// The tensor in another element type, or the first value that this type does not have.
+fn converted(tensor: Tensor, wanted: Dtype) -> Result<Tensor, f64> {
+    /// Up to here an f64 has every whole number.
+    const WHOLE: f64 = 9_007_199_254_740_992.0;
+    if tensor.dtype() == wanted {
+        return Ok(tensor);
+    }
+    let is_wide = matches!(tensor.dtype(), Dtype::I64 | Dtype::U64);
+    let (low, high) = element::bounds(wanted);
+    let mut bytes = Vec::new();
+    for value in tensor.numbers(1) {
+        let whole = value as i128;
+        let is_whole = value.fract() == 0.0 && (low..=high).contains(&whole);
+        if is_wide && value.abs() > WHOLE || !wanted.is_float() && !is_whole {
+            return Err(value);
         }
-        other => other,
+        match wanted.is_float() {
+            // What this rounds or makes infinite is found below.
+            true => _ = element::push_real(&mut bytes, wanted, value),
+            false => element::push_whole(&mut bytes, wanted, whole),
+        }
+    }
+    let made = Tensor::from_bytes(wanted, tensor.shape(), &bytes)
+        .expect("one element was pushed for each index");
+    let (before, after) = (tensor.numbers(1), made.numbers(1));
+    let differs = |(a, b): &(f64, f64)| a.to_bits() != b.to_bits() && !(a.is_nan() && b.is_nan());
+    match before.into_iter().zip(after).find(differs) {
+        Some((value, _)) => Err(value),
+        None => Ok(made),
     }
 }

@@ -120,6 +120,9 @@ pub struct InputReport {
     pub dtype: Dtype,
     /// How it was made: `normal:0`, or a file.
     pub spec: String,
+    /// Why it was made so, if it was guessed; what it was converted from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The digest of its bytes.
     pub digest: Digest,
 }

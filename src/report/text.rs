@@ -110,8 +110,9 @@ pub(super) fn heading(report: &Report) -> String {
     if report.interrupted {
         let _ = writeln!(text, "{INTERRUPTED}");
     }
-    for InputReport { name, shape, dtype, spec, .. } in &report.inputs {
-        let _ = writeln!(text, "input `{name}` {} {dtype} = {spec}", ShapeText(shape));
+    for InputReport { name, shape, dtype, spec, note, .. } in &report.inputs {
+        let note = note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+        let _ = writeln!(text, "input `{name}` {} {dtype} = {spec}{note}", ShapeText(shape));
     }
     text.push('\n');
     text

@@ -263,8 +263,7 @@ impl<'e> Search<'e> {
             .iter()
             .filter_map(|input| {
                 let tensor = (*fed.get(&input.name.to_string())?).clone();
-                let (name, digest) = (input.name.clone(), tensor.digest());
-                Some(Feed { name, spec: String::new(), tensor, digest })
+                Some(Feed::new(input.name.clone(), "", tensor))
             })
             .collect();
         steps.start(&feeds).ok()?;

@@ -132,8 +132,7 @@ fn boundary(feed: &Feed) -> Boundary {
 }
 
 fn refeed(feed: &Feed, tensor: Tensor, spec: &str) -> Feed {
-    let digest = tensor.digest();
-    Feed { name: feed.name.clone(), spec: spec.to_owned(), tensor, digest }
+    Feed::new(feed.name.clone(), spec, tensor)
 }
 
 /// The first `extent` entries along an axis.

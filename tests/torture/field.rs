@@ -68,9 +68,11 @@ impl Field {
         let mut model = Model::load(&path).expect("it is a network");
         model.fix_shapes(&BTreeMap::new()).expect("its shapes are fixed");
         let inputs = model.resolved_inputs().expect("its shapes are fixed");
-        let specs: BTreeMap<ValueName, Spec> =
-            inputs.iter().map(|input| (input.name.clone(), Spec::Normal { seed: 1 })).collect();
-        let feeds = draw(&inputs, &specs).expect("inputs can be drawn");
+        let specs: BTreeMap<ValueName, Spec> = inputs
+            .iter()
+            .map(|input| (input.name.clone(), Spec::default_for(input.dtype, 1)))
+            .collect();
+        let feeds = draw(&model, &specs).expect("inputs can be drawn");
         let mut steps = NodeSteps::new(&model).expect("the reference takes it");
         steps.start(&feeds).expect("the reference takes it");
         for step in 0..steps.len() {

@@ -444,8 +444,7 @@ impl NodeSteps {
 
 /// A value of the reference as a feed.
 fn fed(name: &str, tensor: &Tensor) -> Feed {
-    let (name, spec) = (ValueName::from(name), "reference".into());
-    Feed { name, spec, tensor: tensor.clone(), digest: tensor.digest() }
+    Feed::new(name, "reference", tensor.clone())
 }
 
 /// tract is not proof against every node: its panic is a refusal.

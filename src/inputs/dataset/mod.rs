@@ -172,11 +172,8 @@ impl Dataset {
                 (format!("{}[{index}]", file.to_string_lossy()), rows.read(index, &self.inputs)?)
             }
         };
-        let feed = |(input, tensor): (&ResolvedInput, Tensor)| Feed {
-            name: input.name.clone(),
-            spec: id.clone(),
-            digest: tensor.digest(),
-            tensor,
+        let feed = |(input, tensor): (&ResolvedInput, Tensor)| {
+            Feed::new(input.name.clone(), id.clone(), tensor)
         };
         let feeds = self.inputs.iter().zip(tensors).map(feed).collect();
         let expected = match &self.source {

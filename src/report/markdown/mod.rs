@@ -159,9 +159,10 @@ fn environment(report: &Report, most: usize) -> String {
     row("network", format!("{}, {nodes} nodes, SHA-256 `{digest}…`", code(&report.model.path)));
     for input in report.inputs.iter().take(most) {
         let what = format!("{} {}", ShapeText(&input.shape), input.dtype);
+        let note = input.note.as_ref().map(|note| format!(" ({})", prose(note)));
         row(
             &format!("input {}", name(input.name.as_str())),
-            format!("{what} = {}", code(&input.spec)),
+            format!("{what} = {}{}", code(&input.spec), note.unwrap_or_default()),
         );
     }
     for (variable, value) in report.environment.iter().flat_map(|e| &e.variables) {

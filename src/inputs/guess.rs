@@ -1,0 +1,73 @@
+//! What an input of integers is fed when the user says nothing: values that fit how the network uses it.
+
+use super::{Number, Spec};
+use crate::graph::{Model, ResolvedInput, Usage};
+
+/// A spec for an input, and why it fits.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Guess {
+    /// The spec.
+    pub(super) spec: Spec,
+    /// The reason, for the report.
+    pub(super) why: String,
+}
+
+/// How many rows an input of indices may choose from, and the node that looks them up; the fewest of several.
+pub(super) fn rows(model: &Model, input: &ResolvedInput) -> Option<(usize, String)> {
+    let rows = |usage: Usage| match usage {
+        Usage::Index { rows, node } => Some((rows, node)),
+        _ => None,
+    };
+    model.usages(&input.name).into_iter().filter_map(rows).min()
+}
+
+/// A guess for the `index`-th input; `None` for floats, and if the network does not show a use of the integers.
+///
+/// Indices come first: a network also derives its masks from them. Names decide only if no node does.
+pub(super) fn guess(model: &Model, index: usize, input: &ResolvedInput) -> Option<Guess> {
+    if input.dtype.is_float() {
+        return None;
+    }
+    if let Some((rows, node)) = rows(model, input) {
+        let last = rows.saturating_sub(1);
+        let why = format!("`{node}` looks up rows 0 to {last}");
+        return Some(Guess { spec: Spec::Ids { seed: index as u64 }, why });
+    }
+    let usages = model.usages(&input.name);
+    usages.iter().find_map(|usage| of_usage(model, input, usage)).or_else(|| by_name(model, input))
+}
+
+fn of_usage(model: &Model, input: &ResolvedInput, usage: &Usage) -> Option<Guess> {
+    match usage {
+        Usage::Compared { with, node } => {
+            Some(Guess { spec: constant(*with), why: format!("`{node}` compares it with {with}") })
+        }
+        Usage::Length { node } => lengths(model, input, &format!("`{node}` reads lengths")),
+        Usage::Mask { node } => {
+            Some(Guess { spec: Spec::Ones, why: format!("`{node}` masks with it") })
+        }
+        Usage::Index { .. } => None,
+    }
+}
+
+fn by_name(model: &Model, input: &ResolvedInput) -> Option<Guess> {
+    let name = input.name.as_str().to_lowercase();
+    if name.contains("mask") {
+        return Some(Guess { spec: Spec::Ones, why: "its name says that it is a mask".into() });
+    }
+    let is_length = name.contains("length") || name.ends_with("_lens") || name.ends_with("_len");
+    is_length.then(|| lengths(model, input, "its name says that it is a length")).flatten()
+}
+
+/// The whole sequence is valid: the second extent of the first other input that has one.
+fn lengths(model: &Model, input: &ResolvedInput, reason: &str) -> Option<Guess> {
+    let inputs = model.resolved_inputs().ok()?;
+    let sequence = inputs.iter().find(|other| other.name != input.name && other.shape.len() > 1)?;
+    let extent = *sequence.shape.get(1)?;
+    let why = format!("{reason}, and `{}` is {extent} long", sequence.name);
+    Some(Guess { spec: constant(i64::try_from(extent).ok()?), why })
+}
+
+fn constant(value: i64) -> Spec {
+    Spec::Constant(Number::from(value))
+}
