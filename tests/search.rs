@@ -178,6 +178,7 @@ fn shrunk(model: &Model, feeds: &[Feed], spoil: Spoil) -> Option<Shrunk> {
         arithmetic: offby::bounds::Arithmetic::default(),
         deadline: Duration::from_secs(60),
         runs: 0,
+        own: Vec::new(),
         interrupted: || false,
     };
     shrink(model, feeds, &[], &mut oracle, &mut |_| ()).unwrap()

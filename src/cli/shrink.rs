@@ -53,6 +53,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
         arithmetic: arithmetic_of(&target, &prepared.model),
         deadline: prepared.request().deadline,
         runs: 0,
+        own: prepared.model.outputs().to_vec(),
         interrupted,
     };
     let found = search(&prepared.model, &prepared.feeds, &suspects, &mut oracle, &mut announce)
@@ -193,6 +194,7 @@ impl Origin<'_> {
             ran_on: self.whole.ran_on.clone(),
             finding: words(Finding::Agrees).into(),
             node: None,
+            piece: Vec::new(),
             op_types: Vec::new(),
             outputs: Vec::new(),
             inputs: Vec::new(),
@@ -230,6 +232,7 @@ impl Origin<'_> {
         Ok(ShrinkReport {
             finding: words(shrunk.finding).into(),
             node: shrunk.node.clone(),
+            piece: shrunk.piece.clone(),
             op_types: model.nodes().map(|node| node.op_type.to_owned()).collect(),
             outputs: model.outputs().iter().map(ValueName::to_string).collect(),
             inputs: shrunk.specimen.feeds.iter().map(feed).collect(),

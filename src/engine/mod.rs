@@ -21,7 +21,7 @@ pub use target::{
     Backend, ExtTarget, Memory, MnnTarget, OrtTarget, PlacedTarget, Precision, Provider, SimTarget,
     Target, TargetError, Tune, Weights,
 };
-pub use tract::{ComputeNode, NodeSteps, Second, Tract, VERSION as TRACT_VERSION};
+pub use tract::{ComputeNode, NodeSteps, Second, Tract, VERSION as TRACT_VERSION, Values};
 
 use crate::graph::Model;
 use crate::inputs::Feed;

@@ -26,8 +26,11 @@ pub struct ShrinkReport {
     pub ran_on: Option<RanOn>,
     /// The kind of verdict that was kept: `divergent`, `nonfinite`, `explained`, `crashed`...
     pub finding: String,
-    /// The node it comes from; absent where no single node shows it.
+    /// The node it comes from; absent if no single node shows it.
     pub node: Option<String>,
+    /// The nodes that show it together, if no single node does and the whole network is not needed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub piece: Vec<String>,
     /// The op types that are left.
     pub op_types: Vec<String>,
     /// The outputs that are left.
@@ -161,6 +164,11 @@ pub fn shrink_markdown(report: &ShrinkReport) -> String {
     }
     if let Some(node) = &report.node {
         let _ = write!(text, "It comes from node `{node}` of {}.\n\n", report.from.path);
+    }
+    if !report.piece.is_empty() {
+        let nodes: Vec<String> = report.piece.iter().map(|node| format!("`{node}`")).collect();
+        let _ =
+            write!(text, "It comes from nodes {} of {}.\n\n", nodes.join(", "), report.from.path);
     }
     for fact in facts(report) {
         let _ = writeln!(text, "- {fact}");

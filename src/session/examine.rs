@@ -87,9 +87,10 @@ pub(super) fn compare_output(
     match compared {
         Err(reason) => {
             report.judgement = Judgement::from(&reason);
-            if let Some(same) = without_single_axes(pair) {
-                let compared = compare_with(pair[0], &same, &options).ok();
-                include_values(&mut report, compared, [pair[0], &same], of_pair);
+            if let Some(same) = pair[1].in_shape_of(pair[0])
+                && let Ok(compared) = compare_with(pair[0], &same, &options)
+            {
+                include_values(&mut report, Some(compared), [pair[0], &same], of_pair);
             }
         }
         Ok(comparison) => include(&mut report, Some(comparison), pair, of_pair),
@@ -169,18 +170,6 @@ pub fn judged_by(target: &Target, pair: [Dtype; 2], user: Option<Tolerance>) -> 
         declared: declared.map(|format| format.name().into()),
         user,
     }
-}
-
-/// The candidate in the reference's shape, if the two differ by axes of length 1 alone.
-fn without_single_axes([reference, candidate]: [&Tensor; 2]) -> Option<Tensor> {
-    let longer = |tensor: &Tensor| -> Vec<usize> {
-        tensor.shape().iter().copied().filter(|&extent| extent != 1).collect()
-    };
-    let is_alike = reference.shape() != candidate.shape()
-        && longer(reference) == longer(candidate)
-        && reference.dtype().is_float() == candidate.dtype().is_float();
-    let bytes = || candidate.to_bytes();
-    is_alike.then(|| Tensor::from_bytes(candidate.dtype(), reference.shape(), &bytes()).ok())?
 }
 
 /// The element type that holds fewer digits; the first one unless both are floating-point types.

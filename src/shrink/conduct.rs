@@ -3,6 +3,7 @@
 use super::axes::{Threshold, shorten};
 use super::limit::{Limit, find_limit};
 use super::oracle::{Finding, Oracle};
+use super::piece::{Piece, find_piece};
 use super::simplify::{simplify_constants, simplify_feeds};
 use super::specimen::Specimen;
 use crate::engine::NodeSteps;
@@ -18,8 +19,10 @@ pub struct Shrunk {
     pub specimen: Specimen,
     /// What it shows.
     pub finding: Finding,
-    /// The node it began with; `None` where no single node shows the finding.
+    /// The node it began with; `None` if no single node shows the finding.
     pub node: Option<String>,
+    /// The nodes that show it together, if no single node does and the whole network is not needed.
+    pub piece: Vec<String>,
     /// At which extents it fails, with the values it was fed at first.
     pub thresholds: Vec<Threshold>,
     /// Which values fail.
@@ -52,18 +55,11 @@ pub fn shrink(
         return Ok(None);
     }
     let start = match found {
-        Some((label, specimen, finding)) => Some((Some(label), specimen, finding)),
-        None if at_first == Finding::Agrees => None,
-        None if at_first == Finding::Invalid => {
-            return Err("the target gives nothing that could be compared".into());
-        }
-        None => Some((None, whole, at_first)),
+        Some(start) => Some(start),
+        None => beginning(whole, suspects, at_first, oracle, announce)?,
     };
-    let Some((node, mut specimen, finding)) = start else { return Ok(None) };
-    let mut steps = vec![match &node {
-        Some(label) => format!("the node `{label}` by itself shows it, {}", shape(&specimen)),
-        None => "no single node shows it by itself: the network was kept".to_owned(),
-    }];
+    let Some(Start { node, piece, mut specimen, finding }) = start else { return Ok(None) };
+    let mut steps = vec![first_step(&node, &piece, &specimen)];
     let unshortened = specimen.clone();
     let thresholds = shorten(&mut specimen, finding, oracle, announce);
     steps.push(format!("smaller shapes: {}", shape(&specimen)));
@@ -79,7 +75,59 @@ pub fn shrink(
     let simple_thresholds =
         simple_thresholds.into_iter().filter(|threshold| !thresholds.contains(threshold)).collect();
     let runs = oracle.runs;
-    Ok(Some(Shrunk { specimen, finding, node, thresholds, limit, simple_thresholds, runs, steps }))
+    let found = Shrunk {
+        specimen,
+        finding,
+        node,
+        piece,
+        thresholds,
+        limit,
+        simple_thresholds,
+        runs,
+        steps,
+    };
+    Ok(Some(found))
+}
+
+/// Where the search for smaller shapes begins.
+struct Start {
+    node: Option<String>,
+    piece: Vec<String>,
+    specimen: Specimen,
+    finding: Finding,
+}
+
+/// A piece of the network, or the whole, if no single node shows the finding.
+fn beginning(
+    whole: Specimen,
+    suspects: &[String],
+    at_first: Finding,
+    oracle: &mut Oracle<'_>,
+    announce: &mut dyn FnMut(&str),
+) -> Result<Option<Start>, String> {
+    if let Some(piece) = find_piece(&whole, suspects, at_first, oracle, announce)? {
+        let Piece { labels, specimen, finding } = piece;
+        return Ok(Some(Start { node: None, piece: labels, specimen, finding }));
+    }
+    match at_first {
+        Finding::Agrees => Ok(None),
+        Finding::Invalid => Err("the target gives nothing that could be compared".into()),
+        finding => Ok(Some(Start { node: None, piece: Vec::new(), specimen: whole, finding })),
+    }
+}
+
+fn first_step(node: &Option<String>, piece: &[String], specimen: &Specimen) -> String {
+    let shape = shape(specimen);
+    match (node, piece) {
+        (Some(label), _) => format!("the node `{label}` by itself shows it, {shape}"),
+        (None, []) => "no single node shows it, nor do fewer than all: the network was kept".into(),
+        (None, labels) => {
+            let names: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+            let count = labels.len();
+            let names = names.join(", ");
+            format!("no single node shows it; these {count} do together: {names}, {shape}")
+        }
+    }
 }
 
 fn shape(specimen: &Specimen) -> String {
@@ -99,7 +147,7 @@ fn find_node(
     at_first: Finding,
     oracle: &mut Oracle<'_>,
     announce: &mut dyn FnMut(&str),
-) -> Result<Option<(String, Specimen, Finding)>, String> {
+) -> Result<Option<Start>, String> {
     let mut steps = NodeSteps::with_second(model, oracle.second.clone())?;
     let labels: Vec<String> = (0..steps.len()).map(|step| steps.node(step).0).collect();
     let suspected: BTreeSet<usize> =
@@ -116,7 +164,8 @@ fn find_node(
                 false => is_wrong(finding),
             };
             if is_it && is_wrong(finding) && oracle.shows(&specimen, finding) {
-                return Ok(Some((label.clone(), specimen, finding)));
+                let (node, piece) = (Some(label.clone()), Vec::new());
+                return Ok(Some(Start { node, piece, specimen, finding }));
             }
         }
         steps.advance(step, &Tensor::clone)?;

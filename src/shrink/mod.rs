@@ -1,10 +1,11 @@
-//! From a finding to its smallest reproduction: one node, then smaller shapes, then simpler values,
-//! then simpler constants. After every step the same finding is proven again, twice.
+//! From a finding to its smallest reproduction: one node or the fewest nodes that show it together, then smaller
+//! shapes, then simpler values, then simpler constants. After every step the same finding is proven again, twice.
 
 mod axes;
 mod conduct;
 mod limit;
 mod oracle;
+mod piece;
 mod simplify;
 mod specimen;
 

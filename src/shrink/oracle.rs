@@ -4,6 +4,7 @@ use super::Specimen;
 use crate::bounds::Arithmetic;
 use crate::compare::{CompareOptions, Comparison, compare_with};
 use crate::engine::{Execution, NodeSteps, Outcome, Output, Request, Second, Session};
+use crate::graph::ValueName;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use crate::walk::{NodeReference, Reference as _, Storage, gauge, is_honest, round_to_f16};
@@ -53,6 +54,9 @@ pub struct Oracle<'a> {
     pub deadline: Duration,
     /// Runs of the target so far.
     pub runs: usize,
+    /// The outputs of the whole network. Others may lack axes of length 1, or have more of them: that is how an
+    /// engine holds them inside.
+    pub own: Vec<ValueName>,
     /// Whether the user has ended the search: then nothing shows anything any more.
     pub interrupted: fn() -> bool,
 }
@@ -102,13 +106,21 @@ impl Oracle<'_> {
         }
     }
 
-    fn compare_all(&self, right: &Right, execution: Execution) -> Seen {
+    fn compare_all(&self, right: &Right, mut execution: Execution) -> Seen {
         if execution.outcome == Outcome::Interrupted {
             return Seen::INVALID;
         }
         if execution.outcome != Outcome::Completed {
             let finding = Finding::Ended(execution.outcome);
             return Seen { finding, worst: None, reason: execution.reason };
+        }
+        for output in execution.outputs.iter_mut().filter(|output| !self.own.contains(&output.name))
+        {
+            let expected = right.exact.iter().find(|expected| expected.name == output.name);
+            if let Some(same) = expected.and_then(|right| output.tensor.in_shape_of(&right.tensor))
+            {
+                output.tensor = same;
+            }
         }
         let alone =
             right.alone.as_ref().and_then(|alone| alone.finding(&execution, &self.arithmetic));
@@ -292,7 +304,8 @@ mod tests {
         let (session, deadline) = (Box::new(Silent), Duration::from_secs(1));
         let (arithmetic, interrupted) = (Arithmetic::default(), || false);
         let second = None;
-        let mut oracle = Oracle { session, second, arithmetic, deadline, runs: 0, interrupted };
+        let mut oracle =
+            Oracle { session, second, arithmetic, deadline, runs: 0, own: Vec::new(), interrupted };
         assert_eq!(oracle.ask(&Specimen { model, feeds }).finding, Finding::Invalid);
     }
 }

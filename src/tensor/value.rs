@@ -195,6 +195,17 @@ impl Tensor {
         })
     }
 
+    /// The same elements in the shape of another tensor, if the two shapes differ, and by axes of length 1 alone.
+    pub fn in_shape_of(&self, other: &Tensor) -> Option<Tensor> {
+        let longer = |tensor: &Tensor| -> Vec<usize> {
+            tensor.shape().iter().copied().filter(|&extent| extent != 1).collect()
+        };
+        if self.shape() == other.shape() || longer(self) != longer(other) {
+            return None;
+        }
+        Tensor::from_bytes(self.dtype(), other.shape(), &self.to_bytes()).ok()
+    }
+
     /// The digest of element type, shape and bytes.
     pub fn digest(&self) -> Digest {
         let head = format!("{} {:?} ", self.dtype(), self.shape());

@@ -58,9 +58,12 @@ impl Gauge {
     }
 }
 
-/// Gauges a candidate against a reference; `None` where they cannot be compared.
+/// Gauges a candidate against a reference; `None` if they cannot be compared. Axes of length 1 do not count: an
+/// engine may hold a value inside with more of them, or fewer.
 pub fn gauge(reference: &Tensor, candidate: &Tensor) -> Option<Gauge> {
     let options = CompareOptions { worst: 0, extra_rtol: None };
+    let same = candidate.in_shape_of(reference);
+    let candidate = same.as_ref().unwrap_or(candidate);
     compare_with(reference, candidate, &options).ok().map(|comparison| reduce(&comparison))
 }
 

@@ -5,9 +5,11 @@
 
 mod element;
 mod own;
+mod piece;
 mod replaced;
 mod steps;
 
+pub use piece::Values;
 pub use steps::{ComputeNode, NodeSteps, Second};
 
 use super::panics::{panic_text, quietly};

@@ -60,7 +60,7 @@ pub struct NodeSteps {
     /// The step that writes a value.
     writers: BTreeMap<String, usize>,
     /// The steps that read a value, in order; beyond all steps stands for the network's outputs.
-    readers: BTreeMap<String, Vec<usize>>,
+    pub(super) readers: BTreeMap<String, Vec<usize>>,
 }
 
 /// One ONNX node.
@@ -443,7 +443,7 @@ impl NodeSteps {
 }
 
 /// A value of the reference as a feed.
-fn fed(name: &str, tensor: &Tensor) -> Feed {
+pub(super) fn fed(name: &str, tensor: &Tensor) -> Feed {
     Feed::new(name, "reference", tensor.clone())
 }
 
