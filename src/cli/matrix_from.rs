@@ -1,5 +1,6 @@
 //! Matrices from files: those of other machines and shares, and the reports of `run` and `walk`.
 
+use super::network_name::network_name;
 use super::report::read_saved;
 use crate::matrix::{Cell, MATRIX_SCHEMA, Matrix, Row, RowInput, merge, read_matrix};
 use crate::report::{Report, TargetReport, without_home};
@@ -8,11 +9,6 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// What a network's row is called: its file's name without the ending.
-pub(super) fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
 
 /// A matrix from its file.
 pub(super) fn read_file(path: &Path) -> Result<Matrix, Failure> {
@@ -76,7 +72,7 @@ fn of_report(report: &Report) -> Matrix {
         digest: input.digest.clone(),
     });
     let row = Row {
-        name: stem(Path::new(&report.model.path)),
+        name: network_name(Path::new(&report.model.path)),
         system: None,
         digest: report.model.digest.clone(),
         nodes: report.model.nodes,

@@ -6,7 +6,8 @@ use super::case::load;
 use super::case_run::{REPEATS, prepare, resolved};
 use super::cut::Asked;
 use super::jobs::on_threads;
-use super::matrix_from::{cell, public, same_name, stem};
+use super::matrix_from::{cell, public, same_name};
+use super::network_name::network_names;
 use super::place::{read_reference, read_target};
 use super::prepare::load_fed;
 use super::screen;
@@ -84,13 +85,14 @@ enum Origin {
 fn networks(args: &SweepArgs, registry: &Registry) -> Result<Vec<Network>, Failure> {
     let reference = read_reference(&args.reference, &args.place)?;
     let mut networks = Vec::new();
-    for path in &args.networks {
+    let paths: Vec<&Path> = args.networks.iter().map(PathBuf::as_path).collect();
+    for (path, name) in args.networks.iter().zip(network_names(&paths)) {
         if path.extension().is_some_and(|end| end == "onnx") {
             networks.push(Network {
                 origin: Origin::Model(path.clone()),
                 reference: reference.clone(),
                 deadline: Duration::from_secs(args.timeout),
-                row: unknown_row(stem(path)),
+                row: unknown_row(name),
             });
             continue;
         }

@@ -22,6 +22,7 @@ mod jobs;
 mod matrix;
 mod matrix_from;
 mod matrix_run;
+mod network_name;
 mod place;
 mod place_for_results;
 mod prepare;

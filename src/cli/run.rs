@@ -1,6 +1,7 @@
 //! `offby run`: the network on the reference and on every target, output by output.
 
 use super::args::{NetworkArgs, RunArgs};
+use super::network_name::network_names;
 use super::place::read_target;
 use super::place_for_results::can_hold_results;
 use super::prepare::Prepared;
@@ -10,6 +11,7 @@ use crate::report::{evidence_text, run_text};
 use crate::session::Failure;
 use crate::verdict::{Kind, exit_code};
 use crate::worker::interrupted;
+use std::path::{Path, PathBuf};
 
 /// Runs, compares, reports each network; gives the exit code.
 pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
@@ -22,10 +24,12 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     // Each has a folder in it: whether that can be written shows before the first of them runs.
     args.network.out.as_deref().map_or(Ok(()), can_hold_results)?;
     let mut kinds = Vec::new();
-    for path in [&args.network.model.path].into_iter().chain(&args.more) {
+    let paths: Vec<&Path> =
+        [&args.network.model.path].into_iter().chain(&args.more).map(PathBuf::as_path).collect();
+    for (path, name) in paths.iter().zip(network_names(&paths)) {
         let mut network = args.network.clone();
-        network.out = network.out.map(|folder| folder.join(path.file_stem().unwrap_or_default()));
-        network.model.path.clone_from(path);
+        network.out = network.out.map(|folder| folder.join(name));
+        network.model.path = path.to_path_buf();
         kinds.extend(run_network(args, &network, &targets)?);
         if interrupted() {
             // Of the networks after this one nothing is known.
