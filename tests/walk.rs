@@ -77,19 +77,21 @@ fn a_walk_that_falls_back_is_no_walk() {
 }
 
 /// Networks and targets with a finding of which a case in `fixtures/` tells.
-const KNOWN: [(&str, &str); 5] = [
+const KNOWN: [(&str, &str); 6] = [
     ("layer_norm_256.onnx", "mnn:opencl:high"),
     ("rms_norm.onnx", "mnn:opencl:high"),
     ("efformer_mlp_gelu.onnx", "mnn:vulkan:high"),
     ("pool_sentinel.onnx", "mnn:opencl:high"),
     ("pool_sentinel.onnx", "mnn:vulkan:high"),
+    // Its Pad writes -3.4e38, which f16 does not have: an overflow is named.
+    ("pool_sentinel.onnx", "mnn:vulkan:low"),
 ];
 
 /// The long one: `just sweep`.
 #[test]
 #[ignore = "takes minutes; run it with `just sweep`"]
 fn no_seed_gives_a_false_source() {
-    let mut walks = 0;
+    let (mut walks, mut accused) = (0, Vec::new());
     for entry in std::fs::read_dir(debug_model("")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if !name.ends_with(".onnx") {
@@ -103,16 +105,20 @@ fn no_seed_gives_a_false_source() {
             for seed in 0..5 {
                 let mut command = offby();
                 command.arg("walk").arg(debug_model(&name)).args(["--on", target, "--json", "-"]);
-                for input in model.inputs() {
+                for input in model.inputs().iter().filter(|input| input.dtype.is_float()) {
                     command.arg("--input").arg(format!("{}=normal:{seed}", input.name));
                 }
                 let found = first_target(&finish_json(command).1).clone();
                 assert_eq!(found["outcome"], "completed", "{name} {target} {seed}");
-                assert_eq!(names(&found["walk"]["sources"]), [""; 0], "{name} {target} {seed}");
+                let sources = names(&found["walk"]["sources"]);
+                if !sources.is_empty() {
+                    accused.push(format!("{name} {target} {seed}: {sources:?}"));
+                }
                 walks += 1;
             }
         }
     }
+    assert!(accused.is_empty(), "{} of {walks} walks: {accused:#?}", accused.len());
     eprintln!("{walks} walks, no source");
 }
 

@@ -1,9 +1,9 @@
 //! Feeds from `.npy`, `.npz` and `.pb` files: taken if the input's element type holds every value exactly, or
 //! refused with the conversion to make.
 
-use super::{InputError, Spec, element};
+use super::{InputError, Spec};
 use crate::graph::{ResolvedInput, read_tensor_proto};
-use crate::tensor::{Dtype, Tensor, npy_from, read_npy};
+use crate::tensor::{Tensor, npy_from, read_npy};
 use std::fs::File;
 use std::path::Path;
 use zip::ZipArchive;
@@ -57,43 +57,11 @@ pub(super) fn accept(
         });
     }
     let found = tensor.dtype();
-    converted(tensor, input.dtype).map_err(|value| InputError::FileDtype {
+    tensor.exactly(input.dtype).map_err(|value| InputError::FileDtype {
         name: input.name.clone(),
         path: path.to_owned(),
         found,
         wanted: input.dtype,
         value,
     })
-}
-
-/// The tensor in another element type, or the first value that this type does not have.
-fn converted(tensor: Tensor, wanted: Dtype) -> Result<Tensor, f64> {
-    /// Up to here an f64 has every whole number.
-    const WHOLE: f64 = 9_007_199_254_740_992.0;
-    if tensor.dtype() == wanted {
-        return Ok(tensor);
-    }
-    let is_wide = matches!(tensor.dtype(), Dtype::I64 | Dtype::U64);
-    let (low, high) = element::bounds(wanted);
-    let mut bytes = Vec::new();
-    for value in tensor.numbers(1) {
-        let whole = value as i128;
-        let is_whole = value.fract() == 0.0 && (low..=high).contains(&whole);
-        if is_wide && value.abs() > WHOLE || !wanted.is_float() && !is_whole {
-            return Err(value);
-        }
-        match wanted.is_float() {
-            // What this rounds or makes infinite is found below.
-            true => _ = element::push_real(&mut bytes, wanted, value),
-            false => element::push_whole(&mut bytes, wanted, whole),
-        }
-    }
-    let made = Tensor::from_bytes(wanted, tensor.shape(), &bytes)
-        .expect("one element was pushed for each index");
-    let (before, after) = (tensor.numbers(1), made.numbers(1));
-    let differs = |(a, b): &(f64, f64)| a.to_bits() != b.to_bits() && !(a.is_nan() && b.is_nan());
-    match before.into_iter().zip(after).find(differs) {
-        Some((value, _)) => Err(value),
-        None => Ok(made),
-    }
 }

@@ -298,3 +298,60 @@ fn pictures_that_do_not_fit_are_refused() {
     assert!(Normalization::new(&[0.0, 1.0], &[]).unwrap_err().hint().is_some());
     assert!(Normalization::new(&[], &[0.0]).is_err());
 }
+
+/// A network that looks up rows of a table of 30 by `ids`, masks them, reads lengths and a rate.
+fn transformer() -> Model {
+    let table = Tensor::from_f32(&[30, 2], vec![0.5; 60]).unwrap();
+    let one = |value: i64| {
+        Tensor::from_bytes(Dtype::I64, &[], &value.to_le_bytes()).expect("it is one element")
+    };
+    Network::new("transformer")
+        .input("ids", Dtype::I64, &[1, 6])
+        .input("attention_mask", Dtype::I64, &[1, 6])
+        .input("lengths", Dtype::I64, &[1])
+        .input("rate", Dtype::I64, &[])
+        .input("other", Dtype::I64, &[3])
+        .initializer("table", &table)
+        .initializer("zero", &one(0))
+        .initializer("fast", &one(16000))
+        .node("same", "Identity", &["ids"], &["same"], &[])
+        .node("look", "Gather", &["table", "same"], &["rows"], &[])
+        .node("pad", "Equal", &["ids", "zero"], &["padded"], &[])
+        .node("is_fast", "Equal", &["rate", "fast"], &["is_fast"], &[])
+        .output("rows", Dtype::F32, &[1, 6, 2])
+        .finish()
+        .unwrap()
+}
+
+#[test]
+fn integers_are_guessed_from_their_use() {
+    let feeds = draw(&transformer(), &BTreeMap::new()).unwrap();
+    let of = |name: &str| feeds.iter().find(|feed| feed.name.as_str() == name).unwrap();
+    let note = |name: &str| of(name).note.clone().unwrap_or_default();
+    assert_eq!(of("ids").spec, "ids:0");
+    assert_eq!(note("ids"), "guessed: `look` looks up rows 0 to 29");
+    let ids = of("ids").tensor.numbers(1);
+    assert!(ids.iter().all(|id| (0.0..30.0).contains(id)) && ids.iter().any(|id| *id > 1.0));
+    assert_eq!(of("attention_mask").spec, "ones");
+    assert_eq!(
+        (of("lengths").spec.as_str(), of("lengths").tensor.numbers(1)),
+        ("const:6", vec![6.0])
+    );
+    assert_eq!(of("rate").spec, "const:16000");
+    assert_eq!((of("other").spec.as_str(), note("other")), ("uniform:0,2,4", String::new()));
+}
+
+#[test]
+fn an_extent_of_zero_is_taken_if_the_user_gives_it() {
+    let mut model = Model::from_bytes(&decoder(), Path::new("decoder.onnx")).unwrap();
+    assert!(draw(&model, &BTreeMap::new()).is_err());
+    model.fix_shapes(&BTreeMap::from([(ValueName::from("past"), vec![1, 0, 4])])).unwrap();
+    let feeds = draw(&model, &BTreeMap::new()).unwrap();
+    assert_eq!(feeds[0].tensor.shape(), [1, 0, 4]);
+}
+
+fn decoder() -> Vec<u8> {
+    let network = Network::new("decoder").input("past", Dtype::F32, &[1, 0, 4]);
+    let network = network.node("same", "Identity", &["past"], &["present"], &[]);
+    network.output("present", Dtype::F32, &[1, 0, 4]).to_bytes()
+}

@@ -1,6 +1,7 @@
 //! Lines that a report adds to its verdicts: warnings about the reference, notes on the feeds.
 
 use super::document::{Report, TargetReport};
+use crate::tensor::Dtype;
 use crate::verdict::News;
 use crate::walk::{Blind, NonfiniteOutput};
 
@@ -9,7 +10,21 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
     let warnings = report.nonfinite.iter().map(NonfiniteOutput::words);
     let notes = report.blind.iter().map(Blind::words);
     let warnings = warnings.map(|words| format!("warning: {words}"));
+    let notes = notes.chain(rounded_feeds(report));
     warnings.chain(notes.map(|words| format!("note: {words}"))).collect()
+}
+
+/// The feeds that MNN holds with fewer digits than the network declares.
+fn rounded_feeds(report: &Report) -> Option<String> {
+    let on_mnn =
+        |target: &TargetReport| target.ran_on.as_ref().is_some_and(|on| on.engine == "mnn");
+    if !report.targets.iter().any(on_mnn) {
+        return None;
+    }
+    let double = report.inputs.iter().filter(|input| input.dtype == Dtype::F64);
+    let names: Vec<String> = double.map(|input| format!("`{}`", input.name)).collect();
+    (!names.is_empty())
+        .then(|| format!("MNN has no f64: its targets are fed {} rounded to f32", names.join(", ")))
 }
 
 /// How many inputs are named with what they were fed.

@@ -126,21 +126,42 @@ pub(super) fn nodes(count: usize) -> String {
 fn summary(report: &Report) -> String {
     let mut table = Table::new();
     table.set_format(columns());
-    let titles = ["target", "ran on", "says", "rel. L2", "max abs", "f32 ulp"];
-    table.set_titles(Row::new(titles.map(Cell::new).to_vec()));
+    let is_named = report.targets.iter().any(|target| target.outputs.len() > 1);
+    let titles = ["target", "ran on", "output", "says", "rel. L2", "max abs", "f32 ulp"];
+    let titles = titles.into_iter().filter(|title| is_named || *title != "output");
+    table.set_titles(Row::new(titles.map(Cell::new).collect()));
     for target in &report.targets {
         // A target that gave no output still has its line.
         if target.outputs.is_empty() {
-            table.add_row(row(target, None));
+            table.add_row(row(target, None, is_named));
         }
-        for output in &target.outputs {
-            table.add_row(row(target, Some(output)));
+        for output in worst_first(&target.outputs) {
+            table.add_row(row(target, Some(output), is_named));
         }
     }
     table.to_string()
 }
 
-fn row(target: &TargetReport, output: Option<&OutputReport>) -> Row {
+/// The outputs in the order in which a reader needs them.
+fn worst_first(outputs: &[OutputReport]) -> Vec<&OutputReport> {
+    let severity = |output: &OutputReport| match output.agreement {
+        Agreement::Diverges => 3,
+        Agreement::Incomparable => 2,
+        Agreement::Explained => 1,
+        Agreement::Agrees => 0,
+    };
+    let error = |output: &OutputReport| {
+        output.comparison.as_ref().map_or(0.0, |comparison| comparison.rel_l2)
+    };
+    let mut ordered: Vec<&OutputReport> = outputs.iter().collect();
+    ordered.sort_by(|a, b| {
+        severity(b).cmp(&severity(a)).then(error(b).total_cmp(&error(a)))
+    });
+    ordered
+}
+
+/// A line of the table; `is_named` if it has a column for the output's name.
+fn row(target: &TargetReport, output: Option<&OutputReport>, is_named: bool) -> Row {
     let measured = output.and_then(|output| output.comparison.as_ref());
     let of = |metric: fn(&Comparison) -> String| measured.map_or_else(|| "-".to_owned(), metric);
     // What the numbers say counts for nothing where the reference is in doubt.
@@ -149,14 +170,20 @@ fn row(target: &TargetReport, output: Option<&OutputReport>) -> Row {
         output.filter(|_| !doubted).map_or(target.verdict.kind.name().to_owned(), |output| {
             format!("{:?}", output.agreement).to_lowercase()
         });
-    Row::new(vec![
-        Cell::new(&shortened(&target.target, 24)),
-        Cell::new(&place(target)),
-        Cell::new(&says),
-        Cell::new(&of(relative)),
-        Cell::new(&of(|c| number(c.max_abs))),
-        Cell::new(&of(|c| optional(c.max_ulp_f32))),
-    ])
+    let name = output.map_or("-", |output| output.name.as_str());
+    let mut cells = vec![
+        shortened(&target.target, 24),
+        place(target),
+        ended(name, 20),
+        says,
+        of(relative),
+        of(|c| number(c.max_abs)),
+        of(|c| optional(c.max_ulp_f32)),
+    ];
+    if !is_named {
+        cells.remove(2);
+    }
+    Row::new(cells.iter().map(|cell| Cell::new(cell)).collect())
 }
 
 /// Backend and the first word of the device: `vulkan, llvmpipe`; of an engine that the target does not

@@ -3,6 +3,7 @@
 //!
 //! This room knows nothing of graphs, engines or comparisons.
 
+mod convert;
 mod digest;
 mod dtype;
 mod format;

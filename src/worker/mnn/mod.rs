@@ -21,7 +21,7 @@ use super::open::{OpenNetwork, Stop, replace};
 use super::protocol::{ProbeReport, Reply};
 use crate::engine::{MnnTarget, Output, RanOn};
 use crate::graph::ValueName;
-use crate::tensor::{Dtype, Tensor};
+use crate::tensor::{Dtype, Tensor, narrowed};
 pub(super) use walk::{Models, WalkJob, walk};
 
 use census::Census;
@@ -164,23 +164,22 @@ fn write_feeds(session: &Session, feeds: &[Output]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// MNN's converter makes 32-bit integers of 64-bit ones; a feed follows where nothing is lost.
+/// MNN's converter makes 32-bit numbers of 64-bit ones. A feed of `f64` is rounded to `f32` then; other feeds
+/// follow if no value changes.
 fn narrow(feed: &Tensor, wanted: Dtype, name: &str) -> Result<Tensor, Refusal> {
-    let refuse =
-        || format!("input `{name}` is {wanted} in the MNN model, and the feed is {}", feed.dtype());
-    match (feed, wanted) {
-        (feed, wanted) if feed.dtype() == wanted => Ok(feed.clone()),
-        (Tensor::I64(array), Dtype::I32) => {
-            let narrowed: Option<Vec<i32>> = array.iter().map(|&v| i32::try_from(v).ok()).collect();
-            let bytes: Vec<u8> =
-                narrowed.ok_or_else(refuse)?.into_iter().flat_map(i32::to_le_bytes).collect();
-            Tensor::from_bytes(Dtype::I32, feed.shape(), &bytes).map_err(|error| error.to_string())
-        }
-        (Tensor::Bool(array), Dtype::I32) => Ok(Tensor::I32(array.mapv(i32::from))),
-        (Tensor::F16(array), Dtype::F32) => Ok(Tensor::F32(array.mapv(f32::from))),
-        (Tensor::Bf16(array), Dtype::F32) => Ok(Tensor::F32(array.mapv(f32::from))),
-        _ => Err(refuse()),
+    let refuse = |value: f64| {
+        format!(
+            "input `{name}` is {wanted} in the MNN model, the feed is {}, and {value} is no {wanted}",
+            feed.dtype()
+        )
+    };
+    if feed.dtype() == Dtype::F64 && wanted == Dtype::F32 {
+        let rounded = narrowed(feed.clone(), wanted);
+        let pairs = feed.numbers(1).into_iter().zip(rounded.numbers(1));
+        let lost = pairs.into_iter().find(|(value, kept)| value.is_finite() && !kept.is_finite());
+        return lost.map_or(Ok(rounded), |(value, _)| Err(refuse(value)));
     }
+    feed.exactly(wanted).map_err(refuse)
 }
 
 fn read_outputs(session: &Session) -> Result<Vec<Output>, Refusal> {

@@ -433,6 +433,9 @@ impl TensorRef<'_> {
 
     /// Overwrites its elements.
     pub(super) fn write(&self, tensor: &Tensor) -> Result<(), Refusal> {
+        if tensor.is_empty() {
+            return Ok(());
+        }
         let bytes = tensor.to_bytes();
         // SAFETY: the buffer is as long as the size says; the shim refuses any other size.
         checked(unsafe { offby_write(self.raw, bytes.as_ptr().cast(), bytes.len()) })

@@ -1,0 +1,93 @@
+//! Several nodes of a network as a model of their own, fed with the reference's values.
+
+use super::steps::{NodeSteps, fed};
+use crate::graph::{Boundary, Cut, Model, ValueName};
+use crate::inputs::Feed;
+use crate::tensor::Tensor;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The values of one run of the reference, by name.
+pub type Values = BTreeMap<String, Tensor>;
+
+impl NodeSteps {
+    /// The values that some steps take from others or from the feeds.
+    pub fn values_into(&self, steps: &BTreeSet<usize>) -> BTreeSet<String> {
+        let inside: BTreeSet<&String> = steps.iter().flat_map(|&step| self.writes(step)).collect();
+        let reads = steps.iter().flat_map(|&step| self.reads(step));
+        let crosses = |name: &&String| {
+            !name.is_empty() && !inside.contains(name) && self.constant(name).is_none()
+        };
+        reads.filter(crosses).cloned().collect()
+    }
+
+    /// The values that some steps give to others or to the network's outputs.
+    pub fn values_out_of(&self, steps: &BTreeSet<usize>) -> BTreeSet<String> {
+        let readers = |name: &String| self.readers.get(name).into_iter().flatten();
+        let crosses = |name: &&String| readers(name).any(|reader| !steps.contains(reader));
+        steps.iter().flat_map(|&step| self.writes(step)).filter(crosses).cloned().collect()
+    }
+
+    /// Runs the reference up to its last step that is needed, and keeps these values.
+    ///
+    /// # Errors
+    /// What the reference refuses.
+    pub fn capture(&mut self, feeds: &[Feed], wanted: &BTreeSet<String>) -> Result<Values, String> {
+        self.start(feeds)?;
+        let mut kept = Values::new();
+        let keep = |from: &Values, kept: &mut Values| {
+            let found = from.iter().filter(|(name, _)| wanted.contains(*name));
+            kept.extend(found.map(|(name, tensor)| (name.clone(), tensor.clone())));
+        };
+        keep(self.values(), &mut kept);
+        let last = wanted.iter().filter_map(|name| self.step_of(name)).max();
+        for step in 0..last.map_or(0, |last| last + 1) {
+            let inputs = self.inputs(step)?;
+            let outputs = self.compute(step, &inputs, &Tensor::clone)?;
+            self.store(step, &outputs);
+            keep(self.values(), &mut kept);
+            self.forget(step);
+        }
+        Ok(kept)
+    }
+
+    /// The model of some steps, and its feeds. `values` holds what goes into the steps and comes out of them.
+    ///
+    /// Integers that are no input of the network become constants, for they are shapes, axes and indices.
+    ///
+    /// # Errors
+    /// When a value is missing, or no network is left.
+    pub fn piece(
+        &self,
+        steps: &BTreeSet<usize>,
+        values: &Values,
+    ) -> Result<(Model, Vec<Feed>), String> {
+        let known = |name: &String| {
+            let tensor = values.get(name).ok_or_else(|| format!("{name} was not computed"))?;
+            Ok::<_, String>((name.clone(), tensor))
+        };
+        let into = self.values_into(steps).iter().map(known).collect::<Result<Vec<_>, _>>()?;
+        let out = self.values_out_of(steps).iter().map(known).collect::<Result<Vec<_>, _>>()?;
+        let is_input =
+            |name: &String| self.model.inputs().iter().any(|input| input.name.as_str() == name);
+        let (inputs, constants): (Vec<_>, Vec<_>) = into
+            .into_iter()
+            .partition(|(name, tensor)| tensor.dtype().is_float() || is_input(name));
+        let boundary = |(name, tensor): &(String, &Tensor)| Boundary {
+            name: ValueName::from(name.as_str()),
+            dtype: tensor.dtype(),
+            shape: tensor.shape().to_vec(),
+        };
+        let outputs: Vec<Boundary> = out.iter().map(boundary).collect();
+        let constant = |(name, tensor): (String, &Tensor)| (name.into(), tensor.clone());
+        let mut model = self
+            .model
+            .cut(&Cut {
+                to: outputs.iter().map(|output| output.name.clone()).collect(),
+                from: inputs.iter().map(boundary).collect(),
+                constants: constants.into_iter().map(constant).collect(),
+            })
+            .map_err(|error| error.to_string())?;
+        model.declare(&outputs);
+        Ok((model, inputs.iter().map(|(name, tensor)| fed(name, tensor)).collect()))
+    }
+}
