@@ -1,9 +1,9 @@
 //! How fast `compare` is, against two yardsticks: merely summing both tensors, and numpy.
 //!
-//! Two `f32` tensors of 256 MiB (`OFFBY_BENCH_MIB` changes that) differ by a little noise in every
-//! element, so that no block can be skipped. The sum is what reading them once must cost: the same
-//! threads, the same vector units, enough accumulators that only memory is waited for. numpy runs
-//! the same metrics in `numpy_compare.py`, with `OFFBY_PYTHON`, offby's own environment or `python3`.
+//! Two `f32` tensors of 256 MiB (`OFFBY_BENCH_MIB` changes that) differ by a little noise in every element, so
+//! no block can be skipped. The sum is the least cost of reading both once: the same threads, the same vector
+//! units, and enough accumulators that only memory limits it. numpy runs the same metrics in
+//! `numpy_compare.py`, with `OFFBY_PYTHON`, offby's own environment or `python3`.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's output is its result")]
 
@@ -78,7 +78,7 @@ fn normal(i: u64) -> f32 {
     (0..12).map(|k| uniform(12 * i + k)).sum::<f32>() - 6.0
 }
 
-/// The median seconds of each run, one after the other in every round, so that a busy machine slows all alike.
+/// The median seconds of each run. In every round the runs alternate, so a busy machine slows all alike.
 fn medians<const N: usize>(runs: [&dyn Fn() -> f64; N]) -> [f64; N] {
     let mut seconds = [const { Vec::new() }; N];
     for _ in 0..=REPEATS {
@@ -89,14 +89,14 @@ fn medians<const N: usize>(runs: [&dyn Fn() -> f64; N]) -> [f64; N] {
         }
     }
     seconds.map(|mut seconds| {
-        // The first round only warms up.
+        // The first round is only a warm-up.
         seconds.remove(0);
         seconds.sort_by(f64::total_cmp);
         seconds[REPEATS / 2]
     })
 }
 
-/// Large enough pieces that handing them out costs nothing.
+/// Pieces large enough to make their distribution almost free.
 const PIECE: usize = 1 << 20;
 
 fn sum(elements: &[f32]) -> f32 {
@@ -131,7 +131,7 @@ impl<const N: usize> WithSimd for Sum<'_, N> {
     }
 }
 
-/// The median seconds numpy takes for the same metrics, without reading the files.
+/// The median seconds of numpy for the same metrics, without reading the files.
 fn numpy_seconds(tensors: &[Tensor; 2]) -> Result<f64, String> {
     let python = python_with_numpy().ok_or("no python that imports numpy; set OFFBY_PYTHON")?;
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;

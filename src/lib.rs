@@ -1,7 +1,7 @@
 //! Finds where a neural network's numbers go wrong.
 //!
-//! One network runs on a reference CPU path and on each GPU backend; the outputs are compared
-//! element by element and the finding is put into words. Data flows one way:
+//! offby runs one network on a reference CPU path and on each GPU backend. It compares the outputs
+//! element by element and reports the finding in words. Data flows one way:
 //! case → cut → feeds → taps → comparison → trace → verdict → report.
 
 pub mod agree;

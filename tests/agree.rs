@@ -1,5 +1,5 @@
-//! `offby agree`: what it counts, and that the count is the same however it came about: at once, in
-//! shares, killed on the way, or twice. `OFFBY_RENEW=1` writes the committed report anew from its JSON.
+//! `offby agree`: its counts, and that they do not depend on the way: one run, shares, a killed run, a repeated
+//! run. `OFFBY_RENEW=1` writes the committed report anew from its JSON.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 const MODEL: &str = "examples/digits/digits.onnx";
 const DATA: &str = "examples/digits/test.npz";
-/// Loses accuracy, and at one operator only.
+/// Loses accuracy at one operator only.
 const GAP: &str = "sim:examples/digits/relu-gap.yaml";
 
 /// `offby agree` over the digits on these targets.
@@ -46,7 +46,7 @@ fn json(mut command: Command) -> (i32, Value) {
     finish_json(command)
 }
 
-/// Runs it, and gives the exit code and the bytes it wrote to `file`.
+/// Runs the command, and returns the exit code and the content of `file`.
 fn written(mut command: Command, file: &Path) -> (i32, String) {
     command.arg("--json").arg(file).arg("-q");
     let (code, stdout, stderr) = finish(command);
@@ -54,7 +54,7 @@ fn written(mut command: Command, file: &Path) -> (i32, String) {
     (code, fs::read_to_string(file).unwrap())
 }
 
-/// Exit code 2, nothing printed, and a hint that says what to do.
+/// Expects exit code 2, no output, and a hint that says what to do.
 #[track_caller]
 fn refused(command: Command, what: &str, hint: &str) {
     let (code, stdout, stderr) = finish(command);
@@ -81,7 +81,7 @@ fn a_device_that_loses_accuracy_is_told_from_one_that_only_rounds() {
     let get = |name: &str| drop[name].as_f64().unwrap();
     assert!((get("value") - 12.0 / 360.0).abs() < 1e-12, "{drop}");
     assert!(0.0 < get("low") && get("low") < get("value") && get("value") < get("high"), "{drop}");
-    // Twelve to none: 2 in 2^12.
+    // Twelve inputs to none: 2 in 2^12.
     assert!((drop["mcnemar"]["p"].as_f64().unwrap() - 2.0 / 4096.0).abs() < 1e-12, "{drop}");
     let walked = gap["blame"]["walked"].as_array().unwrap();
     assert_eq!(walked.len(), 5);
@@ -119,7 +119,7 @@ fn shares_merged_and_two_runs_are_the_same_bytes() {
     refused(merge(&[&files[0], &other]), "list of targets", "merge the shares of one run");
 }
 
-/// A run that is killed and begun again says byte for byte what one says that was left in peace.
+/// A run that is killed and started again writes the same bytes as an undisturbed run.
 #[test]
 fn a_killed_run_goes_on_where_it_was() {
     let folder = TempDir::new().unwrap();
@@ -153,12 +153,12 @@ fn a_killed_run_goes_on_where_it_was() {
         assert!(read(&killed) == read(&unbroken), "{name} differs");
     }
     let begun = |lane: &str| lines().matches(&format!("\"start\":{lane}")).count();
-    // Each input was begun once on each lane, and at most once more for each time it was killed.
+    // Each input is begun once on each lane, and at most once more for each kill.
     let all = begun("{");
     assert!((3 * 360..=3 * 360 + 2).contains(&all), "{all}");
 }
 
-/// What ends the command twice is not begun a third time.
+/// An input that ended the command twice is not begun a third time.
 #[test]
 fn an_input_that_ends_the_command_twice_is_given_up() {
     let out = TempDir::new().unwrap();
@@ -172,7 +172,7 @@ fn an_input_that_ends_the_command_twice_is_given_up() {
     assert_eq!(run().0, 0);
     let journal = out.path().join("inputs.jsonl");
     let text = fs::read_to_string(&journal).unwrap();
-    // The key, the first input on both lanes, and that the second begins on the reference.
+    // The key, the first input on both lanes, and the start of the second input on the reference.
     let mut lines: Vec<&str> = text.lines().take(6).collect();
     lines.push(lines[5]);
     fs::write(&journal, lines.join("\n") + "\n").unwrap();
@@ -183,7 +183,7 @@ fn an_input_that_ends_the_command_twice_is_given_up() {
     assert!(failed["reason"].as_str().unwrap().contains("not begun again"), "{failed}");
 }
 
-/// So many inputs for a network of the shape 1x3x16x16.
+/// Inputs for a network of the shape 1x3x16x16.
 fn rows(folder: &TempDir, count: usize) -> PathBuf {
     let path = folder.path().join("rows.npy");
     let elements: Vec<f32> = (0..count * 768).map(|at| (at as f32 * 0.37).sin() * 3.0).collect();
@@ -237,7 +237,7 @@ fn numbers_are_told_by_quantiles_and_ranks() {
     assert_eq!(report["targets"][2]["tally"]["nonfinite"], 20);
 }
 
-/// A class for each pixel: what a device of eight bits changes lies between scores that it cannot tell apart.
+/// A class for each pixel: a device of eight bits only swaps scores that it cannot distinguish.
 #[test]
 fn other_choices_between_near_scores_are_explained() {
     let folder = TempDir::new().unwrap();
@@ -251,7 +251,7 @@ fn other_choices_between_near_scores_are_explained() {
     assert_eq!((kind(0), kind(1)), (&"explained".into(), &"divergent".into()), "{report:#}");
 }
 
-/// Scores with a common offset, which softmax would ignore: what rounding does to them is small beside it.
+/// Scores with a common offset, which softmax would ignore: rounding moves them little compared with it.
 #[test]
 fn a_common_offset_of_the_scores_makes_no_ties() {
     const CLASSES: usize = 10;
@@ -333,7 +333,7 @@ fn what_cannot_be_run_is_said_before_anything_runs() {
     assert!(code == 2 && stderr.contains("from 0 to 32"), "{stderr}");
 }
 
-/// The table this repository shows, on the drivers that run without a GPU; the same bytes each time.
+/// The table that this repository shows, on the drivers that run without a GPU; the same bytes each time.
 #[test]
 fn digits_keep_their_class_on_real_drivers() {
     let targets = ["mnn:cpu", "mnn:vulkan:low", "mnn:opencl"];

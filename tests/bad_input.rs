@@ -1,4 +1,4 @@
-//! Whatever a user gives by mistake: one line, a hint, exit code 2, and no panic.
+//! Mistakes in a user's input: each yields one line, a hint, exit code 2, and no panic.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,

@@ -1,5 +1,5 @@
-//! Times: what was checked before they are believed, and what they are made of. How long anything takes
-//! is no matter of a test on a shared machine.
+//! Times: which checks precede them, and which parts they consist of. No test checks durations, because the
+//! machine is shared.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -23,7 +23,7 @@ fn bench(targets: &[&str], more: &[&str]) -> (i32, Value) {
     })
 }
 
-/// The numbers are in order, and there are as many runs as were asked for.
+/// The numbers are in order, and there are as many runs as requested.
 fn check(target: &Value, least: u64) {
     let latency = &target["bench"]["latency"];
     let number = |name: &str| latency[name].as_f64().unwrap();
@@ -60,7 +60,7 @@ fn targets_are_timed_side_by_side() {
     }
 }
 
-/// A target that is wrong has its times and is called wrong beside them; one that dies has none.
+/// A wrong target has times and is called wrong next to them; a target that dies has no times.
 #[test]
 fn no_time_is_told_without_what_was_computed() {
     let (_folder, dies) = device("faults:\n  - {fault: device-lost, at: {share: 0.02}}");

@@ -1,4 +1,4 @@
-//! Bundles through the command line: written, replayed elsewhere, and refused when somebody changed them.
+//! Bundles through the command line: written, replayed elsewhere, and refused if they were changed.
 
 #![allow(
     clippy::unwrap_used,
@@ -44,14 +44,14 @@ fn a_bundle_shows_the_same_finding_elsewhere() {
     for wanted in ["model.onnx", "case.yaml", "report.md", "report.html", "environment.json"] {
         assert!(names.contains(&wanted), "{wanted}: {names:?}");
     }
-    // On a target without the fault it is not seen.
+    // A target without the fault does not show it.
     let mut replay = offby();
     replay.arg("replay").arg(&bundle).args(["--on", "sim:honest-f32", "--json", "-"]);
     let (code, report) = finish_json(replay);
     assert_eq!((code, report["sameness"].as_str()), (0, Some("different")));
 }
 
-/// The document of a simulated device of one's own travels along, without its comments.
+/// The document of a user's own simulated device is part of the bundle, without its comments.
 #[test]
 fn a_device_of_ones_own_is_replayed_from_the_bundle() {
     let (own, on) = device("# by hand\nfaults:\n  - {fault: scale, factor: 1.5, at: {op: [Erf]}}");

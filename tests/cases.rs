@@ -1,5 +1,5 @@
-//! The case library: all of it as expected, every row of the table of cases there, what an expectation that does
-//! not hold says, and files that cannot be run.
+//! The case library: every case runs as expected, and every row of the table of cases exists. Also: the report
+//! of a failed expectation, and files that cannot be run.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use support::{debug_model, device, finish, finish_json, first_target, offby};
 use tempfile::TempDir;
 
-/// How many cases the seed has, how many public issues have, and how many are our own.
+/// The number of cases from the seed, from public issues, and of our own.
 const SEED: usize = 18;
 const ISSUES: usize = 23;
 const OURS: usize = 2;
@@ -29,8 +29,8 @@ fn run(paths: &[&Path], more: &[&str]) -> (i32, String, String) {
     finish(command)
 }
 
-/// The library runs as expected, and its JUnit XML says the same. A real driver that is missing here is
-/// skipped by name; where drivers are required that fails.
+/// The library runs as expected, and its JUnit XML says the same. A missing real driver is skipped by name; if
+/// drivers are required, the test fails.
 #[test]
 fn the_whole_library_is_as_expected() {
     let folder = TempDir::new().unwrap();
@@ -80,7 +80,7 @@ fn the_library_has_every_case_and_says_what_is_known() {
         assert!(text.starts_with(&format!("# Case {}", number.to_uppercase())), "{name}");
         found.insert(number.to_owned());
         let head: String = text.lines().take_while(|line| line.starts_with('#')).collect();
-        // What cannot be simulated says so; a control is told in the case it belongs to.
+        // A case that cannot be simulated says so; a control is named in the case that it belongs to.
         let limits = ["econstructed", "Not here"].iter().any(|words| head.contains(words));
         let known = head.contains("Known") && limits;
         let ours = head.contains("Found by us");
@@ -101,7 +101,7 @@ fn the_library_has_every_case_and_says_what_is_known() {
     assert_eq!(found, all);
 }
 
-/// A divergence that is expected needs a reason, or nobody knows what to do when it changes.
+/// An expected divergence needs a reason: otherwise no reader knows what to do when it changes.
 #[test]
 fn every_expected_divergence_has_a_reason() {
     for (path, case) in load_cases(&[PathBuf::from("fixtures")]).unwrap() {
@@ -218,9 +218,9 @@ fn a_failure_is_well_formed_in_junit() {
     assert_eq!((junit.tests, junit.failures), (1, 1));
 }
 
-/// 20 seeds on 6 networks without a fault, stored in f16 to nearest, toward zero, and with sums in f16: nobody is accused.
-/// Only the norm of 8192 elements is left out of the last: so many squares, added one after the other in f16, stop
-/// growing (about 300 times the floor), which is not honest.
+/// 20 seeds on 6 networks without a fault, stored in f16 to nearest, toward zero, and with sums in f16: no
+/// operator is accused. Only the norm of 8192 elements is left out of the last device. So many squares, added
+/// one after the other in f16, stop growing (about 300 times the floor), which is not honest.
 #[test]
 #[ignore = "340 walks; `just sweep` runs it"]
 fn honest_f16_devices_show_no_source() {

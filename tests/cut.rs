@@ -1,5 +1,5 @@
-//! Cut models compute what the whole model computes: bit for bit in tract, and judged by onnx's
-//! checker and onnxruntime. Then `offby cut` itself.
+//! Cut models compute the same as the whole model: bit for bit in tract, and judged by onnx's checker and
+//! onnxruntime. Also `offby cut` itself.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -34,7 +34,7 @@ use tract_onnx::pb::ModelProto;
 
 type Values = BTreeMap<String, Tensor>;
 
-/// All outputs as tract computes them from whichever of `values` are inputs.
+/// All outputs as tract computes them, with the model's inputs taken from `values`.
 fn compute(model: &Model, values: &Values) -> Values {
     let feed = |name: &ValueName| Feed::new(name.clone(), "", values[name.as_str()].clone());
     let feeds: Vec<Feed> = model.inputs().iter().map(|input| feed(&input.name)).collect();
@@ -64,14 +64,14 @@ fn inputs() -> Values {
     ["x", "in::put/2"].into_iter().enumerate().map(named).collect()
 }
 
-/// Chooses some of many, each at most once.
+/// Chooses some values of many, each at most once.
 fn some<'a>(choices: &[prop::sample::Index], all: &[&'a Value]) -> Vec<&'a Value> {
     let picked: BTreeSet<usize> = choices.iter().map(|choice| choice.index(all.len())).collect();
     picked.into_iter().map(|at| all[at]).collect()
 }
 
-/// The cut, with the boundaries that it refuses left out; `None` where nothing is left to compute.
-/// Whatever it refuses must be refused rightly.
+/// The cut, without the boundaries that it refuses; `None` if no node is left to compute. Checks that each
+/// refusal is right.
 fn cut_what_can_be_cut(network: &RandomNetwork, model: &Model, mut cut: Cut) -> Option<Model> {
     let to: Vec<String> = cut.to.iter().map(ToString::to_string).collect();
     loop {
@@ -173,7 +173,7 @@ fn store(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// Cuts and gives the new model as a file, its outputs declared as the values are.
+/// Cuts the model, stores it, and declares its output as in `values`.
 fn stored_cut(
     folder: &TempDir,
     model: &Model,
@@ -193,7 +193,7 @@ fn stored_cut(
     (cut, path)
 }
 
-/// Compares a cut with the whole in onnxruntime.
+/// Compares a cut with the whole model in onnxruntime.
 fn assert_same_there(judge: &Judge, whole: &Path, cut: &Path, values: &Values, to: &str) {
     let feeds: Vec<(&str, &Tensor)> = values.iter().map(|(n, t)| (n.as_str(), t)).collect();
     let truth = judge.run(whole, &feeds, &[to]);
@@ -356,7 +356,7 @@ fn assert_refused(model: &Path, out: &Path, arguments: &[&str]) -> String {
     stderr
 }
 
-/// Early shapes decide a late reshape, as exporters write it.
+/// A late reshape whose shape comes from early values, as exporters write it.
 fn late_reshape() -> Network {
     let network = Network::new("late")
         .input("x", Dtype::F32, &[4, 4])
@@ -448,7 +448,7 @@ fn without_the_reference_the_files_own_shapes_must_do() {
     let folder = TempDir::new().unwrap();
     let whole = store(&folder, "whole.onnx", &looped().encode_to_vec());
     let out = folder.path().join("out.onnx");
-    // Neither of the two knows the network: there is no such library.
+    // Neither tract nor ONNX Runtime knows the network: the library does not exist.
     let alone = |arguments: &[&str]| {
         let mut command = offby();
         command.env("ORT_DYLIB_PATH", folder.path().join("none.so"));

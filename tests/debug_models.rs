@@ -1,4 +1,4 @@
-//! The committed debug networks: byte for byte what the generator makes, and with the seed's numbers in the reference.
+//! The committed debug networks: the same bytes as the generator's, and the seed's numbers in the reference.
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "a test")]
 
@@ -45,7 +45,7 @@ fn run(file: &str, spec: &str) -> Vec<f32> {
     run_until(file, spec, &outputs).remove(0)
 }
 
-/// Element count, first two and last two values.
+/// Compares the element count, the first two and the last two values.
 fn assert_preview(values: &[f32], count: usize, wanted: [f32; 4], tolerance: f32) {
     let [first, second, .., before, last] = values else { panic!("too few values") };
     assert_eq!(values.len(), count);

@@ -1,4 +1,4 @@
-//! `offby diff`: the comparisons that other tools pass and must not.
+//! `offby diff`: comparisons that other tools wrongly pass.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,

@@ -1,4 +1,4 @@
-//! Engines beside MNN: ONNX Runtime through its C library, and ncnn behind a worker in Python.
+//! Engines other than MNN: ONNX Runtime through its C library, and ncnn behind a worker in Python.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -34,7 +34,7 @@ fn onnx_runtime_agrees_with_tract_on_every_debug_network() {
     if !can_run("onnx_runtime_agrees", "ort:cpu") {
         return;
     }
-    // All in one command: the text names every network that does not agree.
+    // One command for all networks: its text names every network that does not agree.
     let mut command = offby();
     command.arg("run").args(debug_networks()).args(["--on", "ort:cpu", "--repeat", "2"]);
     let (code, stdout, _) = finish(command);
@@ -72,9 +72,9 @@ fn ncnn_on_vulkan_runs_debug_networks_behind_a_worker_in_python() {
     assert!(sentence.contains("no batch of 4"), "{sentence}");
 }
 
-/// MNN's Softmax on Vulkan reads the row's maximum from shared memory and then writes partial sums over it,
-/// without a barrier in between. Subgroup after subgroup runs on llvmpipe, so that all but the first one read a
-/// sum: one element more than a subgroup has lanes is enough, whatever that number is.
+/// MNN's Softmax on Vulkan reads the row's maximum from shared memory. Then it writes partial sums over the
+/// maximum, without a barrier in between. llvmpipe runs one subgroup after the other, so all but the first read
+/// a sum. A row one element longer than a subgroup has lanes shows the fault, for any number of lanes.
 #[test]
 fn softmax_on_vulkan_is_right_within_one_subgroup_only() {
     if !can_run("softmax_within_one_subgroup", "mnn:vulkan:high") {
@@ -99,7 +99,7 @@ fn softmax_on_vulkan_is_right_within_one_subgroup_only() {
     }
 }
 
-/// llvmpipe with this many lanes. Its cache on the disk would give back kernels made for another number.
+/// llvmpipe with this many lanes. Its disk cache would return kernels made for a different number.
 fn lanes(count: usize) -> String {
     let head = if count == 4 { "targets:\n" } else { "" };
     let bits = 32 * count;

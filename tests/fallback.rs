@@ -1,4 +1,4 @@
-//! `offby fallback`: what must run elsewhere is found by running it so.
+//! `offby fallback`: it finds the operators that must run elsewhere by moving them.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -10,7 +10,7 @@ mod support;
 use serde_json::Value;
 use support::{can_run, device, offby};
 
-/// Runs the command; gives its exit code, its text and its report.
+/// Runs the command; returns its exit code, its text and its report.
 fn fallback(model: &str, on: &str, more: &[&str]) -> (i32, String, Value) {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("report.json");
@@ -50,7 +50,7 @@ fn one_operator_of_many_of_its_type_is_found() {
     assert_eq!((code, members(&report).len()), (0, 1), "{text}");
 }
 
-/// Everything is stored in 16 bits: no operator is to blame, and none can be moved to help.
+/// Everything is stored in 16 bits: no operator is to blame, and moving one does not help.
 #[test]
 fn no_small_set_helps_against_rounding_everywhere() {
     let more = ["--input", "normal:0", "--rtol", "1e-4", "--atol", "1e-4"];
@@ -86,7 +86,7 @@ fn the_reference_is_refused() {
     assert!(text.contains("it is the reference"), "{text}");
 }
 
-/// MNN 3.6.1's OpenCL LayerNorm on images gives four channels the parameters of one.
+/// MNN 3.6.1's OpenCL LayerNorm on images uses the parameters of one channel for four channels.
 #[test]
 fn a_real_driver_is_right_once_its_operator_is_moved() {
     let on = "mnn:opencl:high";

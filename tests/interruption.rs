@@ -1,4 +1,5 @@
-//! Ctrl-C: what was found by then is told, marked as a part; what runs is ended; who asks twice does not wait.
+//! Ctrl-C: offby reports the partial findings, marks them as partial, and ends its workers. A second Ctrl-C
+//! ends it at once.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -17,10 +18,10 @@ use support::{debug_model, device, first_target};
 use tempfile::TempDir;
 
 const OFFBY: &str = env!("CARGO_BIN_EXE_offby");
-/// However long the deadline is, an interrupted command is gone after so long.
+/// An interrupted command exits within this time, no matter how long its deadline is.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A command whose workers' replies can be watched.
+/// A command whose workers' replies the test can watch.
 struct Watched {
     child: Child,
     said: PathBuf,
@@ -31,7 +32,7 @@ impl Watched {
         Watched::slowly("", folder, command, model, arguments)
     }
 
-    /// The same with something before each worker starts.
+    /// Starts a command that runs `before` in front of each worker.
     fn slowly(
         before: &str,
         folder: &TempDir,
@@ -55,7 +56,7 @@ impl Watched {
         Watched { child, said }
     }
 
-    /// Waits until workers have said something so often, interrupts the command, and gives what came of it.
+    /// Waits until workers have said `words` `times` times, interrupts the command, and returns its result.
     fn interrupt_after(self, words: &str, times: usize) -> (Option<i32>, Output) {
         let until = Instant::now() + Duration::from_secs(60);
         let count = || {
@@ -66,7 +67,7 @@ impl Watched {
             assert!(Instant::now() < until, "no worker says {words} {times} times");
             std::thread::sleep(Duration::from_millis(10));
         }
-        // The command itself has heard it a moment later.
+        // The command itself receives the words a moment later.
         std::thread::sleep(Duration::from_millis(300));
         let started = Instant::now();
         signal(&self.child);
@@ -131,7 +132,7 @@ fn a_walk_keeps_the_operators_that_began() {
     }
 }
 
-/// Every node ends its worker, and each worker takes its time to start.
+/// Every node kills its worker, and each worker starts slowly.
 #[test]
 fn a_search_keeps_what_it_has_looked_at() {
     let folder = TempDir::new().unwrap();
@@ -158,7 +159,7 @@ fn a_matrix_keeps_its_cells_and_begins_the_others_anew() {
     let out = folder.path().to_str().unwrap();
     let on = ["--on", "sim:honest-f32", "--on", "sim:hang", "--jobs", "1", "--out", out];
     let arguments = [&on[..], &["--json", "-"]].concat();
-    // More often than a cell is begun that ends its command by itself.
+    // More rounds than a cell gets that ends its command by itself.
     for round in 0..3 {
         let watched = Watched::start(&folder, "matrix", "small_mlp.onnx", &arguments);
         let (code, output) = watched.interrupt_after(OPENED, if round == 0 { 2 } else { 1 });
@@ -181,7 +182,7 @@ fn a_bench_keeps_the_turns_that_are_done() {
     assert!(latency["iterations"].as_u64().unwrap() >= 5, "{report:#}");
 }
 
-/// Two matrices of 2048 x 2048, again and again: nobody can end tract in the middle of that.
+/// Two matrices of 2048 x 2048, again and again: tract cannot be interrupted during a product.
 #[test]
 fn whoever_asks_twice_does_not_wait() {
     use offby::graph::Network;

@@ -1,5 +1,5 @@
-//! The law that `offby run` and `offby walk` end with the same exit code on the same network, inputs
-//! and target: both rest on one judgement, and no walk may talk it away or add to it.
+//! The law that `offby run` and `offby walk` end with the same exit code on the same network, inputs and
+//! target. Both use one judgement, and no walk may weaken or extend it.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use support::{can_run, finish, offby};
 
-/// Real backends, an honest device, and one whose first node gives twice what it should.
+/// Real backends, an honest device, and a device whose first node returns twice the right value.
 const TARGETS: &[&str] = &[
     "mnn:cpu",
     "mnn:vulkan:high",
@@ -26,13 +26,13 @@ const TARGETS: &[&str] = &[
 /// How many pairs run at the same time.
 const THREADS: usize = 2;
 
-/// A network and what it is fed; without inputs it gets offby's default ones.
+/// A network and its inputs; without inputs offby feeds its defaults.
 struct Network {
     model: PathBuf,
     inputs: Vec<String>,
 }
 
-/// Fails with every pair of network and target on which the exit codes differ.
+/// Fails with every pair of network and target with different exit codes.
 #[test]
 fn run_and_walk_end_alike() {
     let can_run = |target: &&str| can_run("run_and_walk_end_alike", target);
@@ -62,7 +62,7 @@ fn run_and_walk_end_alike() {
 /// The breach of one pair.
 fn breach(network: &Network, target: &str) -> Option<String> {
     let [ran, walked] = ["run", "walk"].map(|command| exit_code(network, command, target));
-    // Exit 2 is no verdict: it would hide what the law is about.
+    // Exit code 2 is no verdict: it would hide a breach.
     let is_kept = ran.0 == walked.0 && ran.0 != 2;
     (!is_kept).then(|| {
         let at = network.model.display();
@@ -73,7 +73,7 @@ fn breach(network: &Network, target: &str) -> Option<String> {
     })
 }
 
-/// The exit code, and what is printed of errors.
+/// The exit code and the printed errors.
 fn exit_code(network: &Network, command: &str, target: &str) -> (i32, String) {
     let mut offby = offby();
     offby.arg(command).arg(&network.model).args(["--on", target, "--quiet"]);

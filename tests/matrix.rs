@@ -1,5 +1,5 @@
-//! The matrix: shares that merge to the whole, cells that hang and crash, commands that are killed, an
-//! earlier matrix beside it, saved reports as cells, and every rendering.
+//! The matrix: shares that merge to the whole, cells that hang and crash, killed commands, the comparison with
+//! an earlier matrix, saved reports as cells, and every rendering.
 //! `OFFBY_RENEW=1 cargo test --release --test matrix` writes the committed renderings anew.
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use support::{can_run, debug_model, device, finish, finish_json, offby};
 use tempfile::TempDir;
 
-/// Small networks, each with an operator that the others lack.
+/// Small networks, each with an operator that the other networks lack.
 const NETWORKS: [&str; 3] = ["scalar_operand", "softplus", "four_parts"];
 
 /// `offby matrix` over [`NETWORKS`] on these targets.
@@ -33,7 +33,7 @@ fn matrix(targets: &[&str], more: &[&str]) -> Command {
     command
 }
 
-/// Runs it, and gives the exit code and the bytes it wrote to `file`.
+/// Runs the command, and returns the exit code and the content of `file`.
 fn written(mut command: Command, file: &Path) -> (i32, String) {
     command.arg("--json").arg(file).arg("-q");
     let (code, stdout, stderr) = finish(command);
@@ -50,7 +50,7 @@ fn kind<'j>(matrix: &'j Value, row: &str, target: &str) -> &'j str {
     cell(matrix, row, target)["kind"].as_str().unwrap_or("not run")
 }
 
-/// Exit code 2, nothing printed, and a hint that says what to do.
+/// Expects exit code 2, no output, and a hint that says what to do.
 #[track_caller]
 fn refused(command: Command, hint: &str) {
     let (code, stdout, stderr) = finish(command);
@@ -80,7 +80,7 @@ fn three_shares_merged_are_the_whole_byte_for_byte() {
     let [one, two, three] = [&shares[0], &shares[1], &shares[2]];
     assert_eq!(merged("merge", &[one, two, three]), (1, whole.clone()));
     assert_eq!(merged("--from", &[three, one, two]), (1, whole));
-    // Two of them are no whole: what was not run was not compared.
+    // Two shares are no whole: the cells that did not run were not compared.
     let (_, part) = merged("merge", &[one, three]);
     let part: Value = serde_json::from_str(&part).unwrap();
     assert_eq!(kind(&part, "scalar_operand", "sim:zero"), "not run");
@@ -123,7 +123,7 @@ fn bad_shares_files_and_networks_are_refused_with_a_hint() {
     refused(command, "once");
 }
 
-/// A device that hangs in one network and crashes in another: both cells say so, the rest is there.
+/// A device that hangs in one network and crashes in a second: both cells say so, the other cells are there.
 #[test]
 fn one_cell_s_death_never_stops_the_rest() {
     let (_folder, deadly) = device(
@@ -149,8 +149,8 @@ fn journal(folder: &Path) -> String {
     fs::read_to_string(folder.join("journal-matrix.jsonl")).unwrap_or_default()
 }
 
-/// The command is killed while a cell hangs; the same command takes over what was done, and begins with
-/// the cell it died in.
+/// The command is killed while a cell hangs. The same command takes over the finished cells, and begins with
+/// the cell that was running.
 #[test]
 fn a_killed_sweep_goes_on_where_it_was() {
     let (_folder, device) = device("faults:\n  - {fault: hang, at: {op: [Softplus]}}");
@@ -183,7 +183,7 @@ fn a_killed_sweep_goes_on_where_it_was() {
     assert_eq!(kind(&report, "four_parts", &device), "agrees");
 }
 
-/// What ended the command twice is not begun a third time; what an earlier one found is believed.
+/// A cell that ended the command twice is not begun a third time; results of an earlier command are kept.
 #[test]
 fn a_cell_that_ends_the_command_twice_is_given_up() {
     let out = TempDir::new().unwrap();
@@ -210,7 +210,7 @@ fn a_cell_that_ends_the_command_twice_is_given_up() {
     assert_eq!(kind(&report, "four_parts", "sim:honest-f32"), "agrees");
 }
 
-/// Another document under the same name: what was right is wrong, then it is right again.
+/// A different document under the same name: a right cell becomes wrong, then right again.
 #[test]
 fn an_earlier_matrix_tells_what_is_new_and_what_was_fixed() {
     let (folder, target) = device("storage: {format: f32}");
@@ -240,7 +240,7 @@ fn an_earlier_matrix_tells_what_is_new_and_what_was_fixed() {
     let (_, stdout, _) = finish(against("right.json"));
     assert!(stdout.contains("since right.json: 1 new, 0 fixed, 5 same, 0 unknown"), "{stdout}");
     assert!(stdout.contains("(new)"), "{stdout}");
-    // Against itself nothing is new, whatever is wrong.
+    // Against itself the matrix shows no new faults, even if cells are wrong.
     assert_eq!(finish(against("wrong.json")).0, 0);
     fs::write(&document, right).unwrap();
     let (code, stdout, _) = finish(against("wrong.json"));
@@ -273,7 +273,7 @@ fn saved_reports_are_cells_and_a_walk_stands_over_a_run() {
         assert_eq!(code, 1, "{stdout}{stderr}");
         assert!(stdout.contains("✕ Softplus") && stdout.contains("on Edge2 Linux"), "{stdout}");
     }
-    // The same network on another machine, which is right: side by side under their names alone.
+    // The same network on a second machine, where it is right: next to each other under their own names.
     assert_eq!(gather(&["right.json"], "Orin Linux").0, 0);
     let mut command = offby();
     command.args(["matrix", "merge"]);
@@ -303,7 +303,7 @@ fn what_contradicts_itself_is_not_merged() {
     refused(command, "--system");
 }
 
-/// As in the seed's table: not what is wrong, but what must run on the CPU.
+/// As in the seed's table: the cell names the operators that must run on the CPU, not the wrong ones.
 #[test]
 fn a_cell_names_what_must_run_on_the_cpu_where_that_is_asked() {
     let mut command = offby();
@@ -327,7 +327,7 @@ fn cases_bring_their_own_feeds_and_cuts() {
     assert_eq!(kind(&report, "a2-split-view", "sim:honest-f16-toward-zero"), "explained");
 }
 
-/// What the converter does to a network is no operator's fault, and is wrong all the same.
+/// The converter's change to a network is no operator's fault, but still wrong.
 #[test]
 fn the_conversion_is_named_where_it_is_to_blame() {
     if !can_run("the_conversion_is_named", "mnn:cpu") {
@@ -357,7 +357,7 @@ fn plain(matrix: &Matrix, width: usize) -> String {
     matrix_text(matrix, width, false, |_, text| text.to_owned())
 }
 
-/// The page without its style, which is looked at in a browser.
+/// The page without its style, which a browser test checks.
 fn without_style(page: &str) -> String {
     let (head, rest) = page.split_once("<style>").unwrap();
     let (_, body) = rest.split_once("</style>").unwrap();
@@ -387,7 +387,7 @@ fn no_line_is_wider_than_the_screen_and_every_cell_is_there() {
             assert!(line.chars().count() <= width, "{width}: {line:?}");
         }
         let marks: usize = ['✓', '◐', '✕', '⊘'].map(|mark| text.matches(mark).count()).iter().sum();
-        // Each cell has one, and so has the legend of each.
+        // Each cell has a mark, and the legend has one for each kind.
         assert_eq!(marks, matrix.cells().count() + 4, "{width}: {text}");
     }
     let tables = |width: usize| {
@@ -404,7 +404,7 @@ fn every_rendering_says_which_columns_are_simulated() {
     assert_eq!(simulated, 3);
     for rendering in [plain(&matrix, 80), matrix_markdown(&matrix), matrix_html(&matrix)] {
         assert!(rendering.contains("3 targets simulated"), "{rendering}");
-        // In the head of the column, and where it says what ran.
+        // In the column's head, and where the page lists what ran.
         assert!(rendering.matches("simulated").count() > 2 * simulated, "{rendering}");
     }
 }

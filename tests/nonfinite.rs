@@ -1,7 +1,7 @@
-//! NaN, infinities and what a feed cannot show: what is said of them, and what is not.
+//! NaN, infinities and the limits of a feed: what the reports say about them, and what they do not.
 //!
-//! What is right follows from arithmetic: which inputs an element is made of, what each format holds,
-//! and where a NaN first comes of numbers.
+//! The right answers follow from arithmetic: an element's inputs, each format's range, and the first NaN made
+//! of numbers.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -24,7 +24,7 @@ fn floats(values: &[f32]) -> Tensor {
     Tensor::from_f32(&[values.len()], values.to_vec()).unwrap()
 }
 
-/// A network and a feed in a folder of their own.
+/// A network and a feed in their own folder.
 struct Bench {
     folder: TempDir,
     input: String,
@@ -55,7 +55,7 @@ impl Bench {
         finish_json(offby)
     }
 
-    /// Exit code, kind and sentence; nothing may be said of an error of zero.
+    /// Exit code, kind and sentence; the sentence must not mention an error of zero.
     fn said(&self, command: &str, target: &str, more: &[&str]) -> (i32, String, String) {
         let (code, report) = self.go(command, target, more);
         let verdict = &first_target(&report)["verdict"];
@@ -78,7 +78,7 @@ impl Bench {
     }
 }
 
-/// `x` of 8 elements through a node of one input or, with a constant, of two, and `Identity`.
+/// `x` of 8 elements through a node with one input, or with two if there is a constant, and `Identity`.
 fn single(op_type: &str, constant: Option<f32>) -> Network {
     let network = Network::new("single").input("x", F32, &[8]);
     let (network, inputs) = match constant {
@@ -96,19 +96,19 @@ fn causes_are_those_of_the_elements_own_inputs() {
     let nan_in_first = |op: &str| {
         device(&format!("storage: {{format: f32}}\nfaults:\n- {{fault: nan, at: {{op: [{op}]}}}}"))
     };
-    // e^1 and e^11.5 are far below what f32 holds.
+    // e^1 and e^11.5 are far below the largest f32.
     let exp = Bench::fed(&single("Exp", None), &floats(&[1.0, 11.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]));
     let (_folder, target) = nan_in_first("Exp");
     let (code, kind, sentence) = exp.said("walk", &target, &[]);
     assert_eq!((code, &*kind), (1, "nonfinite"), "{sentence}");
     assert!(sentence.contains("1 NaN element") && sentence.contains("nothing in its inputs"));
-    // A numerator elsewhere is 0, and the divisor is 3.
+    // The zero numerator is in a second element, and the divisor is 3.
     let div =
         Bench::fed(&single("Div", Some(3.0)), &floats(&[5.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 7.0]));
     let (_folder, target) = nan_in_first("Div");
     let (_, _, sentence) = div.said("walk", &target, &[]);
     assert!(sentence.contains("nothing in its inputs explains it"), "{sentence}");
-    // A right value that f16 does not hold.
+    // A right value that is beyond f16.
     let mul = Bench::new(&single("Mul", Some(300.0)), "const:300");
     let (_, _, sentence) = mul.said("walk", "sim:honest-f16", &[]);
     assert!(!sentence.contains("nothing in its inputs"), "{sentence}");
@@ -132,7 +132,7 @@ fn numbers_in_place_of_nan_are_counted() {
     assert!(sentence.contains("the reference has 2 NaN, the target neither"), "{sentence}");
 }
 
-/// `y = mean(2 log(x - 3))` of 0 to 7: NaN of three elements, and minus infinity of a fourth.
+/// `y = mean(2 log(x - 3))` of 0 to 7: three elements become NaN, and a fourth minus infinity.
 fn logarithms() -> Network {
     Network::new("logarithms")
         .input("x", F32, &[8])
@@ -191,7 +191,7 @@ fn infinities_that_are_meant_need_no_word() {
     let meant = Bench::new(&masked(&[0.0, 0.0, 0.0, inf]), "normal:1");
     let (code, report) = meant.go("run", HONEST, &["--no-nan"]);
     assert_eq!((code, &report["nonfinite"]), (0, &Value::Null), "{report:#}");
-    // A row of nothing else has no Softmax.
+    // A row of minus infinity alone has no Softmax.
     let whole = Bench::new(&masked(&[inf; 4]), "normal:1");
     let (_, report) = whole.go("run", HONEST, &[]);
     let births = report["nonfinite"][0]["births"].as_array().unwrap();
@@ -203,7 +203,7 @@ fn infinities_that_are_meant_need_no_word() {
 
 #[test]
 fn nan_of_inherited_error_has_two_names() {
-    // (x - mean) / sqrt(mean((x - mean)²)) of values that f16 rounds to the same one.
+    // (x - mean) / sqrt(mean((x - mean)²)) of values that f16 rounds to one value.
     let mean = [("axes", Attribute::Ints(vec![1]))];
     let network = Network::new("normalised")
         .input("x", F32, &[2, 8])
@@ -224,7 +224,7 @@ fn nan_of_inherited_error_has_two_names() {
         "{sentence}"
     );
     assert!(sentence.contains("lost their value at `sub` (Sub)"), "{sentence}");
-    // A simulated device stores what it declares.
+    // A simulated device stores values as it declares.
     assert_eq!(target["walk"]["storage"], "f16");
     assert_eq!(target["walk"]["sources"], Value::Array(vec![]));
 }
@@ -289,12 +289,12 @@ fn what_a_feed_cannot_show_is_told() {
     assert!(ones.text("run", &target, &[]).contains(constant));
     let text = ones.text("walk", &target, &[]);
     assert!(text.contains(constant) && text.contains(blind), "{text}");
-    // Symmetric, and not constant.
+    // Symmetric, but not constant.
     let values = (0..16).map(|at| ((at / 4) * (at % 4)) as f32).collect();
     let symmetric = Bench::fed(&network, &Tensor::from_f32(&[1, 4, 4], values).unwrap());
     let text = symmetric.text("walk", &target, &[]);
     assert!(!text.contains("is constant") && text.contains(blind), "{text}");
-    // Any other shows it, and how often and on what it was right is told.
+    // An asymmetric feed shows the fault. The text says how often and on which feed the target was right.
     let other = Bench::new(&network, "normal:1");
     assert_eq!(other.said("run", &target, &[]).0, 1);
     let text = other.text("walk", HONEST, &[]);

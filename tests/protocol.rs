@@ -1,7 +1,6 @@
-//! The conformance test of the worker protocol (docs/worker-protocol.md): any worker can be put
-//! through it.
+//! The conformance test of the worker protocol (docs/worker-protocol.md), for any worker.
 //!
-//! By default it tests `offby worker` and `examples/worker.py`; another one is named by its command:
+//! By default it tests `offby worker` and `examples/worker.py`. To test a different worker, name its command:
 //! `OFFBY_WORKER='python3 my_worker.py' cargo test --release --test protocol`.
 #![allow(
     clippy::unwrap_used,
@@ -21,10 +20,10 @@ use offby::tensor::{Digest, Dtype::F32};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long a worker may take to end: its Python, too.
+/// How long a worker may take to exit, with the time for its Python.
 const SOON: Duration = Duration::from_secs(5);
 
-// --- who is tested, and with what ---------------------------------------------
+// --- the workers under test and their inputs -------------------------------------
 
 /// Runs a test on every worker, each in a fresh process.
 fn with_each(test: &str, check: impl Fn(&mut Speaker)) {
@@ -60,7 +59,7 @@ fn run_onnx(model: &[u8], feed: &[u8]) -> Value {
     json!({"ask": "run_onnx", "model": Digest::of([model]), "feeds": [feed], "repeats": 2})
 }
 
-/// The digests that a worker wants, in the order of this list.
+/// The contents whose digests a worker wants, as positions in this list.
 fn wanted(reply: &Value, of: &[&[u8]]) -> Vec<usize> {
     assert_eq!(reply["reply"], "wanted", "{reply}");
     let digests = reply["digests"].as_array().unwrap();
@@ -76,7 +75,7 @@ fn is_rejected(reply: &Value) {
     assert!(reply["reply"] == "rejected" && !reason.is_empty(), "{reply}");
 }
 
-/// A worker lives as long as it is spoken to, whatever it was asked.
+/// A worker keeps running while its stdin is open, even after a request that it rejected.
 fn lives(worker: &mut Speaker) {
     assert_eq!(worker.greet()["reply"], "hello");
 }
@@ -129,7 +128,7 @@ fn it_runs_a_network() {
     });
 }
 
-/// Asks for a run, and passes over what may come before its end.
+/// Asks for a run, and skips the messages that may precede its result.
 fn ran(worker: &mut Speaker, ask: &Value) -> (Value, Vec<u8>) {
     let (mut head, mut body) = worker.ask_with(ask, &[]);
     while head["reply"] == "opened" {
@@ -222,9 +221,9 @@ fn it_answers_an_environment() {
     });
 }
 
-// --- how it ends -------------------------------------------------------------------
+// --- how a worker ends -----------------------------------------------------------
 
-/// Starts every worker, greets it, writes to it, and sees it end, having said nothing more.
+/// Starts every worker, greets it, writes to it, and expects it to exit without a further message.
 fn ends(test: &str, written: &[u8], hang_up: bool, in_peace: bool) {
     for command in workers(test) {
         let mut worker = Speaker::start(&command);
@@ -251,7 +250,7 @@ fn half_a_frame_is_its_end() {
     }
 }
 
-/// It must not wait for what will not come, nor make room for it.
+/// The worker must not wait for the announced bytes, nor allocate room for them.
 #[test]
 fn an_oversized_frame_is_its_end() {
     let start =

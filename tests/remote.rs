@@ -1,5 +1,5 @@
-//! Workers elsewhere: behind a command, over a real sshd on loopback, and named in a file; what comes
-//! of them where the way to them is not as it should be.
+//! Workers elsewhere: behind a command, over a real sshd on loopback, and named in a file. Also the failures of
+//! the connection to them.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -40,7 +40,7 @@ fn kind(report: &Value) -> &str {
     first_target(report)["verdict"]["kind"].as_str().unwrap()
 }
 
-/// What must be the same wherever it ran: all but seconds, and the machine and the command.
+/// The part that must be the same on every machine: no seconds, no machine and no command.
 fn without_timing(mut report: Value) -> Value {
     fn strip(value: &mut Value) {
         match value {
@@ -72,7 +72,7 @@ fn until(what: &str, is: impl Fn() -> bool) {
     }
 }
 
-/// Whether any process was started with this in its command line.
+/// Whether a process with this text in its command line is running.
 fn runs(text: &str) -> bool {
     let own = std::process::id().to_string();
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -100,7 +100,7 @@ fn a_walk_over_ssh_is_the_local_one() {
     }
 }
 
-/// A worker behind ssh that hangs in its first operator, and what it has said so far.
+/// A worker behind ssh that hangs in its first operator, and its messages so far.
 struct Hanging<'s> {
     sshd: &'s Sshd,
     said: PathBuf,
@@ -114,7 +114,7 @@ impl<'s> Hanging<'s> {
         Hanging { sshd, said: path("said"), process: path("process"), _folder: folder }
     }
 
-    /// Walks over ssh, disturbs the connection while the worker hangs, and gives what came of it.
+    /// Walks over ssh, disturbs the connection while the worker hangs, and returns the result.
     fn walk(&self, timeout: &str, disturb: impl FnOnce(&Sshd) + Send) -> (i32, Value, Duration) {
         let (said, process) = (self.said.display(), self.process.display());
         let worker = format!("sh -c \"echo \\$\\$ > {process}; exec {OFFBY} worker\" | tee {said}");
@@ -133,7 +133,7 @@ impl<'s> Hanging<'s> {
         })
     }
 
-    /// Nobody waits for the worker any more: it must notice, though its driver hangs.
+    /// The worker must notice that its parent is gone, even though its driver hangs.
     fn must_end(&self) {
         let process = fs::read_to_string(&self.process).unwrap();
         let process = Path::new("/proc").join(process.trim());
@@ -167,12 +167,12 @@ fn a_connection_that_freezes_is_left_at_the_deadline() {
     assert_eq!((code, kind(&report)), (3, "timed_out"), "{report:#}");
     assert!(sentence(&report).contains("in operator 0, Gemm `"), "{report:#}");
     assert!(took < Duration::from_secs(10), "{took:?}");
-    // The other side learns of it when it can be reached again.
+    // The other side notices when it can be reached again.
     sshd.thaw();
     hanging.must_end();
 }
 
-/// `ssh` tells no signal; a shell in between does.
+/// `ssh` reports no signal; a shell in between does.
 #[test]
 fn a_driver_that_dies_behind_ssh_is_a_crash() {
     let test = "a_driver_that_dies_behind_ssh_is_a_crash";
@@ -189,7 +189,7 @@ fn a_driver_that_dies_behind_ssh_is_a_crash() {
     }
 }
 
-/// The connection that `ControlPersist` leaves behind holds the stderr of the command that made it.
+/// The connection that `ControlPersist` keeps open holds the stderr of the command that made it.
 #[test]
 fn a_shared_connection_does_not_hold_a_command_up() {
     let test = "a_shared_connection_does_not_hold_a_command_up";
@@ -326,7 +326,7 @@ fn a_case_runs_behind_a_command() {
     assert_eq!(report["cases"][0]["targets"][0]["status"], "as_expected", "{report:#}");
 }
 
-// --- what travels ----------------------------------------------------------------
+// --- what is transferred ---------------------------------------------------------
 
 #[test]
 fn contents_travel_once_and_no_tensor_comes_back_before_the_end() {
@@ -351,8 +351,8 @@ fn contents_travel_once_and_no_tensor_comes_back_before_the_end() {
     }
 }
 
-/// The whole frames of a file that `tee` wrote: it hands on what it read before it writes that to its file, and
-/// is ended with the worker.
+/// The whole frames of a file that `tee` wrote. `tee` passes bytes on before it writes them to its file, and is
+/// killed with the worker.
 fn frames_of(path: &Path) -> Vec<frames::Frame> {
     let bytes = fs::read(path).unwrap();
     let mut bytes = bytes.as_slice();

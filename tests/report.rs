@@ -1,5 +1,6 @@
-//! Saved reports: every form of two fixed ones, older files, refusals, other tolerances, and what a
-//! report must not tell. `OFFBY_RENEW=1 cargo test --release --test report` writes the expected files.
+//! Saved reports: every form of two fixed reports, older files, refusals, other tolerances, and private paths
+//! that a report must not contain. `OFFBY_RENEW=1 cargo test --release --test report` writes the expected
+//! files.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -16,7 +17,7 @@ use support::{debug_model, finish, finish_json, first_target, offby};
 
 /// Today's schema: a walk that finds a NaN, and a run on several targets.
 const FIXED: [&str; 2] = ["walk", "run"];
-/// As offby 0.1.0 wrote it before there were portraits and environments.
+/// A report as offby 0.1.0 wrote it, before portraits and environments existed.
 const OLD: &str = "walk-0.1.0";
 
 fn saved(name: &str) -> PathBuf {
@@ -27,7 +28,7 @@ fn fixed(name: &str) -> Report {
     read_report(&fs::read_to_string(saved(name)).unwrap()).unwrap()
 }
 
-/// Compares with a committed file, or writes it where that is asked for.
+/// Compares with a committed file, or writes it if `OFFBY_RENEW` asks for that.
 fn keep(file: &str, rendered: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(file);
     if std::env::var_os("OFFBY_RENEW").is_some() {
@@ -53,7 +54,7 @@ fn every_form_is_as_it_was() {
     }
 }
 
-/// The page without its style and scripts: those are looked at in a browser.
+/// The page without its style and scripts, which a browser test checks.
 fn without_code(page: &str) -> String {
     let (head, rest) = page.split_once("<style>").unwrap();
     let (_, rest) = rest.split_once("</style>").unwrap();
@@ -62,7 +63,7 @@ fn without_code(page: &str) -> String {
     format!("{head}<style></style>{body}<script></script>{end}")
 }
 
-/// The exit code that says what a report says.
+/// The exit code that follows from a report's verdicts.
 fn code_of(report: &Report) -> i32 {
     offby::verdict::exit_code(report.targets.iter().map(|target| target.verdict.kind)).into()
 }
@@ -76,7 +77,7 @@ fn json_comes_back_byte_for_byte() {
         let (code, stdout, stderr) = finish(command);
         assert_eq!((stdout, stderr.as_str()), (bytes.clone(), ""), "{name}");
         assert_eq!(code, code_of(&fixed(name)), "{name}");
-        // Nothing is lost on the way through our own types either.
+        // The types keep every field of the file.
         let again = serde_json::to_string_pretty(&fixed(name)).unwrap() + "\n";
         let words = "what offby wrote, it writes again";
         assert!(name == OLD || again == bytes, "{name}: {words}");
@@ -121,7 +122,7 @@ fn what_offby_did_not_write_is_refused_with_a_hint() {
     }
 }
 
-/// Rendering with a tolerance says what the command itself would have said with it.
+/// Rendering with a tolerance yields the verdict of a run with that tolerance.
 #[test]
 fn judging_again_is_judging() {
     let model = debug_model("efformer_mlp_gelu.onnx");
@@ -159,8 +160,8 @@ fn judging_again_is_judging() {
     assert_eq!(finish(command).0, 2);
 }
 
-/// Between the relative tolerances that were measured a saved report says what a new run would say, or that
-/// only a new run can tell; never another kind.
+/// Between the measured relative tolerances, a saved report yields the verdict of a new run, or says that only
+/// a new run can decide. It never yields a different kind.
 #[test]
 fn what_the_saved_numbers_do_not_tell_is_left_open() {
     let model = debug_model("efformer_mlp_gelu.onnx");
@@ -202,7 +203,7 @@ fn what_the_saved_numbers_do_not_tell_is_left_open() {
     assert_eq!(kinds, ["agrees", "divergent", "inconclusive"]);
 }
 
-/// A source is still named where its error is acceptable, and no longer a divergence.
+/// A source with an acceptable error is still named, but it is no longer a divergence.
 #[test]
 fn a_walk_judged_again_may_agree() {
     let mut command = offby();
@@ -275,7 +276,7 @@ fn markdown_is_short_enough_to_post_and_sound() {
     }
 }
 
-/// What a Markdown linter asks for.
+/// The rules of a Markdown linter.
 fn sound(text: &str) {
     assert!(text.starts_with("# ") && text.ends_with('\n') && !text.ends_with("\n\n"), "{text}");
     let lines: Vec<&str> = text.lines().collect();

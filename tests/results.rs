@@ -1,5 +1,5 @@
-//! Where results go: that they cannot be written is found out before the work, and where it shows only after it,
-//! what was found is told all the same.
+//! Writing results: a path that cannot be written is refused before the work. If writing fails only after the
+//! work, the findings are still printed.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 const OFFBY: &str = env!("CARGO_BIN_EXE_offby");
 
-/// A target that would take far longer than the test.
+/// Expects the refusal before a target that would take far longer than the test.
 fn refused_at_once(command: &str, option: &str, path: &str) {
     let mut offby = offby();
     offby.arg(command).arg(debug_model("small_mlp.onnx"));
@@ -71,7 +71,7 @@ fn a_full_disk_does_not_lose_the_finding() {
     }
 }
 
-/// Runs in a mount namespace of its own, with a disk of so many MiB at a folder; `None` where that is not allowed.
+/// Runs in its own mount namespace, with a disk of `size` MiB at a folder; `None` if mounting is not allowed.
 fn on_small_disk(test: &str, size: usize, at: &Path, arguments: &[&str]) -> Option<Output> {
     let mount = format!("mount -t tmpfs -o size={size}m none {}", at.display());
     let allowed = Command::new("unshare").args(["-m", "sh", "-c", &mount]).output();
@@ -98,7 +98,7 @@ fn a_disk_that_is_too_small_is_found_out_at_once() {
     assert!(said.contains("No space left on device"), "{said}");
 }
 
-/// There is room for a report, but not for the tensors.
+/// The disk has room for a report, but not for the tensors.
 #[test]
 fn a_disk_that_fills_does_not_lose_the_finding() {
     let test = "a_disk_that_fills_does_not_lose_the_finding";

@@ -1,4 +1,4 @@
-//! `offby run` on real engines and drivers: what is found, what is said, and the exit code.
+//! `offby run` on real engines and drivers: the findings, the sentences, and the exit code.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -39,7 +39,7 @@ fn split_view_on_vulkan_low_is_explained_by_f16_toward_zero() {
     assert_eq!(target["verdict"]["kind"], "explained");
 }
 
-/// Open dimensions, and those inside branches, get the shapes of the files that a folder or an archive holds.
+/// Open dimensions, also inside branches, get the shapes of the files in a folder or an archive.
 #[test]
 fn shapes_come_from_what_is_fed() {
     let shape = |report: &Value, input: usize| report["inputs"][input]["shape"].clone();
@@ -53,7 +53,7 @@ fn shapes_come_from_what_is_fed() {
     assert_eq!((code, shape(&report, 0)), (0, serde_json::json!([1, 3, 32, 32])));
     let (code, report) = run("tests/truth/z_open_shape/model.onnx", "tests/truth/z_open_shape");
     assert_eq!((code, shape(&report, 0)), (0, serde_json::json!([1, 3, 32, 32])));
-    // This folder holds no file of that name.
+    // This folder contains no file of that name.
     let mut command = offby();
     command.args(["run", "tests/truth/z_open_shape/model.onnx", "--input", "tests/truth/h34"]);
     let (code, _, stderr) = finish({
@@ -77,12 +77,12 @@ fn split_view_small_is_exact_in_f16() {
     assert_eq!(output["comparison"]["preview"], "[len: 256] (0: 0) (1: 1) (-2: 974) (-1: 975)");
 }
 
-/// MNN's converter replaces the erf form of GELU by its tanh form, which is off by up to 4.73e-4:
-/// these networks must not agree with the reference, and by about that much.
+/// MNN's converter replaces the erf form of GELU by its tanh form, which is off by up to 4.73e-4. These
+/// networks must differ from the reference by about that much.
 const APPROXIMATE_GELU: &[&str] = &["efformer_mlp_gelu", "efformer_mlp_2", "efformer_mlp_3"];
 
-/// The networks of the first findings. What MNN makes of those of public issues stands in their cases
-/// (`fixtures/`), expected divergences among them, and `tests/cases.rs` holds it to that.
+/// The networks of the first findings. MNN's results for the networks of public issues are in their cases
+/// (`fixtures/`), with expected divergences, and `tests/cases.rs` checks them.
 const FIRST: &[&str] = &[
     "attention_bias",
     "efformer_mlp_1",

@@ -1,5 +1,5 @@
-//! Searching and shrinking against engines that lie in a known way: what was planted is found, and
-//! in as few runs as promised. No process, no driver: the engines are the reference, spoiled.
+//! Searching and shrinking against engines with a known fault: the searches find the planted fault in the
+//! promised number of runs. No process and no driver runs: the engines are the reference with spoiled values.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -23,10 +23,10 @@ use random_network::{Gene, RandomNetwork, tensor};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What becomes of a node's output, given the node's label and its right output.
+/// How a node's output is spoiled, given the node's label and its right output.
 type Spoil = Box<dyn Fn(&str, &Tensor) -> Tensor>;
 
-/// The reference, each output of each node passed through a lie.
+/// The reference, with each output of each node spoiled.
 struct Liar {
     spoil: Spoil,
 }
@@ -94,8 +94,8 @@ fn searched(model: &Model, feeds: &[Feed], spoil: Spoil) -> WalkReport {
     report.unwrap()
 }
 
-/// Where the whole is wrong, the culprit and nobody else must be named, in few runs. Where it is
-/// not, the culprit's error is absorbed, or it was never read.
+/// If the whole is wrong, the search must name only the culprit, in few runs. If the whole is right, the
+/// culprit's error was absorbed, or no node read it.
 fn check(model: &Model, feeds: &[Feed], culprit: &str) -> Result<Answer, TestCaseError> {
     let report = search(model, feeds, culprit);
     let whole = report.probes[0].answer;
@@ -110,7 +110,7 @@ fn check(model: &Model, feeds: &[Feed], culprit: &str) -> Result<Answer, TestCas
     Ok(whole)
 }
 
-/// Nodes in a row; some reach back, so that several values are alive at once.
+/// Nodes in a row; some read earlier values, so several values are needed at once.
 fn ladder(length: usize, reach: usize) -> Model {
     let name = |at: usize| format!("v{at}");
     let start = Network::new("ladder").input("x", F32, &[4]);
@@ -148,7 +148,7 @@ proptest! {
         let model = RandomNetwork::new(&genes).model();
         let feeds = [feed("x", tensor(10)), feed("in::put/2", tensor(11))];
         let steps = NodeSteps::new(&model).unwrap();
-        // Genes of constants alone leave nothing to compute.
+        // Genes of constants alone leave no node to compute.
         prop_assume!(!steps.is_empty());
         let feeds: Vec<Feed> = feeds
             .into_iter()
@@ -158,7 +158,7 @@ proptest! {
     }
 }
 
-/// The properties above say nothing where the whole agrees: here it never does.
+/// The properties above test little if the whole agrees: here the whole always differs.
 #[test]
 fn every_culprit_that_nothing_absorbs_is_found() {
     let model = ladder(33, 2);
@@ -184,7 +184,7 @@ fn shrunk(model: &Model, feeds: &[Feed], spoil: Spoil) -> Option<Shrunk> {
     shrink(model, feeds, &[], &mut oracle, &mut |_| ()).unwrap()
 }
 
-/// One node that passes its input on.
+/// One node that copies its input.
 fn passing(rows: usize, columns: usize) -> Model {
     Network::new("passing")
         .input("x", F32, &[rows, columns])
@@ -202,7 +202,7 @@ fn counting(rows: usize, columns: usize) -> Feed {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// Wrong from some extent of the last axis on.
+    /// The engine is wrong from some extent of the last axis on.
     #[test]
     fn the_threshold_of_an_axis_is_found(rows in 1..4_usize, columns in 2..40_usize, pick in any::<prop::sample::Index>()) {
         let from = 2 + pick.index(columns - 1);
@@ -223,7 +223,7 @@ proptest! {
         prop_assert_eq!(&found.specimen.feeds[0].spec, "zeros");
     }
 
-    /// Wrong from some value on: what is larger is cut to it.
+    /// The engine cuts values above a limit down to the limit.
     #[test]
     fn the_limit_of_the_values_is_found(count in 3..200_usize, pick in any::<prop::sample::Index>()) {
         let limit = 1.0 + pick.index(count - 2) as f32;
@@ -233,7 +233,7 @@ proptest! {
         });
         let found = shrunk(&passing(1, count), &[counting(1, count)], spoil).unwrap();
         let seen = found.limit.unwrap();
-        // There are values of few bits between the whole numbers.
+        // The search also tries values of few bits between the whole numbers.
         prop_assert_eq!((seen.exact_up_to, seen.becomes), (limit, limit));
         prop_assert!(limit < seen.fails_at && seen.fails_at <= limit + 1.0);
         prop_assert!(seen.alone);
@@ -243,7 +243,7 @@ proptest! {
     }
 }
 
-/// Wrong in a window of extents: a search that halves the axis finds its upper end only.
+/// The engine is wrong in a window of extents: a search that halves the axis finds only its upper end.
 #[test]
 fn a_window_of_extents_is_found_from_below() {
     let spoil: Spoil = Box::new(|_, right| match right {
@@ -262,7 +262,7 @@ fn a_window_of_extents_is_found_from_below() {
     assert_eq!(found.specimen.feeds[0].tensor.shape(), [1, 9]);
 }
 
-/// Beyond the extents that are all tried, the gap below the smallest failing one is closed.
+/// The search tries all small extents. Above those, it closes the gap below the smallest failing extent.
 #[test]
 fn a_long_axis_is_halved_where_nothing_was_tried() {
     let spoil: Spoil = Box::new(|_, right| match right {
@@ -277,7 +277,7 @@ fn a_long_axis_is_halved_where_nothing_was_tried() {
     assert!(found.runs < 200, "{}", found.runs);
 }
 
-/// Wrong in a window of values that holds no whole number, and from a whole number on.
+/// The engine is wrong in a window of values without a whole number, and from a whole number on.
 #[test]
 fn a_window_of_values_is_found_between_whole_numbers() {
     let spoil: Spoil = Box::new(|_, right| match right {
@@ -301,7 +301,7 @@ fn an_engine_that_does_not_lie_has_nothing_to_shrink() {
     assert!(shrunk(&passing(2, 8), &[counting(2, 8)], honest).is_none());
 }
 
-/// The outputs are what a session gives, in the model's order.
+/// The outputs equal a session's, in the model's order.
 #[test]
 fn the_liar_is_the_reference_otherwise() {
     let model = ladder(5, 2);
@@ -314,8 +314,8 @@ fn the_liar_is_the_reference_otherwise() {
     assert_eq!(outputs[0].name, model.outputs()[0]);
 }
 
-/// TopK's indices are no floating-point values, so the proving run does not ask for them; they must
-/// be those of the run's own values, or TopK is accused of its input's error.
+/// TopK's indices are not floating-point values, so the proving run does not ask for them. They must come from
+/// the run's own values, or the search accuses TopK of its input's error.
 #[test]
 fn indices_belong_to_the_values_they_index() {
     let four = Tensor::from_bytes(I64, &[1], &4_i64.to_le_bytes()).unwrap();

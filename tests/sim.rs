@@ -1,5 +1,5 @@
-//! Simulated devices: every fault on a small network, the wiki's cases on the debug networks, honest
-//! devices that must not be accused, and documents that cannot be read.
+//! Simulated devices: every fault on a small network, the wiki's cases on the debug networks, honest devices
+//! that must not be accused, and unreadable documents.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -19,7 +19,7 @@ fn go(command: &str, model: &Path, input: &str, target: &str) -> (i32, Value) {
     within(60, command, model, input, target)
 }
 
-/// The same within so many seconds.
+/// Runs the command with a timeout in seconds.
 fn within(seconds: usize, command: &str, model: &Path, input: &str, target: &str) -> (i32, Value) {
     let mut offby = offby();
     offby.arg(command).arg(model).args(["--input", input, "--on", target, "--json", "-"]);
@@ -49,14 +49,14 @@ fn evidence(report: &Value) -> String {
     lines.iter().map(|line| line.as_str().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
-/// A weight that is no pattern; positive, for it may be a variance.
+/// A weight without a pattern; positive, for it may be a variance.
 fn weight(shape: &[usize]) -> Tensor {
     let count: usize = shape.iter().product();
     let values = (0..count).map(|i| 1.0 + 0.5 * (0.7 * i as f32).sin()).collect();
     Tensor::from_f32(shape, values).unwrap()
 }
 
-/// `x` through an identity, a node called `culprit`, and an identity: the second is of the given type.
+/// `x` through an identity, a node called `culprit`, and an identity; the culprit has the given type.
 fn around(
     op_type: &str,
     shape: &[usize],
@@ -81,7 +81,7 @@ fn around(
         .output("y", F32, output)
 }
 
-/// The network that each fault is tried on, by the fault's subject.
+/// The network for testing a fault, by the fault's subject.
 fn network(subject: &str) -> Network {
     const IMAGE: &[usize] = &[1, 8, 4, 4];
     let ints = |name: &'static str, values: &[i64]| (name, Attribute::Ints(values.to_vec()));
@@ -205,7 +205,7 @@ fn every_fault_is_found_for_what_it_is() {
         }
         for report in [&run, &walk] {
             let said = evidence(report).matches("simulated driver: the driver speaks").count();
-            // A liar is silent while it is watched, and says nothing twice.
+            // A liar is silent while its values are read, and does not repeat itself.
             assert!(said == 1, "{fault}: {}", evidence(report));
         }
     }
@@ -222,8 +222,8 @@ fn every_fault_is_in_the_table() {
     }
 }
 
-/// Network, feed, device, verdict of `run`, and what the preview or the sentence must hold. (GELU in single `f16`
-/// nodes is off where 1 + erf cancels: a walk calls that precision, a run cannot know.)
+/// Network, feed, device, verdict of `run`, and what the preview or the sentence must contain. (GELU in single
+/// `f16` nodes is off at inputs for which 1 + erf cancels: a walk calls that precision, a run cannot know.)
 const CASES: &[(&str, &str, &str, &str, &str, &str)] = &[
     (
         "A1",
@@ -325,7 +325,7 @@ fn sums_in_f16_add_up_layer_by_layer() {
 fn honest_devices_are_not_accused() {
     for entry in std::fs::read_dir(debug_model("")).unwrap() {
         let path = entry.unwrap().path();
-        // The padding of `pool_sentinel` is beyond what f16 holds: that is its case.
+        // The padding of `pool_sentinel` is beyond f16: that is the point of its case.
         let is_case = path.file_stem().is_some_and(|stem| stem == "pool_sentinel");
         if is_case || path.extension().is_none_or(|end| end != "onnx") {
             continue;
@@ -344,7 +344,7 @@ fn honest_devices_are_not_accused() {
                 let (_, report) = finish_json(command);
                 let what = format!("{} {format} {input}", path.display());
                 assert_eq!(sources(&report), [""; 0], "{what}: {report:#}");
-                // Honest roundings may add up to more than a whole output is allowed.
+                // Honest roundings may add up to more than the tolerance for a whole output.
                 let kinds = if format == "f32" {
                     &["agrees"][..]
                 } else {

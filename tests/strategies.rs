@@ -1,5 +1,5 @@
-//! The strategies that search from outside, and shrinking, through the command line: on simulated
-//! devices whose fault is known, and on real drivers.
+//! The strategies that search from outside, and shrinking, through the command line: on simulated devices with
+//! a known fault, and on real drivers.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use support::{can_run, debug_model, device, finish, finish_json, first_target, offby};
 use tempfile::TempDir;
 
-/// Seconds that a run may take where some are known to hang: long enough for any that does not.
+/// Seconds for a run if some runs hang: long enough for each run that does not hang.
 const PATIENCE: &str = "3";
 
 // --- networks, devices, commands --------------------------------------------
@@ -37,7 +37,7 @@ fn planted(fault: &str, node: &str) -> (TempDir, String) {
     device(&format!("faults:\n  - {{fault: {fault}, at: {{name: \"{node}\"}}}}"))
 }
 
-/// Nodes `n0`, `n1`... in a row; no error is lost on the way.
+/// Nodes `n0`, `n1`... in a row; none of them absorbs an error.
 fn chain(length: usize) -> Network {
     let w = Tensor::from_f32(&[4], vec![0.5, -1.0, 2.0, 0.25]).unwrap();
     let start = Network::new("chain").input("x", F32, &[2, 4]).initializer("w", &w);
@@ -82,7 +82,7 @@ fn sentence(target: &Value) -> &str {
     target["verdict"]["sentence"].as_str().unwrap()
 }
 
-/// Whether a search by halves took no more runs than it may: the whole, ⌈log2 N⌉ cuts, one proof.
+/// Checks that a search by halves stays within its runs: the whole, ⌈log2 N⌉ cuts, one proof.
 fn assert_few_runs(target: &Value) {
     let nodes = target["walk"]["ops_total"].as_u64().unwrap();
     let runs = target["walk"]["candidate_runs"].as_u64().unwrap();
@@ -109,7 +109,7 @@ fn assert_all_name(model: &Path, fault: &str, node: &str, extra: &[&str]) {
     assert!(together.contains(&"follow and isolate name the same nodes"), "{what}: {together:?}");
 }
 
-// --- what is planted is named -----------------------------------------------
+// --- the planted node is named -----------------------------------------------
 
 #[test]
 fn every_strategy_names_the_planted_node() {
@@ -138,7 +138,7 @@ fn oddly_built_networks_are_searched_as_well() {
     assert_all_name(&path, "scale", "/c", &["--input", "ones"]);
 }
 
-/// The whole agrees, and one run more shows that nothing is absorbed on the way.
+/// The whole agrees, and one more run shows that no node absorbs an error.
 #[test]
 fn a_clean_device_needs_two_runs() {
     for target in ["sim:honest-f32", "sim:honest-f16"] {
@@ -179,8 +179,8 @@ fn a_hang_is_pinned_down_by_cutting() {
     assert_few_runs(found);
 }
 
-/// A liar is right while every node is looked at. A truncation is run as any network is, so that
-/// cutting and isolating see what it really does; the follower knows that it was lied to.
+/// A liar is right while every node is read. A truncation runs like any network, so cutting and isolating see
+/// the real values. The follower notices that its taps disturb the device.
 #[test]
 fn a_liar_is_found_without_taps() {
     let (_folder, path) = stored(&chain(9).to_bytes());
@@ -197,7 +197,7 @@ fn a_liar_is_found_without_taps() {
     assert!(together.contains(&"cut and isolate agree on the first node"), "{together:?}");
 }
 
-/// `early` is multiplied by zero; what is left passes `late`.
+/// `early` is multiplied by zero; the rest goes through `late`.
 fn absorbing() -> Network {
     let zero = Tensor::from_f32(&[1], vec![0.0]).unwrap();
     Network::new("absorbing")
@@ -221,7 +221,7 @@ fn an_absorbed_error_is_no_divergence_but_a_source() {
     assert!(sentence(found).contains("the whole agrees"), "{found:#}");
     for strategy in ["follow", "cut", "isolate"] {
         let (code, report) = walk(strategy, &path, &target, &[]);
-        // The outputs are right, and `run` says so, too.
+        // The outputs are right, and `run` also says so.
         assert_eq!((code, sources(first_target(&report))), (0, vec!["early"]), "{report:#}");
         assert_eq!(first_target(&report)["outputs"][0]["agreement"], "agrees");
         let mut text = offby();
@@ -246,8 +246,8 @@ fn the_proof_of_a_cut_shows_what_is_absorbed_before_it() {
 
 // --- killed in the middle ---------------------------------------------------
 
-/// Starts a walk, kills it while a run hangs, and gives the journal it left. Its worker must not
-/// outlive it.
+/// Starts a walk, kills it while a run hangs, and returns the journal it left. Its worker must not outlive the
+/// walk.
 fn kill_in_the_middle(strategy: &str, model: &Path, target: &str, out: &Path) -> Vec<Value> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_offby"))
         .arg("walk")
@@ -263,7 +263,7 @@ fn kill_in_the_middle(strategy: &str, model: &Path, target: &str, out: &Path) ->
     loop {
         let lines = journal(&path);
         let is_running = lines.last().is_some_and(|line| line.get("start").is_some());
-        // A run that comes to its end does so at once; one that lasts is the one that hangs.
+        // A run that finishes does so at once; a run that lasts is the hanging one.
         if is_running && lines.iter().any(|line| line.get("done").is_some()) {
             std::thread::sleep(Duration::from_millis(700));
             if journal(&path).len() == lines.len() {
@@ -290,7 +290,7 @@ fn journal(path: &Path) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// The processes whose parent this is.
+/// The child processes of a parent.
 fn children(parent: u32) -> Vec<u32> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     let text = fs::read_to_string(path).unwrap();
@@ -305,8 +305,8 @@ fn keys<'a>(journal: &'a [Value], what: &str) -> Vec<&'a str> {
     journal.iter().filter_map(key).collect()
 }
 
-/// The journals of the killed and of the finished command; the finished one's report, and that of a
-/// command that was never disturbed.
+/// The journals of the killed and of the finished command, the finished command's report, and the report of an
+/// undisturbed command.
 fn resume(strategy: &str, length: usize, node: &str) -> ([Vec<Value>; 2], Value, Value) {
     let (_folder, path) = stored(&chain(length).to_bytes());
     let (_device, target) = planted("hang", node);
@@ -353,7 +353,7 @@ fn a_killed_isolation_goes_on_where_it_was() {
     assert_eq!(unchecked["name"], "n3");
     assert!(unchecked["reason"].as_str().unwrap().contains("an earlier command"), "{unchecked}");
     assert_eq!(found["walk"]["ops"], expected["walk"]["ops"]);
-    // The whole once more, and the three nodes behind the one that hangs.
+    // The whole once more, and the three nodes after the one that hangs.
     assert_eq!(found["walk"]["candidate_runs"], 4);
 }
 
@@ -385,7 +385,7 @@ fn shrink(model: &Path, target: &str, out: &Path, extra: &[&str]) -> (i32, Strin
     command.arg("shrink").arg(model).args(["--on", target, "--out"]).arg(out).args(extra);
     let (code, stdout, stderr) = finish(command);
     assert_eq!(stderr, "");
-    // Lines are broken wherever they are long.
+    // The program breaks long lines.
     (code, stdout.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
@@ -469,7 +469,7 @@ fn split_view_shrinks_to_the_first_number_f16_cannot_hold() {
     assert_eq!(output["comparison"]["worst"][0]["candidate"], 2048.0);
 }
 
-/// A Softmax between two nodes that any backend gets right.
+/// A Softmax between two nodes that every backend computes right.
 fn softmax(extent: usize) -> Network {
     Network::new("softmax")
         .input("x", F32, &[2, 4, extent])
@@ -479,7 +479,7 @@ fn softmax(extent: usize) -> Network {
         .output("y", F32, &[2, 4, extent])
 }
 
-/// llvmpipe's Softmax is wrong from nine numbers on.
+/// llvmpipe's Softmax is wrong for nine or more numbers.
 #[test]
 fn the_softmax_of_llvmpipe_is_cut_out_and_shrunk() {
     if !can_run("the_softmax_of_llvmpipe", "mnn:vulkan:high") {

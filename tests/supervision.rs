@@ -1,4 +1,4 @@
-//! What `just torture` does not plant: a worker that even SIGKILL does not end, and limits that make no sense.
+//! Failures that `just torture` does not plant: a worker that even SIGKILL does not end, and senseless limits.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -17,8 +17,8 @@ use tempfile::TempDir;
 
 const OFFBY: &str = env!("CARGO_BIN_EXE_offby");
 
-/// Takes hold of a worker by ptrace, says so, and does not let go for a while: until then its death is not shown to
-/// its parent, as if it were stuck in the kernel.
+/// Attaches to a worker by ptrace, reports that, and waits for a while. Until then the parent does not see the
+/// worker's death, as if the worker were stuck in the kernel.
 const HOLD: &str = "
 import ctypes, os, sys, time
 while not os.readlink('/proc/' + sys.argv[1] + '/exe').endswith('/offby'):

@@ -1,9 +1,9 @@
-//! The laws of the house, kept by a test: who may import whom, how long things may be, where
-//! `unsafe`, printing and third-party types live, and what nothing may be called.
+//! The project's laws, enforced by a test: which modules may import each other, how long code may be, where
+//! `unsafe`, printing and third-party types may be used, and which names are banned.
 //!
-//! The tables come first, one test per law after them, the scanner last. A law gathers all its
-//! breaches, each with file and line, before it fails. The scanner does not parse Rust: it blanks
-//! comments and literals, and reads what is left as words and braces.
+//! The tables come first, then one test per law, then the scanner. A law collects all its breaches, each with
+//! file and line, before it fails. The scanner does not parse Rust: it blanks comments and literals, and reads
+//! the rest as words and braces.
 
 #![allow(clippy::print_stdout, reason = "the medians are printed for whoever asks for them")]
 
@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every room of `src/`, with the rooms it may import. Nobody but `main` knows `cli`, and only
-/// `session` and `cli` know `report`.
+/// Every room of `src/`, with the rooms that it may import. Only `main` imports `cli`, and only `session` and
+/// `cli` import `report`.
 const ROOMS: &[(&str, &[&str])] = &[
     ("tensor", &[]),
     ("compare", &["tensor"]),
@@ -56,7 +56,7 @@ const BELOW_CLI: &[&str] = &[
     "verdict", "shrink", "bundle", "bench", "matrix", "agree", "report", "session",
 ];
 
-/// Third-party crates that stay home, and their homes. A home is a folder or the file of its name.
+/// Third-party crates that may be used only in their homes. A home is a folder or the file of its name.
 const HOMES: &[(&str, &[&str])] = &[
     ("tract_onnx", &["src/engine/tract", "src/graph"]),
     ("prettytable", &["src/cli", "src/report"]),
@@ -71,19 +71,19 @@ const HOMES: &[(&str, &[&str])] = &[
     ("zstd", &["src/bundle"]),
 ];
 
-/// Where `unsafe` may stand.
+/// Where `unsafe` may be used.
 const UNSAFE_HOME: &str = "src/worker/mnn";
 /// Where offby may print and exit.
 const PRINTING_HOMES: &[&str] = &["src/cli", "src/main"];
-/// What prints.
+/// The macros that print.
 const PRINTING_MACROS: &[&str] = &["println", "print", "eprintln", "eprint", "dbg"];
-/// Names that say nothing about what is inside.
+/// Names that do not describe the content.
 const BANNED_NAMES: &[&str] = &["utils", "helpers", "common", "manager", "data", "golden"];
-/// Notes to oneself, in two halves so that this file does not accuse itself.
+/// Reminders in comments, in two halves so this file does not accuse itself.
 const REMINDERS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX")];
-/// Folders of one machine, in two halves likewise.
+/// Folders of one machine, also in two halves.
 const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/")];
-/// Folders that are not ours to judge.
+/// Folders that the laws do not cover.
 const SKIPPED_FOLDERS: &[&str] = &[".git", ".venv", "target"];
 
 /// Lines a source file may have before its tests.
@@ -210,7 +210,7 @@ fn third_party_types_stay_home() {
     }
 }
 
-/// Where a path begins at a crate, or the crate itself is imported; something of ours may have its name.
+/// Where a path begins at a crate, or the crate itself is imported; one of our own items may share its name.
 fn crate_paths<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
     words(code, name).filter(move |&at| {
         let (before, after) = (code[..at].trim_end(), code[at + name.len()..].trim_start());
@@ -224,7 +224,7 @@ fn crate_paths<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = usize> 
 fn no_reminders_and_no_paths_of_one_machine() {
     let mut breaches = Vec::new();
     for path in files_under(&repository()) {
-        // What is not UTF-8 is no text: an ONNX file, an .npy.
+        // A file that is not UTF-8 is no text: an ONNX file, an .npy.
         let Ok(text) = fs::read_to_string(&path) else { continue };
         for (line, content) in (1..).zip(text.lines()) {
             breaches.extend(remarks(content).map(|r| format!("{}:{line}: {r}", shown(&path))));
@@ -253,7 +253,7 @@ fn keep(law: &str, breaches: Vec<String>) {
     assert!(breaches.is_empty(), "{law}; but\n  {}\n", breaches.join("\n  "));
 }
 
-/// Where a word stands outside its homes.
+/// Where a word is used outside its homes.
 fn strangers(sources: &[Source], word: &str, homes: &[&str]) -> Vec<String> {
     let abroad = sources.iter().filter(|source| !homes.iter().any(|home| source.lives_in(home)));
     abroad
@@ -276,7 +276,7 @@ impl Source {
         Source { path: path.to_owned(), text: text.to_owned(), code: code_of(text) }
     }
 
-    /// The first folder below `src/`, or the file that stands for it.
+    /// The first folder below `src/`, or the file that represents it.
     fn room(&self) -> &str {
         let inside = self.path.trim_start_matches("src/").trim_end_matches(".rs");
         inside.split('/').next().unwrap_or(inside)
@@ -313,13 +313,13 @@ fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A path as seen from the repository, with `/` on every system.
+/// A path relative to the repository, with `/` on every system.
 fn shown(path: &Path) -> String {
     let path = path.strip_prefix(repository()).unwrap_or(path);
     path.display().to_string().replace('\\', "/")
 }
 
-/// The Rust files under folders of the repository; a law about no files at all would always hold.
+/// The Rust files under folders of the repository; a law about no files would always hold.
 fn rust_sources(folders: &[&str]) -> Vec<Source> {
     let files = folders.iter().flat_map(|folder| files_under(&repository().join(folder)));
     let rust = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
@@ -339,7 +339,7 @@ fn files_under(folder: &Path) -> Vec<PathBuf> {
     for entry in entries {
         let entry = entry.expect("a folder that opens can be listed");
         let kind = entry.file_type().expect("a listed file has a type");
-        // In a linked worktree `.git` is a file, and says where the repository lies.
+        // In a linked worktree `.git` is a file that contains the repository's path.
         if SKIPPED_FOLDERS.iter().any(|name| entry.file_name() == *name) {
             continue;
         }
@@ -355,14 +355,14 @@ fn files_under(folder: &Path) -> Vec<PathBuf> {
 
 // --- imports ----------------------------------------------------------------
 
-/// The rooms a file names, in `use` or in the middle of an expression, and where.
+/// The rooms that a file names, in `use` or inside an expression, and where.
 fn imports<'a>(source: &'a Source, all: &'a [Source]) -> Vec<(usize, &'a str)> {
     let trees = root_paths(source);
     let named = trees.flat_map(|at| heads(&source.code[at..]).into_iter().map(move |n| (at, n)));
     named.map(|(at, name)| (at, owner(name, all))).collect()
 }
 
-/// Where paths from the crate's root go on: after `crate::`, `offby::` or enough `super::`.
+/// Where paths continue after the crate's root: after `crate::`, `offby::` or enough `super::`.
 fn root_paths(source: &Source) -> impl Iterator<Item = usize> {
     let (code, tests_at) = (&source.code, source.tests_at());
     let absolute = ["crate::", "offby::"].into_iter().flat_map(move |root| {
@@ -402,13 +402,13 @@ fn heads(tree: &str) -> Vec<&str> {
     heads
 }
 
-/// The first name of a path; `*` is kept, for it imports every room.
+/// The first name of a path; `*` is kept, because it imports every room.
 fn head(path: &str) -> &str {
     let path = path.trim_start();
     if path.starts_with('*') { "*" } else { identifier(path) }
 }
 
-/// The room a name at the crate's root belongs to: itself, or the one that exports it as a macro.
+/// The room of a name at the crate's root: itself, or the room that exports it as a macro.
 fn owner<'a>(name: &'a str, all: &'a [Source]) -> &'a str {
     let definition = format!("macro_rules! {name}");
     let exports = |source: &&Source| words(&source.code, &definition).next().is_some();
@@ -505,7 +505,7 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// Bytes of the comment or literal the text begins with, or 0.
+/// The length in bytes of the comment or literal that the text begins with, or 0.
 fn not_code(text: &str) -> usize {
     match text.as_bytes() {
         [b'/', b'/', ..] => text.find('\n').unwrap_or(text.len()),
@@ -534,7 +534,7 @@ fn block_comment_length(text: &str) -> usize {
     text.len()
 }
 
-/// A literal between two `quote`s, backslash escapes and all.
+/// The length of a literal between two `quote`s, with its backslash escapes.
 fn quoted_length(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -548,7 +548,7 @@ fn quoted_length(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// `r#"..."#`; 0 for a raw identifier.
+/// The length of `r#"..."#`; 0 for a raw identifier.
 fn raw_string_length(text: &str) -> usize {
     let hashes = text[1..].len() - text[1..].trim_start_matches('#').len();
     let open = 1 + hashes;
@@ -559,14 +559,14 @@ fn raw_string_length(text: &str) -> usize {
     text[open + 1..].find(&close).map_or(text.len(), |at| open + 1 + at + close.len())
 }
 
-/// `'x'` or `'\n'`; 0 for a lifetime.
+/// The length of `'x'` or `'\n'`; 0 for a lifetime.
 fn character_length(text: &str) -> usize {
     let mut inside = text.chars().skip(1);
     let is_literal = inside.next() == Some('\\') || inside.next() == Some('\'');
     if is_literal { quoted_length(text, '\'') } else { 0 }
 }
 
-/// Where `word` stands as a whole word.
+/// Where `word` occurs as a whole word.
 fn words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     text.match_indices(word).map(|(at, _)| at).filter(move |at| {
         let before = text[..*at].chars().next_back();
@@ -575,7 +575,7 @@ fn words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     })
 }
 
-/// The identifier the text begins with, after spaces; empty where there is none.
+/// The identifier that the text begins with, after spaces; empty if there is none.
 fn identifier(text: &str) -> &str {
     let text = text.trim_start();
     let end = text.find(|c: char| !is_word(c)).unwrap_or(text.len());

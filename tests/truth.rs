@@ -1,8 +1,8 @@
-//! Verdicts held to what is right: networks whose right values are known from elsewhere, and what
-//! `offby run` and `offby walk` must say of each engine on them.
+//! Verdicts compared with the truth: networks whose right values have an independent source, and the required
+//! verdicts of `offby run` and `offby walk` for each engine.
 //!
-//! `tests/truth/README.md` says what each network is, what is right, and who is wrong. The tables
-//! follow from that and never from what offby prints. A test gathers all its breaches before it fails.
+//! `tests/truth/README.md` lists each network, its right values, and the wrong engines. The tables follow from
+//! that list and never from offby's output. A test collects all its breaches before it fails.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -20,7 +20,7 @@ use support::{can_run, debug_model, finish, first_target, offby};
 type Kinds = &'static [&'static str];
 
 const AGREES: Kinds = &["agrees"];
-/// Right, whatever the reference is.
+/// Right, even if the reference is wrong.
 const RIGHT: Kinds = &["agrees", "explained", "reference_wrong"];
 /// Wrong by more than rounding.
 const WRONG: Kinds = &["divergent", "nonfinite", "converter", "cpu_kernel"];
@@ -31,7 +31,7 @@ const DISPUTED: Kinds = &["disputed"];
 const REFERENCE_WRONG: Kinds = &["reference_wrong"];
 const REJECTED: Kinds = &["rejected"];
 const INCONCLUSIVE: Kinds = &["inconclusive"];
-/// This target cannot be walked.
+/// The target cannot be walked.
 const NO_WALK: Kinds = &[];
 
 const MNN: &str = "mnn:cpu mnn:vulkan:high mnn:opencl:high";
@@ -54,12 +54,12 @@ const ISOLATE: &str = "--strategy isolate";
 const BY_ORT: &str = "--reference ort:cpu";
 const BY_F64: &str = "--reference tract:f64";
 
-/// The network, more arguments, targets, the kinds that `run` and `walk` may give, and what the walk
-/// must say: `a|b` is one of two words, `!a` a word that must not be there, `@a,b` are all the nodes that
-/// the walk accuses, and `?a,b` are those that it may accuse. A right target may have none accused.
+/// The network, more arguments, targets, the allowed kinds of `run` and of `walk`, and demands on the walk's
+/// words. `a|b` demands one of two words, and `!a` forbids a word. `@a,b` are all nodes that the walk accuses,
+/// and `?a,b` are nodes that it may accuse. For a right target the walk must accuse no node.
 type Row = (&'static str, &'static str, &'static str, Kinds, Kinds, &'static [&'static str]);
 
-/// Where tract alone is or was wrong, and who else is.
+/// Networks that only tract computes or computed wrongly, and other wrong engines.
 const REFEREES: &[Row] = &[
     ("h05b", "", ORT, AGREES, NO_WALK, &[]),
     ("h05b", "", MNN, WRONG, WRONG, &["GridSample"]),
@@ -67,7 +67,7 @@ const REFEREES: &[Row] = &[
     ("h07b", "", "mnn:cpu mnn:opencl:high", WRONG, WRONG, &["relu_r"]),
     ("h09c", "", ORT, RIGHT, NO_WALK, &[]),
     ("h09c", "", MNN, REJECTED, REJECTED, &["Attention"]),
-    // MNN takes equal scores in another order; the rows behind them are equal, too.
+    // MNN orders equal scores differently; the rows behind them are also equal.
     ("h12b", "", ALL, AGREES, AGREES, &["?v,topk_v"]),
     ("h16b", "", ALL, RIGHT, RIGHT, &[]),
     ("h40", "", MNN, AGREES, AGREES, &[]),
@@ -79,22 +79,22 @@ const REFEREES: &[Row] = &[
     ("t02_relu_nan", "", ORT, AGREES, NO_WALK, &[]),
     ("t12_log_softmax", "", ORT, AGREES, NO_WALK, &[]),
     ("t12_layer_norm", "", ORT, RIGHT, NO_WALK, &[]),
-    // 2.741 is tract's wrong value, and ONNX Runtime does better.
+    // 2.741 is tract's wrong value, and ONNX Runtime is nearer.
     ("t12_layer_norm", "", CPU, RIGHT, RIGHT, &["!where 2.741"]),
     ("t13_cast", "", ALL, DISPUTED, DISPUTED, &["@"]),
     ("t14_gather_nd", "", ORT, AGREES, NO_WALK, &[]),
 ];
 
-/// Where an engine is wrong by its converter, its CPU or its GPU.
+/// Engines that are wrong because of their converter, their CPU or their GPU.
 const ENGINES: &[Row] = &[
     ("h01b", "", ORT, AGREES, NO_WALK, &[]),
     ("h01b", "", MNN, WRONG, CPU_KERNEL, &["QuantizeLinear", "CPU kernel"]),
     ("h08c", "", ORT, AGREES, NO_WALK, &[]),
     ("h08c", "", "mnn:cpu mnn:opencl:high", WRONG, CPU_KERNEL, &["CPU kernel", "Round|Mod"]),
-    // Vulkan rounds right; only its remainder is wrong.
+    // Vulkan's Round is right; only its Mod is wrong.
     ("h08c", "", VULKAN, WRONG, WRONG, &["mod_fm"]),
     ("h24", "", ORT, AGREES, NO_WALK, &[]),
-    // The converter writes no sizes, and the kernel then divides evenly: either may be named.
+    // The converter writes no sizes, and the kernel then divides evenly: the walk may name either.
     ("h24", "", MNN, WRONG, WRONG, &["converter|CPU kernel", "split_a|reduce"]),
     ("h31", "", ORT, AGREES, NO_WALK, &[]),
     ("h31", "", MNN, WRONG, WRONG, &["argmax_b|topk_v"]),
@@ -120,7 +120,7 @@ const ENGINES: &[Row] = &[
     ("t14_gather_nd", "", MNN, WRONG, WRONG, &["GatherND"]),
 ];
 
-/// The strategies that search from outside: whom they accuse, and whom not.
+/// The strategies that search from outside: which nodes they accuse.
 const STRATEGIES: &[Row] = &[
     ("t03_edited", EDITED_CUT, CPU, DIVERGENT, INCONCLUSIVE, &["@"]),
     ("h05b", CUT, ORT, AGREES, AGREES, &[]),
@@ -131,7 +131,7 @@ const STRATEGIES: &[Row] = &[
     ("h09c", ISOLATE, ORT, RIGHT, RIGHT, &[]),
     ("h12b", CUT, ALL, AGREES, AGREES, &["?topk_v"]),
     ("h12b", ISOLATE, ALL, AGREES, AGREES, &["?topk_v"]),
-    // A value that is an output of a f16 network is stored in f16, which its squares overflow.
+    // An output of an f16 network is stored in f16, and its squares overflow f16.
     ("h16b", CUT, "mnn:cpu ort:cpu", RIGHT, RIGHT, &["?reducemean_va"]),
     ("h16b", ISOLATE, "mnn:cpu ort:cpu", RIGHT, RIGHT, &[]),
     ("h31", CUT, CPU, WRONG, WRONG, &["@argmax_b"]),
@@ -147,7 +147,7 @@ const STRATEGIES: &[Row] = &[
     ("t02_round", ISOLATE, CPU, WRONG, WRONG, &["@y_Round"]),
     ("t02_log_sum_exp", ISOLATE, CPU, WRONG, WRONG, &["@y_ReduceLogSumExp"]),
     ("t12_log_softmax", ISOLATE, ORT, AGREES, AGREES, &[]),
-    // A ready file is the whole network: no node of it can be run by itself.
+    // A ready file is the whole network: its nodes cannot run alone.
     ("t03_edited", EDITED_ISOLATE, CPU, DIVERGENT, INCONCLUSIVE, &["none of", "@"]),
     ("t12_layer_norm", CUT, ORT, RIGHT, RIGHT, &[]),
     ("t12_layer_norm", ISOLATE, ORT, RIGHT, RIGHT, &[]),
@@ -173,7 +173,7 @@ const ARANGE: &str = "--input arange";
 const OVERFLOW_ALLOWED: &str = "--input arange --allow-overflow";
 const UNIFORM: &str = "--input uniform:0.1,0.9,1";
 
-/// Errors that a norm over the whole tensor forgives, and honest rounding that it does not.
+/// Errors that a norm over the whole tensor hides, and honest rounding that exceeds the norm.
 const ELEMENTS: &[Row] = &[
     ("t06_outlier", "", O16, DIVERGENT, DIVERGENT, &["@a_Relu"]),
     ("t06_outlier", CUT, O16, DIVERGENT, DIVERGENT, &["@a_Relu", "!the whole agrees"]),
@@ -198,14 +198,14 @@ const ELEMENTS: &[Row] = &[
     ("h34", "", "sim:honest-f16 mnn:vulkan:low", EXPLAINED, EXPLAINED, &["@", "near a threshold"]),
     ("h34", "", MNN, RIGHT, RIGHT, &["@"]),
     ("h34", "", SIGMOID, DIVERGENT, DIVERGENT, &["@sigmoid_p"]),
-    // The device is one unit off in every product: a walk names them, and the outputs are excused.
+    // The device is one unit off in every product: a walk names the products, but the outputs are excused.
     ("t21_chaos", UNIFORM, LAST_PLACE, EXPLAINED, NO_WALK, &[]),
     ("t21_chaos", UNIFORM, NARROW, EXPLAINED, EXPLAINED, &["@"]),
-    // Nothing is wrong with an operator: the device stores the input as zeros.
+    // Every operator is right: the device stores the input as zeros.
     ("t21_flush", "", FLUSH, DIVERGENT, DIVERGENT, &["@", "storing the input"]),
 ];
 
-/// Another reference than tract in `f32`.
+/// Other references than tract in `f32`.
 const REFERENCES: &[Row] = &[
     ("h05b", BY_ORT, MNN, WRONG, WRONG, &["GridSample"]),
     ("h07b", BY_ORT, VULKAN, AGREES, AGREES, &[]),
@@ -230,7 +230,7 @@ const REFERENCES: &[Row] = &[
     ("t14_gather_nd", BY_ORT, OPENCL, WRONG, WRONG, &["GatherND"]),
 ];
 
-/// Networks of packages, cut out: control flow by MNN's Module API, shapes from files, values near 0.
+/// Parts of networks from packages: control flow by MNN's Module API, shapes from files, values near 0.
 const REAL: &[Row] = &[
     ("z_gru", "", CPU, AGREES, AGREES, &["@"]),
     ("z_gru", "", GPU, DIVERGENT, DIVERGENT, &["@", "reads other values than"]),
@@ -250,7 +250,7 @@ const REAL: &[Row] = &[
     ("z_softmax_33", "", "mnn:cpu mnn:opencl:high ort:cpu", AGREES, AGREES, &["@"]),
 ];
 
-/// Words that contradict themselves, whatever the finding is.
+/// Words that are absurd in every finding.
 const ABSURD: &[&str] = &["error of 0.00e0", "up to 0.00e0 apart", "unwritten memory"];
 
 #[test]
@@ -283,7 +283,7 @@ fn another_reference_changes_nothing_about_who_is_right() {
     hold("another_reference_changes_nothing_about_who_is_right", REFERENCES);
 }
 
-/// The tolerance is that of the coarser of two formats: a target in `f32` agrees with `f64`.
+/// The coarser of two formats sets the tolerance: a target in `f32` agrees with `f64`.
 #[test]
 fn tract_agrees_with_itself_in_f64() {
     let mut networks: Vec<PathBuf> = files(&debug_model(""), "onnx");
@@ -295,13 +295,13 @@ fn tract_agrees_with_itself_in_f64() {
         command.args(["--repeat", "1", "--json", "-"]);
         let (code, stdout, stderr) = finish(command);
         let Ok(report) = serde_json::from_str::<Value>(&stdout) else {
-            // What tract has no f64 for is refused before anything runs.
+            // If tract has no f64 kernel for a network, offby refuses it before anything runs.
             let refused = code == 2 && !stderr.contains("panicked");
             breaches.extend((!refused).then(|| format!("{}: {stderr}", network.display())));
             continue;
         };
         let (kind, sentence) = verdict(&report);
-        // Values that a GELU brings near 0 are beyond the tolerance, and within what rounding may do.
+        // Values that a GELU brings near 0 are beyond the tolerance, but within rounding.
         if !["agrees", "explained"].contains(&kind.as_str()) {
             breaches.push(format!("{}: exit {code}, {kind}: {sentence}", network.display()));
         }
@@ -309,7 +309,7 @@ fn tract_agrees_with_itself_in_f64() {
     keep(networks.len(), &breaches);
 }
 
-/// Runs and walks every row, and fails with all that is not as the table says.
+/// Runs and walks every row, and fails with every difference from the table.
 fn hold(test: &str, rows: &[Row]) {
     // The referees take part in every verdict, so all of them must be here.
     if !ALL.split(' ').all(|target| can_run(test, target)) {
@@ -332,13 +332,13 @@ fn keep(of: usize, breaches: &[String]) {
     assert!(breaches.is_empty(), "{count} breaches on {of} rows:\n  {}\n", breaches.join("\n  "));
 }
 
-/// What is not as a row says, for one of its targets.
+/// The breaches of a row for one of its targets.
 fn of_pair(row: &Row, target: &str) -> Vec<String> {
     let (id, more, _, run_kinds, walk_kinds, words) = *row;
     let mut breaches = Vec::new();
     let ran = said("run", id, &without_strategy(more), target);
     breaches.extend(ran.breaches("run", run_kinds));
-    // ONNX Runtime shows no operators: it is walked from outside only.
+    // ONNX Runtime exposes no operators: it is walked only from outside.
     let can_walk = !walk_kinds.is_empty() && (target != ORT || more.contains("--strategy"));
     if can_walk {
         let more: Vec<&str> = more.split_whitespace().collect();
@@ -356,14 +356,14 @@ fn of_pair(row: &Row, target: &str) -> Vec<String> {
     breaches.into_iter().map(|breach| format!("{at}: {breach}")).collect()
 }
 
-/// The arguments that `run` has, too.
+/// The arguments that `run` also accepts.
 fn without_strategy(more: &str) -> Vec<&str> {
     let words: Vec<&str> = more.split_whitespace().collect();
     let at = words.iter().position(|word| *word == "--strategy").unwrap_or(words.len());
     [&words[..at], words.get(at + 2..).unwrap_or_default()].concat()
 }
 
-/// What a command said of its only target.
+/// A command's report on its only target.
 struct Said {
     code: i32,
     kind: String,
@@ -403,7 +403,7 @@ fn verdict(report: &Value) -> (String, String) {
 }
 
 impl Said {
-    /// A kind that is not allowed, words that contradict themselves, a panic.
+    /// Forbidden kinds, absurd words, panics.
     fn breaches(&self, command: &str, kinds: Kinds) -> Vec<String> {
         let Said { code, kind, sentence, stderr, .. } = self;
         let mut breaches = Vec::new();

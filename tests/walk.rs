@@ -1,4 +1,4 @@
-//! `offby walk` on real drivers: who introduces error, and who only carries it.
+//! `offby walk` on real drivers: which operators introduce error, and which only carry it.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -40,7 +40,7 @@ fn three_layers_of_f16_are_explained_and_add_up() {
     assert!(errors.is_sorted() && errors.len() == 3, "{errors:?}");
     assert_eq!(walk["ops_compared"], walk["ops_total"]);
     assert_eq!(walk["disturbed_by_taps"], false);
-    // MNN's approximate GELU is the converter's doing, and not held against Vulkan.
+    // The converter causes MNN's approximate GELU, so Vulkan is not accused.
     assert_eq!(walk["first_converted"], "/network/0/0/mlp/act/Mul_1_output_0");
 }
 
@@ -51,7 +51,7 @@ fn the_cpu_against_itself_has_no_source() {
     }
     for model in ["efformer_mlp_gelu.onnx", "group_norm.onnx", "attention_bias.onnx"] {
         let (code, report) = walk(model, "normal:3", "mnn:cpu");
-        // MNN's approximate GELU is told as the converter's doing, here as anywhere.
+        // The walk names the converter for MNN's approximate GELU, on every backend.
         let expected = if model == "efformer_mlp_gelu.onnx" { 1 } else { 0 };
         assert_eq!(code, expected, "{model}: {report:#}");
         assert_eq!(names(&first_target(&report)["walk"]["sources"]), [""; 0], "{model}");
@@ -76,18 +76,18 @@ fn a_walk_that_falls_back_is_no_walk() {
     assert!(first_target(&report)["walk"].is_null());
 }
 
-/// Networks and targets with a finding of which a case in `fixtures/` tells.
+/// Networks and targets with a finding that a case in `fixtures/` describes.
 const KNOWN: [(&str, &str); 6] = [
     ("layer_norm_256.onnx", "mnn:opencl:high"),
     ("rms_norm.onnx", "mnn:opencl:high"),
     ("efformer_mlp_gelu.onnx", "mnn:vulkan:high"),
     ("pool_sentinel.onnx", "mnn:opencl:high"),
     ("pool_sentinel.onnx", "mnn:vulkan:high"),
-    // Its Pad writes -3.4e38, which f16 does not have: an overflow is named.
+    // Its Pad writes -3.4e38, which is beyond f16: the walk names an overflow.
     ("pool_sentinel.onnx", "mnn:vulkan:low"),
 ];
 
-/// The long one: `just sweep`.
+/// The long test: `just sweep`.
 #[test]
 #[ignore = "takes minutes; run it with `just sweep`"]
 fn no_seed_gives_a_false_source() {
@@ -220,10 +220,10 @@ fn what_weights_of_8_bits_cost_stands_beside_what_the_backend_costs() {
         let last = ops.iter().rfind(|op| op["weights"]["together"].is_number()).unwrap();
         let (weights, together) = (cost(last, "cumulative"), cost(last, "together"));
         let backend = last["cumulative"].as_f64().unwrap();
-        // Vectors add up so: errors may also cancel.
+        // Errors add up like vectors, so they may also cancel.
         assert!(together <= 1.01 * (weights + backend), "{weights} {backend} {together}");
         assert!(together >= 0.99 * (weights - backend).abs(), "{weights} {backend} {together}");
-        // One number comes out: the errors of 32 weights may all but cancel there.
+        // The output is one number: the errors of 32 weights may almost cancel in it.
         assert!(weights > 1e-6 && names(&walk["sources"]).is_empty(), "{target}: {last}");
         assert!(target.starts_with("mnn:vulkan") || backend < 1e-6, "{backend}");
     }

@@ -1,6 +1,6 @@
-//! Rendered pages in a real browser: nothing is requested, nothing complains, sources are marked with
-//! their names, and five thousand operators stay quick. Needs Chromium, Node and the packages of
-//! `tests/web`, which `scripts/up test` installs.
+//! Rendered pages in a real browser: the pages request no file and log no error, sources are marked with their
+//! names, and five thousand operators stay quick. Needs Chromium, Node and the packages of `tests/web`, which
+//! `scripts/up test` installs.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// What the test needs of the machine.
+/// The programs that the test needs.
 struct Browser {
     node: PathBuf,
     chromium: PathBuf,
@@ -52,7 +52,7 @@ fn fixed(name: &str) -> Report {
     read_report(&fs::read_to_string(folder.join(format!("{name}.json"))).unwrap()).unwrap()
 }
 
-/// A network of many operators, some of them sources, one of them with NaN.
+/// A network with many operators: some are sources, and one has NaN.
 fn synthetic(count: usize) -> Report {
     let mut report = fixed("walk");
     let walk = report.targets[0].walk.as_mut().unwrap();
@@ -95,7 +95,7 @@ fn matrix_plan(folder: &Path) -> Value {
     json!({"file": file, "name": "matrix", "words": words, "ops": 0, "sources": []})
 }
 
-/// The committed run over a data set as a page, without scripts as well.
+/// The committed run over a data set as a page, also without scripts.
 fn agree_plan(folder: &Path) -> Value {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/agree-digits.json");
     let agree = read_agree("committed", &fs::read_to_string(committed).unwrap()).unwrap();
@@ -105,7 +105,7 @@ fn agree_plan(folder: &Path) -> Value {
     json!({"file": file, "name": "agree", "words": words, "ops": 0, "sources": []})
 }
 
-/// The page, written, and what is to be seen on it.
+/// Writes the page, and lists what the browser must find on it.
 fn plan(folder: &Path, name: &str, report: &Report, words: &[&str]) -> Value {
     let file = folder.join(format!("{name}.html"));
     fs::write(&file, report_html(report)).unwrap();
@@ -117,7 +117,7 @@ fn plan(folder: &Path, name: &str, report: &Report, words: &[&str]) -> Value {
     })
 }
 
-/// What a test needs; where it is missing the test says so by name, or fails where it must run.
+/// The browser; if it is missing, the test says by name that it was skipped, or fails if drivers are required.
 fn browser_for(test: &str) -> Option<Browser> {
     match Browser::find() {
         Ok(browser) => Some(browser),
@@ -130,7 +130,7 @@ fn browser_for(test: &str) -> Option<Browser> {
     }
 }
 
-/// Rendered reports as they are posted, and the documents of this project.
+/// Rendered reports as users post them, and the documents of this project.
 #[test]
 fn markdown_passes_a_linter() {
     let Some(browser) = browser_for("markdown_passes_a_linter") else { return };

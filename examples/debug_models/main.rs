@@ -1,6 +1,6 @@
 //! Writes the debug networks: `cargo run --release --example debug_models -- OUTDIR`.
 //!
-//! The same bytes come out on every machine; `tests/debug_models.rs` holds the committed files to it.
+//! The output is the same on every machine; `tests/debug_models.rs` compares the committed files with it.
 
 mod networks;
 

@@ -1,5 +1,5 @@
-//! Whole types of operators made wrong, and whether the search for a fallback finds the smallest set of
-//! them. What the smallest sets are is known: every part of what was planted is taken out in turn.
+//! Makes whole types of operators wrong, and checks that the search for a fallback finds the smallest set of
+//! them. The smallest sets are known: every part of the planted faults is removed in turn.
 
 use crate::plant::{NUMERIC, fault, fits};
 use crate::{Field, feeds};
@@ -27,7 +27,7 @@ struct Trial {
     input: u64,
 }
 
-/// Runs as many trials and tells what came of them.
+/// Runs `count` trials and reports the results.
 pub(crate) fn trials(count: usize, seed: u64, field: &Field, worker: &WorkerProgram) -> String {
     let started = Instant::now();
     let results: Vec<Result<Verdict, String>> =
@@ -70,7 +70,7 @@ struct Verdict {
     what: &'static str,
     words: String,
     runs: usize,
-    /// How many types the smallest sets have; `None` where not even all help.
+    /// How many types the smallest sets have; `None` if even all types together do not help.
     needed: Option<usize>,
 }
 
@@ -115,7 +115,7 @@ fn reference(model: &Model, feeds: &[Feed]) -> Result<Vec<Output>, String> {
     steps.outputs()
 }
 
-/// The smallest parts of what was planted without which the device is right.
+/// The smallest sets of planted types whose removal makes the device right.
 fn smallest_sets(
     trial: &Trial,
     model: &Model,
@@ -188,7 +188,7 @@ fn draw(seed: u64, number: usize, field: &Field) -> Trial {
         let kinds: Vec<Fault> = NUMERIC
             .iter()
             .copied()
-            // Those that answer differently from run to run are walked, not searched for here.
+            // Faults that differ from run to run are walked, not searched for here.
             .filter(|kind| !matches!(kind, Fault::Random | Fault::Stale))
             .filter(|kind| nodes.iter().any(|node| node.op_type == name && fits(*kind, node)))
             .collect();

@@ -1,4 +1,4 @@
-//! Honest devices: whatever is accused on them is innocent.
+//! Honest devices: every accused operator on them is innocent.
 
 use crate::strategies::{self, Found};
 use crate::{Field, feeds, plant::Trial};
@@ -29,13 +29,13 @@ fn devices() -> Vec<Device> {
     ]
 }
 
-/// Walks every network on every honest device with so many feeds, and tells which operators were accused.
+/// Walks every network on every honest device with `seeds` feeds, and reports the accused operators.
 pub(crate) fn walks(seeds: u64, field: &Field, worker: &WorkerProgram) -> (String, Vec<Found>) {
     let devices = devices();
     let mut jobs = Vec::new();
     for (network, fits_half) in field.fits_half.iter().enumerate() {
         for device in &devices {
-            // A device that cannot hold the values loses some, and is rightly accused.
+            // A device that cannot hold the values loses some, so it is accused rightly.
             if device.storage.format != Format::F16 || *fits_half {
                 jobs.extend((0..seeds).map(|seed| (network, device, seed)));
             }

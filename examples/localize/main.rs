@@ -1,7 +1,7 @@
 //! Plants faults at random and counts which strategies name them:
 //! `cargo run --release --example localize -- --offby PROGRAM --seed 1 --faults 1000`.
 //!
-//! The devices are simulated; their faults are known, so that "named exactly" can be counted. The
+//! The devices are simulated and their faults are known, so faults that are "named exactly" can be counted. The
 //! networks are the debug networks, a deep one made here, and any given with `--model`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a program to be read")]
@@ -35,37 +35,37 @@ struct Arguments {
     /// The offby program, which serves the devices.
     #[arg(long)]
     offby: PathBuf,
-    /// Everything follows from it.
+    /// The seed of all random choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// At least so many faults are planted.
+    /// Plant at least this many faults.
     #[arg(long, default_value_t = 1000)]
     faults: usize,
-    /// Another network; may be given several times.
+    /// A further network; may be given several times.
     #[arg(long)]
     model: Vec<PathBuf>,
-    /// Make whole op types of so many devices wrong, and search for the fallback instead.
+    /// Make whole op types of this many devices wrong, and search for the fallback instead.
     #[arg(long)]
     fallback: Option<usize>,
-    /// Walk honest devices with so many feeds instead, and tell what is accused on them.
+    /// Walk honest devices with this many feeds instead, and report the accused operators.
     #[arg(long)]
     honest: Option<u64>,
-    /// Only the networks given with `--model`.
+    /// Use only the networks given with `--model`.
     #[arg(long)]
     only: bool,
     /// Write the table of the nearest honest operators and the weakest named faults to this file.
     #[arg(long)]
     margin: Option<PathBuf>,
-    /// Only these strategies.
+    /// Run only these strategies.
     #[arg(long, value_delimiter = ',')]
     strategies: Vec<String>,
 }
 
-/// A network and what is known of its nodes.
+/// The networks and the known facts about their nodes.
 struct Field {
     models: Vec<Model>,
     facts: Vec<Vec<NodeFacts>>,
-    /// Whether the values of each stay in the range of `f16`: else an honest device loses some.
+    /// Whether the values of each network stay in the range of `f16`: otherwise an honest device loses some.
     fits_half: Vec<bool>,
 }
 
@@ -116,7 +116,7 @@ fn main() -> Result<(), String> {
     write(arguments.margin.as_deref(), &margin)
 }
 
-/// Writes the table of what is nearest to the limit.
+/// Writes the table of the operators nearest to the limit.
 fn write(path: Option<&Path>, margin: &Margin) -> Result<(), String> {
     let Some(path) = path else { return Ok(()) };
     std::fs::write(path, margin.text()).map_err(|error| format!("{}: {error}", path.display()))
@@ -172,7 +172,7 @@ fn field(more: &[PathBuf], only: bool) -> Result<Field, String> {
     Ok(field)
 }
 
-/// A quarter of the largest value of `f16`: other feeds of the same kind stay in its range, too.
+/// A quarter of the largest value of `f16`, so other feeds of the same kind also stay in its range.
 const ROOM: f32 = 16384.0;
 
 /// The largest magnitude in a run.

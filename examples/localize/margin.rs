@@ -1,4 +1,4 @@
-//! How much room lies between honest operators and faults: the nearest of the one kind, the weakest of the other.
+//! The gap between honest operators and faults: the nearest honest operators, and the weakest named faults.
 
 use crate::strategies::{Found, Weight};
 use std::collections::BTreeMap;
@@ -7,17 +7,18 @@ use std::fmt::Write as _;
 /// Rows of each table.
 const ROWS: usize = 20;
 
-/// Collects what is nearest to the limit.
+/// Collects the operators nearest to the limit.
 #[derive(Debug, Default)]
 pub(crate) struct Margin {
-    /// Of each type of operator and storage the largest, with its name: the same comes again with every feed.
+    /// The largest error of each operator type and storage, with the node's name: the same node returns with
+    /// every feed.
     honest: BTreeMap<(String, String), (f64, String)>,
-    /// Faults that were named, with their kinds.
+    /// The named faults, with their kinds.
     caught: Vec<(Weight, String)>,
 }
 
 impl Margin {
-    /// Takes the operators of a walk in which these labels were planted, each with the name of its fault.
+    /// Adds the operators of a walk; `planted` lists the planted labels, each with the name of its fault.
     pub(crate) fn add(&mut self, found: &Found, planted: &[(&'static str, String)]) {
         for (label, weight) in &found.weights {
             match planted.iter().find(|(_, planted)| planted == label) {

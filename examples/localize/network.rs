@@ -1,5 +1,5 @@
-//! Networks to get lost in: blocks of attention, convolution and norms, many op types; deep or short, with outlier
-//! channels, large or tiny values, of 16-bit numbers, with an `If`.
+//! Confusing networks: blocks of attention, convolution and norms, many op types; deep or short, with outlier
+//! channels, large or tiny values, 16-bit numbers, or an `If`.
 
 use offby::graph::{Attribute, Model, Network};
 use offby::inputs::Random;
@@ -7,19 +7,19 @@ use offby::tensor::{Dtype, Tensor, narrowed};
 
 const WIDTH: usize = 32;
 
-/// What a network is like.
+/// The properties of a network.
 #[derive(Clone, Copy)]
 struct Recipe {
     name: &'static str,
     seed: u64,
-    /// A square number.
+    /// The number of tokens, a square number.
     tokens: usize,
     blocks: usize,
     /// The element type of the file.
     dtype: Dtype,
-    /// What the values are multiplied with first.
+    /// The factor for all values at the start.
     scale: f64,
-    /// What one channel is multiplied with beside.
+    /// An additional factor for one channel.
     outlier: f64,
     /// Whether an `If` chooses between two bodies.
     choice: bool,
@@ -92,7 +92,7 @@ struct Build {
 }
 
 impl Build {
-    /// Adds a node with one output and gives its name.
+    /// Adds a node with one output and returns the output's name.
     fn node(&mut self, op: &str, inputs: &[&str], attributes: &[(&str, Attribute)]) -> String {
         self.count += 1;
         let (name, output) = (format!("{op}_{}", self.count), format!("v{}", self.count));

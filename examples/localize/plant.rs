@@ -1,11 +1,11 @@
-//! Which faults, in which nodes, of which network: everything follows from the seed.
+//! Chooses the faults, their nodes and their network: everything follows from the seed.
 
 use crate::Field;
 use offby::engine::{Condition, Device, Fault, NodeFacts, Planted, StorageRules};
 use offby::inputs::Random;
 use offby::tensor::Format;
 
-/// Faults that change numbers, and so can be found by comparing.
+/// Faults that change numbers, so a comparison can find them.
 pub(crate) const NUMERIC: &[Fault] = &[
     Fault::NaiveGelu,
     Fault::NaiveSoftplus,
@@ -48,8 +48,8 @@ pub(crate) const NUMERIC: &[Fault] = &[
     Fault::SecondRun,
 ];
 
-/// Operators computed the way of `f16`: on a device that keeps `f16` anyway, with numbers of ordinary
-/// size, that is rounding and no fault, so they are planted on others only.
+/// Operators computed as in `f16`. On a device that stores `f16` anyway, with numbers of ordinary size, that is
+/// rounding and no fault. So they are planted only on other devices.
 const BY_HALVES: &[Fault] =
     &[Fault::NaiveGelu, Fault::NaiveSoftplus, Fault::NaiveLogsumexp, Fault::VarianceBySquares];
 
@@ -57,15 +57,15 @@ const BY_HALVES: &[Fault] =
 pub(crate) struct Trial {
     /// The device.
     pub(crate) device: Device,
-    /// For each fault its kind and the label of its node.
+    /// The kind of each fault and the label of its node.
     pub(crate) planted: Vec<(Fault, String)>,
     /// The seed of the input.
     pub(crate) input: u64,
-    /// Which of the networks.
+    /// The index of the network.
     pub(crate) network: usize,
 }
 
-/// The trial of a number: kinds take turns, everything else is drawn.
+/// The trial for a number: kinds take turns, everything else is drawn.
 pub(crate) fn draw(seed: u64, number: usize, field: &Field) -> Trial {
     let networks = &field.facts;
     let mut random = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
@@ -108,12 +108,12 @@ pub(crate) fn fits(kind: Fault, node: &NodeFacts) -> bool {
     kind.touches().is_empty() || kind.touches().contains(&node.op_type.as_str())
 }
 
-/// A fault at the nodes of a label, with the numbers its kind takes.
+/// A fault at the nodes with a label, with the parameters of its kind.
 pub(crate) fn fault(kind: Fault, label: &str, half: bool) -> Planted {
     let is = |other: Fault| kind == other;
     Planted {
         fault: kind,
-        // Several times what each storage is allowed: 1e-4 and 1e-2.
+        // Several times each storage's tolerance: 1e-4 and 1e-2.
         ulps: match kind {
             Fault::Ulps => Some(if half { 64 } else { 16_384 }),
             Fault::SomeUlps => Some(1),

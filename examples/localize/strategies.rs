@@ -12,19 +12,19 @@ use std::time::{Duration, Instant};
 /// The strategies by name.
 pub(crate) const STRATEGIES: [&str; 3] = ["follow", "cut", "isolate"];
 
-/// What one strategy found.
+/// The findings of one strategy.
 pub(crate) struct Found {
-    /// Labels of the nodes it names.
+    /// The labels of the nodes that the strategy names.
     pub(crate) sources: Vec<String>,
-    /// Nodes that a norm accuses: the error is more than 16 times what rounding costs the whole tensor.
+    /// Nodes that a norm accuses: their error is more than 16 times the cost of rounding for the whole tensor.
     pub(crate) by_norm: Vec<String>,
-    /// What the elements of each node are, held to their bounds.
+    /// The largest error of each node's elements, relative to their bounds.
     pub(crate) weights: Vec<(String, Weight)>,
-    /// What it measured of every node, in words.
+    /// The strategy's measurement of every node, in words.
     pub(crate) measured: BTreeMap<String, String>,
-    /// Runs of the candidate.
+    /// The number of runs of the candidate.
     pub(crate) runs: usize,
-    /// Seconds.
+    /// The duration in seconds.
     pub(crate) seconds: f64,
 }
 
@@ -96,7 +96,7 @@ fn found(report: WalkReport, started: Instant) -> Found {
     };
     let weights = report.ops.iter().filter_map(weight).collect();
     let mut sources = report.sources;
-    // What differs from run to run is named as that.
+    // A node that differs from run to run is also named.
     sources.extend(report.trust.first_unstable);
     sources.dedup();
     Found { sources, by_norm, weights, measured, runs: report.candidate_runs, seconds }

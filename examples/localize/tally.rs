@@ -1,4 +1,4 @@
-//! The count: what was planted, what could be seen, what was named.
+//! The count of planted, observable and named faults.
 
 use crate::plant::Trial;
 use crate::strategies::{Found, STRATEGIES};
@@ -6,20 +6,20 @@ use crate::watch::{RULES, Size, Watched};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Misses that are listed one by one.
+/// How many misses are listed one by one.
 const LISTED: usize = 60;
 
-/// Counts of one strategy, over all faults or those of one kind.
+/// The counts of one strategy, over all faults or the faults of one kind.
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
     planted: usize,
     observable: usize,
     named: usize,
-    /// Of the observable ones those that a norm over the whole tensor accuses.
+    /// How many of the observable faults a norm over the whole tensor accuses.
     by_norm: usize,
 }
 
-/// What one strategy did over all trials.
+/// The results of one strategy over all trials.
 #[derive(Debug, Default)]
 struct Strategy {
     all: Count,
@@ -35,7 +35,7 @@ struct Strategy {
     failures: Vec<String>,
 }
 
-/// Everything counted.
+/// All counts of the trials.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     strategies: BTreeMap<&'static str, Strategy>,
@@ -187,7 +187,7 @@ impl Strategy {
     }
 }
 
-/// A share in per cent; all of nothing is all.
+/// A share in per cent; 100 if the whole is empty.
 fn percent(part: usize, whole: usize) -> f64 {
     if whole == 0 { 100.0 } else { 100.0 * part as f64 / whole as f64 }
 }

@@ -1,5 +1,5 @@
-//! A trial watched from inside: which faults can be seen at all, how large they are, and what the comparison rules
-//! of others make of them.
+//! Watches a trial from inside: which faults are observable, how large they are, and the verdicts of other
+//! tools' comparison rules.
 
 use crate::plant::Trial;
 use offby::engine::{Device, DeviceRun, Fault, NodeSteps, Simulator};
@@ -8,37 +8,38 @@ use offby::inputs::Feed;
 use offby::tensor::Tensor;
 use std::collections::BTreeMap;
 
-/// A rule of others: does a candidate's tensor pass, given the right one?
+/// A rule of a different tool: whether a candidate's tensor fails, given the right tensor.
 type Fails = fn(&Tensor, &Tensor) -> bool;
 
-/// Rules that compare every node's value with the reference's from the same feed, and name the first that fails.
+/// Rules that compare every node's value with the reference's from the same feed, and name the first failing
+/// node.
 pub(crate) const RULES: [(&str, Fails); 2] = [
     ("MNN's backend test: difference above 5 % of the largest value, NaN passing", five_percent),
     ("Polygraphy's default: difference above 1e-5 + 1e-5 |r|", polygraphy),
 ];
 
-/// What was seen from inside.
+/// The observations from inside.
 #[derive(Default)]
 pub(crate) struct Watched {
-    /// Nodes whose output has other numbers than without the fault, on the same inputs (NaN is NaN whatever its
-    /// payload, and 0 is -0), and the size of the fault.
+    /// Nodes whose output has other numbers than without the fault, on the same inputs, and the size of the
+    /// fault. NaN payloads and the sign of 0 do not count.
     pub(crate) observable: BTreeMap<String, Size>,
     /// The first node that each of [`RULES`] names.
     pub(crate) named: [Option<String>; RULES.len()],
 }
 
-/// How large a fault is.
+/// The size of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Size {
-    /// Every element is within its bound: nobody can tell it from rounding.
+    /// Every element is within its bound: the fault looks like rounding.
     Rounding,
     /// 1 to 4 bounds, for the worst element.
     Small,
-    /// 4 to 16.
+    /// 4 to 16 bounds.
     Medium,
-    /// Beyond 16, and what is not finite.
+    /// More than 16 bounds, or a non-finite value.
     Large,
-    /// No bound is known.
+    /// The element's bound is unknown.
     Unknown,
 }
 
@@ -61,13 +62,13 @@ impl Size {
         }
     }
 
-    /// Whether it must be found.
+    /// Whether a strategy must find the fault.
     pub(crate) fn is_beyond_four(self) -> bool {
         matches!(self, Size::Medium | Size::Large)
     }
 }
 
-/// Runs a trial's device beside the same device without faults, and beside the reference.
+/// Runs a trial's device together with the same device without faults, and with the reference.
 pub(crate) fn watch(trial: &Trial, model: &Model, feeds: &[Feed]) -> Result<Watched, String> {
     let honest = Device { faults: Vec::new(), ..trial.device.clone() };
     let arithmetic = honest.arithmetic();
@@ -105,7 +106,7 @@ pub(crate) fn watch(trial: &Trial, model: &Model, feeds: &[Feed]) -> Result<Watc
 }
 
 impl Watched {
-    /// Holds a node's outputs to the reference's own, by the rules of others.
+    /// Compares a node's outputs with the reference's, by the rules of other tools.
     fn hold(
         &mut self,
         reference: &mut NodeSteps,
@@ -136,21 +137,21 @@ fn same_numbers((right, found): (&Tensor, &Tensor)) -> bool {
     }
 }
 
-/// Whether a number became NaN or an infinity, or the other way round.
+/// Whether a number became NaN or an infinity, or the reverse.
 fn differs_in_kind((right, found): (&Tensor, &Tensor)) -> bool {
     let pairs = right.numbers(1).into_iter().zip(found.numbers(1));
     pairs.into_iter().any(|(right, found)| right.is_finite() != found.is_finite())
 }
 
-/// The rule of MNN's own backend test: the largest difference against the largest value. A NaN
-/// makes every comparison false, and so passes.
+/// The rule of MNN's own backend test: the largest difference relative to the largest value. A NaN makes every
+/// comparison false, and so passes.
 fn five_percent(clean: &Tensor, found: &Tensor) -> bool {
     let (Tensor::F32(clean), Tensor::F32(found)) = (clean, found) else { return false };
     let largest = clean.iter().fold(0.0f32, |max, value| max.max(value.abs()));
     clean.iter().zip(found).any(|(clean, found)| (clean - found).abs() > 0.05 * largest)
 }
 
-/// `polygraphy run --rtol 1e-5 --atol 1e-5`, which are its defaults.
+/// `polygraphy run --rtol 1e-5 --atol 1e-5`, with its default tolerances.
 fn polygraphy(clean: &Tensor, found: &Tensor) -> bool {
     let (Tensor::F32(clean), Tensor::F32(found)) = (clean, found) else { return false };
     let passes = |(clean, found): (&f32, &f32)| {

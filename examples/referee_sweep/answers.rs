@@ -1,4 +1,4 @@
-//! What each engine makes of a network of one node.
+//! Each engine's results for a network of one node.
 
 use super::cases::Case;
 use offby::engine::{
@@ -14,10 +14,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
-/// The longest an engine in a worker may take for one node.
+/// The longest time that an engine in a worker may take for one node.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// One who computes a node.
+/// A code that computes a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Party {
     /// tract as published.
@@ -37,7 +37,7 @@ pub(crate) enum Party {
 }
 
 impl Party {
-    /// All of them.
+    /// All parties.
     pub(crate) const ALL: [Party; 7] = [
         Party::Plain,
         Party::Reference,
@@ -47,11 +47,11 @@ impl Party {
         Party::Mnn,
         Party::Shipped,
     ];
-    /// Those that the table has columns for.
+    /// The parties with a column in the table.
     pub(crate) const COLUMNS: [Party; 5] =
         [Party::Plain, Party::Reference, Party::Own, Party::Ort, Party::Mnn];
 
-    /// What the table calls it.
+    /// The party's name in the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Party::Plain => "tract as published",
@@ -65,31 +65,31 @@ impl Party {
     }
 }
 
-/// What came of asking one.
+/// A party's answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
-    /// Outputs.
+    /// The party's outputs.
     Gave(Vec<Tensor>),
-    /// No outputs, and why.
+    /// The party returned no outputs, for this reason.
     Refuses(String),
-    /// There is no such kernel, or there are no such outputs.
+    /// The party has no such kernel or no such outputs.
     Absent,
 }
 
-/// What came of asking all.
+/// The answers of all parties.
 pub(crate) struct Answers {
     answers: BTreeMap<Party, Answer>,
-    /// What the standard leaves open, in the words of offby's own kernel.
+    /// The case that the standard leaves open, in the words of offby's own kernel.
     pub(crate) undefined: Option<String>,
 }
 
 impl Answers {
-    /// One's answer.
+    /// A party's answer.
     pub(crate) fn of(&self, party: Party) -> &Answer {
         self.answers.get(&party).unwrap_or(&Answer::Absent)
     }
 
-    /// One's outputs, if there are any.
+    /// A party's outputs, if there are any.
     pub(crate) fn outputs(&self, party: Party) -> Option<&[Tensor]> {
         match self.of(party) {
             Answer::Gave(outputs) => Some(outputs),
@@ -97,7 +97,7 @@ impl Answers {
         }
     }
 
-    /// Everything in words, one line for each.
+    /// All answers in words, one line for each party.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (Party, String)> {
         Party::ALL.iter().filter_map(|&party| {
             let line = match self.of(party) {
@@ -134,7 +134,7 @@ pub(crate) fn engines(offby: &Path) -> (OnnxEngine, MnnEngine) {
     (ort, MnnEngine { target, converter: find_converter(), worker })
 }
 
-/// Whoever runs in a worker, and the versions of all.
+/// The engines that run in workers, and the versions of all engines.
 pub(crate) struct Engines<'e> {
     sessions: [(Party, Box<dyn Session + 'e>); 2],
     /// The versions of the engines by their names.
@@ -142,14 +142,14 @@ pub(crate) struct Engines<'e> {
 }
 
 impl<'e> Engines<'e> {
-    /// One session for all networks on each.
+    /// Opens one session per engine for all networks.
     pub(crate) fn new(ort: &'e OnnxEngine, mnn: &'e MnnEngine) -> Self {
         let sessions = [(Party::Ort, ort.session()), (Party::Mnn, mnn.session())];
         let versions = BTreeMap::from([("tract".to_owned(), TRACT_VERSION.to_owned())]);
         Engines { sessions, versions }
     }
 
-    /// Everybody's answer; the error is why the network cannot be asked about.
+    /// The answers of all parties; the error says why the network cannot be used.
     pub(crate) fn ask(
         &mut self,
         case: &Case,
@@ -202,7 +202,7 @@ fn answer(found: Result<Vec<Tensor>, String>, case: &Case) -> Answer {
     }
 }
 
-/// offby's own kernel, and what the standard leaves open.
+/// The answer of offby's own kernel, and the case that the standard leaves open.
 fn own(steps: &NodeSteps, inputs: &[Option<Tensor>], case: &Case) -> (Answer, Option<String>) {
     match catch_unwind(AssertUnwindSafe(|| steps.compute_own(0, inputs))) {
         Err(_) => (Answer::Refuses("it panicked".into()), None),
@@ -215,7 +215,7 @@ fn own(steps: &NodeSteps, inputs: &[Option<Tensor>], case: &Case) -> (Answer, Op
     }
 }
 
-/// The outputs of an engine in a worker, in the order of the network's.
+/// The outputs of an engine in a worker, in the network's order.
 fn run(
     session: &mut dyn Session,
     model: &Model,

@@ -1,4 +1,4 @@
-//! The networks of one node that ONNX ships as tests.
+//! The one-node networks that ONNX ships as tests.
 
 use offby::case::{BackendTest, find_backend_tests};
 use offby::graph::{Model, ValueName, read_tensor_proto, widened};
@@ -7,7 +7,7 @@ use offby::tensor::{Dtype, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Operators that draw numbers at random, or that hold graphs.
+/// Operators that draw random numbers, or that contain graphs.
 const LEFT_OUT: [&str; 11] = [
     "Bernoulli",
     "If",
@@ -22,7 +22,7 @@ const LEFT_OUT: [&str; 11] = [
     "SequenceMap",
 ];
 
-/// A network of one node with inputs.
+/// A network of one node, with its inputs.
 pub(crate) struct Case {
     /// The test's name.
     pub(crate) name: String,
@@ -30,11 +30,11 @@ pub(crate) struct Case {
     pub(crate) op_type: String,
     /// The network, without 16-bit floating-point numbers.
     pub(crate) model: Model,
-    /// The inputs it comes with.
+    /// The inputs that come with the network.
     pub(crate) feeds: Vec<Feed>,
-    /// The outputs that ONNX ships for these, those of 16 bits among them.
+    /// The outputs that ONNX ships for these inputs, including 16-bit outputs.
     pub(crate) shipped: Option<Vec<Tensor>>,
-    /// The element types of its outputs, those left out excepted.
+    /// The element types of the outputs, without the omitted outputs.
     pub(crate) types: Vec<Option<Dtype>>,
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn feed(name: ValueName, tensor: Tensor) -> Feed {
 pub(crate) struct Skipped(BTreeMap<String, usize>);
 
 impl Skipped {
-    /// All of them.
+    /// The number of skipped tests.
     pub(crate) fn len(&self) -> usize {
         self.0.values().sum()
     }
@@ -104,7 +104,7 @@ impl Skipped {
     }
 }
 
-/// The tests of single nodes in a folder.
+/// Finds the tests of single nodes in a folder.
 pub(crate) fn find(folder: &Path) -> Result<(Vec<Case>, Skipped), String> {
     let tests = find_backend_tests(folder)
         .map_err(|error| format!("read the tests in {}: {error}", folder.display()))?;

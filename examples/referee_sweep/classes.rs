@@ -1,11 +1,11 @@
-//! The classes of inputs: what the floating-point inputs of a network are filled with.
+//! The classes of inputs: how the floating-point inputs of a network are filled.
 
 use super::cases::{Case, feed};
 use offby::inputs::{Feed, Random};
 use offby::tensor::{Digest, Tensor};
 
-/// Inputs that are parameters. They keep the test's values, for others would make another network, a
-/// huge one, or none that means anything. No places at all means every input.
+/// Inputs that are parameters. They keep the test's values: other values would make a different, a huge or a
+/// meaningless network. An empty list means every input.
 // a flat table
 const PARAMETERS: &[(&str, &[usize])] = &[
     ("BatchNormalization", &[4]),
@@ -24,31 +24,31 @@ const PARAMETERS: &[(&str, &[usize])] = &[
     ("Upsample", &[1]),
 ];
 
-/// What the floating-point inputs hold. Integers and booleans are always those of the test.
+/// The content of the floating-point inputs. Integers and booleans always keep the test's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
     /// The inputs that come with the network.
     Given,
     /// Standard normal numbers.
     Ordinary,
-    /// The same, ten thousand times as large.
+    /// Standard normal numbers times ten thousand.
     Large,
-    /// The same, a million times as small.
+    /// Standard normal numbers divided by a million.
     Tiny,
     /// Negative numbers, down to about -60.
     Negative,
-    /// Normal numbers, a tenth of them NaN.
+    /// Normal numbers; a tenth of them are NaN.
     Nan,
-    /// Normal numbers, a tenth of them +inf and a tenth -inf.
+    /// Normal numbers; a tenth of them are +inf, and a tenth -inf.
     Infinite,
 }
 
 impl Class {
-    /// All that are drawn.
+    /// All classes with drawn inputs.
     pub(crate) const DRAWN: [Class; 6] =
         [Class::Ordinary, Class::Large, Class::Tiny, Class::Negative, Class::Nan, Class::Infinite];
 
-    /// What the table calls it.
+    /// The class's name in the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Class::Given => "given",
@@ -75,7 +75,7 @@ impl Class {
     }
 }
 
-/// The classes that make a difference to a network.
+/// The classes that matter for a network.
 pub(crate) fn of(case: &Case) -> Vec<Class> {
     let mut classes = vec![Class::Given];
     let has_drawn = (0..case.feeds.len()).any(|place| is_drawn(case, place));
@@ -85,7 +85,7 @@ pub(crate) fn of(case: &Case) -> Vec<Class> {
     classes
 }
 
-/// Whether an input is drawn anew for each class.
+/// Whether an input is drawn again for each class.
 fn is_drawn(case: &Case, place: usize) -> bool {
     let Feed { name, tensor, .. } = &case.feeds[place];
     if !tensor.dtype().is_float() || tensor.is_empty() {
@@ -117,12 +117,12 @@ fn number_of(digest: &Digest) -> u64 {
     digest.hex().get(..16).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0)
 }
 
-/// A tensor of another's shape and type.
+/// A drawn tensor with the shape and type of `like`.
 fn drawn(like: &Tensor, class: Class, random: &mut Random) -> Tensor {
     let count = like.len();
     let mut numbers: Vec<f64> =
         (0..count).map(|_| class.number(random.normal(), random.unit())).collect();
-    // Small tensors, too, hold what the class is about.
+    // Small tensors must also contain a value that is typical of the class.
     let is_odd = |number: &f64| !number.is_finite();
     if matches!(class, Class::Nan | Class::Infinite) && !numbers.iter().any(is_odd) {
         let at = usize::try_from(random.below(count as u128)).unwrap_or(0);

@@ -1,67 +1,67 @@
-//! A network of one node in a few words.
+//! A short description of a network of one node.
 
 use super::cases::Case;
 use offby::graph::{Attribute, Network};
 use offby::tensor::{Dtype, Tensor};
 
-/// A network in a few words: name, operator, inputs, constants, attributes, outputs' types.
+/// A short description of a network: name, operator, inputs, constants, attributes, outputs' types.
 pub(crate) struct Draft {
     name: &'static str,
     op_type: &'static str,
     opset: i64,
-    /// Inputs in order; `None` is one left out, `Some((tensor, true))` a constant.
+    /// Inputs in order; `None` is an omitted input, `Some((tensor, true))` a constant.
     inputs: Vec<Option<(Tensor, bool)>>,
     attributes: Vec<(&'static str, Attribute)>,
     outputs: Vec<Dtype>,
 }
 
 impl Draft {
-    /// A node that is fed these tensors and gives one of `f32`.
+    /// A node with these inputs and one output of `f32`.
     pub(crate) fn new(name: &'static str, op_type: &'static str, fed: Vec<Tensor>) -> Self {
         let inputs = fed.into_iter().map(|tensor| Some((tensor, false))).collect();
         let (attributes, outputs) = (Vec::new(), vec![Dtype::F32]);
         Draft { name, op_type, opset: 18, inputs, attributes, outputs }
     }
 
-    /// The same with an attribute.
+    /// Adds an attribute.
     pub(crate) fn with(mut self, name: &'static str, value: Attribute) -> Self {
         self.attributes.push((name, value));
         self
     }
 
-    /// The same with a whole number as an attribute.
+    /// Adds an attribute with a whole number.
     pub(crate) fn int(self, name: &'static str, value: i64) -> Self {
         self.with(name, Attribute::Int(value))
     }
 
-    /// The same with whole numbers as an attribute.
+    /// Adds an attribute with whole numbers.
     pub(crate) fn ints(self, name: &'static str, values: &[i64]) -> Self {
         self.with(name, Attribute::Ints(values.to_vec()))
     }
 
-    /// The same with a text as an attribute.
+    /// Adds an attribute with a text.
     pub(crate) fn text(self, name: &'static str, value: &str) -> Self {
         self.with(name, Attribute::Text(value.into()))
     }
 
-    /// The same in another opset.
+    /// Sets the opset.
     pub(crate) fn opset(self, opset: i64) -> Self {
         Draft { opset, ..self }
     }
 
-    /// The same with one more input, a constant.
+    /// Adds an input that is a constant.
     pub(crate) fn constant(mut self, tensor: Tensor) -> Self {
         self.inputs.push(Some((tensor, true)));
         self
     }
 
-    /// The same with one more input, left out.
+    /// Adds an omitted input.
     pub(crate) fn left_out(mut self) -> Self {
         self.inputs.push(None);
         self
     }
 
-    /// The same with outputs of these types.
+    /// Sets the types of the outputs.
     pub(crate) fn gives(self, outputs: &[Dtype]) -> Self {
         Draft { outputs: outputs.to_vec(), ..self }
     }
@@ -90,7 +90,7 @@ impl Draft {
         let writes: Vec<&str> = outputs.iter().map(String::as_str).collect();
         network = network.node("n", self.op_type, &reads, &writes, &self.attributes);
         for (name, dtype) in outputs.iter().zip(&self.outputs) {
-            // Only the type counts: the shape is found out.
+            // Only the type counts: the shape is inferred.
             network = network.output(name, *dtype, &[]);
         }
         let model = network.finish().map_err(|error| error.to_string())?;

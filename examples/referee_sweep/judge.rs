@@ -1,16 +1,16 @@
-//! Who is right about one node on one class of inputs.
+//! Decides which codes are right about one node on one class of inputs.
 //!
-//! The right value is what ONNX ships for the inputs as given, if another code agrees with it; else that
-//! of offby's own kernel, if another code agrees with it; else the value that most codes, and at least
-//! two, agree on. tract in all its forms is one code, and offby's reference has no vote: some of its
-//! kernels are offby's own.
+//! The right value is ONNX's shipped value for the given inputs, if another code agrees with it. Otherwise it
+//! is the value of offby's own kernel, if another code agrees with that. Otherwise it is the value that most
+//! codes, and at least two, agree on. All forms of tract are one code. offby's reference has no vote: some of
+//! its kernels are offby's own.
 
 use super::answers::{Answer, Answers, Party};
 use offby::tensor::Tensor;
 use offby::verdict::{distance, is_within};
 use std::collections::BTreeSet;
 
-/// Those whose values are compared, the best witness first.
+/// The parties whose values are compared, the best witness first.
 const VOTERS: [Party; 6] =
     [Party::Own, Party::Shipped, Party::Wide, Party::Ort, Party::Plain, Party::Mnn];
 
@@ -19,58 +19,58 @@ const VOTERS: [Party; 6] =
 pub(crate) enum Apart {
     /// By this relative L2 distance.
     By(f64),
-    /// NaN or infinities where the other has none, or the other way round.
+    /// One value has NaN or infinities at elements that are finite in the other.
     NonFinite,
-    /// A real number where the other is none, or the other way round.
+    /// One value is a real number, and the other is not.
     Type,
-    /// Another shape or count of outputs.
+    /// The shape or the count of outputs differs.
     Shape,
 }
 
-/// What one did.
+/// The result of one party.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Deed {
-    /// It gave the right value.
+    /// The party returned the right value.
     Right,
-    /// It gave another one.
+    /// The party returned a wrong value.
     Wrong(Apart),
-    /// It gave none.
+    /// The party returned no value.
     Refused,
-    /// It was not there.
+    /// The party was absent.
     Absent,
 }
 
-/// What is right.
+/// The decision about the right value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Decision {
-    /// This one's value.
+    /// This party's value is right.
     Right(Party),
-    /// Nobody can say.
+    /// The value cannot be decided.
     Undecided,
-    /// Fewer than two codes gave a value.
+    /// Fewer than two codes returned a value.
     Alone,
-    /// The standard leaves it open.
+    /// The standard leaves the value open.
     Open(String),
 }
 
-/// What is right, and what everybody did.
+/// The decision, and the deed of each party.
 pub(crate) struct Judged {
-    /// What is right.
+    /// The decision about the right value.
     pub(crate) decision: Decision,
-    /// Each one's deed, where that is decided.
+    /// The deed of each party, if the value is decided.
     pub(crate) deeds: Vec<(Party, Deed)>,
-    /// Whether two codes that agree are held to be wrong.
+    /// Whether the decision rejects a value on which two codes agree.
     pub(crate) is_contested: bool,
 }
 
 impl Judged {
-    /// One's deed.
+    /// A party's deed.
     pub(crate) fn of(&self, party: Party) -> Deed {
         let found = self.deeds.iter().find(|(other, _)| *other == party);
         found.map_or(Deed::Absent, |(_, deed)| *deed)
     }
 
-    /// Whether somebody is wrong, or nobody knows.
+    /// Whether a party is wrong, or the value is undecided.
     pub(crate) fn is_interesting(&self) -> bool {
         self.decision == Decision::Undecided
             || self.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Wrong(_)))
@@ -106,7 +106,7 @@ impl Apart {
         if key(other) > key(self) { other } else { self }
     }
 
-    /// What a cell says.
+    /// The words for a cell of the table.
     pub(crate) fn words(self) -> String {
         match self {
             Apart::By(distance) => format!("{distance:.0e}"),
@@ -138,7 +138,7 @@ pub(crate) fn judge(answers: &Answers) -> Judged {
     Judged { decision, deeds, is_contested }
 }
 
-/// What is right, and whether two codes agree on something else.
+/// The decision, and whether two codes agree on a different value.
 fn decide(answers: &Answers) -> (Decision, bool) {
     let given: Vec<(Party, &[Tensor])> =
         VOTERS.iter().filter_map(|&party| Some((party, answers.outputs(party)?))).collect();
@@ -160,7 +160,7 @@ fn decide(answers: &Answers) -> (Decision, bool) {
     let supported =
         |party: Party| groups.iter().any(|(leader, size)| *leader == party && *size >= 2);
     let own = answers.outputs(Party::Own).unwrap_or_default();
-    // What ONNX ships may be rounded to 16 bits, and a kernel that agrees with it is not.
+    // ONNX's shipped value may be rounded to 16 bits; the value of a kernel that agrees with it is not.
     let is_shipped = answers.outputs(Party::Shipped).is_some_and(|shipped| agree(shipped, own));
     let witness = match (supported(Party::Shipped), supported(Party::Own)) {
         (true, own) if !(own && is_shipped) => Some(Party::Shipped),
@@ -179,13 +179,13 @@ fn decide(answers: &Answers) -> (Decision, bool) {
     }
 }
 
-/// How many codes are among these.
+/// How many codes these parties use.
 fn codes(parties: impl Iterator<Item = Party>) -> usize {
     let code = |party| if party == Party::Wide { Party::Plain } else { party };
     parties.map(code).collect::<BTreeSet<_>>().len()
 }
 
-/// Whether two values agree; those without elements do if their shapes do.
+/// Whether two values agree; values without elements agree if their shapes do.
 fn agree(right: &[Tensor], found: &[Tensor]) -> bool {
     let one = |(right, found): (&Tensor, &Tensor)| match right.is_empty() && found.is_empty() {
         true => right.shape() == found.shape(),

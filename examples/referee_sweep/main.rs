@@ -1,5 +1,5 @@
-//! Computes single nodes by every code that offby knows, on ordinary and on hard inputs, and says who
-//! is wrong: `cargo run --release --example referee_sweep -- --offby PROGRAM`.
+//! Computes single nodes by every code that offby knows, on ordinary and on hard inputs, and reports the wrong
+//! codes: `cargo run --release --example referee_sweep -- --offby PROGRAM`.
 //!
 //! The networks are ONNX's own tests of single nodes, and a list of our own. The result is a table in
 //! Markdown. tract runs in this process, and its panics are caught; the other engines run in workers.
@@ -23,25 +23,25 @@ use offby::worker::cache_folder;
 use rows::Rows;
 use std::path::{Path, PathBuf};
 
-/// Computes single nodes by every code that offby knows, and says who is wrong.
+/// Computes single nodes by every code that offby knows, and reports the wrong codes.
 #[derive(Parser)]
 struct Arguments {
     /// The offby program, which serves the engines.
     #[arg(long)]
     offby: PathBuf,
-    /// ONNX's tests of single nodes: a folder of folders that hold `model.onnx`.
+    /// ONNX's tests of single nodes: a folder of folders that contain `model.onnx`.
     #[arg(long)]
     tests: Option<PathBuf>,
-    /// Where the table goes.
+    /// The file for the table.
     #[arg(long, default_value = "reports/referee-sweep.md")]
     out: PathBuf,
-    /// All inputs follow from it.
+    /// The seed of all inputs.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only tests with this text in their name or operator type.
+    /// Run only tests with this text in their name or operator type.
     #[arg(long)]
     only: Option<String>,
-    /// Print the values of each test in which somebody is wrong.
+    /// Print the values of each test in which a code is wrong.
     #[arg(long)]
     values: bool,
 }
@@ -75,7 +75,7 @@ fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// One network on one class of inputs.
+/// Runs one network on one class of inputs.
 fn one(
     case: &Case,
     class: Class,
@@ -93,7 +93,7 @@ fn one(
     Ok(())
 }
 
-/// Everything about one trial, to be looked at.
+/// Prints everything about one trial.
 fn show(
     case: &Case,
     class: Class,
@@ -117,7 +117,7 @@ fn show(
     }
 }
 
-/// What the package onnx may bring along, or what `just referee-sweep` makes.
+/// The test folder of the package onnx, or the one that `just referee-sweep` makes.
 fn default_folder() -> PathBuf {
     let inside = Path::new("site-packages/onnx/backend/test/data/node");
     let pythons =

@@ -1,11 +1,11 @@
-//! Networks of our own: operators with parameters and inputs on which engines have been seen to part.
+//! Networks of our own: operators, parameters and inputs on which engines have been seen to differ.
 
 use super::cases::Case;
 use super::draft::Draft;
 use offby::inputs::Random;
 use offby::tensor::{Dtype, Tensor};
 
-/// All of them.
+/// All networks of our own.
 pub(crate) fn cases() -> Result<Vec<Case>, String> {
     let drafts = sums().into_iter().chain(norms()).chain(exponentials()).chain(activations());
     drafts.chain(roundings()).chain(choices()).chain(windows()).map(Draft::finish).collect()
@@ -108,7 +108,7 @@ fn exponentials() -> Vec<Draft> {
         ("minus infinity", &[-inf, -inf, -inf, -inf]),
         ("some minus infinity", &[-inf, 1.0, -inf, 2.0]),
     ];
-    // A draft's name is a text of the program, so the table has them all.
+    // A draft's name must be `'static`, so this table lists all names.
     let names: [[&'static str; 5]; 3] = [
         [
             "ReduceLogSumExp high",

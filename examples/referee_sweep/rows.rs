@@ -1,4 +1,4 @@
-//! What was found, by operator type and class of inputs.
+//! The findings, by operator type and class of inputs.
 
 use super::answers::{Answers, Party};
 use super::cases::Case;
@@ -6,27 +6,27 @@ use super::classes::Class;
 use super::judge::{Apart, Decision, Deed, Judged};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What one engine did over the tests of a row.
+/// The results of one engine over the tests of a row.
 #[derive(Default, Clone)]
 pub(crate) struct Cell {
-    /// In how many tests it was right.
+    /// The number of tests in which the engine was right.
     pub(crate) right: usize,
-    /// In how many it refused.
+    /// The number of tests that the engine refused.
     pub(crate) refused: usize,
-    /// The tests in which it was wrong.
+    /// The tests in which the engine was wrong.
     pub(crate) wrong: Vec<String>,
-    /// How far at most.
+    /// The largest distance from the right value.
     pub(crate) worst: Option<Apart>,
 }
 
 /// One row: a type of operator on a class of inputs.
 #[derive(Default)]
 pub(crate) struct Row {
-    /// Each engine's.
+    /// The cell of each engine.
     pub(crate) cells: BTreeMap<Party, Cell>,
 }
 
-/// A test that was not decided.
+/// A test without a decision.
 pub(crate) struct Open {
     /// The type of operator.
     pub(crate) op_type: String,
@@ -34,35 +34,35 @@ pub(crate) struct Open {
     pub(crate) class: Class,
     /// The test.
     pub(crate) test: String,
-    /// What was answered, or why there is no answer.
+    /// The answers, or why there is no answer.
     pub(crate) words: String,
 }
 
 /// All rows.
 #[derive(Default)]
 pub(crate) struct Rows {
-    /// By type of operator and class.
+    /// The rows, by type of operator and class.
     pub(crate) rows: BTreeMap<(String, Class), Row>,
-    /// No two agree.
+    /// Tests in which no two codes agree.
     pub(crate) undecided: Vec<Open>,
-    /// Two codes against two.
+    /// Tests with two codes against two.
     pub(crate) contested: Vec<Open>,
-    /// The standard leaves the result open.
+    /// Tests whose result the standard leaves open.
     pub(crate) undefined: BTreeMap<(String, String), usize>,
-    /// Fewer than two codes answer.
+    /// The number of tests with answers from fewer than two codes.
     pub(crate) alone: usize,
-    /// Trials in which the right value is known.
+    /// The number of trials with a known right value.
     pub(crate) decided: usize,
-    /// All trials.
+    /// The number of all trials.
     pub(crate) trials: usize,
-    /// Trials that could not be made, by reason.
+    /// The number of trials that could not be made, by reason.
     pub(crate) unable: BTreeMap<String, usize>,
     /// The types of operator without a kernel of our own.
     pub(crate) without_kernel: BTreeSet<String>,
 }
 
 impl Rows {
-    /// Takes in one trial.
+    /// Adds one trial.
     pub(crate) fn add(&mut self, case: &Case, class: Class, answers: &Answers, judged: &Judged) {
         self.trials += 1;
         let open = |words: String| Open {
@@ -100,7 +100,7 @@ impl Rows {
         }
     }
 
-    /// Takes in a trial that could not be made.
+    /// Adds a trial that could not be made.
     pub(crate) fn unable(&mut self, case: &Case, class: Class, reason: String) {
         self.trials += 1;
         let line = format!("{} ({}): {reason}", case.op_type, class.name());
@@ -118,13 +118,13 @@ impl Rows {
         found
     }
 
-    /// In how many trials an engine refuses.
+    /// The number of trials that an engine refuses.
     pub(crate) fn refusals(&self, party: Party) -> usize {
         self.rows.values().filter_map(|row| row.cells.get(&party)).map(|cell| cell.refused).sum()
     }
 }
 
-/// Who gave values, and how many numbers they are.
+/// The parties that returned values, and how many numbers they returned.
 fn given(answers: &Answers) -> String {
     let gave = Party::ALL.iter().filter_map(|&party| {
         let outputs = answers.outputs(party)?;

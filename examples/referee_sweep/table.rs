@@ -6,7 +6,7 @@ use super::rows::{Cell, Open, Row, Rows};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// At most so many lines in the lists at the end.
+/// The most lines in each list at the end.
 const MOST: usize = 400;
 
 /// The whole report.
@@ -101,10 +101,10 @@ pub(crate) fn counts(rows: &Rows, networks: usize) -> String {
     text
 }
 
-/// A row, if somebody is wrong in it.
+/// A row, if a code is wrong in it.
 fn line(op_type: &str, class: Class, row: &Row) -> Option<String> {
     let cells = Party::COLUMNS.iter().filter_map(|party| row.cells.get(party));
-    // The test that most engines get wrong says most.
+    // The test that most engines get wrong is the best example.
     let mut tests: BTreeMap<&String, usize> = BTreeMap::new();
     for cell in cells.clone() {
         cell.wrong.iter().for_each(|test| *tests.entry(test).or_default() += 1);

@@ -9,50 +9,50 @@ pub(super) const TOP: usize = 5;
 /// The classes of one input, by the reference and by the target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Classes {
-    /// The reference's first five, the best first; of equal scores the lower class is first. Empty where
-    /// a score is NaN, for then there is no order.
+    /// The reference's first five classes, the best first; of equal scores the lower class comes first. Empty
+    /// if a score is NaN, for then no order exists.
     pub reference: Vec<usize>,
-    /// The target's.
+    /// The target's first five classes.
     pub target: Vec<usize>,
     /// By how much the reference's first score is above its second.
     pub margin: Option<f64>,
-    /// The same of the target.
+    /// By how much the target's first score is above its second.
     pub target_margin: Option<f64>,
-    /// How near the change was, where the class is another.
+    /// How near the change was, if the class changed.
     pub flip: Option<Flip>,
-    /// What became of the class.
+    /// What happened to the class.
     pub choice: Choice,
 }
 
-/// A class that became another.
+/// A class that changed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Flip {
-    /// How far apart the reference has the class that it chose and the one that the target chose.
+    /// How far apart the reference has its own class and the target's class.
     pub margin: f64,
-    /// How far apart they may be for rounding to change their places: what the target's storage may do to
-    /// their difference. What the target really did to it would explain every flip.
+    /// How far apart the two classes may be for rounding to swap them: how far the target's storage may move
+    /// their difference. The target's actual error is not used, because it would explain every flip.
     pub floor: f64,
 }
 
-/// What became of a class.
+/// What happened to a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
-    /// It is the reference's.
+    /// The target has the reference's class.
     Same,
-    /// It is another, and the reference has both so close that rounding may have chosen.
+    /// The class differs, and the reference has both so close that rounding may have chosen.
     Tie,
-    /// It is another, and rounding does not explain that.
+    /// The class differs, and rounding does not explain the change.
     Flipped,
-    /// A score is NaN on one side, or others than the reference's are, so that there is none.
+    /// No class exists: a score is NaN on one side, or different scores are NaN on each side.
     None,
-    /// The same scores are NaN on both sides: there is no class to keep, and nothing that the target lost.
+    /// The same scores are NaN on both sides: no class exists that the target could have lost.
     Neither,
 }
 
 impl Classes {
-    /// What the reference's and the target's scores say; `floor` is how far apart the reference may have two
-    /// classes if rounding is to change their places. `None` if they are not alike in number.
+    /// Compares the reference's and the target's scores. `floor` is how far apart the reference may have two
+    /// classes for rounding to swap them. `None` if the numbers of scores differ.
     pub(super) fn new(
         reference: &Tensor,
         target: &Tensor,
@@ -92,13 +92,13 @@ impl Classes {
     }
 }
 
-/// The first classes of a row of scores; none where one is NaN.
+/// The first classes of a row of scores; none if a score is NaN.
 fn top(scores: &[f64]) -> Vec<usize> {
     if scores.iter().any(|score| score.is_nan()) {
         return Vec::new();
     }
     let mut order: Vec<usize> = (0..scores.len()).collect();
-    // Adding 0 makes -0 a 0.
+    // Adding 0 turns -0 into 0.
     let better =
         |a: &usize, b: &usize| (scores[*b] + 0.0).total_cmp(&(scores[*a] + 0.0)).then(a.cmp(b));
     if order.len() > TOP {

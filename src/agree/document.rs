@@ -1,5 +1,5 @@
-//! A run over a data set as it is saved: `schema: "offby.agree/1"`. Neither times nor the machine's name
-//! stand in it, so that the same answers are the same bytes.
+//! A saved run over a data set: `schema: "offby.agree/1"`. It contains neither times nor the machine's name, so
+//! the same answers are the same bytes.
 
 use super::error::AgreeError;
 use super::figures::Figures;
@@ -12,18 +12,18 @@ use crate::verdict::{Kind, exit_code};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The schema this version writes.
+/// The schema that this version writes.
 pub const AGREE_SCHEMA: &str = "offby.agree/1";
 
-/// Operators that are named where none is to blame for all inputs.
+/// How many operators the sentence names if none is to blame for all inputs.
 const MOST_NAMED: usize = 3;
 
-/// What the targets make of a data set.
+/// What a run over a data set found for each target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Agree {
     /// [`AGREE_SCHEMA`].
     pub schema: String,
-    /// The version of offby that ran it.
+    /// The version of offby that wrote the file.
     pub made_by: String,
     /// The network.
     pub model: ModelFacts,
@@ -31,10 +31,10 @@ pub struct Agree {
     pub data: DataFacts,
     /// What the outputs are.
     pub task: Task,
-    /// The shares that were run; none where all inputs were.
+    /// The shares that were run; empty if all inputs were run.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub shares: BTreeSet<String>,
-    /// Whether the user ended the run: inputs that had not their turn by then are not in it.
+    /// Whether the user ended the run. Inputs that had not run by then are missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
     /// The reference.
@@ -50,7 +50,7 @@ pub struct ModelFacts {
     pub path: String,
     /// The digest of its bytes.
     pub digest: Digest,
-    /// How many nodes its graph has.
+    /// The number of nodes in its graph.
     pub nodes: usize,
 }
 
@@ -59,14 +59,14 @@ pub struct ModelFacts {
 pub struct DataFacts {
     /// Its folder or file.
     pub path: String,
-    /// How many inputs it has.
+    /// How many inputs the data set has.
     pub inputs: usize,
-    /// How many of them have a label.
+    /// How many inputs have a label.
     pub labels: usize,
-    /// What becomes of an image before it is fed; empty where there are none.
+    /// How an image is prepared before it is fed; empty if the data set has no images.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub preparation: String,
-    /// The digest of its list: names, sizes and labels.
+    /// The digest of the data set's list: names, sizes and labels.
     pub digest: Digest,
 }
 
@@ -77,46 +77,46 @@ pub struct Lane {
     pub target: String,
     /// Whether it is a simulated device, whose faults were planted.
     pub simulated: bool,
-    /// All that was counted; exact, so that shares merge.
+    /// All counts; they are exact, so shares can be merged.
     pub tally: Tally,
-    /// What follows from that; of a target.
+    /// The figures that follow from the tally; only for a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figures: Option<Figures>,
-    /// What is said of it; of a target.
+    /// The verdict; only for a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Answer>,
-    /// Who is to blame for the worst inputs, where they were walked.
+    /// The operators to blame for the worst inputs, if those inputs were walked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blame: Option<Blame>,
 }
 
-/// What walks of the worst inputs found.
+/// What the walks of the worst inputs found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Blame {
     /// The inputs that were walked, the worst first.
     pub walked: Vec<WalkedInput>,
-    /// Each operator that introduces error for one of them, with the number of inputs for which it does,
-    /// the most often blamed first.
+    /// Each operator that introduces error for a walked input, with the number of such inputs, the most often
+    /// blamed first.
     pub sources: Vec<(Source, usize)>,
 }
 
 /// The walk of one input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WalkedInput {
-    /// Its number, from 0.
+    /// The input's number, from 0.
     pub input: usize,
-    /// Its name.
+    /// The input's name.
     pub id: String,
-    /// What the walk says of it.
+    /// The walk's verdict on the input.
     pub kind: Kind,
-    /// The same in a sentence.
+    /// The verdict in a sentence.
     pub sentence: String,
     /// The operators that introduce error.
     pub sources: Vec<Source>,
 }
 
 impl Agree {
-    /// Draws the conclusions from what was counted.
+    /// Draws the conclusions from the counts.
     pub fn concluded(mut self) -> Self {
         for lane in &mut self.targets {
             let figures = Figures::of(&lane.tally);
@@ -127,7 +127,7 @@ impl Agree {
         self
     }
 
-    /// The exit code: 0 all agree, 1 one is wrong, 3 something was not compared.
+    /// The exit code: 0 if all targets agree, 1 if one is wrong, 3 if an input was not compared.
     pub fn exit_code(&self) -> u8 {
         let kinds = self.targets.iter().filter_map(|lane| Some(lane.verdict.as_ref()?.kind));
         exit_code(kinds)
@@ -135,7 +135,7 @@ impl Agree {
 }
 
 impl Lane {
-    /// A lane of which nothing is known.
+    /// A lane without any records.
     pub fn new(target: String) -> Self {
         let simulated = target.starts_with("sim:");
         let tally = Tally::default();
@@ -144,7 +144,7 @@ impl Lane {
 }
 
 impl Blame {
-    /// What the walks say together.
+    /// Counts each operator over all walks.
     pub fn new(walked: Vec<WalkedInput>) -> Self {
         let mut sources: Vec<(Source, usize)> = Vec::new();
         for input in &walked {
@@ -193,7 +193,7 @@ impl Blame {
     }
 }
 
-/// An operator, and the node it comes from where that has another name.
+/// An operator, and its node in the ONNX file if that has a different name.
 fn named(source: &Source) -> String {
     match source.node.as_ref().filter(|node| **node != source.name) {
         Some(node) => format!("`{}` ({}, in the ONNX file {node})", source.name, source.op_type),
@@ -201,17 +201,17 @@ fn named(source: &Source) -> String {
     }
 }
 
-/// The first look at a file.
+/// The part of a file that is read first.
 #[derive(Deserialize)]
 struct Head {
     #[serde(default)]
     schema: String,
 }
 
-/// Reads a saved run, the text of `file`.
+/// Reads a saved run from `text`, the content of `file`.
 ///
 /// # Errors
-/// When it is no JSON, has another schema, or lacks what the schema demands.
+/// If the text is no JSON, has a different schema, or lacks a field that the schema demands.
 pub fn read_agree(file: &str, text: &str) -> Result<Agree, AgreeError> {
     let json = |source| AgreeError::Json { file: file.to_owned(), source };
     let Head { schema } = serde_json::from_str(text).map_err(json)?;

@@ -6,15 +6,15 @@ use thiserror::Error;
 /// What is wrong with a saved result.
 #[derive(Debug, Error)]
 pub enum AgreeError {
-    /// No JSON, or its fields do not fit.
+    /// The file is no JSON, or its fields do not fit.
     #[error("read the result {file}: {source}")]
     Json {
         /// The file.
         file: String,
-        /// What does not fit.
+        /// Which field does not fit.
         source: serde_json::Error,
     },
-    /// Another schema.
+    /// The file has a different schema.
     #[error(
         "read the result {file}: its schema is `{schema}`, and this offby reads `{AGREE_SCHEMA}`"
     )]
@@ -24,23 +24,23 @@ pub enum AgreeError {
         /// Its schema.
         schema: String,
     },
-    /// Not a share of the same run.
+    /// The file is not a share of the same run.
     #[error("merge {file}: its {what} is not that of the first file")]
     Other {
         /// The file.
         file: String,
-        /// What differs.
+        /// Which part differs.
         what: &'static str,
     },
-    /// Inputs would be counted twice.
+    /// The merge would count inputs twice.
     #[error("merge {file}: its share {share} was merged already, or it is no share")]
     Twice {
         /// The file.
         file: String,
-        /// The share.
+        /// The repeated share.
         share: String,
     },
-    /// No file at all.
+    /// The user named no file.
     #[error("merge: no results are given")]
     Nothing,
 }

@@ -1,28 +1,28 @@
-//! The numbers people ask for, from what was counted: shares with intervals, the drop, quantiles.
+//! The numbers that users ask for, computed from the counts: shares with intervals, the drop, quantiles.
 
 use super::sketch::Sketch;
 use super::statistics::{CONFIDENCE, McNemar, wilson};
 use super::tally::Tally;
 use serde::{Deserialize, Serialize};
 
-/// What follows from a tally.
+/// The figures that follow from a tally.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// How sure the intervals are.
+    /// The confidence level of the intervals.
     pub confidence: f64,
-    /// Inputs whose class is the reference's.
+    /// Inputs whose class equals the reference's.
     pub top1: Option<Share>,
-    /// Inputs whose reference class is among the first five.
+    /// Inputs whose reference class is among the target's first five.
     pub top5: Option<Share>,
-    /// Inputs that the reference gets right, of those with a label.
+    /// Inputs with a label that the reference gets right.
     pub reference_accuracy: Option<Share>,
-    /// Inputs that the target gets right.
+    /// Inputs with a label that the target gets right.
     pub accuracy: Option<Share>,
     /// Inputs whose label is among the reference's first five.
     pub reference_accuracy5: Option<Share>,
     /// Inputs whose label is among the target's first five.
     pub accuracy5: Option<Share>,
-    /// What the target loses.
+    /// How much accuracy the target loses.
     pub drop: Option<Drop>,
     /// ‖d‖₂ / ‖r‖₂.
     pub rel_l2: Option<Quantiles>,
@@ -39,13 +39,13 @@ pub struct Figures {
 /// A share of inputs, with Wilson's interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    /// So many inputs.
+    /// How many inputs count.
     pub count: u64,
-    /// Of so many.
+    /// How many inputs there are.
     pub of: u64,
     /// The interval's lower end, 0 to 1.
     pub low: f64,
-    /// Its upper end.
+    /// The interval's upper end, 0 to 1.
     pub high: f64,
 }
 
@@ -61,33 +61,33 @@ impl Share {
     }
 }
 
-/// What a target loses against the reference on the same inputs.
+/// How much accuracy a target loses against the reference on the same inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Drop {
-    /// The share of right answers that is lost; negative where some are won.
+    /// The lost share of right answers; negative if the target wins some.
     pub value: f64,
     /// The lower end of the paired interval.
     pub low: f64,
-    /// Its upper end.
+    /// The upper end of the paired interval.
     pub high: f64,
     /// Inputs that only the reference gets right.
     pub only_reference: u64,
     /// Inputs that only the target gets right.
     pub only_target: u64,
-    /// Whether that may be chance.
+    /// McNemar's test: whether the drop may be chance.
     pub mcnemar: McNemar,
 }
 
 /// Quantiles of one number over the inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
-    /// Of a half of the inputs it is not larger.
+    /// Half of the inputs have no larger value.
     pub p50: f64,
-    /// Of nine in ten.
+    /// 90 % of the inputs have no larger value.
     pub p90: f64,
-    /// Of 99 in a hundred.
+    /// 99 % of the inputs have no larger value.
     pub p99: f64,
-    /// The largest.
+    /// The largest value.
     pub max: f64,
 }
 

@@ -1,6 +1,6 @@
-//! Written before the jump: which input is about to run where, and what came of it, one line each. A
-//! run that was killed is found here by the next one, which adds up the same lines and goes on behind
-//! them. The file is read line by line, for it may be longer than memory.
+//! The journal of a run, one line per event: which input is about to run on which lane, and how it ended. After
+//! a run was killed, the next run adds up the same lines and continues after them. The file is read line by
+//! line, for it may be larger than memory.
 
 use super::record::Record;
 use serde::{Deserialize, Serialize};
@@ -8,23 +8,23 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-/// How often an input is begun on one lane before it is given up: what ends this command twice may be
-/// the input.
+/// How often an input is begun on one lane before the run gives it up: an input that ended the command twice
+/// may be the cause.
 const ATTEMPTS: usize = 2;
 
 /// One line of the file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Line {
-    /// What the whole is about: a line of another key makes the file worthless.
+    /// The identity of the run: a different key makes the file useless.
     Key(String),
-    /// About to run.
+    /// The input is about to run.
     Start(Position),
-    /// Came to its end.
+    /// The input finished.
     Done(Box<Record>),
-    /// Was ended by the user, and not by what ran: the next command begins it anew.
+    /// The user ended the input, not a failure: the next command runs it again.
     Withdrawn(Position),
-    /// All came to its end; the next command starts anew.
+    /// The whole run finished; the next command starts afresh.
     Finished,
 }
 
@@ -37,37 +37,37 @@ pub struct Position {
     pub target: Option<String>,
 }
 
-/// The journal of one run; without a file it keeps nothing.
+/// The journal of one run; without a file it records nothing.
 #[derive(Debug, Default)]
 pub struct Journal {
     file: Option<File>,
-    /// Why it is not written any more.
+    /// Why the journal is no longer written.
     failure: Option<io::Error>,
     done: Option<Position>,
     attempts: Option<(Position, usize)>,
 }
 
-/// What an unfinished journal says.
+/// The content of an unfinished journal.
 #[derive(Default)]
 struct Earlier {
-    /// Where its last whole line ends.
+    /// Where the last whole line ends.
     end: u64,
-    /// The position of its last record.
+    /// The position of the last record.
     done: Option<Position>,
-    /// What was begun after that, and how often.
+    /// The position that was begun after that record, and how often.
     attempts: Option<(Position, usize)>,
 }
 
 impl Journal {
-    /// Opens the journal at `path`. Each record that an unfinished command of the same `key` left is
-    /// handed to `absorb`, in order; anything else is overwritten.
+    /// Opens the journal at `path`. If an unfinished command of the same `key` left records, each is passed to
+    /// `absorb`, in order; anything else is overwritten.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// If the file cannot be read or written.
     pub fn open(path: &Path, key: &str, absorb: &mut dyn FnMut(Record)) -> io::Result<Self> {
         let mut file =
             OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
-        // A finished run is no beginning: it is looked for before anything is taken over.
+        // A finished run is not continued: the first pass looks for its end before any record is taken over.
         let wanted = read(&mut file, key, &mut |_| ())?.is_some();
         let earlier = if wanted { read(&mut file, key, absorb)? } else { None };
         let Earlier { end, done, attempts } = earlier.unwrap_or_default();
@@ -80,37 +80,37 @@ impl Journal {
         journal.failure.take().map_or(Ok(journal), Err)
     }
 
-    /// The position of the last record that was found: a run goes on behind it.
+    /// The position of the last record in the file: the run continues after it.
     pub fn done(&self) -> Option<&Position> {
         self.done.as_ref()
     }
 
-    /// Whether an earlier command came to its end at this position as often as may be.
+    /// Whether earlier commands died at this position as often as allowed.
     pub fn is_deadly(&self, position: &Position) -> bool {
         self.attempts.as_ref().is_some_and(|(at, count)| at == position && *count >= ATTEMPTS)
     }
 
-    /// Says that a position is about to run; on the disk before this returns, and all before it.
+    /// Records that a position is about to run. Returns once this line and all lines before it are on the disk.
     pub fn start(&mut self, position: &Position) {
         self.write(&Line::Start(position.clone()), true);
     }
 
-    /// Says what came of it.
+    /// Records how the position ended.
     pub fn record(&mut self, record: Record) {
         self.write(&Line::Done(Box::new(record)), false);
     }
 
-    /// Says that the user ended it.
+    /// Records that the user ended the position.
     pub fn withdraw(&mut self, position: &Position) {
         self.write(&Line::Withdrawn(position.clone()), true);
     }
 
-    /// Says that all came to its end.
+    /// Records that the whole run finished.
     pub fn finish(&mut self) {
         self.write(&Line::Finished, true);
     }
 
-    /// Why it is not written any more, where that happened.
+    /// Why the journal is no longer written, if writing failed.
     pub fn failure(&self) -> Option<&io::Error> {
         self.failure.as_ref()
     }
@@ -128,8 +128,8 @@ impl Journal {
     }
 }
 
-/// Reads from the start; `None` where nothing is to be taken over. A last line that was cut off in the
-/// middle of being written says nothing: what it would say has not happened.
+/// Reads from the start; `None` if the file holds no records to take over. A last line that was cut off while
+/// being written is ignored: its event has not happened.
 fn read(file: &mut File, key: &str, absorb: &mut dyn FnMut(Record)) -> io::Result<Option<Earlier>> {
     file.seek(SeekFrom::Start(0))?;
     let mut lines = BufReader::new(file);

@@ -1,4 +1,4 @@
-//! From outputs to numbers: what one lane computed, against the reference or what is expected.
+//! From outputs to numbers: one lane's outputs against the reference's or the expected ones.
 
 use super::classes::Classes;
 use super::rank::rank_correlation;
@@ -18,9 +18,9 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Class scores: what counts is the class.
+    /// Class scores: the class counts.
     Classify,
-    /// Numbers or an embedding: what counts is each element.
+    /// Numbers or an embedding: each element counts.
     Regress,
 }
 
@@ -38,28 +38,28 @@ impl fmt::Display for Task {
 pub struct Rule<'a> {
     /// The storage format that the lane declares.
     pub declared: Option<Format>,
-    /// What the user allows instead of the table of tolerances.
+    /// The tolerance that the user set instead of the table's.
     pub user: Option<Tolerance>,
-    /// The output that holds class scores, where one does.
+    /// The output that holds class scores, if there is one.
     pub scores: Option<ValueName>,
-    /// What the reference can be asked about this input, if an output is a choice.
+    /// How to ask the reference about this input, if an output is a choice.
     pub source: Option<&'a Source<'a>>,
-    /// How far apart the reference may have two classes if rounding is to change their places; `None` if that
+    /// How far apart the reference may have two classes for rounding to swap them; `None` if the distance
     /// cannot be measured.
     pub parting: Option<&'a Parting<'a>>,
 }
 
-/// Of an output, the reference's scores and two classes: how far apart rounding may move them.
+/// How far rounding may move two classes apart, from an output, the reference's scores and the classes.
 type Parting<'a> = dyn Fn(&ValueName, &Tensor, [usize; 2]) -> Option<f64> + 'a;
 
 impl Rule<'_> {
-    /// How near an output's choices were, where it is one and not the reference's.
+    /// How near an output's choices were, if the output is a choice and differs from the reference's.
     fn choice(&self, name: &ValueName, pair: [&Tensor; 2]) -> Option<Choice> {
         self.source?.look(name, pair, |fed| self.judging(fed.dtype()))
     }
 
-    /// How far apart two classes may lie for rounding to change their places: as far as roundings move them, or, if
-    /// that cannot be measured or the user says otherwise, as far as the tolerance does.
+    /// How far apart two classes may be for rounding to swap them: as far as roundings move them. If that
+    /// distance cannot be measured, or the user set a tolerance, the tolerance decides.
     fn floor(
         &self,
         scores: &Output,
@@ -92,14 +92,14 @@ pub(super) fn is_scores(tensor: &Tensor) -> bool {
 }
 
 impl Task {
-    /// The output that holds class scores: the first that has the shape of them.
+    /// The output that holds class scores: the first output with their shape.
     pub fn scores(outputs: &[Output]) -> Option<&ValueName> {
         outputs.iter().find(|output| is_scores(&output.tensor)).map(|output| &output.name)
     }
 }
 
-/// Measures a lane's outputs against others. What is missing is incomparable, and what has another shape, unless
-/// it is a list of boxes that were kept.
+/// Measures a lane's outputs against others. A missing output is incomparable. So is an output with a different
+/// shape, unless it is a list of kept boxes.
 pub fn measure(reference: &[Output], lane: &[Output], rule: &Rule<'_>) -> Measured {
     let mut measured = Measured::nothing();
     for expected in reference {
@@ -115,7 +115,7 @@ pub fn measure(reference: &[Output], lane: &[Output], rule: &Rule<'_>) -> Measur
 }
 
 impl Measured {
-    /// Of no output at all.
+    /// The measure of no outputs.
     fn nothing() -> Self {
         Measured {
             agreement: Agreement::Agrees,
@@ -183,7 +183,7 @@ fn lower(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     }
 }
 
-/// The worse of two; what could not be compared is the worst, for nothing is known of it.
+/// The worse of two; an incomparable output is the worst, for its error is unknown.
 fn worse(a: Agreement, b: Agreement) -> Agreement {
     const ORDER: [Agreement; 4] =
         [Agreement::Incomparable, Agreement::Diverges, Agreement::Explained, Agreement::Agrees];

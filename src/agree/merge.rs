@@ -1,14 +1,14 @@
-//! Merging the shares of one run: exactly the whole, in any order.
+//! Merges the shares of one run: the result equals the whole run, in any order.
 
 use super::document::Agree;
 use super::error::AgreeError;
 use std::collections::BTreeSet;
 
-/// Merges shares, each with the name of its file. Once all are there nothing tells them from a run that
-/// was never divided. What walks found is of a share, and is left out.
+/// Merges shares, each with the name of its file. Once all shares are merged, the result equals an undivided
+/// run. The walks' findings are left out, because they belong to one share.
 ///
 /// # Errors
-/// When there is none, two are not of one run, or one comes twice.
+/// If no share is given, two shares are from different runs, or a share is repeated.
 pub fn merge(parts: impl IntoIterator<Item = (String, Agree)>) -> Result<Agree, AgreeError> {
     let mut parts = parts.into_iter();
     let (_, mut whole) = parts.next().ok_or(AgreeError::Nothing)?;
@@ -49,7 +49,7 @@ fn targets(run: &Agree) -> Vec<&str> {
     run.targets.iter().map(|lane| lane.target.as_str()).collect()
 }
 
-/// Whether shares written `1/3` are together the whole.
+/// Whether shares written like `1/3` together make the whole.
 fn is_all(shares: &BTreeSet<String>) -> bool {
     let of: BTreeSet<&str> =
         shares.iter().filter_map(|share| Some(share.split_once('/')?.1)).collect();

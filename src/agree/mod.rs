@@ -1,8 +1,8 @@
-//! A network over a data set: what each target makes of every input, as one line each, and what the
-//! lines add up to. The sums are exact in any order, so that shares of a data set merge to the whole,
-//! and they take the same room for ten inputs and for ten million.
+//! A network over a data set: each target's result for every input, as one line each, and the sums of the
+//! lines. The sums are exact in any order, so shares of a data set merge to the whole. They take the same room
+//! for ten inputs and for ten million.
 //!
-//! A *lane* is whatever runs the inputs: the reference, or one target.
+//! A *lane* runs the inputs: the reference, or one target.
 
 mod classes;
 mod document;

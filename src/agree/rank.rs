@@ -1,13 +1,13 @@
-//! Spearman's rank correlation of two tensors: whether one orders its elements as the other does.
+//! Spearman's rank correlation of two tensors: whether both order their elements alike.
 
 use crate::tensor::Tensor;
 
-/// Elements of larger tensors that are looked at, evenly strided.
+/// How many elements of a larger tensor are sampled, evenly strided.
 const SAMPLE: usize = 1 << 16;
 
-/// The correlation of the ranks of both tensors' elements, -1 to 1, over the pairs that are both
-/// finite; equal elements share the mean of their ranks. `None` where fewer than two pairs are left, or
-/// all elements of one side are equal: there is no order then.
+/// The correlation of the ranks of both tensors' elements, -1 to 1, over the pairs that are both finite; equal
+/// elements share the mean of their ranks. `None` if fewer than two pairs are left, or if all elements of one
+/// side are equal: then no order exists.
 pub(super) fn rank_correlation(reference: &Tensor, candidate: &Tensor) -> Option<f64> {
     let pairs = sample(reference).into_iter().zip(sample(candidate));
     let pairs = pairs.filter(|(a, b)| a.is_finite() && b.is_finite());
@@ -17,7 +17,7 @@ pub(super) fn rank_correlation(reference: &Tensor, candidate: &Tensor) -> Option
 
 /// At most [`SAMPLE`] elements as numbers.
 fn sample(tensor: &Tensor) -> Vec<f64> {
-    // Odd, lest it stay within one column.
+    // An odd stride does not stay within one column.
     let stride = match tensor.len() {
         few if few <= SAMPLE => 1,
         many => many.div_ceil(SAMPLE) | 1,
@@ -25,7 +25,7 @@ fn sample(tensor: &Tensor) -> Vec<f64> {
     tensor.numbers(stride)
 }
 
-/// The rank of each value, from 1; equal values share the mean of theirs.
+/// The rank of each value, from 1; equal values share the mean of their ranks.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -53,7 +53,7 @@ fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
         square_a += a * a;
         square_b += b * b;
     }
-    // One root of both: the same order is then exactly 1.
+    // One square root of both: the same order then yields exactly 1.
     let both = (square_a * square_b).sqrt();
     (both > 0.0).then(|| (product / both).clamp(-1.0, 1.0))
 }

@@ -1,25 +1,25 @@
-//! Quantiles and means of any number of values in fixed room, the same whatever the order in which
-//! values came and shares were merged.
+//! Quantiles and means of any number of values in fixed room. The order of the values and of merged shares does
+//! not change the result.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Bits of the significand that are cut off: five stay, so that a bin is at most 1/32 of its value wide.
+/// Bits of the significand that are cut off. Five bits stay, so a bin is at most 1/32 of its value wide.
 const CUT: u32 = 52 - 5;
 
-/// Counts of non-negative values in fixed bins, 32 for each power of two; least and largest are exact.
+/// Counts of non-negative values in fixed bins, 32 for each power of two; minimum and maximum are exact.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sketch {
     /// How many values are exactly 0.
     zeros: u64,
-    /// For each bin, which is the upper bits of its values as `f64`, how many there are.
+    /// The number of values in each bin; a bin is the upper bits of its values as `f64`.
     bins: BTreeMap<u64, u64>,
-    /// The least and the largest value.
+    /// The minimum and the maximum.
     range: Option<(f64, f64)>,
 }
 
 impl Sketch {
-    /// Counts a value; what is not finite, or negative, is not one of these.
+    /// Counts a value; non-finite and negative values are ignored.
     pub fn add(&mut self, value: f64) {
         if !(value.is_finite() && value >= 0.0) {
             return;
@@ -32,7 +32,7 @@ impl Sketch {
         }
     }
 
-    /// Adds all that another one counted.
+    /// Adds the counts of a second sketch.
     pub fn merge(&mut self, other: &Sketch) {
         self.zeros += other.zeros;
         for (bin, count) in &other.bins {
@@ -41,7 +41,7 @@ impl Sketch {
         self.range = widened(self.range, other.range);
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub fn count(&self) -> u64 {
         self.zeros + self.bins.values().sum::<u64>()
     }
@@ -51,7 +51,7 @@ impl Sketch {
         self.range.map(|(_, max)| max)
     }
 
-    /// The value of which a share `q` (0 to 1) of all is not larger, by nearest rank; 1.6 % off at most.
+    /// The value that a share `q` (0 to 1) of all values does not exceed, by nearest rank; 1.6 % off at most.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let (min, max) = self.range?;
         let rank = ((q * self.count() as f64).ceil() as u64).max(1);
@@ -79,10 +79,10 @@ fn widened(a: Option<(f64, f64)>, b: Option<(f64, f64)>) -> Option<(f64, f64)> {
     }
 }
 
-/// The mean of values from -1 to 1, each rounded to 2^-32 first, so that the sum is exact in any order.
+/// The mean of values from -1 to 1, each rounded to 2^-32 first. So the sum is exact in any order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mean {
-    /// In units of 2^-32.
+    /// The sum, in units of 2^-32.
     sum: i64,
     count: u64,
 }
@@ -90,7 +90,7 @@ pub struct Mean {
 const UNIT: f64 = 4_294_967_296.0;
 
 impl Mean {
-    /// Counts a value; NaN is none.
+    /// Counts a value; NaN is ignored.
     pub fn add(&mut self, value: f64) {
         if !value.is_nan() {
             self.sum += (value.clamp(-1.0, 1.0) * UNIT).round() as i64;
@@ -98,13 +98,13 @@ impl Mean {
         }
     }
 
-    /// Adds all that another one counted.
+    /// Adds the values of a second mean.
     pub fn merge(&mut self, other: Mean) {
         self.sum += other.sum;
         self.count += other.count;
     }
 
-    /// The mean; `None` of nothing.
+    /// The mean; `None` without values.
     pub fn value(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum as f64 / UNIT / self.count as f64)
     }

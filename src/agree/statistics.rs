@@ -1,18 +1,18 @@
-//! What counts say of the inputs that were not seen: intervals for shares and for their difference, and
-//! whether two lanes are right equally often.
+//! What the counts say about unseen inputs: intervals for shares and for their difference, and whether two
+//! lanes are right equally often.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF as _, DiscreteCDF as _, Normal};
 
-/// How sure an interval is.
+/// The confidence level of the intervals.
 pub(super) const CONFIDENCE: f64 = 0.95;
-/// Below so many inputs on which only one is right, their number is not near enough to chi square.
+/// Below this many inputs with only one right lane, their number is not near enough to chi square.
 const EXACT_BELOW: u64 = 25;
 
 /// The lower and upper end of an interval.
 pub(super) type Interval = (f64, f64);
 
-/// Wilson's score interval for a share of `count` in `of`; all of 0 to 1 where there is nothing.
+/// Wilson's score interval for a share of `count` in `of`; 0 to 1 if `of` is 0.
 pub(super) fn wilson(count: u64, of: u64) -> Interval {
     if of == 0 {
         return (0.0, 1.0);
@@ -22,7 +22,7 @@ pub(super) fn wilson(count: u64, of: u64) -> Interval {
     let centre = p + z * z / (2.0 * n);
     let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z * z / n;
-    // At the ends the interval ends exactly there; rounding must not say otherwise.
+    // At a share of 0 or 1 the interval ends exactly there; rounding must not move that end.
     let low = if count == 0 { 0.0 } else { (centre - half) / scale };
     let high = if count == of { 1.0 } else { (centre + half) / scale };
     (low.max(0.0), high.min(1.0))
@@ -32,21 +32,21 @@ fn normal_quantile() -> f64 {
     Normal::standard().inverse_cdf(f64::midpoint(1.0, CONFIDENCE))
 }
 
-/// How two lanes do on the same inputs: on how many both are right, only the one, only the other, none.
+/// How often two lanes are right on the same inputs: both, only the reference, only the target, or neither.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pairs {
-    /// Both are right.
+    /// Inputs that both get right.
     pub both: u64,
-    /// Only the reference is.
+    /// Inputs that only the reference gets right.
     pub only_reference: u64,
-    /// Only the target is.
+    /// Inputs that only the target gets right.
     pub only_target: u64,
-    /// Neither is.
+    /// Inputs that neither gets right.
     pub neither: u64,
 }
 
 impl Pairs {
-    /// How many inputs there are.
+    /// The number of inputs.
     pub fn count(&self) -> u64 {
         self.both + self.only_reference + self.only_target + self.neither
     }
@@ -57,7 +57,7 @@ impl Pairs {
     }
 
     /// An interval for [`Pairs::drop`]: Newcombe's hybrid score interval for paired shares (Statistics in
-    /// Medicine 17, 1998, 2635-2650, method 10), which holds for few inputs and for shares near 1, too.
+    /// Medicine 17, 1998, 2635-2650, method 10). It also holds for few inputs and for shares near 1.
     pub(super) fn drop_interval(&self) -> Interval {
         let n = self.count();
         if n == 0 {
@@ -73,7 +73,7 @@ impl Pairs {
         (low.max(-1.0), high.min(1.0))
     }
 
-    /// The correlation of the two lanes' being right, with Newcombe's correction for continuity.
+    /// The correlation between the two lanes' right answers, with Newcombe's correction for continuity.
     fn correlation(&self) -> f64 {
         let Pairs { both, only_reference, only_target, neither } = *self;
         let [a, b, c, d] = [both, only_reference, only_target, neither].map(|count| count as f64);
@@ -87,7 +87,7 @@ impl Pairs {
         corrected / margins.sqrt()
     }
 
-    /// McNemar's test: how likely a difference at least this large is, were both right equally often.
+    /// McNemar's test: how likely a difference at least this large is if both lanes are right equally often.
     pub(super) fn mcnemar(&self) -> McNemar {
         let (b, c) = (self.only_reference, self.only_target);
         if b + c < EXACT_BELOW {
@@ -101,12 +101,12 @@ impl Pairs {
     }
 }
 
-/// What McNemar's test says.
+/// The result of McNemar's test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
     /// The two-sided p-value.
     pub p: f64,
-    /// Whether it is the exact binomial's, and not that of chi square with a correction for continuity.
+    /// Whether the p-value is the exact binomial's, and not chi square's with a correction for continuity.
     pub exact: bool,
 }
 
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn mcnemar_is_exact_for_few_and_chi_square_for_many() {
         let test = |b, c| Pairs { only_reference: b, only_target: c, ..Pairs::default() }.mcnemar();
-        // By hand: 2·(1 + 6)/64 of six throws, and 2·1/32 of five.
+        // By hand: 2·(1 + 6)/64 for six throws, and 2·1/32 for five.
         near(test(5, 1).p, 14.0 / 64.0, 1e-12);
         near(test(0, 5).p, 2.0 / 32.0, 1e-12);
         assert_eq!((test(0, 0).p, test(3, 3).p), (1.0, 1.0));
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(Pairs::default().drop_interval(), (-1.0, 1.0));
     }
 
-    /// What 95 % means: of many samples, the interval holds the true drop in 95 of a hundred.
+    /// The meaning of 95 %: the interval holds the true drop in 95 of a hundred samples.
     #[test]
     fn the_interval_of_a_drop_holds_it_as_often_as_it_says() {
         let mut random = Random::new(1);

@@ -1,4 +1,4 @@
-//! What the records of one lane add up to: exact counts, quantiles and the worst inputs.
+//! The sums of one lane's records: exact counts, quantiles and the worst inputs.
 
 use super::classes::{Choice, Classes, TOP};
 use super::record::{Measured, Record};
@@ -10,29 +10,29 @@ use crate::engine::{Outcome, RanOn};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How many of the inputs that gave nothing are kept, with their reasons.
+/// How many inputs without comparable outputs are kept, with their reasons.
 const MOST_FAILED: usize = 10;
 
-/// Everything that is known of one lane.
+/// Everything that is known about one lane.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Inputs it was given.
+    /// How many inputs the lane received.
     pub inputs: u64,
-    /// How often its runs ended in which way.
+    /// How often each outcome occurred.
     pub outcomes: BTreeMap<String, u64>,
-    /// What really ran, each once.
+    /// The engines that really ran, each once.
     pub ran_on: Vec<RanOn>,
-    /// What the tolerances say of its outputs against the reference's.
+    /// The tolerances' verdicts on the outputs against the reference's.
     pub agreements: Agreements,
-    /// The same against what the data set expects; all 0 where it expects nothing.
+    /// The tolerances' verdicts against the expected outputs; all 0 if the data set expects none.
     pub expected: Agreements,
-    /// Inputs for which it gives NaN or infinities that the reference does not.
+    /// Inputs with NaN or infinities that the reference does not have.
     pub nonfinite: u64,
     /// Inputs that were run more than once.
     pub repeated: u64,
-    /// Those of them that did not give the same bytes each time.
+    /// Repeated inputs whose bytes were not the same each time.
     pub unstable: u64,
-    /// Classes, where an output holds class scores.
+    /// Classes, if an output holds class scores.
     pub classes: ClassTally,
     /// ‖d‖₂ / ‖r‖₂ of each input.
     pub rel_l2: Sketch,
@@ -42,20 +42,20 @@ pub struct Tally {
     pub angle: Sketch,
     /// Spearman's rank correlation of each input.
     pub rank: Mean,
-    /// 1 minus that.
+    /// 1 minus the rank correlation of each input.
     pub rank_loss: Sketch,
     /// The worst inputs, the worst first.
     pub worst: Vec<Worst>,
-    /// The first inputs that gave nothing to compare.
+    /// The first inputs without comparable outputs.
     pub failed: Vec<Failed>,
 }
 
-/// How often tolerances say what.
+/// How often the tolerances reached each verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreements {
     /// Equal, or within the tolerance.
     pub agrees: u64,
-    /// Nothing but the rounding of one format.
+    /// Only the rounding of one format differs.
     pub explained: u64,
     /// Beyond the tolerance.
     pub diverges: u64,
@@ -63,31 +63,31 @@ pub struct Agreements {
     pub incomparable: u64,
 }
 
-/// What became of the classes.
+/// What happened to the classes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassTally {
-    /// Inputs whose class is the reference's.
+    /// Inputs whose class equals the reference's.
     pub same: u64,
-    /// Inputs whose class is another, and rounding may have chosen.
+    /// Inputs whose class differs, and rounding may have chosen.
     pub ties: u64,
-    /// Inputs whose class is another, and rounding does not explain that.
+    /// Inputs whose class differs, and rounding does not explain the change.
     pub flipped: u64,
-    /// Inputs without a class, for a score is NaN on one side, or another one on each.
+    /// Inputs without a class, because a score is NaN on one side, or different scores on each.
     pub none: u64,
-    /// Inputs without a class on either side, for the same scores are NaN on both.
+    /// Inputs without a class on either side, because the same scores are NaN on both.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unclassed: u64,
     /// Inputs with five classes or more.
     pub of_five: u64,
-    /// Those of them whose reference class is among the first five.
+    /// Of these, inputs whose reference class is among the first five.
     pub among_five: u64,
-    /// Who is right, of the inputs with a label.
+    /// Which lane is right, over the inputs with a label.
     pub pairs: Pairs,
     /// Inputs with a label and five classes or more.
     pub labelled_five: u64,
-    /// Those of them whose label is among the reference's first five.
+    /// Of these, inputs whose label is among the reference's first five.
     pub reference_five: u64,
-    /// Those of them whose label is among the lane's first five.
+    /// Of these, inputs whose label is among the lane's first five.
     pub target_five: u64,
 }
 
@@ -96,16 +96,16 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// An input that gave nothing to compare.
+/// An input without comparable outputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
-    /// Its number, from 0.
+    /// The input's number, from 0.
     pub input: usize,
-    /// Its name.
+    /// The input's name.
     pub id: String,
     /// How the run ended.
     pub outcome: Outcome,
-    /// Why.
+    /// Why the outputs are missing or incomparable.
     pub reason: String,
 }
 
@@ -150,7 +150,7 @@ impl Tally {
         }
     }
 
-    /// Adds all that another part of the same lane counted.
+    /// Adds the counts of a second part of the same lane.
     pub fn merge(&mut self, other: &Tally) {
         self.inputs += other.inputs;
         for (outcome, count) in &other.outcomes {
@@ -173,12 +173,12 @@ impl Tally {
         self.trim();
     }
 
-    /// How many inputs were compared with the reference.
+    /// How many inputs were compared with the reference's outputs.
     pub fn compared(&self) -> u64 {
         self.agreements.all() - self.agreements.incomparable
     }
 
-    /// In the same order whoever came first.
+    /// Keeps the same order, no matter which record came first.
     fn add_places(&mut self, places: &[RanOn]) {
         for place in places {
             if !self.ran_on.contains(place) {
@@ -224,7 +224,7 @@ impl Agreements {
         self.incomparable += other.incomparable;
     }
 
-    /// All of them.
+    /// The sum of all four counts.
     pub fn all(&self) -> u64 {
         self.agrees + self.explained + self.diverges + self.incomparable
     }

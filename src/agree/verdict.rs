@@ -1,5 +1,5 @@
-//! What is said of one target over a whole data set. The rules are an ordered table; the first that
-//! fires decides.
+//! The verdict on one target over a whole data set. The rules are an ordered table; the first rule that fires
+//! decides.
 
 use super::figures::Figures;
 use super::measure::Task;
@@ -7,10 +7,10 @@ use super::tally::Tally;
 use crate::verdict::Kind;
 use serde::{Deserialize, Serialize};
 
-/// Below this the accuracy is said to fall, though every changed class by itself could be rounding.
+/// Below this p-value the accuracy is said to fall, even if rounding could explain every changed class.
 const SIGNIFICANT: f64 = 0.05;
 
-/// What is said of one target.
+/// The verdict on one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The kind, which decides the exit code.
@@ -19,19 +19,19 @@ pub struct Answer {
     pub sentence: String,
 }
 
-/// All that a rule may look at.
+/// All facts that a rule may look at.
 struct Facts<'f> {
     task: Task,
     tally: &'f Tally,
     figures: &'f Figures,
-    /// Inputs that the reference was given.
+    /// How many inputs the reference received.
     inputs: u64,
 }
 
-/// When a rule fires, and the kind it gives.
+/// A rule: returns a kind if it fires.
 type Rule = fn(&Facts<'_>) -> Option<Kind>;
 
-/// The rules, the first one first.
+/// The rules, in order.
 const RULES: [Rule; 10] = [
     |facts| (facts.tally.compared() == 0).then(|| facts.ended()),
     |facts| (facts.tally.nonfinite > 0).then_some(Kind::Nonfinite),
@@ -46,7 +46,7 @@ const RULES: [Rule; 10] = [
 ];
 
 impl Answer {
-    /// What is said of a target that was given so many inputs; without any there is nothing to say.
+    /// The verdict on a target that should have run `inputs` inputs. Without any input there is no verdict.
     pub(super) fn new(task: Task, tally: &Tally, figures: &Figures, inputs: u64) -> Self {
         let facts = Facts { task, tally, figures, inputs };
         let kind = RULES.iter().find_map(|rule| rule(&facts)).unwrap_or(Kind::Inconclusive);
@@ -63,7 +63,7 @@ impl Facts<'_> {
         }
     }
 
-    /// Whether there was not one class to compare, as NaN was all there is.
+    /// Whether no class could be compared because of NaN.
     fn has_no_class(&self) -> bool {
         let classes = &self.tally.classes;
         self.task == Task::Classify && classes.unclassed > 0 && classes.compared() == 0
@@ -80,7 +80,7 @@ impl Facts<'_> {
         }
     }
 
-    /// The kind of the way in which most of the runs that gave nothing ended.
+    /// The kind of the most frequent failure.
     fn ended(&self) -> Kind {
         let ends = [
             ("crashed", Kind::Crashed),
@@ -147,7 +147,7 @@ impl Facts<'_> {
         Some(format!("{changed} of {} {change}, {explained}", counted(top1.of, "input")))
     }
 
-    /// How far off the scores are, if the classes do not show it: a class survives a factor of ten.
+    /// How far off the scores are, if the classes do not show it: a class can survive a factor of ten.
     fn scores(&self) -> Option<String> {
         let beyond = self.tally.agreements.diverges;
         if beyond == 0 || self.wrong() > 0 || self.tally.nonfinite > 0 {
@@ -194,7 +194,7 @@ impl Facts<'_> {
             "right on {}, the reference on {}: {:.2} points lost ({low:.2} to {high:.2}, McNemar p = {})",
             percent(lane.value()),
             percent(reference.value()),
-            // No "-0.00".
+            // Avoids "-0.00".
             100.0 * drop.value + 0.0,
             p_value(drop.mcnemar.p)
         ))
@@ -223,7 +223,7 @@ fn size(error: f64) -> String {
     if (0.1..1e4).contains(&error) { format!("{error:.1}") } else { format!("{error:.1e}") }
 }
 
-/// A p-value in two digits that matter.
+/// A p-value with two significant digits.
 fn p_value(p: f64) -> String {
     if p < 1e-3 { format!("{p:.1e}") } else { format!("{p:.2}") }
 }
@@ -235,7 +235,7 @@ mod tests {
     use crate::engine::Output;
     use crate::tensor::Tensor;
 
-    /// What is said of a lane that makes these scores of those of the reference.
+    /// The verdict on a lane with these pairs of the reference's and its own scores.
     fn said(pairs: &[([f32; 3], [f32; 3])]) -> Answer {
         let output = |scores: [f32; 3]| {
             let tensor = Tensor::from_f32(&[1, 3], scores.to_vec()).unwrap();
@@ -264,7 +264,7 @@ mod tests {
         let Answer { kind, sentence } = said(&[(ONE, ONE), (NAN, NAN), (ONE, ONE)]);
         let words = "all 2 inputs keep their class; 1 input has no class on either side: its scores are NaN in both";
         assert_eq!((kind, sentence.as_str()), (Kind::Agrees, words));
-        // Nothing was compared but NaN with NaN.
+        // Only NaN was compared with NaN.
         assert_eq!(said(&[(NAN, NAN), (NAN, NAN)]).kind, Kind::Inconclusive);
         assert_eq!(said(&[(ONE, ONE), (ONE, NAN)]).kind, Kind::Nonfinite);
         assert_eq!(said(&[(ONE, ONE), (NAN, [1.0, f32::NAN, 3.0])]).kind, Kind::Nonfinite);

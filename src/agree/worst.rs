@@ -1,4 +1,4 @@
-//! The worst inputs of a lane, in fixed room and the same in any order.
+//! The worst inputs of a lane, in fixed room and independent of the order.
 
 use super::classes::Choice;
 use super::record::{Measured, Record};
@@ -14,40 +14,40 @@ pub const MOST_WORST: usize = 32;
 pub struct Worst {
     /// The input's number, from 0.
     pub input: usize,
-    /// Its name.
+    /// The input's name.
     pub id: String,
-    /// What makes it bad.
+    /// Why the input is bad.
     pub severity: Severity,
     /// ‖d‖₂ / ‖r‖₂ of its outputs.
     pub rel_l2: f64,
     /// max |d|.
     pub max_abs: f64,
-    /// The class that is right, where that is known.
+    /// The right class, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<usize>,
-    /// The reference's class and the lane's, where they have one.
+    /// The reference's class and the lane's, if they have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<(Option<usize>, Option<usize>)>,
 }
 
-/// What makes an input bad, the worst last.
+/// Why an input is bad, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// It differs by no more than it may.
+    /// The input differs by no more than allowed.
     Within,
-    /// Its outputs are beyond the tolerance.
+    /// The outputs are beyond the tolerance.
     Beyond,
-    /// Its class is another, and rounding may have chosen.
+    /// The class differs, and rounding may have chosen.
     Tie,
-    /// Its class is another, and rounding does not explain that.
+    /// The class differs, and rounding does not explain the change.
     Flipped,
-    /// It gives NaN or infinities where the reference has numbers.
+    /// The lane has NaN or infinities where the reference has numbers.
     Nonfinite,
 }
 
 impl Severity {
-    /// In the words of a table.
+    /// The words for a table.
     pub fn words(self) -> &'static str {
         match self {
             Severity::Within => "within tolerance",
@@ -70,7 +70,7 @@ impl Severity {
 }
 
 impl Worst {
-    /// The entry of a record; `None` where nothing was compared or nothing differs.
+    /// The entry of a record; `None` if the record was not compared or does not differ.
     pub(super) fn of(record: &Record) -> Option<Self> {
         let measured = record.measured.as_ref()?;
         let severity = Severity::of(measured);
@@ -87,7 +87,7 @@ impl Worst {
         })
     }
 
-    /// The worse one first; of equally bad ones the earlier.
+    /// Orders the worse input first; of equally bad inputs, the earlier first.
     fn order(&self, other: &Worst) -> Ordering {
         let worse = other.severity.cmp(&self.severity);
         worse.then(other.rel_l2.total_cmp(&self.rel_l2)).then(self.input.cmp(&other.input))

@@ -1,5 +1,5 @@
-//! A folder as one `.tar.zst` file, and back. Going back, every entry is looked at before a byte of
-//! it is written.
+//! Packs a folder into one `.tar.zst` file, and unpacks it. Every entry is checked before a
+//! byte of it is written.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -8,64 +8,64 @@ use std::path::{Component, Path, PathBuf};
 use tar::{Archive, Builder, EntryType, Header};
 use thiserror::Error;
 
-/// What an archive may hold.
+/// The limits of an archive.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Entries.
+    /// The most entries.
     pub files: usize,
-    /// Bytes of all files together, unpacked.
+    /// The most bytes of all unpacked files together.
     pub bytes: u64,
 }
 
-/// What offby takes from strangers: far more than it writes itself.
+/// The limits for a stranger's archive: far more than offby itself writes.
 pub const LIMITS: Limits = Limits { files: 1000, bytes: 2 << 30 };
 
-/// How much of the text before it zstandard may refer to, as a power of two: 128 MiB.
+/// How far back zstandard may refer in the text, as a power of two: 128 MiB.
 const WINDOW: u32 = 27;
-/// Between speed and size; bundles are written once.
+/// A compromise between speed and size; a bundle is written once.
 const LEVEL: i32 = 9;
 
-/// An archive that is not unpacked.
+/// An archive that cannot be unpacked.
 #[derive(Debug, Error)]
 pub enum ArchiveError {
-    /// The file itself.
+    /// The file cannot be read.
     #[error("read the bundle {path}: {source}")]
     Read {
         /// The bundle.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Not a bundle, or cut off.
+    /// The file is not a bundle, or is cut off.
     #[error("unpack the bundle: it is no .tar.zst file, or it is cut off: {0}")]
     Broken(String),
-    /// An entry that would land elsewhere.
+    /// An entry leads out of the bundle.
     #[error("unpack the bundle: `{0}` leads out of the bundle")]
     Escapes(String),
-    /// A link, a device, a sparse file.
+    /// An entry is a link, a device or a sparse file.
     #[error("unpack the bundle: `{path}` is {kind}, not a plain file")]
     NotPlain {
         /// The entry.
         path: String,
-        /// What it is.
+        /// The entry's kind.
         kind: String,
     },
-    /// Two entries of one name.
+    /// Two entries have the same name.
     #[error("unpack the bundle: `{0}` is there twice")]
     Twice(String),
-    /// Too many entries.
+    /// The archive has too many entries.
     #[error("unpack the bundle: it has more than {0} files")]
     TooMany(usize),
-    /// Too many bytes.
+    /// The archive has too many bytes.
     #[error("unpack the bundle: it is larger than {0} bytes when unpacked")]
     TooLarge(u64),
-    /// A file cannot be written here.
+    /// A file cannot be written on this machine.
     #[error("unpack the bundle: {0}")]
     Write(io::Error),
 }
 
 impl ArchiveError {
-    /// What the user can do.
+    /// The advice for the user.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             ArchiveError::Read { .. } => "check the path",
@@ -77,8 +77,8 @@ impl ArchiveError {
     }
 }
 
-/// Packs the files of a folder, all folders in it included. The same files give the same bytes: no
-/// times, no owners, names in order.
+/// Packs the files of a folder and of all folders in it. The same files always make the same bytes:
+/// no times, no owners, names in order.
 ///
 /// # Errors
 /// When a file cannot be read or the archive cannot be written.
@@ -98,7 +98,7 @@ pub fn pack(folder: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The files under a folder by their names in it, in order; `inner` is where in it to begin.
+/// The files under a folder in order, by their names in the folder. The search begins at `inner`.
 pub(super) fn files_under(folder: &Path, inner: &Path) -> io::Result<Vec<PathBuf>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder.join(inner))? {
@@ -114,10 +114,10 @@ pub(super) fn files_under(folder: &Path, inner: &Path) -> io::Result<Vec<PathBuf
     Ok(names)
 }
 
-/// The bytes of all files under a folder.
+/// The size of all files under a folder, in bytes.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When the folder or a file in it cannot be read.
 pub fn folder_size(folder: &Path) -> io::Result<u64> {
     let names = files_under(folder, Path::new(""))?;
     names.iter().map(|name| fs::metadata(folder.join(name)).map(|file| file.len())).sum()
@@ -126,7 +126,7 @@ pub fn folder_size(folder: &Path) -> io::Result<u64> {
 /// Unpacks an archive into an empty folder.
 ///
 /// # Errors
-/// Whatever is not as offby writes it; the folder may then hold a part, and is to be thrown away.
+/// When the archive is not as offby writes it. The folder may then hold some of the files; delete it.
 pub fn unpack(archive: &Path, into: &Path, limits: Limits) -> Result<(), ArchiveError> {
     let read = |source| ArchiveError::Read { path: archive.to_owned(), source };
     unpack_from(File::open(archive).map_err(read)?, limits, &mut |name, entry| {
@@ -139,13 +139,13 @@ pub fn unpack(archive: &Path, into: &Path, limits: Limits) -> Result<(), Archive
     })
 }
 
-/// Takes one file of an archive: its name, which is plain, and its bytes; gives how many it read.
+/// Takes the plain name and the bytes of one file of an archive. Returns the number of bytes read.
 type Take<'a> = dyn FnMut(&Path, &mut dyn Read) -> Result<u64, ArchiveError> + 'a;
 
-/// Hands the files of an archive to `take`, each only when its head has been looked at.
+/// Passes the files of an archive to `take`, each after a check of its header.
 ///
 /// # Errors
-/// Whatever is not as offby writes it.
+/// When the archive is not as offby writes it.
 pub fn unpack_from(
     archive: impl Read,
     limits: Limits,
@@ -156,7 +156,7 @@ pub fn unpack_from(
     files_of(decoder, limits, take)
 }
 
-/// The same of an archive that is no longer compressed.
+/// Does the same as [`unpack_from`] for an archive that is no longer compressed.
 ///
 /// # Errors
 /// As [`unpack_from`].
@@ -165,7 +165,7 @@ pub fn files_of(
     limits: Limits,
     take: &mut Take<'_>,
 ) -> Result<(), ArchiveError> {
-    // What the headers say is checked below; this stops what they do not say.
+    // The sizes in the headers are checked below. This limit stops bytes that no header declares.
     let most = limits.bytes.saturating_add(limits.files as u64 * 2048);
     let mut archive = Archive::new(Counted { inner: archive, left: most, ended: false });
     let mut seen = BTreeSet::new();
@@ -197,7 +197,7 @@ pub fn files_of(
     finish(&mut archive.into_inner())
 }
 
-/// Reads on to the end of the stream: zstandard only notices there that something is missing.
+/// Reads on to the end of the stream, because zstandard notices missing bytes only there.
 fn finish(rest: &mut impl Read) -> Result<(), ArchiveError> {
     io::copy(rest, &mut io::sink()).map(|_| ()).map_err(broken)
 }
@@ -215,7 +215,7 @@ fn check_kind(name: &str, kind: EntryType) -> Result<(), ArchiveError> {
 
 fn check_path(name: &str, path: &Path) -> Result<(), ArchiveError> {
     let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-    // Backslashes and drive letters are plain names here, and paths elsewhere.
+    // Backslashes and drive letters are plain names on this system, and paths on other systems.
     let portable = !name.contains(['\\', ':', '\0']);
     if plain && portable && !name.is_empty() {
         Ok(())
@@ -235,7 +235,7 @@ fn refused(error: io::Error, limits: Limits) -> ArchiveError {
     }
 }
 
-/// A reader that gives no more than it may.
+/// A reader that returns at most `left` bytes.
 struct Counted<R> {
     inner: R,
     left: u64,
@@ -277,7 +277,7 @@ mod tests {
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
         header.set_size(size);
-        // By hand: the library itself refuses to write such names.
+        // Written by hand, because the library refuses to write such names.
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
         if kind == EntryType::Symlink {
             header.set_link_name("elsewhere").unwrap();

@@ -1,4 +1,4 @@
-//! What a bundle says of itself: its files, the finding, and what was left out.
+//! The manifest of a bundle: its files, the finding, and the omitted parts.
 
 use super::archive::files_under;
 use crate::tensor::Digest;
@@ -8,11 +8,11 @@ use std::io;
 use std::path::Path;
 use thiserror::Error;
 
-/// The schema of bundles this version writes.
+/// The schema of the bundles that this version writes.
 pub const BUNDLE_SCHEMA: &str = "offby.bundle/1";
-/// The file's name in a bundle.
+/// The manifest's file name in a bundle.
 const NAME: &str = "manifest.json";
-/// No manifest is larger.
+/// The largest accepted manifest, in bytes.
 const LARGEST: u64 = 16 << 20;
 
 /// The contents of `manifest.json`.
@@ -20,19 +20,19 @@ const LARGEST: u64 = 16 << 20;
 pub struct Manifest {
     /// [`BUNDLE_SCHEMA`].
     pub schema: String,
-    /// The version of offby that wrote it.
+    /// The version of offby that wrote the bundle.
     pub offby: String,
-    /// What is to be seen.
+    /// The finding to reproduce.
     pub finding: BundledFinding,
     /// Each input's name and file.
     pub inputs: Vec<(String, String)>,
     /// Every other file.
     pub files: Vec<BundledFile>,
-    /// What was not put in, and why.
+    /// The omitted parts, and why.
     pub left_out: Vec<LeftOut>,
 }
 
-/// What a bundle shows.
+/// The finding that a bundle shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BundledFinding {
     /// The target, as `--on` takes it.
@@ -44,15 +44,15 @@ pub struct BundledFinding {
     pub kind: String,
     /// The verdict's sentence.
     pub sentence: String,
-    /// The node of the whole network that is to blame; absent where none was named.
+    /// The node of the whole network that is to blame; absent if none was named.
     pub node: Option<String>,
-    /// What really ran: backend, device, driver.
+    /// The backend, device and driver that really ran.
     pub ran_on: String,
-    /// The preview of each output, the reference's and the target's.
+    /// The name of each output, with the reference's preview and the target's preview.
     pub previews: Vec<(String, String, String)>,
 }
 
-/// Bundles of earlier versions had no other reference.
+/// The only reference of bundles of earlier versions.
 fn tract() -> String {
     "tract".into()
 }
@@ -60,44 +60,44 @@ fn tract() -> String {
 /// One file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundledFile {
-    /// Its name in the bundle.
+    /// The file's name in the bundle.
     pub path: String,
-    /// Its size.
+    /// The file's size in bytes.
     pub bytes: u64,
-    /// Its digest.
+    /// The file's digest.
     pub sha256: Digest,
 }
 
-/// Something that was not put into a bundle.
+/// A part that was not put into a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
-    /// What.
+    /// The omitted part.
     pub what: String,
-    /// Why.
+    /// Why the part was omitted.
     pub why: String,
 }
 
-/// A bundle that does not keep what it says.
+/// A bundle that does not match its manifest.
 #[derive(Debug, Error)]
 pub enum ManifestError {
-    /// No manifest, or one that cannot be read.
+    /// The manifest is missing or cannot be read.
     #[error("read the bundle's manifest.json: {0}")]
     Unreadable(String),
-    /// Written by a later offby, or by something else.
+    /// A later offby or a different program wrote the bundle.
     #[error("read the bundle: its schema is `{0}`, and this offby reads `{BUNDLE_SCHEMA}`")]
     Schema(String),
-    /// A file is not what the manifest says.
+    /// A file does not match the manifest.
     #[error("read the bundle: `{path}` {what}")]
     File {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The problem.
         what: &'static str,
     },
 }
 
 impl ManifestError {
-    /// What the user can do.
+    /// The advice for the user.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             ManifestError::Schema(_) => "a newer offby may read it",
@@ -107,7 +107,7 @@ impl ManifestError {
     }
 }
 
-/// Describes the files that lie in a folder and writes the manifest among them.
+/// Describes the files in a folder and writes the manifest into the folder.
 ///
 /// # Errors
 /// When a file cannot be read or the manifest cannot be written.
@@ -124,10 +124,10 @@ pub fn write_manifest(folder: &Path, manifest: &mut Manifest) -> io::Result<()> 
     fs::write(folder.join(NAME), serde_json::to_string_pretty(manifest)? + "\n")
 }
 
-/// Reads the manifest of an unpacked bundle and holds every file to it.
+/// Reads the manifest of an unpacked bundle and checks every file against it.
 ///
 /// # Errors
-/// When the manifest is missing or of another schema, or a file is not as it says.
+/// When the manifest is missing or has a different schema, or a file does not match the manifest.
 pub fn read_manifest(folder: &Path) -> Result<Manifest, ManifestError> {
     let unreadable = |error: &dyn std::fmt::Display| ManifestError::Unreadable(error.to_string());
     let path = folder.join(NAME);
@@ -143,13 +143,13 @@ pub fn read_manifest(folder: &Path) -> Result<Manifest, ManifestError> {
     Ok(manifest)
 }
 
-/// Reads a manifest's text; no file is held to it.
+/// Reads a manifest's text without checking any file against it.
 ///
 /// # Errors
-/// When it is no JSON, or of another schema.
+/// When the text is not JSON, or has a different schema.
 pub fn manifest_from(text: &str) -> Result<Manifest, ManifestError> {
     let unreadable = |error: serde_json::Error| ManifestError::Unreadable(error.to_string());
-    // The schema is looked at first: of a later one nothing else may be known.
+    // Check the schema first: the other fields of a later schema may be unknown.
     let value: serde_json::Value = serde_json::from_str(text).map_err(unreadable)?;
     match value.get("schema").and_then(serde_json::Value::as_str) {
         Some(BUNDLE_SCHEMA) => {}
@@ -161,7 +161,7 @@ pub fn manifest_from(text: &str) -> Result<Manifest, ManifestError> {
 
 fn check(folder: &Path, file: &BundledFile) -> Result<(), ManifestError> {
     let fail = |what| ManifestError::File { path: file.path.clone(), what };
-    // Names in the manifest are a stranger's, too: they are only compared, never followed out.
+    // The names in the manifest also come from a stranger. A name that leads out of the bundle is refused.
     let plain = Path::new(&file.path)
         .components()
         .all(|part| matches!(part, std::path::Component::Normal(_)));

@@ -1,5 +1,5 @@
-//! Bundles: one file with everything a finding needs to be seen elsewhere. What comes in from a
-//! stranger is taken apart with care: nothing leaves its folder, nothing is run from it.
+//! Bundles: one file with everything that a finding needs to be reproduced elsewhere. A stranger's
+//! bundle is unpacked with care: no file is written outside its folder, and no file of it is run.
 
 mod archive;
 mod manifest;

@@ -1,19 +1,19 @@
-//! The programs and the page that go with a bundle, for those who have no offby.
+//! The programs and the page of a bundle, for readers without offby.
 
 use super::BundledFinding;
 use std::fmt::Write as _;
 
-/// What the programs need to know.
+/// The values that the programs need.
 #[derive(Debug, Clone)]
 pub struct Reproduction<'a> {
-    /// What is to be seen.
+    /// The finding to reproduce.
     pub finding: &'a BundledFinding,
-    /// MNN's number of the backend, its name, and its numbers of precision and mode; `None` where the
-    /// target is not MNN.
+    /// The number and name of the backend in MNN, and MNN's numbers of precision and mode; `None`
+    /// if the target is not MNN.
     pub mnn: Option<MnnSettings>,
     /// Each input: its name and its file.
     pub inputs: &'a [(String, String)],
-    /// Each output: its name, the file of the reference's tensor and that of the target's.
+    /// Each output: its name, the file of the reference's tensor, and the file of the target's tensor.
     pub outputs: &'a [(String, String, Option<String>)],
 }
 
@@ -26,14 +26,14 @@ pub struct MnnSettings {
     pub python_backend: &'static str,
     /// `BackendConfig::PrecisionMode`.
     pub precision: u32,
-    /// The same in MNN's Python package.
+    /// The name of the precision in MNN's Python package.
     pub python_precision: &'static str,
 }
 
 const PYTHON: &str = include_str!("reproduce.py");
 const CPP: &str = include_str!("reproduce.cpp");
 
-/// A Python program that needs nothing but the `MNN` package and numpy.
+/// A Python program that needs only the `MNN` package and numpy.
 pub fn python(reproduction: &Reproduction<'_>) -> Option<String> {
     let mnn = reproduction.mnn?;
     let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
@@ -80,7 +80,7 @@ pub fn cpp(reproduction: &Reproduction<'_>) -> Option<String> {
     )
 }
 
-/// The page that says what it is and how to see it.
+/// The page that explains the bundle and how to reproduce the finding.
 pub fn readme(reproduction: &Reproduction<'_>, file: &str) -> String {
     let BundledFinding { target, kind, sentence, node, ran_on, .. } = reproduction.finding;
     let mut text = format!("# {kind} on {target}\n\n{sentence}\n\n");

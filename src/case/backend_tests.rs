@@ -1,23 +1,23 @@
-//! The tests that ONNX ships for whoever executes it, as they lie in folders: `model.onnx` beside folders
-//! `test_data_set_N` with `input_I.pb` and `output_I.pb`. The large networks lie as `X.onnx` beside
-//! `X_output_I.pb`, their weights made by nodes; their inputs count up from 0 to 1.
+//! The tests that ONNX ships for engines, as folders: `model.onnx` next to folders
+//! `test_data_set_N` with `input_I.pb` and `output_I.pb`. A large network is `X.onnx` next to
+//! `X_output_I.pb`. Its weights are made by nodes, and its inputs count up from 0 to 1.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// How deep folders may lie in each other.
+/// The deepest nesting of folders.
 const DEEPEST: usize = 8;
 
 /// A model, one set of inputs, and the outputs that belong to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendTest {
-    /// The test's name; the set's number with it where there are several.
+    /// The test's name. If there are several sets, the name includes the set's number.
     pub name: String,
     /// The model.
     pub model: PathBuf,
-    /// A `TensorProto` for each input, in the model's order; none where they count up.
+    /// A `TensorProto` for each input, in the model's order; empty if the inputs count up.
     pub inputs: Vec<PathBuf>,
-    /// One for each output.
+    /// A `TensorProto` for each output.
     pub outputs: Vec<PathBuf>,
 }
 
@@ -61,7 +61,7 @@ fn with_data_sets(folder: &Path, model: PathBuf, tests: &mut Vec<BackendTest>) -
     Ok(())
 }
 
-/// A large network; one without expected outputs beside it is none of these.
+/// A large network. A network without expected outputs next to it is not a test.
 fn large(model: &Path) -> Option<BackendTest> {
     let stem = model.file_stem()?.to_string_lossy().into_owned();
     let files = entries(model.parent()?).ok()?;
@@ -70,7 +70,7 @@ fn large(model: &Path) -> Option<BackendTest> {
     (!test.outputs.is_empty()).then_some(test)
 }
 
-/// Those whose name is `beginning`, a number and `end`, in the order of the numbers.
+/// The files whose name is `beginning`, a number and `end`, in the order of the numbers.
 fn numbered(paths: &[PathBuf], beginning: &str, end: &str) -> Vec<PathBuf> {
     let number = |path: &PathBuf| -> Option<usize> {
         let name = name_of(path);

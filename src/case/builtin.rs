@@ -1,4 +1,4 @@
-//! The devices that come with the program, so that it needs no folder beside it.
+//! The built-in devices: the program needs no folder of device files.
 
 macro_rules! built_in {
     ($($name:literal,)+) => {
@@ -9,7 +9,7 @@ macro_rules! built_in {
     };
 }
 
-/// Names and documents, in the order of the names.
+/// The names and documents of the devices, in the order of the names.
 pub(super) const BUILTIN: &[(&str, &str)] = built_in![
     "adreno830-vulkan",
     "apple-ane",

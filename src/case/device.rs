@@ -1,4 +1,4 @@
-//! Device documents: from YAML to a [`Device`], by name or by path.
+//! Device documents: reads a [`Device`] from YAML, by name or by path.
 
 use super::builtin::BUILTIN;
 use super::yaml::read_yaml;
@@ -14,7 +14,7 @@ pub enum DeviceError {
     /// No built-in device has this name.
     #[error("find the simulated device `{name}`")]
     Unknown {
-        /// The name as typed.
+        /// The given name.
         name: String,
         /// The name that was most likely meant.
         closest: Option<&'static str>,
@@ -24,23 +24,23 @@ pub enum DeviceError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The document is not that of a device.
+    /// The document does not describe a device.
     #[error("read the device {place}: {what}")]
     Malformed {
         /// File, line and column.
         place: String,
-        /// What is wrong, and at which key.
+        /// The problem, and its key.
         what: String,
-        /// What to write instead.
+        /// The advice for the user.
         hint: String,
     },
 }
 
 impl DeviceError {
-    /// What the user can do.
+    /// The advice for the user.
     pub fn hint(&self) -> String {
         match self {
             DeviceError::Unknown { closest: Some(closest), .. } => {
@@ -77,10 +77,10 @@ pub fn write_device(device: &Device, path: &Path) -> io::Result<()> {
     std::fs::write(path, text)
 }
 
-/// A target whose device, if it is a simulated one, has been read.
+/// Reads the device of a simulated target. Other targets stay unchanged.
 ///
 /// # Errors
-/// When there is no such device, or its document cannot be read.
+/// When the device does not exist, or its document cannot be read.
 pub fn resolve(target: Target) -> Result<Target, DeviceError> {
     match target {
         Target::Sim(SimTarget { name, device: None }) => {
@@ -91,7 +91,7 @@ pub fn resolve(target: Target) -> Result<Target, DeviceError> {
     }
 }
 
-/// The same for a target that stands in a document: a device's own file is looked for beside it.
+/// As [`resolve`], for a target in a document. A device's file is first looked for in the document's folder.
 ///
 /// # Errors
 /// As [`resolve`].
@@ -105,10 +105,10 @@ pub fn resolve_beside(folder: &Path, mut target: Target) -> Result<Target, Devic
     resolve(target)
 }
 
-/// The built-in device of a name, or the one in a file.
+/// The built-in device of a name, or the device in a file.
 ///
 /// # Errors
-/// When there is no such device, or its document cannot be read.
+/// When the device does not exist, or its document cannot be read.
 pub fn load_device(name: &str) -> Result<Device, DeviceError> {
     if let Some((_, text)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) {
         return device_from(text, &format!("fixtures/devices/{name}.yaml"));
@@ -127,7 +127,7 @@ pub fn load_device(name: &str) -> Result<Device, DeviceError> {
 /// The device that a document's text describes; `file` names it in errors.
 ///
 /// # Errors
-/// When it is no YAML, or not that of a device.
+/// When the text is not YAML, or does not describe a device.
 pub fn device_from(text: &str, file: &str) -> Result<Device, DeviceError> {
     let device: Device = serde_yaml::from_str(text).map_err(|error| malformed(&error, file))?;
     device.check().map_err(|what| DeviceError::Malformed {
@@ -138,7 +138,7 @@ pub fn device_from(text: &str, file: &str) -> Result<Device, DeviceError> {
     Ok(device)
 }
 
-/// Where to look where nothing better is known.
+/// The hint if no better hint is known.
 const SHAPE: &str = "a device has name, describes, storage, accumulate, weight_bits and faults; fixtures/devices/README.md shows them all";
 
 fn malformed(error: &serde_yaml::Error, file: &str) -> DeviceError {
@@ -154,7 +154,7 @@ fn malformed(error: &serde_yaml::Error, file: &str) -> DeviceError {
     DeviceError::Malformed { place, what, hint }
 }
 
-/// The nearest of the names that were expected, or the shape of the whole.
+/// The nearest of the expected names, or the shape of the whole document.
 fn hint(what: &str) -> String {
     let mut parts = what.splitn(2, "expected");
     let (found, expected) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -179,7 +179,7 @@ mod tests {
             let device = load_device(name).unwrap();
             assert_eq!(device.name, name);
             assert!(device.title().starts_with("simulated "), "{name}");
-            // It travels to the worker as JSON.
+            // The device is sent to the worker as JSON.
             let json = serde_json::to_string(&device).unwrap();
             assert_eq!(serde_json::from_str::<Device>(&json).unwrap(), device, "{name}");
         }
@@ -196,7 +196,7 @@ mod tests {
         assert!(device_names().is_sorted());
     }
 
-    /// The rest of a document; then where the error is, what it says, and what the hint does.
+    /// The rest of a document, then the place, the text and the hint of the error.
     const MISTAKES: &[(&str, &str, &str, &str)] = &[
         (
             "faults:\n  - fault: naive-gleu\n",

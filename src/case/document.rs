@@ -14,36 +14,36 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{fs, io};
 
-/// One network, what it is fed, and what targets are expected to make of it.
+/// One network, its inputs, and the expected results of targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
     /// A short name, unique among cases: letters, digits, `.`, `_` and `-`.
     #[serde(deserialize_with = "text::id")]
     pub id: String,
-    /// What it is about, in one line.
+    /// The subject of the case in one line.
     pub title: String,
-    /// Where the divergence was first reported, a web address.
+    /// The web address of the first report of the divergence.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::address")]
     pub upstream: Option<String>,
-    /// What sort of divergence it is.
+    /// The sort of divergence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<CaseKind>,
     /// The ONNX file, relative to the case file.
     pub model: PathBuf,
-    /// What to keep of the model; all of it where absent.
+    /// The part of the model to keep; the whole model if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<CaseCut>,
-    /// What to feed, as `--input` takes it; inputs that are not named get their default.
+    /// The inputs to feed, as `--input` takes them. Inputs without an entry get their default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "text::map")]
     pub inputs: BTreeMap<ValueName, Spec>,
-    /// The target that is right.
+    /// The target that counts as right.
     #[serde(default = "tract", skip_serializing_if = "is_tract", with = "text")]
     pub reference: Target,
     /// The targets to compare; none yet in a captured case.
     #[serde(default)]
     pub targets: Vec<CaseTarget>,
-    /// Seconds a target may take; offby's default where absent.
+    /// Seconds that a target may take; offby's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
     /// The folder that relative paths start from: the case file's own.
@@ -51,19 +51,19 @@ pub struct Case {
     pub folder: PathBuf,
 }
 
-/// What sort of divergence a case shows.
+/// The sort of divergence that a case shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CaseKind {
-    /// What a storage format must cost.
+    /// The unavoidable rounding of a storage format.
     Rounding,
-    /// A kernel computes something else.
+    /// A kernel computes different results.
     Kernel,
     /// Numbers leave the range of their type.
     Overflow,
-    /// Something is left over from before.
+    /// State is left over from an earlier computation.
     State,
-    /// Elements are in other places.
+    /// Elements are in different places.
     Layout,
     /// The reference is wrong.
     Reference,
@@ -85,22 +85,22 @@ pub struct CaseCut {
     pub from: Vec<ValueName>,
 }
 
-/// A target and what it is expected to say.
+/// A target and its expected results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseTarget {
     /// The target, as `--on` takes it.
     #[serde(with = "text")]
     pub on: Target,
-    /// Where the expectation holds; everywhere where absent.
+    /// The backend, device or driver for which the expectation holds; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<When>,
-    /// What is expected; nothing in particular where absent.
+    /// The expectation; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expectation>,
 }
 
-/// Parts of the names of what really ran; what is absent matches anything.
+/// Parts of the names of the backend, device and driver that really ran. An absent part matches any name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct When {
@@ -115,7 +115,7 @@ pub struct When {
     pub driver: Option<String>,
 }
 
-/// What a target is expected to say. All but the verdict may be absent, or `null`.
+/// The expected results of a target. All fields but the verdict may be absent, or `null`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
@@ -127,7 +127,7 @@ pub struct Expectation {
     /// All operators that introduce error, or their ONNX nodes; `[]` for none. Asks for a walk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<Vec<String>>,
-    /// Part of what is said: of the verdict's sentence or of its diagnosis.
+    /// Part of the verdict's sentence or of its diagnosis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
     /// The rounding that explains the difference.
@@ -139,19 +139,19 @@ pub struct Expectation {
     /// The relative L2 error of an output that the engine's converter may cause. Asks for a walk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_converter: Option<f64>,
-    /// What the target's storage may cost beside rounding.
+    /// The accepted cost of the target's storage, apart from rounding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Allowed>,
-    /// Why this is known and accepted.
+    /// Why the divergence is known and accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What a case accepts of a target.
+/// A cost that a case accepts of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Allowed {
-    /// Values beyond the largest one of its storage.
+    /// Values beyond the largest value of the target's storage.
     Overflow,
 }
 
@@ -160,7 +160,7 @@ pub enum Allowed {
 pub struct ExplainedBy {
     /// The storage format.
     pub format: Format,
-    /// How values are brought to it.
+    /// How values are rounded to the format.
     pub rounding: Rounding,
 }
 
@@ -171,7 +171,7 @@ const ROUNDINGS: [(Rounding, &str); 2] =
     [(Rounding::NearestEven, "nearest-even"), (Rounding::TowardZero, "toward-zero")];
 
 impl Expectation {
-    /// Nothing but the kind of the verdict.
+    /// An expectation of only the verdict's kind.
     pub fn verdict(kind: Kind) -> Self {
         Expectation {
             verdict: kind,
@@ -188,7 +188,7 @@ impl Expectation {
 }
 
 impl Case {
-    /// A case of a model and stored inputs, both beside the case file, without targets yet.
+    /// A case of a model and stored inputs, both in the case file's folder, without targets.
     pub fn stored(
         id: &str,
         title: String,
@@ -210,16 +210,16 @@ impl Case {
         }
     }
 
-    /// Reads a case file and checks every key and value in it; files it names are not looked at.
+    /// Reads a case file and checks every key and value in it. The files that it names are not checked.
     ///
     /// # Errors
-    /// When it cannot be read or is no case: with line, column, the key's path and a hint.
+    /// When the file cannot be read or is not a case. The error has line, column, the key's path and a hint.
     pub fn load(path: &Path) -> Result<Case, CaseError> {
         let read = |source| CaseError::Read { path: path.to_owned(), source };
         Case::from_text(&read_yaml(path).map_err(read)?, path)
     }
 
-    /// Reads the same from a text; `path` is where it lies, for errors, and its folder that of what it names.
+    /// Reads a case from a text. Errors name `path`, and relative paths start from its folder.
     ///
     /// # Errors
     /// As [`Case::load`].
@@ -240,12 +240,12 @@ impl Case {
         fs::write(path, text).map_err(fail)
     }
 
-    /// Where the model lies.
+    /// The path of the model.
     pub fn model_path(&self) -> PathBuf {
         self.folder.join(&self.model)
     }
 
-    /// What to feed, with the paths of files as they are from here.
+    /// The inputs to feed, with file paths that are valid from the current folder.
     pub fn specs(&self) -> BTreeMap<ValueName, Spec> {
         let here = |path: &Path| self.folder.join(path);
         let resolved = |spec: &Spec| match spec {

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a case file.
+//! The errors of a case file.
 
 use super::text::HINT;
 use crate::graph::closest;
@@ -9,39 +9,39 @@ use thiserror::Error;
 /// A case file that cannot be used.
 #[derive(Debug, Error)]
 pub enum CaseError {
-    /// The system refused, or the bytes are no text.
+    /// The system refused to read the file, or the bytes are not text.
     #[error("read case {path}: {source}")]
     Read {
         /// The case file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The text is no YAML, or not that of a case.
+    /// The text is not YAML, or does not describe a case.
     #[error("read case {path}:{line}:{column}: {problem}")]
     Document {
         /// The case file.
         path: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// Counted from 1.
+        /// The column, counted from 1.
         column: usize,
-        /// What is wrong, after the key's path: `targets[0].on: ...`.
+        /// The problem, after the key's path: `targets[0].on: ...`.
         problem: String,
-        /// What to do about it.
+        /// The advice for the user.
         hint: String,
     },
-    /// The model is not there.
+    /// The model file is missing.
     #[error("read case {path}:{line}: model: there is no file {model}")]
     Model {
         /// The case file.
         path: PathBuf,
         /// The line of `model`, counted from 1.
         line: usize,
-        /// The model.
+        /// The model file.
         model: PathBuf,
     },
-    /// Another case has the same id.
+    /// Two cases have the same id.
     #[error("read case {path}:{line}: id: `{id}` is the id of {other}:{other_line}, too")]
     Twice {
         /// The case file.
@@ -50,9 +50,9 @@ pub enum CaseError {
         line: usize,
         /// The id.
         id: String,
-        /// The case file that was read before.
+        /// The case file that was read first.
         other: PathBuf,
-        /// The line of its `id`.
+        /// The line of the id in the first file.
         other_line: usize,
     },
     /// The file cannot be written.
@@ -60,19 +60,19 @@ pub enum CaseError {
     Write {
         /// The case file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl CaseError {
-    /// What YAML's reader said of a case file.
+    /// The error of YAML's reader for a case file.
     pub(super) fn document(path: &Path, error: &serde_yaml::Error) -> Self {
         let Mistake { line, column, problem, hint } = Mistake::of(error, path, SHAPE);
         CaseError::Document { path: path.to_owned(), line, column, problem, hint }
     }
 
-    /// What the user can do about it.
+    /// The advice for the user.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             CaseError::Read { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
@@ -87,27 +87,27 @@ impl CaseError {
     }
 }
 
-/// What every case says.
+/// The required keys of every case.
 const SHAPE: &str = "every case has an id, a title and a model; every target says `on`, every expectation its verdict";
 
-/// What YAML's reader said, taken apart into place, problem and hint.
+/// An error of YAML's reader, split into place, problem and hint.
 pub(super) struct Mistake {
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub(super) line: usize,
-    /// Counted from 1.
+    /// The column, counted from 1.
     pub(super) column: usize,
-    /// What is wrong, after the key's path.
+    /// The problem, after the key's path.
     pub(super) problem: String,
-    /// What to do about it.
+    /// The advice for the user.
     pub(super) hint: String,
 }
 
 impl Mistake {
-    /// The mistake in a document, of which `shape` tells what it must say.
+    /// The mistake in a document; `shape` describes the required keys.
     pub(super) fn of(error: &serde_yaml::Error, path: &Path, shape: &str) -> Self {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
         let said = error.to_string().replace('\n', " ");
-        // The place is told once, and before.
+        // The place is shown once, before the problem.
         let said = said.replace(&format!(" at line {line} column {column}"), "");
         let (problem, hint) = match said.split_once(HINT) {
             Some((problem, hint)) => (problem.to_owned(), hint.to_owned()),
@@ -117,7 +117,7 @@ impl Mistake {
     }
 }
 
-/// What helps against serde's and YAML's own messages.
+/// The hint for serde's and YAML's own messages.
 fn hint(path: &Path, said: &str, shape: &str) -> String {
     let mut quoted = said.split('`').skip(1).step_by(2);
     let asked = ["unknown field", "unknown variant"].iter().any(|word| said.contains(word));

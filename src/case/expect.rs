@@ -1,27 +1,27 @@
-//! What was expected of a target against what it said.
+//! Compares the expected results of a target with its actual results.
 
 use super::{CaseTarget, Expectation, ExplainedBy, When};
 use crate::compare::Explanation;
 use crate::engine::RanOn;
 use crate::verdict::{Kind, News, Verdict};
 
-/// What one target said, as far as expectations look at it.
+/// The results of one target that expectations look at.
 #[derive(Debug, Clone, Copy)]
 pub struct Said<'a> {
     /// The verdict.
     pub verdict: &'a Verdict,
-    /// What really ran.
+    /// The backend, device and driver that really ran.
     pub ran_on: Option<&'a RanOn>,
     /// The roundings that explain outputs.
     pub explained_by: &'a [Explanation],
     /// The previews of the target's outputs.
     pub previews: &'a [String],
-    /// For each operator that introduces error its name and its ONNX node; `None` without a walk.
+    /// The name and the ONNX node of each operator that introduces error; `None` without a walk.
     pub sources: Option<&'a [(String, String)]>,
 }
 
 impl When {
-    /// Whether this is what ran.
+    /// Whether the names match what ran.
     pub fn matches(&self, ran_on: Option<&RanOn>) -> bool {
         let part = |wanted: &Option<String>, found: &str| {
             wanted.as_ref().is_none_or(|wanted| found.contains(wanted.as_str()))
@@ -38,14 +38,14 @@ impl When {
 }
 
 impl CaseTarget {
-    /// Whether the expectation holds for what ran.
+    /// Whether the expectation holds for the backend, device and driver that ran.
     pub fn applies(&self, ran_on: Option<&RanOn>) -> bool {
         self.when.as_ref().is_none_or(|when| when.matches(ran_on))
     }
 }
 
 impl Expectation {
-    /// Whether the operators must be walked to compare.
+    /// Whether the comparison needs a walk over the operators.
     pub fn needs_walk(&self) -> bool {
         let is_a_walks =
             [Kind::Converter, Kind::CpuKernel, Kind::Precision].contains(&self.verdict);
@@ -53,7 +53,7 @@ impl Expectation {
         asks || self.allow_converter.is_some() || is_a_walks
     }
 
-    /// Everything that is not as expected, one line each; empty where all is.
+    /// Every difference from the expectation, one line each; empty if there are none.
     pub fn differences(&self, said: &Said<'_>) -> Vec<String> {
         let mut differences = Vec::new();
         if said.verdict.kind != self.verdict {

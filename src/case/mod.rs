@@ -1,5 +1,5 @@
-//! Documents in YAML: case files, one divergence from the model and its inputs to what each target is
-//! expected to say; simulated devices; and named targets. The only room that sees YAML.
+//! Documents in YAML: case files, simulated devices and named targets. A case file holds one divergence,
+//! from the model and its inputs to the expected results of each target. Only this room sees YAML.
 
 mod backend_tests;
 mod builtin;

@@ -1,19 +1,19 @@
-//! Many cases: those of a folder and all folders in it.
+//! Sets of cases: the cases in a folder and in all folders in it.
 
 use super::{Case, CaseError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folder of device documents, which are no cases.
+/// The folder of device documents, which are not cases.
 const DEVICES: &str = "devices";
 
-/// Loads case files, and all in folders, in the order of their paths; every problem is found, not only
-/// the first.
+/// Loads case files, and all case files in folders, in the order of their paths. All problems are
+/// found, not only the first.
 ///
 /// # Errors
-/// Every file that cannot be used: unreadable, no case, a model that is not there, an id that another
-/// case has.
+/// One error for each unusable file: unreadable, not a case, a missing model, or an id that an
+/// earlier case has.
 pub fn load_cases(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Case)>, Vec<CaseError>> {
     let mut errors = Vec::new();
     let mut files = Vec::new();

@@ -1,4 +1,4 @@
-//! Files of named targets: what to run, where its worker is, and with what.
+//! Files of named targets: the target, the place of its worker, and the worker's environment.
 
 use super::error::Mistake;
 use super::yaml::read_yaml;
@@ -13,33 +13,33 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
-/// What every entry says.
+/// The required keys of every entry.
 const SHAPE: &str =
     "`targets` is a list; each has a name and a target, and may have via, environment and timeout";
 
 /// A file of named targets that cannot be used.
 #[derive(Debug, Error)]
 pub enum TargetsError {
-    /// The system refused, or the bytes are no text.
+    /// The system refused to read the file, or the bytes are not text.
     #[error("read targets {path}: {source}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The text is no YAML, or not that of named targets.
+    /// The text is not YAML, or does not name targets.
     #[error("read targets {path}:{line}:{column}: {problem}")]
     Document {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// Counted from 1.
+        /// The column, counted from 1.
         column: usize,
-        /// What is wrong, after the key's path: `targets[0].via: ...`.
+        /// The problem, after the key's path: `targets[0].via: ...`.
         problem: String,
-        /// What to do about it.
+        /// The advice for the user.
         hint: String,
     },
     /// A simulated device that cannot be read.
@@ -48,7 +48,7 @@ pub enum TargetsError {
 }
 
 impl TargetsError {
-    /// What the user can do about it.
+    /// The advice for the user.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             TargetsError::Read { .. } => {
@@ -73,13 +73,13 @@ struct Document {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    /// What `--on` calls it.
+    /// The name for `--on`.
     #[serde(deserialize_with = "text::id")]
     name: String,
     /// The target, as `--on` takes it without a file.
     #[serde(with = "text")]
     target: Target,
-    /// The command that starts its worker; offby's own, here, where absent.
+    /// The command that starts the target's worker. If absent, offby's own worker runs on this machine.
     #[serde(default, with = "text::option")]
     via: Option<Via>,
     /// Variables in the worker's environment.
@@ -90,17 +90,17 @@ struct Entry {
     timeout: Option<NonZeroU64>,
 }
 
-/// Reads a file of named targets; each knows its place, and is found by its name.
+/// Reads a file of named targets. Each target knows its place, and is found by its name.
 ///
 /// # Errors
-/// When it cannot be read or says something else: with line, column, the key's path and a hint.
+/// When the file cannot be read or has other content. The error has line, column, the key's path and a hint.
 pub fn load_targets(path: &Path) -> Result<BTreeMap<String, Target>, TargetsError> {
     let text =
         read_yaml(path).map_err(|source| TargetsError::Read { path: path.to_owned(), source })?;
     targets_from(&text, path)
 }
 
-/// Reads the same from a text; `path` is where it lies.
+/// Reads named targets from a text; `path` is the path of its file.
 ///
 /// # Errors
 /// As [`load_targets`].
@@ -119,7 +119,8 @@ pub fn targets_from(text: &str, path: &Path) -> Result<BTreeMap<String, Target>,
     document.targets.into_iter().map(placed).collect()
 }
 
-/// Entries, each name once, none that means something without the file, none that needs what it lacks.
+/// Entries with distinct names. A name must not mean a target by itself. An entry must have all
+/// that its target needs.
 fn once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
     let entries = Vec::<Entry>::deserialize(deserializer)?;
     for (at, entry) in entries.iter().enumerate() {
@@ -149,7 +150,7 @@ fn once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Err
     Ok(entries)
 }
 
-/// Variables with names that an environment can have.
+/// Variables with names that an environment allows.
 fn variables<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, String>, D::Error> {
@@ -198,7 +199,7 @@ targets:
         assert_eq!((&here.place.via, here.place.timeout), (&None, None));
     }
 
-    /// A line of the file changed: where the error is seen, what it says and what it advises.
+    /// A changed line of the file, with the place, the text and the advice of the error.
     #[test]
     fn errors_say_where_they_are_and_what_to_do() {
         for (from, to, place, words, hint) in [

@@ -1,4 +1,4 @@
-//! Case files that are read, written and refused.
+//! Tests how case files are read, written and refused.
 
 use super::*;
 use crate::engine::Target;
@@ -61,7 +61,7 @@ fn what_is_not_said_is_not_written() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "id: a\ntitle: t\nmodel: m.onnx\ntargets: []\n");
 }
 
-/// A line of the whole file changed: where the error is seen, what it says and what it advises.
+/// A changed line of the whole file, with the place, the text and the advice of the error.
 #[test]
 fn errors_say_where_they_are_and_what_to_do() {
     for (from, to, place, words, hint) in [

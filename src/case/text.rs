@@ -1,5 +1,5 @@
-//! Values of a case file that are written as text: read where they stand, so that an error knows
-//! its line and column, and shown as they are read.
+//! Values of a case file that are written as text. They are parsed at their place, so an error
+//! knows its line and column. They are written as they are read.
 
 use super::document::ExplainedBy;
 use crate::engine::{Target, TargetError, Via, ViaError};
@@ -12,12 +12,12 @@ use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-/// Stands in a message between what is wrong and what to do about it: serde's errors are one string.
+/// Separates the problem from the advice in a message, because serde's errors are one string.
 pub(super) const HINT: &str = "\u{1f}";
 
-/// What is written as text.
+/// A type that is written as text.
 pub(super) trait Written: FromStr<Err: Complaint> + Display {
-    /// What it is, for whoever wrote something else.
+    /// The description of the type, for a user who wrote something else.
     const WHAT: &'static str;
 }
 
@@ -37,7 +37,7 @@ impl Written for ExplainedBy {
     const WHAT: &'static str = "a format and a rounding, such as f16 toward-zero";
 }
 
-/// What is wrong with a text, and what to do about it.
+/// The problem of a text, and the advice.
 pub(super) trait Complaint {
     fn words(&self) -> (String, Option<String>);
 }
@@ -74,7 +74,7 @@ fn custom<E: de::Error>(problem: impl Display, hint: Option<impl Display>) -> E 
     }
 }
 
-/// A value as it stands inside a map or an option.
+/// A value inside a map or an option.
 struct Text<T>(T);
 
 impl<'de, T: Written> Deserialize<'de> for Text<T> {
@@ -90,14 +90,14 @@ impl<T: Display> Serialize for Text<&T> {
     }
 }
 
-/// A value that stands by itself.
+/// Reads a value outside maps and options.
 pub(super) fn deserialize<'de, T: Written, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Text::deserialize(deserializer).map(|Text(value)| value)
 }
 
-/// A value that stands by itself.
+/// Writes a value outside maps and options.
 pub(super) fn serialize<T: Display, S: Serializer>(
     value: &T,
     serializer: S,
@@ -164,7 +164,7 @@ pub(super) mod map {
     }
 }
 
-/// A name, which may also be a file's: of a case, or of a named target.
+/// A name that can also be a file name: of a case or of a named target.
 pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     visit(deserializer, "a name", |text| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -208,7 +208,7 @@ pub(super) fn some_names<'de, D: Deserializer<'de>>(
     }
 }
 
-/// Reads a text inside a visitor: only there do errors learn where they are.
+/// Parses a text inside a visitor, because only there do errors get their line and column.
 fn visit<'de, T, D: Deserializer<'de>>(
     deserializer: D,
     what: &'static str,

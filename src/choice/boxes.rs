@@ -1,42 +1,42 @@
-//! `NonMaxSuppression`: the boxes that are kept, best first, unless one kept before overlaps them too much.
+//! `NonMaxSuppression`: the kept boxes, best first; a box is dropped if a kept one overlaps it too much.
 //!
-//! Whether a target kept the right boxes is asked of its list as it is, not row by row: with one box more
-//! all that follow stand elsewhere. Each box that is kept must be one that may be kept, in an order that
-//! may be; each that is not must have a reason: its score, a kept box over it, or no place left.
+//! The check looks at a target's whole list, not at each row: one extra box moves all later boxes to other
+//! rows. Each kept box must be allowed, in an allowed order. Each dropped box must have a reason: its score, a
+//! kept box over it, or no place left.
 
 use super::ranks::element;
 use super::scores::{Distance, Scores, Tally};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What overlaps of equal boxes may differ by, where all else is exact: they are computed in f32.
+/// By how much overlaps of equal boxes may differ if all else is exact: overlaps are computed in f32.
 const ARITHMETIC: f64 = 1e-6;
 
 /// The boxes, `[batch, boxes, 4]`, and their scores, `[batch, classes, boxes]`.
 pub(super) struct Boxes {
     pub(super) corners: Scores,
     pub(super) scores: Scores,
-    /// Whether a box is its centre and its size, and not two corners.
+    /// Whether a box is given by centre and size instead of two corners.
     pub(super) is_centred: bool,
 }
 
-/// What is kept at most, and what is not kept.
+/// The limits for keeping a box.
 pub(super) struct Limits {
-    /// Boxes of one class.
+    /// How many boxes of one class are kept at most.
     pub(super) most: f64,
-    /// Overlap with one that is kept.
+    /// The largest allowed overlap with a kept box.
     pub(super) overlap: f64,
-    /// Score, where there is a limit.
+    /// The lowest score, if there is a limit.
     pub(super) score: Option<f64>,
 }
 
-/// For each batch and class the boxes that are kept, in order; and rows that name no box, or one twice.
+/// The kept boxes of each batch and class, in order; and the number of rows that name no box or repeat a box.
 struct Kept {
     lists: BTreeMap<(usize, usize), Vec<usize>>,
     broken: u64,
 }
 
-/// Looks at the boxes that a target kept. `None` where the tensors have other shapes than ONNX gives them.
+/// Judges the boxes that a target kept. `None` if a tensor has a different shape than ONNX demands.
 pub(super) fn look(
     boxes: &Boxes,
     limits: &Limits,
@@ -50,7 +50,7 @@ pub(super) fn look(
     if (scored, each) != (batches, count) || [reference, candidate].iter().any(|t| !is_list(t)) {
         return None;
     }
-    // ONNX keeps nothing then; tract takes it for no limit.
+    // With such a limit ONNX keeps no box; tract reads it as no limit.
     if limits.most < 1.0 && !reference.is_empty() {
         return None;
     }
@@ -91,7 +91,7 @@ impl Kept {
         kept
     }
 
-    /// Boxes that only one of two has; where both have the same, how many stand elsewhere.
+    /// How many boxes only one list has. If both have the same boxes, how many are at different places.
     fn changes(&self, other: &Kept) -> u64 {
         let all = |kept: &Kept| -> BTreeSet<(usize, usize, usize)> {
             let lists = kept.lists.iter();
@@ -107,11 +107,11 @@ impl Kept {
     }
 }
 
-/// The boxes of one class in one picture.
+/// The boxes of one class in one image.
 struct Class<'a> {
     boxes: &'a Boxes,
     limits: &'a Limits,
-    /// Where the first box's coordinates are.
+    /// The position of the first box's coordinates.
     corners: usize,
     scores: &'a [f64],
 }
@@ -144,12 +144,12 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// The worst of what speaks against keeping a box after others, of which `lowest` is the lowest score.
+    /// The strongest reason against keeping a box after others; `lowest` is the lowest score of those others.
     fn may_be_kept(&self, index: usize, before: &[usize], lowest: f64) -> Distance {
         let score = self.scores[index];
         let above =
             self.limits.score.map(|limit| match score == limit && !self.boxes.scores.is_computed {
-                // Only what is above it is kept, and nothing moved it.
+                // A box is kept only if its score is above the limit, and no rounding moved this score.
                 true => Distance { is_explained: false, ..Distance::of(0.0, 0.0) },
                 false => self.above(limit, score),
             });
@@ -166,8 +166,7 @@ impl<'a> Class<'a> {
         found
     }
 
-    /// The best of the reasons for not keeping a box; `lowest` is the lowest score that is kept where there is
-    /// no place left.
+    /// The best reason for dropping a box; `lowest` is the lowest kept score if no place is left.
     fn may_be_left(&self, index: usize, list: &[usize], lowest: Option<f64>) -> Distance {
         let score = self.scores[index];
         let mut best = Distance::NONE;
@@ -179,7 +178,7 @@ impl<'a> Class<'a> {
                 break;
             }
             let before = self.above(score, self.scores[other]);
-            // What a box of a lower score covers stays.
+            // A box with a lower score suppresses no box with a higher score.
             if before.is_explained {
                 let (overlap, slack) = self.overlap(index, other);
                 let over = Distance::of((self.limits.overlap - overlap).max(0.0), slack);
@@ -189,7 +188,7 @@ impl<'a> Class<'a> {
         best
     }
 
-    /// By how much one score is above what must not be below it.
+    /// By how much one score is above a second score that must not be lower.
     fn above(&self, score: f64, other: f64) -> Distance {
         let slack = self.boxes.scores.slack(score) + self.boxes.scores.slack(other);
         match score.is_nan() || other.is_nan() {
@@ -198,11 +197,11 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// Intersection over union of two boxes, and by how much it may change with their coordinates.
+    /// Intersection over union of two boxes, and by how much rounding of their coordinates may change it.
     fn overlap(&self, a: usize, b: usize) -> (f64, f64) {
         let (a, b) = (self.corners_of(a), self.corners_of(b));
         let slack = a.iter().chain(&b).map(|&at| self.boxes.corners.slack(at)).fold(0.0, f64::max);
-        // A side has two ends.
+        // A side has two ends, and rounding may move both.
         let ratio = |by: f64| ratio_of(&a, &b, 2.0 * by);
         let exact = ratio(0.0);
         let change = (ratio(slack) - exact).max(exact - ratio(-slack)).max(0.0);
@@ -215,13 +214,13 @@ impl<'a> Class<'a> {
         let [a, b, c, d] = [0, 1, 2, 3].map(|place| self.boxes.corners.values[at + place]);
         match self.boxes.is_centred {
             true => [a - c / 2.0, b - d / 2.0, a + c / 2.0, b + d / 2.0],
-            // Any two opposite corners will do.
+            // ONNX allows any two opposite corners.
             false => [a.min(c), b.min(d), a.max(c), b.max(d)],
         }
     }
 }
 
-/// Intersection over union, with the sides of the intersection longer and those of the boxes shorter by `by`.
+/// Intersection over union, with the intersection's sides longer and the boxes' sides shorter by `by`.
 fn ratio_of(a: &[f64; 4], b: &[f64; 4], by: f64) -> f64 {
     let side = |low: f64, high: f64, by: f64| (high - low + by).max(0.0);
     let shared = [0, 1].map(|axis| side(a[axis].max(b[axis]), a[axis + 2].min(b[axis + 2]), by));

@@ -1,4 +1,4 @@
-//! The node that chose an output, and the values it chose from.
+//! The node that chose an output, and the values that it chose from.
 
 use super::ranks::Ranking;
 use crate::graph::{Attribute, Model, Node, ValueName};
@@ -10,21 +10,21 @@ pub struct Chooser {
     pub node: String,
     /// Its operator.
     pub op_type: String,
-    /// The values it chose from, as the node has them; an empty name is one left out.
+    /// The values that the node chose from, in the node's order; an empty name is an omitted input.
     pub inputs: Vec<ValueName>,
     pub(super) how: How,
 }
 
-/// How it chooses.
+/// How a node chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
     /// By the order of the values along an axis.
     Ranks(Ranking),
-    /// By score, and by overlap with a box of a higher score.
+    /// By score, and by overlap with a box that has a higher score.
     Boxes { is_centred: bool },
 }
 
-/// Operators that leave the elements and their order as they are.
+/// Operators that keep the elements and their order.
 const HANDED_ON: [&str; 5] = ["Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"];
 /// ONNX's numbers of the element types that hold every index: f32, i32, i64, f64, u32, u64.
 const WIDE: [i64; 6] = [1, 6, 7, 11, 12, 13];
@@ -35,10 +35,10 @@ fn is_handed_on(model: &Model, node: &Node<'_>) -> bool {
 }
 
 impl Chooser {
-    /// The node that chose a value; `None` where the value is no choice.
+    /// The node that chose a value; `None` if the value is no choice.
     pub fn of(model: &Model, value: &ValueName) -> Option<Self> {
         let mut value = value.to_string();
-        // A network in a circle would be followed for ever.
+        // The bound ends the search in a network with a cycle.
         for _ in 0..model.node_count() {
             let node = model.nodes().find(|node| node.outputs.contains(&value))?;
             if !matches!(node.domain, "" | "ai.onnx") {

@@ -1,9 +1,9 @@
-//! Outputs that are choices: the class with the highest score, the boxes that were kept.
+//! Outputs that are choices: the class with the highest score, the kept boxes.
 //!
-//! An index that is another says nothing by itself: of two scores that rounding brings together either may
-//! come first. So a choice is judged by the values it was made from. They are the reference's own; a target
-//! chose rightly if its choice is the right one for some values no further from those than its storage may
-//! cost them. What the target itself computed does not count: that would explain every choice.
+//! A different index alone proves no error: if rounding brings two scores together, either may come first. So a
+//! choice is judged by the values behind it, as the reference computed them. A target's choice is right if it
+//! fits some values within its storage's error of the reference's. The target's own values do not count: they
+//! would explain every choice.
 
 mod boxes;
 mod chooser;
@@ -23,37 +23,37 @@ use chooser::How;
 use scores::{Scores, Tally};
 use serde::{Deserialize, Serialize};
 
-/// Choices that are not the reference's, and how near they were.
+/// Choices that differ from the reference's, and how near they were.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// The node that chose.
     pub node: String,
     /// Its operator: `ArgMax`, `ArgMin`, `TopK`, `NonMaxSuppression`.
     pub op_type: String,
-    /// Indices that are others; of boxes those that only one side kept, or how many stand elsewhere.
+    /// How many indices differ. For boxes: how many only one side kept, or how many are at different places.
     pub changed: u64,
     /// Choices that rounding does not explain.
     pub beyond: u64,
-    /// Of the choice that is furthest from being explained: how far apart the reference has the values
-    /// that were taken for each other. A box may be kept or not by its score or by its overlap with
-    /// another, its intersection over union. `None` where nothing can be measured: what is no element, is
-    /// there twice or one too many, has no score, or is left out without a reason.
+    /// For the choice that is furthest from being explained: how far apart the reference has the confused
+    /// values. A box may be kept or dropped by its score, or by its intersection over union with a second box.
+    /// `None` if the distance cannot be measured: the index names no element, is repeated or is one too many.
+    /// Or the element has no score, or was left out without a reason.
     pub margin: Option<f64>,
-    /// How far apart those may be.
+    /// How far apart these values may be.
     pub floor: Option<f64>,
 }
 
-/// A value that a choice was made from.
+/// A value behind a choice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fed {
-    /// The reference's.
+    /// The reference's tensor.
     pub tensor: Tensor,
-    /// Whether nodes computed it. What is given is the same on both sides, unless storing it rounds.
+    /// Whether nodes computed the value. Other values are the same on both sides, unless storing rounds them.
     pub is_computed: bool,
 }
 
-/// Looks at a target's choices. `fed` has what the chooser's inputs are, `None` for one that is left out.
-/// `None` where the values or the outputs do not fit the choice, so that nothing can be said of it.
+/// Judges a target's choices. `fed` holds the chooser's inputs, `None` for an omitted input. Returns `None` if
+/// the values or the outputs do not fit the choice: then no judgement is possible.
 pub fn look(
     chooser: &Chooser,
     fed: &[Option<Fed>],
@@ -88,7 +88,7 @@ pub fn look(
     Some(Choice::of(chooser, &tally))
 }
 
-/// Whether an output may be another choice: it differs, be it in how much was chosen.
+/// Whether an output may be a different choice: its elements or its shape differ.
 pub fn may_be_choice(compared: &Result<Comparison, Incomparable>) -> bool {
     match compared {
         Ok(comparison) => comparison.mismatched > 0,
@@ -96,14 +96,14 @@ pub fn may_be_choice(compared: &Result<Comparison, Incomparable>) -> bool {
     }
 }
 
-/// What a target's storage may cost a value: one that is given is stored, and that is all.
+/// How far a target's storage may move a value: a value that nodes did not compute is only stored.
 fn allowed(fed: &Fed, judging: &Judging) -> Tolerance {
     const FORMATS: [Format; 3] = [Format::F16, Format::Bf16, Format::Tf32];
     let storage = judging.declared_storage();
     let format = storage.and_then(|row| FORMATS.into_iter().find(|f| f.name() == row.name));
     match (fed.is_computed, format) {
         (true, _) => judging.widest(),
-        // Twice the half of a unit in the last place, for some devices cut digits off.
+        // Twice half a unit in the last place, because some devices truncate digits.
         (false, Some(format)) => Tolerance::user(0.0, 2.0 * format.epsilon()),
         (false, None) => Tolerance::EXACT,
     }
@@ -122,7 +122,7 @@ impl Choice {
         }
     }
 
-    /// What follows.
+    /// The judgement that follows from the counts.
     pub fn judgement(&self) -> Judgement {
         let (agreement, words) = match (self.changed, self.beyond) {
             (0, 0) => (Agreement::Agrees, self.in_another_order()),
@@ -155,7 +155,7 @@ impl Choice {
         )
     }
 
-    /// Of the choice that is furthest from being explained.
+    /// The distance of the choice that is furthest from being explained.
     fn distance(&self) -> String {
         match (self.margin, self.floor) {
             (Some(0.0), _) => {

@@ -1,23 +1,23 @@
 //! `ArgMax`, `ArgMin` and `TopK`: the elements that come first along an axis.
 //!
-//! A list is right for some values within their slack exactly if none of its elements is surely before one
-//! that it puts earlier, and none that it leaves out is surely before one that it has. As a value and what
-//! it may be off by grow together, it is enough to look at the last of those and at the first of these.
+//! A list is right for some values within their slack exactly under two conditions. None of its elements is
+//! surely before an element that the list puts earlier. No omitted element is surely before a listed one. A
+//! value and its slack grow together, so the lowest earlier value and the highest omitted one are enough.
 
 use super::scores::{Distance, Scores, Tally};
 use std::collections::BTreeSet;
 
-/// What comes first along an axis.
+/// Which elements come first along an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ranking {
     pub(super) axis: i64,
-    /// Whether the highest values come first, and not the lowest.
+    /// Whether the highest values come first instead of the lowest.
     pub(super) is_largest: bool,
-    /// Whether the chosen ones are in order.
+    /// Whether the chosen elements are in order.
     pub(super) is_ordered: bool,
 }
 
-/// Looks at indices along an axis of the scores. `None` where they are not as many as that axis asks for.
+/// Judges indices along an axis of the scores. `None` if their number does not fit the axis.
 pub(super) fn look(
     scores: &Scores,
     ranking: Ranking,
@@ -51,7 +51,7 @@ pub(super) fn look(
     Some(tally)
 }
 
-/// The values along the axis, the highest of which come first.
+/// The values along the axis; the highest come first.
 struct Row<'a> {
     scores: &'a Scores,
     values: Vec<f64>,
@@ -89,7 +89,7 @@ impl Row<'_> {
         }
     }
 
-    /// ONNX says which of equal values comes first.
+    /// ONNX defines which of two equal values comes first.
     fn look_at_equal_ones(
         &self,
         right: &[Option<usize>],
@@ -104,7 +104,7 @@ impl Row<'_> {
     }
 }
 
-/// An index as a place of an axis.
+/// An index as a position on an axis.
 pub(super) fn element(index: f64, extent: usize) -> Option<usize> {
     let place = index as usize;
     (place as f64 == index && place < extent).then_some(place)

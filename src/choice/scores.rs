@@ -1,20 +1,20 @@
-//! Values that choices are made from, and the count of choices by how near they were.
+//! Values behind choices, and the count of choices by how near they were.
 
 use super::Fed;
 use crate::compare::{Tolerance, typical_magnitude};
 
-/// Values, and what each of them may be off by.
+/// Values, and the slack of each value.
 #[derive(Debug, Clone)]
 pub(super) struct Scores {
     pub(super) shape: Vec<usize>,
-    /// In row-major order.
+    /// The values in row-major order.
     pub(super) values: Vec<f64>,
     rtol: f64,
     atol: f64,
     pub(super) is_computed: bool,
 }
 
-/// How far apart two values are, how far apart they may be, and what follows.
+/// How far apart two values are, how far apart they may be, and whether rounding explains the choice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Distance {
     pub(super) margin: f64,
@@ -33,14 +33,14 @@ impl Scores {
         }
     }
 
-    /// What a value may be off by.
+    /// By how much a value may be off.
     pub(super) fn slack(&self, value: f64) -> f64 {
-        // Nothing brings a number and an infinity together.
+        // No slack brings a number and an infinity together.
         if value.is_finite() { self.rtol * value.abs() + self.atol } else { 0.0 }
     }
 
-    /// How near two of the values are. ONNX says which of equal ones comes first: where nothing was
-    /// computed, nothing parts them.
+    /// How near two of the values are. ONNX defines which of two equal values comes first: if they were not
+    /// computed, rounding cannot part them.
     pub(super) fn between(&self, a: f64, b: f64) -> Distance {
         let margin = if a == b { 0.0 } else { (a - b).abs() };
         let distance = Distance::of(margin, self.slack(a) + self.slack(b));
@@ -50,7 +50,7 @@ impl Scores {
 }
 
 impl Distance {
-    /// What cannot be measured, which nothing explains.
+    /// A distance that cannot be measured, and that rounding does not explain.
     pub(super) const NONE: Distance =
         Distance { margin: f64::INFINITY, floor: 0.0, is_explained: false };
 
@@ -58,7 +58,7 @@ impl Distance {
         Distance { margin, floor, is_explained: margin <= floor }
     }
 
-    /// How far from being explained.
+    /// How far the distance is from being explained.
     fn excess(&self) -> f64 {
         match self.margin == 0.0 {
             true => 0.0,
@@ -66,24 +66,24 @@ impl Distance {
         }
     }
 
-    /// The one that is nearer to being explained.
+    /// The distance that is nearer to being explained.
     pub(super) fn nearer(self, other: Self) -> Self {
         if self.further(other) == self { other } else { self }
     }
 
-    /// The one that is further from being explained; what cannot be measured is furthest.
+    /// The distance that is further from being explained; an unmeasurable distance is the furthest.
     pub(super) fn further(self, other: Self) -> Self {
         match (self.is_explained, other.is_explained) {
             (true, false) => other,
             (false, true) => self,
-            // Also where this one is NaN.
+            // Also if the other margin is NaN.
             _ if self.excess() < other.excess() || other.margin.is_nan() => other,
             _ => self,
         }
     }
 }
 
-/// Choices, counted.
+/// The counted choices.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Tally {
     pub(super) changed: u64,
@@ -96,7 +96,7 @@ impl Tally {
         Tally { changed: 0, beyond: 0, worst: Distance::of(0.0, 0.0) }
     }
 
-    /// Counts what decided one choice.
+    /// Counts the distance that decided one choice.
     pub(super) fn decide(&mut self, distance: Distance) {
         self.beyond += u64::from(!distance.is_explained);
         self.worst = self.worst.further(distance);

@@ -1,5 +1,5 @@
-//! Where the values that choices were made from come from: the feeds, the file, or one more run of the
-//! reference in which they are outputs.
+//! Fetches the values behind choices: from the feeds, the file, or one more run of the reference with these
+//! values as outputs.
 
 use super::chooser::Chooser;
 use super::{Choice, Fed, look};
@@ -11,19 +11,19 @@ use crate::tensor::Tensor;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// The reference and what it was asked, to ask it for more.
+/// The reference and its request, for asking the reference for more values.
 pub struct Source<'a> {
     request: Request<'a>,
     reference: Box<dyn Engine + 'a>,
-    /// What was found out for the choices of an output, so that no target's choices cost a run more.
+    /// The values behind each output's choices, so each further target costs no further run.
     known: RefCell<BTreeMap<ValueName, Option<Known>>>,
 }
 
-/// A chooser, and its inputs: `None` for one left out.
+/// A chooser, and its inputs: `None` for an omitted input.
 type Known = (Chooser, Vec<Option<Fed>>);
 
 impl<'a> Source<'a> {
-    /// Runs nothing before a choice is looked at.
+    /// Creates the source. The reference runs again only when a choice is looked at.
     pub fn new(request: Request<'a>, reference: Box<dyn Engine + 'a>) -> Self {
         Source { request, reference, known: RefCell::default() }
     }
@@ -33,8 +33,8 @@ impl<'a> Source<'a> {
         self.request.model
     }
 
-    /// How near an output's choices were that are not the reference's. `None` where the output is no
-    /// choice, or the reference cannot give the values it was made from.
+    /// How near an output's choices were, if they differ from the reference's. `None` if the output is no
+    /// choice, or if the reference cannot compute the values behind it.
     pub fn look(
         &self,
         output: &ValueName,
@@ -66,14 +66,14 @@ impl<'a> Source<'a> {
         Some((chooser, fed))
     }
 
-    /// A value that is fed, or stands in the file.
+    /// A value that is fed or that the file contains.
     fn given(&self, name: &ValueName) -> Option<Tensor> {
         let feed = self.request.feeds.iter().find(|feed| feed.name == *name);
         feed.map(|feed| feed.tensor.clone())
             .or_else(|| self.request.model.constant(name).ok().flatten())
     }
 
-    /// The reference's values, of a network that ends in them.
+    /// The reference's values, from a network with these values as outputs.
     fn compute(&self, values: Vec<ValueName>) -> Option<BTreeMap<ValueName, Tensor>> {
         if values.is_empty() {
             return Some(BTreeMap::new());
@@ -87,7 +87,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Those that a part of the network still needs.
+/// The feeds that a part of the network still needs.
 fn feeds_of(model: &Model, feeds: &[Feed]) -> Vec<Feed> {
     let needed = |feed: &&Feed| model.inputs().iter().any(|input| input.name == feed.name);
     feeds.iter().filter(needed).cloned().collect()

@@ -1,4 +1,4 @@
-//! An honest target's choices are explained, whatever they are; a planted one is not.
+//! Rounding explains every choice of an honest target, but not a planted choice.
 
 use super::chooser::How;
 use super::ranks::Ranking;
@@ -8,7 +8,7 @@ use crate::tensor::Tensor;
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 
-/// What a value may be off by.
+/// By how much a value may be off.
 const SLACK: f32 = 0.01;
 const RANKING: Ranking = Ranking { axis: 1, is_largest: true, is_ordered: true };
 const RANKS: How = How::Ranks(RANKING);
@@ -30,7 +30,7 @@ fn indices(shape: &[usize], values: Vec<i64>) -> Tensor {
     ArrayD::from_shape_vec(IxDyn(shape), values).unwrap().into()
 }
 
-/// The first `count` places of each row, the highest value first.
+/// The first `count` positions of each row, the highest value first.
 fn first(values: &[f32], extent: usize, count: usize) -> Vec<i64> {
     let rows = values.chunks(extent).flat_map(|row| {
         let mut order: Vec<usize> = (0..extent).collect();
@@ -41,7 +41,7 @@ fn first(values: &[f32], extent: usize, count: usize) -> Vec<i64> {
     rows.map(|place| place as i64).collect()
 }
 
-/// The boxes of one class that are kept.
+/// The kept boxes of one class.
 fn kept(corners: &[f32], scores: &[f32], most: usize, overlap: f32, least: f32) -> Vec<i64> {
     let area = |c: &[f32]| f64::from(c[2] - c[0]) * f64::from(c[3] - c[1]);
     let ratio = |a: &[f32], b: &[f32]| {
@@ -75,7 +75,7 @@ fn boxes_fed(corners: &[f32], scores: &[f32], [most, overlap, least]: [f32; 3]) 
     ]
 }
 
-/// Corner boxes of a tenth to a fifth of the picture, somewhere in it.
+/// Boxes by their corners, with sides of 0.2 to 0.4, at any position in the picture.
 fn corners(places: &[(f32, f32, f32, f32)]) -> Vec<f32> {
     let boxes = places.iter().map(|&(x, y, w, h)| [x, y, x + 0.2 + 0.2 * w, y + 0.2 + 0.2 * h]);
     boxes.flatten().collect()
@@ -135,7 +135,7 @@ proptest! {
 
 #[test]
 fn a_box_left_out_or_kept_without_a_reason_is_told() {
-    // Two that overlap wholly and one apart.
+    // Two boxes that overlap wholly, and one apart.
     let places = [(0.0, 0.0, 0.5, 0.5), (0.0, 0.0, 0.5, 0.5), (0.6, 0.6, 0.5, 0.5)];
     let fed = boxes_fed(&corners(&places), &[0.9, 0.8, 0.7], [9.0, 0.5, 0.3]);
     let list = |places: &[i64]| {
@@ -145,9 +145,9 @@ fn a_box_left_out_or_kept_without_a_reason_is_told() {
     let right = list(&[0, 2]);
     let beyond = |found: &[i64]| chosen(CORNERS, &fed, &right, &list(found)).beyond;
     assert_eq!(beyond(&[0, 2]), 0);
-    // Box 2 is left out; box 1 is kept beside box 0; the order is wrong.
+    // Box 2 is left out; box 1 is kept with box 0; the order is wrong.
     assert_eq!((beyond(&[0]), beyond(&[0, 1, 2]), beyond(&[2, 0])), (1, 1, 1));
-    // No such box; a box twice.
+    // A box that does not exist; a repeated box.
     assert_eq!((beyond(&[0, 2, 3]), beyond(&[0, 2, 2])), (1, 1));
     let found = chosen(CORNERS, &fed, &right, &list(&[0]));
     assert_eq!(found.changed, 1);
@@ -173,7 +173,7 @@ fn what_can_not_be_a_choice_has_no_distance() {
     assert_eq!((choice.beyond, choice.margin), (1, None));
 }
 
-/// Each rank is within reach, but no values have the second and the third first.
+/// Each rank is within reach, but no values put the second and the third first.
 #[test]
 fn the_best_may_not_be_left_out() {
     let fed = [computed(&[1, 4], &[1.0, 0.985, 0.97, 0.955])];
@@ -204,7 +204,7 @@ fn another_shape_and_another_order_are_no_choice() {
     assert_eq!((choice.changed, choice.judgement().agreement), (0, Agreement::Agrees));
 }
 
-/// f16 keeps 1.00 and 1.03 well apart; 1.0000 and 1.0003 it does not.
+/// f16 keeps 1.00 and 1.03 well apart, but not 1.0000 and 1.0003.
 #[test]
 fn what_is_given_is_rounded_once() {
     let look_at = |a: f32, b: f32| {

@@ -1,4 +1,4 @@
-//! `offby agree`: a network over a data set, here, in shares, or from saved shares.
+//! `offby agree`: a network over a data set, in one run, in shares, or from saved shares.
 
 use super::agree_args::{AgreeArgs, AgreeCommand, AgreeOutputArgs, AgreeRunArgs};
 use super::agree_run::run;
@@ -12,7 +12,7 @@ use crate::session::Failure;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Runs or merges, reports; gives the exit code.
+/// Runs or merges, then reports; returns the exit code.
 pub(super) fn agree(args: &AgreeArgs) -> Result<u8, Failure> {
     match &args.command {
         Some(AgreeCommand::Merge(args)) => {
@@ -32,7 +32,7 @@ fn fill(args: &AgreeRunArgs) -> Result<u8, Failure> {
 }
 
 impl AgreeOutputArgs {
-    /// All that can be refused is refused before anything runs.
+    /// Checks all output paths before any run.
     fn can_be_written(&self) -> Result<(), Failure> {
         self.out.as_deref().map_or(Ok(()), can_hold_results)?;
         self.output.can_be_written()
@@ -53,7 +53,7 @@ fn merge_files(files: &[PathBuf]) -> Result<Agree, Failure> {
     Ok(merge(files.iter().map(read).collect::<Result<Vec<_>, Failure>>()?)?)
 }
 
-/// Hands the result over; gives the exit code.
+/// Writes and prints the result; returns the exit code.
 fn give(
     giving: &AgreeOutputArgs,
     shard: Shard,
@@ -68,7 +68,7 @@ fn give(
         agree_text(agree, screen::width(), output.verbose, screen::painter())
     }));
     unwritten.told()?;
-    // Shares that are not all there have not seen all inputs.
+    // If shares are missing, some inputs have not run.
     let all = !agree.interrupted && (agree.shares.is_empty() || shard != Shard::WHOLE);
     Ok(match agree.exit_code() {
         0 if !all => 3,

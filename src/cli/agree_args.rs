@@ -1,4 +1,4 @@
-//! What `offby agree` is told.
+//! The arguments of `offby agree`.
 
 use super::shared_args::{OutputArgs, PlaceArgs, ToleranceArgs};
 use crate::agree::{MOST_WORST, Task};
@@ -16,13 +16,13 @@ pub(super) struct AgreeArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AgreeCommand {
-    /// Merge the shares of one run into exactly the whole
+    /// Merge the shards of one run into the exact result of the whole run
     Merge(AgreeMergeArgs),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct AgreeMergeArgs {
-    /// Shares, as --json or --out wrote them
+    /// Shard files written by --json or --out
     #[arg(value_name = "AGREE.json", required = true)]
     pub(super) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -32,40 +32,40 @@ pub(super) struct AgreeMergeArgs {
 #[derive(Debug, Args)]
 pub(super) struct AgreeRunArgs {
     /// The network, an ONNX file
-    // Never absent without a subcommand, as `data`.
+    // Without a subcommand, `model` and `data` are always present.
     #[arg(value_name = "MODEL", required = true)]
     pub(super) model: Option<PathBuf>,
-    /// A target to compare, such as mnn:vulkan:low; may be given several times
+    /// Target to compare, such as mnn:vulkan:low (repeatable)
     #[arg(long = "on", value_name = "TARGET", required = true)]
     pub(super) on: Vec<String>,
-    /// The inputs: a folder of images, .npy or .pb files, or of test_data_set_* folders; an .npz or
-    /// .npy whose first axis counts them; or a text list of `path` or `path,label` lines
+    /// Inputs: a folder of images, .npy files, .pb files or test_data_set_* folders; an .npz or .npy
+    /// file with the inputs along its first axis; or a text file of `path` or `path,label` lines
     #[arg(long, value_name = "DIR|FILE", required = true)]
     pub(super) data: Option<PathBuf>,
-    /// The classes that are right, in the order of the inputs: an .npy, or a text with one a line
+    /// Ground-truth labels, in the order of the inputs: an .npy file, or a text file with one per line
     #[arg(long, value_name = "FILE")]
     pub(super) labels: Option<PathBuf>,
-    /// Whether outputs are class scores or numbers; classes where there are labels or a Softmax is last
+    /// Kind of outputs (default: classify with labels or a final Softmax, otherwise regress)
     #[arg(long, value_enum)]
     pub(super) task: Option<TaskName>,
-    /// The target that is right
+    /// Reference target; offby compares the outputs of all other targets with its outputs
     #[arg(long, value_name = "TARGET", default_value = "tract")]
     pub(super) reference: String,
-    /// Fix the shape of an input with open dimensions: input=1,3,224,224
+    /// Shape of an input with dynamic dimensions, such as input=1,3,224,224 (repeatable)
     #[arg(long, value_name = "NAME=DIMS")]
     pub(super) shape: Vec<String>,
     #[command(flatten)]
     pub(super) picture: PictureArgs,
-    /// Seconds a target may take for one input
+    /// Time limit for each target and input, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u64,
-    /// How often each target runs each input, to see whether it always gives the same bytes
+    /// Number of runs of each target and input, to check whether outputs are always byte-identical
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(super) repeat: usize,
-    /// Run share I of N of the inputs, for `offby agree merge`
+    /// Run only shard I of N of the inputs; `offby agree merge` joins the shards
     #[arg(long, value_name = "I/N")]
     pub(super) shard: Option<String>,
-    /// Walk the K worst inputs of each target, and say whether the same operators are to blame
+    /// Walk the K worst inputs of each target, and say whether the same operators cause the error
     #[arg(long, value_name = "K", default_value_t = 0, value_parser = walkable)]
     pub(super) walk_worst: usize,
     #[command(flatten)]
@@ -76,40 +76,40 @@ pub(super) struct AgreeRunArgs {
     pub(super) giving: AgreeOutputArgs,
 }
 
-/// What becomes of images.
+/// The preprocessing of images.
 #[derive(Debug, Args)]
 pub(super) struct PictureArgs {
-    /// Make an image's shorter side so long
+    /// Resize each image to this length on its shorter side, in pixels
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) resize: Option<u32>,
-    /// Then cut a square of this side from its middle; what is left is resized to the input
+    /// Then crop a square of this side from the centre; offby resizes the result to the input
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) crop: Option<u32>,
-    /// What an image's mean is, per channel, after scaling to 0..1
+    /// Per-channel mean for normalizing images, after scaling to 0..1
     #[arg(long, value_name = "M,M,M", value_delimiter = ',', allow_negative_numbers = true)]
     pub(super) mean: Vec<f32>,
-    /// What an image's standard deviation is, per channel
+    /// Per-channel standard deviation for normalizing images
     #[arg(long, value_name = "S,S,S", value_delimiter = ',')]
     pub(super) std: Vec<f32>,
 }
 
-/// What becomes of a result.
+/// Output options for a result.
 #[derive(Debug, Args)]
 pub(super) struct AgreeOutputArgs {
-    /// Write the result (JSON, Markdown, HTML) and a line for every input into this folder; an
-    /// unfinished run goes on from there
+    /// Write the result (JSON, Markdown, HTML) and a line for every input into this folder; resume
+    /// an unfinished run from it
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }
 
-/// What outputs are.
+/// The kind of outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum TaskName {
-    /// Class scores, one for each class: what counts is the class
+    /// One score per class; offby compares the predicted class
     Classify,
-    /// Numbers or an embedding: what counts is each element
+    /// Numbers or an embedding; offby compares each element
     Regress,
 }
 

@@ -7,10 +7,10 @@ use crate::inputs::{Feed, Sample};
 use crate::tensor::Digest;
 use std::time::Duration;
 
-/// After so many refusals in a row to open the network nothing else is to be expected.
+/// After this many consecutive refusals to open the network, the runner does not try again.
 const REFUSALS: usize = 3;
 
-/// One input, as every lane is given it.
+/// One input, identical for every lane.
 pub(super) struct Input<'i> {
     pub(super) model: &'i Model,
     pub(super) feeds: &'i [Feed],
@@ -25,20 +25,20 @@ pub(super) struct Runner<'e> {
     refusals: Vec<(Outcome, Option<String>)>,
 }
 
-/// What came of one input.
+/// The result of one input.
 pub(super) struct Ran {
     pub(super) execution: Execution,
-    /// Whether the network was opened for it.
+    /// Whether the session opened the network for this input.
     opened: bool,
 }
 
 impl<'e> Runner<'e> {
-    /// Nothing is opened before the first input.
+    /// Creates the runner. The session opens the network at the first input.
     pub(super) fn new(session: Box<dyn Session + 'e>) -> Self {
         Runner { session, is_open: false, refusals: Vec::new() }
     }
 
-    /// Runs one input; one that is `deadly` has ended this command too often.
+    /// Runs one input, unless the input is `deadly`: then it has ended this command too often.
     pub(super) fn run(&mut self, input: &Input<'_>, deadly: bool) -> Ran {
         if deadly {
             let reason = "this command came to its end each time it ran this input, so that it was not begun again";
@@ -63,7 +63,7 @@ impl<'e> Runner<'e> {
         Ran { execution, opened }
     }
 
-    /// Takes note of how an input ended, now or in the command before this one.
+    /// Notes how an input ended, in this command or in the previous one.
     pub(super) fn remember(&mut self, record: &Record) {
         match record.outcome {
             Outcome::Rejected | Outcome::FellBack | Outcome::Unavailable => {
@@ -79,7 +79,7 @@ impl<'e> Runner<'e> {
 }
 
 impl Ran {
-    /// The record, before anything is measured.
+    /// The record, without measurements.
     pub(super) fn record(&self, position: Position, sample: &Sample) -> Record {
         let Execution { outcome, reason, ran_on, runs, .. } = &self.execution;
         let digests = sample.feeds.iter().map(|feed| feed.digest.to_string());
@@ -104,7 +104,7 @@ impl Ran {
     }
 }
 
-/// Drivers fill their names up with zeros and blanks.
+/// Trims zeros and blanks, because drivers pad their names with them.
 fn quiet(ran_on: RanOn) -> RanOn {
     let trim = |text: String| text.trim_matches(['\0', ' ']).to_owned();
     RanOn { device: trim(ran_on.device), driver: trim(ran_on.driver), ..ran_on }

@@ -1,6 +1,6 @@
-//! Running a data set: the reference and every target keep the network open and are given one input
-//! after the other. Each is written down before and after, so that neither a driver's death nor this
-//! command's loses what is known.
+//! Runs a data set: the reference and every target keep the network open and run one input after the
+//! other. A journal records each input before and after its run. If a driver or this command dies, the
+//! known results are not lost.
 
 use super::agree_args::AgreeRunArgs;
 use super::agree_lane::{Input, Ran, Runner};
@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-/// Runs the share's inputs; lines that could be written no more are told beside what was found.
+/// Runs the share's inputs; returns the result, and a failure if journal lines could not be written.
 pub(super) fn run(args: &AgreeRunArgs, shard: Shard) -> Result<(Agree, Unwritten), Failure> {
     let opened = Opened::new(args)?;
     let engines: Vec<Box<dyn Engine>> =
@@ -56,7 +56,7 @@ pub(super) fn run(args: &AgreeRunArgs, shard: Shard) -> Result<(Agree, Unwritten
     Ok((agree, failure.into_iter().collect()))
 }
 
-/// All that is known before anything runs.
+/// The arguments, network, data set and targets, read and checked before any run.
 pub(super) struct Opened<'a> {
     pub(super) args: &'a AgreeRunArgs,
     model_path: &'a Path,
@@ -64,9 +64,9 @@ pub(super) struct Opened<'a> {
     pub(super) model: Model,
     pub(super) dataset: Dataset,
     pub(super) registry: Registry,
-    /// The user's own tolerance, in place of the table's.
+    /// The user's own tolerance, which replaces the table's.
     pub(super) user: Option<Tolerance>,
-    /// The reference and then the targets, by the names they have in the result.
+    /// The reference and then the targets, with their names in the result.
     pub(super) lanes: Vec<(String, Target)>,
     task: Task,
 }
@@ -95,7 +95,7 @@ impl<'a> Opened<'a> {
         Duration::from_secs(self.args.timeout)
     }
 
-    /// How a lane is measured, given what the reference computed.
+    /// The rule for measuring a lane against the reference's outputs.
     fn rule<'s>(&self, lane: usize, truth: &[Output], source: &'s Source<'s>) -> Rule<'s> {
         let scores = (self.task == Task::Classify).then(|| Task::scores(truth)).flatten();
         let declared = self.lanes[lane].1.declared_storage();
@@ -103,8 +103,8 @@ impl<'a> Opened<'a> {
         Rule { declared, user: self.user, scores, source: Some(source), parting: None }
     }
 
-    /// A record with what is measured of a lane's outputs: against the reference's, where it is not the
-    /// reference itself, and against those that the data set expects.
+    /// The record with the measured errors of a lane's outputs: against the reference's outputs, unless
+    /// the lane is the reference, and against the expected outputs of the data set.
     fn measured(
         &self,
         lane: usize,
@@ -118,7 +118,7 @@ impl<'a> Opened<'a> {
         if outputs.is_empty() {
             return record;
         }
-        // The reference's values are no measure of what others expect.
+        // The expected outputs do not come from the reference, so its values are no source for this rule.
         let held_to = Rule { source: None, ..self.rule(lane, truth, source) };
         let (model, deadline) = (&self.model, self.deadline());
         let request = Request { model, feeds: &sample.feeds, repeats: 1, deadline };
@@ -134,7 +134,7 @@ impl<'a> Opened<'a> {
         }
     }
 
-    /// What cannot be, whatever the targets compute.
+    /// Fails if the outputs contain no class scores, or a label is not one of the classes.
     fn check(&self, truth: &[Output], sample: &Sample) -> Result<(), Failure> {
         if self.task == Task::Regress {
             return Ok(());
@@ -159,7 +159,7 @@ impl<'a> Opened<'a> {
         }
     }
 
-    /// Everything that an answer depends on, the documents of devices included.
+    /// A digest of everything that affects the result, including the documents of devices.
     fn key(&self, shard: Shard) -> Result<String, Failure> {
         let AgreeRunArgs { repeat, timeout, .. } = self.args;
         let parts = [
@@ -213,7 +213,7 @@ fn lanes(args: &AgreeRunArgs) -> Result<Vec<(String, Target)>, Failure> {
     Ok(lanes)
 }
 
-/// Outputs are classes where there are labels, or where the network ends in a Softmax.
+/// Outputs are classes if the data set has labels, or if the network ends in a Softmax.
 fn guess(model: &Model, dataset: &Dataset) -> Task {
     let ends = |output: &str| {
         let writes = |outputs: &[String]| outputs.iter().any(|name| name == output);
@@ -226,7 +226,7 @@ fn guess(model: &Model, dataset: &Dataset) -> Task {
     }
 }
 
-/// One run under way. Lane 0 is the reference.
+/// One run in progress. Lane 0 is the reference.
 struct Run<'a> {
     opened: &'a Opened<'a>,
     shard: Shard,
@@ -237,7 +237,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Takes over what an unfinished command left under `--out`; without a folder nothing is kept.
+    /// Takes over the records of an unfinished command from `--out`. Without `--out` there is no journal.
     fn take_over(&mut self) -> Result<(), Failure> {
         let Some(folder) = &self.opened.args.giving.out else { return Ok(()) };
         let path = folder.join(format!("inputs{}.jsonl", self.shard.suffix()));
@@ -261,7 +261,7 @@ impl Run<'_> {
         Position { input, target }
     }
 
-    /// Every input that is not done yet, in order.
+    /// Runs every remaining input, in order.
     fn go(&mut self) -> Result<(), Failure> {
         let (shard, count) = (self.shard, self.opened.dataset.len());
         let inputs = (0..count).filter(|input| shard.has(*input));
@@ -289,7 +289,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// One input on the lanes from this one on. What the reference computes is needed by all of them.
+    /// Runs one input on this lane and the later ones. The reference always runs: all lanes need its outputs.
     fn input(&mut self, input: usize, from: usize) -> Result<(), Failure> {
         let sample = self.opened.dataset.read(input)?;
         let fed = Input {
@@ -332,7 +332,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Adds what came of an input, here and on the disk.
+    /// Adds the record of an input to the tally and to the journal.
     fn keep(&mut self, lane: usize, record: Record) {
         self.runners[lane].remember(&record);
         self.lanes[lane].tally.absorb(&record);

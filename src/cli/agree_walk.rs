@@ -1,5 +1,5 @@
-//! `--walk-worst`: the operators of the worst inputs of each target, and whether the same ones are to
-//! blame.
+//! `--walk-worst`: walks the operators for the worst inputs of each target, and checks whether the
+//! same operators cause the error.
 
 use super::agree_run::Opened;
 use super::matrix_from::cell;
@@ -9,7 +9,7 @@ use crate::engine::Request;
 use crate::session::{Failure, Reference, Session, Settings};
 use crate::worker::interrupted;
 
-/// Walks what was asked for, where targets can be walked.
+/// Walks the worst inputs of each target that can be walked, as many as the user asked for.
 pub(super) fn walk_worst(opened: &Opened<'_>, agree: &mut Agree) -> Result<(), Failure> {
     let progress = screen::progress(opened.args.giving.output.quiet);
     for (lane, (name, target)) in agree.targets.iter_mut().zip(&opened.lanes[1..]) {

@@ -1,4 +1,4 @@
-//! Handing a result over: JSON to a file or to stdout, text to the screen.
+//! Output of a result: JSON to a file or to stdout, text to the screen.
 
 use super::args::OutputArgs;
 use super::screen;
@@ -7,17 +7,17 @@ use serde::Serialize;
 use std::fs;
 use std::path::Path;
 
-/// What could not be written. It does not keep what was found from being told; then it is a failure.
+/// The failed writes. The command first reports its findings, and fails only then.
 #[derive(Debug, Default)]
 pub(super) struct Unwritten(Vec<Failure>);
 
 impl Unwritten {
-    /// Notes what did not succeed.
+    /// Notes a failed write.
     pub(super) fn note(&mut self, written: Result<(), Failure>) {
         self.0.extend(written.err());
     }
 
-    /// The failure, once all that can be told is told.
+    /// Returns the noted failures as one. The caller first reports all findings.
     pub(super) fn told(&mut self) -> Result<(), Failure> {
         std::mem::take(&mut self.0).into_iter().reduce(Failure::and).map_or(Ok(()), Err)
     }
@@ -29,8 +29,8 @@ impl FromIterator<Failure> for Unwritten {
     }
 }
 
-/// Gives `result` as JSON where that was asked for, and as text unless stdout is taken or quiet. A file that cannot
-/// be written is told after the text.
+/// Writes `result` as JSON if requested, and prints text unless stdout contains JSON or `--quiet` is given. The text
+/// comes before the failure of an unwritable file.
 pub(super) fn give(
     output: &OutputArgs,
     result: &impl Serialize,
@@ -55,7 +55,7 @@ pub(super) fn write_json(path: &Path, result: &impl Serialize) -> Result<(), Fai
     write(path, json(result)? + "\n")
 }
 
-/// Writes `result` into a folder as JSON, and its renderings beside it, each under its own ending.
+/// Writes `result` as JSON into a folder, next to its renderings, each with its own extension.
 pub(super) fn write_forms(
     folder: &Path,
     stem: &str,

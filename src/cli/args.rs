@@ -1,4 +1,4 @@
-//! The command line, as typed.
+//! The command-line arguments, before validation.
 
 pub(super) use super::agree_args::AgreeArgs;
 pub(super) use super::shared_args::{
@@ -10,7 +10,12 @@ use std::path::PathBuf;
 
 /// Finds where a neural network's numbers go wrong.
 #[derive(Debug, Parser)]
-#[command(name = "offby", version, max_term_width = 100)]
+#[command(
+    name = "offby",
+    version,
+    long_version = super::shell::long_version(),
+    max_term_width = 100
+)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -18,45 +23,55 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run a network on every target and compare its outputs with the reference's
+    /// Run a network on every target and compare the outputs with the reference outputs
     Run(RunArgs),
-    /// Walk the operators: which introduce error, and is it a bug or the storage format?
+    /// Find the operators that introduce error: is the cause a bug or the storage format?
     Walk(WalkArgs),
-    /// Time a network on targets that take turns, each checked against the reference first
+    /// Time a network on targets that take turns, and check the outputs against the reference
     Bench(BenchArgs),
-    /// Truncate a network: keep what lies between some values and some others
+    /// Truncate a network: keep the part between chosen input values and output values
     Cut(CutArgs),
-    /// Find the smallest set of operators that must run on the CPU for the output to be right
+    /// Find the smallest set of operators that must run on the CPU for a correct output
     Fallback(FallbackArgs),
-    /// Make the smallest network, shapes and values that still show what a target does wrong
+    /// Shrink a network, its shapes and its values to a minimal reproduction of an error
     Shrink(ShrinkArgs),
-    /// Set networks or cases against targets in a table, here, in parts, or from saved reports
+    /// Make a table of networks or cases by targets, in one run, in shards or from reports
     Matrix(MatrixArgs),
-    /// Run a whole data set: how often classes agree, what accuracy is lost, and on which inputs
+    /// Run a whole data set: report class agreement, lost accuracy and the worst inputs
     Agree(Box<AgreeArgs>),
-    /// Run case files against what is expected of them, or list them
+    /// Run case files and check their expectations, or list them
     Case(CaseArgs),
     /// Compare two tensors element by element
     Diff(DiffArgs),
-    /// Render a saved report for a ticket, a browser, a terminal or a CI server
+    /// Render or bundle a saved report for a ticket, a browser, a terminal or a CI server
     Report(ReportArgs),
-    /// Run a bundle from somewhere else here, and say whether the same is seen
+    /// Run a bundle from a different machine, and say whether its finding occurs on this one
     Replay(ReplayArgs),
-    /// Tell what is installed, and what to do about what is not
+    /// Check which engines and tools are installed, and how to install missing ones
     Doctor(DoctorArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man,
     /// Serve one engine to a parent process
     #[command(hide = true)]
     Worker,
 }
 
 #[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// Shell that gets the completions
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
-    /// More networks, one after the other; --out then has a folder for each
+    /// Further networks, run one after the other; --out then gets one folder for each network
     #[arg(value_name = "MODEL", conflicts_with_all = ["json", "mnn"])]
     pub(super) more: Vec<PathBuf>,
-    /// A target to compare, such as mnn:vulkan:low; may be given several times
+    /// Target to compare, such as mnn:vulkan:low (repeatable)
     #[arg(long = "on", value_name = "TARGET", required = true)]
     pub(super) on: Vec<String>,
     #[command(flatten)]
@@ -67,14 +82,14 @@ pub(super) struct RunArgs {
 pub(super) struct WalkArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
-    /// The target to walk, such as mnn:vulkan:low, or the reference itself
+    /// Target to walk, such as mnn:vulkan:low, or the reference itself
     #[arg(long = "on", value_name = "TARGET")]
     pub(super) on: String,
-    /// How to search: follow every operator of one run, cut the network in two again and again,
-    /// isolate every node, or all three
+    /// Search strategy: follow every operator of one run, bisect the network by cuts, isolate every
+    /// node, or all three
     #[arg(long, value_enum, default_value_t = Strategy::Follow)]
     pub(super) strategy: Strategy,
-    /// List every operator, not only those that matter
+    /// List every operator, not only the error sources and the operators just before them
     #[arg(long)]
     pub(super) all: bool,
     #[command(flatten)]
@@ -85,29 +100,29 @@ pub(super) struct WalkArgs {
 pub(super) struct FallbackArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
-    /// The target that is wrong, such as mnn:vulkan:high
+    /// Target with the wrong output, such as mnn:vulkan:high
     #[arg(long = "on", value_name = "TARGET")]
     pub(super) on: String,
-    /// Move whole types of operators, as a backend declines them, or single ones
+    /// Move whole operator types, the way a backend declines operators, or single operators
     #[arg(long, value_enum, default_value_t = What::Type)]
     pub(super) by: What,
-    /// When the output is right: every element within the tolerance, the error near that of an
-    /// honest backend, or the largest element of each row in its place
+    /// Condition for a correct output: every element within the tolerance, an error near the rounding
+    /// error of a correct backend, or the largest element of each row at the same index
     #[arg(long, value_enum, default_value_t = GoalName::Tolerance)]
     pub(super) goal: GoalName,
-    /// Do not move operators to the CPU: raise them to high precision on the same device
+    /// Run the operators at high precision on the same device, instead of moving them to the CPU
     #[arg(long)]
     pub(super) precision: bool,
 }
 
-/// What `fallback` moves.
+/// The unit that `fallback` moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum What {
     Op,
     Type,
 }
 
-/// When `fallback` has moved enough.
+/// The condition that ends the `fallback` search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum GoalName {
     Tolerance,
@@ -119,13 +134,13 @@ pub(super) enum GoalName {
 pub(super) struct BenchArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
-    /// A target to time, such as mnn:vulkan:low; may be given several times, the same one, too
+    /// Target to time, such as mnn:vulkan:low (repeatable, even with the same target)
     #[arg(long = "on", value_name = "TARGET", required = true)]
     pub(super) on: Vec<String>,
-    /// How many runs of each target to time at least, after the --repeat runs that warm it up
+    /// Minimum number of timed runs of each target, after the --repeat warm-up runs
     #[arg(long, value_name = "N", default_value = "50")]
     pub(super) iterations: NonZeroUsize,
-    /// How many timed runs a target has at least before it is the next one's turn
+    /// Minimum number of timed runs of a target before the next target's turn
     #[arg(long, value_name = "N", default_value = "5")]
     pub(super) turn: NonZeroUsize,
 }
@@ -134,7 +149,7 @@ pub(super) struct BenchArgs {
 pub(super) struct ShrinkArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
-    /// The target that is wrong, such as mnn:vulkan:high; the result is written to --out, or to
+    /// Target with the wrong output, such as mnn:vulkan:high; offby writes the result to --out, or to
     /// the folder `shrunk`
     #[arg(long = "on", value_name = "TARGET")]
     pub(super) on: String,
@@ -151,13 +166,13 @@ pub(super) struct MatrixArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MatrixCommand {
-    /// Merge matrices: the shares of a sweep into the whole, or several machines into one table
+    /// Merge matrices: the shards of one sweep, or the tables of several machines
     Merge(MergeArgs),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct MergeArgs {
-    /// Matrices, as --json or --out wrote them
+    /// Matrix files written by --json or --out
     #[arg(value_name = "MATRIX.json", required = true)]
     pub(super) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -166,48 +181,48 @@ pub(super) struct MergeArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {
-    /// The rows: ONNX files, case files, and folders of cases
+    /// Rows: ONNX files, case files, and folders of case files
     #[arg(value_name = "CASE|MODEL", required_unless_present = "from")]
     pub(super) networks: Vec<PathBuf>,
-    /// A column: a target, such as mnn:vulkan:low; may be given several times
+    /// Column: a target, such as mnn:vulkan:low (repeatable)
     #[arg(long = "on", value_name = "TARGET", required_unless_present = "from")]
     pub(super) on: Vec<String>,
-    /// Run nothing: take the cells from reports of `run` and `walk`, and from matrices
+    /// Run no network: take the cells from reports of `run` and `walk`, and from matrix files
     #[arg(long, value_name = "R.json", num_args = 1.., conflicts_with_all = ["networks", "on", "shard", "fallback"])]
     pub(super) from: Vec<PathBuf>,
-    /// What this machine is called, where rows of several are to stand side by side
+    /// Name of this machine, to distinguish the rows of several machines in one table
     #[arg(long, value_name = "NAME")]
     pub(super) system: Option<String>,
-    /// Reference target; a case names its own
+    /// Reference target for ONNX files; each case file names its own reference
     #[arg(long, value_name = "TARGET", default_value = "tract")]
     pub(super) reference: String,
     #[command(flatten)]
     pub(super) feed: FeedArgs,
-    /// Where a target is wrong, search for the types of operators that must run on the CPU
+    /// If a target is wrong, search for the operator types that must run on the CPU
     #[arg(long)]
     pub(super) fallback: bool,
-    /// Seconds a target may take for one cell; a case may say otherwise
+    /// Time limit for one cell, in seconds, unless the case file sets its own
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u64,
-    /// How many networks run at once; as many as there are processors where not given
+    /// Number of networks to run at once (default: the number of processors)
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,
     #[command(flatten)]
     pub(super) place: PlaceArgs,
-    /// Fill share I of N of the cells, for `offby matrix merge`
+    /// Fill only shard I of N of the cells; `offby matrix merge` joins the shards
     #[arg(long, value_name = "I/N")]
     pub(super) shard: Option<String>,
     #[command(flatten)]
     pub(super) giving: MatrixOutputArgs,
 }
 
-/// What becomes of a matrix.
+/// Output options for a matrix.
 #[derive(Debug, Args)]
 pub(super) struct MatrixOutputArgs {
-    /// Say what is new, fixed or the same since this earlier matrix; only what is new fails
+    /// Report new, fixed and unchanged findings since this earlier matrix; only new findings fail
     #[arg(long, value_name = "EARLIER.json")]
     pub(super) against: Option<PathBuf>,
-    /// Write the matrix (JSON, Markdown, HTML) into this folder; an unfinished sweep goes on from there
+    /// Write the matrix (JSON, Markdown, HTML) into this folder; resume an unfinished sweep from it
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     #[command(flatten)]
@@ -222,7 +237,7 @@ pub(super) struct CaseArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CaseCommand {
-    /// Run cases; 0 where every target is as expected, 1 where one is not
+    /// Run cases; exit code 0 if every target is as expected, 1 if any target is not
     Run(CaseRunArgs),
     /// List cases
     List(CaseListArgs),
@@ -230,31 +245,31 @@ pub(super) enum CaseCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct CaseRunArgs {
-    /// Case files, and folders of them; `fixtures` where none is given
+    /// Case files, and folders of case files (default: `fixtures`)
     #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
-    /// Only targets whose name contains this, such as sim: or mnn:opencl
+    /// Run only the targets whose name contains this text, such as sim: or mnn:opencl
     #[arg(long = "on", value_name = "TEXT")]
     pub(super) on: Option<String>,
-    /// Start the targets' worker by this command, such as 'ssh board offby worker'
+    /// Command that starts the targets' worker process, such as 'ssh board offby worker'
     #[arg(long, value_name = "COMMAND")]
     pub(super) via: Option<String>,
-    /// Reference target for every case, instead of the one that each case names
+    /// Reference target for every case, instead of each case's own reference
     #[arg(long, value_name = "TARGET", conflicts_with = "onnx_backend_tests")]
     pub(super) reference: Option<String>,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
-    /// Run ONNX's own backend tests, those in this folder, instead of cases: on tract, on MNN's CPU, Vulkan and
+    /// Run the ONNX backend tests in this folder, instead of cases: on tract, on MNN's CPU, Vulkan and
     /// OpenCL at high precision, and on ONNX Runtime
     #[arg(long, value_name = "DIR", conflicts_with_all = ["paths", "junit"])]
     pub(super) onnx_backend_tests: Option<PathBuf>,
-    /// Write the table of the backend tests (JSON, Markdown, HTML) into this folder
+    /// Write the results of the backend tests (JSON, Markdown, HTML) into this folder
     #[arg(long, value_name = "DIR", requires = "onnx_backend_tests")]
     pub(super) out: Option<PathBuf>,
-    /// How many cases run at once; as many as there are processors where not given
+    /// Number of cases to run at once (default: the number of processors)
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,
-    /// Write JUnit XML to this file
+    /// Write the results as JUnit XML to this file
     #[arg(long, value_name = "PATH")]
     pub(super) junit: Option<PathBuf>,
     #[command(flatten)]
@@ -263,28 +278,28 @@ pub(super) struct CaseRunArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct CaseListArgs {
-    /// Case files, and folders of them; `fixtures` where none is given
+    /// Case files, and folders of case files (default: `fixtures`)
     #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }
 
-/// How a walk searches.
+/// The search strategy of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Strategy {
-    /// One undisturbed run, every operator checked on its own inputs
+    /// One undisturbed run; offby checks every operator on the operator's own inputs
     Follow,
-    /// The network truncated at one place after another; needs no taps
+    /// Runs of truncated networks, by bisection; needs no access to intermediate values
     Cut,
-    /// Every node as a network of its own, fed with the reference's values
+    /// One run per node, as a separate network with input values from the reference
     Isolate,
-    /// All three, and where they agree
+    /// All three strategies, and a comparison of their results
     All,
 }
 
 impl Strategy {
-    /// The name as typed.
+    /// The name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             Strategy::Follow => "follow",
@@ -299,19 +314,19 @@ impl Strategy {
 pub(super) struct CutArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
-    /// A value or node that becomes an output; may be given several times
+    /// Value or node that becomes an output (repeatable)
     #[arg(long, value_name = "VALUE", required = true)]
     pub(super) to: Vec<String>,
-    /// A value or node whose output becomes an input; may be given several times
+    /// Value that becomes an input, or node whose output becomes an input (repeatable)
     #[arg(long, value_name = "VALUE")]
     pub(super) from: Vec<String>,
-    /// Reference target, which computes the captured values
+    /// Reference target; computes the captured values
     #[arg(long, value_name = "TARGET", default_value = "tract")]
     pub(super) reference: String,
-    /// The file to write
+    /// Output ONNX file
     #[arg(short = 'o', long = "output", value_name = "OUT.onnx")]
     pub(super) destination: PathBuf,
-    /// Store beside it what the reference feeds its inputs, the outputs to expect, and a case file
+    /// Also store input values from the reference, expected outputs and a case file in the same folder
     #[arg(long)]
     pub(super) capture: bool,
     #[command(flatten)]
@@ -320,11 +335,11 @@ pub(super) struct CutArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct DiffArgs {
-    /// The tensor that is right, a .npy file
+    /// Reference tensor, a .npy file
     pub(super) reference: PathBuf,
-    /// The tensor to compare with it, a .npy file
+    /// Tensor to compare with the reference, a .npy file
     pub(super) candidate: PathBuf,
-    /// How many of the worst elements to list
+    /// Number of worst elements to list
     #[arg(long, value_name = "K", default_value_t = 5)]
     pub(super) worst: usize,
     #[command(flatten)]
@@ -341,27 +356,27 @@ pub(super) struct ReportArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReportCommand {
-    /// Render the report.json of `run` or `walk`; with a tolerance it is judged again first
+    /// Render the report.json of `run` or `walk`; judge it again first if a tolerance is given
     Render(RenderArgs),
-    /// Gather a report and all that is needed to see its finding into one file for a ticket
+    /// Pack a report, and all files needed to reproduce its finding, into one file for a ticket
     Bundle(BundleArgs),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct BundleArgs {
-    /// The saved report
+    /// Saved report
     #[arg(value_name = "REPORT.json")]
     pub(super) report: PathBuf,
-    /// The file to write
+    /// Output file
     #[arg(short = 'o', long = "output", value_name = "X.offby.tar.zst")]
     pub(super) output: PathBuf,
-    /// The report's network, where it is not found by the name in the report
+    /// The report's network, if offby does not find it by the path in the report
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
-    /// The most the files of the bundle may have together; what can be spared is left out
+    /// Maximum total size of the bundled files; offby leaves out files that a replay can spare
     #[arg(long, value_name = "MEGABYTES", default_value_t = 25)]
     pub(super) max_size: u64,
-    /// Seconds a target may take
+    /// Time limit for each target, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u64,
     #[command(flatten)]
@@ -370,13 +385,13 @@ pub(super) struct BundleArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// The bundle
+    /// Bundle to replay
     #[arg(value_name = "X.offby.tar.zst")]
     pub(super) bundle: PathBuf,
-    /// Another target than the bundle's own
+    /// Target to run, instead of the bundle's own
     #[arg(long = "on", value_name = "TARGET")]
     pub(super) on: Option<String>,
-    /// Seconds the target may take
+    /// Time limit for the target, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u64,
     #[command(flatten)]
@@ -387,37 +402,37 @@ pub(super) struct ReplayArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RenderArgs {
-    /// The saved report
+    /// Saved report
     #[arg(value_name = "REPORT.json")]
     pub(super) report: PathBuf,
-    /// What to make of it
+    /// Output format
     #[arg(long, value_enum)]
     pub(super) to: Form,
-    /// The file to write, instead of stdout
+    /// Output file, instead of stdout
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     #[command(flatten)]
     pub(super) tolerance: ToleranceArgs,
 }
 
-/// A form of a report.
+/// The output format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Form {
-    /// Markdown for an issue, below the length that GitHub takes
+    /// Markdown for an issue, within GitHub's length limit
     Md,
-    /// One page that needs nothing else
+    /// One self-contained HTML page
     Html,
-    /// What `run` and `walk` print
+    /// The text that `run` and `walk` print
     Text,
-    /// The report itself
+    /// The saved report itself, as JSON
     Json,
-    /// JUnit XML, one test for each target
+    /// JUnit XML, one test per target
     Junit,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// Look at the worker that this command starts, such as 'ssh board offby worker'
+    /// Check the worker process that this command starts, such as 'ssh board offby worker'
     #[arg(long, value_name = "COMMAND")]
     pub(super) via: Option<String>,
     #[command(flatten)]

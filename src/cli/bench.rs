@@ -1,4 +1,4 @@
-//! `offby bench`: how long a network takes on each target, checked against the reference first.
+//! `offby bench`: measures how long a network takes on each target, and checks the outputs.
 
 use super::args::BenchArgs;
 use super::place::read_target;
@@ -9,7 +9,7 @@ use crate::engine::{Engine, Target};
 use crate::report::{TargetReport, bench_text, evidence_text};
 use crate::session::Failure;
 
-/// Opens every target, times them in turns, reports; gives the exit code of what they computed.
+/// Opens every target, times them in turns and reports; returns the exit code for their outputs.
 pub(super) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     let place = &args.network.place;
     let targets =

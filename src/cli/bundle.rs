@@ -1,4 +1,4 @@
-//! `offby report bundle`: a report and all that is needed to see its finding, as one file.
+//! `offby report bundle`: packs a report, and all files needed to reproduce its finding, into one file.
 
 use super::args::BundleArgs;
 use super::place::read_target;
@@ -27,9 +27,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A simulated device's document in a bundle.
+/// The document of a simulated device in a bundle.
 pub(super) const DEVICE: &str = "device.yaml";
-/// What is left out first where a bundle is too large, with what it costs the reader.
+/// Files to leave out of a bundle that is too large, in this order, each with the cost for the reader.
 const SPARE: &[(&str, &str)] = &[
     ("model.mnn", "it is made again from model.onnx by MNN's converter"),
     ("report.html", "`offby report render` makes it again from report.json"),
@@ -37,7 +37,7 @@ const SPARE: &[(&str, &str)] = &[
     ("expected", "the reference computes it again"),
 ];
 
-/// Gathers, proves, packs; 0 where the bundle was written.
+/// Gathers, proves and packs; returns exit code 0 after writing the bundle.
 pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
     can_hold_file(&args.output)?;
     let (saved, report) = read_saved(&args.report)?;
@@ -100,15 +100,30 @@ fn accused(target: &TargetReport) -> Option<String> {
     Some(node.unwrap_or(source).to_owned())
 }
 
-/// The report's network and the feeds it had, both held to the report's digests.
+/// The file of a report's network: at its path, or next to the report, where `--out` keeps a link to it.
+fn network_of(report: &Path, named: &str) -> PathBuf {
+    let named = PathBuf::from(at_home(named));
+    if named.is_file() {
+        return named;
+    }
+    let folder = report.parent().unwrap_or(Path::new(""));
+    let next_to = folder.join(named.file_name().unwrap_or_default());
+    // External data is next to the file itself, and not next to the link.
+    let file = next_to.canonicalize();
+    file.unwrap_or_else(|_| folder.join(named))
+}
+
+/// The path with the home folder in place of `~`, which reports have for it.
+fn at_home(path: &str) -> String {
+    match (path.strip_prefix("~/"), std::env::var("HOME")) {
+        (Some(rest), Ok(home)) => format!("{home}/{rest}"),
+        _ => path.to_owned(),
+    }
+}
+
+/// The report's network and its feeds, both checked against the report's digests.
 fn network(args: &BundleArgs, report: &Report) -> Result<(Model, Vec<Feed>), Failure> {
-    let named = PathBuf::from(&report.model.path);
-    let beside = args.report.parent().unwrap_or(Path::new("")).join(&named);
-    let path = match &args.model {
-        Some(path) => path.clone(),
-        None if named.is_file() => named,
-        None => beside,
-    };
+    let path = args.model.clone().unwrap_or_else(|| network_of(&args.report, &report.model.path));
     let mut model = Model::load(&path).map_err(|error| {
         Failure::new(error.to_string(), "say where the report's network lies with --model FILE")
     })?;
@@ -121,8 +136,11 @@ fn network(args: &BundleArgs, report: &Report) -> Result<(Model, Vec<Feed>), Fai
     let shapes: BTreeMap<ValueName, Vec<usize>> =
         report.inputs.iter().map(|input| (input.name.clone(), input.shape.clone())).collect();
     model.fix_shapes(&shapes)?;
-    let texts: Vec<String> =
-        report.inputs.iter().map(|input| format!("{}={}", input.name, input.spec)).collect();
+    let texts: Vec<String> = report
+        .inputs
+        .iter()
+        .map(|input| format!("{}={}", input.name, at_home(&input.spec)))
+        .collect();
     let specs = parse_inputs(&texts, model.inputs(), &Normalization::default())?;
     let feeds = draw(&model, &specs)?;
     match feeds.iter().find(|feed| !is_as_reported(feed, &report.inputs)) {
@@ -138,19 +156,19 @@ fn is_as_reported(feed: &Feed, inputs: &[InputReport]) -> bool {
     inputs.iter().any(|input| input.name == feed.name && input.digest == feed.digest)
 }
 
-/// A part of the network that shows the finding, and how it was seen.
+/// A part of the network that shows the finding, and the run that showed it.
 struct Found {
     specimen: Specimen,
     ran: Ran,
 }
 
-/// A part of a network may be wrong in another way than the whole; but a target that falls back or is
-/// not here shows nothing.
+/// Whether both verdicts are bad. A part of a network may be wrong in a different way from the whole. A
+/// target that falls back or is missing is not bad.
 fn both_bad(a: Kind, b: Kind) -> bool {
     a.news() == News::Bad && b.news() == News::Bad
 }
 
-/// The node by itself, the network up to it, and all of it.
+/// The node by itself, the network up to the node, and the whole network.
 fn parts(model: &Model, feeds: &[Feed], node: Option<&str>) -> Vec<Specimen> {
     let mut parts = Vec::new();
     if let Some(node) = node {
@@ -181,7 +199,7 @@ fn smallest(
     ))
 }
 
-/// The tensors' files, by their names in the bundle.
+/// The tensors' files, with paths relative to the bundle.
 struct Tensors {
     inputs: BTreeMap<ValueName, PathBuf>,
     expected: BTreeMap<ValueName, PathBuf>,
@@ -198,7 +216,7 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Everything but the manifest; gives what could not be had.
+    /// Writes all files except the manifest; returns the files that could not be made.
     fn write(
         &self,
         saved: &str,
@@ -230,7 +248,7 @@ impl Stage<'_> {
         Ok((tensors, self.converted(registry, deadline)?))
     }
 
-    /// Stores tensors in a folder of the bundle; gives the files by their names in it.
+    /// Stores tensors in a folder of the bundle; returns their paths relative to the bundle.
     fn tensors(
         &self,
         inner: &str,
@@ -258,7 +276,7 @@ impl Stage<'_> {
         }
     }
 
-    /// The simulated device, where it is not one that is built in.
+    /// The simulated device, unless it is built in.
     fn own_device(&self) -> Option<&Device> {
         match self.target.itself() {
             Target::Sim(target) if target.is_document() => target.device.as_ref(),
@@ -279,7 +297,7 @@ impl Stage<'_> {
         Case { targets, ..Case::stored("bundle", title, "model.onnx".into(), inputs) }
     }
 
-    /// Leaves out what can be spared until the rest is small enough.
+    /// Leaves out spare files until the bundle is small enough.
     fn fit(&self, limit: u64) -> Result<Vec<LeftOut>, Failure> {
         let mut left_out = Vec::new();
         for (name, cost) in SPARE {
@@ -310,7 +328,7 @@ impl Stage<'_> {
         folder_size(self.folder).map_err(|error| Failure::write(self.folder, error))
     }
 
-    /// The finding once more, from the files as they lie there.
+    /// Reproduces the finding from the written files.
     fn prove(&self, files: &Tensors, asked: Asked<'_>) -> Result<(), Failure> {
         let here = |(name, file): (&ValueName, &PathBuf)| (name.clone(), self.folder.join(file));
         let inputs = files.inputs.iter().map(here).collect();
@@ -383,7 +401,7 @@ fn named(outputs: &[Output]) -> Vec<(&ValueName, &Tensor)> {
     outputs.iter().map(|output| (&output.name, &output.tensor)).collect()
 }
 
-/// A target in MNN's numbers: `MNNForwardType` and `BackendConfig::PrecisionMode` of its headers.
+/// A target in MNN's numbers: `MNNForwardType` and `BackendConfig::PrecisionMode` from MNN's headers.
 fn settings(target: &Target) -> Option<MnnSettings> {
     let Target::Mnn(target) = target.itself() else { return None };
     let (forward_type, python_backend) = match target.backend {

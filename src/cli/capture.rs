@@ -1,4 +1,4 @@
-//! What `offby cut --capture` stores beside the new model: the numbers at both ends, and a case file.
+//! `offby cut --capture`: stores input values, expected outputs and a case file next to the new model.
 
 use super::prepare::file_name;
 use super::stored::{relative_to, store_tensors};
@@ -10,18 +10,18 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The files that were written.
+/// The written files.
 #[derive(Debug, Serialize)]
 pub(super) struct Captured {
     /// The case file.
     pub(super) case: PathBuf,
-    /// For each input its numbers.
+    /// For each input the file of its values.
     pub(super) inputs: BTreeMap<ValueName, PathBuf>,
-    /// For each output the reference's numbers.
+    /// For each output the file of the reference's values.
     pub(super) expected: BTreeMap<ValueName, PathBuf>,
 }
 
-/// Stores all inputs and outputs of `made`, which lies at `destination` and was cut from `origin`.
+/// Stores all inputs and outputs of `made`, which was cut from `origin` and written to `destination`.
 pub(super) fn capture(
     destination: &Path,
     made: &Model,
@@ -40,7 +40,7 @@ pub(super) fn capture(
     Ok(Captured { case: path, inputs, expected })
 }
 
-/// A case of the new model and its inputs, without targets yet.
+/// A case of the new model and its inputs, without targets so far.
 fn case(
     destination: &Path,
     origin: &Path,

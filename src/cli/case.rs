@@ -1,4 +1,4 @@
-//! `offby case`: case files, run against their expectations, or listed.
+//! `offby case`: runs case files and checks their expectations, or lists the files.
 
 use super::answer::{self, Unwritten};
 use super::args::{CaseArgs, CaseCommand, CaseListArgs, CaseRunArgs};
@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// Runs or lists; gives the exit code.
+/// Runs or lists cases; returns the exit code.
 pub(super) fn case(args: &CaseArgs) -> Result<u8, Failure> {
     match &args.command {
         CaseCommand::Run(args) => match &args.onnx_backend_tests {
@@ -85,7 +85,7 @@ fn run(args: &CaseRunArgs) -> Result<u8, Failure> {
     Ok(report.exit_code())
 }
 
-/// Runs the cases on a few threads; each target has its own child process anyway.
+/// Runs the cases on a few threads. Each target has its own child process in any case.
 fn run_all(
     args: &CaseRunArgs,
     cases: &[(PathBuf, Case)],
@@ -102,7 +102,7 @@ fn run_all(
         let report = run_case(file, case, registry, args.on.as_deref(), via, reference);
         let done = 1 + done.fetch_add(1, Ordering::Relaxed);
         progress.set_message(format!("{done} of {}: {}", cases.len(), case.id));
-        // What the user ended is neither as expected nor otherwise.
+        // A target that the user interrupted is neither as expected nor unexpected.
         let ended = |target: &CaseTargetReport| target.report.outcome == Outcome::Interrupted;
         (!report.targets.iter().any(ended)).then_some(report)
     });

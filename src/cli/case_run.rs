@@ -1,4 +1,4 @@
-//! One case: its model and feeds, its targets, and what was expected of them.
+//! One case: its model and feeds, its targets, and their expectations.
 
 use super::cut::{Asked, truncate};
 use super::place::behind;
@@ -14,13 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Seconds a target may take where the case does not say.
+/// Time limit for a target in seconds, unless the case sets one.
 const TIMEOUT: u64 = 120;
-/// How often each target runs: once more than once, so that what differs from run to run shows.
+/// Runs per target: two, to show outputs that differ between runs.
 pub(super) const REPEATS: usize = 2;
 
-/// Runs a case on all its targets, or on those whose name contains `only`; their workers behind a
-/// command where there is one. The reference runs here.
+/// Runs a case on all its targets, or only on targets whose name contains `only`. Their workers run
+/// behind the `via` command, if given. The reference runs on this machine.
 pub(super) fn run_case(
     file: &Path,
     case: &Case,
@@ -79,7 +79,7 @@ fn try_run(
     Ok(reports)
 }
 
-/// The network, cut where the case says so, and its feeds.
+/// The network and its feeds. If the case contains a cut, the network is truncated.
 pub(super) fn prepare(case: &Case, reference: Asked<'_>) -> Result<(Model, Vec<Feed>), Failure> {
     let mut model = Model::load(&case.model_path())?;
     model.fix_shapes(&BTreeMap::new())?;
@@ -96,12 +96,12 @@ pub(super) fn prepare(case: &Case, reference: Asked<'_>) -> Result<(Model, Vec<F
     }
 }
 
-/// A target with its device read, for which is looked beside the case, behind a command where there is one.
+/// A target with its device, behind the `via` command if given. Device paths are relative to the case's folder.
 pub(super) fn resolved(case: &Case, target: &Target, via: Option<&Via>) -> Result<Target, Failure> {
     behind(resolve_beside(&case.folder, target.clone())?, via)
 }
 
-/// Each target once, with everything expected of it, in the file's order.
+/// Each target once, with all its expectations, in the file's order.
 fn grouped<'c>(case: &'c Case, only: Option<&str>) -> Vec<(Target, Vec<&'c CaseTarget>)> {
     let mut seen = BTreeSet::new();
     let mut groups = Vec::new();
@@ -116,7 +116,7 @@ fn grouped<'c>(case: &'c Case, only: Option<&str>) -> Vec<(Target, Vec<&'c CaseT
     groups
 }
 
-/// Sets what a target said beside the first expectation that is for what really ran.
+/// Compares a target's report with the first expectation that applies to the actual device and driver.
 fn judge(report: TargetReport, expected: &[&CaseTarget], seconds: f64) -> CaseTargetReport {
     let ran_on = report.ran_on.as_ref();
     let applies = expected.iter().find(|target| target.applies(ran_on));

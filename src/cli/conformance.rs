@@ -1,4 +1,4 @@
-//! ONNX's own backend tests on every target: what conforms, and what becomes of the rest.
+//! ONNX's own backend tests on every target: the passing tests, and the outcome of each other test.
 
 use super::answer::{self, Unwritten};
 use super::args::CaseRunArgs;
@@ -22,15 +22,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-/// Where the tests run unless `--on` leaves only some. What tuning measures is time, and it takes six times as much of it.
+/// The targets of the tests; `--on` selects some of them. OpenCL runs with `tune=none`: tuning takes
+/// six times as long, and only measures time.
 const TARGETS: [&str; 5] =
     ["tract", "mnn:cpu", "mnn:vulkan:high", "mnn:opencl:high,tune=none", "ort:cpu"];
 /// ONNX's own limits for its tests: `onnx.backend.test.runner`.
 const TOLERANCE: (f64, f64) = (1e-7, 1e-3);
-/// The longest a target may take for one test.
+/// Time limit for a target in one test.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Runs every test on every target, reports; gives the exit code.
+/// Runs every test on every target and reports; returns the exit code.
 pub(super) fn conformance(args: &CaseRunArgs, folder: &Path) -> Result<u8, Failure> {
     let tests =
         find_backend_tests(folder).map_err(|error| unreadable(folder, &error.to_string()))?;
@@ -82,7 +83,7 @@ fn targets(args: &CaseRunArgs) -> Result<Vec<Target>, Failure> {
     chosen.into_iter().map(|name| behind(name.parse()?, via.as_ref())).collect()
 }
 
-/// What one target makes of one test.
+/// The result of one test on one target.
 fn run(test: &BackendTest, target: &Target, session: &mut dyn Session) -> Cell {
     let opened = load(test).and_then(|model| open(test, model));
     let (model, feeds, truth) = match opened {
@@ -96,7 +97,7 @@ fn run(test: &BackendTest, target: &Target, session: &mut dyn Session) -> Cell {
     cell(&examine_against(target, execution, &truth, user, request))
 }
 
-/// What is told of a test, from its own folder on: where that lies is whoever's.
+/// Removes the path to the test's folder from a text, because the path is private to the user.
 fn without_place(test: &BackendTest, text: &str) -> String {
     let place = test.model.parent().and_then(Path::parent);
     let place = place.map(|place| format!("{}/", place.display())).filter(|place| place != "/");
@@ -107,10 +108,10 @@ fn load(test: &BackendTest) -> Result<Model, Failure> {
     Ok(Model::load(&test.model)?)
 }
 
-/// What runs, what it is fed, and what should come out.
+/// The model, its inputs and the expected outputs.
 type Opened = (Model, Vec<Feed>, Vec<Output>);
 
-/// The model with the shapes of its inputs, the inputs, and what should come out.
+/// The model with the shapes of its inputs, the inputs, and the expected outputs.
 fn open(test: &BackendTest, mut model: Model) -> Result<Opened, Failure> {
     let tensors: Vec<Tensor> =
         test.inputs.iter().map(|path| tensor(path)).collect::<Result<_, Failure>>()?;
@@ -133,13 +134,13 @@ fn open(test: &BackendTest, mut model: Model) -> Result<Opened, Failure> {
     Ok((model, feeds, truth))
 }
 
-/// A sequence, a map or strings are no tensor of numbers.
+/// Reads a tensor of numbers. A sequence, a map or strings are an error.
 fn tensor(path: &Path) -> Result<Tensor, Failure> {
     let hint = "only tensors of numbers are fed and compared";
     read_tensor_proto(path).map_err(|error| Failure::new(error.to_string(), hint))
 }
 
-/// What ONNX feeds its large networks: element i of n is i / n.
+/// The input of ONNX's large networks: element i of n is i / n.
 fn counting_up(input: &ResolvedInput) -> Result<Feed, Failure> {
     let count: usize = input.shape.iter().product();
     let elements = (0..count).map(|index| (index as f64 / count as f64) as f32).collect();
@@ -153,7 +154,7 @@ fn describe(test: &BackendTest) -> Row {
     let feeds = opened.as_ref().map_or(&[][..], |(_, feeds, _)| feeds.as_slice());
     let input = |feed: &Feed| RowInput {
         name: feed.name.clone(),
-        // The folder is whoever's; the test's name says enough.
+        // The folder is private to the user; the test's name is enough.
         spec: match feed.spec.rsplit_once('/') {
             Some((_, file)) if !test.inputs.is_empty() => file.to_owned(),
             _ => feed.spec.clone(),

@@ -1,4 +1,4 @@
-//! `offby cut`: the network truncated, its new inputs and outputs declared as the reference has them.
+//! `offby cut`: truncates the network, and declares its new inputs and outputs with the reference's shapes.
 
 use super::answer;
 use super::args::{CutArgs, LimitArgs, PlaceArgs};
@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::NamedTempFile;
 
-/// The longest the reference may take for the values of a cut.
+/// Time limit for the reference to compute the values of a cut.
 const DEADLINE: Duration = Duration::from_secs(600);
 
-/// What `offby cut --json` gives.
+/// The output of `offby cut --json`.
 #[derive(Debug, Serialize)]
 struct CutReport {
     schema: &'static str,
@@ -35,9 +35,9 @@ struct CutReport {
     outputs: Vec<ValueReport>,
     /// Computed shapes that became constants.
     constants: Vec<ValueName>,
-    /// The nodes that were kept: name and operator.
+    /// The remaining nodes: name and operator.
     nodes: Vec<(String, String)>,
-    /// Where element types and shapes come from, if not from the reference: why not.
+    /// Why element types and shapes do not come from the reference, if they do not.
     undetermined: Option<String>,
     captured: Option<Captured>,
 }
@@ -57,7 +57,7 @@ struct ValueReport {
     shape: Option<Vec<usize>>,
 }
 
-/// The reference that is asked for values.
+/// The reference that computes values, and its time limit.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) registry: &'a Registry,
@@ -65,8 +65,8 @@ pub(super) struct Asked<'a> {
     pub(super) deadline: Duration,
 }
 
-/// The network truncated, and the feeds of what is left: those of its own inputs, and what the
-/// reference has where it begins.
+/// The truncated network and its feeds: for original inputs the given feeds, and for new inputs the
+/// reference's values.
 pub(super) fn truncate(
     reference: Asked<'_>,
     model: &Model,
@@ -85,7 +85,7 @@ pub(super) fn truncate(
     Ok((made, feeds))
 }
 
-/// The cut model with everything declared that the reference knows; the cut learns it, too.
+/// The cut model, declared with all facts that the reference knows. Adds them to the cut itself.
 fn make<'a>(
     reference: Asked<'_>,
     model: &'a Model,
@@ -105,13 +105,13 @@ fn make<'a>(
     Ok((made, known))
 }
 
-/// Cuts, writes, tells; gives the exit code.
+/// Cuts, writes and reports; returns the exit code.
 pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
     let (model, fed) = load_fed(&args.model.path, &args.model.feed)?;
     let names = |texts: &[String]| texts.iter().map(|t| ValueName::from(t.as_str())).collect();
     let (to, from): (Vec<ValueName>, Vec<ValueName>) = (names(&args.to), names(&args.from));
     let mut cut = resolve(&model, &to, &from)?;
-    // Before the reference runs: whether the cut can be made at all, and be written.
+    // Checks before the reference runs that the cut is possible, and that its file can be written.
     let draft = model.cut(&cut)?;
     let file = claim(&args.destination, &args.model.path)?;
     let shapes = foreign_shapes(&draft, &cut);
@@ -133,7 +133,7 @@ pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The cut as asked for; what is not known of its new inputs yet is made up.
+/// The cut that the user asks for. Types and shapes of its new inputs are placeholders so far.
 fn resolve(model: &Model, to: &[ValueName], from: &[ValueName]) -> Result<Cut, Failure> {
     let find = |name: &ValueName| Ok(model.find_value(name.as_str())?);
     let made_up = |name: ValueName| Boundary { name, dtype: Dtype::F32, shape: Vec::new() };
@@ -145,7 +145,7 @@ fn resolve(model: &Model, to: &[ValueName], from: &[ValueName]) -> Result<Cut, F
     })
 }
 
-/// Shapes for whose sake alone an original input would have to stay. They become constants.
+/// Shapes that need an original input which the rest of the cut does not need. They become constants.
 fn foreign_shapes(draft: &Model, cut: &Cut) -> Vec<ValueName> {
     let topology = Topology::of(draft);
     let mut stay: BTreeSet<&ValueName> = cut.from.iter().map(|boundary| &boundary.name).collect();
@@ -157,17 +157,17 @@ fn foreign_shapes(draft: &Model, cut: &Cut) -> Vec<ValueName> {
     topology.shape_values().iter().filter(foreign).cloned().collect()
 }
 
-/// What is known of the values at the edges of a cut.
+/// Known facts about the values at the edges of a cut.
 struct Known<'a> {
     model: &'a Model,
-    /// Feeds, constants, and what the reference computed.
+    /// Feeds, constants, and values that the reference computed.
     tensors: BTreeMap<ValueName, Tensor>,
-    /// Why the reference computed nothing.
+    /// Why the reference computed no values.
     failed: Option<Failure>,
 }
 
 impl<'a> Known<'a> {
-    /// Feeds and constants, and all else by running the reference as far as needed.
+    /// Takes feeds and constants, and runs the reference for the other values, as far as needed.
     fn find(
         reference: Asked<'_>,
         model: &'a Model,
@@ -206,7 +206,7 @@ impl<'a> Known<'a> {
         Some((name.clone(), self.tensors.get(name)?.clone()))
     }
 
-    /// Element type and shape: the reference's, or else what the file declares.
+    /// Element type and shape: the reference's, otherwise those that the file declares.
     fn boundary(&self, name: &ValueName) -> Result<Boundary, Failure> {
         let made = |dtype, shape| Ok(Boundary { name: name.clone(), dtype, shape });
         if let Some(tensor) = self.tensors.get(name) {
@@ -229,7 +229,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// A cut that needs numbers needs the reference.
+    /// Fails if the cut needs numbers and the reference computed none.
     fn check_needs(&self, capture: bool, shapes: &[ValueName]) -> Result<(), Failure> {
         let hint = match shapes.first() {
             _ if capture => "only the reference has the numbers to capture: leave --capture out",
@@ -239,14 +239,14 @@ impl<'a> Known<'a> {
         self.failure(hint).map_or(Ok(()), Err)
     }
 
-    /// Why the reference computed nothing, if so.
+    /// Why the reference computed no values, if it failed.
     fn failure(&self, hint: &str) -> Option<Failure> {
         let failed = self.failed.as_ref()?.line();
         Some(Failure::new(failed.trim_start_matches("failed to "), hint))
     }
 }
 
-/// The new file, open but nameless: nothing half-written is ever seen under its name.
+/// The new file, open under a temporary name. A partial file never appears under the final name.
 fn claim(destination: &Path, model: &Path) -> Result<NamedTempFile, Failure> {
     let same = |a: &Path, b: &Path| a.canonicalize().ok().zip(b.canonicalize().ok());
     if same(destination, model).is_some_and(|(a, b)| a == b) {
@@ -345,7 +345,7 @@ fn text(report: &CutReport, verbose: bool) -> String {
     text
 }
 
-/// Bytes as people read them: `812 bytes`, `1.4 kB`, `31.7 MB`.
+/// Bytes in a readable unit: `812 bytes`, `1.4 kB`, `31.7 MB`.
 fn size(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} bytes"),

@@ -1,4 +1,4 @@
-//! `offby diff`: the element-wise comparison alone.
+//! `offby diff`: compares two tensors element by element.
 
 use super::answer;
 use super::args::DiffArgs;
@@ -12,7 +12,7 @@ use crate::session::Failure;
 use crate::tensor::{Dtype, Tensor, read_npy};
 use serde::Serialize;
 
-/// What `offby diff --json` gives.
+/// The output of `offby diff --json`.
 #[derive(Debug, Serialize)]
 struct DiffReport<'a> {
     schema: &'static str,
@@ -23,7 +23,7 @@ struct DiffReport<'a> {
     judgement: &'a Judgement,
 }
 
-/// Compares two files; gives the exit code.
+/// Compares two files; returns the exit code.
 pub(super) fn diff(args: &DiffArgs) -> Result<u8, Failure> {
     let user = user_tolerance(&args.tolerance)?;
     let reference = read_npy(&args.reference)?;
@@ -54,7 +54,7 @@ pub(super) fn diff(args: &DiffArgs) -> Result<u8, Failure> {
     })
 }
 
-/// The coarser of the two element types decides what can be asked for.
+/// The storage format of the coarser element type, which limits the achievable accuracy.
 fn storage(reference: &Tensor, candidate: &Tensor) -> &'static Storage {
     let coarseness = |dtype: &Dtype| match dtype {
         Dtype::Bf16 => 3,

@@ -1,4 +1,4 @@
-//! `offby doctor`: what is here, and the one command that mends what is not.
+//! `offby doctor`: lists installed engines and tools, and the command that installs each missing one.
 
 use super::answer;
 use super::args::DoctorArgs;
@@ -14,10 +14,10 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// The longest ONNX Runtime may take for one element.
+/// Time limit for ONNX Runtime to compute one element.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One thing that is there, or is not.
+/// One engine or tool, found or missing.
 #[derive(Debug, Serialize)]
 struct Check {
     name: String,
@@ -25,11 +25,11 @@ struct Check {
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
-    /// Whether nothing works without it.
+    /// Whether offby requires it.
     required: bool,
 }
 
-/// Looks at everything; exit code 0 unless something required is missing.
+/// Runs all checks; returns exit code 0 unless a required engine or tool is missing.
 pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Failure> {
     let via = read_via(args.via.as_deref())?;
     let here = via.is_none();
@@ -87,7 +87,7 @@ fn check_backend(worker: &WorkerProgram, backend: Backend, here: bool) -> Check 
     }
 }
 
-/// What to install, and beside which drivers: of a worker elsewhere those are not known.
+/// The packages to install, and the registered drivers of this machine. A remote worker's drivers are unknown.
 fn install_hint(backend: Backend, here: bool) -> Option<String> {
     let packages = match backend {
         Backend::Vulkan => "libvulkan-dev mesa-vulkan-drivers",
@@ -104,7 +104,7 @@ fn install_hint(backend: Backend, here: bool) -> Option<String> {
     Some(format!("apt-get install {packages}, or the GPU's own driver{seen}"))
 }
 
-/// ONNX Runtime, which is asked for its opinion if a target parts from the reference.
+/// Checks ONNX Runtime, the referee if a target differs from the reference.
 fn check_referee(worker: &WorkerProgram) -> Check {
     let engine = OnnxEngine { ort: Some(OrtTarget::REFEREE), worker: worker.clone() };
     let ran = smallest_network().map(|model| {
@@ -161,7 +161,7 @@ fn text(checks: &[Check]) -> String {
     text
 }
 
-/// A list too long for one line, folded under its beginning.
+/// Folds a list that is too long for one line, and aligns the lines.
 fn folded(detail: &str) -> String {
     const COLUMNS: usize = 58;
     let mut lines = vec![String::new()];

@@ -1,4 +1,4 @@
-//! The machine and the command, for a report: nothing that names the host or the user.
+//! The machine and the command, for a report, without the names of the host and the user.
 
 use crate::report::EnvironmentReport;
 use crate::worker::Converter;
@@ -23,14 +23,14 @@ const VARIABLES: &[&str] = &[
     "VK_LOADER_LAYERS_ENABLE",
 ];
 
-/// Arguments that only say where to write, or how loudly; the first ones have a value.
+/// Arguments that only control output. The arguments in `WRITING` have a value.
 const WRITING: [&str; 2] = ["--out", "--json"];
 const LOUDNESS: [&str; 4] = ["-q", "-v", "--quiet", "--verbose"];
 
-/// An argument whose value names a host; only its first word, the program, is kept.
+/// An argument whose value names a host. The report keeps only the first word, the program.
 const VIA: &str = "--via";
 
-/// What is known of this machine and this call.
+/// Facts about this machine and this command.
 pub(super) fn environment(converter: &Converter) -> EnvironmentReport {
     let set = |name: &&str| Some(((*name).to_owned(), env::var(name).ok()?));
     EnvironmentReport {
@@ -54,7 +54,7 @@ fn os() -> String {
     }
 }
 
-/// As the kernel names it; boards name themselves rather than their processor.
+/// The processor, as the kernel names it. Boards report their own name instead of the processor's.
 fn cpu() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = info.lines().find(|line| line.starts_with("model name"));
@@ -76,7 +76,7 @@ fn describe(converter: &Converter) -> Option<String> {
     }
 }
 
-/// The version of the `MNN` package beside a Python, from the name of its folder.
+/// The version of a Python's `MNN` package, from the name of the package's folder.
 fn package_version(python: &Path) -> Option<String> {
     let libraries = python.parent()?.parent()?.join("lib");
     let packages = fs::read_dir(libraries).ok()?.flatten().flat_map(|version| {

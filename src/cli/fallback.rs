@@ -1,4 +1,4 @@
-//! `offby fallback`: the smallest set of operators that must run on the CPU for the output to be right.
+//! `offby fallback`: the smallest set of operators that must run on the CPU for a correct output.
 
 use super::args::{FallbackArgs, GoalName, What};
 use super::place::read_target;
@@ -10,7 +10,7 @@ use crate::session::{Failure, tolerance_of};
 use crate::verdict::exit_code;
 use crate::walk::{By, Goal, Plan};
 
-/// Walks, searches, reports; 0 where a set makes the output right.
+/// Walks, searches and reports; returns exit code 0 if a set of operators makes the output correct.
 pub(super) fn fallback(args: &FallbackArgs) -> Result<u8, Failure> {
     let target = read_target(&args.on, &args.network.place)?;
     let prepared = Prepared::new(&args.network)?;
@@ -30,7 +30,7 @@ pub(super) fn fallback(args: &FallbackArgs) -> Result<u8, Failure> {
     let mut report = session.judge_walked(&target, walked);
     let code = match &found {
         Some(found) => u8::from(found.members.is_none()),
-        // It did not come to its end: what the walk says is all there is.
+        // The search did not finish. Only the walk's verdict is available.
         None => exit_code(std::iter::once(report.verdict.kind)),
     };
     report.fallback = found;

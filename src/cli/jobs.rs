@@ -1,11 +1,11 @@
-//! Work on a few threads, its results in order.
+//! Work on a few threads, with results in order.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Does `work` on every item, on so many threads, or as many as there are processors; the results come
-/// in the order of the items.
+/// Does `work` on every item, on `jobs` threads or one thread per processor. The results are in the
+/// order of the items.
 pub(super) fn on_threads<T: Sync, R: Send>(
     items: &[T],
     jobs: Option<usize>,

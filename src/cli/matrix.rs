@@ -1,4 +1,4 @@
-//! `offby matrix`: a table of networks against targets, filled here, in shares, or from saved files.
+//! `offby matrix`: a table of networks against targets, from one run, in shares, or from saved files.
 
 use super::answer::{self, Unwritten};
 use super::args::{MatrixArgs, MatrixCommand, MatrixOutputArgs, SweepArgs};
@@ -11,7 +11,7 @@ use crate::report::{matrix_html, matrix_markdown, matrix_text};
 use crate::session::Failure;
 use std::path::Path;
 
-/// Fills or gathers, compares with an earlier one, reports; gives the exit code.
+/// Fills or gathers a matrix, compares it with an earlier one and reports; returns the exit code.
 pub(super) fn matrix(args: &MatrixArgs) -> Result<u8, Failure> {
     match &args.command {
         Some(MatrixCommand::Merge(args)) => {
@@ -32,7 +32,7 @@ fn fill(args: &SweepArgs) -> Result<u8, Failure> {
     giving.give(matrix, unwritten.into_iter().collect())
 }
 
-/// What becomes of a matrix; all that can be refused is refused before anything runs.
+/// The output of a matrix. The command checks all arguments before any run.
 struct Giving<'a> {
     args: &'a MatrixOutputArgs,
     shard: Shard,
@@ -51,7 +51,7 @@ impl<'a> Giving<'a> {
         Ok(Giving { args, shard, earlier })
     }
 
-    /// Hands the matrix over; gives the exit code.
+    /// Writes and prints the matrix; returns the exit code.
     fn give(self, mut matrix: Matrix, mut unwritten: Unwritten) -> Result<u8, Failure> {
         matrix.changes = self.earlier.map(|(file, earlier)| compare(&earlier, &file, &matrix));
         if let Some(folder) = &self.args.out {
@@ -62,7 +62,7 @@ impl<'a> Giving<'a> {
             matrix_text(&matrix, screen::columns(), output.verbose, screen::painter())
         }));
         unwritten.told()?;
-        // A share has done its part; elsewhere what was not run was not compared.
+        // A share is complete by itself. In a whole matrix, a cell that was not run was not compared.
         let all = !matrix.interrupted && (self.shard != Shard::WHOLE || matrix.is_complete());
         Ok(match matrix.exit_code() {
             0 if !all => 3,

@@ -1,4 +1,4 @@
-//! Matrices from files: those of other machines and shares, and the reports of `run` and `walk`.
+//! Matrices from files: matrices of other machines and shares, and reports of `run` and `walk`.
 
 use super::network_name::network_name;
 use super::report::read_saved;
@@ -10,18 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A matrix from its file.
+/// Reads a matrix from its file.
 pub(super) fn read_file(path: &Path) -> Result<Matrix, Failure> {
     Ok(read_matrix(&path.display().to_string(), &text_of(path)?)?)
 }
 
-/// The matrices of these files as one.
+/// Merges the matrices of these files.
 pub(super) fn merge_files(files: &[PathBuf]) -> Result<Matrix, Failure> {
     let read = |path: &PathBuf| Ok((path.display().to_string(), read_file(path)?));
     Ok(merge(files.iter().map(read).collect::<Result<Vec<_>, Failure>>()?)?)
 }
 
-/// The cells of reports and matrices; rows that name no system yet get this one.
+/// Gathers the cells of reports and matrices. Rows without a system get this one.
 pub(super) fn gather(files: &[PathBuf], system: Option<&str>) -> Result<Matrix, Failure> {
     let mut parts = Vec::new();
     for path in files {
@@ -56,7 +56,7 @@ fn is_matrix(text: &str) -> bool {
     serde_json::from_str::<Head>(text).is_ok_and(|head| head.schema == MATRIX_SCHEMA)
 }
 
-/// The row of a report. Where several strategies walked one target, the first speaks.
+/// The row of a report. If several strategies walked one target, the first strategy counts.
 fn of_report(report: &Report) -> Matrix {
     let mut cells = BTreeMap::new();
     let mut targets = Vec::new();
@@ -102,7 +102,7 @@ pub(super) fn public(text: &str) -> String {
     }
 }
 
-/// Reports of one network that was fed in several ways: the rows say with what.
+/// Adds the input specs to the names of rows with the same network and different inputs.
 fn tell_apart(parts: &mut [(String, Matrix)]) {
     let rows: Vec<Row> = parts.iter().flat_map(|(_, part)| &part.rows).cloned().collect();
     let is_ambiguous =
@@ -115,7 +115,7 @@ fn tell_apart(parts: &mut [(String, Matrix)]) {
     }
 }
 
-/// The failure of two rows of one name.
+/// The failure for two rows with the same name.
 pub(super) fn same_name(name: &str) -> Failure {
     Failure::new(
         format!("tell the rows apart: two are called {name}"),

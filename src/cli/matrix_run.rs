@@ -1,5 +1,5 @@
-//! Filling a matrix: every network on every target, each in a child process of its own, written down
-//! before and after, so that neither a driver's death nor this command's loses what is known.
+//! Fills a matrix: runs every network on every target, each in its own child process. A journal records
+//! each cell before and after its run. If a driver or this command dies, the known cells are not lost.
 
 use super::args::SweepArgs;
 use super::case::load;
@@ -29,10 +29,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How often a cell is begun before it is given up: what ends this command twice may be the cell.
+/// Attempts per cell. If this command ends twice during a cell, the cell may be the cause.
 const ATTEMPTS: usize = 2;
 
-/// Fills the share's cells; a journal that could be written no more is told beside them.
+/// Fills the share's cells; returns the matrix, and a failure if the journal could not be written.
 pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Failure>), Failure> {
     let mut targets = Vec::new();
     for text in &args.on {
@@ -67,7 +67,7 @@ pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Fa
     Ok((Matrix { interrupted: interrupted(), ..Matrix::new(names, rows) }, unwritten))
 }
 
-/// One network to run, before anything is known of it.
+/// One network to run, before any results.
 struct Network {
     origin: Origin,
     reference: Target,
@@ -75,13 +75,13 @@ struct Network {
     row: Row,
 }
 
-/// Where a network and its feeds come from.
+/// The source of a network and its feeds.
 enum Origin {
     Model(PathBuf),
     Case(Box<Case>),
 }
 
-/// Every network that was named; each is read once, so that what cannot be read is told at once.
+/// All named networks. The function reads each of them once, to report unreadable files before any run.
 fn networks(args: &SweepArgs, registry: &Registry) -> Result<Vec<Network>, Failure> {
     let reference = read_reference(&args.reference, &args.place)?;
     let mut networks = Vec::new();
@@ -154,7 +154,7 @@ impl Network {
     }
 }
 
-/// The journal under `--out`; without a folder nothing is kept.
+/// The journal under `--out`. Without `--out` the journal has no file.
 fn open_journal(
     args: &SweepArgs,
     shard: Shard,
@@ -163,7 +163,7 @@ fn open_journal(
 ) -> Result<Journal<Cell>, Failure> {
     let Some(folder) = &args.giving.out else { return Ok(Journal::default()) };
     let path = folder.join(format!("journal-matrix{}.jsonl", shard.suffix()));
-    // Everything that an answer depends on, the documents of devices included.
+    // Everything that affects a cell, including the documents of devices.
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let mut parts = vec![version, shard.to_string(), args.fallback.to_string()];
     parts.extend(targets.iter().map(|(_, target)| format!("{target:?}")));
@@ -175,7 +175,7 @@ fn open_journal(
     Journal::open(&path, key.hex()).map_err(|error| Failure::write(&path, error))
 }
 
-/// One sweep under way.
+/// One sweep in progress.
 struct Sweep<'a> {
     args: &'a SweepArgs,
     shard: Shard,
@@ -185,7 +185,7 @@ struct Sweep<'a> {
     progress: ProgressBar,
 }
 
-/// A network that was opened, and what the reference makes of it.
+/// An opened network, and the reference's result.
 struct Opened {
     model: Model,
     feeds: Vec<Feed>,
@@ -194,7 +194,7 @@ struct Opened {
 }
 
 impl Sweep<'_> {
-    /// The network's cells of this share.
+    /// Fills the network's cells of this share.
     fn row(&self, number: usize, network: &Network) -> Row {
         let mut row = network.row.clone();
         let mut opened: Option<Result<Opened, Box<Cell>>> = None;
@@ -228,7 +228,7 @@ impl Sweep<'_> {
         row
     }
 
-    /// What an earlier command found, or the name of the attempt to begin now.
+    /// The cell from an earlier command, or the name of the attempt to begin now.
     fn known(&self, probe: &str) -> Result<Cell, String> {
         let journal = self.journal();
         for attempt in 1..=ATTEMPTS {
@@ -248,7 +248,7 @@ impl Sweep<'_> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The network and the reference's outputs; without them no cell of the row can be judged.
+    /// The network and the reference's outputs, which every cell of the row needs.
     fn open(&self, network: &Network) -> Result<Opened, Box<Cell>> {
         let unclear = |failure: Failure| Box::new(Cell::unclear(public(&failure.line())));
         let (model, feeds) = network.open(self.args, &self.registry).map_err(unclear)?;
@@ -259,7 +259,7 @@ impl Sweep<'_> {
         Ok(Opened { model, feeds, deadline, reference })
     }
 
-    /// One target's whole outputs; if they are wrong its operators are walked, too.
+    /// Runs one target. If its outputs are wrong, walks its operators.
     fn cell(&self, opened: &Opened, target: &Target) -> Cell {
         let Opened { model, feeds, reference, .. } = opened;
         let request = Request { model, feeds, repeats: REPEATS, deadline: opened.deadline };
@@ -273,13 +273,13 @@ impl Sweep<'_> {
         let Ok(walked) = self.walk(&session, target) else { return cell(&whole) };
         let fallback = walked.fallback.clone();
         let report = session.judge_walked(target, walked);
-        // If the walk cannot confirm the finding, the sentence of the run stays.
+        // If the walk cannot confirm the finding, the cell keeps the run's sentence.
         let report = if report.verdict.kind.news() == News::Bad { report } else { whole };
         cell(&TargetReport { fallback, ..report })
     }
 
-    /// Walks, and searches for a fallback if that is asked for; a search that comes to no end costs
-    /// no more than itself.
+    /// Walks, and searches for a fallback if the user asks for one. If the search fails, walks without
+    /// it.
     fn walk(&self, session: &Session<'_>, target: &Target) -> Result<Walked, Failure> {
         let goal = Goal::Tolerance(tolerance_of(target, session.truth(), None));
         let plan = Plan { by: By::Type, goal, raise: false, expected: session.truth().to_vec() };

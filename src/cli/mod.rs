@@ -1,4 +1,4 @@
-//! Arguments as typed, then as meant; composition of the rooms; all printing.
+//! Parses and resolves arguments, connects the other modules, and prints all output.
 
 mod agree;
 mod agree_args;
@@ -31,6 +31,7 @@ mod report;
 mod run;
 mod screen;
 mod shared_args;
+mod shell;
 mod shrink;
 mod stored;
 mod walk;
@@ -42,21 +43,21 @@ use clap::Parser as _;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-/// Exit code of our own failures: usage, files, bugs.
+/// Exit code of offby's own failures: usage, files, bugs.
 const OWN_FAILURE: u8 = 2;
 
-/// Exit code of a program that its user ended twice: that of a shell for SIGINT.
+/// Exit code after a second Ctrl-C: a shell's exit code for SIGINT.
 const INTERRUPTED_TWICE: i32 = 130;
 
 /// Runs the program named by the process's arguments.
 ///
-/// Exit codes: 0 all agree, 1 a divergence was found, 2 our own failure, 3 inconclusive.
+/// Exit codes: 0 all targets agree, 1 a target diverges, 2 offby's own failure, 3 inconclusive.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if !matches!(arguments.command, Command::Worker) {
         listen_for_interruption();
     }
-    // A panic is a bug of ours; it must not look like a finding.
+    // A panic is a bug in offby. It must not look like a finding.
     match catch_unwind(|| dispatch(arguments.command)) {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(failure)) => {
@@ -70,7 +71,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The first Ctrl-C ends what is running, and what was found by then is told; the second ends this program.
+/// The first Ctrl-C ends the current run, and the command reports its findings so far. The second ends this program.
 #[expect(clippy::exit, reason = "whoever asks twice does not wait for anybody")]
 fn listen_for_interruption() {
     let heard = || match interrupt() {
@@ -79,7 +80,7 @@ fn listen_for_interruption() {
         ),
         false => std::process::exit(INTERRUPTED_TWICE),
     };
-    // Where signals cannot be handled, they end the program as ever.
+    // Without a handler, signals end the program as usual.
     let _ = ctrlc::set_handler(heard);
 }
 
@@ -98,6 +99,8 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Diff(args) => diff::diff(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man => shell::manual(),
         Command::Worker => crate::worker::serve().map(|()| 0).map_err(Failure::worker),
     }
 }

@@ -1,11 +1,11 @@
-//! What networks are called in tables and folders: by their files, and by the folders of these if that says more.
+//! Names of networks in tables and folders: the file name, with its folder if the file name is generic or not unique.
 
 use std::path::Path;
 
-/// File names that hubs give to every network.
+/// File names that model hubs give to every network.
 const SHARED: [&str; 4] = ["model", "inference", "network", "onnx"];
 
-/// The names of several networks: those whose files are called alike have their folders in front.
+/// The names of several networks. Networks with the same file name get their folders as a prefix.
 pub(super) fn network_names(paths: &[&Path]) -> Vec<String> {
     let short: Vec<String> = paths.iter().map(|path| network_name(path)).collect();
     let is_shared = |name: &String| short.iter().filter(|other| *other == name).count() > 1;

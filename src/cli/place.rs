@@ -1,4 +1,4 @@
-//! Targets as typed, in the place where they are to run: here, behind `--via`, or as a file names them.
+//! Reads targets, and the place where they run: this machine, behind `--via`, or a place from a file.
 
 use super::args::PlaceArgs;
 use crate::case::{load_targets, resolve};
@@ -7,7 +7,7 @@ use crate::session::Failure;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A target to compare, with all that its name stands for.
+/// A target to compare, with its name resolved.
 pub(super) fn read_target(text: &str, args: &PlaceArgs) -> Result<Target, Failure> {
     if let Some(file) = &args.targets {
         return named(text, &load_targets(file)?, file);
@@ -15,7 +15,7 @@ pub(super) fn read_target(text: &str, args: &PlaceArgs) -> Result<Target, Failur
     in_place(resolve(parse(text)?)?, args)
 }
 
-/// A target whose worker runs behind the command of `--via`, where there is one.
+/// A target whose worker runs behind the command of `--via`, if there is one.
 pub(super) fn in_place(target: Target, args: &PlaceArgs) -> Result<Target, Failure> {
     let via = read_via(args.via.as_deref())?;
     if via.is_some() && !target.has_worker() {
@@ -27,18 +27,17 @@ pub(super) fn in_place(target: Target, args: &PlaceArgs) -> Result<Target, Failu
     behind(target, via.as_ref())
 }
 
-/// The target that is right: it runs here, unless a file names another place for it.
+/// The reference target. It runs on this machine, unless a file names a different place for it.
 pub(super) fn read_reference(text: &str, args: &PlaceArgs) -> Result<Target, Failure> {
     read_target(text, &PlaceArgs { via: None, targets: args.targets.clone(), limits: args.limits })
 }
 
-/// A command as typed.
+/// Parses a `--via` command.
 pub(super) fn read_via(text: Option<&str>) -> Result<Option<Via>, Failure> {
     Ok(text.map(str::parse::<Via>).transpose()?)
 }
 
-/// A target whose worker, if it has one, runs behind a command; one that is nothing without a command
-/// needs it.
+/// A target whose worker, if it has one, runs behind a command. An `ext` target needs a command.
 pub(super) fn behind(target: Target, via: Option<&Via>) -> Result<Target, Failure> {
     match via {
         None if matches!(target, Target::Ext(_)) => Err(Failure::new(
@@ -52,7 +51,7 @@ pub(super) fn behind(target: Target, via: Option<&Via>) -> Result<Target, Failur
     }
 }
 
-/// `NAME`, `TARGET@NAME` for another target in the place of that name, or a target that runs here.
+/// `NAME`, `TARGET@NAME` for a different target in the place of that name, or a target on this machine.
 fn named(text: &str, known: &BTreeMap<String, Target>, file: &Path) -> Result<Target, Failure> {
     if let Some(target) = known.get(text) {
         return Ok(target.clone());
@@ -80,7 +79,7 @@ fn named(text: &str, known: &BTreeMap<String, Target>, file: &Path) -> Result<Ta
     }
 }
 
-/// A target as typed; the name of a place means nothing without the file that has it.
+/// Parses a target. The name of a place is an error without the file that defines the place.
 fn parse(text: &str) -> Result<Target, Failure> {
     let error = match text.parse::<Target>() {
         Ok(target) => return Ok(target),

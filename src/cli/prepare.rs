@@ -1,4 +1,4 @@
-//! What `run` and `walk` share: the network, its feeds, the engines, and where results are kept.
+//! The parts that `run` and `walk` share: the network, its feeds, the engines, and the results folder.
 
 use super::answer::{self, Unwritten};
 use super::args::{FeedArgs, FiniteArgs, NetworkArgs, ToleranceArgs};
@@ -22,25 +22,25 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// All that is known before anything runs.
+/// The arguments, network, feeds and engines, read and checked before any run.
 pub(super) struct Prepared<'a> {
     args: &'a NetworkArgs,
-    /// The network, its input shapes resolved.
+    /// The network, with resolved input shapes.
     pub(super) model: Model,
     /// One tensor for each input.
     pub(super) feeds: Vec<Feed>,
     /// The engines.
     pub(super) registry: Registry,
-    /// The user's own tolerance, in place of the table's.
+    /// The user's own tolerance, which replaces the table's.
     pub(super) user: Option<Tolerance>,
-    /// Whether NaN and infinities that the reference has, too, are bad news.
+    /// Whether NaN and infinities are bad even if the reference output contains them.
     pub(super) no_nan: bool,
-    /// What could not be written so far.
+    /// The failed writes so far.
     unwritten: RefCell<Unwritten>,
 }
 
 impl<'a> Prepared<'a> {
-    /// Reads and checks everything the user gave; the output folder is made before anything runs.
+    /// Reads and checks all arguments, and makes the output folder before any run.
     pub(super) fn new(args: &'a NetworkArgs) -> Result<Self, Failure> {
         let user = user_tolerance(&args.tolerance)?;
         let (model, feeds) = load_fed(&args.model.path, &args.model.feed)?;
@@ -51,18 +51,18 @@ impl<'a> Prepared<'a> {
         Ok(Prepared { args, model, feeds, registry, user, no_nan: false, unwritten })
     }
 
-    /// The same with what the user asks of NaN and infinities.
+    /// The same, with the user's requirement for NaN and infinities.
     pub(super) fn with_finite(self, asked: FiniteArgs) -> Self {
         Prepared { no_nan: asked.no_nan, ..self }
     }
 
-    /// Adds what is to be said of the reference's outputs and of the feeds.
+    /// Adds remarks on the reference's outputs and on the feeds.
     pub(super) fn remark(&self, report: &mut Report, session: &Session<'_>) {
         report.nonfinite = session.nonfinite().to_vec();
         report.blind = session.blind();
     }
 
-    /// The request every engine gets.
+    /// The request for every engine.
     pub(super) fn request(&self) -> Request<'_> {
         Request {
             model: &self.model,
@@ -72,7 +72,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// What the user asks for beyond the network, for a session with these targets.
+    /// The user's settings beyond the network, for a session with these targets.
     pub(super) fn settings(&self, targets: &[Target]) -> Settings {
         Settings {
             no_nan: self.no_nan,
@@ -99,12 +99,12 @@ impl<'a> Prepared<'a> {
         Session::new(self.request(), &self.registry, reference, self.settings(targets))
     }
 
-    /// The folder for results, where one was asked for.
+    /// The folder for results, if the user named one.
     pub(super) fn out(&self) -> Option<&Path> {
         self.args.out.as_deref()
     }
 
-    /// Stores outputs under `--out`, where that was asked for. What cannot be stored is told at the end: the
+    /// Stores outputs under `--out`, if given. The command reports a failed write at the end, because the
     /// finding must not be lost with it.
     pub(super) fn keep(&self, who: &str, outputs: &[Output]) {
         let Some(folder) = &self.args.out else { return };
@@ -112,12 +112,12 @@ impl<'a> Prepared<'a> {
         self.note(store_tensors(&folder.join(file_name(who)), &tensors).map(|_| ()));
     }
 
-    /// Notes what could not be written, for the end.
+    /// Notes a failed write, to report it at the end.
     pub(super) fn note(&self, written: Result<(), Failure>) {
         self.unwritten.borrow_mut().note(written);
     }
 
-    /// The report of a command, complete.
+    /// The complete report of a command.
     pub(super) fn report(
         &self,
         command: &str,
@@ -154,14 +154,15 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Hands the report over: to `--out`, as JSON, to the screen. Whatever could not be written on the way is a
-    /// failure then, and not before.
+    /// Writes the report to `--out`, as JSON, and to the screen. Earlier failed writes become a failure
+    /// only after that.
     pub(super) fn answer(
         &self,
         report: &Report,
         text: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         if let Some(folder) = &self.args.out {
+            link_network(folder, &self.args.model.path);
             self.note(answer::write_json(&folder.join("report.json"), report));
             let renderings =
                 [("report.md", report_markdown(report)), ("report.html", report_html(report))];
@@ -174,14 +175,22 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// The network, its shapes fixed as the user asks.
+/// Keeps a link to the network next to its results: a report has no absolute path, and `report bundle` needs the
+/// file. A folder that cannot hold links has none.
+fn link_network(folder: &Path, network: &Path) {
+    if let (Ok(file), Some(name)) = (network.canonicalize(), network.file_name()) {
+        let _ = std::os::unix::fs::symlink(file, folder.join(name));
+    }
+}
+
+/// The network, with the shapes that the user gives.
 pub(super) fn load(path: &Path, texts: &[String]) -> Result<Model, Failure> {
     let mut model = Model::load(path)?;
     model.fix_shapes(&parse_shapes(texts)?)?;
     Ok(model)
 }
 
-/// The network, and what the user feeds each input: shapes are as the user says, and else as the files have them.
+/// The network and its feeds. Shapes come from the user, otherwise from the input files.
 pub(super) fn load_fed(path: &Path, args: &FeedArgs) -> Result<(Model, Vec<Feed>), Failure> {
     let mut model = Model::load(path)?;
     let normalization = Normalization::new(&args.mean, &args.std)?;
@@ -220,10 +229,10 @@ fn converter(args: &NetworkArgs) -> Converter {
     }
 }
 
-/// A tolerance of the user's own takes the place of the table's.
+/// The user's own tolerance, which replaces the table's.
 pub(super) fn user_tolerance(args: &ToleranceArgs) -> Result<Option<Tolerance>, Failure> {
     for (name, value) in [("atol", args.atol), ("rtol", args.rtol)] {
-        // Written so that NaN is refused, too.
+        // The negated comparison also refuses NaN.
         if value.is_some_and(|value| !(value >= 0.0)) {
             return Err(Failure::new(
                 format!("use --{name}"),

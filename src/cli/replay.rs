@@ -1,4 +1,4 @@
-//! `offby replay`: a bundle from somewhere else, run here.
+//! `offby replay`: runs a bundle from a different machine.
 
 use super::answer;
 use super::args::ReplayArgs;
@@ -20,11 +20,11 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path};
 use std::time::Duration;
 
-/// How often the target runs, so that what differs from run to run shows.
+/// Runs of the target: two, to show outputs that differ between runs.
 const REPEATS: usize = 2;
 
-/// Unpacks into a folder of its own, runs, compares with what was seen; the exit code is that of
-/// what is seen here.
+/// Unpacks into a temporary folder, runs, and compares with the bundle's finding. Returns the exit code
+/// for the verdict on this machine.
 pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     let folder = tempfile::tempdir().map_err(|error| Failure::write(Path::new("TMPDIR"), error))?;
     unpack(&args.bundle, folder.path(), LIMITS)?;
@@ -67,13 +67,13 @@ pub(super) struct Asked<'a> {
     pub(super) deadline: Duration,
 }
 
-/// What came of one part of a network on one target.
+/// The result of one part of a network on one target.
 pub(super) struct Ran {
-    /// The comparison with the reference, judged.
+    /// The judged comparison with the reference.
     pub(super) report: TargetReport,
     /// The reference's outputs.
     pub(super) expected: Vec<Output>,
-    /// The target's.
+    /// The target's outputs.
     pub(super) found: Vec<Output>,
 }
 
@@ -90,7 +90,7 @@ impl Ran {
         parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ")
     }
 
-    /// For each output its name, the reference's preview and the target's.
+    /// For each output: its name, the reference's preview and the target's preview.
     pub(super) fn previews(&self) -> Vec<(String, String, String)> {
         let outputs = self.report.outputs.iter();
         let pairs = outputs.filter_map(|output| {
@@ -117,7 +117,7 @@ pub(super) fn run_on(
     Ok(Ran { report, expected: session.truth().to_vec(), found })
 }
 
-/// The bundle's network and its feeds, from nowhere but the bundle.
+/// Reads the bundle's network and its feeds, only from files in the bundle.
 fn specimen(folder: &Path, manifest: &Manifest) -> Result<Specimen, Failure> {
     let mut inputs = BTreeMap::new();
     for (name, file) in &manifest.inputs {
@@ -133,7 +133,7 @@ fn specimen(folder: &Path, manifest: &Manifest) -> Result<Specimen, Failure> {
     load_specimen(&folder.join("model.onnx"), &inputs)
 }
 
-/// The manifest's target; a simulated device must be one that is built in, or lie in the bundle: a
+/// The manifest's target. A simulated device must be built in or be a file in the bundle, because a
 /// stranger's bundle must not choose files of this machine.
 fn known_target(manifest: &Manifest, folder: &Path) -> Result<Target, Failure> {
     let text = &manifest.finding.target;

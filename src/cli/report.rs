@@ -1,4 +1,4 @@
-//! `offby report render`: a saved report in another form, judged again where that is asked for.
+//! `offby report render`: a saved report in a different form, judged again if a tolerance is given.
 
 use super::args::{Form, RenderArgs, ReportArgs, ReportCommand};
 use super::bundle::bundle;
@@ -11,10 +11,10 @@ use crate::session::Failure;
 use std::fs;
 use std::path::Path;
 
-/// Columns of text that goes to a file.
+/// Columns of text in a file.
 const FILE_WIDTH: usize = 100;
 
-/// Dispatches; gives the exit code.
+/// Runs the subcommand; returns the exit code.
 pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     match &args.command {
         ReportCommand::Render(args) => render(args),
@@ -29,7 +29,7 @@ fn render(args: &RenderArgs) -> Result<u8, Failure> {
         report = judge_again(report, user);
     }
     let rendered = match user {
-        // What is not changed is given back as it is, byte for byte.
+        // An unchanged report stays identical, byte for byte.
         None if args.to == Form::Json => saved,
         _ => in_form(&report, args)?,
     };
@@ -37,11 +37,11 @@ fn render(args: &RenderArgs) -> Result<u8, Failure> {
         Some(path) => super::answer::write(path, rendered)?,
         None => screen::show(&rendered),
     }
-    // What is said with a rendering is said with its exit code, too.
+    // The exit code matches the rendered verdict.
     Ok(report.exit_code())
 }
 
-/// A saved report, as it lies in the file and as it is meant.
+/// A saved report: the file's text and the parsed report.
 pub(super) fn read_saved(path: &Path) -> Result<(String, Report), Failure> {
     let saved = fs::read_to_string(path).map_err(|error| {
         Failure::new(
@@ -53,7 +53,7 @@ pub(super) fn read_saved(path: &Path) -> Result<(String, Report), Failure> {
     Ok((saved, report))
 }
 
-/// A report as text for a file.
+/// The text of a report, for a file.
 pub(super) fn text_for_file(report: &Report) -> String {
     report_text(report, FILE_WIDTH, |_, text| text.to_owned())
 }

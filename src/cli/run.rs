@@ -1,4 +1,4 @@
-//! `offby run`: the network on the reference and on every target, output by output.
+//! `offby run`: runs the network on the reference and on every target, and compares each output.
 
 use super::args::{NetworkArgs, RunArgs};
 use super::network_name::network_names;
@@ -13,7 +13,7 @@ use crate::verdict::{Kind, exit_code};
 use crate::worker::interrupted;
 use std::path::{Path, PathBuf};
 
-/// Runs, compares, reports each network; gives the exit code.
+/// Runs, compares and reports each network; returns the exit code.
 pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let place = &args.network.place;
     let targets =
@@ -21,7 +21,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     if args.more.is_empty() {
         return Ok(exit_code(run_network(args, &args.network, &targets)?));
     }
-    // Each has a folder in it: whether that can be written shows before the first of them runs.
+    // Each network gets a folder in `--out`. Checks before the first run that `--out` is writable.
     args.network.out.as_deref().map_or(Ok(()), can_hold_results)?;
     let mut kinds = Vec::new();
     let paths: Vec<&Path> =
@@ -32,7 +32,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         network.model.path = path.to_path_buf();
         kinds.extend(run_network(args, &network, &targets)?);
         if interrupted() {
-            // Of the networks after this one nothing is known.
+            // The later networks have no result.
             kinds.push(Kind::Inconclusive);
             break;
         }
@@ -40,7 +40,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     Ok(exit_code(kinds))
 }
 
-/// Runs, compares, reports one; gives the verdict of each target.
+/// Runs, compares and reports one network; returns the verdict of each target.
 fn run_network(
     args: &RunArgs,
     network: &NetworkArgs,
@@ -75,7 +75,7 @@ fn run_network(
     Ok(report.targets.iter().map(|target| target.verdict.kind).collect())
 }
 
-/// What comes of a target whose turn did not come.
+/// The execution of a target that did not start before the interruption.
 fn not_begun() -> Execution {
     let reason = "the command was interrupted before its turn";
     Execution::without_outputs(Outcome::Interrupted, reason)

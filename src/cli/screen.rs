@@ -1,4 +1,4 @@
-//! The terminal: what is printed, how wide, in which colours, and the spinner.
+//! The terminal: printed text, its width and colours, and the spinner.
 
 use crate::report::printable;
 use crate::session::Failure;
@@ -7,14 +7,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-/// Columns where nothing tells.
+/// Columns if their number is unknown.
 const DEFAULT_WIDTH: usize = 80;
-/// Columns below which nothing is readable.
+/// The minimum of columns; narrower text is unreadable.
 const NARROWEST: usize = 40;
-/// Lines longer than this are hard to read, however wide the screen.
+/// The maximum of columns; longer lines are hard to read on any screen.
 const WIDEST: usize = 120;
 
-/// Prints to stdout. A reader that left (`| head`) is not a failure.
+/// Prints to stdout. A closed pipe (`| head`) is not a failure.
 pub(super) fn show(text: &str) {
     let _ = io::stdout().lock().write_all(printable(text).as_bytes());
 }
@@ -33,12 +33,12 @@ pub(super) fn complain(failure: &Failure) {
     }
 }
 
-/// How many columns to fill with text.
+/// The number of columns to fill with text.
 pub(super) fn width() -> usize {
     columns().min(WIDEST)
 }
 
-/// How many columns there are, for tables: those of the terminal, else what `COLUMNS` says.
+/// The number of columns for tables: the terminal's, otherwise `COLUMNS`.
 pub(super) fn columns() -> usize {
     let terminal =
         rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map(|size| usize::from(size.ws_col));
@@ -47,7 +47,7 @@ pub(super) fn columns() -> usize {
     columns.unwrap_or(DEFAULT_WIDTH).max(NARROWEST)
 }
 
-/// Colours a verdict on a terminal; anything else gets plain text.
+/// Colours a verdict on a terminal; other outputs get plain text.
 pub(super) fn painter() -> crate::report::Paint {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if io::stdout().is_terminal() && !plain { coloured } else { |_, text| text.to_owned() }
@@ -63,7 +63,7 @@ fn coloured(kind: Kind, text: &str) -> String {
     format!("\x1b[{colour}m{text}\x1b[0m")
 }
 
-/// A bar on stderr with the time that is left; invisible unless somebody watches.
+/// A progress bar on stderr with the remaining time; invisible unless stderr is a terminal.
 pub(super) fn steps(quiet: bool, count: u64) -> ProgressBar {
     if quiet || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -77,7 +77,7 @@ pub(super) fn steps(quiet: bool, count: u64) -> ProgressBar {
     bar
 }
 
-/// A spinner on stderr that says what is being waited for; invisible unless somebody watches.
+/// A spinner on stderr that names the current step; invisible unless stderr is a terminal.
 pub(super) fn progress(quiet: bool) -> ProgressBar {
     if quiet || !io::stderr().is_terminal() {
         return ProgressBar::hidden();

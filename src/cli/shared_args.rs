@@ -1,9 +1,9 @@
-//! The parts of the command line that several commands have.
+//! Command-line arguments that several commands share.
 
 use clap::Args;
 use std::path::PathBuf;
 
-/// A network and what it is fed.
+/// A network and its input values.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ModelArgs {
     /// The network, an ONNX file
@@ -13,48 +13,48 @@ pub(super) struct ModelArgs {
     pub(super) feed: FeedArgs,
 }
 
-/// What a network is fed.
+/// The input values of a network.
 #[derive(Debug, Clone, Args)]
 pub(super) struct FeedArgs {
-    /// What to feed: NAME=SPEC, or SPEC for a single input. SPEC is arange, ones, zeros, const:V,
-    /// sine, normal:SEED, uniform:LO,HI,SEED, edge:SEED, or a .npy, .pb, .png or .jpg file
+    /// Input values: NAME=SPEC, or SPEC for a single input (repeatable). SPEC is arange, ones, zeros,
+    /// const:V, sine, normal:SEED, uniform:LO,HI,SEED, edge:SEED, or a .npy, .pb, .png or .jpg file
     #[arg(long, value_name = "SPEC")]
     pub(super) input: Vec<String>,
-    /// Fix the shape of an input with open dimensions: input=1,3,224,224
+    /// Shape of an input with dynamic dimensions, such as input=1,3,224,224 (repeatable)
     #[arg(long, value_name = "NAME=DIMS")]
     pub(super) shape: Vec<String>,
-    /// What an image's mean is, per channel, after scaling to 0..1
+    /// Per-channel mean for normalizing images, after scaling to 0..1
     #[arg(long, value_name = "M,M,M", value_delimiter = ',', allow_negative_numbers = true)]
     pub(super) mean: Vec<f32>,
-    /// What an image's standard deviation is, per channel
+    /// Per-channel standard deviation for normalizing images
     #[arg(long, value_name = "S,S,S", value_delimiter = ',')]
     pub(super) std: Vec<f32>,
 }
 
-/// A network, what it is fed, and how it is to be run.
+/// A network, its input values, and how to run it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct NetworkArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
-    /// Reference target: the outputs of the others are held to its outputs
+    /// Reference target; offby compares the outputs of all other targets with its outputs
     #[arg(long, value_name = "TARGET", default_value = "tract")]
     pub(super) reference: String,
-    /// Accept an error that the engine's converter causes, up to this relative L2 error of an output
+    /// Accept errors of the engine's converter, up to this relative L2 error of an output
     #[arg(long, value_name = "E")]
     pub(super) allow_converter: Option<f64>,
-    /// Accept that the target's storage cannot hold some values: the rest decides
+    /// Accept values that overflow the target's storage format; judge only the remaining values
     #[arg(long)]
     pub(super) allow_overflow: bool,
-    /// A ready .mnn file, instead of converting the network
+    /// Ready-made .mnn file, instead of converting the network
     #[arg(long, value_name = "FILE")]
     pub(super) mnn: Option<PathBuf>,
-    /// MNN's own MNNConvert program, instead of the Python package's
+    /// MNN's own MNNConvert program, instead of the Python package's converter
     #[arg(long, value_name = "PROGRAM")]
     pub(super) converter: Option<PathBuf>,
-    /// Seconds a target may take
+    /// Time limit for each target, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u64,
-    /// How often each target runs, to see whether it always gives the same bytes
+    /// Number of runs of each target, to check whether its outputs are always byte-identical
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(super) repeat: usize,
     #[command(flatten)]
@@ -68,28 +68,28 @@ pub(super) struct NetworkArgs {
     pub(super) out: Option<PathBuf>,
 }
 
-/// Where targets run, if not here.
+/// Where targets run, if not on this machine.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PlaceArgs {
-    /// Start the targets' worker by this command, such as 'ssh board offby worker'
+    /// Command that starts the targets' worker process, such as 'ssh board offby worker'
     #[arg(long, value_name = "COMMAND", conflicts_with = "targets")]
     pub(super) via: Option<String>,
-    /// A YAML file of named targets, for --on NAME and --on TARGET@NAME
+    /// YAML file of named targets, for --on NAME and --on TARGET@NAME
     #[arg(long, value_name = "FILE")]
     pub(super) targets: Option<PathBuf>,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
 }
 
-/// What a worker may use.
+/// Limits for a worker process.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(super) struct LimitArgs {
-    /// Kill a worker on this machine that uses more memory of its own than this, such as 2GiB
+    /// Limit for a worker's own memory on this machine, such as 2GiB; offby kills a worker above it
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(super) memory: Option<u64>,
 }
 
-/// Bytes, or a number with one of the usual units.
+/// Parses bytes, or a number with a common unit.
 fn parse_size(text: &str) -> Result<u64, String> {
     const UNITS: &[(&str, u64)] = &[
         ("KiB", 1 << 10),
@@ -118,41 +118,41 @@ fn parse_size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A tolerance in place of the table's.
+/// The user's tolerance, which replaces the tolerance table.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ToleranceArgs {
-    /// Allow this absolute difference, instead of what the storage format allows
+    /// Absolute tolerance, instead of the tolerance for the storage format
     #[arg(long, value_name = "A")]
     pub(super) atol: Option<f64>,
-    /// Allow this difference relative to the reference
+    /// Relative tolerance, as a fraction of the reference value
     #[arg(long, value_name = "R")]
     pub(super) rtol: Option<f64>,
 }
 
-/// What outputs must be, whatever the reference is.
+/// A requirement for outputs that does not depend on the reference.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct FiniteArgs {
-    /// Fail if an output has NaN or infinities, even if the reference has them, too
+    /// Fail if an output contains NaN or infinity, even if the reference output does
     #[arg(long)]
     pub(super) no_nan: bool,
 }
 
-/// Where and how loudly to answer.
+/// Where to write the report, and how much to print.
 #[derive(Debug, Clone, Args)]
 pub(super) struct OutputArgs {
     /// Write the report as JSON to this file, or to stdout for `-`
     #[arg(long, value_name = "PATH")]
     pub(super) json: Option<PathBuf>,
-    /// Print nothing but errors; the exit code tells
+    /// Print only errors; the exit code shows the result
     #[arg(short, long, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Print all that engines and drivers said
+    /// Print all messages of the engines and drivers
     #[arg(short, long)]
     pub(super) verbose: bool,
 }
 
 impl OutputArgs {
-    /// Whether JSON goes to stdout, which must then carry nothing else.
+    /// Whether JSON goes to stdout. Stdout must then contain only the JSON.
     pub(super) fn json_to_stdout(&self) -> bool {
         self.json.as_ref().is_some_and(|path| path.as_os_str() == "-")
     }

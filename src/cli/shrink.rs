@@ -1,4 +1,4 @@
-//! `offby shrink`: from a finding to its smallest reproduction, written as files for a ticket.
+//! `offby shrink`: reduces a finding to its smallest reproduction, and writes the files for a ticket.
 
 use super::answer;
 use super::args::ShrinkArgs;
@@ -21,10 +21,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How often the smallest reproduction is run again, each time in a process of its own.
+/// Repeated runs of the smallest reproduction, each in its own process.
 const PROOFS: usize = 3;
 
-/// Shrinks, proves, writes; gives the exit code.
+/// Shrinks, confirms and writes; returns the exit code.
 pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     let target = read_target(&args.on, &args.network.place)?;
     let prepared = Prepared::new(&args.network)?;
@@ -76,8 +76,8 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     Ok(if proven == PROOFS { 1 } else { 3 })
 }
 
-/// The folder of the result. That it can be written shows at the beginning; where nothing is written it is gone
-/// again.
+/// The folder of the result. The command checks at the beginning that the folder is writable, and removes a
+/// new folder that stays empty.
 struct Folder {
     path: PathBuf,
     is_new: bool,
@@ -95,13 +95,13 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if self.is_new {
-            // Only an empty one goes.
+            // This removes only an empty folder.
             let _ = fs::remove_dir(&self.path);
         }
     }
 }
 
-/// The nodes that a walk accuses; none where the target cannot be walked.
+/// The nodes that a walk accuses; none if the target cannot be walked.
 fn suspects(prepared: &Prepared<'_>, target: &Target) -> (Execution, Vec<String>) {
     let request = Request { repeats: 1, ..prepared.request() };
     let Some(walker) = prepared.registry.walker(target) else {
@@ -115,7 +115,7 @@ fn suspects(prepared: &Prepared<'_>, target: &Target) -> (Execution, Vec<String>
     (walked.execution, nodes.unwrap_or_default())
 }
 
-/// How many of a few runs from the written files, each in a fresh process, show the finding.
+/// Runs the written files several times, each in a fresh process; returns how many runs show the finding.
 fn prove(
     engine: &dyn Engine,
     prepared: &Prepared<'_>,
@@ -137,7 +137,7 @@ fn prove(
     Ok(seen)
 }
 
-/// Where everything is written.
+/// The paths of the written files.
 struct Files {
     folder: PathBuf,
     model: PathBuf,
@@ -147,8 +147,8 @@ struct Files {
 }
 
 impl Files {
-    /// Writes the network, its inputs and the case that shows the finding; its inputs are stored, so
-    /// that it needs nothing else.
+    /// Writes the network, its inputs and the case that shows the finding. The case needs no other files,
+    /// because its inputs are stored.
     fn write(folder: &Path, shrunk: &Shrunk, target: &Target) -> Result<Self, Failure> {
         let model = folder.join("model.onnx");
         fs::write(&model, shrunk.specimen.model.to_bytes())
@@ -169,7 +169,7 @@ impl Files {
     }
 }
 
-/// Where a finding comes from.
+/// The network, target and run of a finding.
 struct Origin<'a> {
     prepared: &'a Prepared<'a>,
     target: &'a Target,
@@ -177,7 +177,7 @@ struct Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// The report where nothing was found to be wrong.
+    /// The report if the search finds no error.
     fn nothing(&self) -> ShrinkReport {
         let steps = match interrupted() {
             true => "the command was interrupted before anything was found to shrink",

@@ -1,4 +1,4 @@
-//! Tensors of a network's values as files, and a network with its feeds read back from them.
+//! Stores the tensors of a network's values as files, and reads a network and its feeds from files.
 
 use super::prepare::file_name;
 use crate::graph::{Model, ValueName};
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Writes each value's tensor into a folder, which is made; gives the files.
+/// Makes the folder and writes each value's tensor into it; returns the paths of the files.
 pub(super) fn store_tensors(
     folder: &Path,
     tensors: &[(&ValueName, &Tensor)],
@@ -26,7 +26,7 @@ pub(super) fn store_tensors(
     Ok(paths)
 }
 
-/// A network and its feeds, from nothing but these files.
+/// Reads a network and its feeds, only from these files.
 pub(super) fn load_specimen(
     model: &Path,
     inputs: &BTreeMap<ValueName, PathBuf>,
@@ -38,7 +38,7 @@ pub(super) fn load_specimen(
     Ok(Specimen { model, feeds })
 }
 
-/// The same files by their paths from `folder`.
+/// The same files, with paths relative to `folder`.
 pub(super) fn relative_to(
     folder: &Path,
     paths: &BTreeMap<ValueName, PathBuf>,
@@ -47,7 +47,7 @@ pub(super) fn relative_to(
     paths.iter().map(|(name, path)| (name.clone(), near(path))).collect()
 }
 
-/// A file name for each value, no two alike where upper and lower case are one.
+/// A file name for each value. All names differ even if the file system ignores case.
 fn unique_files(names: &[&ValueName]) -> Vec<String> {
     const LONGEST: usize = 120;
     let mut taken = BTreeSet::new();

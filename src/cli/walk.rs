@@ -1,4 +1,4 @@
-//! `offby walk`: which operators introduce error, and is it a bug or the storage format?
+//! `offby walk`: finds the operators that introduce error. Is the cause a bug or the storage format?
 
 use super::args::{Strategy as Asked, WalkArgs};
 use super::place::read_target;
@@ -10,7 +10,7 @@ use crate::session::{Failure, Session, Strategy};
 use crate::verdict::{StrategyAgreement, compare_strategies, exit_code};
 use crate::walk::WalkReport;
 
-/// Walks, concludes, reports; gives the exit code.
+/// Walks, concludes and reports; returns the exit code.
 pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     let target = read_target(&args.on, &args.network.place)?;
     let prepared = Prepared::new(&args.network)?.with_finite(args.finite);
@@ -66,7 +66,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Whether it is the reference that is to be walked, and no engine shows its operators.
+    /// Whether the target is the reference, and no engine exposes its operators.
     fn is_reference(&self) -> bool {
         *self.target == self.session.reference_target()
             && self.prepared.registry.walker(self.target).is_none()
@@ -83,7 +83,7 @@ impl Walk<'_> {
         Ok(session.judge_walked(target, walked))
     }
 
-    /// The strategies that work from outside, on the ONNX graph.
+    /// Runs a strategy that works from outside, on the ONNX graph.
     fn search(&self, strategy: Strategy, announce: impl Fn(&str)) -> Result<TargetReport, Failure> {
         let Walk { prepared, session, target } = self;
         let report = session.search(target, strategy, &mut |text| announce(text))?;

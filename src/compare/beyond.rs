@@ -1,4 +1,4 @@
-//! Counting elements beyond a tolerance: a second pass, made only where a sentence names the count.
+//! Counts the elements beyond a tolerance. This second pass runs only if a sentence names the count.
 
 use super::element::{Number, numbers, row_major};
 use super::measure::chunks;
@@ -7,12 +7,12 @@ use super::tolerance::Tolerance;
 use crate::tensor::Tensor;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
-/// How many elements are beyond a tolerance, given the comparison's `typical` magnitude.
+/// The number of elements beyond a tolerance, given the comparison's `typical` magnitude.
 ///
-/// Pairs of which a value is not finite are beyond any tolerance unless they are the same.
+/// A pair with a non-finite value is beyond any tolerance unless both values are the same.
 ///
 /// # Errors
-/// When the two cannot be compared, as for [`super::compare`].
+/// If the tensors cannot be compared, as for [`super::compare`].
 pub fn count_beyond(
     reference: &Tensor,
     candidate: &Tensor,

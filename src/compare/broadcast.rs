@@ -1,18 +1,18 @@
-//! Two operands put together, one of them at the wrong places: what the other must have been follows from the
-//! output, for a sum and for a product.
+//! Detects an operand that a binary operator read at the wrong positions. For a sum and for a product, the
+//! values that the operator read follow from the output and the other operand.
 
 use super::scene::Scene;
 
-/// Channels packed together.
+/// Number of channels packed together.
 const PACK: usize = 4;
-/// Of so many elements all but one in ten must fit.
+/// At most one element in this many may not fit.
 const FITTING: usize = 10;
 
 /// How an operand follows from an output and the other operand.
 const INVERSES: [fn(f32, f32) -> f32; 2] =
     [|output, input| output - input, |output, input| output / input];
 
-/// The operand as it must have been read, beside the right one.
+/// An operand, derived from an output and the other operand: its right values, and the values that were read.
 struct Operand<'s> {
     scene: &'s Scene<'s>,
     input: &'s [f32],
@@ -28,14 +28,14 @@ impl Operand<'_> {
         (self.inverse)(self.scene.candidate[at], self.input[at])
     }
 
-    /// Whether the operand read at one place is this, but for 16-bit rounding of what was stored.
+    /// Whether the operand was read as `expected` at this position, up to 16-bit rounding of the stored values.
     fn is(&self, at: usize, expected: f32) -> bool {
         let stored = self.scene.candidate[at].abs().max(self.input[at].abs());
         let size = expected.abs().max((self.inverse)(stored, 1.0).abs());
         (self.read(at) - expected).abs() <= 2e-3 * size
     }
 
-    /// Whether nearly all of these places hold what is expected there, and what is expected varies.
+    /// Whether nearly all positions hold the expected value, and the expected values vary.
     fn fits(&self, count: usize, expected: impl Fn(usize) -> f32) -> bool {
         let fitting = (0..count).filter(|&at| self.is(at, expected(at))).count();
         let first = expected(0);
@@ -48,7 +48,7 @@ fn close(a: f32, b: f32) -> bool {
     (a - b).abs() <= 1e-2 * a.abs().max(b.abs())
 }
 
-/// The second operand as if it were packed by 4, one number, or one row.
+/// Reports an operand that was read as if it were packed by 4, one number, or one row.
 pub(super) fn wrong(scene: &Scene<'_>) -> Option<String> {
     let same =
         scene.inputs.iter().enumerate().filter(|(_, input)| input.len() == scene.reference.len());
@@ -64,7 +64,7 @@ pub(super) fn wrong(scene: &Scene<'_>) -> Option<String> {
 fn read_how(operand: &Operand<'_>) -> Option<&'static str> {
     let len = operand.scene.reference.len();
     let row = operand.scene.shape.last().copied().unwrap_or(1);
-    // What comes after the operand's end is not looked at: it may be anything.
+    // Values after the operand's end are ignored, because they may be anything.
     let packed = (0..len / PACK).take_while(|at| operand.read(*at) != 0.0 || *at == 0).count();
     let first = operand.read(0);
     let constant = (0..len).all(|at| operand.is(at, first));
@@ -80,7 +80,8 @@ fn read_how(operand: &Operand<'_>) -> Option<&'static str> {
     }
 }
 
-/// Most of what is wrong is one operand as it came: nothing was put together with it.
+/// Reports an input that equals at least half of the wrong elements, as if no other operand had been applied to
+/// it.
 pub(super) fn missing(scene: &Scene<'_>) -> Option<String> {
     let untouched = |input: &&[f32]| {
         let same = |&&at: &&usize| input.get(at) == Some(&scene.candidate[at]);

@@ -1,5 +1,5 @@
-//! Negative controls: rules of comparison that pass what they must not, each with the tensors that
-//! expose it, and the judgements they must get.
+//! Negative controls for the rules of comparison. Each test holds tensors that a wrong rule would pass, and the
+//! judgement that they must get.
 
 use super::*;
 use crate::tensor::Tensor;
@@ -19,7 +19,7 @@ fn strict() -> Judging {
     Judging::strict(Storage::named("f32").unwrap())
 }
 
-/// Everything finite is within this.
+/// A judging whose tolerance every finite pair meets.
 fn generous() -> Judging {
     Judging { user: Some(Tolerance::user(f64::MAX, 1.0)), ..strict() }
 }
@@ -78,7 +78,7 @@ fn a_nan_first_in_the_reference_hides_nothing() {
 
 #[test]
 fn what_was_not_compared_does_not_agree() {
-    // In two empty tensors of one shape nothing can differ.
+    // Two empty tensors of one shape cannot differ.
     let judgement = judged(&[], &[], &generous());
     assert_eq!(judgement.agreement, Agreement::Agrees);
     assert_eq!(judgement.words, "both have no elements");
@@ -204,7 +204,7 @@ fn a_rounding_the_target_does_not_declare_is_no_excuse() {
     assert_eq!(judged(&[4045.0, 4047.0], &[4044.0, 4046.0], &f16).agreement, Agreement::Explained);
 }
 
-/// The same tensors in units of any power of two are as far apart, and point the same way.
+/// Scaling both tensors by a power of two scales the absolute metrics with them and keeps the relative ones.
 #[test]
 fn sizes_beyond_the_range_of_squares_change_nothing() {
     let doubles = |values: &[f64]| Tensor::F64(ndarray::Array1::from(values.to_vec()).into_dyn());
@@ -220,7 +220,7 @@ fn sizes_beyond_the_range_of_squares_change_nothing() {
     for power in [-1015, -1000, -700, -520, -451, -449, 449, 451, 520, 700, 1000, 1020] {
         assert_eq!(at(power), ordinary, "2^{power}");
     }
-    // Σ|d| alone is beyond the range here, and their mean is not.
+    // Here Σ|d| is beyond the range of `f64`, but the mean of |d| is not.
     let [large, opposite] = [doubles(&[1e308; 40]), doubles(&[-1e308; 40])];
     let found = compare(&large, &opposite).unwrap();
     assert_eq!((found.rel_l2, found.cosine, found.nmse), (2.0, -1.0, 4.0));
@@ -228,7 +228,7 @@ fn sizes_beyond_the_range_of_squares_change_nothing() {
     assert!((found.mean_abs / 0.5e308 - 1.0).abs() < 1e-14 && found.rel_l2 == 0.5, "{found:?}");
     let found = compare(&doubles(&[1e-200; 3]), &doubles(&[-1e-200; 3])).unwrap();
     assert_eq!((found.rel_l2, found.cosine), (2.0, -1.0));
-    // Sizes of every kind in one tensor, and a quotient whose square has no place.
+    // Sizes of every kind in one tensor, and a quotient whose square overflows.
     let found = compare(&doubles(&[1e200, 1.0, 1e-200]), &doubles(&[1e200, 1.0, -1e-200])).unwrap();
     assert_eq!((found.rel_l2, found.cosine), (0.0, 1.0));
     let found = compare(&doubles(&[1e-150, 0.0]), &doubles(&[1e-150, 1e150])).unwrap();

@@ -1,4 +1,4 @@
-//! Elements of any type as numbers that lose nothing.
+//! Elements of any type as numbers, without loss.
 
 use crate::tensor::{Dtype, Tensor};
 use crate::with_array;
@@ -14,7 +14,7 @@ pub(super) enum Number {
 }
 
 impl Number {
-    /// The value, rounded to `f64` where an integer is beyond 2^53.
+    /// The value. An integer beyond 2^53 is rounded to `f64`.
     pub(super) fn value(self) -> f64 {
         match self {
             Number::Float(value) => value,
@@ -26,7 +26,7 @@ impl Number {
 /// An element type of [`Tensor`].
 pub(super) trait Element: Copy {
     fn number(self) -> Number;
-    /// The element as it is stored, in the low bits.
+    /// The element as stored, in the low bits.
     fn bits(self) -> u64;
 }
 
@@ -61,7 +61,7 @@ integer_element!(
     bool as u8
 );
 
-/// The tensor with its elements in memory in row-major order: copied only where they are not.
+/// The tensor with its elements in memory in row-major order. Only a tensor in a different order is copied.
 pub(super) fn row_major(tensor: &Tensor) -> Cow<'_, Tensor> {
     if with_array!(tensor, array => array.is_standard_layout()) {
         return Cow::Borrowed(tensor);
@@ -93,7 +93,8 @@ pub(super) fn fits_single(dtype: Dtype) -> bool {
     matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::Bf16)
 }
 
-/// The elements of a row-major tensor that [`fits_single`]; borrowed where they are `f32` already.
+/// The elements of a row-major tensor that [`fits_single`]. A full block of `f32` is borrowed, and all other
+/// elements are copied into `scratch`.
 pub(super) fn singles<'a, const N: usize>(
     tensor: &'a Tensor,
     flat: Range<usize>,

@@ -1,18 +1,19 @@
-//! The tolerance frontier: how much absolute tolerance is needed beside each relative one.
+//! The tolerance frontier: the absolute tolerance that each relative tolerance needs.
 //!
-//! A pair passes (rtol, atol) if |d| ≤ atol + rtol·|r|, so the least atol for a given rtol is
-//! max(0, max(|d| − rtol·|r|)). As the maximum of straight lines it is convex in rtol, hence between
-//! two grid points it lies below the chord, and above the lines through the points on either side of
-//! those two. So for every rtol the need is known within bounds, and at a grid point exactly.
+//! A pair passes (rtol, atol) if |d| ≤ atol + rtol·|r|, so the least atol for a given rtol is max(0, max(|d| −
+//! rtol·|r|)). As the maximum of straight lines, this need is convex in rtol. Between two grid points, the need
+//! is at most the chord. Each of the two points and its outer neighbour define a line, and the need is at least
+//! both lines. So the need is known exactly at a grid point, and within bounds at every other rtol.
 
 use super::number;
 use serde::{Deserialize, Serialize};
 
-/// The relative tolerances measured always: the decades, and those of [`super::STORAGE`].
+/// The relative tolerances that are always measured: the decades, and the tolerances of [`super::STORAGE`].
 pub(super) const GRID: [f64; 9] = [0.0, 1e-9, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 8e-2, 1e-1];
 
-/// What rounding may add to a bound, as a share of the largest difference: a bound is taken from points up to
-/// three decades apart, each right to 2^-53 of that, and this is well beyond a thousand times as much.
+/// How much rounding may add to a bound, as a share of the largest difference. A bound is taken from points up
+/// to three decades apart, each correct to 2^-53 of the largest difference. This share is well beyond a
+/// thousand times that error.
 const ROUNDING: f64 = 1e-12;
 
 /// One point of the frontier.
@@ -21,7 +22,7 @@ pub struct Needed {
     /// The relative tolerance.
     #[serde(with = "number")]
     pub rtol: f64,
-    /// The least absolute tolerance that every finite pair meets beside it.
+    /// The least absolute tolerance that every finite pair meets at this relative tolerance.
     #[serde(with = "number")]
     pub atol: f64,
 }
@@ -32,10 +33,11 @@ pub struct Needed {
 pub struct Frontier(pub Vec<Needed>);
 
 impl Frontier {
-    /// An absolute tolerance that every finite pair meets beside `rtol`.
+    /// An absolute tolerance that every finite pair meets at `rtol`.
     ///
-    /// It is the least one at a grid point, an upper bound of it between two (the chord) and beyond
-    /// the last (the last). It is NaN for an `rtol` that is negative or NaN, and nothing is within NaN.
+    /// At a grid point, the result is the least such tolerance. Between two grid points, the result is an upper
+    /// bound: the chord. Beyond the last point, the result is the last point's tolerance. For a negative or NaN
+    /// `rtol`, the result is NaN, and no difference is within NaN.
     pub fn least_atol(&self, rtol: f64) -> f64 {
         let above = self.0.iter().position(|point| point.rtol >= rtol);
         match (above, self.0.last()) {
@@ -49,11 +51,12 @@ impl Frontier {
 }
 
 impl Frontier {
-    /// Between what the least absolute tolerance beside `rtol` lies. Both are the same where it is known.
+    /// The lower and the upper bound of the least absolute tolerance at `rtol`. Both are equal if it is known
+    /// exactly.
     pub(super) fn bounds(&self, rtol: f64) -> [f64; 2] {
         let most = self.least_atol(rtol);
         let known = self.0.iter().any(|point| point.rtol == rtol);
-        // No tolerance is needed from some grid point on, so none is needed later either.
+        // From some grid point on, no tolerance is needed, so none is needed later either.
         if known || most == 0.0 || most.is_nan() {
             return [most; 2];
         }
@@ -83,7 +86,7 @@ fn line(first: Needed, second: Needed, rtol: f64) -> f64 {
     first.atol + share * (second.atol - first.atol)
 }
 
-/// The grid with the caller's own point in its place, if it has one that can be used.
+/// The grid, with the caller's own point sorted in if that point is usable.
 pub(super) fn grid(extra: Option<f64>) -> Vec<f64> {
     let usable = extra.filter(|rtol| rtol.is_finite() && *rtol >= 0.0);
     let mut grid: Vec<f64> = GRID.into_iter().chain(usable).collect();
@@ -138,7 +141,7 @@ mod tests {
         let frontier = frontier(&GRID.map(|rtol| (rtol, need(rtol))));
         let [least, most] = frontier.bounds(5e-4);
         assert!(most - least < 1e-11 && least <= 0.999 && 0.999 <= most, "{least} {most}");
-        // Nothing is known beyond the last point but that it falls.
+        // Beyond the last point, the need is only known to fall.
         assert_eq!(frontier.bounds(0.2)[1], 0.8 + 1e-12);
         assert!((frontier.bounds(0.2)[0] - 0.6).abs() < 1e-11);
     }

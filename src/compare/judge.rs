@@ -1,6 +1,6 @@
-//! What follows from a comparison, from its saved numbers alone.
+//! Judges a comparison by its saved numbers alone.
 //!
-//! The rules are an ordered table; the first that fires decides, and the judgement names it.
+//! The rules are an ordered table. The first rule that fires decides, and the judgement names that rule.
 
 use super::frontier::Needed;
 use super::metrics::{Comparison, Incomparable};
@@ -9,49 +9,49 @@ use super::tolerance::{Storage, Tolerance};
 use crate::tensor::Rounding;
 use serde::{Deserialize, Serialize};
 
-/// What the numbers say.
+/// How far the tensors agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Agreement {
-    /// Equal, or within the tolerance that counts.
+    /// Equal, or within the tolerance that applies.
     Agrees,
     /// Every difference is the rounding of one storage format.
     Explained,
-    /// Different beyond what is allowed.
+    /// Different beyond the tolerance.
     Diverges,
-    /// Not compared, which is not agreement.
+    /// Not compared. This does not count as agreement.
     Incomparable,
 }
 
-/// What the candidate is known to store.
+/// The storage format that the candidate is known to use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Declared {
-    /// Nothing is known of it: any format's rounding is an explanation.
+    /// No format is known, so any format's rounding is an explanation.
     Nothing,
-    /// What the reference stores: no other format's rounding is an excuse.
+    /// The reference's format, so no other format's rounding is an excuse.
     Own,
     /// This format.
     Storage(&'static Storage),
 }
 
-/// By what to judge.
+/// The tolerances and the declared format to judge by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Judging {
-    /// For an honest backend that stores what the reference stores.
+    /// The tolerance for an honest backend that stores the reference's format.
     pub strict: Tolerance,
-    /// What the candidate stores.
+    /// The candidate's storage format.
     pub declared: Declared,
-    /// What the user asked for, in place of both tolerances.
+    /// The tolerance that the user asked for. It replaces both other tolerances.
     pub user: Option<Tolerance>,
 }
 
 impl Judging {
-    /// By the tolerance of one storage format, with nothing known of the candidate's.
+    /// Judges by the tolerance of one storage format. The candidate's format is unknown.
     pub fn strict(storage: &Storage) -> Self {
         Judging { strict: storage.tolerance, declared: Declared::Nothing, user: None }
     }
 
-    /// The storage format that the candidate is known to use, where that is not the reference's.
+    /// The storage format that the candidate is known to use, if it differs from the reference's.
     pub fn declared_storage(&self) -> Option<&'static Storage> {
         match self.declared {
             Declared::Storage(storage) => Some(storage),
@@ -59,7 +59,7 @@ impl Judging {
         }
     }
 
-    /// Whether the candidate may store what explains the comparison.
+    /// Whether the candidate may use the format whose rounding explains the comparison.
     fn excuses(&self, explanation: &Explanation) -> bool {
         match self.declared {
             Declared::Nothing => true,
@@ -78,17 +78,17 @@ impl Judging {
     }
 }
 
-/// An agreement with its grounds.
+/// An agreement and the rule behind it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// What the numbers say.
+    /// How far the tensors agree.
     pub agreement: Agreement,
     /// The rule that fired.
     pub rule: String,
-    /// The same in words.
+    /// The rule's finding in words.
     pub words: String,
-    /// The least tolerance that would pass, with the relative part of the widest that was tried;
-    /// none where no tolerance can help.
+    /// The least tolerance that would pass, with the relative part of the widest tolerance that was tried.
+    /// `None` if no tolerance can help.
     pub needed: Option<Needed>,
 }
 
@@ -186,17 +186,19 @@ pub fn judge(comparison: &Comparison, judging: &Judging) -> Judgement {
 }
 
 impl Judgement {
-    /// For what could not be compared, and why.
+    /// The judgement of tensors that could not be compared, with the reason.
     pub fn incomparable(reason: impl Into<String>) -> Self {
         Judgement::of(Agreement::Incomparable, "incomparable", reason)
     }
 
-    /// For an output of another form than the reference's: it is wrong whatever its values are.
+    /// The judgement of an output whose form differs from the reference's. Such an output is wrong for any
+    /// values.
     pub fn of_form(reason: impl Into<String>) -> Self {
         Judgement::of(Agreement::Diverges, "form", reason)
     }
 
-    /// For what the saved numbers do not tell, and why: another run must.
+    /// The judgement of a question that the saved numbers leave open, with the reason. A second run must answer
+    /// it.
     pub fn open(reason: impl Into<String>) -> Self {
         Judgement::of(Agreement::Incomparable, "open", reason)
     }
@@ -212,7 +214,7 @@ impl From<&Incomparable> for Judgement {
             Incomparable::Shape { .. } | Incomparable::Dtype { .. } => {
                 Judgement::of_form(reason.to_string())
             }
-            // Nothing could differ: the shapes are the same.
+            // Two empty tensors of one shape cannot differ.
             Incomparable::Empty { .. } => {
                 Judgement::of(Agreement::Agrees, "empty", "both have no elements")
             }
@@ -220,7 +222,7 @@ impl From<&Incomparable> for Judgement {
     }
 }
 
-/// Without a finite pair every tolerance would be met by nothing.
+/// No tolerance is met without a finite pair. Otherwise, such a comparison would meet every tolerance.
 fn is_met(tolerance: &Tolerance, comparison: &Comparison) -> bool {
     comparison.finite > 0 && tolerance.is_met_by(comparison)
 }

@@ -1,42 +1,45 @@
 //! Vectorised loops over one cache-resident block of `f32` pairs.
 //!
-//! Each function is one simple loop that the compiler turns into AVX-512, AVX2 or NEON code,
-//! whichever `pulp` finds at run time. [`sums`] shows whether all values are finite. For the other
-//! functions they are: the caller replaces pairs that are not by (0, 0), which add nothing here.
-//! Sums have a fixed number of lanes, so every machine adds in the same order.
+//! Each function is one simple loop. The compiler turns the loop into AVX-512, AVX2 or NEON code, and `pulp`
+//! picks one of them at run time. [`sums`] shows whether all values are finite. The other functions need finite
+//! values: the caller replaces non-finite pairs by (0, 0), which add 0 here. Sums have a fixed number of lanes,
+//! so every machine adds in the same order.
 //!
-//! Maxima are taken of the bits read as integers, where positive floats keep their order and
-//! negative ones stay below zero: such a reduction vectorises, that of floats does not.
+//! Maxima are taken of the bits, read as integers. Positive floats keep their order as integers, and negative
+//! floats stay below zero. Such a reduction vectorises, but a reduction of floats does not.
 
 use super::rounding::{Explained, HYPOTHESES};
 use super::tally::BlockSums;
 use pulp::{Arch, Simd, WithSimd};
 
-/// Elements of a block: two blocks and what is derived from them stay in the first-level cache.
+/// Elements of a block. Two blocks and the values derived from them stay in the first-level cache.
 pub(super) const BLOCK: usize = 1024;
-/// Partial sums side by side.
+/// Number of parallel partial sums.
 const LANES: usize = 8;
 
 /// One block of a tensor.
 pub(super) type Block = [f32; BLOCK];
 
 const MAGNITUDE: u32 = 0x7fff_ffff;
-/// Bits that `f16` and `tf32` cut off an `f32`, and those that `bf16` does.
+/// Bits that `f16` and `tf32` cut off an `f32`, and bits that `bf16` cuts off.
 const CUT_F16: u32 = 13;
 const CUT_BF16: u32 = 16;
 
-/// The sums of a block: not finite where some value is not, as squares of `f32` cannot overflow an `f64`.
+/// The sums of a block. A sum of squares is finite unless a value is not, since squares of `f32` cannot
+/// overflow an `f64`.
 ///
-/// The products of `f32` are exact, and every addition rounds once, on machines with and without fused ones.
+/// Products of `f32` are exact in `f64`, and every addition rounds once, with and without fused multiply-add.
 pub(super) fn sums(arch: Arch, [reference, candidate]: [&Block; 2]) -> BlockSums {
     let lanes = arch.dispatch(Summing { reference, candidate });
-    // Added up out here: inside, the vectoriser would lay the lanes out for these few additions.
+    // Added up outside the loop's function. Inside, the vectoriser would arrange the lanes for these few
+    // additions.
     let [difference, squared_difference, squared_reference, squared_candidate, product] =
         lanes.map(|lanes| lanes.iter().sum());
     BlockSums { difference, squared_difference, squared_reference, squared_candidate, product }
 }
 
-/// The loop of [`sums`], too long for the compiler to take a closure of it into the dispatched code.
+/// The loop of [`sums`]. The loop is too long for the compiler to take a closure of it into the dispatched
+/// code.
 struct Summing<'a> {
     reference: &'a Block,
     candidate: &'a Block,
@@ -69,11 +72,11 @@ fn each(lanes: &mut [f64; LANES], step: impl Fn(usize, f64) -> f64) {
     }
 }
 
-/// What is counted of a block.
+/// Counts over one block.
 pub(super) struct Counts {
     /// Pairs of different values.
     pub(super) mismatched: u32,
-    /// Candidates that end in as many zero bits as every format of [`HYPOTHESES`] leaves.
+    /// Candidates with as many trailing zero bits as every format of [`HYPOTHESES`] leaves.
     pub(super) short: u32,
     /// The largest distance in `f32` ulps.
     pub(super) ulps: u32,
@@ -106,13 +109,13 @@ fn distance(a: i32, b: i32) -> u32 {
     a.max(b).wrapping_sub(a.min(b)).cast_unsigned()
 }
 
-/// Where a float lies on the number line of `f32`, see [`super::ulp`].
+/// The position of a float on the number line of `f32`, see [`super::ulp`].
 #[inline(always)]
 fn place_f32(bits: u32) -> i32 {
     with_sign((bits & MAGNITUDE).cast_signed(), bits)
 }
 
-/// The same on the line of `f16`, after rounding to nearest even.
+/// The position of a float on the line of `f16`, after rounding to nearest even.
 #[inline(always)]
 fn place_f16(bits: u32) -> i32 {
     let magnitude = bits & MAGNITUDE;
@@ -128,14 +131,15 @@ fn with_sign(steps: i32, bits: u32) -> i32 {
     (steps ^ sign) - sign
 }
 
-/// The bits of 2^-14, the smallest normal `f16`. Below it the step is 2^-24, which is that of `f32` from 0.5 to 1:
-/// adding 0.5 rounds to whole steps.
+/// The bits of 2^-14, the smallest normal `f16`. Below this value, the step is 2^-24. The step of `f32` from
+/// 0.5 to 1 is the same, so adding 0.5 rounds to whole steps.
 const SMALLEST_F16: u32 = 0x3880_0000;
-/// The bits of 65504, the largest `f16`, and of 65536, what nearest rounding makes of all beyond.
+/// The bits of 65504, the largest `f16`, and of 65536. A magnitude that rounds to 65536 or more overflows.
 const LARGEST_F16: u32 = 0x477f_e000;
 const BEYOND_F16: u32 = 0x4780_0000;
 
-/// A magnitude rounded to nearest even at `cut` bits; it overflows into the bits of infinity by itself.
+/// A magnitude rounded to nearest even at `cut` bits. An overflow gives the bits of infinity without a special
+/// case.
 #[inline(always)]
 fn nearest(magnitude: u32, cut: u32) -> u32 {
     let odd = (magnitude >> cut) & 1;
@@ -164,7 +168,7 @@ fn toward_zero_f16(magnitude: u32) -> u32 {
     if magnitude < SMALLEST_F16 { subnormal.to_bits() } else { normal }
 }
 
-/// How many of the differing candidates each of [`HYPOTHESES`] explains.
+/// The number of differing candidates that each of [`HYPOTHESES`] explains.
 pub(super) fn explained(arch: Arch, pair: [&Block; 2]) -> Explained {
     let counts: [u32; HYPOTHESES.len()] = [
         count(arch, pair, nearest_f16),
@@ -187,13 +191,13 @@ fn count(arch: Arch, [reference, candidate]: [&Block; 2], round: impl Fn(u32) ->
     })
 }
 
-/// Upper bounds, close and cheap, of how far a block's pairs are apart.
+/// Close and cheap upper bounds of the differences in a block.
 pub(super) struct Bounds<'a> {
     reference: &'a Block,
     candidate: &'a Block,
-    /// Of max |d|.
+    /// The bound of max |d|.
     pub(super) largest: f64,
-    /// Whether |d| / |r| may be beyond the ratio asked about where r is not 0.
+    /// Whether |d| / |r| may exceed the given ratio for some r ≠ 0.
     pub(super) ratio_beyond: bool,
 }
 
@@ -202,7 +206,7 @@ const SCALE: f64 = (1u64 << 30) as f64;
 const MARGIN: f64 = 1.0 / (1u64 << 20) as f64;
 
 impl<'a> Bounds<'a> {
-    /// The bounds of a block, and whether a ratio |d| / |r| may be beyond `ratio`.
+    /// The bounds of a block, and whether a ratio |d| / |r| may exceed `ratio`.
     pub(super) fn new(arch: Arch, [reference, candidate]: [&'a Block; 2], ratio: f64) -> Self {
         let factor = lowered(ratio);
         let (largest, excess) = arch.dispatch(move || {
@@ -220,7 +224,7 @@ impl<'a> Bounds<'a> {
         Bounds { reference, candidate, largest: unscaled(largest), ratio_beyond: excess > 0 }
     }
 
-    /// Of max(|d| − rtol·|r|); 0 when none is positive.
+    /// The bound of max(|d| − rtol·|r|), or 0 if no pair has a positive excess.
     pub(super) fn excess(&self, arch: Arch, rtol: f64) -> f64 {
         let (reference, candidate, factor) = (self.reference, self.candidate, lowered(rtol));
         let largest = arch.dispatch(move || {
@@ -233,13 +237,13 @@ impl<'a> Bounds<'a> {
     }
 }
 
-/// |c − r| times [`SCALE`], and a little more.
+/// |c − r| times [`SCALE`], raised by a small margin.
 #[inline(always)]
 fn scaled(r: f32, c: f32) -> f32 {
     (c - r).abs() * (SCALE * (1.0 + MARGIN)) as f32
 }
 
-/// A factor on the scale of [`scaled`], rounded down and still finite: less of it only raises a bound.
+/// A factor on the scale of [`scaled`], rounded down and kept finite. A smaller factor only raises a bound.
 fn lowered(factor: f64) -> f32 {
     (factor * SCALE * (1.0 - MARGIN)).min(f32::MAX.into()) as f32
 }

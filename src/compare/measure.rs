@@ -1,4 +1,4 @@
-//! The pass itself: chunks in parallel, tallies in order.
+//! The comparison pass: chunks run in parallel, and their tallies are merged in order.
 
 use super::element::{fits_single, row_major};
 use super::kernel::BLOCK;
@@ -12,17 +12,19 @@ use crate::tensor::Tensor;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use std::ops::Range;
 
-/// Chunks of a large tensor: enough to keep threads busy, few enough that maxima settle early in each.
+/// Number of chunks of a large tensor: enough to keep threads busy, few enough that maxima settle early in
+/// each.
 const CHUNKS: usize = 64;
-/// The least elements of a chunk, below which a thread is not worth waking.
+/// The fewest elements of a chunk. Waking a thread does not pay for less.
 const LEAST_CHUNK: usize = 16 * BLOCK;
 
-/// What to measure beside the fixed metrics.
+/// What to measure apart from the fixed metrics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CompareOptions {
     /// How many of the worst elements to keep.
     pub worst: usize,
-    /// A relative tolerance to measure the need for exactly, beside those always measured.
+    /// A relative tolerance to measure the need for exactly, apart from the tolerances that are always
+    /// measured.
     pub extra_rtol: Option<f64>,
 }
 
@@ -34,11 +36,11 @@ impl Default for CompareOptions {
 
 /// Measures how far the candidate is from the reference.
 ///
-/// Floats of different width are compared as the wider one, integers of any type by value.
+/// Floats of different width are compared as the wider type, integers of any type by value.
 ///
 /// # Errors
-/// When the two cannot be compared: shapes differ, one holds floats and the other does not, or
-/// there are no elements.
+/// If the tensors cannot be compared: their shapes differ, only one of them holds floats, or they have no
+/// elements.
 pub fn compare(reference: &Tensor, candidate: &Tensor) -> Result<Comparison, Incomparable> {
     compare_with(reference, candidate, &CompareOptions::default())
 }
@@ -73,14 +75,14 @@ pub fn compare_with(
     Ok(conclude(&tally, &grid, tensors))
 }
 
-/// Chunks depend on the length alone, so that sums do not depend on the threads.
+/// Splits the elements by their number alone, so sums do not depend on the threads.
 pub(super) fn chunks(len: usize) -> Vec<Range<usize>> {
     let size = len.div_ceil(CHUNKS).next_multiple_of(BLOCK).max(LEAST_CHUNK);
     (0..len).step_by(size).map(|start| start..len.min(start + size)).collect()
 }
 
 fn conclude(tally: &Tally, grid: &[f64], [reference, candidate]: [&Tensor; 2]) -> Comparison {
-    // Without a finite pair all sums are 0, and so are their means.
+    // Without a finite pair, all sums are 0, and so are their means.
     let count = tally.finite.max(1) as f64;
     let is_float = reference.dtype().is_float();
     Comparison {

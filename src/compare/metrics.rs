@@ -1,4 +1,4 @@
-//! What a comparison measures. Nothing here knows what is allowed.
+//! The measurements of a comparison. Tolerances are not part of this module.
 
 use super::{Explanation, Frontier, Worst, number};
 use crate::tensor::{Dtype, ShapeText, Tensor};
@@ -7,21 +7,20 @@ use thiserror::Error;
 
 /// The differences of a candidate tensor from a reference tensor.
 ///
-/// Error metrics are over the pairs of which both values are finite; the others are in
-/// [`Nonfinite`], so that one infinity can neither hide nor drown the rest. With d = candidate −
-/// reference and r = reference.
+/// Error metrics cover the pairs with two finite values. [`Nonfinite`] covers the other pairs, so one infinity can
+/// neither hide nor drown the rest. Below, d = candidate − reference and r = reference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// How many elements each tensor has.
+    /// The number of elements of each tensor.
     pub elements: u64,
-    /// Of how many pairs both values are finite.
+    /// The number of pairs with two finite values.
     pub finite: u64,
     /// Elements whose values differ at all; NaN equals NaN and −0 equals 0.
     pub mismatched: u64,
     /// max |d|.
     #[serde(with = "number")]
     pub max_abs: f64,
-    /// max |d| / |r| over r ≠ 0. Where r is 0 no ratio exists; `max_abs` covers those elements.
+    /// max |d| / |r| over r ≠ 0. No ratio exists for r = 0, but `max_abs` covers those elements.
     #[serde(with = "number")]
     pub max_rel: f64,
     /// Mean of |d|.
@@ -30,43 +29,43 @@ pub struct Comparison {
     /// Root of the mean of d².
     #[serde(with = "number")]
     pub rmse: f64,
-    /// Σd² / Σr²: 0 when both are 0, infinite when only Σr² is.
+    /// Σd² / Σr²: 0 if both sums are 0, infinite if only Σr² is 0.
     #[serde(with = "number")]
     pub nmse: f64,
     /// ‖d‖₂ / ‖r‖₂, the root of `nmse`.
     #[serde(with = "number")]
     pub rel_l2: f64,
-    /// Cosine of the angle between the tensors: 1 when both are all zero, 0 when one is.
+    /// Cosine of the angle between the tensors: 1 if both are all zero, 0 if only one is.
     #[serde(with = "number")]
     pub cosine: f64,
-    /// Largest distance in units in the last place once both values are rounded to `f32`; none for integers.
+    /// Largest distance in units in the last place, after rounding both values to `f32`. `None` for integers.
     pub max_ulp_f32: Option<u64>,
-    /// The same after rounding to `f16`.
+    /// The same distance after rounding to `f16`.
     pub max_ulp_f16: Option<u64>,
     /// NaN and infinities on either side.
     pub nonfinite: Nonfinite,
-    /// The worst elements: disagreeing non-finite ones by position, then by |d|, largest first.
+    /// The worst elements: disagreeing non-finite pairs by position, then the other pairs by |d|, largest first.
     pub worst: Vec<Worst>,
     /// The candidate's length and outermost elements: `[len: 1024] (0: 0) (1: 1) (-2: 4046) (-1: 4046)`.
     pub preview: String,
-    /// The reference's.
+    /// The same preview of the reference.
     pub reference_preview: String,
-    /// Median |r| of at most 4,096 evenly strided finite non-zero elements, 0 if there is none:
-    /// a scale that no single outlier can blow up. Sentinels, such as masked scores, do not count.
+    /// Median |r| of at most 4,096 evenly strided, finite, non-zero elements, or 0 without such elements. No single
+    /// outlier can inflate this scale. Sentinels, such as masked scores, do not count.
     #[serde(with = "number")]
     pub typical: f64,
-    /// The least absolute tolerance that every finite pair meets, for each of several relative ones.
+    /// The least absolute tolerance that every finite pair meets, for each of several relative tolerances.
     pub needed: Frontier,
-    /// The storage format whose rounding of the reference is the candidate, if there is one.
+    /// The storage format and rounding that best explain the candidate, if any format does.
     pub explained_by: Option<Explanation>,
 }
 
-/// 2^53: a larger integer may have been rounded when it was saved as one of the worst elements.
+/// 2^53. A larger integer may have been rounded when it was saved as one of the worst elements.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Comparison {
-    /// Between what the least absolute tolerance that every finite pair meets beside `rtol` lies, as far as
-    /// the saved numbers tell. Both are the same at the relative tolerances that were measured.
+    /// The bounds of the least absolute tolerance that every finite pair meets at `rtol`, from the saved numbers.
+    /// Both bounds are equal at the measured relative tolerances.
     pub fn needed_within(&self, rtol: f64) -> [f64; 2] {
         let [least, most] = self.needed.bounds(rtol);
         if least == most || most.is_nan() {
@@ -84,15 +83,15 @@ impl Comparison {
 /// Non-finite values on either side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nonfinite {
-    /// Those of the reference.
+    /// Non-finite values of the reference.
     pub reference: Census,
-    /// Those of the candidate.
+    /// Non-finite values of the candidate.
     pub candidate: Census,
-    /// Pairs with at least one of them that are neither both NaN nor the same infinity.
+    /// Pairs with a non-finite value that are neither both NaN nor the same infinity.
     pub disagreeing: u64,
 }
 
-/// How many elements of one tensor are not finite.
+/// Counts of the non-finite elements of one tensor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
     /// Not a number.
@@ -104,7 +103,7 @@ pub struct Census {
 }
 
 impl Nonfinite {
-    /// Counts one pair; false if both of its values are finite, and so its difference is to be measured.
+    /// Counts one pair. Returns false if both values are finite, so the caller must measure their difference.
     pub(super) fn observe(&mut self, reference: f64, candidate: f64) -> bool {
         let either = !(reference.is_finite() && candidate.is_finite());
         if either {
@@ -136,12 +135,12 @@ impl Census {
     }
 }
 
-/// Whether two values are the same: NaN is NaN, −0 is 0, and otherwise as `==` has it.
+/// Whether two values are the same: NaN equals NaN, −0 equals 0, and `==` decides for all other values.
 pub(super) fn same(reference: f64, candidate: f64) -> bool {
     reference == candidate || (reference.is_nan() && candidate.is_nan())
 }
 
-/// Why two tensors cannot be compared. Not compared never counts as agreed.
+/// Why two tensors cannot be compared. Tensors of different form never count as agreeing.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum Incomparable {
@@ -152,32 +151,32 @@ pub enum Incomparable {
         ShapeText(candidate)
     )]
     Shape {
-        /// Of the reference.
+        /// The reference's shape.
         reference: Vec<usize>,
-        /// Of the candidate.
+        /// The candidate's shape.
         candidate: Vec<usize>,
     },
-    /// One holds floats, the other integers or booleans.
+    /// One tensor holds floats, the other integers or booleans.
     #[error("the reference holds {reference}, the candidate {candidate}")]
     Dtype {
-        /// Of the reference.
+        /// The reference's element type.
         reference: Dtype,
-        /// Of the candidate.
+        /// The candidate's element type.
         candidate: Dtype,
     },
-    /// There are no elements, so nothing could disagree.
+    /// The tensors have no elements, so no element can differ.
     #[error("shape {} has no elements to compare", ShapeText(shape))]
     Empty {
-        /// Of both.
+        /// The shape of both tensors.
         shape: Vec<usize>,
     },
 }
 
 impl Incomparable {
-    /// Why these two cannot be compared, if they cannot.
+    /// Checks that two tensors can be compared.
     ///
     /// # Errors
-    /// The reason is the error.
+    /// The reason why the tensors cannot be compared.
     pub(super) fn check(reference: &Tensor, candidate: &Tensor) -> Result<(), Incomparable> {
         if reference.shape() != candidate.shape() {
             let (reference, candidate) = (reference.shape().to_vec(), candidate.shape().to_vec());

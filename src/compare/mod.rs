@@ -1,11 +1,11 @@
-//! One pass over two tensors: how far apart they are, where, and whether plain rounding explains it.
+//! One pass over two tensors measures how far they differ, at which elements, and whether plain rounding explains it.
 //!
-//! A [`Comparison`] is what was measured, a [`Tolerance`] is what is allowed, and a [`Judgement`] is
-//! what follows. Only the first needs the tensors: a saved comparison can be judged again.
+//! A [`Comparison`] holds the measurements, a [`Tolerance`] the allowed difference, and a [`Judgement`] the
+//! conclusion. Only the comparison needs the tensors, so a saved comparison can be judged again.
 //!
-//! The pass goes over fixed chunks of fixed blocks, so its result does not depend on the number of
-//! threads. Single and half precision go through a vectorised `kernel`; `f64` and the integers,
-//! whose values do not fit an `f32`, through `scalar`. Both fill the same `tally`.
+//! The pass goes over fixed chunks of fixed blocks, so its result does not depend on the number of threads. Single
+//! and half precision go through a vectorised `kernel`. Values of `f64` and of the integers do not fit an `f32`, so
+//! they go through `scalar`. Both fill the same `tally`.
 
 mod beyond;
 mod broadcast;

@@ -1,5 +1,5 @@
-//! Floats in JSON, which has neither NaN nor infinities: those are the strings `"nan"`, `"inf"` and
-//! `"-inf"`, every other value is a number. For use as `#[serde(with = "number")]`.
+//! Floats in JSON. JSON has neither NaN nor infinities, so these are the strings `"nan"`, `"inf"` and `"-inf"`. Every
+//! other value is a number. For use as `#[serde(with = "number")]`.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 

@@ -1,4 +1,4 @@
-//! The comparison by its definitions, element by element, against the real one.
+//! Tests the comparison against a second one that follows the definitions, element by element.
 
 use super::frontier::GRID;
 use super::*;
@@ -29,10 +29,10 @@ impl Random {
     }
 }
 
-/// Around one block, and several chunks.
+/// Lengths around one block, and of several chunks.
 const LENGTHS: [usize; 8] = [1, 2, 7, 1023, 1024, 1025, 4097, 40_001];
 
-/// How a candidate comes from a reference element.
+/// How a candidate element is made from a reference element.
 type Fault = fn(&mut Random, f32) -> f32;
 
 const FAULTS: [(&str, Fault); 9] = [
@@ -157,7 +157,7 @@ fn check_worst(differing: &[usize], r: &[f64], c: &[f64], got: &Comparison, what
     assert_eq!(worst, ranked, "{what}: worst");
 }
 
-/// Distances and explanations, for values that are exactly `f32`.
+/// Checks distances and explanations for values that are exactly `f32`.
 fn check_formats(r: &[f32], c: &[f32], got: &Comparison, what: &str) {
     let finite = || r.iter().zip(c).filter(|(r, c)| r.is_finite() && c.is_finite());
     let ulps = |place: fn(f64) -> i64| {
@@ -234,7 +234,7 @@ fn every_pair_of_float_types_agrees_with_the_definitions() {
     }
 }
 
-/// The plain pass over `f64` and the kernel over `f32` must say the same of the same values.
+/// The plain pass over `f64` and the kernel over `f32` must agree on the same values.
 #[test]
 fn both_passes_agree() {
     for (name, fault) in FAULTS {
@@ -291,7 +291,7 @@ fn the_number_of_threads_decides_nothing() {
     }
 }
 
-/// Products of subnormals round to whole steps: a bound taken of them must not fall short.
+/// Products of subnormals round to whole steps. A bound made from such products must still not be too low.
 #[test]
 fn subnormal_differences_are_not_lost() {
     let steps = |count| vec![f32::from_bits(count); 3000];

@@ -1,6 +1,6 @@
-//! What a difference looks like: an ordered table of rules on the two tensors of one operator.
+//! Classifies a difference by an ordered table of rules on the two tensors of one operator.
 //!
-//! A pattern is a resemblance, not a cause. Each says what it saw and what would disprove it.
+//! A pattern is a resemblance, not a cause. Each pattern states what was seen and what would disprove it.
 
 use super::broadcast;
 use super::scene::Scene;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// One resemblance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pattern {
-    /// The rule: `all zero`, `tail`.
+    /// The rule's name, such as `all zero` or `tail`.
     pub name: String,
     /// What was seen.
     pub words: String,
@@ -22,11 +22,11 @@ struct Rule {
     name: &'static str,
     sees: fn(&Scene<'_>) -> Option<String>,
     disproof: &'static str,
-    /// Rules that say less of the same thing.
+    /// Less specific rules that this rule hides.
     hides: &'static [&'static str],
 }
 
-/// How many patterns are worth telling.
+/// The most patterns to report.
 const MOST: usize = 3;
 
 const RULES: &[Rule] = &[
@@ -176,7 +176,7 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// What the difference of a candidate from a reference resembles, best first.
+/// The patterns that a candidate's difference from a reference resembles, best first.
 pub fn recognize(inputs: &[&Tensor], reference: &Tensor, candidate: &Tensor) -> Vec<Pattern> {
     let Some(scene) = Scene::look_at(inputs, reference, candidate) else { return Vec::new() };
     let mut hidden: Vec<&str> = Vec::new();
@@ -204,12 +204,12 @@ fn all_zero(scene: &Scene<'_>) -> Option<String> {
 
 fn all_equal(scene: &Scene<'_>) -> Option<String> {
     let first = *scene.candidate.first()?;
-    // Zero is told by a rule of its own.
+    // Zero has a rule of its own.
     let equal = scene.len() > 1 && first != 0.0 && scene.candidate.iter().all(|&c| c == first);
     when(equal, || format!("every element is {first}"))
 }
 
-/// The last two axes changed places, and the elements lie as the shape that came of it would have them.
+/// The last two axes are swapped, and the elements are in the row-major order of the swapped shape.
 fn transposed(scene: &Scene<'_>) -> Option<String> {
     let [.., rows, columns] = *scene.shape else { return None };
     let matrix = rows * columns;
@@ -236,7 +236,7 @@ fn close(expected: f32, got: f32) -> bool {
     (got - expected).abs() <= 1e-3 * expected.abs() || expected == got
 }
 
-/// Values that no arithmetic on the inputs gives: far beyond the reference's range, or mixed with NaN.
+/// Values that no arithmetic on the inputs produces: far beyond the reference's range, or mixed with NaN.
 fn unwritten(scene: &Scene<'_>) -> Option<String> {
     let largest = scene.reference.iter().fold(0f32, |max, v| max.max(v.abs()));
     let inputs =
@@ -251,7 +251,7 @@ fn unwritten(scene: &Scene<'_>) -> Option<String> {
 fn scale(scene: &Scene<'_>) -> Option<String> {
     let (r, c) = scene.pairs().max_by(|a, b| a.0.abs().total_cmp(&b.0.abs()))?;
     let factor = c / r;
-    // Zero is told by a rule of its own.
+    // Zero has a rule of its own.
     let told = factor.is_finite() && factor != 0.0;
     let all = told && scene.pairs().all(|(r, c)| close(r * factor, c));
     when(all && scene.len() > 2, || format!("every element is {factor} times what it should be"))
@@ -295,7 +295,7 @@ fn permutation(scene: &Scene<'_>) -> Option<String> {
     })
 }
 
-/// Everything that is wrong is 0: whole rows of the last axis but one where they are whole.
+/// All wrong elements are 0. If they cover whole rows of the second-to-last axis, the words name these rows.
 fn zeros(scene: &Scene<'_>) -> Option<String> {
     let all = scene.wrong.iter().all(|&at| scene.candidate[at] == 0.0);
     let row = scene.row();
@@ -312,7 +312,7 @@ fn zeros(scene: &Scene<'_>) -> Option<String> {
     })
 }
 
-/// Numbers in a row as `64 to 127`.
+/// Formats consecutive numbers as a range such as `64 to 127`.
 fn ranges(numbers: &[usize]) -> String {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for &number in numbers {
@@ -329,8 +329,8 @@ fn ranges(numbers: &[usize]) -> String {
     format!("{}{}", shown.join(" and "), if runs.len() > 4 { " and more" } else { "" })
 }
 
-/// The candidate is a straight line over the reference, as a norm's output is over that of one with another
-/// mean and variance.
+/// The candidate is a straight line over the reference. A norm with a different mean and
+/// variance gives such an output.
 fn affine(scene: &Scene<'_>) -> Option<String> {
     let count = scene.len() as f64;
     if 4 * scene.wrong.len() < scene.len() || scene.len() < 16 {
@@ -344,7 +344,7 @@ fn affine(scene: &Scene<'_>) -> Option<String> {
     let spread_c = sum(&|_, c| (c - mean_c).powi(2));
     let both = sum(&|r, c| (r - mean_r) * (c - mean_c));
     let slope = both / spread_r;
-    // Written so that NaN is no line.
+    // For NaN, this condition is false.
     let line = both * both >= 0.999 * spread_r * spread_c && spread_c > 0.0 && slope > 0.0;
     when(line, || {
         format!(
@@ -354,7 +354,7 @@ fn affine(scene: &Scene<'_>) -> Option<String> {
     })
 }
 
-/// The first elements are right to the last digits, nearly all others are wrong.
+/// The first elements are right to the last digits, and nearly all others are wrong.
 fn first_written(scene: &Scene<'_>) -> Option<String> {
     let exact = |(r, c): &(f32, f32)| (c - r).abs() <= 1e-5 * r.abs() && *r != 0.0;
     let right = scene.pairs().take_while(exact).count();
@@ -393,7 +393,7 @@ fn flushed(scene: &Scene<'_>) -> Option<String> {
     })
 }
 
-/// Rows that are all alike where the right ones differ: what a bias leaves where a product is missing.
+/// Wrong rows that are all alike although the right rows differ. A bias leaves such rows if a product is missing.
 fn repeated_rows(scene: &Scene<'_>) -> Option<String> {
     let row = scene.row();
     let mut hit: Vec<usize> = scene.wrong.iter().map(|flat| flat / row).collect();

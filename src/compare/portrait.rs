@@ -1,8 +1,8 @@
-//! What an error looks like, small enough to be kept: how errors are spread over sizes and over the
-//! tensor, a sample of values, the worst elements.
+//! A summary of an error, small enough to keep. The summary shows how errors spread over sizes and over the tensor, a
+//! sample of values, and the worst elements.
 //!
-//! Errors are told by quarter decades below the largest one, forty of them; the histogram and the
-//! map share these levels. A portrait has at most about 15 kB of JSON, whatever the tensor's size.
+//! Errors are counted by quarter decades below the largest error, forty in all. The histogram and the map share these
+//! levels. A portrait has at most about 15 kB of JSON for a tensor of any size.
 
 use super::element::{numbers, row_major};
 use super::measure::{CompareOptions, compare_with};
@@ -11,27 +11,27 @@ use super::worst::Worst;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Levels of a decade.
+/// Levels per decade.
 const PER_DECADE: f64 = 4.0;
-/// Levels there are: ten decades.
+/// Number of levels: ten decades.
 const LEVELS: usize = 40;
-/// Rows and columns a map may have.
+/// The most rows and the most columns of a map.
 const MOST_CELLS: usize = 64;
-/// Pairs that are sampled.
+/// The most pairs to sample.
 const MOST_PAIRS: usize = 400;
-/// The worst elements that are kept.
+/// The most worst elements to keep.
 const MOST_WORST: usize = 8;
 /// Elements read at once.
 const CHUNK: usize = 4096;
 
-/// The differences of a candidate from a reference, as they are drawn.
+/// The differences of a candidate from a reference, ready to be drawn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Portrait {
     /// The extent of each axis.
     pub shape: Vec<usize>,
-    /// How many elements have an error of each size.
+    /// The number of elements with an error of each size.
     pub histogram: Histogram,
-    /// Where they are.
+    /// The positions of the errors.
     pub map: ErrorMap,
     /// Evenly strided elements, `reference:candidate` with six digits, separated by blanks.
     pub pairs: String,
@@ -44,34 +44,34 @@ pub struct Portrait {
 pub struct Histogram {
     /// Level `n` begins at 10^((start + n) / 4).
     pub start: i32,
-    /// Elements of each of the 40 levels of |d|; what is smaller still is counted in the first.
+    /// Elements in each of the 40 levels of |d|. The first level also counts smaller differences.
     pub counts: Vec<u64>,
     /// Elements without error.
     pub equal: u64,
-    /// NaN and infinities on one side only, or not alike.
+    /// NaN and infinities on one side only, or of different kinds.
     pub disagreeing: u64,
 }
 
 /// The largest error in each part of the tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorMap {
-    /// What the rows are.
+    /// The axis that the rows show.
     pub rows: Axis,
-    /// What the columns are.
+    /// The axis that the columns show.
     pub columns: Axis,
-    /// One string for each row, one letter for each column: `.` without error, `A` to `Z` and `a` to
-    /// `n` for the levels of the histogram, `!` for a NaN or infinity that disagrees.
+    /// One string for each row, one letter for each column. `.` is no error, `A` to `Z` and `a` to `n` are the levels
+    /// of the histogram, and `!` is a NaN or infinity that disagrees.
     pub cells: Vec<String>,
 }
 
 /// One direction of a map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Axis {
-    /// `channel (axis 1)`.
+    /// The name, such as `channel (axis 1)`.
     pub name: String,
     /// Its extent in elements.
     pub extent: usize,
-    /// Elements of one cell; the last may have fewer.
+    /// Elements of one cell. The last cell may have fewer.
     pub per_cell: usize,
 }
 
@@ -85,7 +85,7 @@ impl Axis {
     }
 }
 
-/// The portrait of two tensors of floats; none where they cannot be compared, or do not differ.
+/// The portrait of two tensors of floats. `None` if the tensors cannot be compared or do not differ.
 pub fn portrait(reference: &Tensor, candidate: &Tensor) -> Option<Portrait> {
     let options = CompareOptions { worst: MOST_WORST, extra_rtol: None };
     let comparison = compare_with(reference, candidate, &options).ok()?;
@@ -105,7 +105,7 @@ pub fn portrait(reference: &Tensor, candidate: &Tensor) -> Option<Portrait> {
     Some(sketch.finish(comparison.worst))
 }
 
-/// A portrait in the making.
+/// A portrait under construction.
 struct Sketch {
     shape: Vec<usize>,
     start: i32,
@@ -114,13 +114,13 @@ struct Sketch {
     disagreeing: u64,
     rows: Axis,
     columns: Axis,
-    /// 0 without error, a level plus one, or [`DISAGREES`].
+    /// A mark for each cell: 0 without error, a level plus one, or [`DISAGREES`].
     cells: Vec<u8>,
     stride: usize,
     pairs: Vec<String>,
 }
 
-/// A cell with a NaN or infinity that disagrees.
+/// The mark of a cell with a NaN or infinity that disagrees.
 const DISAGREES: u8 = LEVELS as u8 + 1;
 
 impl Sketch {
@@ -136,7 +136,7 @@ impl Sketch {
             cells: vec![0; rows.cells() * columns.cells()],
             rows,
             columns,
-            // Odd, lest it stay within one column or channel.
+            // Odd, because an even stride may stay within one column or channel.
             stride: len.div_ceil(MOST_PAIRS) | 1,
             pairs: Vec::new(),
         }
@@ -187,7 +187,7 @@ impl Sketch {
     }
 }
 
-/// Which quarter decade a difference is in; that of the smallest `f32` for none.
+/// The quarter decade of a difference. A difference of 0 counts as the smallest `f32`.
 fn level(difference: f64) -> i32 {
     (PER_DECADE * difference.max(1e-46).log10()).floor() as i32
 }
@@ -201,8 +201,8 @@ fn letter(mark: u8) -> char {
     })
 }
 
-/// The rows and columns of a map: channels against positions, where there are three axes or more;
-/// of several batches the worst counts.
+/// The rows and columns of a map. With four axes or more, the map shows channels against positions. Of several
+/// batches, the worst counts.
 fn axes(shape: &[usize]) -> (Axis, Axis) {
     let name = |kind: &str, axis: usize| format!("{kind} (axis {axis})");
     match *shape {

@@ -28,7 +28,7 @@ fn write_element(text: &mut String, place: &str, tensor: &Tensor, flat: usize) {
     let _ = write!(text, " ({place}: {value})");
 }
 
-/// C's `%g`: six significant digits, no trailing zeros, an exponent only where it is shorter.
+/// C's `%g`: six significant digits, no trailing zeros, and an exponent only if that is shorter.
 pub fn general(value: f64) -> String {
     if value.is_nan() {
         return "nan".to_owned();

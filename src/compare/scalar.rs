@@ -1,4 +1,4 @@
-//! The plain pass, one pair at a time: for `f64` and integers, and for pairs that are not finite.
+//! The plain pass, one pair at a time, for `f64`, for integers and for non-finite pairs.
 
 use super::element::{Number, numbers};
 use super::metrics::same;
@@ -7,7 +7,7 @@ use super::{rounding, ulp};
 use crate::tensor::Tensor;
 use std::ops::Range;
 
-/// Elements promoted at a time; a promoted element takes 32 bytes.
+/// Number of elements promoted at a time. A promoted element takes 32 bytes.
 const BLOCK: usize = 1024;
 
 /// Adds the pairs at the given positions of two row-major tensors.
@@ -40,7 +40,7 @@ fn observe_floats(tally: &mut Tally, grid: &[f64], flat: usize, reference: f64, 
     }
 }
 
-/// Adds a pair of which a value is not finite, and says whether it is such a pair.
+/// Adds the pair if one of its values is non-finite, and returns whether that is so.
 pub(super) fn observe_nonfinite(
     tally: &mut Tally,
     flat: usize,
@@ -76,7 +76,7 @@ fn observe_finite(
     if difference.is_finite() {
         tally.sums.squared_difference.add(difference, difference);
     } else {
-        // Two finite numbers of opposite signs: half of each is exact, and so their difference is finite.
+        // Both numbers are finite, with opposite signs. Half of each is exact, so the halves' difference is finite.
         tally.sums.squared_difference.add_square_of_twice(candidate / 2.0 - reference / 2.0);
     }
     if reference != 0.0 {

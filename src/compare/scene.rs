@@ -2,7 +2,7 @@
 
 use crate::tensor::Tensor;
 
-/// An element is wrong beyond this share of its reference, or of the typical magnitude.
+/// An element is wrong if its error exceeds this share of its reference and of the typical magnitude.
 const WRONG: f32 = 1e-2;
 
 /// The tensors of one operator, and which elements are wrong.
@@ -11,16 +11,16 @@ pub(super) struct Scene<'a> {
     pub(super) inputs: Vec<&'a [f32]>,
     /// The output's shape.
     pub(super) shape: &'a [usize],
-    /// What is right.
+    /// The right output.
     pub(super) reference: &'a [f32],
-    /// What came.
+    /// The candidate's output.
     pub(super) candidate: &'a [f32],
-    /// Flat positions, ascending.
+    /// The flat positions of the wrong elements, ascending.
     pub(super) wrong: Vec<usize>,
 }
 
 impl<'a> Scene<'a> {
-    /// `None` where there is nothing to see: other element types, or nothing that is wrong.
+    /// Returns `None` if the outputs are not `f32`, or if no element is wrong.
     pub(super) fn look_at(
         inputs: &[&'a Tensor],
         reference: &'a Tensor,
@@ -30,7 +30,7 @@ impl<'a> Scene<'a> {
         let (r, c, shape) = (r.as_slice()?, c.as_slice()?, r.shape());
         let typical = r.iter().map(|v| v.abs()).filter(|v| v.is_finite()).sum::<f32>()
             / r.len().max(1) as f32;
-        // Written so that NaN is wrong.
+        // For NaN, this condition is true.
         let is_wrong = |r: f32, c: f32| !((c - r).abs() <= WRONG * r.abs().max(typical) || r == c);
         let wrong: Vec<usize> = (0..r.len()).filter(|&i| is_wrong(r[i], c[i])).collect();
         if r.len() != c.len() || wrong.is_empty() {
@@ -51,7 +51,7 @@ impl<'a> Scene<'a> {
         self.reference.iter().copied().zip(self.candidate.iter().copied())
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     pub(super) fn len(&self) -> usize {
         self.reference.len()
     }
@@ -61,7 +61,7 @@ impl<'a> Scene<'a> {
         self.shape.last().copied().unwrap_or(1).max(1)
     }
 
-    /// Which of these places the wrong elements have, of how many there are.
+    /// The places, out of `count`, that contain wrong elements, ascending.
     pub(super) fn places(&self, count: usize, place: impl Fn(usize) -> usize) -> Vec<usize> {
         let mut hit = vec![false; count];
         for &flat in &self.wrong {

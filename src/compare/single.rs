@@ -1,7 +1,7 @@
-//! The fast pass, block by block: for tensors whose elements all are exactly `f32`.
+//! The fast pass, block by block, for tensors whose elements are all exactly `f32`.
 //!
-//! The sums need every element. Maxima do not: a cheap upper bound of a block says whether it can
-//! hold a new maximum, and only such a block, one in hundreds, is measured exactly.
+//! The sums need every element, but the maxima do not. A cheap upper bound says whether a block can hold a new
+//! maximum. Only such a block, one in hundreds, is measured exactly.
 
 use super::element::singles;
 use super::kernel::{self, BLOCK, Block, Bounds};
@@ -11,9 +11,10 @@ use crate::tensor::Tensor;
 use pulp::Arch;
 use std::ops::Range;
 
-/// 2^180, the least energy of a block with a value of 2^90: there the scaled bounds of [`Bounds`] may overflow.
+/// 2^180, the least energy of a block with a value of 2^90. From there on, the scaled bounds of
+/// [`Bounds`] may overflow.
 const LARGE: f64 = (1u128 << 90) as f64 * (1u128 << 90) as f64;
-/// Steps of `f32` that `f16` takes as one, at least.
+/// The fewest steps of `f32` in one step of `f16`.
 const STEPS_F16: u64 = 1 << 13;
 
 /// A block of the reference and the same block of the candidate.
@@ -34,7 +35,7 @@ pub(super) fn observe(tally: &mut Tally, grid: &[f64], tensors: [&Tensor; 2], ch
     }
 }
 
-/// What the pass over one block needs beside the block.
+/// What the pass over one block needs apart from the block.
 struct Pass<'a> {
     arch: Arch,
     grid: &'a [f64],
@@ -43,7 +44,7 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Adds one block, filled up with pairs of zeros.
+    /// Adds one block, padded with pairs of zeros.
     fn observe(&self, tally: &mut Tally, pair: Pair<'_>) {
         let sums = kernel::sums(self.arch, pair);
         let energy = sums.squared_reference + sums.squared_candidate;
@@ -63,7 +64,7 @@ impl Pass<'_> {
         let counts = kernel::counts(self.arch, pair);
         tally.mismatched += u64::from(counts.mismatched);
         tally.ulps.f32 = tally.ulps.f32.max(counts.ulps.into());
-        // Rounding to f16 merges steps, and can part two values by one step more.
+        // Rounding to f16 merges steps, and can move two values apart by one more step.
         if tally.ulps.f16 <= u64::from(counts.ulps) / STEPS_F16 {
             tally.ulps.f16 = tally.ulps.f16.max(kernel::ulps_f16(self.arch, pair).into());
         }
@@ -75,12 +76,12 @@ impl Pass<'_> {
         }
     }
 
-    /// Bounds of `large` values may have overflowed: these are always measured exactly.
+    /// Bounds of `large` values may have overflowed, so such values are always measured exactly.
     fn raise_maxima(&self, tally: &mut Tally, pair: Pair<'_>, large: bool) {
         let bounds = Bounds::new(self.arch, pair, tally.max_rel);
         let mut ceiling = bounds.largest;
         for (needed, &rtol) in tally.needed.iter_mut().zip(self.grid) {
-            // |d| − rtol·|r| falls as rtol grows: what one does not reach, larger ones do not either.
+            // |d| − rtol·|r| falls as rtol grows, so a bound for one rtol also holds for larger ones.
             if large || ceiling > *needed {
                 ceiling = bounds.excess(self.arch, rtol);
             }
@@ -99,13 +100,13 @@ impl Pass<'_> {
     }
 }
 
-/// Pairs that [`rank`] passes over at a time.
+/// Number of pairs that [`rank`] tests at a time.
 const GROUP: usize = 64;
 
 fn rank(tally: &mut Tally, start: usize, [reference, candidate]: Pair<'_>) {
     let groups = reference.as_chunks::<GROUP>().0.iter().zip(candidate.as_chunks::<GROUP>().0);
     for (group, (r, c)) in groups.enumerate() {
-        // What exceeds the threshold does not fall below it when both are rounded.
+        // A difference above the threshold does not fall below it when both are rounded.
         let least = tally.worst.threshold() as f32;
         let reaches = |any, (r, c): (&f32, &f32)| any | ((c - r).abs() >= least);
         if !r.iter().zip(c).fold(false, reaches) {
@@ -120,7 +121,7 @@ fn rank(tally: &mut Tally, start: usize, [reference, candidate]: Pair<'_>) {
     }
 }
 
-/// Counts the pairs that are not finite, and gives the blocks with zeros in their place.
+/// Counts the non-finite pairs, and returns the blocks with zeros in their place.
 fn set_aside_nonfinite(tally: &mut Tally, start: usize, pair: Pair<'_>) -> [Block; 2] {
     let [mut reference, mut candidate] = pair.map(|block| *block);
     for (i, (r, c)) in reference.iter_mut().zip(&mut candidate).enumerate() {

@@ -1,13 +1,13 @@
-//! Sums of products in a range wider than that of `f64`.
+//! Sums of products in a wider range than `f64` has.
 //!
-//! The square of a number beyond 1e154 overflows, and that of one below 1e-154 vanishes. Such products go
-//! into sums of their own, scaled by a power of two, which costs no digit (Blue, "A portable Fortran program
-//! to find the Euclidean norm of a vector", 1978). Everything else is summed as it is.
+//! The square of a number beyond 1e154 overflows, and the square of a number below 1e-154 vanishes. Such products go
+//! into separate sums, scaled by a power of two, which costs no digit (Blue, "A portable Fortran program to find the
+//! Euclidean norm of a vector", 1978). All other products are summed unscaled.
 
 /// 2^600: with both factors scaled by it, the smallest product is normal (2^-948) and none overflows (2^848).
 const STEP: f64 = f64::from_bits((1023 + STEP_BITS as u64) << 52);
 const STEP_BITS: i32 = 600;
-/// 2^900: products up to it are summed as they are. 2^64 of them, more than any tensor has, stay finite.
+/// 2^900. Products up to this size are summed unscaled. A sum of 2^64 of them, more than any tensor has, is finite.
 const LARGEST: f64 = f64::from_bits((1023 + 900) << 52);
 
 /// A sum of products of two finite numbers.
@@ -15,9 +15,9 @@ const LARGEST: f64 = f64::from_bits((1023 + 900) << 52);
 pub(super) struct Sum {
     /// Products of ordinary size.
     plain: f64,
-    /// Larger ones, in units of [`STEP`]².
+    /// Larger products, in units of [`STEP`]².
     large: f64,
-    /// Smaller ones, in units of 1 / [`STEP`]².
+    /// Smaller products, in units of 1 / [`STEP`]².
     small: f64,
 }
 
@@ -35,7 +35,7 @@ impl Sum {
         }
     }
 
-    /// Adds (2 · `half`)², where twice `half` is beyond the range of `f64`.
+    /// Adds (2 · `half`)², for a `half` whose double is beyond the range of `f64`.
     pub(super) fn add_square_of_twice(&mut self, half: f64) {
         self.large += (half / (STEP / 2.0)) * (half / (STEP / 2.0));
     }
@@ -64,8 +64,8 @@ impl Sum {
     }
 }
 
-/// A number that may be beyond the range of `f64`: `value` · 2^`exponent`, and |`value`| in 1..2 unless it is 0 or
-/// infinite. So no step between two numbers can leave the range where the result does not.
+/// A number that may be beyond the range of `f64`: `value` · 2^`exponent`. |`value`| is in 1..2 unless the number is
+/// 0 or infinite. So a step between two numbers leaves the range only if the result does.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wide {
     value: f64,
@@ -73,7 +73,7 @@ pub(super) struct Wide {
 }
 
 impl Wide {
-    /// `value` · 2^`exponent`; a `value` too small to be normal counts as 0, which no [`Sum`] has.
+    /// `value` · 2^`exponent`. A `value` too small to be normal counts as 0, but no [`Sum`] has such a value.
     fn new(value: f64, exponent: i32) -> Self {
         if !value.is_normal() {
             return Wide { value, exponent: 0 };
@@ -83,9 +83,9 @@ impl Wide {
         Wide { value: f64::from_bits(bits), exponent: exponent + own }
     }
 
-    /// The number, infinite or 0 where `f64` has no place for it.
+    /// The number as an `f64`, infinite or 0 if it is out of range.
     pub(super) fn number(self) -> f64 {
-        // In three steps: only the last of them can round.
+        // Computed in three steps, and only the last step can round.
         let third = self.exponent / 3;
         let rest = self.exponent - 2 * third;
         self.value * 2f64.powi(third) * 2f64.powi(third) * 2f64.powi(rest)
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(small.number(), 0.0);
         assert_eq!(large.over(large).number(), 1.0);
         assert_eq!(small.over(large).number(), 0.0);
-        // One on each side of the border between the sums, both close to it.
+        // One product on each side of the border between the sums, both close to the border.
         let [below, above] = [2f64.powi(-451), 2f64.powi(-449)].map(|size| sum(&[(size, size)]));
         assert_eq!((below.over(above).number(), above.over(below).number()), (1.0 / 16.0, 16.0));
         // 1e200 times 1e-200 is ordinary.

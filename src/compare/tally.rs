@@ -1,4 +1,4 @@
-//! What one chunk of two tensors adds up to, and how chunks add up to a comparison.
+//! The tally of one chunk of two tensors, and the merging of tallies into a comparison.
 
 use super::frontier::{Frontier, Needed};
 use super::metrics::Nonfinite;
@@ -53,7 +53,7 @@ impl Sums {
         self.product.merge(&other.product);
     }
 
-    /// Σd² / Σr²; 0 when both are 0.
+    /// Σd² / Σr², or 0 if both are 0.
     fn ratio(&self) -> Wide {
         let difference = self.squared_difference.total();
         if difference.is_zero() {
@@ -68,22 +68,22 @@ impl Sums {
         self.ratio().number()
     }
 
-    /// ‖d‖₂ / ‖r‖₂, which has a place in `f64` even if its square has none.
+    /// ‖d‖₂ / ‖r‖₂, which fits an `f64` even if its square does not.
     pub(super) fn rel_l2(&self) -> f64 {
         self.ratio().sqrt().number()
     }
 
-    /// The root of the mean of d² over so many pairs.
+    /// The root of the mean of d² over `count` pairs.
     pub(super) fn rmse(&self, count: f64) -> f64 {
         self.squared_difference.total().per(count).sqrt().number()
     }
 
-    /// The mean of |d| over so many pairs.
+    /// The mean of |d| over `count` pairs.
     pub(super) fn mean_abs(&self, count: f64) -> f64 {
         self.difference.total().per(count).number()
     }
 
-    /// The cosine of the angle between the tensors: 1 when they are equal, 0 when one is all zero.
+    /// The cosine of the angle between the tensors: 1 if they are equal, 0 if one is all zero.
     pub(super) fn cosine(&self) -> f64 {
         let length = |sum: &Sum| -> Wide { sum.total().sqrt() };
         let lengths = length(&self.squared_reference).times(length(&self.squared_candidate));
@@ -102,16 +102,16 @@ pub(super) struct Ulps {
     pub(super) f16: u64,
 }
 
-/// Everything measured over one chunk.
+/// All measurements over one chunk.
 #[derive(Debug)]
 pub(super) struct Tally {
-    /// Pairs of finite values.
+    /// Number of pairs of finite values.
     pub(super) finite: u64,
     pub(super) mismatched: u64,
     pub(super) sums: Sums,
     pub(super) max_rel: f64,
     pub(super) ulps: Ulps,
-    /// The least absolute tolerance for each relative one of the grid.
+    /// The least absolute tolerance for each relative tolerance of the grid.
     pub(super) needed: Vec<f64>,
     pub(super) nonfinite: Nonfinite,
     pub(super) explained: Explained,
@@ -119,7 +119,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Nothing seen yet, for a grid of so many relative tolerances and so many worst elements.
+    /// An empty tally for a grid of `grid` relative tolerances and for `worst` worst elements.
     pub(super) fn new(grid: usize, worst: usize) -> Self {
         Tally {
             finite: 0,
@@ -153,7 +153,7 @@ impl Tally {
         self
     }
 
-    /// The frontier over the grid the tally was made for.
+    /// The frontier over the grid that this tally was made for.
     pub(super) fn frontier(&self, grid: &[f64]) -> Frontier {
         Frontier(
             grid.iter().zip(&self.needed).map(|(&rtol, &atol)| Needed { rtol, atol }).collect(),

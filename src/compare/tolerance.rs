@@ -1,30 +1,31 @@
-//! What is allowed, as data: one row per storage format.
+//! Tolerances as data: one row per storage format.
 
 use super::metrics::Comparison;
 use serde::{Deserialize, Serialize};
 
-/// An element passes if |d| ≤ `rtol`·|r| + max(`atol`, `atol_typical`·typical), where typical is
-/// [`Comparison::typical`]: the absolute part then follows the tensor's scale, not its largest value.
+/// An element passes if |d| ≤ `rtol`·|r| + max(`atol`, `atol_typical`·typical). Here typical is
+/// [`Comparison::typical`], so the absolute part follows the tensor's scale, not its largest value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tolerance {
-    /// Relative to the reference element.
+    /// The part relative to the reference element.
     pub rtol: f64,
-    /// Absolute.
+    /// The absolute part.
     pub atol: f64,
-    /// Absolute, in units of the typical magnitude.
+    /// The absolute part in units of the typical magnitude.
     pub atol_typical: f64,
 }
 
 impl Tolerance {
-    /// Nothing but equality passes.
+    /// Only equality passes.
     pub const EXACT: Tolerance = Tolerance { rtol: 0.0, atol: 0.0, atol_typical: 0.0 };
 
-    /// What a user asked for: an absolute and a relative part.
+    /// A user's tolerance: an absolute and a relative part.
     pub fn user(atol: f64, rtol: f64) -> Self {
         Tolerance { rtol, atol, atol_typical: 0.0 }
     }
 
-    /// The absolute part for a tensor of this typical magnitude; NaN, which allows nothing, if any term of it is.
+    /// The absolute part for a tensor of this typical magnitude. NaN if any term is NaN, and
+    /// NaN allows no difference.
     pub fn absolute(&self, typical: f64) -> f64 {
         let scaled = self.atol_typical * typical;
         if self.atol >= scaled {
@@ -38,29 +39,29 @@ impl Tolerance {
 
     /// Whether a finite pair passes, given |d| and the reference.
     pub fn allows(&self, difference: f64, reference: f64, typical: f64) -> bool {
-        // Written as the frontier has it, so that counting and judging agree.
+        // Written in the frontier's form, so counting and judging agree.
         difference - self.rtol * reference.abs() <= self.absolute(typical)
     }
 
-    /// Whether every pair of a comparison passes. Disagreeing non-finite pairs never do.
+    /// Whether every pair of a comparison passes. Disagreeing non-finite pairs never pass.
     pub fn is_met_by(&self, comparison: &Comparison) -> bool {
         comparison.nonfinite.disagreeing == 0
             && comparison.needed.least_atol(self.rtol) <= self.absolute(comparison.typical)
     }
 }
 
-/// A storage format and what results stored in it are allowed.
+/// A storage format, and the tolerance of results stored in it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Storage {
-    /// `f32`, `bf16`, `integer`.
+    /// The name, such as `f32`, `bf16` or `integer`.
     pub name: &'static str,
-    /// What is allowed.
+    /// The tolerance of the format.
     pub tolerance: Tolerance,
-    /// Why that much.
+    /// Why the tolerance has this size.
     pub reason: &'static str,
 }
 
-/// The storage formats offby knows.
+/// The storage formats that offby knows.
 pub const STORAGE: [Storage; 6] = [
     row("f64", 1e-9, "sums in another order differ in the last of 16 digits"),
     row("f32", 1e-4, "sums in another order and fast functions cost 3 of 7 digits"),
@@ -75,7 +76,7 @@ const fn row(name: &'static str, share: f64, reason: &'static str) -> Storage {
 }
 
 impl Storage {
-    /// The row of this name; integer and boolean element types are all `integer`.
+    /// The row of this name. All integer and boolean element types use the row `integer`.
     pub fn named(name: &str) -> Option<&'static Storage> {
         let integer =
             matches!(name, "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "bool");

@@ -1,27 +1,27 @@
-//! The typical magnitude of a tensor: the median, over the elements that are numbers and no sentinels.
+//! The typical magnitude of a tensor: the median over the elements that are numbers and not sentinels.
 //!
-//! Attention adds a huge negative number to the scores that must not count. Such a sentinel is no measure of
-//! the others: half of 1e9 would allow every real score anything. Its value carries no information beyond
-//! "far away", so it is still judged, by the relative tolerance, and left out of the scale.
+//! Attention adds a huge negative number to the scores that must not count. Such a sentinel does not measure the
+//! other scores: a scale of half of 1e9 would allow any error in a real score. Its value carries no information
+//! beyond "far away". So a sentinel is still judged by the relative tolerance, but left out of the scale.
 
 use super::element;
 use crate::tensor::Tensor;
 
-/// Elements of the sample that the median is taken of.
+/// Number of elements in the sample for the median.
 const SAMPLE: usize = 4096;
-/// Half of 10,000, the smallest number that is in use as a mask (BERT's), so that scores added to it do not
-/// matter. Ordinary numbers that repeat, such as classes, pixels and positions, are smaller.
+/// Half of 10,000, the smallest mask value in use (BERT's), so scores added to the mask do not matter. Ordinary
+/// numbers that repeat, such as classes, pixels and positions, are smaller.
 const LEAST: f64 = 5e3;
-/// A sentinel is so many times as large as every ordinary element: 10,000 beside scores up to 100. Neighbours in
-/// honest data, an outlier channel of 3,000 among others, are nearer to each other or spread more widely.
+/// A sentinel is at least this many times as large as every ordinary element, such as 10,000 with scores up to 100.
+/// Neighbours in honest data, such as an outlier channel of 3,000, are nearer to each other or spread more widely.
 const GAP: f64 = 100.0;
-/// One element in so many, at least, is a sentinel. With fewer the median hardly moves, and a few huge elements
-/// are outliers of the data (one channel of many, the massive activations of one position).
+/// At least one element in this many is a sentinel. With fewer, the median hardly moves. A few huge elements are
+/// outliers of the data: one channel of many, or the massive activations of one position.
 const SHARE: usize = 8;
-/// A mask of padding, a causal mask, both added, and one of another constant.
+/// A padding mask, a causal mask, the sum of both, and a mask of a different constant.
 const MOST_SENTINELS: usize = 4;
 
-/// See [`Comparison::typical`](super::Comparison::typical). The stride is odd: an even one may stay
+/// See [`Comparison::typical`](super::Comparison::typical). The stride is odd, because an even stride may stay
 /// within one column or channel.
 pub fn typical_magnitude(reference: &Tensor) -> f64 {
     let stride = reference.len().div_ceil(SAMPLE) | 1;
@@ -42,12 +42,12 @@ fn typical(mut magnitudes: Vec<f64>) -> f64 {
     }
 }
 
-/// How many of the ascending magnitudes are 0: what a ReLU or a mask cuts off does not show the scale.
+/// How many of the ascending magnitudes are 0. Zeros from a ReLU or a mask do not show the scale.
 fn zeros(magnitudes: &[f64]) -> usize {
     magnitudes.partition_point(|magnitude| *magnitude == 0.0)
 }
 
-/// The ascending magnitudes up to a gap above which there is nothing but sentinels; all if there is none.
+/// The ascending magnitudes up to a gap above which all are sentinels, or all magnitudes without such a gap.
 fn without_sentinels(magnitudes: &[f64]) -> &[f64] {
     let first = magnitudes.partition_point(|magnitude| *magnitude < LEAST).max(1);
     let is_gap = |at: &usize| magnitudes[*at] >= GAP * magnitudes[at - 1];
@@ -59,10 +59,10 @@ fn without_sentinels(magnitudes: &[f64]) -> &[f64] {
     &magnitudes[..end.unwrap_or(magnitudes.len())]
 }
 
-/// Whether ascending magnitudes are a few values again and again, each with an ordinary number added or not.
+/// Whether ascending magnitudes are a few repeated values, each with or without an ordinary number added.
 ///
-/// A score s added to S rounds to within 2|s| of S, whatever the format, for it moves S only if it is at least
-/// half a step. So all that comes of one S lies within 4 times the largest score.
+/// In any format, a score s added to S rounds to within 2|s| of S, because it moves S only if it is at least half a
+/// step. So all sums with one S span at most 4 times the largest score.
 fn are_sentinels(far: &[f64], largest_ordinary: f64) -> bool {
     let (mut values, mut begin) = (0, f64::NEG_INFINITY);
     for &magnitude in far {
@@ -79,13 +79,13 @@ mod tests {
     use super::*;
     use crate::compare::{Agreement, Judging, Storage, compare, judge};
 
-    /// Evenly distributed in (-1, 1), the same each time.
+    /// Numbers evenly distributed in (-1, 1), the same each time.
     fn even(count: usize) -> Vec<f64> {
         let golden = (5f64.sqrt() - 1.0) / 2.0;
         (1..=count).map(|i| 2.0 * (i as f64 * golden).fract() - 1.0).collect()
     }
 
-    /// Numbers like normal ones: a sum of a few even ones.
+    /// Roughly normal numbers: each is a sum of a few evenly distributed ones.
     fn normal(count: usize) -> Vec<f64> {
         even(4 * count).chunks(4).map(|some| some.iter().sum::<f64>()).collect()
     }
@@ -94,7 +94,7 @@ mod tests {
         Tensor::from_f32(&[values.len()], values.iter().map(|&v| v as f32).collect()).unwrap()
     }
 
-    /// The rule without sentinels.
+    /// The median rule without sentinels.
     fn median(values: &[f64]) -> f64 {
         let mut sizes: Vec<f64> = values.iter().map(|v| f64::from((*v as f32).abs())).collect();
         sizes.retain(|size| *size > 0.0);
@@ -102,10 +102,10 @@ mod tests {
         f64::midpoint(sizes[(sizes.len() - 1) / 2], sizes[sizes.len() / 2])
     }
 
-    /// Scores: one in `of` is masked, or all but that one if `but` is set.
+    /// Scores, with the mask added at the positions that `is_masked` selects.
     fn masked(scores: &[f64], mask: f64, is_masked: fn(usize) -> bool) -> Vec<f64> {
         let one = |(at, score): (usize, &f64)| {
-            // As f32 has it, where adding 1e9 takes most of the score away.
+            // In f32, adding 1e9 removes most of the score.
             if is_masked(at) { f64::from(*score as f32 + mask as f32) } else { *score }
         };
         scores.iter().enumerate().map(one).collect()
@@ -171,7 +171,7 @@ mod tests {
             judge(&comparison, &Judging::strict(Storage::named("f32").unwrap())).agreement
         };
         assert_eq!(says(&half(&vec![0.0; 4000], -1e9)), Agreement::Diverges);
-        // The masked values themselves are judged, too.
+        // The masked values themselves are also judged.
         assert_eq!(says(&half(&scores, -1.1e9)), Agreement::Diverges);
         let near: Vec<f64> = scores.iter().map(|score| score * (1.0 + 1e-6)).collect();
         assert_eq!(says(&half(&near, -1e9)), Agreement::Agrees);

@@ -1,20 +1,20 @@
 //! Distances in units in the last place.
 //!
-//! The floats of one format lie on a line in the order of their values, one step apart: for positive
-//! values the bits count the steps from zero, for negative ones they count downwards, and the two
-//! zeros are one point. The distance of two values is the number of steps between them (Dawson,
-//! "Comparing floating point numbers"). Infinity is one step beyond the largest finite value.
+//! The floats of one format form a line in the order of their values, one step apart. For positive values, the bits
+//! count the steps from zero. For negative values, they count downwards, and the two zeros are one point. The
+//! distance of two values is the number of steps between them (Dawson, "Comparing floating point numbers"). Infinity
+//! is one step beyond the largest finite value.
 
 use crate::tensor::{Format, Rounding, round};
 use half::f16;
 
-/// The distance of two values once both are rounded to `f32`, to nearest, ties to even.
+/// The distance of two values after rounding both to `f32`, to nearest, ties to even.
 pub(super) fn ulps_f32(reference: f64, candidate: f64) -> u64 {
     let place = |value: f64| place(u64::from((value as f32).to_bits()), 31);
     place(reference).abs_diff(place(candidate))
 }
 
-/// The distance of two values once both are rounded to `f16`, to nearest, ties to even.
+/// The distance of two values after rounding both to `f16`, to nearest, ties to even.
 pub(super) fn ulps_f16(reference: f64, candidate: f64) -> u64 {
     let place = |value: f64| {
         let rounded = round(value, Format::F16, Rounding::NearestEven);
@@ -23,7 +23,7 @@ pub(super) fn ulps_f16(reference: f64, candidate: f64) -> u64 {
     place(reference).abs_diff(place(candidate))
 }
 
-/// Where the float with these bits lies on the line, given the position of its sign bit.
+/// The position of the float with these bits on the line, given the index of its sign bit.
 fn place(bits: u64, sign: u32) -> i64 {
     let steps = (bits & ((1 << sign) - 1)).cast_signed();
     if bits >> sign == 0 { steps } else { -steps }

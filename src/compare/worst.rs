@@ -1,4 +1,4 @@
-//! The worst elements of a comparison, ranked so that no thread's luck decides.
+//! The worst elements of a comparison. Their ranking does not depend on thread scheduling.
 
 use super::element::element;
 use super::number;
@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 pub struct Worst {
     /// Its position along each axis.
     pub index: Vec<usize>,
-    /// The reference's value; integers beyond 2^53 are rounded, `reference_bits` is exact.
+    /// The reference's value. Integers beyond 2^53 are rounded, but `reference_bits` is exact.
     #[serde(with = "number")]
     pub reference: f64,
     /// The candidate's value.
@@ -19,7 +19,7 @@ pub struct Worst {
     pub candidate: f64,
     /// The reference's element as stored, in hexadecimal: `0x3f800000`.
     pub reference_bits: String,
-    /// The candidate's.
+    /// The candidate's element as stored.
     pub candidate_bits: String,
 }
 
@@ -41,8 +41,8 @@ impl Worst {
 /// The most severe pairs seen so far, worst first.
 #[derive(Debug)]
 pub(super) struct Ranking {
-    /// Severity and flat position. Disagreeing non-finite pairs have infinite severity; a finite
-    /// difference never has, as [`Ranking::observe`] caps it.
+    /// Severity and flat position. A disagreeing non-finite pair has infinite severity. A finite difference never
+    /// has, because [`Ranking::observe`] caps it.
     ranked: Vec<(f64, usize)>,
     capacity: usize,
 }
@@ -52,7 +52,7 @@ impl Ranking {
         Ranking { ranked: Vec::new(), capacity }
     }
 
-    /// Only a difference beyond this can enter. Positions must come in order for that to hold.
+    /// Only a larger difference can enter the ranking, provided that positions arrive in order.
     pub(super) fn threshold(&self) -> f64 {
         match self.ranked.get(self.capacity.wrapping_sub(1)) {
             Some(&(severity, _)) => severity,
@@ -63,11 +63,11 @@ impl Ranking {
 
     /// Enters a pair of finite values that differ by `difference`.
     pub(super) fn observe(&mut self, difference: f64, flat: usize) {
-        // Only the difference of two f64 can overflow; it stays less severe than a non-finite value.
+        // Only the difference of two f64 can overflow. The cap keeps it less severe than a non-finite value.
         self.enter(difference.min(f64::MAX), flat);
     }
 
-    /// Enters a disagreeing pair of which one value is not finite.
+    /// Enters a disagreeing pair with a non-finite value.
     pub(super) fn observe_nonfinite(&mut self, flat: usize) {
         self.enter(f64::INFINITY, flat);
     }

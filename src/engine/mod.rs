@@ -1,7 +1,7 @@
-//! The contract every engine keeps, the targets that name them, and the tract reference.
+//! The contract of every engine, the targets that name engines, and the tract reference.
 //!
-//! An engine takes a [`Request`] and gives an [`Execution`]: what happened, where it really ran,
-//! and the outputs. What happens to an engine is an outcome, never an error of ours.
+//! An engine takes a [`Request`] and returns an [`Execution`]: the outcome, the backend that really
+//! ran, and the outputs. A failure of an engine is an outcome, never an error of offby.
 
 mod device;
 mod outcome;
@@ -29,66 +29,66 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What really ran, as opposed to what was asked for.
+/// The engine, backend and device that really ran, as opposed to the requested ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RanOn {
     /// The engine: `tract`, `mnn`.
     pub engine: String,
-    /// Its version.
+    /// The engine's version.
     pub engine_version: String,
     /// The backend that really ran: `cpu`, `vulkan`, `opencl`.
     pub backend: String,
     /// The device's own name.
     pub device: String,
-    /// The driver and its version; empty where none is involved.
+    /// The driver and its version; empty if no driver is involved.
     pub driver: String,
-    /// Which of the engine's interfaces ran it, if it has several: MNN's `session` or `module`.
+    /// The interface that ran the network, if the engine has several: MNN's `session` or `module`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
     /// How many operators each backend executed. A backend that lacks an operator hands it to
-    /// the CPU without a word; this is where that shows. Empty where the engine cannot tell.
+    /// the CPU silently; these counts show that. Empty if the engine does not report them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub operators: BTreeMap<String, usize>,
 }
 
-/// One network to run, and how.
+/// One network to run, with its inputs and limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The network; its input shapes are resolved.
     pub model: &'a Model,
     /// One tensor for each input.
     pub feeds: &'a [Feed],
-    /// How often to run it, at least once.
+    /// The number of runs, at least 1.
     pub repeats: usize,
-    /// The longest the whole may take.
+    /// The longest the whole request may take.
     pub deadline: Duration,
 }
 
-/// Anything that runs a network.
+/// An engine that runs networks.
 pub trait Engine {
-    /// Runs the network to its end, whatever that is.
+    /// Runs the network. The outcome says how the run ended.
     fn execute(&self, request: &Request<'_>) -> Execution;
 
-    /// For many small networks, one after the other. What is costly to set up is kept between them
-    /// where the engine can: a child process, a converter.
+    /// A session for many small networks, one after the other. If the engine can, the session keeps
+    /// costly parts between networks: a child process, a converter.
     fn session(&self) -> Box<dyn Session + '_> {
         Box::new(self)
     }
 }
 
-/// Runs one network after the other; none of them sees anything of the one before.
+/// Runs one network after the other; no network sees data of an earlier network.
 pub trait Session {
-    /// Runs the network to its end, whatever that is.
+    /// Runs the network. The outcome says how the run ended.
     fn execute(&mut self, request: &Request<'_>) -> Execution;
 
-    /// Runs the network of the last `execute` again, with the feeds it had then: of the request only
-    /// repeats and deadline may be others. An engine that can has kept the network open.
+    /// Runs the network of the last `execute` again, on the same feeds. Only repeats and deadline of the
+    /// request may differ. If the engine can, the session has kept the network open.
     fn again(&mut self, request: &Request<'_>) -> Execution {
         self.execute(request)
     }
 
     /// Runs the network of the last `execute` on other feeds of the same shapes: all inputs of a data set,
-    /// one after the other. Where the last run gave nothing, `execute` is to be called again.
+    /// one after the other. If the last run returned no outputs, the caller must call `execute` again.
     fn next(&mut self, request: &Request<'_>) -> Execution {
         self.execute(request)
     }

@@ -1,4 +1,4 @@
-//! What happened to an engine. Every way a run can end has a name; none of them is an `Err`.
+//! How an engine's run ended. Every ending has a name, and no ending is an `Err`.
 
 use super::RanOn;
 use crate::graph::ValueName;
@@ -11,19 +11,19 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The engine ran where it was asked to and gave outputs.
+    /// The engine ran on the requested backend and returned outputs.
     Completed,
-    /// The engine ran, but on another backend than the one asked for.
+    /// The engine ran, but on a different backend than requested.
     FellBack,
-    /// The engine refused the model or the inputs in words of its own.
+    /// The engine refused the model or the inputs with a message of its own.
     Rejected,
     /// The engine's process died.
     Crashed,
     /// The deadline passed.
     TimedOut,
-    /// The engine, backend or driver is not here.
+    /// The engine, backend or driver is missing.
     Unavailable,
-    /// The user ended the command before it came to its end, or before it began.
+    /// The user interrupted the command during the run or before it.
     Interrupted,
 }
 
@@ -48,27 +48,27 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// How a worker came to an end without an answer: what the outcome rests on.
+/// How a worker process ended without an answer: the evidence for the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
-    /// There was none: its command could not be started, or it is of another version.
+    /// No usable worker: its command could not be started, or its version is a different one.
     Absent,
-    /// It left with a status.
+    /// The worker exited with a status.
     Exit,
-    /// It died by a signal; an assertion that failed is one.
+    /// A signal ended the worker, for example after a failed assertion.
     Signal,
-    /// It used more memory than it was given, and was killed.
+    /// The worker exceeded its memory limit and was killed.
     OutOfMemory,
-    /// It was silent until the deadline, and was killed.
+    /// The worker was silent until the deadline and was killed.
     Deadline,
-    /// Its pipe carried something that is no frame.
+    /// The worker's pipe carried bytes that are not a frame.
     Garbage,
-    /// Its pipe ended in the middle of a frame.
+    /// The worker's pipe ended in the middle of a frame.
     HalfFrame,
-    /// Its pipe ended, and it went on running.
+    /// The worker's pipe ended, and the worker kept running.
     EarlyEof,
-    /// The user ended the command.
+    /// The user interrupted the command.
     Interrupted,
 }
 
@@ -77,18 +77,18 @@ pub enum Ended {
 pub struct Output {
     /// The name of the value in the graph.
     pub name: ValueName,
-    /// Its elements.
+    /// The value's elements.
     pub tensor: Tensor,
 }
 
 impl From<Output> for Feed {
-    /// The tensor as a feed, where it came over a pipe and its spec was left behind.
+    /// The output as a feed. The spec is empty: a tensor that came over a pipe has lost its spec.
     fn from(output: Output) -> Self {
         Feed::new(output.name, "", output.tensor)
     }
 }
 
-/// Whether two runs gave the same outputs, byte for byte: NaN equals NaN here, and -0 is not 0.
+/// Whether two runs returned the same outputs, byte for byte: NaN equals NaN here, and -0 is not 0.
 pub fn same_bytes(a: &[Output], b: &[Output]) -> bool {
     let same = |(a, b): (&Output, &Output)| {
         a.tensor.dtype() == b.tensor.dtype()
@@ -98,12 +98,12 @@ pub fn same_bytes(a: &[Output], b: &[Output]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(same)
 }
 
-/// Whether the same inputs gave the same bytes each time.
+/// Repeated runs on the same inputs: whether their bytes agree, and their times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Runs {
     /// How often the network ran.
     pub repeats: usize,
-    /// Whether all runs gave the same bytes.
+    /// Whether all runs returned the same bytes.
     pub identical: bool,
     /// Seconds to open the model: weights, kernel compilation, tuning.
     #[serde(default)]
@@ -113,29 +113,29 @@ pub struct Runs {
     pub seconds: Vec<f64>,
 }
 
-/// All that came of running one network on one target.
+/// The result of running one network on one target.
 #[derive(Debug, Clone)]
 pub struct Execution {
-    /// How it ended.
+    /// How the execution ended.
     pub outcome: Outcome,
-    /// What really ran; absent where the engine never got that far.
+    /// The engine and backend that really ran; absent if the engine failed before that was known.
     pub ran_on: Option<RanOn>,
-    /// Why, in one sentence, where the outcome is not `Completed`.
+    /// The reason in one sentence, if the outcome is not `Completed`.
     pub reason: Option<String>,
-    /// How the worker ended, where it gave no answer.
+    /// How the worker ended, if it sent no answer.
     pub ended: Option<Ended>,
-    /// What the user can do about it.
+    /// Advice for the user.
     pub hint: Option<String>,
-    /// What engine and driver said, line by line.
+    /// Messages of the engine and the driver, line by line.
     pub evidence: Vec<String>,
     /// The outputs of the first run; empty unless `Completed`.
     pub outputs: Vec<Output>,
-    /// Repetition.
+    /// The repeated runs and their times.
     pub runs: Option<Runs>,
 }
 
 impl Execution {
-    /// An execution that came to its end.
+    /// A completed execution.
     pub fn completed(ran_on: RanOn, outputs: Vec<Output>, runs: Runs) -> Self {
         Execution {
             outcome: Outcome::Completed,
@@ -149,7 +149,7 @@ impl Execution {
         }
     }
 
-    /// An execution that gave no outputs, and why.
+    /// An execution without outputs, and the reason.
     pub fn without_outputs(outcome: Outcome, reason: impl Into<String>) -> Self {
         Execution {
             outcome,
@@ -163,7 +163,7 @@ impl Execution {
         }
     }
 
-    /// The same with a hint.
+    /// The same execution with a hint.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

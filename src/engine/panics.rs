@@ -1,4 +1,4 @@
-//! Panics of libraries that are not proof against every network: caught, and never shown.
+//! Catches panics of libraries that do not withstand every network, and never prints them.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
 thread_local! {
-    /// Whether a panic of this thread is about to be caught and put into words.
+    /// Whether offby catches a panic of this thread and turns it into a message.
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs what may panic. The text of the panic comes back and does not reach the screen.
+/// Runs code that may panic. The panic is returned to the caller and not printed.
 pub(super) fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -27,11 +27,11 @@ pub(super) fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Sen
     ran
 }
 
-/// What a panic says.
+/// The message of a panic.
 pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     let text = text.unwrap_or_else(|| "without a message".into());
-    // The panics of libraries carry whole backtraces: the first line says what happened.
+    // Panics of libraries contain whole backtraces: the first line says what happened.
     format!("tract panicked: {}", text.lines().next().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! Where a target's worker runs: here, or wherever a command gives its stdin and stdout.
+//! The place of a target's worker process: this machine, or behind a command that connects its stdin and stdout.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,20 +6,20 @@ use std::str::FromStr;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Where a worker runs, and with what.
+/// The place of a worker process, and its settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
-    /// What the user calls it; absent where it was only given as a command.
+    /// The user's name for the place; absent if the user gave only a command.
     pub name: Option<String>,
-    /// The command that starts the worker; offby's own where absent.
+    /// The command that starts the worker process; if absent, offby starts its own worker.
     pub via: Option<Via>,
-    /// Variables set in the worker's environment, wherever that is.
+    /// Variables set in the environment of the worker process, local or remote.
     pub environment: BTreeMap<String, String>,
-    /// The longest a target may take there, in place of the command line's.
+    /// The longest a target may take there; replaces the timeout of the command line.
     pub timeout: Option<Duration>,
 }
 
-/// A command whose stdin and stdout are those of a worker: `ssh board offby worker`.
+/// A command that connects its stdin and stdout to a worker process: `ssh board offby worker`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Via {
     program: String,
@@ -32,13 +32,13 @@ impl Via {
         &self.program
     }
 
-    /// Its arguments.
+    /// The program's arguments.
     pub fn arguments(&self) -> &[String] {
         &self.arguments
     }
 }
 
-/// A text that is no command.
+/// A text that is not a command.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("read the command `{text}`: {what}")]
 pub struct ViaError {
@@ -47,7 +47,7 @@ pub struct ViaError {
 }
 
 impl ViaError {
-    /// What the user can do.
+    /// Advice for the user.
     pub fn hint(&self) -> &'static str {
         "a command starts a worker, as in --via 'ssh board offby worker'; it is split as a shell would, and no shell is asked"
     }

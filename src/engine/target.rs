@@ -1,4 +1,4 @@
-//! Targets: what `--on` names, as typed and as meant.
+//! Targets: the values of `--on`, as text and parsed.
 
 use super::{Device, Place};
 use crate::bounds::Arithmetic;
@@ -8,21 +8,21 @@ use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// The form every target is written in.
+/// The syntax of every target.
 const FORM: &str = "ENGINE[:BACKEND[:PRECISION]][,key=value...], such as tract, tract:f64, mnn:cpu, \
                     mnn:vulkan:low, ort:cpu or mnn:opencl:high,memory=buffer";
 
 /// The first word of every target.
 const ENGINES: [&str; 5] = ["tract", "mnn", "ort", "sim", "ext"];
 
-/// One engine on one backend, with its settings; and where, if that is not simply here.
+/// One engine on one backend, with its settings, and with its place if that is not this machine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// The reference, computing in `f32`.
     Tract,
     /// The yardstick, computing in `f64`.
     TractF64,
-    /// tract as published: without offby's kernels in place of those that are wrong.
+    /// tract as published: without offby's replacements for its wrong kernels.
     TractPlain,
     /// MNN.
     Mnn(MnnTarget),
@@ -30,16 +30,16 @@ pub enum Target {
     Ort(OrtTarget),
     /// A simulated device: tract with a declared storage format and declared faults.
     Sim(SimTarget),
-    /// Whatever engine a worker has that is not offby's; what that was, it says itself.
+    /// An engine outside offby. Its worker process reports which engine ran.
     Ext(ExtTarget),
-    /// Another target whose worker runs in some place of its own.
+    /// A target whose worker process runs in a place of its own.
     At(PlacedTarget),
 }
 
 /// ONNX Runtime on one of its execution providers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrtTarget {
-    /// Which one is asked for.
+    /// The requested execution provider.
     pub provider: Provider,
     /// Whether the graph runs as it is in the file, without ONNX Runtime's optimisations.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -47,40 +47,39 @@ pub struct OrtTarget {
 }
 
 impl OrtTarget {
-    /// ONNX Runtime's CPU provider on the graph as it is in the file: what referees run on.
+    /// ONNX Runtime's CPU provider on the graph as it is in the file: the target of referees.
     pub const REFEREE: OrtTarget = OrtTarget { provider: Provider::Cpu, unoptimized: true };
 }
 
-/// An engine that only its worker knows.
+/// An engine that only its worker process knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtTarget {
-    /// What the user calls it: letters, digits, `.`, `_` and `-`.
+    /// The user's name for the engine: letters, digits, `.`, `_` and `-`.
     pub name: String,
 }
 
 /// A target in a place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlacedTarget {
-    /// The target; never one that is placed already.
+    /// The target; never a placed target.
     pub target: Box<Target>,
-    /// Where its worker runs.
+    /// The place of the target's worker process.
     pub place: Place,
 }
 
 /// A simulated device.
 ///
-/// As typed it is only a name; its device is read from a document by whoever knows where those
-/// are (`case::resolve`).
+/// The user types only a name. `case::resolve` finds the document and reads the device from it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimTarget {
     /// A built-in device's name, or the path of a document.
     pub name: String,
-    /// What the document says; absent until it was read.
+    /// The device from the document; absent until the document is read.
     pub device: Option<Device>,
 }
 
 impl SimTarget {
-    /// Whether its name is the path of a document, not a built-in device's.
+    /// Whether the name is the path of a document, not the name of a built-in device.
     pub fn is_document(&self) -> bool {
         self.name.contains(['/', '\\', '.'])
     }
@@ -89,17 +88,17 @@ impl SimTarget {
 /// MNN on one of its backends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MnnTarget {
-    /// Where it is asked to run.
+    /// The requested backend.
     pub backend: Backend,
     /// MNN's precision mode.
     pub precision: Precision,
     /// CPU threads, `None` for offby's default of 2.
     pub threads: Option<u16>,
-    /// OpenCL memory type, `None` to leave it to MNN.
+    /// OpenCL memory type, `None` if MNN chooses.
     pub memory: Option<Memory>,
     /// How much MNN tunes GPU kernels, `None` for its default (wide).
     pub tune: Option<Tune>,
-    /// How the converted model stores its weights, `None` for as they are in the ONNX file.
+    /// How the converted model stores its weights, `None` for the format of the ONNX file.
     pub weights: Option<Weights>,
 }
 
@@ -133,7 +132,7 @@ macro_rules! names {
 }
 
 names! {
-    /// Where an engine can be asked to run.
+    /// The backends that a user can request.
     Backend {
         /// The host's processor.
         Cpu = "cpu",
@@ -150,7 +149,7 @@ names! {
     Provider {
         /// The host's processor.
         Cpu = "cpu",
-        /// WebGPU, on Linux by way of Vulkan.
+        /// WebGPU, on Linux through Vulkan.
         Webgpu = "webgpu",
     }
 }
@@ -161,14 +160,14 @@ names! {
         High = "high",
         /// MNN's default; on Vulkan this already stores 16 bits.
         Normal = "normal",
-        /// 16-bit storage, and arithmetic where the device can.
+        /// 16-bit storage, and 16-bit arithmetic if the device supports it.
         Low = "low",
     }
 }
 names! {
     /// How MNN's converter stores weights.
     Weights {
-        /// In 32 bits, as they are.
+        /// In 32 bits, unchanged.
         Fp32 = "fp32",
         /// In 16 bits.
         Fp16 = "fp16",
@@ -203,7 +202,7 @@ names! {
     }
 }
 
-/// A target that cannot be understood.
+/// A target text that offby cannot parse.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("read the target `{text}`: {what}")]
 pub struct TargetError {
@@ -213,7 +212,7 @@ pub struct TargetError {
 }
 
 impl TargetError {
-    /// What the user can do.
+    /// Advice for the user.
     pub fn hint(&self) -> &str {
         &self.hint
     }
@@ -257,7 +256,7 @@ impl FromStr for Target {
 }
 
 impl Target {
-    /// How it computes and stores, as far as that is declared.
+    /// How the target computes and stores, as far as it declares that.
     pub fn arithmetic(&self) -> Arithmetic {
         match self {
             Target::Sim(target) => {
@@ -268,8 +267,8 @@ impl Target {
         }
     }
 
-    /// The storage format the target may use instead of the model's own: MNN's GPU backends store
-    /// `f16` unless asked for high precision, a simulated device what its document declares.
+    /// The storage format the target may use instead of the model's own. MNN's GPU backends store
+    /// `f16` unless the user requests high precision. A simulated device stores as its document declares.
     pub fn declared_storage(&self) -> Option<Format> {
         match self {
             Target::Sim(target) => target.device.as_ref().and_then(Device::declared_storage),
@@ -291,19 +290,19 @@ impl Target {
         }
     }
 
-    /// Whether a worker runs it, which may be elsewhere.
+    /// Whether a worker process, local or remote, runs the target.
     pub fn has_worker(&self) -> bool {
         !matches!(self.itself(), Target::Tract | Target::TractF64 | Target::TractPlain)
     }
 
-    /// The same target in a place; one that has a place already leaves it.
+    /// The same target in a place; the new place replaces an earlier one.
     pub fn at(&self, place: Place) -> Target {
         Target::At(PlacedTarget { target: Box::new(self.itself().clone()), place })
     }
 }
 
 impl MnnTarget {
-    /// The storage format this precision allows the backend, where that is narrower than `f32`.
+    /// The storage format this precision allows the backend, if that format is narrower than `f32`.
     pub fn declared_storage(&self) -> Option<Format> {
         let is_narrow = match self.precision {
             Precision::High => false,
@@ -400,7 +399,7 @@ fn set_option(target: &mut MnnTarget, key: &str, value: &str) -> Result<(), Comp
     check_meaning(target, key)
 }
 
-/// An option that does nothing would be a lie in the report.
+/// Refuses an option without effect, because the report would show an unused setting.
 fn check_meaning(target: &MnnTarget, key: &str) -> Result<(), Complaint> {
     let backend = target.backend;
     let means_something = match key {

@@ -1,9 +1,9 @@
-//! Elementary functions in `f64` for the operators tract only knows in `f32`.
+//! Elementary functions in `f64` for the operators that tract has only in `f32`.
 
 /// A function of one element.
 pub(super) type Unary = fn(f64) -> f64;
 
-/// The `f64` form of a tract element-wise operator that has none of its own.
+/// The `f64` form of a tract element-wise operator that lacks its own.
 pub(super) fn f64_kernel(operator: &str) -> Option<Unary> {
     Some(match operator {
         "Erf" => libm::erf,
@@ -15,7 +15,7 @@ pub(super) fn f64_kernel(operator: &str) -> Option<Unary> {
     })
 }
 
-/// 1 / (1 + e^-x), written so that neither side overflows.
+/// 1 / (1 + e^-x), in two branches to avoid overflow on either side.
 fn sigmoid(x: f64) -> f64 {
     if x >= 0.0 {
         1.0 / (1.0 + libm::exp(-x))

@@ -1,4 +1,4 @@
-//! A node's attributes, read.
+//! Reads a node's attributes.
 
 use super::network::Attribute;
 use super::{Model, from_proto};
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tract_onnx::pb::{AttributeProto, NodeProto, attribute_proto::AttributeType};
 
 impl Model {
-    /// A node's attributes by name; those that hold graphs, or lists of texts or tensors, are left out.
+    /// A node's attributes by name. Attributes that hold graphs, or lists of texts or tensors, are left out.
     pub fn attributes(&self, node: usize) -> BTreeMap<String, Attribute> {
         let proto = &self.graph().node[node];
         let folder = self.path().parent().unwrap_or(std::path::Path::new(""));
@@ -16,13 +16,13 @@ impl Model {
 }
 
 impl Model {
-    /// The count of a node's attributes, those included that [`Model::attributes`] leaves out.
+    /// The number of a node's attributes, including the attributes that [`Model::attributes`] leaves out.
     pub fn attribute_count(&self, node: usize) -> usize {
         self.graph().node[node].attribute.len()
     }
 }
 
-/// The attributes of a node as protobuf has it; its tensors lie in the message itself.
+/// The attributes of a node's protobuf message. Their tensors must be stored in the message itself.
 pub fn attributes_of(node: &NodeProto) -> BTreeMap<String, Attribute> {
     let read =
         |proto: &AttributeProto| Some((proto.name.clone(), read(proto, std::path::Path::new(""))?));

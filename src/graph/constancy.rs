@@ -1,15 +1,15 @@
-//! Which nodes carry data from the inputs, and which give the same whatever is fed.
+//! Finds the nodes that carry data from the inputs, and the nodes with the same outputs for any input.
 //!
-//! A node whose inputs are all constant is constant. So is a `Shape` or `Size`, once the inputs'
-//! shapes are fixed, unless the shape it asks for depends on numbers.
+//! A node whose inputs are all constant is constant. So is a `Shape` or `Size` node, once the
+//! inputs' shapes are fixed. The exception is a tensor whose shape depends on element values.
 
 use super::wiring::Wiring;
 use tract_onnx::pb::{GraphProto, NodeProto};
 
-/// Operators that tell shapes and read no numbers.
+/// Operators that return shapes and read no elements.
 const SHAPE_READERS: &[&str] = &["Shape", "Size"];
 
-/// Operators whose output's shape depends on the numbers they read.
+/// Operators whose output shape depends on the elements that they read.
 const SHAPED_BY_NUMBERS: &[&str] = &[
     "NonZero",
     "Unique",
@@ -25,7 +25,7 @@ const SHAPED_BY_NUMBERS: &[&str] = &[
     "StringSplit",
 ];
 
-/// Operators whose output's shape depends on the numbers of all inputs but the first.
+/// Operators whose output shape depends on the elements of all inputs but the first.
 const SHAPED_BY_LATER_INPUTS: &[&str] = &[
     "Reshape",
     "Expand",
@@ -46,18 +46,18 @@ const SHAPED_BY_LATER_INPUTS: &[&str] = &[
     "MaxUnpool",
 ];
 
-/// What is known of a node's outputs before anything runs.
+/// The known properties of a node's outputs before anything runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Constancy {
-    /// The numbers depend on numbers that are fed.
+    /// The elements depend on fed elements.
     pub(super) flows: bool,
-    /// The numbers depend on the shapes of what is fed, or on its numbers.
+    /// The elements depend on the shapes or on the elements of fed values.
     pub(super) tied: bool,
-    /// The shape depends on numbers that are fed.
+    /// The shape depends on fed elements.
     open: bool,
 }
 
-/// Judges every node; `order` is topological. Nodes it leaves out count as flowing.
+/// Judges every node; `order` is topological. Nodes missing from `order` count as flowing.
 pub(super) fn judge(graph: &GraphProto, wiring: &Wiring<'_>, order: &[usize]) -> Vec<Constancy> {
     let all = Constancy { flows: true, tied: true, open: true };
     let mut known = vec![all; graph.node.len()];
@@ -78,7 +78,7 @@ pub(super) fn judge(graph: &GraphProto, wiring: &Wiring<'_>, order: &[usize]) ->
     known
 }
 
-/// What is known of a value: fed from outside, computed by a node, or stored.
+/// The known properties of a value: fed from outside, computed by a node, or stored.
 pub(super) fn origin(value: &str, wiring: &Wiring<'_>, known: &[Constancy]) -> Constancy {
     match wiring.producer(value) {
         Some(node) => known[node],
@@ -87,7 +87,7 @@ pub(super) fn origin(value: &str, wiring: &Wiring<'_>, known: &[Constancy]) -> C
     }
 }
 
-/// Whether flowing numbers decide the shape of what a node gives.
+/// Whether flowing values decide the shape of a node's outputs.
 fn shaped_by_flow(node: &NodeProto, flows: bool, of: impl Fn(&str) -> Constancy) -> bool {
     let op = node.op_type.as_str();
     let later = || node.input.iter().skip(1).any(|value| of(value).flows);

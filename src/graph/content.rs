@@ -1,4 +1,4 @@
-//! What a file that is no ONNX model looks like instead, so that the error can say it.
+//! Guesses the content of a file that is not an ONNX model, for the error message.
 
 use std::fmt;
 use std::path::Path;
@@ -8,11 +8,11 @@ use std::path::Path;
 pub enum Content {
     /// Lines of `key: value`.
     Yaml,
-    /// The stand-in that git leaves for a file kept in Git LFS.
+    /// The small text file that git stores in place of a file kept in Git LFS.
     GitLfsPointer,
     /// HTML, usually the error page of a failed download.
     WebPage,
-    /// Some other text.
+    /// Other text.
     Text,
     /// A zip archive: PyTorch's `.pt`, numpy's `.npz`.
     Zip,
@@ -20,14 +20,14 @@ pub enum Content {
     TfLite,
     /// A numpy array.
     Npy,
-    /// An MNN model, told by its name.
+    /// An MNN model, recognised by its file name.
     Mnn,
-    /// Nothing recognised: another format, or a broken ONNX file.
+    /// Unrecognised content: a different format, or a broken ONNX file.
     Unknown,
 }
 
 impl Content {
-    /// Guesses from the first bytes and the file's name.
+    /// Guesses the content from the first bytes and the file's name.
     pub fn of(bytes: &[u8], path: &Path) -> Self {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
         let head = bytes.get(..4096).unwrap_or(bytes);
@@ -44,7 +44,7 @@ impl Content {
         }
     }
 
-    /// What the user most likely wants to do.
+    /// The step that the user most likely wants to take.
     pub fn hint(self) -> String {
         match self {
             Content::Yaml => {
@@ -85,11 +85,11 @@ impl fmt::Display for Content {
     }
 }
 
-/// The bytes as text, if nothing in them is binary.
+/// The bytes as text; `None` for binary data.
 fn text(head: &[u8]) -> Option<String> {
     let valid = match std::str::from_utf8(head) {
         Ok(text) => text,
-        // The cut at 4096 bytes may split a character; more than that is no text.
+        // The cut at 4096 bytes may split a character. If more bytes are invalid, the content is not text.
         Err(error) if error.valid_up_to() + 4 > head.len() => {
             std::str::from_utf8(head.get(..error.valid_up_to())?).ok()?
         }

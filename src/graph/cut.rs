@@ -1,4 +1,4 @@
-//! Truncating a model: only what is needed between some values and some others stays.
+//! Truncates a model to the nodes that are needed between some values and some others.
 
 use super::value_info::declare;
 use super::wiring::{Wiring, defines, subgraphs};
@@ -13,43 +13,43 @@ use tract_onnx::pb::{ModelProto, NodeProto};
 pub struct Boundary {
     /// The value.
     pub name: ValueName,
-    /// Its element type.
+    /// The element type.
     pub dtype: Dtype,
     /// The extent of each axis.
     pub shape: Vec<usize>,
 }
 
-/// What to keep of a model.
+/// The part of a model to keep.
 #[derive(Debug, Clone, Default)]
 pub struct Cut {
     /// The values that become the outputs, in this order.
     pub to: Vec<ValueName>,
-    /// The values that become inputs; what computes them is left out.
+    /// The values that become inputs. Nodes that are needed only to compute them are left out.
     pub from: Vec<Boundary>,
-    /// Values that become initializers with these numbers, such as computed shapes. Those that
-    /// nothing reads are left out without a word.
+    /// Values that become initializers with these elements, such as computed shapes. A value that
+    /// no node reads is left out without an error.
     pub constants: Vec<(ValueName, Tensor)>,
 }
 
 impl Cut {
-    /// The cut that keeps all that one value needs.
+    /// The cut that keeps all nodes that one value needs.
     pub fn to(value: ValueName) -> Self {
         Cut { to: vec![value], ..Cut::default() }
     }
 }
 
 impl Model {
-    /// The model truncated: nodes, constants and inputs that the cut's outputs need, in the file's
-    /// order, and nothing else.
+    /// The truncated model: only the nodes, constants and inputs that the cut's outputs need, in
+    /// the file's order.
     ///
-    /// External data is read and stored inside. The path names a file beside this model's that does
-    /// not exist; the digest is that of the new model's own bytes. An output whose type the file does
-    /// not declare gets the one its operator most likely gives, and no shape. ONNX's checker wants
-    /// one: [`Model::declare`] it where it is known.
+    /// External data is read and stored in the new model. The new path names a file that does not
+    /// exist yet, in this model's folder. The digest is computed from the new model's bytes. An
+    /// output without a declared type gets its operator's most likely type and no shape. ONNX's
+    /// checker requires a shape: call [`Model::declare`] if the shape is known.
     ///
     /// # Errors
-    /// When a name is unknown, an output needs no node, a boundary is not needed by any output, or
-    /// the result does not fit a protobuf message.
+    /// When a name is unknown, an output needs no node, or no output needs a boundary. When the
+    /// result does not fit a protobuf message.
     pub fn cut(&self, cut: &Cut) -> Result<Model, CutError> {
         let wiring = Wiring::of(self.graph());
         let stops = self.stops(cut, &wiring)?;
@@ -66,10 +66,11 @@ impl Model {
         Ok(model)
     }
 
-    /// The value a user means: a value's own name, or a node's, which stands for its first output.
+    /// The value that a user means: the value of that name, or the first output of the node of that name.
     ///
     /// # Errors
-    /// When there is neither, with the nearest name; or several nodes bear that name.
+    /// When no value and no node has that name; the error has the nearest name. Also when several
+    /// nodes have it.
     pub fn find_value(&self, name: &str) -> Result<ValueName, CutError> {
         let wiring = Wiring::of(self.graph());
         if wiring.has(name) {
@@ -87,7 +88,7 @@ impl Model {
         }
     }
 
-    /// The model's inputs that a value depends on in any way, be it only by their shapes.
+    /// The model's inputs that a value depends on, even if only through their shapes.
     pub fn inputs_behind(&self, value: &ValueName) -> Vec<ValueName> {
         let wiring = Wiring::of(self.graph());
         let needed = Needed::of(std::slice::from_ref(value), BTreeSet::new(), &wiring);
@@ -95,9 +96,9 @@ impl Model {
         inputs.filter(|name| needed.leaves.contains(name.as_str())).cloned().collect()
     }
 
-    /// Declares element types and shapes: of inputs and outputs in place of what is declared, of
-    /// inner values as well. Names the model has not are passed over; the digest becomes that of
-    /// the new bytes.
+    /// Declares element types and shapes of inputs, outputs and inner values. A new declaration
+    /// replaces an older one. Names that the model does not have are skipped. The digest is updated
+    /// to the new bytes.
     pub fn declare(&mut self, values: &[Boundary]) {
         let wiring = Wiring::of(self.graph());
         let known: BTreeSet<ValueName> =
@@ -120,7 +121,7 @@ impl Model {
         self.redigest();
     }
 
-    /// Checks every name of a cut; the values at which tracing back from the outputs stops.
+    /// Checks every name of a cut. Returns the values at which tracing back from the outputs stops.
     fn stops<'a>(&self, cut: &'a Cut, wiring: &Wiring<'_>) -> Result<BTreeSet<&'a str>, CutError> {
         let boundaries = cut.from.iter().map(|boundary| &boundary.name);
         let constants = cut.constants.iter().map(|(name, _)| name);
@@ -178,13 +179,13 @@ impl Model {
     }
 }
 
-/// What the outputs of a cut need.
+/// The parts of a model that the outputs of a cut need.
 pub(super) struct Needed<'a> {
     /// The values at which tracing back stopped: new inputs and new constants.
     pub(super) stops: BTreeSet<&'a str>,
-    /// For each node whether it stays.
+    /// Whether each node stays.
     pub(super) nodes: Vec<bool>,
-    /// The values that kept nodes read and get from no node.
+    /// The values that kept nodes read and that no kept node provides.
     pub(super) leaves: BTreeSet<&'a str>,
 }
 
@@ -214,12 +215,12 @@ impl<'a> Needed<'a> {
     }
 }
 
-/// Every boundary must be read, else the cut is not the one that was meant.
+/// Checks that every boundary is read. An unread boundary means that the user meant a different cut.
 fn check_boundaries(cut: &Cut, wiring: &Wiring<'_>, needed: &Needed<'_>) -> Result<(), CutError> {
     let unread = |boundary: &&Boundary| !needed.leaves.contains(boundary.name.as_str());
     let Some(boundary) = cut.from.iter().find(unread) else { return Ok(()) };
     let name = boundary.name.clone();
-    // Without any boundary: is it needed at all, and if not, does it lie behind an output?
+    // Traces back without any boundary: is the value needed at all? If not, is it computed from an output?
     let whole = Needed::of(&cut.to, BTreeSet::new(), wiring);
     if whole.reads(name.as_str(), wiring) {
         let others = needed.stops.iter().filter(|stop| **stop != name.as_str());
@@ -232,7 +233,7 @@ fn check_boundaries(cut: &Cut, wiring: &Wiring<'_>, needed: &Needed<'_>) -> Resu
     Err(CutError::UnusedBoundary { name, why })
 }
 
-/// A path beside the model's that says what was cut and is no file yet.
+/// A path in the model's folder that names the cut. No file has this path yet.
 fn new_path(path: &Path, cut: &Cut, digest: &str) -> PathBuf {
     const LONGEST: usize = 60;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or("model".into());
@@ -241,7 +242,7 @@ fn new_path(path: &Path, cut: &Cut, digest: &str) -> PathBuf {
     let to: String = names.join("+").chars().map(plain).take(LONGEST).collect();
     let digest: String = digest.chars().take(8).collect();
     let mut name = format!("{stem}.to-{to}-{digest}");
-    // Whoever reads the model finds its bytes here, never another file's.
+    // A reader of the model must find its bytes at this path, not the bytes of an older file.
     while path.with_file_name(format!("{name}.onnx")).exists() {
         name.push('_');
     }

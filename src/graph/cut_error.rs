@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a cut.
+//! The errors of a cut.
 
 use super::{ModelError, ValueName};
 use std::fmt;
@@ -7,10 +7,10 @@ use thiserror::Error;
 /// A cut that cannot be made.
 #[derive(Debug, Error)]
 pub enum CutError {
-    /// Neither a value nor a node.
+    /// No value and no node has that name.
     #[error("cut at `{name}`: the model has no value and no node of that name")]
     Unknown {
-        /// The name given.
+        /// The given name.
         name: String,
         /// The most similar name.
         closest: Option<String>,
@@ -20,20 +20,20 @@ pub enum CutError {
     /// The value exists, but only inside a branch or a loop's body.
     #[error("cut at `{name}`: that value exists only inside a subgraph of node `{node}`")]
     InSubgraph {
-        /// The name given.
+        /// The given name.
         name: String,
         /// The node that holds the subgraph.
         node: String,
     },
-    /// Several nodes bear the name.
+    /// Several nodes have the name.
     #[error("cut at `{name}`: {} nodes have that name", values.len())]
     Ambiguous {
-        /// The name given.
+        /// The given name.
         name: String,
-        /// The first output of each.
+        /// The first output of each node.
         values: Vec<ValueName>,
     },
-    /// No output was asked for.
+    /// The cut names no output.
     #[error("cut the model: no value is named to become an output")]
     NoOutput,
     /// A value is named twice.
@@ -45,7 +45,7 @@ pub enum CutError {
     /// An output needs no node.
     #[error("cut to `{name}`: there is nothing to compute, {what}")]
     NothingToCompute {
-        /// The output asked for.
+        /// The requested output.
         name: ValueName,
         /// Why no node is needed.
         what: &'static str,
@@ -55,26 +55,26 @@ pub enum CutError {
     UnusedBoundary {
         /// The new input.
         name: ValueName,
-        /// Why it is not needed.
+        /// Why no output needs the input.
         why: Unused,
     },
-    /// A tensor's bytes lie in a file that is not there, or too short.
+    /// The file with a tensor's bytes is missing or too short.
     #[error("put the model into one piece: of tensor `{tensor}`, {reason}")]
     ExternalData {
         /// The tensor whose bytes are missing.
         tensor: String,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
-    /// Protobuf messages end at 2 GB.
+    /// The cut model exceeds the 2 GB limit of protobuf messages.
     #[error(
         "put the model into one piece: {bytes} bytes are more than the 2 GB an ONNX file can have"
     )]
     TooLarge {
-        /// What the cut model would take.
+        /// The size of the cut model in bytes.
         bytes: u64,
     },
-    /// What is left is no model.
+    /// The remaining parts are not a usable model.
     #[error(transparent)]
     Model(#[from] ModelError),
 }
@@ -82,16 +82,16 @@ pub enum CutError {
 /// Why no output needs a new input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unused {
-    /// It is computed from an output.
+    /// The input is computed from an output.
     After {
-        /// That output.
+        /// The output.
         to: ValueName,
     },
-    /// No output depends on it.
+    /// No output depends on the input.
     Unrelated,
-    /// All ways from it to the outputs pass other new inputs or constants.
+    /// Every path from the input to the outputs passes other new inputs or constants.
     Covered {
-        /// Those.
+        /// The other new inputs and constants.
         others: Vec<ValueName>,
     },
 }
@@ -109,7 +109,7 @@ impl fmt::Display for Unused {
 }
 
 impl CutError {
-    /// What the user can do about it.
+    /// The advice for the user.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             CutError::Unknown { closest: Some(closest), .. } => {
@@ -140,7 +140,7 @@ impl CutError {
     }
 }
 
-/// Names as a sentence lists them; not all of very many.
+/// The names as a list in a sentence; a long list is shortened.
 fn quoted(names: &[ValueName]) -> String {
     const MOST: usize = 8;
     let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();

@@ -1,4 +1,4 @@
-//! Cutting by hand-made networks: what stays, what goes, and what is refused.
+//! Tests cuts of hand-made networks: kept nodes, removed nodes and errors.
 
 use super::*;
 use crate::tensor::{Dtype, Tensor};
@@ -30,7 +30,7 @@ fn inputs(model: &Model) -> Vec<String> {
     model.inputs().iter().map(|input| input.name.to_string()).collect()
 }
 
-/// `x` is split in two, both halves go different ways and meet again; a name for every oddity.
+/// `x` is split in two. Both halves take different paths and meet again. Every oddity has a name.
 fn halves() -> Network {
     let two = Tensor::from_f32(&[1], vec![2.0]).unwrap();
     Network::new("halves")

@@ -1,4 +1,4 @@
-//! Small changes to a model: other shapes, other constants, other integers in its attributes.
+//! Small changes to a model: new shapes, new constants, new integers in its attributes.
 
 use super::value_info::{declare, elem_type, undeclared_shape};
 use super::{Boundary, Model, ModelError, ValueName, tensor_proto};
@@ -13,11 +13,11 @@ pub struct Integers {
     pub node: usize,
     /// The attribute's name.
     pub attribute: String,
-    /// Its value.
+    /// The attribute's value.
     pub values: Vec<i64>,
 }
 
-/// What to change; everything that is not named stays.
+/// The changes to make. All other parts stay.
 #[derive(Debug, Clone, Default)]
 pub struct Edit {
     /// Inputs, with their new shapes.
@@ -29,7 +29,7 @@ pub struct Edit {
 }
 
 impl Model {
-    /// The lists of integers in the attributes of the nodes, subgraphs not among them.
+    /// The lists of integers in the attributes of the nodes, without subgraphs.
     pub fn integers(&self) -> Vec<Integers> {
         let nodes = self.graph().node.iter().enumerate();
         let lists = nodes.flat_map(|(node, proto)| {
@@ -43,10 +43,10 @@ impl Model {
         lists.collect()
     }
 
-    /// The model changed; what the file says of inner values and of output shapes is forgotten.
+    /// The changed model. The file's declarations of inner values and of output shapes are removed.
     ///
     /// # Errors
-    /// When the result is no usable model.
+    /// When the result is not a usable model.
     pub fn edited(&self, edit: &Edit) -> Result<Model, ModelError> {
         let mut proto = self.proto().clone();
         let graph = proto.graph.as_mut().expect("a model was checked to have a graph");
@@ -69,7 +69,7 @@ impl Model {
         }
         graph.value_info.clear();
         for output in &mut graph.output {
-            // The element type stays; extents that have changed must not.
+            // The element type stays. The declared extents are removed, because they may have changed.
             if let Some(element) = elem_type(output) {
                 *output = undeclared_shape(&output.name, element);
             }
@@ -78,10 +78,10 @@ impl Model {
     }
 }
 
-/// Parts of single nodes taken away.
+/// Removes parts of single nodes.
 impl Model {
-    /// The model of one node without each of its attributes and its constant inputs in turn, and what
-    /// was taken away. Attributes that hold graphs stay.
+    /// Removes each attribute and each constant input of a one-node model in turn. Returns each
+    /// removed part's name with the model without it. Attributes that hold graphs stay.
     pub fn without_each_part(&self) -> Vec<(String, Model)> {
         let Some(node) = self.graph().node.first() else { return Vec::new() };
         let mut found = Vec::new();

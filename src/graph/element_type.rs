@@ -1,14 +1,14 @@
-//! The element type a value most likely has, where the file declares none.
+//! Guesses a value's element type if the file declares none.
 
 use super::value_info::{elem_type, undeclared_shape};
 use super::wiring::Wiring;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
 
-/// How many operators to ask in a row; enough for any real chain without a declaration.
+/// The most operators to ask in a row. Any real chain without a declaration is shorter.
 const PATIENCE: usize = 10_000;
 
-/// Operators that give one type whatever they are given.
+/// Operators whose output type does not depend on their inputs.
 const FIXED: &[(&str, DataType)] = &[
     ("Shape", DataType::Int64),
     ("Size", DataType::Int64),
@@ -32,12 +32,12 @@ const FIXED: &[(&str, DataType)] = &[
     ("DynamicQuantizeLinear", DataType::Uint8),
 ];
 
-/// Operators whose type is that of another input than the first, and which.
+/// Operators whose output type equals the type of an input other than the first, with that input's position.
 const FOLLOW: &[(&str, usize)] =
     &[("Where", 1), ("QuantizeLinear", 2), ("DequantizeLinear", 1), ("OneHot", 2)];
 
-/// The declaration of a value without a shape. The type is the operator's where that is fixed,
-/// else that of the input it follows; `f32` where nothing tells.
+/// The declaration of a value without a shape. The type is the operator's fixed type, or else the
+/// type of the followed input. If neither is known, the type is `f32`.
 pub(super) fn likely(graph: &GraphProto, wiring: &Wiring<'_>, name: &str) -> ValueInfoProto {
     let code = code(graph, wiring, name).unwrap_or(DataType::Float as i32);
     undeclared_shape(name, code)
@@ -68,7 +68,7 @@ fn declared(graph: &GraphProto, value: &str) -> Option<i32> {
     all.filter(|known| known.name == value).find_map(elem_type)
 }
 
-/// The type that a node gives by itself.
+/// The output type that a node determines by itself.
 fn of_operator(node: &NodeProto, output: usize) -> Option<i32> {
     let attribute = |name: &str| node.attribute.iter().find(|attribute| attribute.name == name);
     let fixed = FIXED.iter().find(|(op, _)| *op == node.op_type).map(|(_, code)| *code as i32);
@@ -77,7 +77,7 @@ fn of_operator(node: &NodeProto, output: usize) -> Option<i32> {
         ("Constant" | "ConstantOfShape", _) => {
             Some(attribute("value")?.t.as_ref().map_or(DataType::Float as i32, |t| t.data_type))
         }
-        // The second output counts or indexes; a mask, for Dropout.
+        // The second output holds counts or indices; for Dropout, a mask.
         ("TopK" | "MaxPool" | "Unique", 1..) => Some(DataType::Int64 as i32),
         ("Dropout", 1) => Some(DataType::Bool as i32),
         ("DynamicQuantizeLinear", 1) => Some(DataType::Float as i32),

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a file given as a model, and with the shapes asked of it.
+//! The errors of a file given as a model, and of the shapes given for it.
 
 use super::{Content, ValueName};
 use crate::tensor::ShapeText;
@@ -9,64 +9,64 @@ use thiserror::Error;
 /// A file that cannot be used as a model.
 #[derive(Debug, Error)]
 pub enum ModelError {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("read model {path}: there is no such file")]
     Missing {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
     },
     /// The path is a directory.
     #[error("read model {path}: it is a directory")]
     Directory {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
     },
-    /// The file has no bytes.
+    /// The file is empty.
     #[error("read model {path}: the file is empty")]
     Empty {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
     },
-    /// Protobuf messages end at 2 GB.
+    /// The file exceeds the 2 GB limit of protobuf messages.
     #[error("read model {path}: {bytes} bytes are more than the 2 GB an ONNX file can have")]
     TooLarge {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
-        /// Its size in bytes.
+        /// The file's size in bytes.
         bytes: u64,
     },
-    /// The system refused.
+    /// The system refused to read the file.
     #[error("read model {path}: {source}")]
     Read {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The bytes do not decode.
+    /// The bytes do not decode as protobuf.
     #[error("read model {path}: not an ONNX model ({content})")]
     NotOnnx {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
-        /// What it looks like instead.
+        /// The guessed content.
         content: Content,
     },
-    /// The bytes decode, but what makes a network is missing.
+    /// The bytes decode, but a part that every network needs is missing.
     #[error("read model {path}: not a complete ONNX model, it has no {missing}")]
     Incomplete {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
         /// `graph`, `opset`, `nodes`, `outputs`.
         missing: &'static str,
     },
-    /// A tensor's bytes lie in a file that is not there, or too short.
+    /// The file with a tensor's bytes is missing or too short.
     #[error("read model {path}: of tensor `{tensor}`, {reason}")]
     ExternalData {
         /// The model.
         path: PathBuf,
         /// The tensor whose bytes are missing.
         tensor: String,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
     /// An input is not a tensor of numbers.
@@ -76,13 +76,13 @@ pub enum ModelError {
         path: PathBuf,
         /// The input.
         input: ValueName,
-        /// What it is instead.
+        /// Why the input cannot be fed.
         reason: String,
     },
 }
 
 impl ModelError {
-    /// What the user can do about it.
+    /// The advice for the user.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             ModelError::Missing { path } => match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -112,7 +112,7 @@ pub enum ShapeError {
     /// The model has no input of that name.
     #[error("fix the shape of input `{name}`: the model has no such input")]
     UnknownInput {
-        /// The name given.
+        /// The given name.
         name: ValueName,
         /// The most similar input.
         closest: Option<ValueName>,
@@ -124,21 +124,21 @@ pub enum ShapeError {
     Rank {
         /// The input.
         name: ValueName,
-        /// The shape given.
+        /// The given shape.
         given: Vec<usize>,
         /// The declared shape, as text.
         declared: String,
     },
-    /// A dimension differs from a number the model, or another input, has settled.
+    /// A dimension differs from a number that the model, or a different input, has settled.
     #[error("fix the shape of input `{name}`: dimension {axis} is {settled}, not {given}")]
     Contradiction {
         /// The input.
         name: ValueName,
         /// The dimension, counted from 0.
         axis: usize,
-        /// The extent given.
+        /// The given extent.
         given: usize,
-        /// The extent that is settled.
+        /// The settled extent.
         settled: usize,
     },
     /// A dimension is still a symbol.
@@ -150,7 +150,7 @@ pub enum ShapeError {
         axis: usize,
         /// The declared shape, as text.
         declared: String,
-        /// Shapes that would do, as `--shape` takes them, of all inputs with open dimensions.
+        /// Example shapes for all inputs with open dimensions, as `--shape` takes them.
         examples: Vec<(ValueName, String)>,
     },
     /// The file does not state how many dimensions the input has.
@@ -159,7 +159,7 @@ pub enum ShapeError {
         /// The input.
         name: ValueName,
     },
-    /// An input without elements leaves nothing to compare.
+    /// An input without elements leaves no values to compare.
     #[error("resolve input `{name}`: shape {} has no elements", ShapeText(shape))]
     NoElements {
         /// The input.
@@ -167,7 +167,7 @@ pub enum ShapeError {
         /// The shape.
         shape: Vec<usize>,
     },
-    /// An input larger than offby draws.
+    /// An input larger than offby's limit.
     #[error("resolve input `{name}`: shape {} needs more than {} GiB", ShapeText(shape), super::LARGEST_INPUT >> 30)]
     TooLarge {
         /// The input.
@@ -178,7 +178,7 @@ pub enum ShapeError {
 }
 
 impl ShapeError {
-    /// What the user can do about it.
+    /// The advice for the user.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             ShapeError::UnknownInput { closest: Some(closest), .. } => {

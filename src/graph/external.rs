@@ -1,4 +1,4 @@
-//! ONNX external data: tensors whose bytes lie in files beside the model.
+//! ONNX external data: tensors whose bytes are stored in files next to the model.
 
 use super::model::PROTOBUF_LIMIT;
 use super::{CutError, Model};
@@ -9,10 +9,10 @@ use std::path::{Component, Path};
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, tensor_proto::DataLocation};
 
 impl Model {
-    /// The model as it is now, in one piece that needs no file beside it: to travel.
+    /// The current model in one piece, for transfer: the bytes need no external data files.
     ///
     /// # Errors
-    /// When external data cannot be read, or the whole would not fit a protobuf message.
+    /// When external data cannot be read, or the result does not fit a protobuf message.
     pub fn to_whole_bytes(&self) -> Result<Vec<u8>, CutError> {
         if !self.proto().graph.iter().flat_map(tensors).any(is_external) {
             return Ok(self.to_bytes());
@@ -23,12 +23,12 @@ impl Model {
     }
 }
 
-/// Whether the tensor's bytes lie in another file.
+/// Whether the tensor's bytes are stored in a separate file.
 pub(super) fn is_external(tensor: &TensorProto) -> bool {
     tensor.data_location == Some(DataLocation::External as i32)
 }
 
-/// The first tensor whose external bytes are not there: its name and what is wrong.
+/// The first tensor whose external bytes are missing: its name and the problem.
 pub(super) fn first_missing(model: &ModelProto, folder: &Path) -> Option<(String, String)> {
     tensors(model.graph.as_ref()?)
         .into_iter()
@@ -47,7 +47,7 @@ pub(super) fn inline(model: &mut ModelProto, folder: &Path) -> Result<(), CutErr
         let (_, _, length) = locate(tensor, folder).map_err(|reason| lost(tensor, reason))?;
         bytes = bytes.saturating_add(length);
     }
-    // Before reading: a model that cannot be written need not be loaded.
+    // Check the size before reading: a model that cannot be written need not be loaded.
     if bytes > PROTOBUF_LIMIT {
         return Err(CutError::TooLarge { bytes });
     }
@@ -96,7 +96,7 @@ fn tensors(graph: &GraphProto) -> Vec<&TensorProto> {
     found
 }
 
-/// The bytes of an external tensor; what stands in the way, in words.
+/// The bytes of an external tensor. The error says why they cannot be read.
 pub(super) fn read(tensor: &TensorProto, folder: &Path) -> Result<Vec<u8>, String> {
     let (mut file, offset, length) = locate(tensor, folder)?;
     let mut bytes = Vec::new();
@@ -111,7 +111,7 @@ fn locate(tensor: &TensorProto, folder: &Path) -> Result<(File, u64, u64), Strin
     let entry =
         |key: &str| tensor.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str());
     let location = entry("location").ok_or("its external data has no location")?;
-    // A model must not make us read files outside its own folder.
+    // A model must not make offby read files outside the model's folder.
     if !Path::new(location)
         .components()
         .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))

@@ -1,4 +1,4 @@
-//! The parts of a model that survive a cut, copied one by one.
+//! Copies the parts of a model that survive a cut.
 
 use super::cut::{Cut, Needed};
 use super::value_info::{declare, elem_type};
@@ -7,10 +7,10 @@ use super::{ValueName, element_type, tensor_proto};
 use std::collections::BTreeSet;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorAnnotation, ValueInfoProto};
 
-/// From this version on an initializer need not be declared as an input, too.
+/// From this version on, an initializer need not also be declared as an input.
 const IR_FREE_INITIALIZERS: i64 = 4;
 
-/// All of a model but its graph; what tells how to train it would name values that are gone.
+/// All of a model but its graph. The training information is left out: it would name removed values.
 pub(super) fn frame(model: &ModelProto) -> ModelProto {
     ModelProto {
         ir_version: model.ir_version,
@@ -27,7 +27,7 @@ pub(super) fn frame(model: &ModelProto) -> ModelProto {
     }
 }
 
-/// The graph of a cut: what is needed, in the file's order.
+/// The graph of a cut: the needed parts, in the file's order.
 pub(super) fn graph(
     model: &ModelProto,
     cut: &Cut,
@@ -64,9 +64,9 @@ pub(super) fn graph(
     graph
 }
 
-/// The nodes that stay. One that also writes a value where the cut begins, for the sake of its
-/// other outputs, writes it under a new name: no value may have two origins. A node called like a
-/// new input gives way, too: engines that call an input's node like the input want names unique.
+/// The nodes that stay. A kept node may also write a value at which the cut begins. That output
+/// gets a new name, because no value may have two origins. A node with the name of a new input is
+/// also renamed. Some engines call an input's node like the input and require unique names.
 fn nodes(whole: &GraphProto, wiring: &Wiring<'_>, needed: &Needed<'_>) -> Vec<NodeProto> {
     let kept = whole.node.iter().zip(&needed.nodes).filter(|(_, needed)| **needed);
     let renamed = |node: &NodeProto| {
@@ -82,24 +82,24 @@ fn nodes(whole: &GraphProto, wiring: &Wiring<'_>, needed: &Needed<'_>) -> Vec<No
     kept.map(|(node, _)| renamed(node)).collect()
 }
 
-/// The declaration of a new output: what the file says of the value, or else the likely type.
+/// The declaration of a new output: the file's declaration, or else the likely type.
 fn output(whole: &GraphProto, wiring: &Wiring<'_>, name: &ValueName) -> ValueInfoProto {
     let declared = whole.output.iter().chain(&whole.value_info).filter(|v| v.name == name.as_str());
     let known = declared.clone().find(|value| elem_type(value).is_some());
     known.cloned().unwrap_or_else(|| element_type::likely(whole, wiring, name.as_str()))
 }
 
-/// What is declared of the values that remain and are neither input nor output now.
+/// The declarations of the remaining values that are neither inputs nor outputs now.
 fn value_info(whole: &GraphProto, known: &Wiring<'_>, cut: &Cut) -> Vec<ValueInfoProto> {
     let mut told: BTreeSet<&str> = cut.to.iter().map(ValueName::as_str).collect();
     let inner = |value: &str| known.has(value) && !known.is_input(value);
     let declared = whole.value_info.iter().chain(&whole.output);
-    // A type we cannot decode (a sequence, an optional) would be written back as none at all.
+    // A type that offby cannot decode (a sequence, an optional) would be written back as no type.
     let readable = declared.filter(|value| elem_type(value).is_some() && inner(&value.name));
     readable.filter(|value| told.insert(&value.name)).cloned().collect()
 }
 
-/// The quantization parameters of values that remain, where all the tensors they name do, too.
+/// The quantization parameters of remaining values, if all tensors that the parameters name remain.
 fn annotations(whole: &GraphProto, known: &Wiring<'_>) -> Vec<TensorAnnotation> {
     let remains = |annotation: &&TensorAnnotation| {
         known.has(annotation.tensor_name())

@@ -1,6 +1,6 @@
-//! ONNX in and out: loading, looking inside, fixing shapes, building and writing networks.
+//! Reads and writes ONNX: loading, inspecting, fixing shapes, building networks.
 //!
-//! The only room that knows protobuf; the tract engine alone also sees the decoded types.
+//! Only this room knows protobuf. Outside it, only the tract engine sees the decoded types.
 
 mod attribute;
 mod constancy;

@@ -1,4 +1,4 @@
-//! An ONNX model: loaded, checked to be one, and looked into.
+//! Loads, checks and inspects ONNX models.
 
 use super::wiring::sparse_name;
 use super::{Content, ModelError, TensorProtoError, ValueInfo, ValueName, external, from_proto};
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
 
-/// The size a protobuf message cannot exceed.
+/// The size limit of a protobuf message.
 pub(super) const PROTOBUF_LIMIT: u64 = i32::MAX as u64;
 
-/// An ONNX model with at least one node, one output and an opset; inputs are tensors of numbers.
+/// An ONNX model with at least one node, one output and an opset. All inputs are tensors of numbers.
 #[derive(Debug, Clone)]
 pub struct Model {
     proto: ModelProto,
@@ -22,7 +22,7 @@ pub struct Model {
     digest: Digest,
     inputs: Vec<ValueInfo>,
     outputs: Vec<ValueName>,
-    /// What the file declares, if shapes were fixed since.
+    /// The file's own declarations, if shapes were fixed since.
     pub(super) declared: Option<Arc<Declared>>,
     /// Inputs to which the user gave a shape without elements.
     pub(super) empty: BTreeSet<ValueName>,
@@ -40,20 +40,20 @@ pub(super) struct Declared {
 pub struct Node<'a> {
     /// Position in the file, which is a topological order.
     pub index: usize,
-    /// The node's own name; exporters may leave it empty.
+    /// The node's own name, possibly empty.
     pub name: &'a str,
     /// `Conv`, `Split`, ...
     pub op_type: &'a str,
     /// The operator set's domain; empty for ONNX's own.
     pub domain: &'a str,
-    /// The values read; an empty name is an optional input left out.
+    /// The values read; an empty name is an omitted optional input.
     pub inputs: &'a [String],
-    /// The values written; an empty name is an optional output left out.
+    /// The values written; an empty name is an omitted optional output.
     pub outputs: &'a [String],
 }
 
 impl Node<'_> {
-    /// The node's name, or its first output's where it has none.
+    /// The node's name. If the node has none, the name of its first output.
     pub fn label(&self) -> &str {
         match self.outputs.first() {
             Some(output) if self.name.is_empty() => output,
@@ -63,15 +63,16 @@ impl Node<'_> {
 }
 
 impl Model {
-    /// Reads and checks an ONNX file, and that its external data is there.
+    /// Reads and checks an ONNX file, and checks that its external data exists.
     ///
     /// # Errors
-    /// When the file is not a usable ONNX model; every error has a hint.
+    /// When the file is not a usable ONNX model. Every error has a hint.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         Model::from_bytes(&read(path)?, path)
     }
 
-    /// Checks the bytes of an ONNX file; `path` is where it lies, or would lie, and names its external data.
+    /// Checks the bytes of an ONNX file. The folder of `path` holds the external data; the file
+    /// need not exist.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -85,7 +86,7 @@ impl Model {
         let proto = ModelProto::decode(bytes).map_err(|_| not_onnx(content))?;
         check_complete(&proto, path).map_err(|error| match content {
             Content::Unknown => error,
-            // Protobuf decodes almost anything: a recognised stranger is not a broken model.
+            // Protobuf decodes almost any bytes: a recognised foreign file is not a broken model.
             _ => not_onnx(content),
         })?;
         let model = Model::from_proto(proto, path, Digest::of([bytes]))?;
@@ -117,13 +118,13 @@ impl Model {
         })
     }
 
-    /// A model put together from parts of another; `path` is only where it is said to lie.
+    /// A model assembled from parts of a different model. No file need exist at `path`.
     pub(super) fn assembled(proto: ModelProto, path: &Path) -> Result<Self, ModelError> {
         let digest = Digest::of([proto.encode_to_vec().as_slice()]);
         Model::from_proto(proto, path, digest)
     }
 
-    /// The inputs to feed: those the graph declares and no initializer fills.
+    /// The inputs to feed: the graph's declared inputs that no initializer fills.
     pub fn inputs(&self) -> &[ValueInfo] {
         &self.inputs
     }
@@ -133,8 +134,8 @@ impl Model {
         &self.outputs
     }
 
-    /// What the file declares of any input, output or intermediate value; `None` where it is silent or
-    /// the value is not a tensor of numbers.
+    /// The file's declaration of an input, output or intermediate value. `None` if the file has no
+    /// declaration or the value is not a tensor of numbers.
     pub fn value_info(&self, name: &ValueName) -> Option<ValueInfo> {
         let graph = self.graph();
         let declared = graph.input.iter().chain(&graph.output).chain(&graph.value_info);
@@ -143,17 +144,17 @@ impl Model {
             .find_map(|value| ValueInfo::read(value).ok())
     }
 
-    /// The numbers of an initializer; `None` where the value is none.
+    /// The numbers of an initializer; `None` if the value is not an initializer.
     ///
     /// # Errors
-    /// When it holds no numbers, or lies in a file that cannot be read.
+    /// When the initializer holds no numbers, or its external file cannot be read.
     pub fn constant(&self, name: &ValueName) -> Result<Option<Tensor>, TensorProtoError> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let stored = self.graph().initializer.iter().find(|tensor| tensor.name == name.as_str());
         stored.map(|tensor| from_proto(tensor, folder)).transpose()
     }
 
-    /// The initializers that hold numbers, those in external files read.
+    /// The initializers that hold numbers. External files are read.
     pub fn initializers(&self) -> BTreeMap<ValueName, Tensor> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         self.graph()
@@ -166,7 +167,7 @@ impl Model {
             .collect()
     }
 
-    /// How many nodes the graph has, those inside subgraphs not counted.
+    /// The number of nodes in the graph, without the nodes inside subgraphs.
     pub fn node_count(&self) -> usize {
         self.graph().node.len()
     }
@@ -195,18 +196,18 @@ impl Model {
         self.proto.opset_import.iter().find(|set| own(&set.domain)).map_or(0, |set| set.version)
     }
 
-    /// The digest of the bytes the model was read from, or first written to, whatever shapes were
-    /// fixed since.
+    /// The digest of the bytes that the model was read from or first written to. Fixing shapes does
+    /// not change the digest.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// Where the model was read from; its folder holds its external data.
+    /// The path that the model was read from. Its folder holds the external data.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The model as it is now, encoded; not byte for byte the file it was read from.
+    /// The current model, encoded. The bytes can differ from the bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.proto.encode_to_vec()
     }
@@ -221,22 +222,22 @@ impl Model {
         self.proto.graph.as_ref().expect("a model was checked to have a graph")
     }
 
-    /// The graph, to change it; call [`Model::reread_inputs`] when its inputs change.
+    /// The graph, to change it. If its inputs change, the caller must call [`Model::reread_inputs`].
     pub(super) fn graph_mut(&mut self) -> &mut GraphProto {
         self.proto.graph.as_mut().expect("a model was checked to have a graph")
     }
 
-    /// Moves the model to another path.
+    /// Changes the model's path.
     pub(super) fn set_path(&mut self, path: PathBuf) {
         self.path = path;
     }
 
-    /// Brings [`Model::digest`] up to date with the protobuf.
+    /// Updates [`Model::digest`] from the protobuf.
     pub(super) fn redigest(&mut self) {
         self.digest = Digest::of([self.to_bytes().as_slice()]);
     }
 
-    /// Brings [`Model::inputs`] up to date with the protobuf.
+    /// Updates [`Model::inputs`] from the protobuf.
     pub(super) fn reread_inputs(&mut self) {
         self.inputs =
             read_inputs(self.graph()).expect("only shapes have changed since the inputs were read");
@@ -255,7 +256,7 @@ fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
     if facts.is_dir() {
         return Err(ModelError::Directory { path: owned() });
     }
-    // Before reading: the answer for a 40 GB file must not take 40 GB.
+    // Check the size before reading: the answer for a 40 GB file must not take 40 GB.
     check_size(facts.len(), path)?;
     let mut bytes = Vec::new();
     File::open(path)
@@ -291,7 +292,7 @@ fn check_complete(proto: &ModelProto, path: &Path) -> Result<(), ModelError> {
     }
 }
 
-/// The graph's inputs that are not initializers, or the first that cannot be fed and why.
+/// The graph's inputs that are not initializers. The error names the first input that cannot be fed, and why.
 fn read_inputs(graph: &GraphProto) -> Result<Vec<ValueInfo>, (ValueName, String)> {
     let dense = graph.initializer.iter().map(|tensor| tensor.name.as_str());
     let sparse = graph.sparse_initializer.iter().map(sparse_name);

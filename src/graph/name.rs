@@ -1,4 +1,4 @@
-//! Names of values, and the nearest right name to a wrong one.
+//! Names of values, and the closest known name to a wrong name.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -39,9 +39,10 @@ impl fmt::Display for ValueName {
     }
 }
 
-/// The candidate that was most likely meant by `name`, or `None` where nothing is near.
+/// The candidate that was most likely meant by `name`; `None` if no candidate is similar.
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Jaro-Winkler in 0..=1; at 0.7 a typo in a short name still counts, an unrelated word does not.
+    // Jaro-Winkler similarity in 0..=1. At 0.7 a typo in a short name still counts, and an
+    // unrelated word does not.
     const NEAR: f64 = 0.7;
     candidates
         .into_iter()

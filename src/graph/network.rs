@@ -14,10 +14,9 @@ use tract_onnx::pb::{
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 13;
 
-/// A network under construction; the same calls always give the same bytes.
+/// A network under construction. The same calls always return the same bytes.
 ///
-/// Values are declared where they are named: nothing is checked before [`Network::finish`], and a
-/// dangling name only when an engine loads the model.
+/// No name is checked before [`Network::finish`]. A dangling name fails only when an engine loads the model.
 #[derive(Debug, Clone)]
 pub struct Network {
     graph: GraphProto,
@@ -48,7 +47,7 @@ impl Network {
         Network { graph, opset: OPSET }
     }
 
-    /// Asks for another opset, for an operator that 13 does not have; up to 18 the files stay valid.
+    /// Sets a different opset, for an operator that 13 does not have. Up to 18 the files stay valid.
     #[must_use]
     pub fn opset(mut self, version: i64) -> Self {
         self.opset = version;
@@ -76,7 +75,7 @@ impl Network {
         self
     }
 
-    /// Adds a node; nodes must come in topological order.
+    /// Adds a node. The caller adds nodes in topological order.
     #[must_use]
     pub fn node(
         mut self,
@@ -98,7 +97,7 @@ impl Network {
         self
     }
 
-    /// Adds an `If` with one output. Each body is a network without inputs, which may read the values around it.
+    /// Adds an `If` with one output. Each body is a network without inputs and may read the values around it.
     #[must_use]
     pub fn choice(
         mut self,
@@ -141,7 +140,7 @@ impl Network {
     /// The finished model; its path is the network's name with `.onnx`.
     ///
     /// # Errors
-    /// When it has no nodes or no outputs.
+    /// When the network has no nodes or no outputs.
     pub fn finish(self) -> Result<Model, ModelError> {
         let path = format!("{}.onnx", self.graph.name);
         Model::from_bytes(&self.to_bytes(), Path::new(&path))

@@ -1,4 +1,4 @@
-//! From declared shapes with symbols to the numbers of one run.
+//! Turns declared shapes with symbols into the numbers of one run.
 
 use super::model::Declared;
 use super::value_info::{known, known_dim};
@@ -11,7 +11,7 @@ use tract_onnx::pb::tensor_shape_proto::Dimension;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value::{DimParam, DimValue};
 use tract_onnx::pb::{GraphProto, TensorShapeProto, ValueInfoProto, type_proto};
 
-/// The most bytes one input may take; a hostile file must not make us allocate without limit.
+/// The most bytes that one input may take. A hostile file must not make offby allocate without limit.
 pub const LARGEST_INPUT: usize = 8 << 30;
 
 /// An input whose every dimension is a number.
@@ -19,20 +19,20 @@ pub const LARGEST_INPUT: usize = 8 << 30;
 pub struct ResolvedInput {
     /// The input.
     pub name: ValueName,
-    /// Its element type.
+    /// The element type.
     pub dtype: Dtype,
     /// The extent of each axis; 0 only if the user gave it.
     pub shape: Vec<usize>,
 }
 
 impl Model {
-    /// Gives numbers to the inputs' open dimensions, as `--shape input=1,3,224,224` asks.
+    /// Sets the inputs' open dimensions to numbers, as `--shape input=1,3,224,224` asks.
     ///
-    /// A named symbol settled in one input is settled everywhere it is written.
+    /// If one input settles a named symbol, the symbol is settled in every declaration.
     ///
     /// # Errors
-    /// When a name is unknown, a rank differs, or a number contradicts one already settled; the
-    /// model is then unchanged.
+    /// When a name is unknown, a rank differs, or a number contradicts a settled number. The model
+    /// is then unchanged.
     pub fn fix_shapes(
         &mut self,
         shapes: &BTreeMap<ValueName, Vec<usize>>,
@@ -62,7 +62,7 @@ impl Model {
         Ok(())
     }
 
-    /// The model with the shapes as its file declares them, for engines that need no numbers.
+    /// The model with the shapes that its file declares, for engines that need no numbers.
     pub fn as_declared(&self) -> Cow<'_, Model> {
         let Some(declared) = &self.declared else { return Cow::Borrowed(self) };
         let mut model = self.clone();
@@ -77,8 +77,9 @@ impl Model {
     /// The inputs with numbers for every dimension.
     ///
     /// # Errors
-    /// When a dimension is still open, with the `--shape` to give as the hint; or when an input
-    /// has no elements and the user did not ask for that, or more bytes than [`LARGEST_INPUT`].
+    /// When a dimension is still open; the hint has the `--shape` to use. When an input has no
+    /// elements and the user did not ask for that. When an input has more bytes than
+    /// [`LARGEST_INPUT`].
     pub fn resolved_inputs(&self) -> Result<Vec<ResolvedInput>, ShapeError> {
         let resolved: Result<_, _> =
             self.inputs().iter().map(|input| self.resolve(input)).collect();
@@ -90,7 +91,7 @@ impl Model {
         })
     }
 
-    /// Shapes that would do for all inputs that leave dimensions open; a symbol has the same number in all of them.
+    /// Example shapes for all inputs with open dimensions. A symbol has the same number in all of them.
     fn examples(&self) -> Vec<(ValueName, String)> {
         let mut symbols = BTreeMap::new();
         let mut all = Vec::new();
@@ -103,7 +104,7 @@ impl Model {
         all
     }
 
-    /// A file that declares an extent of 0 may mean an open batch, so only the user can ask for one.
+    /// A declared extent of 0 may mean an open batch, so only the user can ask for 0.
     fn resolve(&self, input: &ValueInfo) -> Result<ResolvedInput, ShapeError> {
         let name = input.name.clone();
         let dims = input.shape.as_ref().ok_or_else(|| ShapeError::NoRank { name: name.clone() })?;
@@ -135,7 +136,7 @@ impl Model {
     }
 }
 
-/// Checks a given shape against the declared one and notes what it says about named symbols.
+/// Checks a given shape against the declared shape and records the numbers of named symbols.
 fn bind(
     input: &ValueInfo,
     given: &[usize],
@@ -148,7 +149,7 @@ fn bind(
     }
     for (axis, (dim, &given)) in dims.iter().zip(given).enumerate() {
         let settled = match dim {
-            // Zero is how some old exporters wrote an open batch.
+            // Some old exporters wrote an open batch as zero.
             Dim::Known(0) => given,
             Dim::Known(extent) => *extent,
             Dim::Symbol(symbol) if symbol == "?" => given,
@@ -173,8 +174,8 @@ fn set_shape(value: &mut ValueInfoProto, given: &[usize]) {
     }
 }
 
-/// Writes the settled symbols into every declaration of the graph and of those inside it. What is still open
-/// then, such as `(height+1)/2`, stays open: the engine computes it, as engines read such texts in their own ways.
+/// Writes the settled symbols into every declaration of the graph and its subgraphs. An expression such as
+/// `(height+1)/2` stays open: the engine computes it, because engines read such texts in different ways.
 fn settle(graph: &mut GraphProto, symbols: &BTreeMap<String, usize>) {
     let inputs = graph.input.iter_mut().filter_map(shape_mut);
     inputs.flatten().for_each(|shape| settle_shape(shape, symbols));

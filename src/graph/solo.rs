@@ -1,4 +1,4 @@
-//! Single nodes: the model that has nothing but one of them.
+//! Models of a single node.
 
 use super::value_info::declare;
 use super::{Model, ModelError, keep, tensor_proto};
@@ -6,7 +6,7 @@ use crate::tensor::Tensor;
 use prost::Message as _;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
 
-/// One node by itself: the values it is fed and the values that stay constants.
+/// One node with its fed values and its constant values.
 #[derive(Debug, Clone, Copy)]
 pub struct Solo<'a> {
     /// The node's place in the file.
@@ -15,15 +15,16 @@ pub struct Solo<'a> {
     pub inputs: &'a [(&'a str, &'a Tensor)],
     /// Values that become initializers.
     pub constants: &'a [(&'a str, &'a Tensor)],
-    /// Tensors like its outputs, where they are known: what the model's outputs are declared to be.
+    /// Tensors with the types and shapes of the outputs, if known. The new model declares its
+    /// outputs by them.
     pub outputs: &'a [(&'a str, &'a Tensor)],
 }
 
 impl Model {
-    /// The model that has nothing but one node; its path names no file.
+    /// The model of one node alone. Its path names no file.
     ///
     /// # Errors
-    /// When the node writes nothing.
+    /// When the node writes no value.
     pub fn solo(&self, solo: &Solo<'_>) -> Result<Model, ModelError> {
         let node = self.graph().node[solo.node].clone();
         let written = node.output.iter().filter(|name| !name.is_empty());

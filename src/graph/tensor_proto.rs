@@ -16,7 +16,7 @@ pub enum TensorProtoError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The bytes are not a `TensorProto`.
@@ -25,12 +25,12 @@ pub enum TensorProtoError {
         /// The file.
         path: PathBuf,
     },
-    /// The element type is one offby does not compute with.
+    /// offby does not compute with the element type.
     #[error("read ONNX tensor `{name}`: {found}")]
     ElementType {
         /// The tensor's own name, possibly empty.
         name: String,
-        /// What it holds instead of numbers.
+        /// What the tensor holds instead of numbers.
         found: String,
     },
     /// A dimension is negative.
@@ -49,18 +49,18 @@ pub enum TensorProtoError {
         /// The mismatch.
         source: TensorError,
     },
-    /// The elements lie in another file, which cannot be read.
+    /// The elements are stored in a separate file that cannot be read.
     #[error("read ONNX tensor `{name}`: {reason}")]
     External {
         /// The tensor's own name, possibly empty.
         name: String,
-        /// What stands in the way.
+        /// Why the file cannot be read.
         reason: String,
     },
 }
 
 impl TensorProtoError {
-    /// What the user can do about it.
+    /// The advice for the user.
     pub fn hint(&self) -> Option<String> {
         match self {
             TensorProtoError::NotATensor { .. } => {
@@ -74,7 +74,7 @@ impl TensorProtoError {
     }
 }
 
-/// Reads a `.pb` file that holds one serialized `TensorProto`, as ONNX test data sets do.
+/// Reads a `.pb` file that holds one serialized `TensorProto`, as in ONNX test data sets.
 ///
 /// # Errors
 /// When the file cannot be read or does not hold a tensor of numbers.
@@ -84,7 +84,7 @@ pub fn read_tensor_proto(path: &Path) -> Result<Tensor, TensorProtoError> {
     tensor_proto_from(&bytes, path)
 }
 
-/// Reads the same from the bytes of a file; `path` is where it lies, and names its external data.
+/// Reads a tensor from the bytes of a `.pb` file. The folder of `path` holds its external data.
 ///
 /// # Errors
 /// As [`read_tensor_proto`].
@@ -97,10 +97,10 @@ pub fn tensor_proto_from(bytes: &[u8], path: &Path) -> Result<Tensor, TensorProt
     from_proto(&proto, path.parent().unwrap_or(Path::new("")))
 }
 
-/// The tensor a `TensorProto` holds; external elements are looked for in `folder`.
+/// The tensor of a `TensorProto`. External elements are read from `folder`.
 ///
 /// # Errors
-/// When it does not hold numbers, or not as many as its shape needs.
+/// When the message holds no numbers, or their count does not fit the shape.
 pub fn from_proto(proto: &TensorProto, folder: &Path) -> Result<Tensor, TensorProtoError> {
     let name = || proto.name.clone();
     let dtype = dtype(proto.data_type)
@@ -140,7 +140,7 @@ pub fn to_proto(name: &str, tensor: &Tensor) -> TensorProto {
 
 /// The little-endian bytes of the typed field that ONNX assigns to this element type.
 fn typed_bytes(proto: &TensorProto, dtype: Dtype) -> Vec<u8> {
-    // Narrow types travel in the low bytes of wider fields.
+    // Narrow types are stored in the low bytes of wider fields.
     let size = dtype.size();
     match dtype {
         Dtype::F32 => proto.float_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
@@ -162,7 +162,7 @@ fn typed_bytes(proto: &TensorProto, dtype: Dtype) -> Vec<u8> {
     }
 }
 
-/// The element type behind ONNX's code; what it is instead, in words, where offby has none.
+/// The element type of ONNX's code. The error names a type that offby does not have.
 pub(super) fn dtype(code: i32) -> Result<Dtype, String> {
     let known = DataType::try_from(code).map_err(|_| format!("element type {code} is unknown"))?;
     Ok(match known {

@@ -1,4 +1,4 @@
-//! Loading good and hostile files, and fixing shapes.
+//! Tests loading of good and hostile files, and fixing of shapes.
 
 use super::*;
 use crate::tensor::{Dtype, Tensor};
@@ -20,7 +20,7 @@ fn add_one() -> Network {
         .output("output", Dtype::F32, &[1, 3])
 }
 
-/// The same network with symbols in place of the input's and output's dimensions.
+/// The same network with symbols as the dimensions of its input and output.
 fn with_symbols(symbols: &[&str]) -> Model {
     let mut proto = ModelProto::decode(add_one().to_bytes().as_slice()).unwrap();
     let graph = proto.graph.as_mut().unwrap();

@@ -1,7 +1,7 @@
-//! How data flows through a model: what is computed, and what its values are computed from.
+//! The data flow of a model: the computed values, and the values they are computed from.
 //!
-//! Constants are no flow. Nor are shapes, once the inputs' are fixed: without that, a cut behind
-//! the inputs would have to keep them for the sake of a late `Reshape` by an early value's shape.
+//! Constants do not count as flow. Once the inputs' shapes are fixed, shapes do not count either.
+//! Otherwise a cut behind the inputs would keep the inputs for a late `Reshape` to an early value's shape.
 
 use super::constancy::{Constancy, judge, origin};
 use super::wiring::Wiring;
@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The data flow of a model; all inputs together are one source.
 #[derive(Debug, Clone)]
 pub struct Topology {
-    /// For each node the flowing values it reads.
+    /// The flowing values that each node reads.
     reads: Vec<Vec<ValueName>>,
     producers: BTreeMap<ValueName, usize>,
     shape_values: Vec<ValueName>,
 }
 
 impl Topology {
-    /// Reads a model's structure, in time n log n. Shapes of inputs are taken as fixed.
+    /// Reads a model's structure in time n log n. The inputs' shapes are taken as fixed.
     pub fn of(model: &Model) -> Self {
         let graph = model.graph();
         let wiring = Wiring::of(graph);
@@ -40,8 +40,8 @@ impl Topology {
         self.producers.contains_key(value)
     }
 
-    /// Every value that carries data to this one, itself left out; those that subgraphs take from
-    /// around them are among them.
+    /// Every value that carries data to this value, without this value itself. Values that
+    /// subgraphs capture are included.
     pub fn values_behind(&self, value: &ValueName) -> BTreeSet<&ValueName> {
         let mut seen = BTreeSet::new();
         let mut open: Vec<usize> = self.producers.get(value).copied().into_iter().collect();
@@ -52,9 +52,9 @@ impl Topology {
         seen
     }
 
-    /// Values that depend on the inputs' shapes but not on their numbers, and that nodes read which
-    /// carry data. A cut that begins behind the inputs gives them as its constants, or needs the
-    /// inputs only for their shapes.
+    /// Values that depend on the inputs' shapes but not on their elements, and that data-carrying
+    /// nodes read. A cut that begins behind the inputs stores these values as constants. Otherwise
+    /// the cut needs the inputs only for their shapes.
     pub fn shape_values(&self) -> &[ValueName] {
         &self.shape_values
     }

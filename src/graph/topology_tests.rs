@@ -1,4 +1,4 @@
-//! Data flow, order and shapes, by hand and against brute force.
+//! Tests data flow, order and shapes, by hand and against brute force.
 
 use super::*;
 use crate::tensor::{Dtype, Tensor};
@@ -83,7 +83,7 @@ fn a_circle_and_a_file_out_of_order_do_no_harm() {
     assert_eq!(order(&disorder), ["a", "b", "c1"]);
 }
 
-/// Node `i` reads the nodes below it that its row names, or the input.
+/// Node `i` reads the earlier nodes that its row names; without any, the node reads the input.
 fn grid(rows: &[Vec<usize>]) -> Model {
     let names: Vec<String> = (0..rows.len()).map(|at| format!("n{at}")).collect();
     let start = Network::new("grid").input("x", Dtype::F32, &[4]);
@@ -98,7 +98,7 @@ fn grid(rows: &[Vec<usize>]) -> Model {
     whole.output(names.last().unwrap(), Dtype::F32, &[4]).finish().unwrap()
 }
 
-/// All values behind one, by asking every node again and again.
+/// All values behind a value, found by repeated passes over all nodes.
 fn behind_by_force(model: &Model, value: &str) -> BTreeSet<ValueName> {
     let mut found = BTreeSet::new();
     loop {

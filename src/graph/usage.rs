@@ -1,4 +1,4 @@
-//! What a network uses an input of integers for: to look up rows, as a mask, as a length, as a choice.
+//! How a network uses an input of integers: to look up rows, as a mask, as a length, as a choice.
 
 use super::wiring::subgraphs;
 use super::{Model, ValueName};
@@ -10,9 +10,9 @@ use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 pub enum Usage {
     /// The values are indices.
     Index {
-        /// How many rows there are to choose from.
+        /// The number of rows to choose from.
         rows: usize,
-        /// The node that looks them up.
+        /// The node that looks up the rows.
         node: String,
     },
     /// The values are compared with this constant.
@@ -34,7 +34,7 @@ pub enum Usage {
     },
 }
 
-/// Operators that hand integers on without a change of what they mean.
+/// Operators that pass integers on without changing their meaning.
 const CARRIERS: [&str; 9] = [
     "Identity",
     "Cast",
@@ -48,7 +48,7 @@ const CARRIERS: [&str; 9] = [
 ];
 
 impl Model {
-    /// The uses of an input, in the file's order. Nodes inside subgraphs count, too.
+    /// The uses of an input, in the file's order. Nodes inside subgraphs are included.
     pub fn usages(&self, input: &ValueName) -> Vec<Usage> {
         let mut graphs = Vec::new();
         collect(self.graph(), &mut graphs);
@@ -70,16 +70,16 @@ impl Model {
     }
 }
 
-/// A graph and those inside it.
+/// Collects a graph and its subgraphs.
 fn collect<'a>(graph: &'a GraphProto, into: &mut Vec<&'a GraphProto>) {
     into.push(graph);
     graph.node.iter().flat_map(subgraphs).for_each(|inner| collect(inner, into));
 }
 
-/// The constants of all graphs of a model, and what is made of one without a change of its extents.
+/// The constants of all graphs of a model, and the values derived from them with the same extents.
 struct Constants<'a> {
     tensors: BTreeMap<&'a str, &'a TensorProto>,
-    /// The output of `DequantizeLinear` or `Cast` by its first input.
+    /// The first input of `DequantizeLinear`, `Cast` or `Identity` by its output.
     behind: BTreeMap<&'a str, &'a str>,
 }
 
@@ -109,10 +109,10 @@ impl<'a> Constants<'a> {
         Constants { tensors, behind }
     }
 
-    /// The constant of a name, perhaps behind nodes that keep its extents.
+    /// The constant of a name. Nodes that keep the constant's extents may be in between.
     fn constant(&self, name: &str) -> Option<&'a TensorProto> {
         let mut name = name;
-        // A file with a circle of casts must not hold us here.
+        // A cycle of casts in a file must not cause an endless loop.
         for _ in 0..=self.behind.len() {
             match self.tensors.get(name) {
                 Some(tensor) => return Some(tensor),
@@ -131,7 +131,7 @@ impl<'a> Constants<'a> {
         }
     }
 
-    /// What a node uses its input at `slot` for.
+    /// How a node uses its input at `slot`.
     fn usage(&self, node: &NodeProto, slot: usize) -> Option<Usage> {
         let name = || match (node.name.as_str(), node.output.first()) {
             ("", Some(output)) => output.clone(),
@@ -158,7 +158,7 @@ impl<'a> Constants<'a> {
             }
             ("GRU" | "LSTM" | "RNN", 4) => Some(Usage::Length { node: name() }),
             ("Where", 0) | ("Not" | "And" | "Or", _) => Some(Usage::Mask { node: name() }),
-            // (1 - mask) * -10000, as exporters of transformers write it.
+            // (1 - mask) * -10000, as exporters of transformers write a mask.
             ("Sub", 1) if self.number(other(0)) == Some(1) => Some(Usage::Mask { node: name() }),
             _ => None,
         }

@@ -1,4 +1,4 @@
-//! What an ONNX file states about a value: element type and dimensions, known or not.
+//! An ONNX file's declaration of a value: element type and dimensions, known or not.
 
 use super::{ValueName, tensor_proto};
 use crate::tensor::Dtype;
@@ -10,7 +10,7 @@ use tract_onnx::pb::{TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_p
 pub enum Dim {
     /// A number.
     Known(usize),
-    /// A name such as `batch`; `?` where the file gives none.
+    /// A name such as `batch`; `?` if the file has no name.
     Symbol(String),
 }
 
@@ -28,14 +28,14 @@ impl fmt::Display for Dim {
 pub struct ValueInfo {
     /// The value.
     pub name: ValueName,
-    /// Its element type.
+    /// The element type.
     pub dtype: Dtype,
-    /// Its dimensions; `None` where the file does not even state how many there are.
+    /// The dimensions; `None` if the file does not even declare their number.
     pub shape: Option<Vec<Dim>>,
 }
 
 impl ValueInfo {
-    /// Reads a declaration; what stands in the way, in words, where it is not a numeric tensor.
+    /// Reads a declaration. The error says why the value is not a numeric tensor.
     pub(super) fn read(proto: &ValueInfoProto) -> Result<Self, String> {
         let Some(type_proto::Value::TensorType(tensor)) =
             proto.r#type.as_ref().and_then(|t| t.value.as_ref())
@@ -52,7 +52,7 @@ fn read_dim(dim: &tensor_shape_proto::Dimension) -> Dim {
     use tensor_shape_proto::dimension::Value::{DimParam, DimValue};
     let unnamed = || Dim::Symbol("?".to_owned());
     match &dim.value {
-        // Some exporters write -1 for a dimension that is open.
+        // Some exporters write -1 for an open dimension.
         Some(DimValue(extent)) => usize::try_from(*extent).map_or_else(|_| unnamed(), Dim::Known),
         Some(DimParam(symbol)) if !symbol.is_empty() => Dim::Symbol(symbol.clone()),
         Some(DimParam(_)) | None => unnamed(),
@@ -79,7 +79,7 @@ pub(super) fn known_dim(extent: usize) -> tensor_shape_proto::Dimension {
     }
 }
 
-/// The element type's code, where the value is declared to be a tensor of one.
+/// The element type's code, if the value is declared to be a tensor with an element type.
 pub(super) fn elem_type(value: &ValueInfoProto) -> Option<i32> {
     let type_proto::Value::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
     (tensor.elem_type != 0).then_some(tensor.elem_type)

@@ -1,7 +1,7 @@
-//! Networks of 16-bit floating-point numbers as networks of 32-bit ones.
+//! Converts networks of 16-bit floating-point numbers to 32 bits.
 //!
-//! Engines compute such networks in 32 bits, and so does the reference. Computed in 16 bits, an inner
-//! value may overflow that no engine rounds.
+//! Engines compute such networks in 32 bits, and so does the reference. In 16 bits, an inner value
+//! that no engine rounds could overflow.
 
 use super::{Model, ModelError, from_proto, to_proto};
 use crate::tensor::{Dtype, Tensor};
@@ -20,7 +20,7 @@ impl Model {
         graph_is_narrow(self.graph())
     }
 
-    /// The network with 32-bit elements wherever it has 16-bit ones.
+    /// The network with 32-bit elements in place of all 16-bit elements.
     ///
     /// # Errors
     /// When a stored tensor cannot be read.
@@ -83,7 +83,7 @@ fn widen_tensor(proto: &mut TensorProto, folder: &Path) {
     }
 }
 
-/// 16-bit elements as 32-bit ones, exactly; other tensors as they are.
+/// Converts 16-bit elements to 32 bits exactly. Other tensors stay unchanged.
 pub fn widened(tensor: &Tensor) -> Tensor {
     match tensor.dtype() {
         Dtype::F16 | Dtype::Bf16 => {

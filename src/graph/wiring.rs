@@ -1,5 +1,5 @@
-//! Who writes and who reads each value of a graph, readers inside subgraphs included, and the order
-//! that follows from it.
+//! The writers and readers of each value of a graph, including readers inside subgraphs, and the
+//! resulting order of nodes.
 
 use super::Model;
 use std::cmp::Reverse;
@@ -8,13 +8,13 @@ use tract_onnx::pb::{GraphProto, NodeProto, SparseTensorProto};
 
 /// The values of a graph by name.
 pub(super) struct Wiring<'a> {
-    /// The node that writes a value; the first, where a broken file has several.
+    /// The node that writes each value. If a broken file has several, the first one.
     producers: BTreeMap<&'a str, usize>,
-    /// For each node the values it reads, itself or inside its subgraphs, each once.
+    /// The values that each node reads, itself or inside its subgraphs, each once.
     reads: Vec<Vec<&'a str>>,
     /// Dense and sparse initializers.
     initializers: BTreeSet<&'a str>,
-    /// Declared inputs, those with an initializer among them.
+    /// Declared inputs, with or without an initializer.
     inputs: BTreeSet<&'a str>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Wiring<'a> {
         self.producers.get(value).copied()
     }
 
-    /// The values a node reads, constants among them.
+    /// The values that a node reads, including constants.
     pub(super) fn reads(&self, node: usize) -> &[&'a str] {
         &self.reads[node]
     }
@@ -49,8 +49,8 @@ impl<'a> Wiring<'a> {
         self.producers.iter().map(|(value, node)| (*value, *node))
     }
 
-    /// The nodes, each after those it reads from, else as the file has them. Nodes in circles are
-    /// left out.
+    /// The nodes in evaluation order: each node follows the nodes it reads from, otherwise the
+    /// file's order stays. Nodes in cycles are left out.
     pub(super) fn order(&self) -> Vec<usize> {
         let count = self.node_count();
         let mut readers = vec![Vec::new(); count];
@@ -109,14 +109,14 @@ impl<'a> Wiring<'a> {
 }
 
 impl Model {
-    /// The nodes in an order in which every value is written before it is read: the file's own order
-    /// wherever that is one. Nodes in a cycle are left out.
+    /// The nodes in an order that writes every value before it is read. A valid order in the file
+    /// stays unchanged. Nodes in a cycle are left out.
     pub fn evaluation_order(&self) -> Vec<usize> {
         Wiring::of(self.graph()).order()
     }
 
-    /// Everything a node reads: its inputs as they stand (an empty name is one left out), then what
-    /// its subgraphs take from around it besides.
+    /// All values that a node reads: its inputs as listed, then the other values that its subgraphs
+    /// capture. An empty name is an omitted input.
     pub fn reads(&self, node: usize) -> Vec<String> {
         let proto = &self.graph().node[node];
         let own: BTreeSet<&str> = proto.input.iter().map(String::as_str).collect();
@@ -126,7 +126,7 @@ impl Model {
 }
 
 impl Model {
-    /// How many nodes lie in the bodies of nodes, however deep, by the types of the outermost ones.
+    /// The number of nodes inside the bodies of nodes, at any depth, by the types of the outermost nodes.
     pub fn nodes_in_bodies(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for node in &self.graph().node {
@@ -139,7 +139,7 @@ impl Model {
     }
 }
 
-/// The nodes of a subgraph and of those inside it.
+/// The number of nodes in a subgraph and in its own subgraphs.
 fn nodes_of(graph: &GraphProto) -> usize {
     let inside = graph.node.iter().flat_map(subgraphs).map(nodes_of);
     graph.node.len() + inside.sum::<usize>()
@@ -155,7 +155,7 @@ pub(super) fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
     node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs))
 }
 
-/// Whether a value of this name is defined inside a subgraph, however deep.
+/// Whether a value of this name is defined inside a subgraph, at any depth.
 pub(super) fn defines(graph: &GraphProto, value: &str) -> bool {
     locals(graph).any(|local| local == value)
         || graph.node.iter().flat_map(subgraphs).any(|inner| defines(inner, value))
@@ -167,7 +167,7 @@ fn initializers(graph: &GraphProto) -> impl Iterator<Item = &str> {
     dense.chain(sparse).filter(|name| !name.is_empty())
 }
 
-/// The values a node reads: its inputs, and what its subgraphs take from around it.
+/// The values that a node reads: its inputs, and the values that its subgraphs capture.
 fn reads(node: &NodeProto) -> Vec<&str> {
     let mut seen = BTreeSet::new();
     let own = node.input.iter().map(String::as_str).filter(|input| !input.is_empty());

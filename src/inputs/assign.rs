@@ -1,5 +1,5 @@
-//! Which spec goes to which input: `NAME=SPEC`, a bare `SPEC` if there is only one input, or a folder or an archive
-//! with a file for each.
+//! Which spec goes to which input. An argument is `NAME=SPEC`, a bare `SPEC` if there is only one input, or a folder
+//! or archive with a file for each input.
 
 use super::given::of_several;
 use super::{InputError, Normalization, Spec};
@@ -9,11 +9,10 @@ use std::path::Path;
 
 /// Reads `--input` arguments against the model's inputs; images get `normalization`.
 ///
-/// Inputs that are not named are left out; [`super::draw`] gives them their default.
+/// Inputs without a spec are left out, and [`super::draw`] gives them their default.
 ///
 /// # Errors
-/// When a spec cannot be read, a name is unknown, a bare spec could mean several inputs, or an input
-/// is given twice.
+/// If a spec cannot be read, a name is unknown, a bare spec could mean several inputs, or an input is given twice.
 pub fn parse_inputs<S: AsRef<str>>(
     texts: &[S],
     inputs: &[ValueInfo],
@@ -38,7 +37,7 @@ pub fn parse_inputs<S: AsRef<str>>(
 }
 
 fn assign(text: &str, inputs: &[ValueInfo]) -> Result<(ValueName, Spec), InputError> {
-    // Names and paths may themselves contain `=`: the first split that names an input wins.
+    // Names and paths may themselves contain `=`, so the first split that names an input wins.
     for (at, _) in text.match_indices('=') {
         let (name, spec) = (text.get(..at).unwrap_or(""), text.get(at + 1..).unwrap_or(""));
         if let Some(input) = inputs.iter().find(|input| input.name.as_str() == name) {

@@ -1,4 +1,4 @@
-//! Finite values on which formats and kernels break.
+//! Finite values that break formats and kernels.
 
 use super::element;
 use crate::tensor::Dtype;

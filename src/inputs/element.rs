@@ -1,11 +1,11 @@
-//! One number into the bytes of an element type.
+//! Writes one number as the bytes of an element type.
 
 use crate::tensor::Dtype;
 use half::{bf16, f16};
 
-/// Appends `value`, rounded to nearest even, to `bytes`; whether it stayed finite if it was.
+/// Appends `value`, rounded to nearest even, to `bytes`. Returns false if a finite value became infinite.
 ///
-/// Narrow formats round from f32 on every platform: direct rounding from f64 differs between processors.
+/// Narrow formats round from f32 on every platform, because direct rounding from f64 differs between processors.
 pub(super) fn push_real(bytes: &mut Vec<u8>, dtype: Dtype, value: f64) -> bool {
     let single = value as f32;
     let finite = match dtype {
@@ -36,7 +36,7 @@ pub(super) fn fits(dtype: Dtype, value: f64) -> bool {
     push_real(&mut Vec::new(), dtype, value)
 }
 
-/// Appends the low bytes of a whole number that lies within [`bounds`].
+/// Appends the low bytes of a whole number within [`bounds`].
 pub(super) fn push_whole(bytes: &mut Vec<u8>, dtype: Dtype, value: i128) {
     bytes.extend(value.to_le_bytes().into_iter().take(dtype.size()));
 }

@@ -1,24 +1,24 @@
-//! Everything that can be wrong with what the user wants fed.
+//! All errors in the feeds that the user asks for.
 
 use crate::graph::{ShapeError, TensorProtoError, ValueName};
 use crate::tensor::{Dtype, NpyError, ShapeText};
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// A feed that cannot be understood or drawn.
+/// A feed that cannot be read or drawn.
 #[derive(Debug, Error)]
 pub enum InputError {
-    /// Neither a known word nor a file of a known kind.
+    /// The spec is neither a known word nor a file of a known kind.
     #[error(
         "read input spec `{spec}`: it is neither a known spec nor a .npy, .pb, .png or .jpg file"
     )]
     UnknownSpec {
-        /// What was given.
+        /// The spec as given.
         spec: String,
         /// The most similar known word.
         closest: Option<&'static str>,
     },
-    /// A folder or an archive without a file for any input.
+    /// A folder or an archive has no file for any input.
     #[error("feed inputs from {}: it has none of them", path.display())]
     NothingInside {
         /// The folder or archive.
@@ -26,22 +26,22 @@ pub enum InputError {
         /// The model's inputs.
         known: Vec<ValueName>,
     },
-    /// An archive that cannot be read.
+    /// An archive cannot be read.
     #[error("read {}: {problem}", path.display())]
     Archive {
         /// The archive.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the archive.
         problem: String,
     },
-    /// A known word with wrong arguments.
+    /// A known word has wrong arguments.
     #[error("read input spec `{spec}`: {problem}")]
     Argument {
-        /// What was given.
+        /// The spec as given.
         spec: String,
-        /// What is wrong with it.
+        /// What is wrong with the arguments.
         problem: String,
-        /// How it is written.
+        /// How the spec is written.
         usage: &'static str,
     },
     /// The model has no input of that name.
@@ -54,33 +54,33 @@ pub enum InputError {
         /// The model's inputs.
         known: Vec<ValueName>,
     },
-    /// A spec without a name, and not exactly one input it could mean.
+    /// A spec has no name, and the model does not have exactly one input.
     #[error("feed `{spec}`: it names no input, and the model has {} of them", known.len())]
     Unnamed {
-        /// What was given.
+        /// The spec as given.
         spec: String,
         /// The model's inputs.
         known: Vec<ValueName>,
     },
-    /// Two specs for one input.
+    /// One input has two specs.
     #[error("feed input `{name}`: it is given twice")]
     Twice {
         /// The input.
         name: ValueName,
     },
-    /// The spec makes no sense for, or does not fit, the element type.
+    /// The spec makes no sense for the element type, or does not fit it.
     #[error("feed input `{name}` with `{spec}`: {problem}")]
     Unfit {
         /// The input.
         name: ValueName,
         /// The spec.
         spec: String,
-        /// Why it does not fit.
+        /// Why the spec does not fit.
         problem: String,
-        /// What fits.
+        /// Which spec fits.
         remedy: String,
     },
-    /// The file has a value that the input's element type does not have.
+    /// The file has a value that the input's element type lacks.
     #[error(
         "feed input `{name}` from {path}: it holds {found}, the input is {wanted}, and {value} is no {wanted}"
     )]
@@ -91,12 +91,12 @@ pub enum InputError {
         path: PathBuf,
         /// The file's element type.
         found: Dtype,
-        /// The input's.
+        /// The input's element type.
         wanted: Dtype,
-        /// The first value that the input's type does not have.
+        /// The first value that the input's type lacks.
         value: f64,
     },
-    /// The file's shape is not the input's.
+    /// The file's shape differs from the input's.
     #[error(
         "feed input `{name}` from {path}: its shape is {}, the input's {}",
         ShapeText(found),
@@ -109,10 +109,10 @@ pub enum InputError {
         path: PathBuf,
         /// The file's shape.
         found: Vec<usize>,
-        /// The input's.
+        /// The input's shape.
         wanted: Vec<usize>,
     },
-    /// An input's shape is not known.
+    /// An input's shape is unknown.
     #[error(transparent)]
     Shape(#[from] ShapeError),
     /// A `.npy` file cannot be read.
@@ -128,7 +128,7 @@ pub enum InputError {
         name: ValueName,
         /// The image file.
         path: PathBuf,
-        /// What stands in the way.
+        /// Why the image cannot be read.
         problem: String,
     },
     /// A data set cannot be read.
@@ -136,7 +136,7 @@ pub enum InputError {
     Dataset {
         /// The folder or file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the data set.
         problem: String,
         /// What the user can do.
         remedy: &'static str,
@@ -144,13 +144,13 @@ pub enum InputError {
     /// `--mean` or `--std` cannot be used.
     #[error("normalize images: {problem}")]
     Normalization {
-        /// What is wrong.
+        /// What is wrong with the numbers.
         problem: String,
     },
 }
 
 impl InputError {
-    /// What the user can do about it.
+    /// What the user can do about the error.
     pub fn hint(&self) -> Option<String> {
         let inputs = |known: &[ValueName]| match known {
             [] => "the model has no inputs: leave `--input` out".to_owned(),
@@ -208,7 +208,7 @@ fn dtype_hint(path: &std::path::Path, wanted: Dtype) -> String {
         Dtype::F32 => "float32",
         Dtype::F16 => "float16",
         Dtype::F64 => "float64",
-        // numpy has no bfloat16; f32 values that are exactly bf16 are taken.
+        // Numpy has no bfloat16, so f32 values that are exactly bf16 are accepted.
         Dtype::Bf16 => return "give a .npy whose values are exactly bf16".to_owned(),
         Dtype::I8 => "int8",
         Dtype::I16 => "int16",

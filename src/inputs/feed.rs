@@ -1,4 +1,4 @@
-//! Drawing: one tensor for each input, with what it came from and its digest.
+//! Draws one tensor for each input, with its origin and its digest.
 
 use super::guess::{Guess, guess, rows};
 use super::{InputError, Number, Spec, fill, picture, stored};
@@ -6,14 +6,14 @@ use crate::graph::{Model, ResolvedInput, ValueName};
 use crate::tensor::{Digest, Tensor};
 use std::collections::BTreeMap;
 
-/// The tensor every engine is given for one input.
+/// The tensor that every engine gets for one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feed {
     /// The input.
     pub name: ValueName,
-    /// The spec it was drawn from, as one would write it to draw it again.
+    /// The spec that the tensor was drawn from, in the form that draws it again.
     pub spec: String,
-    /// Why this spec, if it was guessed from how the network uses the input; or what a file was converted from.
+    /// Why the spec was guessed from the network's use of the input, or what a file was converted from.
     pub note: Option<String>,
     /// The numbers.
     pub tensor: Tensor,
@@ -22,18 +22,18 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A tensor as a feed.
+    /// Makes a feed of a tensor.
     pub fn new(name: impl Into<ValueName>, spec: impl Into<String>, tensor: Tensor) -> Self {
         let digest = tensor.digest();
         Feed { name: name.into(), spec: spec.into(), note: None, tensor, digest }
     }
 }
 
-/// Draws a feed for every input, in the model's order. An input without a spec gets what the network shows of
-/// its use, if it is of integers, and else [`Spec::default_for`].
+/// Draws a feed for every input, in the model's order. An integer input without a spec gets a spec that fits its use
+/// in the network. If the network shows no use, or the input is no integer, the spec is [`Spec::default_for`].
 ///
 /// # Errors
-/// When a dimension is open, a file cannot be read, or a spec or file does not fit the input.
+/// If a dimension is open, a file cannot be read, or a spec or file does not fit the input.
 pub fn draw(model: &Model, specs: &BTreeMap<ValueName, Spec>) -> Result<Vec<Feed>, InputError> {
     let inputs = model.resolved_inputs()?;
     let draw_one = |(index, input): (usize, &ResolvedInput)| {

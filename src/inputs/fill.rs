@@ -41,7 +41,7 @@ fn real_source(spec: &Spec, input: &ResolvedInput) -> Box<dyn FnMut(usize) -> f6
             let value = number.value();
             Box::new(move |_| value)
         }
-        // In f32 throughout, as the C++ prototype fed it: sinf(i * 0.37f) * 2.
+        // Computed in f32 throughout, as in the C++ prototype: sinf(i * 0.37f) * 2.
         Spec::Sine => Box::new(|index| f64::from(libm::sinf(index as f32 * 0.37f32) * 2.0)),
         Spec::Normal { seed } => {
             let mut random = Random::new(*seed);
@@ -88,7 +88,7 @@ fn whole_source(
         }
         Spec::Uniform { low, high, seed } => {
             let low = whole_within(low, 0, spec, input)?;
-            // The end is not drawn, so it may lie one beyond the type.
+            // The end is not drawn, so it may be one beyond the type's largest value.
             let span = whole_within(high, 1, spec, input)?.abs_diff(low);
             let mut random = Random::new(*seed);
             Box::new(move |_| low + random.below(span) as i128)
@@ -106,7 +106,7 @@ fn pick<T: Copy + Default + 'static>(values: Vec<T>, seed: u64) -> Box<dyn FnMut
     })
 }
 
-/// The number as an integer of the input's type, or at most `beyond` past its largest.
+/// The number as an integer of the input's type, or at most `beyond` past the type's largest value.
 fn whole_within(
     number: &Number,
     beyond: i128,

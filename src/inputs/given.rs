@@ -1,17 +1,18 @@
-//! What files give beyond numbers: a folder or an archive feeds several inputs, and a file has the shape of one.
+//! What files provide apart from numbers. A folder or an archive feeds several inputs, and a file
+//! gives an input its shape.
 
 use super::{InputError, Spec, picture, stored};
 use crate::graph::{Dim, ValueInfo, ValueName};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The specs of a folder or an `.npz` with a file for each input; `None` if the text names neither.
+/// The specs of a folder or an `.npz` with a file for each input. `None` if the text names neither.
 ///
-/// A folder holds `NAME.npy`, whatever is no letter or digit in the name perhaps as `_`, or `input_0.pb`,
-/// `input_1.pb`... in the order of the inputs, as ONNX's `test_data_set_0` do.
+/// A folder holds `NAME.npy`, with `_` allowed for every character of the name that is no letter or digit. A folder
+/// may also hold `input_0.pb`, `input_1.pb`... in the order of the inputs, as ONNX's `test_data_set_0` does.
 ///
 /// # Errors
-/// When none of the inputs is there.
+/// If the folder or archive has none of the inputs.
 pub(super) fn of_several(
     text: &str,
     inputs: &[ValueInfo],
@@ -45,8 +46,8 @@ fn in_folder(folder: &Path, at: usize, name: &str) -> Option<Spec> {
     npy.map(Spec::Npy).or_else(|| there(format!("input_{at}.pb")).map(Spec::Pb))
 }
 
-/// The shapes that files have, of inputs that leave theirs open. A file that cannot be read gives none: it is
-/// refused when it is fed.
+/// The shapes that files give to inputs with open dimensions. A file that cannot be read gives no shape here. It
+/// is refused when it is fed.
 pub fn shapes_given(
     specs: &BTreeMap<ValueName, Spec>,
     inputs: &[ValueInfo],

@@ -1,4 +1,4 @@
-//! What an input of integers is fed when the user says nothing: values that fit how the network uses it.
+//! Guesses a spec for an integer input without one: values that fit the network's use of the input.
 
 use super::{Number, Spec};
 use crate::graph::{Model, ResolvedInput, Usage};
@@ -12,7 +12,8 @@ pub(super) struct Guess {
     pub(super) why: String,
 }
 
-/// How many rows an input of indices may choose from, and the node that looks them up; the fewest of several.
+/// How many rows an input of indices may choose from, and the node that looks them up. The
+/// fewest rows of several nodes.
 pub(super) fn rows(model: &Model, input: &ResolvedInput) -> Option<(usize, String)> {
     let rows = |usage: Usage| match usage {
         Usage::Index { rows, node } => Some((rows, node)),
@@ -21,9 +22,9 @@ pub(super) fn rows(model: &Model, input: &ResolvedInput) -> Option<(usize, Strin
     model.usages(&input.name).into_iter().filter_map(rows).min()
 }
 
-/// A guess for the `index`-th input; `None` for floats, and if the network does not show a use of the integers.
+/// A guess for the `index`-th input. `None` for floats, or if the network shows no use of the integers.
 ///
-/// Indices come first: a network also derives its masks from them. Names decide only if no node does.
+/// Indices come first, because a network also derives its masks from them. Names decide only if no node does.
 pub(super) fn guess(model: &Model, index: usize, input: &ResolvedInput) -> Option<Guess> {
     if input.dtype.is_float() {
         return None;
@@ -59,7 +60,7 @@ fn by_name(model: &Model, input: &ResolvedInput) -> Option<Guess> {
     is_length.then(|| lengths(model, input, "its name says that it is a length")).flatten()
 }
 
-/// The whole sequence is valid: the second extent of the first other input that has one.
+/// The whole sequence is valid, so the length is the second extent of the first other input that has one.
 fn lengths(model: &Model, input: &ResolvedInput, reason: &str) -> Option<Guess> {
     let inputs = model.resolved_inputs().ok()?;
     let sequence = inputs.iter().find(|other| other.name != input.name && other.shape.len() > 1)?;

@@ -1,7 +1,7 @@
-//! Feeds: what every engine is given, drawn once, seeded, and known by digest.
+//! Feeds: the tensors that every engine gets. Feeds are drawn once, seeded, and identified by digest.
 //!
-//! The same spec gives the same bytes on every platform: one generator (ChaCha8), `libm` instead of
-//! the system's mathematics, and no rounding that depends on the processor.
+//! The same spec gives the same bytes on every platform. The code uses one generator (ChaCha8), `libm` instead of the
+//! system's mathematics, and no rounding that depends on the processor.
 
 mod assign;
 mod dataset;

@@ -8,7 +8,7 @@ use image::{DynamicImage, ImageReader};
 use std::fmt;
 use std::path::Path;
 
-/// What becomes of an image's channels: `(value / 255 - mean) / std`, in f32.
+/// The normalization of an image's channels: `(value / 255 - mean) / std`, in f32.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalization {
     mean: [f32; 3],
@@ -23,10 +23,10 @@ impl Default for Normalization {
 }
 
 impl Normalization {
-    /// From one number for all channels, or three; none at all means 0 and 1.
+    /// Takes one number for all channels, or three numbers. Without numbers, the mean is 0 and the deviation 1.
     ///
     /// # Errors
-    /// When there are neither none, one nor three, one is not finite, or a deviation is zero.
+    /// If the count is not 0, 1 or 3, a number is not finite, or a deviation is zero.
     pub fn new(mean: &[f32], std: &[f32]) -> Result<Self, InputError> {
         let refuse = |problem: &str| InputError::Normalization { problem: problem.to_owned() };
         let three = |numbers: &[f32], otherwise: f32| match numbers {
@@ -53,17 +53,17 @@ impl fmt::Display for Normalization {
     }
 }
 
-/// What part of an image is fed, and how large that is before it becomes the input.
+/// Which part of an image is fed, and the size of that part before it becomes the input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Framing {
-    /// The shorter side is made so long, the other one in proportion.
+    /// The shorter side is resized to this length, and the other side in proportion.
     pub resize: Option<u32>,
-    /// Then a square of this side is cut from the middle.
+    /// Then a square with this side is cut from the middle.
     pub crop: Option<u32>,
 }
 
 impl Framing {
-    /// The part that is fed, as it will be resized to the input.
+    /// The part that is fed, before it is resized to the input.
     fn apply(self, picture: DynamicImage) -> Result<DynamicImage, String> {
         let resized = match self.resize {
             None => picture,
@@ -98,8 +98,8 @@ impl fmt::Display for Framing {
     }
 }
 
-/// The shape an input of open dimensions gets from an image: one image, in its own size, or in proportion if one
-/// side is settled.
+/// The shape that an image gives to an input with open dimensions: one image in its own size. If one side is known,
+/// the other side follows in proportion.
 pub(super) fn shape(path: &Path, dims: &[Dim]) -> Option<Vec<usize>> {
     let [batch, channels, height, width] = dims else { return None };
     let (columns, rows) = image::image_dimensions(path).ok()?;

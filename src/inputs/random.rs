@@ -5,8 +5,8 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 /// A seeded source of numbers.
 ///
-/// The seed's eight little-endian bytes, then zeros, are the key of ChaCha8; nothing here depends on
-/// how a library stretches seeds.
+/// The key of ChaCha8 is the seed's eight little-endian bytes, then zeros. So the numbers do not depend on how
+/// a library stretches seeds.
 #[derive(Debug, Clone)]
 pub struct Random {
     source: ChaCha8Rng,
@@ -14,7 +14,7 @@ pub struct Random {
 }
 
 impl Random {
-    /// A source that always gives the same numbers for the same seed.
+    /// A source that always returns the same numbers for the same seed.
     pub fn new(seed: u64) -> Self {
         let mut key = [0u8; 32];
         for (slot, byte) in key.iter_mut().zip(seed.to_le_bytes()) {
@@ -39,7 +39,7 @@ impl Random {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
-        // 1 - unit is in (0, 1], where the logarithm is finite.
+        // 1 - unit is in (0, 1], so the logarithm is finite.
         let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.unit()));
         let angle = 2.0 * std::f64::consts::PI * self.unit();
         self.spare = Some(radius * libm::sin(angle));

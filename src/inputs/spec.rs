@@ -1,4 +1,4 @@
-//! Input specs: how a user says what to feed.
+//! Input specs: the user's notation for what to feed.
 
 use super::{InputError, Normalization};
 use crate::graph::closest;
@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Every spec as it is written, for hints and help.
+/// The notation of every spec, for hints and help.
 pub(super) const USAGES: [&str; 11] = [
     "arange",
     "ones",
@@ -28,7 +28,7 @@ const WORDS: [&str; 9] =
 /// What to feed one input, before its shape and element type are known.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spec {
-    /// 0, 1, 2, ... over the flat index; integers start again at 0 where their type ends.
+    /// 0, 1, 2, ... over the flat index. Integers start again at 0 at the end of their type.
     Arange,
     /// All ones.
     Ones,
@@ -43,7 +43,7 @@ pub enum Spec {
         /// The seed.
         seed: u64,
     },
-    /// Evenly spread from `low` up to, but without, `high`; whole numbers for integers.
+    /// Evenly spread from `low` up to, but without, `high`. Integers get whole numbers.
     Uniform {
         /// The smallest value.
         low: Number,
@@ -77,14 +77,14 @@ pub enum Spec {
     Picture {
         /// The file.
         path: PathBuf,
-        /// What becomes of its 0..=255.
+        /// The normalization of its values 0..=255.
         normalization: Normalization,
     },
 }
 
 impl Spec {
-    /// What an input gets if neither the user nor the network says more: a normal distribution, and 0 or 1 with
-    /// equal odds for integers and booleans, which are indices of any table.
+    /// The spec for an input if neither the user nor the network says more. Floats get a normal distribution.
+    /// Integers and booleans get 0 or 1 with equal odds, which are indices of any table.
     pub fn default_for(dtype: Dtype, seed: u64) -> Self {
         match dtype.is_float() {
             true => Spec::Normal { seed },
@@ -93,7 +93,7 @@ impl Spec {
     }
 }
 
-/// A number as the user wrote it, so that large integers are not rounded on the way.
+/// A number as the user wrote it, so large integers are not rounded on the way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Number {
     text: String,
@@ -107,7 +107,7 @@ impl Number {
         self.value
     }
 
-    /// The exact integer, where the number is one.
+    /// The exact integer, if the number is an integer.
     pub fn whole(&self) -> Option<i128> {
         self.whole
     }
@@ -123,7 +123,7 @@ impl FromStr for Number {
     type Err = std::num::ParseFloatError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // 2^100 bounds what an f64 written as `1e5` may stand for as an integer.
+        // An f64 written as `1e5` counts as an integer up to 2^100.
         const LARGEST: f64 = 1.267_650_600_228_229_4e30;
         let value: f64 = text.parse()?;
         let from_value = || (value % 1.0 == 0.0 && value.abs() <= LARGEST).then_some(value as i128);
@@ -179,7 +179,7 @@ impl FromStr for Spec {
     }
 }
 
-/// The seed after the colon; 0 where there is none.
+/// The seed after the colon, or 0 without arguments.
 fn seed(arguments: Option<&str>) -> Result<u64, &'static str> {
     arguments
         .map_or(Ok(0), |text| text.parse().map_err(|_| "its seed is not a whole number from 0"))

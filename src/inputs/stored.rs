@@ -1,5 +1,5 @@
-//! Feeds from `.npy`, `.npz` and `.pb` files: taken if the input's element type holds every value exactly, or
-//! refused with the conversion to make.
+//! Feeds from `.npy`, `.npz` and `.pb` files. A file is accepted if the input's element type holds every value
+//! exactly. Otherwise, the file is refused, and the error names the conversion to make.
 
 use super::{InputError, Spec};
 use crate::graph::{ResolvedInput, read_tensor_proto};
@@ -8,12 +8,12 @@ use std::fs::File;
 use std::path::Path;
 use zip::ZipArchive;
 
-/// Reads a `.pb` file that must have the input's shape, and values that its element type holds.
+/// Reads a `.pb` file. The file must have the input's shape, and values that the input's element type holds.
 pub(super) fn pb(path: &Path, input: &ResolvedInput) -> Result<Tensor, InputError> {
     accept(read_tensor_proto(path)?, path, input)
 }
 
-/// The tensor of a file; other specs have none.
+/// The tensor of a file. All other specs are refused.
 pub(super) fn read(spec: &Spec) -> Result<Tensor, InputError> {
     match spec {
         Spec::Npy(path) => Ok(read_npy(path)?),
@@ -42,7 +42,7 @@ pub(super) fn has_member(path: &Path, name: &str) -> bool {
     archive.is_some_and(|mut archive| archive.by_name(&format!("{name}.npy")).is_ok())
 }
 
-/// The tensor of a file as the input's element type, which must be able to hold every value exactly.
+/// The tensor of a file in the input's element type, which must hold every value exactly.
 pub(super) fn accept(
     tensor: Tensor,
     path: &Path,

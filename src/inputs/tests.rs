@@ -79,7 +79,7 @@ fn the_sine_is_the_prototypes() {
     let sine = floats("sine", 150_528);
     assert_eq!(sine[0], 0.0);
     assert!((sine[1] - 0.723_231_4).abs() < 1e-6);
-    // The product is rounded to f32 before the sine: far out that moves the value.
+    // The product is rounded to f32 before the sine. For large products, this changes the value.
     assert_eq!(sine[150_000].to_bits(), (libm::sinf(150_000.0f32 * 0.37f32) * 2.0).to_bits());
     assert_ne!(sine[150_001], (2.0 * libm::sin(0.37 * 150_001.0)) as f32);
 }
@@ -299,7 +299,7 @@ fn pictures_that_do_not_fit_are_refused() {
     assert!(Normalization::new(&[], &[0.0]).is_err());
 }
 
-/// A network that looks up rows of a table of 30 by `ids`, masks them, reads lengths and a rate.
+/// A network that looks up rows of a table of 30 by `ids`, masks them, and reads lengths and a rate.
 fn transformer() -> Model {
     let table = Tensor::from_f32(&[30, 2], vec![0.5; 60]).unwrap();
     let one = |value: i64| {

@@ -1,8 +1,8 @@
 //! The formulas of the activation functions, each for one number.
 //!
-//! They are written so that neither tail loses digits: no small number is the difference of two
-//! large ones, and no exponential overflows where the result does not.
-//! At an infinity they give what the formula of the standard gives there, which may be NaN.
+//! Neither tail loses digits: no small number is the difference of two large ones. No exponential
+//! overflows if the result does not. At an infinity the functions return the value of the
+//! standard's formula, which may be NaN.
 
 /// The logistic function, `1 / (1 + exp(-x))`.
 pub(super) fn sigmoid(x: f64) -> f64 {
@@ -40,12 +40,12 @@ pub(super) fn sign(x: f64) -> f64 {
     }
 }
 
-/// `x` where it is not negative, a multiple of it elsewhere.
+/// `x` if `x` is not negative, otherwise a multiple of `x`.
 pub(super) fn leaky(x: f64, slope: f64) -> f64 {
     if x < 0.0 { slope * x } else { x }
 }
 
-/// `x` where it is not negative, `alpha * (exp(x) - 1)` elsewhere.
+/// `x` if `x` is not negative, otherwise `alpha * (exp(x) - 1)`.
 pub(super) fn elu(x: f64, alpha: f64) -> f64 {
     if x < 0.0 { alpha * libm::expm1(x) } else { x }
 }
@@ -74,24 +74,24 @@ pub(super) fn mish(x: f64) -> f64 {
 
 /// `x` times the normal distribution up to `x`.
 pub(super) fn gelu(x: f64) -> f64 {
-    // 1 + erf(y) is erfc(-y), which keeps the digits that the sum would lose.
+    // 1 + erf(y) equals erfc(-y), which keeps the digits that the sum would lose.
     0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
 }
 
-/// The same with a hyperbolic tangent in place of the error function.
+/// GELU with a hyperbolic tangent in place of the error function.
 pub(super) fn gelu_tanh(x: f64) -> f64 {
     const SQRT_8_OVER_PI: f64 =
         2.0 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
-    // (1 + tanh(y)) / 2 is sigmoid(2 y), which keeps the digits that the sum would lose.
+    // (1 + tanh(y)) / 2 equals sigmoid(2 y), which keeps the digits that the sum would lose.
     x * sigmoid(SQRT_8_OVER_PI * (x + 0.044715 * x * x * x))
 }
 
-/// `x` where it is above a threshold, 0 elsewhere, and NaN for NaN.
+/// `x` if `x` is above a threshold, otherwise 0, also for NaN.
 pub(super) fn thresholded(x: f64, alpha: f64) -> f64 {
     if x > alpha { x } else { 0.0 }
 }
 
-/// `x` drawn towards 0 by a bias, and 0 otherwise: also for NaN, as the standard says.
+/// `x` moved towards 0 by a bias if `x` is beyond a border. Otherwise 0, also for NaN, as the standard says.
 pub(super) fn shrink(x: f64, bias: f64, border: f64) -> f64 {
     match x {
         x if x < -border => x + bias,
@@ -110,7 +110,7 @@ mod tests {
         assert_relative_eq!(got, want, max_relative = 4e-15);
     }
 
-    // The values wanted were computed with 50 digits.
+    // The expected values were computed with 50 digits.
     #[test]
     fn lower_tails_keep_their_digits() {
         near(sigmoid(-40.0), 4.248354255291589e-18);
@@ -156,7 +156,7 @@ mod tests {
             assert!(function(f64::NAN, 1.0).is_nan());
         }
         assert!(hard_sigmoid(f64::NAN, 0.5, 0.5).is_nan());
-        // These two are 0 for all that is not beyond a border.
+        // These two functions return 0 for all values that are not beyond a border.
         assert_eq!([thresholded(f64::NAN, 1.0), shrink(f64::NAN, 0.5, 0.5)], [0.0, 0.0]);
     }
 }

@@ -1,7 +1,7 @@
-//! The addends of single elements, for operators that sum: what is added up for one element of the output,
-//! in the order in which the operands lie.
+//! The addends of single elements, for operators that sum: the terms of one output element, in the
+//! order of the operands' elements.
 //!
-//! To judge one element no other is needed: its addends are a window of a convolution, or a row times a column.
+//! One element can be judged alone: its addends are a window of a convolution, or a row times a column.
 
 use super::broadcast::gathered;
 use super::call::Reals;
@@ -28,7 +28,7 @@ enum Kind {
         windows: Windows,
         padding: bool,
     },
-    /// Groups of so many neighbours, each changed first and the sum scaled.
+    /// Groups of `size` neighbours. Each neighbour is changed first, and the sum is scaled.
     Groups {
         values: Vec<f64>,
         size: usize,
@@ -37,7 +37,7 @@ enum Kind {
     },
 }
 
-/// A matrix product, with what is added to it.
+/// A matrix product with the term that is added to it.
 #[derive(Debug)]
 struct Product {
     left: Reals,
@@ -48,7 +48,7 @@ struct Product {
     /// Rows, addends and columns of one matrix.
     extents: [usize; 3],
     scale: f64,
-    /// What is added to each element, scaled, and its steps along the two axes of the result.
+    /// The scaled term added to each element, and its steps along the two axes of the result.
     added: Option<(Vec<f64>, Vec<usize>)>,
 }
 
@@ -64,7 +64,7 @@ struct Convolution {
 }
 
 impl Sums {
-    /// The sums of a node; `None` if its type is not one that sums.
+    /// The sums of a node; `None` if its type does not sum.
     pub fn of(call: &Call<'_>) -> Option<Result<Self, Refused>> {
         let kind = match call.op_type {
             "MatMul" | "Gemm" => Product::of(call).map(Kind::Product),
@@ -80,7 +80,7 @@ impl Sums {
         Some(kind.map(Sums))
     }
 
-    /// How many addends an element has at most.
+    /// The most addends that an element has.
     pub fn most(&self) -> usize {
         match &self.0 {
             Kind::Product(product) => product.extents[1] + usize::from(product.added.is_some()),
@@ -93,7 +93,7 @@ impl Sums {
         }
     }
 
-    /// Puts the addends of the element at a flat position of the output in place of what is there.
+    /// Replaces the content of `addends` with the addends of the element at a flat position of the output.
     pub fn addends(&self, at: usize, addends: &mut Vec<f64>) {
         addends.clear();
         match &self.0 {
@@ -242,7 +242,7 @@ mod tests {
         Some(Tensor::from_f32(shape, values).unwrap())
     }
 
-    /// Every element is the sum of its addends, as the kernel has it.
+    /// Checks that every element of the kernel's output equals the sum of its addends.
     fn check(op_type: &str, attributes: &[(&str, Attribute)], inputs: &[Option<Tensor>]) {
         let attributes: BTreeMap<String, Attribute> =
             attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();

@@ -1,6 +1,6 @@
 //! Scaled dot-product attention of the default operator set.
 //!
-//! A query whose every key is masked gives zeros, as the errata of the standard say.
+//! If all keys of a query are masked, the result is zeros, as the errata of the standard say.
 
 use super::call::Reals;
 use super::layout::{broadcast, broadcast_strides, count, flag, float, floats, int, only_reals};
@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 /// The kernels of this file.
 pub(super) const ATTENTION: &[(&str, Kernel)] = &[("Attention", attention)];
 
-/// The first operator set that has this operator; an older one means another domain's.
+/// The first operator set with this operator. In an older set, the operator belongs to a different domain.
 const FIRST: i64 = 23;
 
 /// The attributes that this kernel knows.
@@ -78,7 +78,7 @@ impl Heads {
     }
 }
 
-/// What is added to the scores.
+/// The terms added to the scores.
 struct Bias {
     mask: Option<(Vec<f64>, Vec<usize>)>,
     causal: bool,
@@ -117,7 +117,7 @@ impl Bias {
     }
 }
 
-/// Refuses what this kernel does not know.
+/// Refuses forms that this kernel does not know.
 fn check(call: &Call<'_>) -> Result<(), Refused> {
     if call.opset < FIRST {
         return Err(format!("operator set {} has no Attention", call.opset));
@@ -145,7 +145,7 @@ fn factors(call: &Call<'_>, size: usize) -> Result<(f64, f64), Refused> {
     Ok((scale, cap))
 }
 
-/// Refuses queries, keys and values that do not go together.
+/// Refuses queries, keys and values that do not fit together.
 fn fit(query: &Heads, key: &Heads, value: &Heads) -> Result<(), Refused> {
     let alike = key.batch == query.batch
         && value.batch == query.batch
@@ -202,7 +202,7 @@ fn capped(score: f64, cap: f64) -> f64 {
     if cap > 0.0 { (score / cap).tanh() * cap } else { score }
 }
 
-/// The weights of all values; none where every key is masked.
+/// The weights of all values; empty if every key is masked.
 fn weights(scores: Vec<(f64, f64)>) -> Vec<f64> {
     if scores.iter().all(|&(_, bias)| bias == f64::NEG_INFINITY) {
         return Vec::new();

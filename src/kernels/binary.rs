@@ -1,4 +1,4 @@
-//! Operators of several tensors that treat each place by itself, with numpy's broadcasting.
+//! Operators of several tensors that compute each element by itself, with numpy's broadcasting.
 //!
 //! Integers are computed exactly and wrap in their own type.
 
@@ -10,7 +10,7 @@ use super::sum::{greater, smaller, sum};
 use super::{cast, power};
 use crate::tensor::{Dtype, Tensor};
 
-/// What one operator makes: its outputs, or why it makes none.
+/// The outputs of an operator, or the reason why they are refused.
 type Made = Result<Vec<Tensor>, Refused>;
 
 /// The kernels of this file, and `Cast` and `Pow`.
@@ -40,13 +40,13 @@ pub(super) const BINARY: &[(&str, Kernel)] = &[
     ("Cast", cast::cast),
 ];
 
-/// Operands of one kind, all repeated to their common shape.
+/// Operands of one kind, all broadcast to their common shape.
 enum Operands {
     Reals(Vec<Vec<f64>>),
     Wholes(Vec<Vec<i128>>, Dtype),
 }
 
-/// The common shape of some inputs; before opset 7 they must have it already.
+/// The common shape of some inputs. Before opset 7 the inputs must already have the same shape.
 pub(super) fn shape_of(call: &Call<'_>, places: &[usize]) -> Result<Vec<usize>, Refused> {
     let mut shapes = Vec::new();
     for &place in places {
@@ -56,14 +56,14 @@ pub(super) fn shape_of(call: &Call<'_>, places: &[usize]) -> Result<Vec<usize>, 
         return Err("broadcasting before opset 7 follows other rules".into());
     }
     let shape = common(&shapes)?;
-    // No room is asked for where the result is as large as an input that is there already.
+    // A result as large as an existing input needs no check of its size.
     if !shapes.contains(&shape.as_slice()) {
         room(&shape)?;
     }
     Ok(shape)
 }
 
-/// Some inputs, all floating-point or all of one type of integers, repeated to a shape.
+/// Some inputs, all floating-point or all of one integer type, broadcast to a shape.
 fn operands(call: &Call<'_>, places: &[usize], shape: &[usize]) -> Result<Operands, Refused> {
     let (mut reals, mut wholes, mut dtypes) = (Vec::new(), Vec::new(), Vec::new());
     for &place in places {
@@ -91,7 +91,7 @@ fn pair(call: &Call<'_>) -> Result<(Vec<usize>, Operands), Refused> {
     Ok((shape, operands))
 }
 
-/// Two columns, place by place.
+/// Pairs of the elements of two columns.
 fn zipped<T: Copy>(columns: &[Vec<T>]) -> impl Iterator<Item = (T, T)> {
     columns[0].iter().copied().zip(columns[1].iter().copied())
 }
@@ -115,7 +115,7 @@ fn arithmetic(
     }])
 }
 
-/// What an integer is divided by: not 0.
+/// The divisor of an integer division: not 0.
 fn divisor(number: i128) -> Result<i128, Refused> {
     if number == 0 { Err("undefined: an integer divided by 0".into()) } else { Ok(number) }
 }
@@ -153,7 +153,7 @@ fn compared(
     Ok(vec![tensor_of(&shape, values)?])
 }
 
-/// Joins bits: those of `bool` alone, or those of integers alone.
+/// Joins bits, of `bool` alone or of integers alone.
 fn bits(call: &Call<'_>, bools: bool, join: impl Fn(i128, i128) -> i128) -> Made {
     let (shape, operands) = pair(call)?;
     match operands {

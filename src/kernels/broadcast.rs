@@ -1,22 +1,22 @@
-//! Broadcasting as numpy does it: axes are matched from the last one, and an extent of 1 repeats.
+//! Broadcasting as in numpy: axes are matched from the last one, and an extent of 1 repeats.
 
 use super::call::Refused;
 use crate::tensor::{ShapeText, element_count};
 use ndarray::{ArrayView, IxDyn};
 
-/// The most elements that a kernel makes out of fewer ones: 2 GiB of `f64`.
+/// The most elements that a kernel makes from fewer elements: 2 GiB of `f64`.
 ///
 /// Without a limit, two small tensors could ask for more memory than any machine has.
 const MOST: usize = 1 << 28;
 
-/// How many elements a result of this shape has; more than [`MOST`] are refused.
+/// The number of elements of a result of this shape. More than [`MOST`] are refused.
 pub(super) fn room(shape: &[usize]) -> Result<usize, Refused> {
     element_count(shape)
         .filter(|&count| count <= MOST)
         .ok_or_else(|| format!("a result of shape {} is too large", ShapeText(shape)))
 }
 
-/// The shape to which all of these broadcast.
+/// The shape to which all of these shapes broadcast.
 pub(super) fn common(shapes: &[&[usize]]) -> Result<Vec<usize>, Refused> {
     let rank = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
     let mut common = vec![1; rank];
@@ -35,7 +35,7 @@ pub(super) fn common(shapes: &[&[usize]]) -> Result<Vec<usize>, Refused> {
     Ok(common)
 }
 
-/// Elements of one shape, repeated to fill another.
+/// Elements of one shape, repeated to fill a second shape.
 pub(super) fn spread<T: Copy>(
     values: &[T],
     from: &[usize],
@@ -53,7 +53,7 @@ pub(super) fn spread<T: Copy>(
     Ok(wide.iter().copied().collect())
 }
 
-/// Elements in an order in which some axes run fastest, so that what lies along those is a chunk.
+/// Reorders elements: the chosen axes run fastest, and the elements along them form one chunk.
 pub(super) fn gathered<T: Copy>(
     values: &[T],
     shape: &[usize],

@@ -5,21 +5,21 @@ use crate::tensor::{Tensor, element_count};
 use ndarray::{ArrayD, IxDyn};
 use std::collections::BTreeMap;
 
-/// Why a kernel does not compute a node: a form that it does not know, or inputs that do not fit.
+/// The reason why a kernel refuses a node: an unknown form, or inputs that do not fit.
 pub type Refused = String;
 
-/// A node and what it is given.
+/// A node with its attributes and inputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     /// The type of the operator, as ONNX names it.
     pub op_type: &'a str,
     /// The version of the default operator set that the network imports.
     pub opset: i64,
-    /// The node's attributes; those that hold graphs are left out.
+    /// The node's attributes, without attributes that hold graphs.
     pub attributes: &'a BTreeMap<String, Attribute>,
-    /// The inputs, constants among them; `None` is an input that the node leaves out.
+    /// The inputs, including constants; `None` is an omitted input.
     pub inputs: &'a [Option<Tensor>],
-    /// How many outputs the node has.
+    /// The number of the node's outputs.
     pub outputs: usize,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Reals {
 }
 
 impl Reals {
-    /// Elements of a shape; the caller sees to it that they are as many.
+    /// Elements of a shape. The caller ensures that their count fits the shape.
     pub(super) fn new(shape: &[usize], values: Vec<f64>) -> Self {
         debug_assert_eq!(element_count(shape), Some(values.len()));
         Reals { shape: shape.to_vec(), values }
@@ -57,12 +57,12 @@ impl<'a> Call<'a> {
         self.inputs.get(place)?.as_ref()
     }
 
-    /// An input that the operator cannot do without.
+    /// A required input.
     pub(super) fn needed(&self, place: usize) -> Result<&'a Tensor, Refused> {
         self.input(place).ok_or_else(|| format!("input {place} is missing"))
     }
 
-    /// Whole numbers in an input, such as axes; `None` if the node leaves it out.
+    /// Whole numbers in an input, such as axes; `None` if the node omits the input.
     pub(super) fn longs(&self, place: usize) -> Option<Vec<i64>> {
         let tensor = self.input(place).filter(|tensor| !tensor.dtype().is_float())?;
         Some(match tensor {
@@ -104,7 +104,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// An axis counted from the front; negative ones count from the back.
+/// An axis counted from the front. A negative axis counts from the back.
 pub(super) fn axis_of(axis: i64, rank: usize) -> Result<usize, Refused> {
     let counted = if axis < 0 { axis + rank as i64 } else { axis };
     usize::try_from(counted)

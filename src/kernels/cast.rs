@@ -1,15 +1,15 @@
-//! `Cast`: from one type of elements to another.
+//! `Cast`: converts elements to a different type.
 
 use super::call::{Call, Reals, Refused};
 use super::number::{Numbers, Wholes, limits, tensor_of};
 use crate::tensor::{Dtype, Format, Rounding, Tensor, round};
 
-/// From here on not every whole number is an `f64`.
+/// From this number on, not every whole number is an `f64`.
 const EXACT: u128 = 1 << 53;
 
-/// Brings the elements to the type that the attribute `to` names.
+/// Converts the elements to the type that the attribute `to` names.
 ///
-/// What becomes floating-point is rounded to that type, but kept as `f64`.
+/// Floating-point results are rounded to that type, but kept as `f64`.
 pub(super) fn cast(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let to = call.int("to").ok_or("Cast does not say `to` what type")?;
     let dtype = dtype_of(to).ok_or_else(|| format!("Cast to ONNX type {to} is unknown"))?;
@@ -61,7 +61,7 @@ pub(super) fn dtype_of(number: i64) -> Option<Dtype> {
     })
 }
 
-/// A value rounded to a floating-point type; `f64` keeps it.
+/// A value rounded to a floating-point type; for `f64` it stays unchanged.
 pub(super) fn rounded(value: f64, dtype: Dtype) -> f64 {
     let format = match dtype {
         Dtype::F32 => Format::F32,
@@ -72,14 +72,14 @@ pub(super) fn rounded(value: f64, dtype: Dtype) -> f64 {
     round(value, format, Rounding::NearestEven)
 }
 
-/// An integer as `f64`, which then rounds to the type `to` as the integer itself would.
+/// An integer as `f64`. Rounding it to the type `to` equals rounding the integer itself.
 fn near(value: i128, to: Dtype) -> f64 {
     let magnitude = value.unsigned_abs();
     if to == Dtype::F64 || magnitude < EXACT {
         return value as f64;
     }
-    // Rounding twice can round wrongly. So the digits that no narrow type sees are cut off before,
-    // and one digit remembers whether any of them was not 0.
+    // Rounding twice can round wrongly. So the digits that no narrow type sees are cut off first.
+    // One digit records whether any of them was not 0.
     let (kept, cut) = (magnitude >> 16 << 16, magnitude & 0xffff);
     let sticky = if cut == 0 { kept } else { kept | 0x1_0000 };
     (sticky as f64).copysign(if value < 0 { -1.0 } else { 1.0 })
@@ -149,7 +149,7 @@ mod tests {
     fn integers_wrap_and_round_once() {
         assert_eq!(run(vector(&[200_i16, -1]), 3), Ok(vector(&[-56_i8, -1])));
         assert_eq!(run(vector(&[-1_i32]), 13), Ok(vector(&[u64::MAX])));
-        // Rounded to f64 first, this would be a tie, and fall to 2^62.
+        // If rounded to f64 first, this number would be a tie and round to 2^62.
         let tie = (1_i64 << 62) + (1 << 54) + 1;
         let above = 2_f64.powi(62) + 2_f64.powi(55);
         assert_eq!(run(vector(&[tie, -tie]), 16).unwrap().numbers(1), [above, -above]);

@@ -77,7 +77,7 @@ fn range(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     })
 }
 
-/// The whole numbers of a range; each lies between its ends and so fits their type.
+/// The whole numbers of a range. Each is between the ends of the range and so fits their type.
 fn whole_range(ends: [Vec<i64>; 3]) -> Result<Vec<i64>, Refused> {
     let [start, limit, delta] = ends.map(|end| i128::from(end[0]));
     if delta == 0 {
@@ -123,7 +123,7 @@ fn non_zero(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     only(longs(&columns, values)?)
 }
 
-/// The element type of a number of ONNX's list.
+/// The element type of a number in ONNX's list.
 fn dtype_of(code: i64) -> Result<Dtype, Refused> {
     cast::dtype_of(code).ok_or_else(|| format!("element type {code}"))
 }
@@ -158,7 +158,7 @@ fn eye_like(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     only(pick(&zero_and_one(dtype)?, &[rows, columns], &places)?)
 }
 
-/// The number of classes, which is one whole number of any type.
+/// The number of classes: one whole number of any type.
 fn depth_of(call: &Call<'_>) -> Result<usize, Refused> {
     let depth = call.needed(1)?.numbers(1);
     match depth[..] {
@@ -183,7 +183,7 @@ fn one_hot(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     result.insert(axis, depth);
     let elements = count(&result)?;
     let inner = strides(&result)[axis];
-    // Before operator set 11, a negative index was outside.
+    // Before operator set 11, a negative index was out of range.
     let back = if call.opset < 11 { 0.0 } else { depth as f64 };
     let places = (0..elements).map(|at| {
         let class = (at / inner % depth) as f64;

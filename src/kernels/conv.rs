@@ -20,7 +20,7 @@ pub(super) fn groups(call: &Call<'_>, channels: usize) -> Result<usize, Refused>
         .ok_or_else(|| format!("{channels} channels do not make {group} groups"))
 }
 
-/// The extents of the window, which `kernel_shape` may only repeat.
+/// The extents of the window. `kernel_shape` may only repeat them.
 pub(super) fn kernel_of<'a>(call: &Call<'_>, weights: &'a [usize]) -> Result<&'a [usize], Refused> {
     let (_, _, spatial) = split(weights)?;
     let asked = ints(call, "kernel_shape")?;
@@ -34,7 +34,7 @@ pub(super) fn kernel_of<'a>(call: &Call<'_>, weights: &'a [usize]) -> Result<&'a
     Ok(spatial)
 }
 
-/// The bias of each channel; zeros where the node has none.
+/// The bias of each channel; zeros if the node has none.
 pub(super) fn bias_of(call: &Call<'_>, place: usize, channels: usize) -> Result<Vec<f64>, Refused> {
     let Some(bias) = floats_if_there(call, place)? else {
         return Ok(vec![0.0; channels]);
@@ -120,7 +120,7 @@ pub(super) fn bytes(call: &Call<'_>, place: usize) -> Result<Reals, Refused> {
     }
 }
 
-/// A zero point for each of so many rows; one alone holds for all of them.
+/// A zero point for each row. A single zero point holds for all rows.
 pub(super) fn zero_points(
     call: &Call<'_>,
     place: usize,
@@ -140,7 +140,7 @@ pub(super) fn zero_points(
     }
 }
 
-/// Sums of whole numbers as `i32`; those that do not fit are refused.
+/// Sums of whole numbers as `i32`. Sums that do not fit are refused.
 pub(super) fn to_i32(shape: &[usize], values: &[f64]) -> Result<Tensor, Refused> {
     let fits = |&value: &f64| (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&value);
     if !values.iter().all(fits) {

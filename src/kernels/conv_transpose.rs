@@ -1,9 +1,9 @@
 //! The transposed convolution: every element of the input adds its window to the output.
 //!
-//! Where the output's extents are given, or follow from `SAME_UPPER` and `SAME_LOWER`, the padding is
-//! what remains. Where `output_shape` asks for more than the windows reach, the rest at the end is the
-//! bias alone, as ONNX Runtime has it; the standard does not say. `SAME_UPPER` and `SAME_LOWER` refuse
-//! this case, for engines disagree on the extents of the output.
+//! If the output's extents are given, or follow from `SAME_UPPER` or `SAME_LOWER`, the padding is
+//! the remainder. If `output_shape` asks for more than the windows reach, the rest at the end is
+//! the bias alone. ONNX Runtime does this; the standard does not say. `SAME_UPPER` and `SAME_LOWER`
+//! refuse this case, because engines disagree on the extents of the output.
 
 use super::call::Reals;
 use super::conv::{bias_of, groups, kernel_of};
@@ -33,7 +33,7 @@ fn conv_transpose(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     only_reals(&shape, values)
 }
 
-/// The windows of the convolution that this one transposes: its input is our output.
+/// The windows of the convolution that this operator transposes: its input is this operator's output.
 fn spread(call: &Call<'_>, spatial: &[usize], kernel: &[usize]) -> Result<Windows, Refused> {
     let axes = spatial.len();
     if kernel.len() != axes || kernel.contains(&0) || spatial.contains(&0) {
@@ -74,7 +74,7 @@ fn spread(call: &Call<'_>, spatial: &[usize], kernel: &[usize]) -> Result<Window
     Ok(windows)
 }
 
-/// The spatial extents of the output, where the node or its padding gives them.
+/// The spatial extents of the output, if the node or its padding determines them.
 fn asked_for(
     call: &Call<'_>,
     windows: &Windows,

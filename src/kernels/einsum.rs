@@ -1,6 +1,6 @@
 //! Sums of products over named axes.
 //!
-//! One loop runs over all combinations of the axes, and so this is slow. An ellipsis is refused.
+//! One loop runs over all combinations of the axes, so the kernel is slow. An ellipsis is refused.
 
 use super::call::Reals;
 use super::layout::{advance, count, flat, floats, only_reals, strides, text};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// The kernels of this file.
 pub(super) const EINSUM: &[(&str, Kernel)] = &[("Einsum", einsum)];
 
-/// The most combinations of axes.
+/// The most combinations of axes that the kernel computes.
 const MOST: u128 = 1 << 34;
 
 /// The names of the axes of the inputs and of the result.
@@ -34,7 +34,8 @@ impl Equation {
         }
         let output: Vec<char> = match right {
             Some(right) => right.chars().collect(),
-            // Without a result, it has the axes that come once, in the order of the alphabet.
+            // If the equation names no result, the result has the axes that occur once, in
+            // alphabetical order.
             None => times.iter().filter(|&(_, &times)| times == 1).map(|(&name, _)| name).collect(),
         };
         let twice = (1..output.len()).any(|at| output[..at].contains(&output[at]));
@@ -97,7 +98,7 @@ fn einsum(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     only_reals(&shape, values)
 }
 
-/// How far each named axis moves through a tensor; a name that comes twice walks a diagonal.
+/// The step of each named axis through a tensor. A name that occurs twice walks a diagonal.
 fn steps_through(names: &[char], own: &[char], shape: &[usize]) -> Vec<usize> {
     let strides = strides(shape);
     let step = |name: &char| {

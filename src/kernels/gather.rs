@@ -39,7 +39,7 @@ fn gather(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     only(pick(tensor, &result, &places)?)
 }
 
-/// The flat position in a tensor for each index of the other, which replaces one coordinate.
+/// The flat position in a tensor for each index. An index replaces one coordinate of its own position.
 pub(super) fn element_places(
     shape: &[usize],
     indices: &[i64],
@@ -69,9 +69,10 @@ fn gather_elements(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     only(pick(tensor, over, &element_places(tensor.shape(), &indices, over, axis)?)?)
 }
 
-/// Where each tuple of indices begins in a tensor; a tuple is one row of the indices' last axis.
+/// The flat position in a tensor that each tuple of indices selects. A tuple is one row of the
+/// indices' last axis.
 ///
-/// The first `batch` axes of both tensors go together.
+/// The first `batch` axes of both tensors are paired.
 pub(super) fn tuple_places(
     shape: &[usize],
     indices: &[i64],

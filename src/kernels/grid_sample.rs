@@ -1,8 +1,8 @@
-//! Samples of a tensor at the positions that a grid gives.
+//! Samples a tensor at the positions in a grid.
 //!
-//! Each axis gives a few taps with weights; a sample is the sum over all their combinations. Padding is
-//! applied to each tap, not to the sampling position, as PyTorch and ONNX Runtime have it: this matters
-//! only for the cubic mode with `border`.
+//! Each axis has a few taps with weights. A sample is the sum over all combinations of taps.
+//! Padding is applied to each tap, not to the sampling position, as in PyTorch and ONNX Runtime.
+//! The difference matters only for the cubic mode with `border`.
 
 use super::layout::{count, flag, floats, only_reals, strides, text};
 use super::{Call, Kernel, Refused};
@@ -11,7 +11,7 @@ use crate::tensor::{Tensor, element_count};
 /// The kernels of this file.
 pub(super) const GRID_SAMPLE: &[(&str, Kernel)] = &[("GridSample", grid_sample)];
 
-/// Coordinates beyond this one have no fraction that `f64` could hold.
+/// Coordinates beyond this number have no fraction in `f64`.
 const FARTHEST: f64 = 4_503_599_627_370_496.0;
 
 /// The coefficient that PyTorch and ONNX Runtime use for cubic samples.
@@ -39,7 +39,7 @@ struct Sampler {
     align: bool,
 }
 
-/// An element with its weight in a sample; its position, along one axis or flat, is `None` in zeros.
+/// An element with its weight in a sample. The position, along one axis or flat, is `None` in zero padding.
 type Tap = (Option<usize>, f64);
 
 impl Sampler {
@@ -70,7 +70,7 @@ impl Sampler {
         if !at.is_finite() || (at.abs() > FARTHEST && self.padding == Padding::Reflection) {
             return Err(format!("a grid position of {coordinate}"));
         }
-        // So far outside, the padding alone decides.
+        // This far outside the tensor, the padding alone decides.
         let at = at.clamp(-FARTHEST, FARTHEST);
         let floor = at.floor();
         let first = floor as i64;
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn corners_are_centers_or_edges() {
         assert_eq!(row(&[], 1, &[-1.0, 1.0, 0.0]).unwrap(), [1.0, 8.0, 3.0]);
-        // Without alignment, -1 is half an element outside, where the other half is zeros.
+        // Without alignment, -1 is half an element outside the row: the other half is zeros.
         assert_eq!(row(&[], 0, &[-1.0, 0.0]).unwrap(), [0.5, 3.0]);
         let border = [("padding_mode", "border")];
         assert_eq!(row(&border, 0, &[-1.0, 9.0]).unwrap(), [1.0, 8.0]);

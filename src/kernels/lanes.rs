@@ -3,7 +3,7 @@
 use super::call::{Refused, axis_of};
 use crate::tensor::element_count;
 
-/// How the lanes along an axis lie in row-major order.
+/// The layout of the lanes along an axis in row-major order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lanes {
     /// The product of the extents before the axis.
@@ -22,15 +22,15 @@ impl Lanes {
         Ok(Lanes { outer: product(before)?, extent: shape[place], inner: product(after)? })
     }
 
-    /// The rows of the matrix that an axis splits a tensor into: it and the axes after it are one.
+    /// The rows of the matrix that an axis splits a tensor into. The axis and all axes after it form one row.
     pub(super) fn from(shape: &[usize], axis: i64) -> Result<Self, Refused> {
         let (before, after) = shape.split_at(place_of(shape, axis)?);
         Ok(Lanes { outer: product(before)?, extent: product(after)?, inner: 1 })
     }
 
-    /// What a function makes of each lane, put together along the same axis.
+    /// Applies a function to each lane and joins the results along the same axis.
     ///
-    /// The function must give `extent` elements. Without elements it is not called.
+    /// The function must return `extent` elements. If there are no elements, the function is not called.
     pub(super) fn map<T: Copy, U: Copy + Default>(
         &self,
         values: &[T],
@@ -54,7 +54,7 @@ impl Lanes {
     }
 }
 
-/// Which axis is meant; a scalar has none.
+/// The position of an axis. A scalar has none.
 pub(super) fn place_of(shape: &[usize], axis: i64) -> Result<usize, Refused> {
     if shape.is_empty() { Err("a scalar has no axis".into()) } else { axis_of(axis, shape.len()) }
 }

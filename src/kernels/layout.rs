@@ -1,7 +1,7 @@
-//! Shapes, positions and attributes as the kernels of this room need them.
+//! Shapes, positions and attributes for the kernels of this room.
 //!
-//! Every check that keeps a hostile node from exhausting the memory is here: a kernel asks [`count`]
-//! before it allocates. Attributes of another kind than the standard gives them are refused.
+//! All checks that keep a hostile node from exhausting the memory are here: a kernel calls
+//! [`count`] before it allocates. An attribute whose kind differs from the standard is refused.
 
 use super::{Call, Refused};
 use crate::graph::Attribute;
@@ -14,12 +14,12 @@ use super::call::{Reals, axis_of};
 /// The most elements of one result: 2 GiB of `f64`.
 const MOST: usize = 1 << 28;
 
-/// The largest step, extent or padding that an attribute may ask for; sums of a few of them fit `i64`.
+/// The largest step, extent or padding that an attribute may have. Sums of a few of them fit `i64`.
 const LARGEST: i64 = 1 << 31;
 
-/// How many elements a result of this shape has, if they are few enough to compute.
+/// The number of elements of a result of this shape, if they are few enough to compute.
 ///
-/// An extent of 0 hides no large one: parts of such a shape are counted, too.
+/// An extent of 0 hides no large extent: parts of such a shape are also counted.
 pub(super) fn count(shape: &[usize]) -> Result<usize, Refused> {
     let product = shape.iter().try_fold(1, |product: usize, &extent| {
         product.checked_mul(extent.max(1)).filter(|&product| product <= MOST)
@@ -28,7 +28,7 @@ pub(super) fn count(shape: &[usize]) -> Result<usize, Refused> {
     Ok(if shape.contains(&0) { 0 } else { product })
 }
 
-/// How far apart two neighbours along each axis lie; the last axis runs fastest.
+/// The distance between two neighbours along each axis. The last axis runs fastest.
 pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1usize; shape.len()];
     for axis in (1..shape.len()).rev() {
@@ -53,7 +53,7 @@ pub(super) fn flat(index: &[usize], strides: &[usize]) -> usize {
     index.iter().zip(strides).map(|(at, stride)| at * stride).sum()
 }
 
-/// The shape that two shapes broadcast to, as numpy has it.
+/// The shape that two shapes broadcast to, as in numpy.
 pub(super) fn broadcast(left: &[usize], right: &[usize]) -> Result<Vec<usize>, Refused> {
     let rank = left.len().max(right.len());
     let extent = |shape: &[usize], axis: usize| {
@@ -71,7 +71,7 @@ pub(super) fn broadcast(left: &[usize], right: &[usize]) -> Result<Vec<usize>, R
     Ok(shape)
 }
 
-/// The steps through a tensor that is broadcast to a shape; an axis that is repeated has step 0.
+/// The steps through a tensor that is broadcast to a shape. A repeated axis has step 0.
 pub(super) fn broadcast_strides(from: &[usize], to: &[usize]) -> Vec<usize> {
     let own = strides(from);
     let missing = to.len() - from.len();
@@ -96,7 +96,7 @@ pub(super) fn pick(tensor: &Tensor, shape: &[usize], places: &[usize]) -> Result
     })
 }
 
-/// All elements of some tensors of one type, one after another along one axis.
+/// All elements of some tensors of one type, joined along one axis.
 pub(super) fn join(tensors: &[&Tensor]) -> Result<Tensor, Refused> {
     let first = tensors.first().ok_or("nothing to join")?;
     if tensors.iter().any(|tensor| tensor.dtype() != first.dtype()) {
@@ -111,7 +111,7 @@ pub(super) fn join(tensors: &[&Tensor]) -> Result<Tensor, Refused> {
     Tensor::from_bytes(first.dtype(), &[elements], &bytes).map_err(|error| error.to_string())
 }
 
-/// The same elements in another shape, which must hold as many.
+/// The same elements in a different shape with as many elements.
 pub(super) fn reshaped(tensor: &Tensor, shape: &[usize]) -> Result<Tensor, Refused> {
     if element_count(shape) != Some(tensor.len()) {
         return Err(format!("{} elements do not fit the shape {shape:?}", tensor.len()));
@@ -121,7 +121,7 @@ pub(super) fn reshaped(tensor: &Tensor, shape: &[usize]) -> Result<Tensor, Refus
     })
 }
 
-/// An axis of a tensor; negative ones count from the back. A scalar has none.
+/// An axis of a tensor. A negative axis counts from the back. A scalar has none.
 pub(super) fn axis_in(axis: i64, rank: usize) -> Result<usize, Refused> {
     axis_of(axis, rank)
         .ok()
@@ -129,7 +129,7 @@ pub(super) fn axis_in(axis: i64, rank: usize) -> Result<usize, Refused> {
         .ok_or_else(|| format!("axis {axis} is not one of {rank}"))
 }
 
-/// Whole numbers in an input, or in an attribute where older operator sets have them.
+/// Whole numbers in an input, or in an attribute as in older operator sets.
 pub(super) fn longs_or_ints(
     call: &Call<'_>,
     place: usize,
@@ -152,7 +152,7 @@ pub(super) fn longs(shape: &[usize], elements: Vec<i64>) -> Result<Tensor, Refus
     typed(shape, elements).map(Tensor::I64)
 }
 
-/// An input of floating-point numbers that the operator cannot do without.
+/// A required input of floating-point numbers.
 pub(super) fn floats(call: &Call<'_>, place: usize) -> Result<Reals, Refused> {
     let tensor = call.needed(place)?;
     if !tensor.dtype().is_float() {
@@ -177,7 +177,7 @@ pub(super) fn longs_if_there(call: &Call<'_>, place: usize) -> Result<Option<Vec
     }
 }
 
-/// Whole numbers in an input that the operator cannot do without.
+/// Whole numbers in a required input.
 pub(super) fn longs_needed(call: &Call<'_>, place: usize) -> Result<Vec<i64>, Refused> {
     longs_if_there(call, place)?.ok_or_else(|| format!("input {place} is missing"))
 }
@@ -187,7 +187,7 @@ pub(super) fn ints<'a>(call: &Call<'a>, name: &str) -> Result<Option<&'a [i64]>,
     refuse_other(call, name, call.ints(name))
 }
 
-/// A whole number in an attribute, or what the standard takes in its place.
+/// A whole number in an attribute, or the standard's default.
 pub(super) fn int(call: &Call<'_>, name: &str, default: i64) -> Result<i64, Refused> {
     Ok(refuse_other(call, name, call.int(name))?.unwrap_or(default))
 }
@@ -201,12 +201,12 @@ pub(super) fn flag(call: &Call<'_>, name: &str, default: bool) -> Result<bool, R
     }
 }
 
-/// A number in an attribute, or what the standard takes in its place.
+/// A number in an attribute, or the standard's default.
 pub(super) fn float(call: &Call<'_>, name: &str, default: f64) -> Result<f64, Refused> {
     Ok(refuse_other(call, name, call.float(name))?.unwrap_or(default))
 }
 
-/// A text in an attribute, or what the standard takes in its place.
+/// A text in an attribute, or the standard's default.
 pub(super) fn text<'a>(call: &Call<'a>, name: &str, default: &'a str) -> Result<&'a str, Refused> {
     Ok(refuse_other(call, name, call.text(name))?.unwrap_or(default))
 }
@@ -219,7 +219,7 @@ fn refuse_other<T>(call: &Call<'_>, name: &str, value: Option<T>) -> Result<Opti
     }
 }
 
-/// An extent, or one that is too large or negative and so refused.
+/// An extent. Negative and too large values are refused.
 pub(super) fn extent(value: i64) -> Result<usize, Refused> {
     usize::try_from(value)
         .ok()
@@ -227,7 +227,7 @@ pub(super) fn extent(value: i64) -> Result<usize, Refused> {
         .ok_or_else(|| format!("an extent of {value} cannot be"))
 }
 
-/// One number of at least `least` for each axis, in an attribute; `default` where there is none.
+/// One number of at least `least` for each axis, from an attribute. Without the attribute, each is `least`.
 pub(super) fn per_axis(
     call: &Call<'_>,
     name: &str,

@@ -95,7 +95,7 @@ fn gemm(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     only_reals(&shape, values)
 }
 
-/// A matrix, transposed if asked.
+/// A matrix, transposed if `turn` is set.
 pub(super) fn turned(matrix: Reals, turn: bool) -> Result<Reals, Refused> {
     let [rows, columns] = matrix.shape[..] else {
         return Err(format!("an input of shape {:?} is no matrix", matrix.shape));
@@ -116,7 +116,7 @@ fn matmul_integer(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     only(to_i32(&shape, &values)?)
 }
 
-/// Subtracts the zero points: one, or one for each row on the left and each column on the right.
+/// Subtracts the zero points: one for all, or one for each row on the left and each column on the right.
 fn shift(call: &Call<'_>, place: usize, matrix: &mut Reals, rows: bool) -> Result<(), Refused> {
     let Some(points) = call.input(place) else {
         return Ok(());

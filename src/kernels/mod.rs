@@ -1,7 +1,7 @@
 //! offby's own kernels: ONNX operators computed in `f64`, written from the text of the standard.
 //!
-//! They share no code with any engine. So they can say whether an engine's operator is wrong, and they
-//! replace the operators that tract computes wrongly. They are direct and slow: a sum is one loop.
+//! The kernels share no code with any engine. So a kernel can check an engine's operator, and can
+//! replace an operator that tract computes wrongly. The kernels are direct and slow: a sum is one loop.
 //!
 //! Floating-point inputs of any width are widened to `f64`, and floating-point results are `f64`.
 //! Rounding to the type that the network stores is the caller's choice.
@@ -80,7 +80,7 @@ pub(crate) fn kernel(op_type: &str) -> Option<Kernel> {
     rows.find(|(name, _)| *name == op_type).map(|(_, kernel)| *kernel)
 }
 
-/// Whether offby has a kernel of its own for this ONNX operator type.
+/// Whether offby has a kernel for this ONNX operator type.
 pub fn has_kernel(op_type: &str) -> bool {
     kernel(op_type).is_some()
 }
@@ -90,7 +90,7 @@ pub fn compute(call: &Call<'_>) -> Option<Result<Vec<Tensor>, Refused>> {
     kernel(call.op_type).map(|kernel| kernel(call))
 }
 
-/// The elements of a tensor, repeated to a shape to which it broadcasts.
+/// The elements of a tensor, broadcast to a shape; `None` if the tensor does not broadcast to it.
 pub fn broadcast_to(tensor: &Tensor, shape: &[usize]) -> Option<Vec<f64>> {
     broadcast::spread(&tensor.numbers(1), tensor.shape(), shape).ok()
 }

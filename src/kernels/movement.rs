@@ -1,7 +1,7 @@
-//! Operators that put the elements of a tensor in another order or shape.
+//! Operators that change the order of a tensor's elements, or the shape.
 //!
-//! An element keeps its type and its bits. Each kernel lists the flat position that every element of the
-//! result comes from, and [`pick`] takes them from there.
+//! An element keeps its type and its bits. Each kernel lists the flat source position of every
+//! element of the result, and [`pick`] copies the elements from there.
 
 use super::layout::{
     advance, axis_in, broadcast, broadcast_strides, count, extent, flag, flat, int, ints, join,
@@ -36,7 +36,7 @@ pub(super) fn places(shape: &[usize], steps: &[usize]) -> Result<Vec<usize>, Ref
     Ok(places)
 }
 
-/// The tensor with its axes in another order.
+/// The tensor with its axes in a different order.
 fn permuted(tensor: &Tensor, order: &[usize]) -> Result<Tensor, Refused> {
     let own = strides(tensor.shape());
     let shape: Vec<usize> = order.iter().map(|&axis| tensor.shape()[axis]).collect();
@@ -44,7 +44,7 @@ fn permuted(tensor: &Tensor, order: &[usize]) -> Result<Tensor, Refused> {
     pick(tensor, &shape, &places(&shape, &steps)?)
 }
 
-/// Axes counted from the front; none may come twice.
+/// Axes counted from the front. No axis may occur twice.
 fn distinct(axes: &[i64], rank: usize) -> Result<Vec<usize>, Refused> {
     let mut seen = vec![false; rank];
     let mut counted = Vec::with_capacity(axes.len());
@@ -102,7 +102,7 @@ fn flatten(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let tensor = call.needed(0)?;
     let shape = tensor.shape();
     let axis = match int(call, "axis", 1)? {
-        // One more axis than there are ends the first part at the end.
+        // An axis equal to the rank puts all axes into the first part.
         axis if axis == shape.len() as i64 => shape.len(),
         axis => axis_in(axis, shape.len())?,
     };
@@ -138,7 +138,7 @@ fn concat(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
         (0..call.inputs.len()).map(|place| call.needed(place)).collect();
     let tensors = tensors?;
     let first = tensors.first().ok_or("nothing to concatenate")?.shape();
-    // The first operator sets had an axis in its place.
+    // The first operator sets had a default axis.
     let asked = if call.opset < 4 { int(call, "axis", 1)? } else { need(call, "axis")? };
     let axis = axis_in(asked, first.len())?;
     let mut shape = first.to_vec();
@@ -167,7 +167,7 @@ fn concat(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     only(pick(&join(&tensors)?, &shape, &places)?)
 }
 
-/// An attribute that the standard requires.
+/// A required attribute.
 fn need(call: &Call<'_>, name: &str) -> Result<i64, Refused> {
     let value = int(call, name, i64::MIN)?;
     if value == i64::MIN { Err(format!("{name} is missing")) } else { Ok(value) }

@@ -1,6 +1,6 @@
-//! Normalizations: each element is measured against the mean and spread of some group of elements.
+//! Normalizations: each element is measured against the mean and spread of a group of elements.
 //!
-//! Everything is computed in `f64`, whatever `stash_type` says: that is what the formula means.
+//! All values are computed in `f64`, for any `stash_type`, because the formula means exact values.
 
 use super::Kernel;
 use super::broadcast::{room, spread};
@@ -11,7 +11,7 @@ use super::reduce::length;
 use super::sum::{Sum, sum};
 use crate::tensor::Tensor;
 
-/// What one operator makes: its outputs, or why it makes none.
+/// The outputs of an operator, or the reason why they are refused.
 type Made = Result<Vec<Tensor>, Refused>;
 
 /// The kernels of this file. `SimplifiedLayerNormalization` is an operator of ONNX Runtime.
@@ -27,7 +27,7 @@ pub(super) const NORM: &[(&str, Kernel)] = &[
     ("LRN", local_response),
 ];
 
-/// The number that keeps the division from being by 0.
+/// The number that prevents a division by 0.
 pub(super) fn epsilon(call: &Call<'_>) -> f64 {
     call.float("epsilon").unwrap_or(f64::from(1e-5_f32))
 }
@@ -36,12 +36,12 @@ pub(super) fn epsilon(call: &Call<'_>) -> f64 {
 struct Standard {
     values: Vec<f64>,
     mean: f64,
-    /// One by the standard deviation.
+    /// 1 divided by the standard deviation.
     inverse: f64,
 }
 
 impl Standard {
-    /// Elements brought to a spread of 1 around their mean, or, not `centred`, around 0.
+    /// Elements scaled to a spread of 1 around their mean; if not `centred`, around 0.
     fn of(group: &[f64], centred: bool, epsilon: f64) -> Self {
         let count = group.len() as f64;
         let mean = if centred { sum(group.iter().copied()) / count } else { 0.0 };
@@ -52,7 +52,7 @@ impl Standard {
     }
 }
 
-/// Normalizes over the last axes, and gives the means and the inverse deviations if asked.
+/// Normalizes over the last axes. Returns the means and the inverse deviations if the node has those outputs.
 fn last_axes(call: &Call<'_>, centred: bool) -> Made {
     let Reals { shape, values } = floats(call, 0)?;
     let axis = call.int("axis").unwrap_or(-1);
@@ -99,7 +99,7 @@ fn plus(values: &mut [f64], terms: &[f64]) {
     values.iter_mut().zip(terms).for_each(|(value, term)| *value += term);
 }
 
-/// One number for each channel, from an input that must be as long as there are channels.
+/// One number for each channel, from an input with one element for each channel.
 fn per_channel(call: &Call<'_>, place: usize, channels: usize) -> Result<Vec<f64>, Refused> {
     let Reals { shape, values } = floats(call, place)?;
     if shape == [channels] {
@@ -109,10 +109,10 @@ fn per_channel(call: &Call<'_>, place: usize, channels: usize) -> Result<Vec<f64
     }
 }
 
-/// Numbers of channels, repeated to a shape whose second axis counts the channels.
+/// Numbers of channels, repeated to a shape whose second axis is the channels.
 fn over_channels(values: &[f64], shape: &[usize]) -> Result<Vec<f64>, Refused> {
     let mut narrow = vec![1; shape.len()];
-    // A list without channels is one channel.
+    // A shape without a channel axis has one channel.
     if let Some(slot) = narrow.get_mut(1) {
         *slot = values.len();
     }
@@ -145,7 +145,7 @@ fn batch(call: &Call<'_>) -> Made {
     Ok(vec![Reals::new(&shape, values).into_tensor()?])
 }
 
-/// How many groups the channels of an image make: those of a group norm, or each channel one.
+/// The number of channel groups of an image: the groups of a group norm, or one group for each channel.
 pub(super) fn group_count(call: &Call<'_>) -> Result<usize, Refused> {
     let &[_, channels, _, ..] = call.needed(0)?.shape() else {
         return Err(format!("{} wants images: a batch, channels and places", call.op_type));
@@ -162,7 +162,7 @@ pub(super) fn group_count(call: &Call<'_>) -> Result<usize, Refused> {
 pub(super) fn channel_scales(call: &Call<'_>, place: usize) -> Result<Vec<f64>, Refused> {
     let (shape, groups) = (call.needed(0)?.shape(), group_count(call)?);
     let channels = shape[1];
-    // The first version of the group norm had one scale for a whole group.
+    // In its first version, the group norm had one scale for a whole group.
     let is_first = call.op_type == "GroupNormalization" && call.opset < 21;
     let scales = if is_first { groups } else { channels };
     let given = per_channel(call, place, scales)?;
@@ -232,7 +232,7 @@ fn mean_variance(call: &Call<'_>) -> Made {
     Ok(vec![Reals::new(&shape, values).into_tensor()?])
 }
 
-/// Divides by a power of the squares of near channels.
+/// Divides by a power of the squares of neighbouring channels.
 fn local_response(call: &Call<'_>) -> Made {
     let Reals { shape, values } = floats(call, 0)?;
     if shape.len() < 3 {
@@ -290,13 +290,13 @@ mod tests {
         tensor(&[2, 3], &[1.0, 2.0, 4.0, -3.0, 0.5, 8.0])
     }
 
-    /// Four channels of two by two places: the numbers from 1 on to the power of 1.5.
+    /// Four channels of two by two places: the numbers from 1 on, raised to the power of 1.5.
     fn image() -> Tensor {
         let values: Vec<f64> = (1..17).map(|number| f64::from(number).powf(1.5)).collect();
         tensor(&[1, 4, 2, 2], &values)
     }
 
-    // The values wanted were computed with numpy.
+    // The expected values were computed with numpy.
     #[test]
     fn layers_have_means_and_deviations() {
         let (scale, bias) = (tensor(&[3], &[1.0, 2.0, 3.0]), tensor(&[1, 3], &[0.5, 0.0, -1.0]));

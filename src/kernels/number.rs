@@ -1,7 +1,7 @@
 //! The elements of a tensor as numbers: integers exactly, floating-point ones as `f64`.
 //!
 //! An integer of any width fits an `i128`. So one loop computes all integer types, and the result
-//! wraps when it goes back to its own type. Its low bits are right even where an `i128` overflows.
+//! wraps on return to its own type. The low bits of the result are right even if an `i128` overflows.
 
 use super::call::{Call, Reals, Refused};
 use crate::tensor::{Dtype, Tensor};
@@ -14,7 +14,7 @@ pub(super) struct Wholes {
     pub(super) shape: Vec<usize>,
     /// The elements; `bool` is 0 or 1.
     pub(super) values: Vec<i128>,
-    /// The type that they came from, and to which they go back.
+    /// The original type, to which the elements return.
     pub(super) dtype: Dtype,
 }
 
@@ -28,7 +28,7 @@ pub(super) enum Numbers {
 }
 
 impl Numbers {
-    /// The elements of an input that the operator cannot do without.
+    /// The elements of a required input.
     pub(super) fn of(call: &Call<'_>, place: usize) -> Result<Self, Refused> {
         let tensor = call.needed(place)?;
         Ok(match Wholes::of(tensor) {
@@ -56,7 +56,7 @@ impl Wholes {
         Some(Wholes { shape: tensor.shape().to_vec(), values, dtype: tensor.dtype() })
     }
 
-    /// The tensor of these elements in their own type; what does not fit wraps.
+    /// The tensor of these elements in their own type. Elements that do not fit wrap.
     pub(super) fn into_tensor(self) -> Result<Tensor, Refused> {
         let Wholes { shape, values, dtype } = self;
         match dtype {
@@ -120,7 +120,7 @@ pub(super) fn floats(call: &Call<'_>, place: usize) -> Result<Reals, Refused> {
     }
 }
 
-/// Whether an attribute that is 0 or 1 is set; anything else is refused.
+/// Whether a 0-or-1 attribute is set. Any other value is refused.
 pub(super) fn flag(call: &Call<'_>, name: &str, default: bool) -> Result<bool, Refused> {
     match call.int(name) {
         None => Ok(default),

@@ -1,7 +1,7 @@
-//! Operators that look for places along an axis, and sums that run along it.
+//! Operators that find places along an axis, and sums that run along an axis.
 //!
-//! The standard says nothing of NaN here. It counts as numpy counts it: `TopK` puts it above all
-//! numbers, and the place of an extreme is the place of a NaN where there is one.
+//! The standard does not say how NaN is ordered. NaN is ordered as in numpy: `TopK` puts NaN above
+//! all numbers. If a lane has a NaN, the place of an extreme is the place of a NaN.
 
 use super::call::{Call, Reals, Refused};
 use super::lanes::{Lanes, place_of};
@@ -10,10 +10,10 @@ use super::sum::Sum;
 use crate::tensor::{Dtype, Tensor};
 use std::cmp::Ordering;
 
-/// What one operator makes: its outputs, or why it makes none.
+/// The outputs of an operator, or the reason why they are refused.
 type Made = Result<Vec<Tensor>, Refused>;
 
-/// Which end of the order is sought.
+/// The end of the order to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extreme {
     /// The largest element.
@@ -57,7 +57,7 @@ pub(super) fn arg(call: &Call<'_>, extreme: Extreme) -> Made {
     Ok(vec![tensor_of(&shape, found)?])
 }
 
-/// The place of an element that no other beats: the first such, or the last.
+/// The place of an element that no other element beats: the first such place, or the last.
 pub(super) fn best<T: Copy>(lane: &[T], last: bool, beats: impl Fn(T, T) -> bool) -> i64 {
     let mut found = 0;
     for place in 1..lane.len() {
@@ -106,7 +106,7 @@ pub(super) fn cumulated(call: &Call<'_>) -> Made {
     Ok(vec![made])
 }
 
-/// What `add` gives after each element of a lane; exclusive, what it gave before.
+/// The results of `add` after each element of a lane; if exclusive, before each element.
 fn running<T: Copy>(
     lane: &[T],
     reverse: bool,
@@ -127,7 +127,7 @@ fn running<T: Copy>(
 
 /// The first elements in order along an axis, and their places.
 ///
-/// Without `sorted` the standard leaves the order open, and this one is as good as any.
+/// Without `sorted` the standard leaves the order open, so this order is as good as any.
 pub(super) fn top(call: &Call<'_>) -> Made {
     let mut shape = call.needed(0)?.shape().to_vec();
     let axis = call.int("axis").unwrap_or(-1);
@@ -156,7 +156,7 @@ pub(super) fn top(call: &Call<'_>) -> Made {
     Ok(vec![values, tensor_of(&shape, places)?])
 }
 
-/// How many elements are asked for: an attribute before opset 10, an input from then on.
+/// The number of requested elements: an attribute before opset 10, an input from then on.
 fn count(call: &Call<'_>, extent: usize) -> Result<usize, Refused> {
     let asked = if call.opset < 10 {
         call.int("k")
@@ -168,7 +168,7 @@ fn count(call: &Call<'_>, extent: usize) -> Result<usize, Refused> {
     count.ok_or_else(|| format!("{asked} elements of {extent} are asked for"))
 }
 
-/// The first elements in order, with their places; of equal ones, the first in place.
+/// The first elements in order, with their places. Equal elements stay in the order of their places.
 fn first<T: Copy>(
     lane: &[T],
     count: usize,

@@ -1,7 +1,7 @@
 //! Pools: the largest element, the mean and the norm of each window.
 //!
-//! A window with a NaN in it has no largest element but the NaN. Padding never takes part in a
-//! maximum, and in a mean only if `count_include_pad` asks for it.
+//! The largest element of a window with a NaN is the NaN. Padding never counts in a maximum. In a
+//! mean, padding counts only if `count_include_pad` is set.
 
 use super::call::Reals;
 use super::layout::{count, extent, flag, floats, int, ints, longs, only_reals, pick};
@@ -27,7 +27,7 @@ pub(super) fn windows(call: &Call<'_>, shape: &[usize]) -> Result<Windows, Refus
     let windows = Windows::of(call, spatial, &kernel?, flag(call, "ceil_mode", false)?)?;
     let same = matches!(AutoPad::of(call)?, AutoPad::SameUpper | AutoPad::SameLower);
     for (axis, &length) in spatial.iter().enumerate().filter(|_| same) {
-        // The formula of the standard then gives a negative padding, and engines disagree on it.
+        // For such windows the standard's formula gives a negative padding, and engines disagree on it.
         let last = (windows.output[axis] as i64 - 1) * windows.strides[axis];
         if last + windows.span(axis)? < length as i64 {
             return Err("windows that skip elements have no padding of the same extent".to_owned());
@@ -66,7 +66,7 @@ fn max_pool(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     largest(tensor, &windows, call.outputs > 1)
 }
 
-/// The largest element of each window, and where it lies if asked.
+/// The largest element of each window, and its position if asked.
 fn largest(tensor: &Tensor, windows: &Windows, indices: bool) -> Result<Vec<Tensor>, Refused> {
     let values = tensor.numbers(1);
     let (shape, places) = each_window(tensor.shape(), windows, |first, _, taps| {
@@ -84,7 +84,7 @@ fn largest(tensor: &Tensor, windows: &Windows, indices: bool) -> Result<Vec<Tens
     Ok(outputs)
 }
 
-/// Whether an element comes before the best so far; the first NaN stays.
+/// Whether an element ranks above the best so far. The first NaN stays.
 fn above(values: &[f64], place: usize, best: usize) -> bool {
     let (value, best) = (values[place], values[best]);
     !best.is_nan() && (value.is_nan() || value > best)
@@ -105,7 +105,7 @@ fn average_pool(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     only_reals(&shape, values)
 }
 
-/// The exponent of a norm, as the attribute `p` gives it.
+/// The exponent of a norm, from the attribute `p`.
 fn exponent(call: &Call<'_>) -> Result<f64, Refused> {
     let p = int(call, "p", 2)?;
     if p < 1 {

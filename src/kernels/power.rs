@@ -1,4 +1,4 @@
-//! `Pow`: the base gives the result its type, and the exponent may be of another.
+//! `Pow`: the result has the type of the base. The exponent may have a different type.
 
 use super::binary::shape_of;
 use super::broadcast::spread;
@@ -6,7 +6,7 @@ use super::call::{Call, Reals, Refused};
 use super::number::{Numbers, Wholes};
 use crate::tensor::{Dtype, Tensor};
 
-/// From here on not every whole number is an `f64`.
+/// From this number on, not every whole number is an `f64`.
 const EXACT: i128 = 1 << 53;
 
 /// Raises a base to a power, place by place.
@@ -37,7 +37,7 @@ fn real_exponents(call: &Call<'_>, shape: &[usize]) -> Result<Vec<f64>, Refused>
     match Numbers::of(call, 1)? {
         Numbers::Reals(reals) => spread(&reals.values, &reals.shape, shape),
         Numbers::Wholes(wholes) => {
-            // Whether an exponent is even would be lost beyond.
+            // Beyond this limit, `f64` does not show whether an exponent is even.
             if wholes.values.iter().any(|value| value.abs() > EXACT) {
                 return Err("an exponent is too large to be exact".into());
             }
@@ -47,7 +47,7 @@ fn real_exponents(call: &Call<'_>, shape: &[usize]) -> Result<Vec<f64>, Refused>
     }
 }
 
-/// Exponents of integers: whole numbers, in whatever type they are given.
+/// Exponents of integers: whole numbers of any type.
 fn whole_exponents(call: &Call<'_>, shape: &[usize]) -> Result<Vec<i128>, Refused> {
     match Numbers::of(call, 1)? {
         Numbers::Wholes(wholes) => spread(&wholes.values, &wholes.shape, shape),
@@ -62,7 +62,7 @@ fn whole_exponents(call: &Call<'_>, shape: &[usize]) -> Result<Vec<i128>, Refuse
     }
 }
 
-/// An integer to a power by repeated squaring; it wraps.
+/// An integer to a power by repeated squaring. The result wraps.
 fn whole_power(base: i128, exponent: i128) -> Result<i128, Refused> {
     if exponent < 0 {
         return Err("undefined: an integer to a negative power".into());

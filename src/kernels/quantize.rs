@@ -1,7 +1,7 @@
 //! Quantization: real numbers to small integers and back.
 //!
-//! The standard divides by the scale in the precision of the scale. Whether a number falls above or
-//! below a half can depend on that, so the division here is rounded as the standard has it.
+//! The standard divides by the scale in the precision of the scale. That precision can decide
+//! whether a number falls above or below a half. So the division here is rounded as in the standard.
 
 use super::Kernel;
 use super::broadcast::spread;
@@ -12,7 +12,7 @@ use super::number::{Wholes, floats, limits};
 use super::sum::{greater, smaller};
 use crate::tensor::{Dtype, Tensor};
 
-/// What one operator makes: its outputs, or why it makes none.
+/// The outputs of an operator, or the reason why they are refused.
 type Made = Result<Vec<Tensor>, Refused>;
 
 /// The kernels of this file.
@@ -22,7 +22,7 @@ pub(super) const QUANTIZE: &[(&str, Kernel)] = &[
     ("DynamicQuantizeLinear", by_range),
 ];
 
-/// The types of small integers that are known here.
+/// The supported types of small integers.
 const SMALL: [Dtype; 4] = [Dtype::U8, Dtype::I8, Dtype::U16, Dtype::I16];
 
 fn quantize(call: &Call<'_>) -> Made {
@@ -35,7 +35,7 @@ fn quantize(call: &Call<'_>) -> Made {
         return Err(format!("QuantizeLinear takes no {}", input.dtype()));
     }
     let dtype = target(call)?;
-    // Where the caller has not rounded the input, nothing else here is rounded.
+    // If the caller has not rounded the input, no other value here is rounded.
     let wide = input.dtype() == Dtype::F64;
     let precision = if wide { Dtype::F64 } else { scale.dtype() };
     let shape = input.shape().to_vec();
@@ -50,18 +50,18 @@ fn quantize(call: &Call<'_>) -> Made {
     Ok(vec![Wholes { shape, values, dtype }.into_tensor()?])
 }
 
-/// A ratio rounded to a whole number, moved by the zero point, and kept in the type's range.
+/// A ratio rounded to a whole number, moved by the zero point and clamped to the type's range.
 fn saturated(ratio: f64, zero: i128, dtype: Dtype) -> Result<i128, Refused> {
     if ratio.is_nan() {
         return Err(format!("undefined: NaN as {dtype}"));
     }
     let (low, high) = limits(dtype).ok_or_else(|| format!("{dtype} has no whole numbers"))?;
-    // The conversion saturates far beyond any type, and adding the zero point must, too.
+    // The conversion saturates far beyond any type, so adding the zero point must also saturate.
     let whole = ratio.round_ties_even() as i128;
     Ok(whole.saturating_add(zero).clamp(low, high))
 }
 
-/// The type to quantize to: that of the zero point, else the one that an attribute names.
+/// The type to quantize to: the zero point's type, or else the type that an attribute names.
 fn target(call: &Call<'_>) -> Result<Dtype, Refused> {
     let named = match call.int("output_dtype").unwrap_or(0) {
         0 => None,
@@ -80,7 +80,7 @@ fn target(call: &Call<'_>) -> Result<Dtype, Refused> {
     if SMALL.contains(&dtype) { Ok(dtype) } else { Err(format!("no quantization to {dtype}")) }
 }
 
-/// Refuses what neither direction knows: scales for blocks of an axis.
+/// Refuses a form that neither direction knows: scales for blocks of an axis.
 fn refuse_odd_forms(call: &Call<'_>) -> Result<(), Refused> {
     match call.int("block_size").unwrap_or(0) {
         0 => Ok(()),
@@ -88,7 +88,7 @@ fn refuse_odd_forms(call: &Call<'_>) -> Result<(), Refused> {
     }
 }
 
-/// One number for each element, from one for all or from one for each place along the axis.
+/// One number for each element, from a single number or from one number for each place along the axis.
 fn per_element<T: Copy>(
     call: &Call<'_>,
     shape: &[usize],
@@ -110,7 +110,7 @@ fn per_element<T: Copy>(
     spread(values, &narrow, shape)
 }
 
-/// The zero point of each element: 0 where the node leaves it out.
+/// The zero point of each element; 0 if the node omits it.
 fn zero_points(call: &Call<'_>, shape: &[usize], dtype: Dtype) -> Result<Vec<i128>, Refused> {
     let Some(tensor) = call.input(2) else {
         return spread(&[0], &[], shape);
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_division_is_as_precise_as_the_scale() {
-        // 0.15 / 0.1 is 1.5 in f32, though the quotient of the two is not.
+        // In f32, 0.15 / 0.1 is 1.5, although the exact quotient of the two f32 numbers is not.
         let (x, scale) = (0.15_f32, 0.1_f32);
         assert_eq!(x / scale, 1.5);
         assert!(f64::from(x) / f64::from(scale) != 1.5);

@@ -1,7 +1,8 @@
 //! Recurrent layers: RNN, GRU and LSTM, with the activations that the standard takes by default.
 //!
-//! The attribute `activations` is a list of texts, which the caller cannot pass on; it must not ask for
-//! a node that has it. Each direction and each sequence of the batch is computed on its own.
+//! The attribute `activations` is a list of texts, which the caller cannot pass on. The caller must
+//! not ask for a node with this attribute. Each direction and each sequence of the batch is
+//! computed on its own.
 
 use super::call::Reals;
 use super::layout::{count, flag, floats, floats_if_there, int, longs_if_there, text};
@@ -27,7 +28,7 @@ struct Weights<'a> {
     sizes: Sizes,
     input: &'a [f64],
     hidden: &'a [f64],
-    /// The biases of the input, then those of the hidden state.
+    /// The biases of the input, then the biases of the hidden state.
     bias: &'a [f64],
     /// The weights from the cell to the gates of an LSTM.
     peephole: &'a [f64],
@@ -63,7 +64,7 @@ impl Weights<'_> {
         self.bias[self.sizes.gates * self.sizes.hidden + row] + dot(weights, hidden)
     }
 
-    /// A gate's sum over both.
+    /// A gate's sum over the input and the hidden state.
     fn both(&self, gate: usize, unit: usize, input: &[f64], hidden: &[f64]) -> f64 {
         self.input_sum(gate, unit, input) + self.hidden_sum(gate, unit, hidden)
     }
@@ -129,11 +130,11 @@ fn lstm(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     layer(call, 4, lstm_step)
 }
 
-/// The attributes that this kernel knows; `hidden_size` must agree with the weights.
+/// The attributes that this kernel knows. `hidden_size` must agree with the weights.
 const KNOWN: [&str; 5] =
     ["direction", "hidden_size", "input_forget", "layout", "linear_before_reset"];
 
-/// Reads the extents and refuses what this kernel does not know.
+/// Reads the extents and refuses forms that this kernel does not know.
 fn sizes(call: &Call<'_>, gates: usize) -> Result<Sizes, Refused> {
     if let Some(name) = call.attributes.keys().find(|name| !KNOWN.contains(&name.as_str())) {
         return Err(format!("attribute {name}"));
@@ -160,7 +161,7 @@ fn sizes(call: &Call<'_>, gates: usize) -> Result<Sizes, Refused> {
     Ok(sizes)
 }
 
-/// An input of a shape, or zeros where the node leaves it out.
+/// An input of a shape; zeros if the node omits the input.
 fn shaped(call: &Call<'_>, place: usize, shape: &[usize]) -> Result<Vec<f64>, Refused> {
     let elements = count(shape)?;
     match floats_if_there(call, place)? {
@@ -170,7 +171,7 @@ fn shaped(call: &Call<'_>, place: usize, shape: &[usize]) -> Result<Vec<f64>, Re
     }
 }
 
-/// How many steps each sequence has.
+/// The number of steps of each sequence.
 fn lengths(call: &Call<'_>, sizes: Sizes) -> Result<Vec<usize>, Refused> {
     let Some(lengths) = longs_if_there(call, 4)? else {
         count(&[sizes.batch])?;
@@ -185,7 +186,7 @@ fn lengths(call: &Call<'_>, sizes: Sizes) -> Result<Vec<usize>, Refused> {
         .ok_or_else(|| "sequence lengths that do not fit".to_owned())
 }
 
-/// What a layer is given besides its input.
+/// The parameters of a layer, without its input.
 struct Given {
     by_input: Vec<f64>,
     by_hidden: Vec<f64>,

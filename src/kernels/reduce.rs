@@ -1,4 +1,4 @@
-//! Reductions: one number from all those that differ only in their places along some axes.
+//! Reductions: one number from all numbers that differ only in their places along some axes.
 //!
 //! Sums of floating-point numbers are compensated. Integers stay exact and wrap in their own type.
 
@@ -11,10 +11,10 @@ use super::order;
 use super::sum::{largest, smaller, sum};
 use crate::tensor::{Dtype, Tensor};
 
-/// What one operator makes: its outputs, or why it makes none.
+/// The outputs of an operator, or the reason why they are refused.
 type Made = Result<Vec<Tensor>, Refused>;
 
-/// The kernels of this file, and those that look for places along an axis.
+/// The kernels of this file, and the kernels that find places along an axis.
 pub(super) const REDUCE: &[(&str, Kernel)] = &[
     ("ReduceSum", |call| reduced(call, |x| sum(copied(x)), Some(|x, _| total(x, |v| v)))),
     ("ReduceMean", mean),
@@ -55,13 +55,13 @@ fn whole_product(values: &[i128], _: Dtype) -> i128 {
     values.iter().fold(1, |product, &value| product.wrapping_mul(value))
 }
 
-/// The largest integer; without any, the smallest of the type.
+/// The largest integer; without integers, the smallest of the type.
 fn whole_largest(values: &[i128], dtype: Dtype) -> i128 {
     let end = || limits(dtype).map_or(0, |(low, _)| low);
     values.iter().copied().max().unwrap_or_else(end)
 }
 
-/// The smallest integer; without any, the largest of the type.
+/// The smallest integer; without integers, the largest of the type.
 fn whole_smallest(values: &[i128], dtype: Dtype) -> i128 {
     let end = || limits(dtype).map_or(0, |(_, high)| high);
     values.iter().copied().min().unwrap_or_else(end)
@@ -76,10 +76,10 @@ fn smallest(values: &[f64]) -> f64 {
 pub(super) fn length(values: &[f64]) -> f64 {
     let most = largest(&copied(values).map(f64::abs).collect::<Vec<_>>());
     if most.is_nan() || most.is_infinite() || most == 0.0 {
-        // No numbers give minus infinity here, and their length is 0.
+        // Without numbers, the maximum is minus infinity and the length is 0.
         return if most < 0.0 { 0.0 } else { most };
     }
-    // Numbers near 1 keep their squares from overflowing; a power of two costs no digits.
+    // Scaling to numbers near 1 prevents overflow of the squares. A power of two costs no digits.
     let power = libm::ilogb(most);
     let squares = copied(values).map(|value| libm::scalbn(value, -power)).map(|v| v * v);
     libm::scalbn(sum(squares).sqrt(), power)
@@ -91,7 +91,7 @@ pub(super) fn log_sum_exp(values: &[f64]) -> f64 {
     if !most.is_finite() {
         return most;
     }
-    // The largest term is 1 after scaling. Left out of the sum, it costs the others no digits.
+    // The largest term is 1 after scaling. Leaving it out of the sum costs the other terms no digits.
     let first = values.iter().position(|&value| value == most);
     let others = values.iter().enumerate().filter(|&(place, _)| Some(place) != first);
     most + libm::log1p(sum(others.map(|(_, value)| libm::exp(value - most))))
@@ -129,11 +129,11 @@ fn orders_bools(call: &Call<'_>) -> bool {
     call.opset >= 20 && matches!(call.op_type, "ReduceMax" | "ReduceMin")
 }
 
-/// Which axes go, and what shape is left.
+/// The reduced axes, and the remaining shape.
 pub(super) struct Plan {
-    /// For each axis, whether it is reduced.
+    /// Whether each axis is reduced.
     pub(super) gone: Vec<bool>,
-    /// How many numbers become one.
+    /// The count of numbers that become one number.
     pub(super) size: usize,
     /// The shape of the result.
     shape: Vec<usize>,
@@ -173,7 +173,7 @@ impl Plan {
     }
 }
 
-/// The axes to reduce: an input if the node has it, else an attribute; empty if it has neither.
+/// The axes to reduce, from an input or else from an attribute; empty if the node has neither.
 fn axes(call: &Call<'_>) -> Result<Vec<i64>, Refused> {
     match call.input(1) {
         Some(_) => call.longs(1).ok_or_else(|| "the axes are not whole numbers".into()),

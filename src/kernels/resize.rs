@@ -1,7 +1,7 @@
-//! Resizing by interpolation, one axis after another.
+//! Resizes by interpolation, one axis at a time.
 //!
 //! Each place of the result has a few taps along the axis, with weights. An axis that keeps its extent
-//! at scale 1 is left alone. `Upsample` is the older operator, without a transformation of coordinates.
+//! at scale 1 is skipped. `Upsample` is the older operator, without a transformation of coordinates.
 
 use super::call::Reals;
 use super::layout::{
@@ -149,7 +149,7 @@ fn nearest_places(
     Ok(places)
 }
 
-/// Weighs elements along one axis after another.
+/// Weighs elements along one axis at a time.
 fn weighted(
     call: &Call<'_>,
     axes: &[Axis],

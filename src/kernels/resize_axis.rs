@@ -1,12 +1,12 @@
-//! One axis that is resized: where each place of the result lies, and the elements around it.
+//! One axis to resize: the origin of each place of the result, and the elements around the origin.
 //!
-//! The nearest element is refused where only the rounding of an engine's `f32` decides which it is.
+//! The nearest element is refused if only the rounding of an engine's `f32` decides which element is nearest.
 
 use super::Refused;
 use super::grid_sample::cubic;
 use super::layout::extent;
 
-/// Where a place of the result lies in the input.
+/// The rule that maps a place of the result to a position in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transform {
     HalfPixel,
@@ -16,7 +16,7 @@ pub(super) enum Transform {
     Asymmetric,
 }
 
-/// How a place between two elements is rounded to one of them.
+/// How a position between two elements is rounded to one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Nearest {
     PreferFloor,
@@ -36,7 +36,7 @@ impl Nearest {
     }
 }
 
-/// How weights run from one element to the next.
+/// How weights change from one element to the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Curve {
     Linear,
@@ -50,7 +50,7 @@ pub(super) struct Axis {
     pub(super) from: usize,
     /// The extent of the result.
     pub(super) to: usize,
-    /// The scale that the node gives; the quotient of the extents where it gives sizes.
+    /// The node's scale. `None` if the node has sizes: the scale is then the quotient of the extents.
     pub(super) scale: Option<f64>,
 }
 
@@ -60,31 +60,31 @@ impl Axis {
         Axis { from, to: from, scale: None }
     }
 
-    /// An axis whose scale the node gives.
+    /// An axis with a scale from the node.
     pub(super) fn scaled(from: usize, scale: f64) -> Result<Self, Refused> {
         if !(scale > 0.0 && scale.is_finite()) {
             return Err(format!("a scale of {scale}"));
         }
-        // Engines and ONNX's shape inference multiply in f32; f64 would give one element less at times.
+        // Engines and ONNX's shape inference multiply in f32. f64 would sometimes result in one element less.
         let to = (from as f32 * scale as f32).floor();
         Ok(Axis { from, to: extent(to as i64)?, scale: Some(scale) })
     }
 
-    /// Whether nothing is to be done.
+    /// Whether the axis needs no resizing.
     pub(super) fn is_kept(self) -> bool {
         self.from == self.to && self.scale.is_none_or(|scale| scale == 1.0)
     }
 
-    /// A distance in the result as a distance in the input.
+    /// Converts a distance in the result to a distance in the input.
     fn back(self, at: f64) -> f64 {
         match self.scale {
             Some(scale) => at / scale,
-            // One rounding only, so that places halfway between elements stay there.
+            // One rounding only: places halfway between elements stay there.
             None => at * self.from as f64 / self.to as f64,
         }
     }
 
-    /// Where a place lies in the input.
+    /// The position of a result's place in the input.
     fn origin(self, at: usize, transform: Transform) -> f64 {
         let place = at as f64;
         let half = || self.back(place + 0.5) - 0.5;
@@ -122,7 +122,7 @@ impl Axis {
         }
     }
 
-    /// Whether an engine's `f32` holds the scale and so finds a boundary as `f64` does.
+    /// Whether an engine's `f32` holds the scale and so finds the same boundary as `f64`.
     fn is_exact(self, at: usize, transform: Transform) -> bool {
         let (from, to) = (self.from as f64, self.to as f64);
         let scale = self.scale.unwrap_or_else(|| f64::from(self.to as f32 / self.from as f32));
@@ -138,7 +138,7 @@ impl Axis {
         place.clamp(0.0, self.from as f64 - 1.0) as usize
     }
 
-    /// The elements with their weights that make a place of the result.
+    /// The elements that make a place of the result, with their weights.
     pub(super) fn taps(self, at: usize, transform: Transform, curve: Curve) -> Vec<(usize, f64)> {
         let origin = self.origin(at, transform);
         let floor = origin.floor();

@@ -1,5 +1,5 @@
-//! The rows of operators that work on many elements at once: softmax and the norms. A row is what one
-//! maximum, one sum or one mean is taken of.
+//! The rows of operators that work on many elements at once: softmax and the norms. Each row has
+//! one maximum, one sum or one mean.
 
 use super::broadcast::spread;
 use super::call::Reals;
@@ -8,10 +8,10 @@ use super::norm::{channel_scales, epsilon, group_count};
 use super::number::floats;
 use super::{Call, Refused};
 
-/// Elements that are taken together.
+/// Elements that are computed together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Their flat positions, in the input as in the output.
+    /// The flat positions of the elements, equal in input and output.
     pub places: Vec<usize>,
     /// The elements of the input.
     pub values: Vec<f64>,
@@ -20,18 +20,18 @@ pub struct Row {
 /// All rows of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rows {
-    /// The rows; together they are the whole tensor.
+    /// The rows; together they form the whole tensor.
     pub rows: Vec<Row>,
-    /// What each element is multiplied with after it is normalized; empty for 1.
+    /// The factor of each element after normalization; empty for 1.
     pub scale: Vec<f64>,
-    /// What is then added; empty for 0.
+    /// The term added after scaling; empty for 0.
     pub bias: Vec<f64>,
-    /// What is added to the variance.
+    /// The term added to the variance.
     pub epsilon: f64,
 }
 
 impl Rows {
-    /// The rows of a node; `None` if its type is not one that has them.
+    /// The rows of a node; `None` if its type has no rows.
     pub fn of(call: &Call<'_>) -> Option<Result<Self, Refused>> {
         match call.op_type {
             "Softmax" | "LogSoftmax" => Some(along(call)),

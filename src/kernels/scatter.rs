@@ -1,8 +1,8 @@
 //! Operators that put elements into a tensor by indices.
 //!
-//! Without a reduction, an element keeps its type and its bits. The standard forbids two updates of one
-//! element there; this kernel refuses them, for engines disagree on the one that stays. A reduction is
-//! computed in `f64` and knows floating-point elements only.
+//! Without a reduction, an element keeps its type and its bits. The standard then forbids two
+//! updates of one element. This kernel refuses them, because engines disagree on the update that
+//! stays. A reduction is computed in `f64` and supports floating-point elements only.
 
 use super::gather::{element_places, tuple_places};
 use super::layout::{

@@ -21,7 +21,7 @@ fn whole(extent: usize) -> Vec<Option<usize>> {
     (0..extent).map(Some).collect()
 }
 
-/// Takes these positions along the axes, and the filling where there is none.
+/// Takes the elements at these positions along the axes, and the filling at each `None`.
 fn take(tensor: &Tensor, axes: &Axes, filling: Option<&Tensor>) -> Result<Tensor, Refused> {
     let shape: Vec<usize> = axes.iter().map(Vec::len).collect();
     count(&shape)?;
@@ -41,7 +41,7 @@ fn take(tensor: &Tensor, axes: &Axes, filling: Option<&Tensor>) -> Result<Tensor
     }
 }
 
-/// The axes that a list of numbers belongs to: those given, or the first ones.
+/// The axes that a list of numbers belongs to: the given axes, or else the first ones.
 fn axes_for(axes: Option<Vec<i64>>, numbers: usize, rank: usize) -> Result<Vec<usize>, Refused> {
     let axes = match axes {
         Some(axes) if axes.len() != numbers => {
@@ -75,7 +75,7 @@ fn slice(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
 
 /// The positions of a slice along an axis.
 ///
-/// A negative step begins within the axis, as the standard says; numpy may begin before it.
+/// A negative step begins within the axis, as the standard says. In numpy it may begin before the axis.
 fn stepped(extent: usize, start: i64, end: i64, step: i64) -> Result<Vec<Option<usize>>, Refused> {
     let length = i64::try_from(extent).map_err(|error| error.to_string())?;
     let from_front = |at: i64| if at < 0 { at.saturating_add(length) } else { at };
@@ -114,7 +114,8 @@ fn split(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     Ok(outputs)
 }
 
-/// The extents of the parts: those given, or equal ones; operator set 18 lets the last be smaller.
+/// The extents of the parts: the given extents, or equal ones. From operator set 18 on, the last
+/// may be smaller.
 fn parts(call: &Call<'_>, whole: usize) -> Result<Vec<usize>, Refused> {
     let given = longs_or_ints(call, 1, "split")?;
     let asked = int(call, "num_outputs", 0)?;
@@ -142,7 +143,7 @@ fn parts(call: &Call<'_>, whole: usize) -> Result<Vec<usize>, Refused> {
 fn pad(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let tensor = call.needed(0)?;
     let shape = tensor.shape();
-    // The first operator set named them otherwise.
+    // The first operator set had a different name for the attribute.
     let name = if call.opset < 2 { "paddings" } else { "pads" };
     let pads = longs_or_ints(call, 1, name)?.ok_or("the pads are missing")?;
     let named = longs_if_there(call, 3)?;
@@ -175,7 +176,7 @@ fn pad(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     only(take(tensor, &taken, filling.as_ref())?)
 }
 
-/// The position that a mode puts at a place; `None` is the constant.
+/// The input position of a place in a padding mode; `None` is the constant.
 fn padded(mode: &str, at: i64, extent: usize) -> Result<Option<usize>, Refused> {
     let length = extent as i64;
     let place = match mode {

@@ -1,8 +1,7 @@
-//! `Softmax` and its kin.
+//! `Softmax` and related operators.
 //!
-//! Before opset 13 they flatten their input to a matrix and work on its rows.
-//! From then on they work along one axis.
-//! A lane of minus infinities gives NaN, as the formula does.
+//! Before opset 13 the operators flatten their input to a matrix and work on its rows. From then on
+//! they work along one axis. A lane of minus infinities gives NaN, as the formula does.
 
 use super::Kernel;
 use super::call::{Call, Reals, Refused};
@@ -41,17 +40,17 @@ pub(super) fn softmax(lane: &[f64]) -> Vec<f64> {
 fn log_softmax(lane: &[f64]) -> Vec<f64> {
     let most = largest(lane);
     if !most.is_finite() {
-        // The formula takes an infinity from itself, and what the sum makes of that is everywhere.
+        // The formula subtracts an infinity from itself, and the sum spreads the NaN to every element.
         return vec![f64::NAN; lane.len()];
     }
     let first = lane.iter().position(|&value| value == most);
-    // The largest term is 1. Left out of the sum, it costs the others no digits.
+    // The largest term is 1. Leaving it out of the sum costs the other terms no digits.
     let others = lane.iter().enumerate().filter(|&(place, _)| Some(place) != first);
     let total = libm::log1p(sum(others.map(|(_, value)| libm::exp(value - most))));
     lane.iter().map(|value| (value - most) - total).collect()
 }
 
-/// 1 for the first of the largest elements, 0 for the others; a NaN counts as the largest.
+/// 1 for the first of the largest elements, 0 for the others. A NaN counts as the largest.
 fn hardmax(lane: &[f64]) -> Vec<f64> {
     let first = best(lane, false, |a: f64, b| a > b || (a.is_nan() && !b.is_nan()));
     (0..).zip(lane).map(|(place, _)| if place == first { 1.0 } else { 0.0 }).collect()

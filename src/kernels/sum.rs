@@ -1,6 +1,6 @@
 //! Sums that do not lose small terms: Neumaier's compensated summation.
 
-/// A running sum, and what rounding has cost it so far.
+/// A running sum, and the rounding loss so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sum {
     total: f64,
@@ -21,7 +21,7 @@ impl Sum {
 
     /// The sum so far.
     pub(super) fn value(self) -> f64 {
-        // What an infinity has cost is NaN, so it must not be added.
+        // The loss of an infinite sum is NaN, so the loss must not be added.
         if self.total.is_finite() { self.total + self.lost } else { self.total }
     }
 }

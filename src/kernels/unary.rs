@@ -1,6 +1,6 @@
-//! Operators of one tensor that treat each element by itself.
+//! Operators of one tensor that compute each element by itself.
 //!
-//! Most take floating-point elements only. Where the standard allows integers, they stay exact.
+//! Most operators take floating-point elements only. If the standard allows integers, they stay exact.
 
 use super::Kernel;
 use super::activation as act;
@@ -10,7 +10,7 @@ use super::number::{Numbers, Wholes, flag, floats, tensor_of};
 use super::sum::{greater, smaller};
 use crate::tensor::{Dtype, Format, Tensor};
 
-/// What one operator makes: its outputs, or why it makes none.
+/// The outputs of an operator, or the reason why they are refused.
 type Made = Result<Vec<Tensor>, Refused>;
 
 /// The kernels of this file.
@@ -36,7 +36,7 @@ pub(super) const UNARY: &[(&str, Kernel)] = &[
     ("Cosh", |call| real(call, libm::cosh)),
     ("Tanh", |call| real(call, libm::tanh)),
     ("Asinh", |call| real(call, libm::asinh)),
-    // Below 1 the logarithm that libm takes would still give a number.
+    // Below 1, libm's logarithm would still return a number.
     ("Acosh", |call| real(call, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) })),
     ("Atanh", |call| real(call, libm::atanh)),
     ("Erf", |call| real(call, libm::erf)),
@@ -63,9 +63,9 @@ pub(super) const UNARY: &[(&str, Kernel)] = &[
     ("PRelu", prelu),
 ];
 
-/// An attribute's name, and its value where the node does not give it.
+/// An attribute's name, and its default value.
 ///
-/// The defaults of the standard are `f32`, as the values that nodes give.
+/// The defaults of the standard are `f32`, like the values in nodes.
 type Default<'a> = (&'a str, f32);
 
 fn number(call: &Call<'_>, (name, default): Default<'_>) -> f64 {
@@ -94,7 +94,7 @@ fn with_two(call: &Call<'_>, two: [Default<'_>; 2], function: fn(f64, f64, f64) 
     real(call, |x| function(x, first, second))
 }
 
-/// Applies one function to floating-point elements, another to integers.
+/// Applies one function to floating-point elements, and a second function to integers.
 fn numeric(call: &Call<'_>, real: impl Fn(f64) -> f64, whole: impl Fn(i128) -> i128) -> Made {
     match Numbers::of(call, 0)? {
         Numbers::Reals(reals) => mapped(reals, real),
@@ -120,7 +120,7 @@ fn negated(call: &Call<'_>) -> Made {
 }
 
 fn selu(call: &Call<'_>) -> Made {
-    // The first version of the operator had defaults of fewer digits.
+    // The first version of the operator had defaults with fewer digits.
     let (alpha, gamma) = if call.opset < 6 { (1.6732, 1.0507) } else { (1.673_263_2, 1.050_701) };
     with_two(call, [("alpha", alpha), ("gamma", gamma)], |x, alpha, gamma| {
         gamma * act::elu(x, alpha)
@@ -156,7 +156,7 @@ fn bitwise_not(call: &Call<'_>) -> Made {
     }
 }
 
-/// Which floating-point elements pass a test.
+/// Tests each floating-point element.
 fn test(call: &Call<'_>, passes: impl Fn(f64) -> bool) -> Made {
     let reals = floats(call, 0)?;
     let passed = reals.values.iter().map(|&value| passes(value)).collect();
@@ -185,7 +185,7 @@ fn clip(call: &Call<'_>) -> Made {
 /// The bounds of floating-point elements: attributes before opset 11, inputs from then on.
 fn real_bounds(call: &Call<'_>) -> Result<[f64; 2], Refused> {
     if call.opset < 11 {
-        // From opset 6 the missing bounds are the ends of `f32`, so even an infinity is clipped.
+        // From opset 6 on, missing bounds are the ends of `f32`, so even an infinity is clipped.
         let end = if call.opset < 6 { f64::INFINITY } else { f64::from(f32::MAX) };
         return Ok([call.float("min").unwrap_or(-end), call.float("max").unwrap_or(end)]);
     }
@@ -201,7 +201,7 @@ fn real_bounds(call: &Call<'_>) -> Result<[f64; 2], Refused> {
     Ok(bounds)
 }
 
-/// The largest finite value of a floating-point type: the bound of `Clip` that the node leaves out.
+/// The largest finite value of a floating-point type: the bound that a `Clip` node omits.
 fn largest_of(dtype: Dtype) -> f64 {
     match dtype {
         Dtype::F16 => Format::F16.max(),
@@ -270,7 +270,7 @@ mod tests {
         UNARY.iter().find(|(name, _)| *name == op_type).unwrap().1(&call)
     }
 
-    /// The operator's results for some numbers, by its default attributes.
+    /// The operator's results for some numbers, with its default attributes.
     fn of(op_type: &str, values: &[f32]) -> Vec<f64> {
         run(op_type, 22, &[], &[Some(vector(values))]).unwrap()[0].numbers(1)
     }

@@ -1,7 +1,7 @@
 //! Windows that slide over the spatial axes of a tensor, for convolutions and pools.
 //!
 //! The attributes `strides`, `dilations`, `pads`, `auto_pad` and `ceil_mode` are read here once.
-//! A window position that lies in the padding gives no tap.
+//! A window position in the padding has no tap.
 
 use super::layout::{count, ints, per_axis, strides, text};
 use super::{Call, Refused};
@@ -16,9 +16,9 @@ pub(super) struct Windows {
     pub(super) kernel: Vec<usize>,
     /// The extents of the output.
     pub(super) output: Vec<usize>,
-    /// How far the window moves along each axis.
+    /// The window's step along each axis.
     pub(super) strides: Vec<i64>,
-    /// How far apart the elements of the window lie.
+    /// The distance between two neighbours in the window along each axis.
     pub(super) dilations: Vec<i64>,
     /// The padding before the first element of each axis.
     pub(super) begin: Vec<i64>,
@@ -26,30 +26,30 @@ pub(super) struct Windows {
     pub(super) end: Vec<i64>,
 }
 
-/// One element of a window that lies in the input.
+/// One element of a window, inside the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tap {
-    /// Its flat position in the window.
+    /// The flat position in the window.
     pub(super) kernel: usize,
-    /// Its flat position among the spatial axes of the input.
+    /// The flat position among the spatial axes of the input.
     pub(super) input: usize,
 }
 
 /// The padding that a node asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AutoPad {
-    /// As the attribute `pads` says.
+    /// The padding in the attribute `pads`.
     Given,
-    /// None.
+    /// No padding.
     Valid,
-    /// As much as the output's extent needs, the odd one at the end.
+    /// As much padding as the output's extent needs, with the odd element at the end.
     SameUpper,
-    /// As much as the output's extent needs, the odd one at the beginning.
+    /// As much padding as the output's extent needs, with the odd element at the beginning.
     SameLower,
 }
 
 impl AutoPad {
-    /// Reads `auto_pad`; padding in `pads` that it would overrule is refused.
+    /// Reads `auto_pad`. Padding in `pads` that `auto_pad` would override is refused.
     pub(super) fn of(call: &Call<'_>) -> Result<Self, Refused> {
         let auto = match text(call, "auto_pad", "NOTSET")? {
             "" | "NOTSET" => return Ok(AutoPad::Given),
@@ -106,7 +106,7 @@ impl Windows {
         Ok(windows)
     }
 
-    /// How many elements a window spans along an axis.
+    /// The number of elements that a window spans along an axis.
     pub(super) fn span(&self, axis: usize) -> Result<i64, Refused> {
         let steps = i64::try_from(self.kernel[axis] - 1).ok();
         let span = steps.and_then(|steps| steps.checked_mul(self.dilations[axis]));
@@ -115,7 +115,7 @@ impl Windows {
             .ok_or_else(|| "a window is too large".to_owned())
     }
 
-    /// Sets the padding of an axis and says how many windows there are.
+    /// Sets the padding of an axis and returns the number of windows.
     fn place(&mut self, axis: usize, auto: AutoPad, ceil: bool) -> Result<usize, Refused> {
         let (span, stride) = (self.span(axis)?, self.strides[axis]);
         let extent = i64::try_from(self.input[axis]).map_err(|error| error.to_string())?;
@@ -134,7 +134,7 @@ impl Windows {
             return Err(format!("a window of {span} is larger than a padded input of {padded}"));
         }
         let mut windows = room / stride + 1;
-        // A last window that goes over the end counts only if it begins before the right padding.
+        // A last window that passes the end counts only if it begins before the right padding.
         let over = room % stride != 0 && windows * stride < extent + self.begin[axis];
         windows += i64::from(ceil && over);
         usize::try_from(windows).map_err(|error| error.to_string())
@@ -160,7 +160,7 @@ impl Windows {
         taps
     }
 
-    /// How many elements of a window lie in the input or in its padding.
+    /// The number of a window's elements in the input or in its padding.
     pub(super) fn within_padding(&self, position: usize) -> usize {
         let at = multi_index(position, &self.output);
         let inside = (0..at.len()).map(|axis| {
@@ -170,7 +170,7 @@ impl Windows {
         inside.fold(1, usize::saturating_mul)
     }
 
-    /// How many elements of a window that begins at `first` lie before `limit`.
+    /// The number of elements before `limit` in a window that begins at `first`.
     fn before(&self, axis: usize, first: i64, limit: usize) -> usize {
         let room = (limit as i64 - first).max(0) as u64;
         let elements = room.div_ceil(self.dilations[axis] as u64);

@@ -5,45 +5,45 @@ use crate::verdict::{Kind, Origin, Verdict};
 use crate::walk::{Fallback as Search, WalkReport};
 use serde::{Deserialize, Serialize};
 
-/// What one target makes of one network. It says nothing of when or how fast, so that the same cell is
-/// the same bytes wherever it was filled.
+/// The result of one network on one target. A cell records neither date nor speed: equal results are equal
+/// bytes on every machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
     /// The verdict's kind.
     pub kind: Kind,
     /// The verdict's sentence.
     pub sentence: String,
-    /// What really ran.
+    /// The engine, backend and device that really ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran_on: Option<RanOn>,
-    /// The operators that introduce error, in the order of execution; absent where they were not walked.
+    /// The operators that introduce error, in the order of execution; absent without a walk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<Vec<Source>>,
-    /// Where the engine's own CPU already differs from the reference: the conversion changed the
-    /// network there.
+    /// The first operator at which the engine's own CPU differs from the reference: the conversion changed
+    /// the network there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converted: Option<String>,
     /// The converter or the CPU kernel that is to blame before any backend runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// What must run on the CPU for the output to be right, where that was searched for.
+    /// The operators that must run on the CPU for a right output; absent without a search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
 }
 
-/// What came of a search for what must run on the CPU.
+/// The result of a search for operators that must run on the CPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fallback {
-    /// The operators or types that do; absent where no small set of them helps.
+    /// The operators or types found; absent if no small set of them helps.
     pub members: Option<Vec<Moved>>,
 }
 
 /// One operator, or one type of them, that must run on the CPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
-    /// The engine's name of it.
+    /// The engine's name of the operator or type.
     pub name: String,
-    /// The number the engine's sources give the type.
+    /// The number of the type in the engine's sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<i32>,
 }
@@ -55,7 +55,7 @@ pub struct Source {
     pub name: String,
     /// The engine's name of its type.
     pub op_type: String,
-    /// The ONNX node it comes from, where that is known.
+    /// The ONNX node that the operator comes from, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 }
@@ -63,21 +63,21 @@ pub struct Source {
 /// A cell at a glance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
-    /// It computes what the reference computes, or what its storage format must cost.
+    /// The output agrees with the reference, or differs only by what its storage format must cost.
     Right,
-    /// It computes something else, and no longer does where some operators run on the CPU.
+    /// The output is wrong, but right if some operators run on the CPU.
     Mended,
-    /// It computes something else, or comes to no end.
+    /// The output is wrong, or the run crashes or hangs.
     Wrong,
     /// The engine does not support the network.
     Refused,
-    /// It ran elsewhere than asked, so that nothing is known of it.
+    /// The network ran on a different backend than asked: the target's result is unknown.
     FellBack,
-    /// Nothing can be said.
+    /// No judgement is possible.
     Unknown,
 }
 
-/// For each kind its mark, and the word of a cell that has nothing better to say.
+/// For each kind its mark, and the word of a cell without a more exact reason.
 // a flat table: one row for each kind
 const KINDS: &[(Kind, Mark, &str)] = &[
     (Kind::Agrees, Mark::Right, ""),
@@ -99,14 +99,14 @@ const KINDS: &[(Kind, Mark, &str)] = &[
 ];
 
 impl Cell {
-    /// The cell of a verdict, and of the walk and the search for a fallback where there were any.
+    /// The cell of a verdict, and of the walk and the search for a fallback if there were any.
     pub fn new(
         ran_on: Option<RanOn>,
         verdict: &Verdict,
         walk: Option<&WalkReport>,
         search: Option<&Search>,
     ) -> Self {
-        // What is raised to high precision stays on the device, and is no fallback.
+        // Operators raised to high precision stay on the device: that is no fallback.
         let fallback = search.filter(|search| !search.raise).map(fallback);
         let helpless = fallback.as_ref().is_some_and(|fallback| fallback.members.is_none());
         let none = "; no few operators on the CPU make the output right";
@@ -121,7 +121,7 @@ impl Cell {
         }
     }
 
-    /// A cell of which nothing can be said, and why.
+    /// A cell that cannot be judged, with the reason.
     pub fn unclear(sentence: impl Into<String>) -> Self {
         Cell {
             kind: Kind::Inconclusive,
@@ -134,7 +134,7 @@ impl Cell {
         }
     }
 
-    /// Right, wrong, or not known.
+    /// The mark of the cell: right, wrong, or not known.
     pub fn mark(&self) -> Mark {
         match self.row().1 {
             Mark::Wrong if !self.moved().is_empty() => Mark::Mended,
@@ -142,7 +142,7 @@ impl Cell {
         }
     }
 
-    /// What must run on the CPU, with the engine's numbers of the types; else the reason. Empty for
+    /// The operators that must run on the CPU, with the engine's numbers of the types; else the reason. Empty for
     /// agreement.
     pub fn words(&self) -> String {
         let named = |moved: &Moved| match moved.number {
@@ -160,8 +160,8 @@ impl Cell {
         self.fallback.as_ref().and_then(|fallback| fallback.members.as_deref()).unwrap_or_default()
     }
 
-    /// The types of the operators that introduce error, with how many there are of each; else the
-    /// conversion, where that is to blame, or the kind.
+    /// The types of the operators that introduce error, with their counts. Without such operators: the converter
+    /// or the CPU kernel if it is to blame, else the kind.
     fn reason(&self) -> String {
         let types = self.types();
         match (types.is_empty(), self.kind) {
@@ -173,7 +173,7 @@ impl Cell {
         }
     }
 
-    /// What is to blame before any backend runs, with the type of the operator.
+    /// The converter or the CPU kernel that is to blame, with the type of the operator.
     fn at_origin(&self, who: &str) -> String {
         match &self.origin {
             Some(origin) => format!("{who}: {}", origin.op_type),
@@ -185,7 +185,7 @@ impl Cell {
         self.ran_on.as_ref().map_or("engine", |ran_on| &ran_on.engine)
     }
 
-    /// The types of the operators that introduce error, in the order in which they first do.
+    /// The types of the operators that introduce error, with their counts, in the order of first occurrence.
     fn types(&self) -> Vec<String> {
         let mut counted: Vec<(&str, usize)> = Vec::new();
         for Source { op_type, .. } in self.sources.iter().flatten() {

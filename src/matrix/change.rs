@@ -1,21 +1,21 @@
-//! A matrix beside an earlier one: what is newly wrong, what was fixed, what is as it was.
+//! A matrix compared with an earlier one: cells that are newly wrong, fixed, or unchanged.
 
 use super::{Cell, Mark, Matrix, Row, Source};
 use crate::verdict::exit_code;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What became of a cell.
+/// How a cell changed since the earlier matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It is wrong, and it was not, or not in this way.
+    /// The cell is wrong; before, it was right, or wrong in a different way.
     New,
-    /// It is right, and it was wrong.
+    /// The cell is right; before, it was wrong.
     Fixed,
-    /// It is as it was.
+    /// The cell is right as before, or wrong as before.
     Same,
-    /// One of the two is not known, or they are not about the same network.
+    /// One of the two cells is not known, or their rows differ in network, feeds or reference.
     Unknown,
 }
 
@@ -31,30 +31,30 @@ impl State {
     }
 }
 
-/// One cell, now and then.
+/// One cell, before and now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The row, by name and system.
     pub row: String,
     /// The target.
     pub target: String,
-    /// What became of it.
+    /// How the cell changed.
     pub state: State,
-    /// What it was, and what it is.
+    /// The cell before and the cell now, in words.
     pub words: String,
 }
 
-/// Every cell that either matrix has.
+/// Every cell that either matrix contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// The file of the earlier matrix.
     pub earlier: String,
-    /// In the order of rows and columns; what only the earlier one has comes last.
+    /// The cells in the order of rows and columns; cells of the earlier matrix alone come last.
     pub cells: Vec<Change>,
 }
 
 impl Changes {
-    /// How many cells there are of each state.
+    /// The number of cells in each state.
     pub fn counts(&self) -> BTreeMap<State, usize> {
         let mut counts = BTreeMap::new();
         for change in &self.cells {
@@ -65,8 +65,8 @@ impl Changes {
 }
 
 impl Matrix {
-    /// What the command that made it ends with: 1 where a cell is wrong, 3 where one cannot be judged,
-    /// else 0. Beside an earlier matrix what was wrong then in the same way does not count.
+    /// The command's exit code: 1 if a cell is wrong, 3 if one cannot be judged, else 0.
+    /// After a comparison with an earlier matrix, cells that were wrong then in the same way do not count.
     pub fn exit_code(&self) -> u8 {
         let known_before = |row: &Row, target: &str| {
             let changes = self.changes.iter().flat_map(|changes| &changes.cells);
@@ -86,7 +86,7 @@ impl Matrix {
     }
 }
 
-/// Sets a matrix beside an earlier one, which lies in `file`.
+/// Compares a matrix with the earlier one in `file`.
 pub fn compare(earlier: &Matrix, file: &str, now: &Matrix) -> Changes {
     let find = |matrix: &'_ Matrix, row: &Row| -> Option<usize> {
         matrix.rows.iter().position(|other| other.key() == row.key())
@@ -123,7 +123,7 @@ fn between(then: Option<&Cell>, now: Option<&Cell>) -> (State, String) {
     let told = |cell: Option<&Cell>| cell.map_or_else(|| "not run".to_owned(), shown);
     let changed = format!("was {}, is {}", told(then), told(now));
     let (Some(then), Some(now)) = (then, now) else { return (State::Unknown, changed) };
-    // What some operators on the CPU mend is wrong all the same.
+    // A target that some operators on the CPU mend is still wrong.
     let is_wrong = |cell: &Cell| match cell.mark() {
         Mark::Right => Some(false),
         Mark::Wrong | Mark::Mended | Mark::Refused => Some(true),
@@ -138,7 +138,7 @@ fn between(then: Option<&Cell>, now: Option<&Cell>) -> (State, String) {
     }
 }
 
-/// Wrong then and now: the same finding, unless it is of another kind or more operators are to blame.
+/// Wrong before and now: the same finding, unless the kind differs or more operators are to blame.
 fn wrong_again(then: &Cell, now: &Cell, changed: String) -> (State, String) {
     if then.kind != now.kind {
         return (State::New, changed);
@@ -202,7 +202,7 @@ mod tests {
         Matrix::new([target.to_owned()], cells.iter().map(row).collect())
     }
 
-    /// Then, now, the state, words of it, and the exit code beside the earlier matrix.
+    /// Each case: the cell before, the cell now, the state, some words, and the exit code after the comparison.
     #[test]
     fn every_pair_of_cells_has_its_state_and_exit_code() {
         let some = |kind, sources: &[&str]| Some(cell(kind, sources));

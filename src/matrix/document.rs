@@ -1,5 +1,5 @@
-//! The matrix as it is saved: `schema: "offby.matrix/1"`. Neither times nor the machine's name stand in
-//! it, so that the same cells are the same bytes.
+//! The matrix as it is saved: `schema: "offby.matrix/1"`. The file contains neither times nor the machine's
+//! name, so equal cells are equal bytes.
 
 use super::{Cell, Changes, MatrixError};
 use crate::graph::ValueName;
@@ -21,10 +21,10 @@ pub struct Matrix {
     pub columns: Vec<Column>,
     /// The networks, in the order given.
     pub rows: Vec<Row>,
-    /// Whether the user ended the sweep: cells that it had not filled by then are not there.
+    /// Whether the user stopped the sweep. Cells that were not filled by then are missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
-    /// What changed since an earlier matrix, where it was set beside one.
+    /// The changes since an earlier matrix, if the matrix was compared with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
 }
@@ -34,39 +34,39 @@ pub struct Matrix {
 pub struct Column {
     /// The target as `--on` names it.
     pub target: String,
-    /// Whether it is a simulated device, whose faults were planted.
+    /// Whether the target is a simulated device, whose faults were planted.
     pub simulated: bool,
 }
 
-/// One network, with what it is fed, on one system.
+/// One network with its feeds, on one system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The network's or case's name.
     pub name: String,
-    /// The machine, where the user named it.
+    /// The machine, if the user named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
     /// The digest of the network's bytes.
     pub digest: Digest,
     /// How many nodes its graph has.
     pub nodes: usize,
-    /// The types of its nodes; told of conformance tests, whose table is by operator.
+    /// The types of its nodes; only for conformance tests, whose table is by operator.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub op_types: BTreeSet<String>,
-    /// What it was fed.
+    /// The tensors that the network was fed.
     pub inputs: Vec<RowInput>,
     /// The reference target.
     pub reference: String,
-    /// What is known of it, by target; what is not there was not run.
+    /// The cells by target; a target that was not run is missing.
     pub cells: BTreeMap<String, Cell>,
 }
 
-/// What one input was fed.
+/// The tensor that one input was fed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowInput {
     /// The input's name.
     pub name: ValueName,
-    /// How its tensor was made: `normal:0`, or a file.
+    /// How the tensor was made: `normal:0`, or a file.
     pub spec: String,
     /// The digest of its bytes.
     pub digest: Digest,
@@ -85,7 +85,7 @@ impl Matrix {
         }
     }
 
-    /// Every cell there could be, row by row: its row, its target, and what is known of it.
+    /// Every possible cell, row by row: its row, its target, and the cell if it was filled.
     pub fn cells(&self) -> impl Iterator<Item = (&Row, &str, Option<&Cell>)> {
         self.rows.iter().flat_map(|row| {
             let targets = self.columns.iter().map(|column| column.target.as_str());
@@ -103,12 +103,12 @@ impl Column {
 }
 
 impl Row {
-    /// By what a row is found in another matrix.
+    /// The name and system that identify the row in other matrices.
     pub fn key(&self) -> (&str, Option<&str>) {
         (&self.name, self.system.as_deref())
     }
 
-    /// Name and system in one word.
+    /// Name and system as one text.
     pub fn label(&self) -> String {
         match &self.system {
             Some(system) => format!("{} on {system}", self.name),
@@ -116,7 +116,7 @@ impl Row {
         }
     }
 
-    /// Whether the other row is about the same network, fed alike, against the same reference.
+    /// Whether the other row has the same network, the same feeds and the same reference.
     pub fn is_alike(&self, other: &Row) -> bool {
         let inputs = |row: &Row| -> Vec<(ValueName, Digest)> {
             row.inputs.iter().map(|input| (input.name.clone(), input.digest.clone())).collect()
@@ -127,17 +127,17 @@ impl Row {
     }
 }
 
-/// The first look at a file.
+/// The schema of a file, read before all other fields.
 #[derive(Deserialize)]
 struct Head {
     #[serde(default)]
     schema: String,
 }
 
-/// Reads a matrix, the text of `file`.
+/// Reads a matrix from the text of `file`.
 ///
 /// # Errors
-/// When it is no JSON, has another schema, or lacks what the schema demands.
+/// If the text is not JSON, has a different schema, or lacks a field that the schema requires.
 pub fn read_matrix(file: &str, text: &str) -> Result<Matrix, MatrixError> {
     let json = |source| MatrixError::Json { file: file.to_owned(), source };
     let Head { schema } = serde_json::from_str(text).map_err(json)?;

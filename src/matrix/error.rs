@@ -3,21 +3,21 @@
 use super::MATRIX_SCHEMA;
 use thiserror::Error;
 
-/// What is wrong with a matrix, or with what is asked of it.
+/// An error in a matrix, or in a request for one.
 #[derive(Debug, Error)]
 pub enum MatrixError {
-    /// `--shard` that is no share.
+    /// The value of `--shard` is not a share.
     #[error("read the share `{0}`")]
     Shard(String),
-    /// No JSON, or its fields do not fit.
+    /// The file is not JSON, or its fields do not fit the schema.
     #[error("read the matrix {file}: {source}")]
     Json {
         /// The file.
         file: String,
-        /// What does not fit.
+        /// The error of the JSON reader.
         source: serde_json::Error,
     },
-    /// Another schema.
+    /// The file has a different schema.
     #[error(
         "read the matrix {file}: its schema is `{schema}`, and this offby reads `{MATRIX_SCHEMA}`"
     )]
@@ -27,7 +27,7 @@ pub enum MatrixError {
         /// Its schema.
         schema: String,
     },
-    /// Rows of one name that are not the same network, feeds and reference.
+    /// Two rows have the same name, but differ in network, feeds or reference.
     #[error(
         "merge {file}: its row `{row}` is another network than that of an earlier file, was fed otherwise, or has another reference"
     )]
@@ -37,7 +37,7 @@ pub enum MatrixError {
         /// The row.
         row: String,
     },
-    /// A cell that says different things.
+    /// Two files contradict each other about one cell.
     #[error(
         "merge {file}: its cell `{row}` on {target} does not say what an earlier file says: `{second}`, not `{first}`"
     )]
@@ -48,18 +48,18 @@ pub enum MatrixError {
         row: String,
         /// The column.
         target: String,
-        /// What the earlier file says.
+        /// The sentence in the earlier file.
         first: String,
-        /// What this one says.
+        /// The sentence in this file.
         second: String,
     },
-    /// No file at all.
+    /// No file was given.
     #[error("merge nothing")]
     Nothing,
 }
 
 impl MatrixError {
-    /// What the user can do.
+    /// The next step for the user.
     pub fn hint(&self) -> &'static str {
         match self {
             MatrixError::Shard(_) => "a share is I/N, counted from 1: --shard 2/3",

@@ -1,18 +1,17 @@
-//! Merging: parts of one matrix give exactly the whole, and matrices of other networks, targets or
-//! systems stand side by side. What contradicts itself is refused.
+//! Merging matrices: the parts of one matrix make up exactly the whole. Matrices of different networks, targets
+//! or systems are put side by side. Contradictions are refused.
 
 use super::{Cell, Matrix, MatrixError, Row};
 
-/// Merges matrices, each with the name of its file. Rows and columns keep the order in which they first
-/// occur; where one file has walked a target's operators, or searched for a fallback, and another has
-/// not, it stands.
+/// Merges matrices, each with the name of its file. Rows and columns keep the order of their first occurrence.
+/// If only one file has walked a target's operators, or searched for a fallback, its cell is kept.
 ///
 /// # Errors
-/// When there is none, or when two say different things of one row or cell.
+/// If no matrix is given, or if two matrices contradict each other about a row or cell.
 pub fn merge(matrices: impl IntoIterator<Item = (String, Matrix)>) -> Result<Matrix, MatrixError> {
     let mut matrices = matrices.into_iter();
     let (_, mut whole) = matrices.next().ok_or(MatrixError::Nothing)?;
-    // What changed since another matrix was said of a part.
+    // The changes since an earlier matrix describe a part, not the whole.
     whole.changes = None;
     for (file, part) in matrices {
         whole.made_by.extend(part.made_by);
@@ -54,7 +53,7 @@ fn merge_row(known: &mut Row, row: Row, file: &str) -> Result<(), MatrixError> {
     Ok(())
 }
 
-/// Whether a cell can stand for another one: they are the same, or it was looked into more closely.
+/// Whether `cell` can replace `other`: they are equal, or `cell` was examined more closely.
 fn says_more(cell: &Cell, other: &Cell) -> bool {
     let depth = |cell: &Cell| (cell.fallback.is_some(), cell.sources.is_some());
     cell == other || depth(cell) > depth(other)

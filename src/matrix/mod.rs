@@ -1,6 +1,6 @@
-//! Networks against targets, cell by cell: what each target makes of each network, filled here, in
-//! parts elsewhere, or from saved reports; merged exactly, and set beside an earlier matrix. No engine
-//! is known here.
+//! Networks against targets: one cell for the result of each network on each target. Cells are filled here, in
+//! parts on other machines, or from saved reports. Parts are merged exactly, and a matrix is compared with an
+//! earlier one. This module knows no engine.
 
 mod cell;
 mod change;

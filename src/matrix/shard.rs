@@ -12,15 +12,15 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Everything.
+    /// All cells.
     pub const WHOLE: Shard = Shard { index: 1, of: 1 };
 
-    /// Whether it has the cell of this number, counted row by row from 0.
+    /// Whether the share contains the cell with this number, counted row by row from 0.
     pub fn has(self, cell: usize) -> bool {
         cell % self.of == self.index - 1
     }
 
-    /// What is added to the names of files: nothing for the whole, else `-2-of-3`.
+    /// The addition to file names: empty for the whole, else `-2-of-3`.
     pub fn suffix(self) -> String {
         match self {
             Shard::WHOLE => String::new(),

@@ -6,7 +6,7 @@ use super::text::{heading, table_with_names, verdict_text, wrapped};
 use crate::bench::Latency;
 use crate::verdict::Kind;
 
-/// `offby bench` as text; `verbose` tells every target's times with all digits.
+/// `offby bench` as text; `verbose` shows every target's times with all digits.
 pub fn bench_text(report: &Report, width: usize, verbose: bool, paint: Paint) -> String {
     let mut text = heading(report);
     let titles = ["target", "says", "runs", "min", "median", "mean", "p95", "max", "open", "ratio"];
@@ -20,14 +20,14 @@ pub fn bench_text(report: &Report, width: usize, verbose: bool, paint: Paint) ->
             &line.map_or_else(String::new, |line| format!("\n{}", wrapped(&line, width))),
         );
     }
-    // What is right needs no more words than the table has.
+    // A target that agrees needs no more words than the table has.
     for target in report.targets.iter().filter(|target| target.verdict.kind != Kind::Agrees) {
         text.push_str(&verdict_text(report, target, width, paint));
     }
     text
 }
 
-/// Ratios that the turns do not agree on.
+/// A note on ratios that vary from turn to turn.
 fn unsteady(report: &Report) -> Option<String> {
     let ratios = report.targets.iter().filter_map(|target| {
         let ratio = target.bench.as_ref()?.ratio.filter(|ratio| !ratio.is_steady())?;
@@ -57,7 +57,7 @@ fn row(target: &TargetReport) -> Vec<String> {
     row
 }
 
-/// What the columns mean.
+/// The meaning of the columns.
 fn units(report: &Report) -> String {
     let timed = report.targets.iter().find(|target| target.bench.is_some());
     let Some(first) = timed else { return "\nno target was timed".into() };
@@ -67,7 +67,7 @@ fn units(report: &Report) -> String {
     )
 }
 
-/// Three digits: a table of eighty columns has seven numbers.
+/// Three digits, because seven numbers must fit into eighty columns.
 fn three_digits(value: f64) -> String {
     match value {
         tiny if tiny < 1.0 => format!("{tiny:.3}"),
@@ -77,7 +77,7 @@ fn three_digits(value: f64) -> String {
     }
 }
 
-/// One target's times in a line, where it has any.
+/// One target's times in a line, if the target was timed.
 pub(super) fn bench_line(target: &TargetReport) -> Option<String> {
     let bench = target.bench.as_ref()?;
     let ratio = bench.ratio.map_or_else(String::new, |ratio| {

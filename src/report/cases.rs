@@ -1,4 +1,4 @@
-//! What came of a set of cases: as it is saved, for the terminal, and as JUnit XML.
+//! The results of a set of cases: as they are saved, for the terminal, and as JUnit XML.
 
 use super::Paint;
 use super::document::{TargetReport, ToolReport};
@@ -16,23 +16,23 @@ use std::time::Duration;
 /// The schema of a report on cases.
 pub const CASES_SCHEMA: &str = "offby.cases/1";
 
-/// What came of a set of cases.
+/// The results of a set of cases.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CasesReport {
     /// [`CASES_SCHEMA`].
     pub schema: String,
-    /// Who wrote it.
+    /// The program that wrote the report.
     pub tool: ToolReport,
     /// Every case, in the order of the files.
     pub cases: Vec<CaseReport>,
     /// Seconds it took.
     pub seconds: f64,
-    /// Whether the user ended the command: the cases that had not come to their end are not in here.
+    /// Whether the user stopped the command. Cases that had not finished are missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
 }
 
-/// What came of one case.
+/// The result of one case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaseReport {
     /// Its id.
@@ -41,30 +41,30 @@ pub struct CaseReport {
     pub title: String,
     /// Its file.
     pub file: String,
-    /// What sort of divergence it shows.
+    /// The sort of divergence that the case shows.
     pub kind: Option<CaseKind>,
-    /// Where it was first reported.
+    /// The address of the first report.
     pub upstream: Option<String>,
     /// Every target, in the file's order.
     pub targets: Vec<CaseTargetReport>,
-    /// Why nothing could be run.
+    /// Why the case could not run.
     pub failure: Option<String>,
 }
 
-/// What came of one target of a case.
+/// The result of one target of a case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaseTargetReport {
-    /// As expected, or not.
+    /// Whether the target was as expected.
     pub status: CaseStatus,
-    /// What is not as expected, or why nothing was compared.
+    /// The differences from the expectation, or the reason why there is no comparison.
     pub differences: Vec<String>,
     /// The reason given with the expectation.
     pub reason: Option<String>,
-    /// What was expected, in a word.
+    /// The expectation, in a word.
     pub expected: Option<String>,
     /// Seconds it took.
     pub seconds: f64,
-    /// All that is known of it.
+    /// The full report on the target.
     pub report: TargetReport,
 }
 
@@ -72,13 +72,13 @@ pub struct CaseTargetReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseStatus {
-    /// It was.
+    /// The target was as expected.
     AsExpected,
-    /// It was not.
+    /// The target was not as expected.
     Unexpected,
-    /// It is not here.
+    /// The target is not available here.
     Skipped,
-    /// Nothing is expected of it, or not of this driver.
+    /// The case has no expectation for the target or for this driver.
     Unjudged,
 }
 
@@ -94,7 +94,7 @@ impl CaseStatus {
 }
 
 impl CasesReport {
-    /// How many targets there are of each status.
+    /// The number of targets with each status.
     pub fn counts(&self) -> BTreeMap<CaseStatus, usize> {
         let mut counts = BTreeMap::new();
         for target in self.cases.iter().flat_map(|case| &case.targets) {
@@ -103,8 +103,7 @@ impl CasesReport {
         counts
     }
 
-    /// 1 where anything is not as expected, 2 where a case could not be run, 3 where nothing was
-    /// compared, else 0.
+    /// 1 if a target is not as expected, 2 if a case could not run, 3 if no target was compared, else 0.
     pub fn exit_code(&self) -> u8 {
         let count = |status| self.counts().get(&status).copied().unwrap_or(0);
         if self.cases.iter().any(|case| case.failure.is_some()) {
@@ -119,14 +118,14 @@ impl CasesReport {
     }
 }
 
-/// The name a kind is grouped under.
+/// The name of a kind's group.
 fn group(kind: Option<CaseKind>) -> String {
     kind.and_then(|kind| serde_json::to_value(kind).ok())
         .and_then(|name| name.as_str().map(str::to_owned))
         .unwrap_or_else(|| "other".to_owned())
 }
 
-/// `offby case run` as text: a table for each kind, what is not as expected, the counts.
+/// `offby case run` as text: a table for each kind, the unexpected results, the counts.
 pub fn cases_text(report: &CasesReport, width: usize, paint: Paint) -> String {
     let mut groups: BTreeMap<String, Vec<&CaseReport>> = BTreeMap::new();
     for case in &report.cases {
@@ -216,7 +215,7 @@ pub fn cases_list(cases: &[(PathBuf, Case)], width: usize) -> String {
 /// The cases as JUnit XML: a suite for each case, a test for each target.
 ///
 /// # Errors
-/// When the XML cannot be made.
+/// If the XML cannot be written.
 pub fn cases_junit(report: &CasesReport) -> Result<String, String> {
     let mut junit = quick_junit::Report::new("offby");
     for case in &report.cases {

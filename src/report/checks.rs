@@ -1,4 +1,4 @@
-//! What a ticket says beside the numbers: a title, what was ruled out, how to reproduce it.
+//! The parts of a ticket around the numbers: a title, the doubts ruled out, how to reproduce the finding.
 
 use super::document::{OutputReport, Report, TargetReport};
 use crate::compare::Agreement;
@@ -7,14 +7,14 @@ use crate::verdict::{Kind, News, OriginKind};
 use crate::walk::{OpReport, Role, WalkReport};
 use serde::Serialize;
 
-/// One doubt about a finding, and what speaks against it.
+/// One doubt about a finding, and the evidence for or against it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
     /// The doubt as a question.
     pub(super) question: &'static str,
     /// `yes`, `no`, `in part`, `unknown`.
     pub(super) answer: &'static str,
-    /// Why.
+    /// The evidence.
     pub(super) because: String,
 }
 
@@ -24,7 +24,7 @@ impl Check {
     }
 }
 
-/// A title for the ticket: the gravest target, what it does, and on what.
+/// A title for the ticket: the gravest target, its finding, and the engine and device.
 pub(super) fn title(report: &Report) -> String {
     let Some(target) = gravest(report) else { return report.model.path.clone() };
     let kind = match target.verdict.kind {
@@ -62,7 +62,7 @@ pub(super) fn gravest(report: &Report) -> Option<&TargetReport> {
         News::None => 1,
         News::Good => 0,
     };
-    // The first of equals: `max_by_key` gives the last.
+    // Reversed, because `max_by_key` returns the last of equals, and the first is wanted.
     report.targets.iter().rev().max_by_key(gravity)
 }
 
@@ -70,7 +70,7 @@ fn first_source(target: &TargetReport) -> Option<&OpReport> {
     target.walk.as_ref()?.ops.iter().find(|op| op.role == Role::Source)
 }
 
-/// The doubts that a finding on this target was put to.
+/// The checks of a finding on this target.
 pub(super) fn checks(target: &TargetReport) -> Vec<Check> {
     let mut checks = vec![place(target)];
     checks.extend(determinism(target));
@@ -157,7 +157,7 @@ fn rounding(target: &TargetReport) -> Option<Check> {
     })
 }
 
-/// Why a source is no rounding.
+/// Why the error of a source is more than rounding.
 fn beyond_rounding(walk: &WalkReport, op: &OpReport) -> String {
     if let Some(found) = &op.nonfinite {
         return format!("the first source gives {}: {}", found.count(), found.words());
@@ -219,7 +219,7 @@ fn coverage(walk: &WalkReport) -> Option<Check> {
     Some(Check::new(question, answer, because))
 }
 
-/// Three commands: what is installed, the finding itself, and the next step.
+/// Three commands: `doctor` for the installation, the finding itself, and the next step.
 pub(super) fn reproduce(report: &Report) -> Vec<String> {
     let command = report.environment.as_ref().map(|environment| &environment.command);
     let itself = match command.filter(|command| !command.is_empty()) {
@@ -243,7 +243,7 @@ pub(super) fn reproduce(report: &Report) -> Vec<String> {
     ["doctor".to_owned(), itself, next].map(|line| format!("offby {line}")).to_vec()
 }
 
-/// The command of a report that does not tell it.
+/// The command, rebuilt for a report that does not contain the command.
 fn rebuilt(report: &Report) -> String {
     let targets: Vec<String> =
         report.targets.iter().map(|target| format!(" --on {}", quoted(&target.target))).collect();
@@ -258,7 +258,7 @@ fn inputs(report: &Report) -> String {
     report.inputs.iter().map(each).collect()
 }
 
-/// A word as a shell takes it.
+/// A word, quoted for a shell if necessary.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:,=+@%".contains(c);
     match !word.is_empty() && word.chars().all(plain) {

@@ -7,10 +7,10 @@ use crate::verdict::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// Tests that do not pass and are told without -v.
+/// How many tests that do not pass are shown without -v.
 const MOST: usize = 12;
 
-/// What became of tests, in words, and of which kinds of verdict.
+/// The results of tests in words, each with its kinds of verdict.
 const ENDS: [(&str, &[Kind]); 6] = [
     ("pass", &[Kind::Agrees, Kind::Explained]),
     ("wrong", &[Kind::Divergent, Kind::Precision, Kind::Nonfinite, Kind::Nondeterministic]),
@@ -20,7 +20,8 @@ const ENDS: [(&str, &[Kind]); 6] = [
     ("not run", &[Kind::Inconclusive, Kind::FellBack, Kind::Unavailable]),
 ];
 
-/// The tests as text: operators against targets, then what did not pass and why; `verbose` tells all of that.
+/// The tests as text: operators against targets, then the tests that did not pass, with reasons. `verbose` shows
+/// all of them.
 pub fn conformance_text(matrix: &Matrix, width: usize, verbose: bool) -> String {
     let mut text =
         format!("{} ONNX backend tests on {} targets\n\n", matrix.rows.len(), matrix.columns.len());
@@ -75,7 +76,7 @@ fn titles(matrix: &Matrix) -> Vec<String> {
     ["operator".to_owned()].into_iter().chain(targets).collect()
 }
 
-/// A row for each operator: `12` where all its tests pass, `9 of 12` else.
+/// A row for each operator: `12` if all its tests pass, else `9 of 12`.
 fn rows(matrix: &Matrix) -> Vec<Vec<String>> {
     let operators: BTreeSet<&String> = matrix.rows.iter().flat_map(|row| &row.op_types).collect();
     let share = |operator: &String, target: &str| {

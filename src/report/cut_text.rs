@@ -1,10 +1,10 @@
-//! The terminal view of a search by truncation: every cut and what it said.
+//! The terminal view of a search by truncation: every cut and its result.
 
 use super::text::{table_with_names, wrapped};
 use super::walk_text::bodies;
 use crate::walk::{Answer, Probe, WalkReport};
 
-/// The truncations in the order they were run, and how many runs they took.
+/// The truncations in the order of their runs, and the number of runs.
 pub(super) fn cut_text(walk: &WalkReport, width: usize) -> String {
     let titles = ["cut", "node", "truncated after", "values", "says", "rel. L2", "floor"];
     let row = |(number, probe)| row(number, probe, walk.ops_total);

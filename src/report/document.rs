@@ -1,4 +1,4 @@
-//! The report as it is saved: `schema: "offby.report/1"`. Fields may come, names stay.
+//! The report as it is saved: `schema: "offby.report/1"`. Fields may be added; names do not change.
 
 use super::judging::{JudgedAgain, JudgedBy};
 use crate::bench::Bench;
@@ -17,65 +17,65 @@ use std::collections::BTreeMap;
 /// The schema this version writes.
 pub const SCHEMA: &str = "offby.report/1";
 
-/// One command's findings, complete: it can be rendered again without running anything.
+/// All findings of one command: enough to render the report again without a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
-    /// Who wrote it.
+    /// The program that wrote the report.
     pub tool: ToolReport,
     /// The command: `run`.
     pub command: String,
     /// The network.
     pub model: ModelReport,
-    /// What it was fed; every engine got these bytes.
+    /// The tensors that the network was fed; every engine got these bytes.
     pub inputs: Vec<InputReport>,
     /// The reference target.
     pub reference: String,
-    /// What the reference really ran on.
+    /// The engine, backend and device that really ran the reference.
     pub reference_ran_on: Option<RanOn>,
-    /// The engine of another code that gives the reference's outputs, too, if one was asked.
+    /// The engine with different code that agrees with the reference, if the user asked for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_confirmed_by: Option<String>,
-    /// Why the reference is another target than the one that was asked for.
+    /// Why the reference is a different target than the one that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_note: Option<String>,
     /// The candidates, in the order given.
     pub targets: Vec<TargetReport>,
-    /// The reference's outputs that are not finite everywhere, and where that begins.
+    /// The reference's outputs with non-finite elements, and the nodes that first make those.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nonfinite: Vec<NonfiniteOutput>,
     /// Feeds and outputs that cannot show whether elements are in the right places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blind: Vec<Blind>,
-    /// Where several strategies walked one target: what each names, and how that fits together.
+    /// The nodes that each strategy names, and how they fit together, if several strategies walked one target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategies: Option<StrategyAgreement>,
     /// The machine and the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentReport>,
-    /// Whether the user ended the command: what it had not done by then is not in here.
+    /// Whether the user stopped the command. Work that was not done by then is missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
-    /// The tolerance by which it was judged again after it was saved.
+    /// The new tolerance, if the saved report was judged again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_again: Option<JudgedAgain>,
 }
 
-/// Where a report was made. It names neither host nor user.
+/// The machine and the command of a report. Neither host nor user is named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvironmentReport {
     /// The operating system and its kernel.
     pub os: String,
     /// The processor's own name.
     pub cpu: String,
-    /// How many threads it runs at once.
+    /// How many threads the processor runs at once.
     pub cores: usize,
-    /// What turned the network into the engine's own format.
+    /// The converter that turned the network into the engine's own format.
     pub converter: Option<String>,
-    /// Variables that choose drivers or converters, where they were set.
+    /// Variables that choose drivers or converters, if they were set.
     pub variables: BTreeMap<String, String>,
-    /// The command's arguments, without those that only say where to write.
+    /// The command's arguments, except those that only name an output path.
     pub command: Vec<String>,
 }
 
@@ -101,7 +101,7 @@ impl ToolReport {
 /// A network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelReport {
-    /// The file as the user named it; of an absolute path only the file's name.
+    /// The file as the user named it; an absolute path is cut to the file's name.
     pub path: String,
     /// The digest of its bytes.
     pub digest: Digest,
@@ -118,9 +118,9 @@ pub struct InputReport {
     pub shape: Vec<usize>,
     /// Its element type.
     pub dtype: Dtype,
-    /// How it was made: `normal:0`, or a file.
+    /// How the tensor was made: `normal:0`, or a file.
     pub spec: String,
-    /// Why it was made so, if it was guessed; what it was converted from, if it was.
+    /// Why offby guessed the spec, or the element type that the tensor was converted from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// The digest of its bytes.
@@ -134,39 +134,39 @@ pub struct TargetReport {
     pub target: String,
     /// How the engine's run ended.
     pub outcome: Outcome,
-    /// How its worker ended, where that gave no answer.
+    /// How the worker process ended, if it returned no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ended>,
-    /// What really ran.
+    /// The engine, backend and device that really ran.
     pub ran_on: Option<RanOn>,
-    /// What engine and driver said.
+    /// The messages of the engine and the driver.
     pub evidence: Vec<String>,
-    /// Each output against the reference's.
+    /// Each output, compared with the reference's.
     pub outputs: Vec<OutputReport>,
-    /// Repetition.
+    /// The repeated runs.
     pub runs: Option<Runs>,
-    /// How long it takes; `bench` alone measures it.
+    /// The target's times; only `bench` measures them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bench: Option<Bench>,
-    /// The operators that began, of a walk that came to no end.
+    /// The operators that began, if the walk did not finish.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub begun: Vec<BegunReport>,
-    /// The walk over the operators; `run` does none.
+    /// The walk over the operators; absent for `run`.
     pub walk: Option<WalkReport>,
-    /// Where the engine's own CPU parts from the reference, if the target's difference comes from there.
+    /// The node at which the engine's own CPU parts from the reference, if the target's difference comes from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// The nodes where referees differ from the reference, if the verdict rests on that.
+    /// The nodes at which referees differ from the reference, if the verdict rests on them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rulings: Vec<Ruling>,
-    /// What must run elsewhere for the output to be right, where that was asked.
+    /// The operators that must run elsewhere for a right output, if the user asked for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
-    /// What is said of it.
+    /// The verdict on the target.
     pub verdict: Verdict,
 }
 
-/// An operator that began.
+/// An operator that began to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BegunReport {
     /// Its place in the order of execution.
@@ -184,35 +184,34 @@ pub struct OutputReport {
     pub name: ValueName,
     /// The reference's shape.
     pub shape: Vec<usize>,
-    /// What was measured; absent where nothing could be compared, and the judgement says why.
+    /// The measurements; absent if no comparison was possible. The judgement then gives the reason.
     pub comparison: Option<Comparison>,
     /// The storage format whose rounding explains every difference, if one does.
     pub explained_by: Option<Explanation>,
-    /// Where the output is a choice (indices of the highest values, boxes that were kept) and another one
-    /// than the reference's: how near it was. It is judged by that, not by how far apart indices are.
+    /// How near a choice was to the reference's, if the output is a choice and differs. A choice is indices of the
+    /// highest values, or boxes that were kept. The output is judged by this, not by how far apart indices are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choice: Option<Choice>,
-    /// What follows.
+    /// The result of the judgement.
     pub agreement: Agreement,
-    /// The grounds: which rule fired, and what tolerance would have been needed.
+    /// The grounds: the rule that fired, and the tolerance that would have been needed.
     pub judgement: Judgement,
-    /// By what it was judged; with the comparison's numbers enough to judge it again.
+    /// The tolerances of the judgement: with the comparison's numbers, enough to judge the output again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_by: Option<JudgedBy>,
-    /// Elements beyond the tolerance, where the output diverges.
+    /// The number of elements beyond the tolerance, if the output diverges.
     pub beyond_tolerance: Option<u64>,
-    /// How far the walk's reference is from tract, before any backend is looked at: what the
-    /// conversion changed.
+    /// How far the walk's reference is from tract, before any backend runs: the effect of the conversion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversion: Option<Gauge>,
 }
 
-/// What a report says of a command that the user ended.
+/// The note in the report of a command that the user stopped.
 pub(super) const INTERRUPTED: &str =
     "interrupted: this is what was known by then; what was not run was not compared";
 
 impl Report {
-    /// The exit code of the command that says what the report says.
+    /// The exit code of a command with these findings.
     pub fn exit_code(&self) -> u8 {
         let fallbacks: Vec<&Fallback> =
             self.targets.iter().filter_map(|target| target.fallback.as_ref()).collect();
@@ -228,7 +227,7 @@ impl Report {
 }
 
 impl OutputReport {
-    /// What the verdict rests on.
+    /// The measurements that the verdict rests on.
     pub fn finding(&self) -> Finding<'_> {
         Finding {
             name: self.name.as_str(),

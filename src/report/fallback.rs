@@ -1,10 +1,10 @@
-//! What a search for a fallback found, in words and as a table; every renderer says it so.
+//! The result of a search for a fallback, in words and as a table, the same for every renderer.
 
 use super::document::TargetReport;
 use crate::compare::Tolerance;
 use crate::walk::{By, Fallback, Goal, Member};
 
-/// Operators that are named one by one.
+/// How many operators are named one by one.
 const NAMED: usize = 12;
 
 /// The table's titles, in [`member_rows`]' order.
@@ -29,7 +29,7 @@ fn member_rows(fallback: &Fallback) -> Vec<[String; 4]> {
     fallback.members.iter().flatten().map(row).collect()
 }
 
-/// Error against the number of members moved.
+/// The error left, against the number of moved members.
 fn trade_rows(fallback: &Fallback) -> Vec<[String; 4]> {
     let rows = fallback.curve.iter().map(|point| {
         let enough = if point.reached { "yes" } else { "no" };
@@ -39,7 +39,7 @@ fn trade_rows(fallback: &Fallback) -> Vec<[String; 4]> {
     rows.collect()
 }
 
-/// Titles and rows of what is worth a table: the members of a small set, or else the trade.
+/// Titles and rows of the table: the members of a small set, or else the trade.
 pub(super) fn worth_a_table(fallback: &Fallback) -> Option<([&'static str; 4], Vec<[String; 4]>)> {
     let members = member_rows(fallback);
     if fallback.is_small() {
@@ -48,7 +48,7 @@ pub(super) fn worth_a_table(fallback: &Fallback) -> Option<([&'static str; 4], V
     (!fallback.curve.is_empty()).then(|| (TRADE_TITLES, trade_rows(fallback)))
 }
 
-/// The finding, what proves it, what it costs, and where to change the engine.
+/// The finding, its proof, its cost, and the condition to add to the engine.
 pub(super) fn sentences(target: &TargetReport, fallback: &Fallback) -> Vec<String> {
     let mut said = vec![finding(target, fallback)];
     said.extend(proof(fallback));
@@ -138,7 +138,7 @@ fn cost(fallback: &Fallback) -> Option<String> {
     ))
 }
 
-/// The condition in the engine's source that makes it so.
+/// The condition that moves the members to the CPU, for the engine's source.
 fn condition(target: &TargetReport, fallback: &Fallback) -> Option<String> {
     let members = fallback.members.as_ref().filter(|_| fallback.is_small() && !fallback.raise)?;
     let ran_on = target.ran_on.as_ref().filter(|ran_on| ran_on.engine == "mnn")?;

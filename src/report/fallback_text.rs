@@ -5,7 +5,7 @@ use super::document::Report;
 use super::fallback::{sentences, worth_a_table};
 use super::text::{heading, simulated, table_with_names, verdict_text, wrapped};
 
-/// The set, the trade where there is no small one, and what is said of them.
+/// The small set, or else the trade, and the sentences about them.
 pub fn fallback_text(report: &Report, width: usize, paint: Paint) -> String {
     let mut text = heading(report);
     for target in &report.targets {

@@ -1,10 +1,10 @@
-//! Judging a saved report again, by another tolerance: no tensor is needed.
+//! Judging a saved report again by a different tolerance, without any tensor.
 //!
-//! A comparison carries its frontier, the least absolute tolerance beside each of several relative
-//! ones (`comparison.needed`). Between two of those the need is known within bounds: a tolerance outside them
-//! is judged as a new run would judge it, and one inside is left open. So is what the file does not hold: the
-//! values that a choice was made from, and the reference as it was before referees corrected it.
-//! `judged_by` says what else the judgement rests on.
+//! A comparison contains its frontier: the least absolute tolerance for each of several relative ones
+//! (`comparison.needed`). Between two of these, the need is known within bounds. A tolerance outside the bounds is
+//! judged as a new run would judge it. A tolerance inside the bounds is left open. Judgements are left open if they
+//! need values missing from the file: the values that a choice was made from, and the reference as it was before
+//! referees corrected it. `judged_by` names the other grounds of the judgement.
 
 use super::document::{OutputReport, Report, TargetReport};
 use crate::compare::{
@@ -14,18 +14,18 @@ use crate::engine::{Execution, Outcome, Target};
 use crate::verdict::{Facts, Finding, Kind, News, Verdict, decide, refine};
 use serde::{Deserialize, Serialize};
 
-/// By what an output was judged.
+/// The tolerances that an output was judged by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JudgedBy {
     /// The row of the table of tolerances for an honest backend: the reference's element type.
     pub strict: String,
-    /// The row for the storage format that the target declares; absent where it declares none.
+    /// The row for the storage format that the target declares; absent if the target declares none.
     pub declared: Option<String>,
-    /// What the user allowed in place of both.
+    /// The tolerance that the user allowed in place of both.
     pub user: Option<Tolerance>,
 }
 
-/// The tolerance by which a saved report was judged again.
+/// The tolerance that a saved report was judged again by.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct JudgedAgain {
     /// Absolute.
@@ -35,7 +35,7 @@ pub struct JudgedAgain {
 }
 
 impl JudgedAgain {
-    /// What every rendering says of it.
+    /// The sentence that every rendering contains.
     pub fn words(&self) -> String {
         format!(
             "judged again from the saved numbers, with --atol {:e} --rtol {:e}",
@@ -45,7 +45,7 @@ impl JudgedAgain {
 }
 
 impl JudgedBy {
-    /// The rule itself.
+    /// The tolerances that the rows name.
     pub fn judging(&self) -> Judging {
         let row = |name: &str| Storage::named(name);
         let strict = row(&self.strict).map_or(Tolerance::EXACT, |storage| storage.tolerance);
@@ -58,10 +58,10 @@ impl JudgedBy {
     }
 }
 
-/// What to do if the saved numbers do not tell.
+/// The hint if the saved numbers do not decide.
 const RUN_AGAIN: &str = "run the network again with these tolerances";
 
-/// The report as it would have been with this tolerance of the user's, as far as it tells.
+/// The report judged by the user's tolerance, as far as the saved numbers decide.
 pub fn judge_again(mut report: Report, user: Tolerance) -> Report {
     for target in &mut report.targets {
         judge_target(target, user);
@@ -71,7 +71,7 @@ pub fn judge_again(mut report: Report, user: Tolerance) -> Report {
 }
 
 fn judge_target(target: &mut TargetReport, user: Tolerance) {
-    // How an engine ended is no matter of tolerance.
+    // The tolerance does not change how an engine ended.
     if target.outcome != Outcome::Completed {
         return;
     }
@@ -103,8 +103,8 @@ fn judge_target(target: &mut TargetReport, user: Tolerance) {
     );
 }
 
-/// What referees say of the reference is no matter of tolerance. But whether a target that is wrong, too, is
-/// near enough depends on what the reference was before, and that is not in the file.
+/// The tolerance does not change what referees found about the reference. But a target that is also wrong may be
+/// near enough to the uncorrected reference, and that reference is not in the file.
 fn leave_ruling(target: &mut TargetReport, user: Tolerance) {
     let same = target.outputs.iter().all(|output| is_judged_by(output, user));
     if same || target.verdict.kind.news() != News::Bad {
@@ -124,7 +124,7 @@ fn is_judged_by(output: &OutputReport, user: Tolerance) -> bool {
 }
 
 fn judge_output(target: &str, output: &mut OutputReport, user: Tolerance) {
-    // Another form is wrong whatever the values are.
+    // A different form is wrong with any values.
     if output.judgement.rule == "form" {
         return;
     }
@@ -136,7 +136,7 @@ fn judge_output(target: &str, output: &mut OutputReport, user: Tolerance) {
     let before = by.judging().widest();
     let by = JudgedBy { user: Some(user), ..by };
     let judgement = left_open(comparison, user).unwrap_or_else(|| judge(comparison, &by.judging()));
-    // Elements beyond another tolerance can only be counted in the tensors.
+    // Elements beyond a different tolerance can only be counted in the tensors.
     let same = before == user && judgement.agreement == Agreement::Diverges;
     output.beyond_tolerance = output.beyond_tolerance.filter(|_| same);
     output.agreement = judgement.agreement;
@@ -144,7 +144,7 @@ fn judge_output(target: &str, output: &mut OutputReport, user: Tolerance) {
     output.judged_by = Some(by);
 }
 
-/// The judgement where the saved numbers do not tell whether the tolerance is met.
+/// The open judgement, if the saved numbers do not decide whether the tolerance is met.
 fn left_open(comparison: &Comparison, user: Tolerance) -> Option<Judgement> {
     let counts = comparison.finite > 0
         && comparison.mismatched > 0
@@ -160,7 +160,7 @@ fn left_open(comparison: &Comparison, user: Tolerance) -> Option<Judgement> {
     })
 }
 
-/// A choice was judged by the values it was made from, and those are not in the file.
+/// A choice was judged by the values it was made from. Those values are not in the file.
 fn leave_choice(output: &mut OutputReport, user: Tolerance) {
     if !is_judged_by(output, user) {
         output.judgement = Judgement::open(
@@ -171,7 +171,7 @@ fn leave_choice(output: &mut OutputReport, user: Tolerance) {
     }
 }
 
-/// Older files do not say what the target declares; its name does.
+/// Older files do not contain the declared storage format; the target's name implies it.
 fn guess(target: &str) -> JudgedBy {
     let target: Option<Target> = target.parse().ok();
     let declared = target.and_then(|target| target.declared_storage());

@@ -7,11 +7,11 @@ use crate::verdict::News;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
-/// `offby run` and `offby walk` as JUnit XML: a target that diverges fails, one of which nothing can
-/// be said is skipped.
+/// `offby run` and `offby walk` as JUnit XML: a target that diverges fails, and a target that cannot be judged is
+/// skipped.
 ///
 /// # Errors
-/// When the XML cannot be made.
+/// If the XML cannot be written.
 pub fn report_junit(report: &Report) -> Result<String, String> {
     let mut suite = TestSuite::new(report.model.path.clone());
     for target in &report.targets {

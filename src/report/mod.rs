@@ -1,4 +1,4 @@
-//! One document, many renderers. A renderer sees nothing but the document.
+//! One document, many renderers. A renderer sees only the document.
 
 mod agree;
 mod bench_text;

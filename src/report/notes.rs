@@ -1,4 +1,4 @@
-//! What a walk says of the witness: the engine's own CPU, which has the same list of operators.
+//! Notes of a walk on the witness: the engine's own CPU, which has the same list of operators.
 
 use super::document::TargetReport;
 use crate::verdict::{Kind, News};
@@ -28,7 +28,7 @@ pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
     notes
 }
 
-/// The births that are not in the verdict: a walk of the reference has no other findings.
+/// The births that the verdict does not name. A walk of the reference has no other findings.
 fn of_births(walk: &WalkReport) -> Vec<String> {
     let told = walk.untimely.as_ref().map(|found| &found.op);
     let births = walk.ops.iter().filter(|op| Some(&op.name) != told);
@@ -40,7 +40,7 @@ fn of_births(walk: &WalkReport) -> Vec<String> {
     births.filter_map(words).collect()
 }
 
-/// Where the engine's own CPU parts from the reference, if the verdict does not say that already.
+/// The operator at which the engine's own CPU parts from the reference, unless the verdict names it already.
 fn of_cpu(target: &TargetReport, walk: &WalkReport) -> Option<String> {
     let first = walk.first_converted.as_ref()?;
     let told = [Kind::Converter, Kind::CpuKernel].contains(&target.verdict.kind);

@@ -1,10 +1,10 @@
-//! What of a text may reach a terminal. Names come from networks and reports that strangers wrote, and
-//! an escape sequence in one could move the cursor or lie about what stands on the screen.
+//! Which parts of a text may reach a terminal. Names come from networks and reports that strangers wrote. An
+//! escape sequence in a name could move the cursor or falsify the screen.
 
-/// What a control character becomes.
+/// The replacement for a control character.
 const REPLACED: char = '\u{fffd}';
 
-/// The text with control characters replaced, but for line breaks, tabs and colours (`ESC [ digits m`).
+/// The text with control characters replaced, except line breaks, tabs and colours (`ESC [ digits m`).
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -22,7 +22,7 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// How many bytes of a colour the text begins with; 0 where it begins otherwise.
+/// The number of bytes of a colour at the start of the text; 0 without one.
 fn colour(text: &str) -> usize {
     let Some(rest) = text.strip_prefix("\x1b[") else { return 0 };
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();

@@ -1,10 +1,9 @@
-//! What a report that is attached to a ticket must not tell: where things lie on one machine.
+//! Removing paths of one machine from a report that is attached to a ticket.
 
 use super::document::Report;
 use std::path::Path;
 
-/// Shortens the home folder to `~`, and the network's absolute path to its file name, wherever they
-/// occur.
+/// Shortens the home folder to `~`, and the network's absolute path to its file name, in all texts.
 pub fn without_private_paths(mut report: Report, home: Option<&str>) -> Report {
     let model = Path::new(&report.model.path);
     let name = model.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -21,7 +20,7 @@ pub fn without_private_paths(mut report: Report, home: Option<&str>) -> Report {
     report
 }
 
-/// Every text of a report in which a path may stand.
+/// Every text of a report that may contain a path.
 fn texts(report: &mut Report) -> Vec<&mut String> {
     let mut texts = vec![&mut report.model.path];
     texts.extend(report.inputs.iter_mut().map(|input| &mut input.spec));
@@ -46,8 +45,8 @@ fn texts(report: &mut Report) -> Vec<&mut String> {
     texts
 }
 
-/// The text with the home folder, as a whole path or the beginning of one, as `~`. A home that is the
-/// root is none.
+/// The text with `~` for the home folder, as a whole path or the beginning of one. The root folder is not
+/// shortened.
 pub fn without_home(text: &str, home: &str) -> String {
     let home = home.trim_end_matches('/');
     if home.is_empty() {

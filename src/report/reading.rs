@@ -1,5 +1,5 @@
-//! Reading a saved report: its schema first, its fields then. What an older offby wrote is read; what
-//! a newer one wrote is refused, for its fields may mean something else.
+//! Reading a saved report: its schema first, then its fields. Reports of an older offby are read. Reports of a
+//! newer one are refused, because their fields may have a different meaning.
 
 use super::cases::CASES_SCHEMA;
 use super::document::{Report, SCHEMA};
@@ -10,16 +10,16 @@ use thiserror::Error;
 /// Why a file is not a report that can be rendered.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// It is no JSON, or its fields do not fit.
+    /// The file is not JSON, or its fields do not fit the schema.
     #[error("read the report: {0}")]
     Json(#[from] serde_json::Error),
-    /// It is JSON without a schema.
+    /// The file is JSON without a schema.
     #[error("read the report: it has no `schema`, so that offby did not write it")]
     NoSchema,
     /// A later version of the same schema.
     #[error("read the report: its schema is `{0}`, and this offby reads `{SCHEMA}`")]
     Newer(String),
-    /// Another program's, or another kind of report.
+    /// The file of a different program, or a different kind of report.
     #[error("read the report: its schema is `{0}`, not `{SCHEMA}`")]
     Foreign(String),
     /// A report of a command whose reports are rendered when they are written.
@@ -28,7 +28,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// What the user can do.
+    /// The next step for the user.
     pub fn hint(&self) -> &'static str {
         match self {
             ReadError::Json(_) | ReadError::NoSchema => {
@@ -49,7 +49,7 @@ impl ReadError {
     }
 }
 
-/// The first look: nothing else is trusted before this.
+/// The schema and the command, read before all other fields.
 #[derive(Deserialize)]
 struct Head {
     schema: Option<String>,
@@ -59,7 +59,7 @@ struct Head {
 /// Reads a report.
 ///
 /// # Errors
-/// When it is no JSON, has another schema, or lacks what the schema demands.
+/// If the text is not JSON, has a different schema, lacks a required field, or is a report of `offby shrink`.
 pub fn read_report(text: &str) -> Result<Report, ReadError> {
     let head: Head = serde_json::from_str(text)?;
     let schema = head.schema.ok_or(ReadError::NoSchema)?;
@@ -74,7 +74,7 @@ pub fn read_report(text: &str) -> Result<Report, ReadError> {
     }
 }
 
-/// The number of a version of our schema.
+/// The version number in the schema of a report.
 fn number(schema: &str) -> Option<u32> {
     let (name, _) = SCHEMA.split_once('/')?;
     schema.strip_prefix(name)?.strip_prefix('/')?.parse().ok()

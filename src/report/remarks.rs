@@ -5,7 +5,7 @@ use crate::tensor::Dtype;
 use crate::verdict::News;
 use crate::walk::{Blind, NonfiniteOutput};
 
-/// Each with its first word: `warning: ...`, `note: ...`.
+/// The remarks, each with its first word: `warning: ...`, `note: ...`.
 pub(super) fn remarks(report: &Report) -> Vec<String> {
     let warnings = report.nonfinite.iter().map(NonfiniteOutput::words);
     let notes = report.blind.iter().map(Blind::words);
@@ -14,7 +14,7 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
     warnings.chain(notes.map(|words| format!("note: {words}"))).collect()
 }
 
-/// The feeds that MNN holds with fewer digits than the network declares.
+/// The feeds that MNN stores with fewer digits than the network declares.
 fn rounded_feeds(report: &Report) -> Option<String> {
     let on_mnn =
         |target: &TargetReport| target.ran_on.as_ref().is_some_and(|on| on.engine == "mnn");
@@ -27,10 +27,10 @@ fn rounded_feeds(report: &Report) -> Option<String> {
         .then(|| format!("MNN has no f64: its targets are fed {} rounded to f32", names.join(", ")))
 }
 
-/// How many inputs are named with what they were fed.
+/// How many inputs are named with their feeds.
 const MOST_FEEDS: usize = 3;
 
-/// In how many runs and on which feeds a target was found right: in others it may be wrong.
+/// The runs and feeds with which a target was right. In other runs or with other feeds it may be wrong.
 pub(super) fn coverage(report: &Report, target: &TargetReport) -> Option<String> {
     let runs = target.runs.as_ref().filter(|_| target.verdict.kind.news() == News::Good)?;
     let times = match runs.repeats {

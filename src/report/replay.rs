@@ -1,4 +1,4 @@
-//! What `offby replay` saw, beside what was seen when the bundle was made.
+//! The result of `offby replay`, compared with the finding in the bundle.
 
 use super::Paint;
 use super::document::{TargetReport, ToolReport};
@@ -7,34 +7,34 @@ use crate::bundle::Manifest;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
-/// A bundle, run again.
+/// The result of a bundle that was run again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplayReport {
     /// The schema of reports.
     pub schema: String,
-    /// Who wrote it.
+    /// The program that wrote the report.
     pub tool: ToolReport,
     /// `replay`.
     pub command: String,
-    /// Whether the same was seen.
+    /// Whether the finding is the same.
     pub sameness: Sameness,
-    /// What ran here.
+    /// The engine, backend and device that ran here.
     pub ran_on: String,
-    /// For each output its name, the reference's preview and the target's, here.
+    /// For each output: its name, the reference's preview here, and the target's preview here.
     pub previews: Vec<(String, String, String)>,
-    /// What the bundle says.
+    /// The manifest of the bundle.
     pub then: Manifest,
-    /// What was seen here.
+    /// The result here.
     pub now: TargetReport,
 }
 
-/// What became of a bundle's finding.
+/// How the result compares with the bundle's finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sameness {
     /// The verdict's kind is the same.
     Same,
-    /// It is another.
+    /// The verdict's kind is different.
     Different,
     /// The target does not run here.
     CannotRun,

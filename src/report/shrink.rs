@@ -1,4 +1,4 @@
-//! What `offby shrink` found: as it is saved, for a ticket, and for the terminal.
+//! The result of `offby shrink`: as it is saved, for a ticket, and for the terminal.
 
 use super::document::{ModelReport, ToolReport};
 use super::text::{nodes, simulated, wrapped};
@@ -14,47 +14,47 @@ use std::fmt::Write as _;
 pub struct ShrinkReport {
     /// The schema of reports.
     pub schema: String,
-    /// Who wrote it.
+    /// The program that wrote the report.
     pub tool: ToolReport,
     /// `shrink`.
     pub command: String,
-    /// The network it began with.
+    /// The network before shrinking.
     pub from: ModelReport,
     /// The target as `--on` names it.
     pub target: String,
-    /// What really ran.
+    /// The engine, backend and device that really ran.
     pub ran_on: Option<RanOn>,
     /// The kind of verdict that was kept: `divergent`, `nonfinite`, `explained`, `crashed`...
     pub finding: String,
-    /// The node it comes from; absent if no single node shows it.
+    /// The node that the finding comes from; absent if no single node shows the finding.
     pub node: Option<String>,
-    /// The nodes that show it together, if no single node does and the whole network is not needed.
+    /// The nodes that show the finding together, if no single node does and a part of the network is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub piece: Vec<String>,
     /// The op types that are left.
     pub op_types: Vec<String>,
     /// The outputs that are left.
     pub outputs: Vec<String>,
-    /// What it is fed.
+    /// The inputs of the smallest reproduction.
     pub inputs: Vec<ShrinkFeed>,
     /// Size of the ONNX file.
     pub model_bytes: u64,
-    /// At which extents it fails, with the values of the whole network.
+    /// The extents that fail, with the values of the whole network.
     pub thresholds: Vec<Threshold>,
     /// The same with the simplest values.
     pub simple_thresholds: Vec<Threshold>,
-    /// Which values fail.
+    /// The values that fail.
     pub limit: Option<Limit>,
-    /// What was done.
+    /// The steps of the search.
     pub steps: Vec<String>,
-    /// Whether the user ended it: this is the smallest that was known by then.
+    /// Whether the user stopped the search. The report then contains the smallest reproduction known by then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
     /// Runs of the target.
     pub candidate_runs: usize,
-    /// Runs from the written files, each in a process of its own, that showed the finding.
+    /// Runs from the written files that showed the finding, each in its own process.
     pub reproduced: usize,
-    /// How many of those there were.
+    /// All runs from the written files.
     pub of: usize,
     /// The folder of the files.
     pub folder: String,
@@ -71,13 +71,13 @@ pub struct ShrinkFeed {
     pub dtype: Dtype,
     /// Its file in the folder.
     pub file: String,
-    /// What is in it.
+    /// The spec of the file's values.
     pub spec: String,
     /// The digest of its elements.
     pub digest: Digest,
 }
 
-/// The headline: what is left of the network.
+/// The headline: the operators that are left, and their finding.
 fn headline(report: &ShrinkReport) -> String {
     let inputs: Vec<String> = report
         .inputs
@@ -97,7 +97,7 @@ fn headline(report: &ShrinkReport) -> String {
     )
 }
 
-/// What is known of shapes and values, one sentence each.
+/// The facts about shapes and values, one sentence each.
 fn facts(report: &ShrinkReport) -> Vec<String> {
     let mut facts: Vec<String> =
         report.thresholds.iter().map(|t| in_shape("with the network's values", t)).collect();

@@ -1,4 +1,4 @@
-//! The terminal view: what fits in 80 columns, and only what matters.
+//! The terminal view: only the numbers that matter, in 80 columns.
 
 use super::document::{INTERRUPTED, InputReport, OutputReport, Report, TargetReport};
 use super::remarks::{remarks, sentence};
@@ -10,13 +10,13 @@ use prettytable::format::{FormatBuilder, TableFormat};
 use prettytable::{Cell, Row, Table};
 use std::fmt::Write as _;
 
-/// How many lines of evidence are shown for a target that gave nothing to compare.
+/// How many lines of evidence are shown for a target without outputs.
 const EVIDENCE_SHOWN: usize = 6;
 
-/// However narrow the screen, names keep so much.
+/// The least width of names, however narrow the screen is.
 const NARROWEST_NAME: usize = 10;
 
-/// Paints a kind of verdict, or leaves it plain.
+/// Paints a text in the colour of a verdict's kind, or leaves the text plain.
 pub type Paint = fn(Kind, &str) -> String;
 
 /// `offby run` as text.
@@ -75,7 +75,7 @@ pub fn diff_text(comparison: &Comparison, judgement: &Judgement, width: usize) -
     text
 }
 
-/// All that engines and drivers said, target by target.
+/// All messages of engines and drivers, target by target.
 pub fn evidence_text(report: &Report) -> String {
     let mut text = String::new();
     for target in report.targets.iter().filter(|target| !target.evidence.is_empty()) {
@@ -131,7 +131,7 @@ fn summary(report: &Report) -> String {
     let titles = titles.into_iter().filter(|title| is_named || *title != "output");
     table.set_titles(Row::new(titles.map(Cell::new).collect()));
     for target in &report.targets {
-        // A target that gave no output still has its line.
+        // A target without outputs still has its line.
         if target.outputs.is_empty() {
             table.add_row(row(target, None, is_named));
         }
@@ -142,7 +142,7 @@ fn summary(report: &Report) -> String {
     table.to_string()
 }
 
-/// The outputs in the order in which a reader needs them.
+/// The outputs, worst first.
 fn worst_first(outputs: &[OutputReport]) -> Vec<&OutputReport> {
     let severity = |output: &OutputReport| match output.agreement {
         Agreement::Diverges => 3,
@@ -154,9 +154,7 @@ fn worst_first(outputs: &[OutputReport]) -> Vec<&OutputReport> {
         output.comparison.as_ref().map_or(0.0, |comparison| comparison.rel_l2)
     };
     let mut ordered: Vec<&OutputReport> = outputs.iter().collect();
-    ordered.sort_by(|a, b| {
-        severity(b).cmp(&severity(a)).then(error(b).total_cmp(&error(a)))
-    });
+    ordered.sort_by(|a, b| severity(b).cmp(&severity(a)).then(error(b).total_cmp(&error(a))));
     ordered
 }
 
@@ -164,7 +162,7 @@ fn worst_first(outputs: &[OutputReport]) -> Vec<&OutputReport> {
 fn row(target: &TargetReport, output: Option<&OutputReport>, is_named: bool) -> Row {
     let measured = output.and_then(|output| output.comparison.as_ref());
     let of = |metric: fn(&Comparison) -> String| measured.map_or_else(|| "-".to_owned(), metric);
-    // What the numbers say counts for nothing where the reference is in doubt.
+    // If the reference is in doubt, the comparison with it does not count.
     let doubted = !target.rulings.is_empty();
     let says =
         output.filter(|_| !doubted).map_or(target.verdict.kind.name().to_owned(), |output| {
@@ -186,8 +184,8 @@ fn row(target: &TargetReport, output: Option<&OutputReport>, is_named: bool) -> 
     Row::new(cells.iter().map(|cell| Cell::new(cell)).collect())
 }
 
-/// Backend and the first word of the device: `vulkan, llvmpipe`; of an engine that the target does not
-/// name its own name and backend.
+/// Backend and the first word of the device: `vulkan, llvmpipe`. An external target does not name its engine: for
+/// that target, engine and backend.
 fn place(target: &TargetReport) -> String {
     let Some(ran_on) = &target.ran_on else { return "-".to_owned() };
     if target.target.starts_with("ext:") {
@@ -207,13 +205,13 @@ fn output_names(targets: &[TargetReport]) -> Vec<&str> {
         .unwrap_or_default()
 }
 
-/// The seed's four numbers of every output, the reference's first.
+/// The preview of every output, the reference's first.
 pub(super) fn previews_of(targets: &[TargetReport], reference: &str, width: usize) -> String {
     let names = output_names(targets).into_iter();
     names.map(|name| previews(targets, reference, name, width)).collect()
 }
 
-/// The seed's four numbers for the reference and each target, one under the other.
+/// The preview of one output, for the reference and each target, one under the other.
 fn previews(targets: &[TargetReport], reference: &str, name: &str, width: usize) -> String {
     let outputs =
         targets.iter().flat_map(|target| target.outputs.iter().map(move |output| (target, output)));
@@ -224,7 +222,7 @@ fn previews(targets: &[TargetReport], reference: &str, name: &str, width: usize)
             [(reference, &*comparison.reference_preview), (target, &*comparison.preview)]
         })
         .collect();
-    // Every target is compared with the same reference: once is enough.
+    // Every target is compared with the same reference, so one line for the reference is enough.
     let mut seen = false;
     rows.retain(|(who, _)| *who != reference || !std::mem::replace(&mut seen, true));
     if rows.is_empty() {
@@ -270,15 +268,15 @@ pub(super) fn verdict_text(
     text
 }
 
-/// The tolerance that an output which diverges would have passed.
+/// The tolerance with which a diverging output would pass.
 pub(super) fn needed_text(target: &TargetReport, width: usize) -> String {
     let told = [Kind::Divergent, Kind::Nonfinite].contains(&target.verdict.kind);
-    // An operator may be wrong and the output right: that has passed already.
+    // If an operator is wrong but the output is right, the output has passed already.
     let wrong = target.outputs.iter().filter(|output| output.agreement == Agreement::Diverges);
     wrong.filter(|_| told).map(|output| needed(&output.judgement, width)).collect()
 }
 
-/// What is found on a simulated device must never be taken for a finding on a real one.
+/// A finding on a simulated device must never be taken for a finding on a real one.
 pub(super) fn simulated(target: &str, ran_on: Option<&RanOn>) -> Option<String> {
     let title = match ran_on.filter(|ran_on| ran_on.backend == "simulated") {
         Some(ran_on) => ran_on.device.as_str(),
@@ -288,7 +286,7 @@ pub(super) fn simulated(target: &str, ran_on: Option<&RanOn>) -> Option<String> 
     Some(format!("note: {title}; what it does was planted, and says nothing of a real device"))
 }
 
-/// A backend that hands operators to the CPU does so without a word; here it is said.
+/// A note on operators that the backend handed to the CPU, which backends do silently.
 fn operators_elsewhere(ran_on: Option<&RanOn>) -> Option<String> {
     let ran_on = ran_on?;
     let total: usize = ran_on.operators.values().sum();
@@ -318,7 +316,7 @@ fn nonfinite(comparison: &Comparison) -> String {
     format!("{} disagree (reference {r}; candidate {c})", nonfinite.disagreeing)
 }
 
-/// The relative error; of elements that are not finite none can be measured, and 0 is that of the others.
+/// The relative error. Non-finite elements have none: an error of 0 covers only the other elements.
 fn relative(comparison: &Comparison) -> String {
     match comparison.nonfinite.disagreeing > 0 && comparison.rel_l2 == 0.0 {
         true => "NaN/inf".to_owned(),
@@ -326,7 +324,7 @@ fn relative(comparison: &Comparison) -> String {
     }
 }
 
-/// Three digits, plain for whole numbers of ordinary size.
+/// Three digits; whole numbers below a million are plain.
 fn number(value: f64) -> String {
     if value == 0.0 || (value.fract() == 0.0 && value.abs() < 1e6) {
         return value.to_string();
@@ -342,8 +340,7 @@ pub(super) fn columns() -> TableFormat {
     FormatBuilder::new().padding(1, 1).build()
 }
 
-/// The columns of a table, of which one holds names: they get the room that the others leave, and
-/// keep their ends.
+/// A table with one column of names. Names get the room that the other columns leave, and keep their ends.
 pub(super) fn table_with_names(
     titles: &[&str],
     mut rows: Vec<Vec<String>>,
@@ -366,7 +363,7 @@ pub(super) fn table_with_names(
     table.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// The end of a name tells operators of one network apart better than its beginning.
+/// The end of a name distinguishes operators of one network better than its beginning.
 fn ended(name: &str, width: usize) -> String {
     let count = name.chars().count();
     if count <= width {
@@ -384,7 +381,7 @@ pub(super) fn shortened(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
-/// Breaks a line at spaces; what cannot be broken stays whole.
+/// Breaks a line at spaces; words stay whole.
 pub(super) fn wrapped(line: &str, width: usize) -> String {
     let mut text = String::new();
     let mut column = 0;

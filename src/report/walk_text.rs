@@ -1,4 +1,4 @@
-//! The terminal view of a walk: the sources in their context, the rest in a line.
+//! The terminal view of a walk: the sources in their context, the other operators summed up.
 
 use super::Paint;
 use super::bench_text::bench_text;
@@ -18,18 +18,18 @@ use std::fmt::Write as _;
 
 /// How many operators before a source are shown with it.
 const CONTEXT: usize = 1;
-/// A network of so few operators is shown whole.
+/// A network with at most this many operators is shown whole.
 const FEW: usize = 12;
-/// How many operators are shown where none is a source.
+/// How many operators are shown if none is a source.
 const CONTRIBUTORS: usize = 6;
-/// From this share of what a storage format holds on, the largest value is told.
+/// The largest value is shown if it exceeds this share of the storage format's maximum.
 const TIGHT: f64 = 1e-4;
-/// How many reasons for not comparing operators are told.
+/// How many reasons for not comparing operators are shown.
 const REASONS: usize = 3;
-/// How many rows a table of what matters may have.
+/// How many rows the table of the operators that matter may have.
 const MOST_ROWS: usize = 40;
 
-/// A saved report as the command that made it printed it.
+/// A saved report, as its own command printed the report.
 pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
     match report.command.as_str() {
         "run" => run_text(report, width, paint),
@@ -42,7 +42,7 @@ pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
 /// `offby walk` as text; `all` lists every operator.
 pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> String {
     let mut text = heading(report);
-    // What several strategies on one target have in common is told once.
+    // Text that several strategies on one target share is printed once.
     let mut told = (String::new(), String::new());
     for (number, target) in report.targets.iter().enumerate() {
         if let Some(named) = report.strategies.as_ref().and_then(|all| all.named.get(number)) {
@@ -92,7 +92,7 @@ fn operators(walk: &WalkReport, all: bool, width: usize) -> String {
     text
 }
 
-/// Sources and what runs just before them; where there are none, the largest contributors.
+/// Sources and the operators just before them; without sources, the largest contributors.
 pub(super) fn rows_that_matter(walk: &WalkReport, all: bool) -> Vec<usize> {
     let everything = 0..walk.ops.len();
     if all || walk.ops.len() <= FEW {
@@ -117,7 +117,7 @@ fn row(op: &OpReport) -> Vec<String> {
     let number =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
     let ratio = op.ratio.map_or_else(|| "-".to_owned(), ratio_text);
-    // Of NaN and infinities no error can be measured: that of the other elements says nothing.
+    // NaN and infinities have no measurable error, and the error of the other elements would mislead.
     let or_nonfinite = |value: Option<f64>, disagreeing: u64| match disagreeing {
         0 => number(value),
         _ => "NaN/inf".to_owned(),
@@ -136,7 +136,7 @@ fn row(op: &OpReport) -> Vec<String> {
     ]
 }
 
-/// One decimal, or three digits where it is out of all proportion.
+/// One decimal; from 10,000 on, one digit and an exponent.
 fn ratio_text(ratio: f64) -> String {
     if ratio < 1e4 { format!("{ratio:.1}") } else { format!("{ratio:.0e}") }
 }
@@ -174,7 +174,7 @@ fn reasons(unchecked: &[UncheckedOp], width: usize) -> String {
     reasons.iter().take(REASONS).map(|reason| wrapped(&line(reason), width)).collect()
 }
 
-/// The nodes that are no operators of the walk.
+/// The nodes in bodies, which are not operators of the walk.
 pub(super) fn bodies(walk: &WalkReport) -> String {
     let count: usize = walk.bodies.values().sum();
     let owners: Vec<&str> = walk.bodies.keys().map(String::as_str).collect();
@@ -192,7 +192,7 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
     let unchecked = walk.ops_unchecked.len();
     let bodies = bodies(walk);
     if walk.strategy == "reference" {
-        // Nothing is compared: there is nobody else.
+        // Only the reference ran: there is no comparison.
         let line = format!("{} operators of the reference, step by step{bodies}", walk.ops_total);
         text.push_str(&wrapped(&line, width));
         return text + &note_lines(target, walk, width);

@@ -1,13 +1,13 @@
-//! What stored weights cost beside what the backend costs, operator by operator.
+//! The cost of stored weights next to the cost of the backend, operator by operator.
 
 use super::text::{table_with_names, wrapped};
 use crate::walk::{OpReport, WalkReport, WeightReport};
 
-/// Operators that are told: those whose own weights cost most.
+/// How many operators are shown: those whose own weights cost most.
 const MOST: usize = 8;
 
-/// The operators whose weights cost most, and the costs at the end; nothing where the weights are those of the
-/// ONNX file. All are relative L2 errors.
+/// The operators whose weights cost most, and the costs at the end. Empty if the weights equal the ONNX file's.
+/// All costs are relative L2 errors.
 pub(super) fn weights_text(walk: &WalkReport, width: usize) -> String {
     let ranked = most_sensitive(walk);
     let Some((last, end)) = walk.ops.iter().rev().find_map(|op| Some((op, op.weights?))) else {
@@ -49,7 +49,7 @@ fn row(op: &OpReport, cost: &WeightReport) -> Vec<String> {
     ]
 }
 
-/// A relative error, or that there is none to tell.
+/// A relative error, or `-` without one.
 pub(super) fn error(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2e}"))
 }

@@ -1,7 +1,7 @@
-//! The reference checked node by node: each node once more by the referees, on the reference's inputs.
+//! The reference checked node by node: the referees compute each node again on the reference's inputs.
 //!
-//! A node where the reference is wrong gets the right value before the next one is computed. So the
-//! audit ends with corrected outputs, and one fault does not hide the next.
+//! If the reference is wrong at a node, the audit stores the right value before the next node is computed. So
+//! the audit ends with corrected outputs, and one fault does not hide the next.
 
 use super::known::is_known;
 use super::node::{run_node, second};
@@ -19,29 +19,29 @@ use crate::worker::interrupted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// What the referees say of the reference.
+/// The referees' rulings on the reference.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Audit {
-    /// The nodes where it is wrong or disputed, in the order of evaluation.
+    /// The nodes where the reference is wrong or disputed, in the order of evaluation.
     pub(super) rulings: Vec<Ruling>,
-    /// The outputs with the right value at each node where the reference is wrong. A disputed node
-    /// keeps the reference's.
+    /// The outputs with the right value at each node where the reference is wrong. A disputed node keeps the
+    /// reference's value.
     pub(super) corrected: Vec<Output>,
-    /// The outputs with another dissenter's value at each of those nodes.
+    /// The outputs with a second dissenter's value at each of those nodes.
     pub(super) other: Vec<Output>,
 }
 
-/// Which nodes are checked.
+/// Which nodes the audit checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// Operators that are known to be wrong in the reference's code.
+    /// Operators that the reference's code is known to compute wrongly.
     Known,
     /// Every node.
     Whole,
 }
 
 impl Session<'_> {
-    /// What the referees say, asked once for each scope.
+    /// The referees' rulings, asked once for each scope.
     pub(super) fn audit(&self, scope: Scope) -> &Audit {
         let Reference { known, whole, .. } = self.reference;
         let kept = if scope == Scope::Known { known } else { whole };
@@ -60,7 +60,7 @@ impl Session<'_> {
         self.request.model.nodes().any(|node| is_known(&code, node.op_type))
     }
 
-    /// Whether ONNX Runtime, which is another code, gives the reference's outputs.
+    /// Whether ONNX Runtime, with its different code, produces the reference's outputs.
     fn is_confirmed(&self) -> bool {
         *self.reference.confirmed.get_or_init(|| self.confirm())
     }
@@ -79,7 +79,7 @@ impl Session<'_> {
             })
     }
 
-    /// The engine that computes single nodes for the reference beside tract, if one does.
+    /// The engine that computes single nodes for the reference together with tract, if there is one.
     pub(super) fn second(&self) -> Option<Second> {
         let target = &self.reference.target;
         let first = !matches!(target, Target::Tract);
@@ -90,14 +90,14 @@ impl Session<'_> {
         Some(second(self.registry.engine(&computes), self.request.deadline, first))
     }
 
-    /// Steps through the network.
+    /// Steps through the network and checks its nodes.
     fn check(&self, scope: Scope) -> Result<Audit, String> {
         let engines = Asked::engines(self);
         let mut asked = Asked::new(self, &engines);
         let mut steps = NodeSteps::with_second(self.request.model, self.second())?;
         steps.start(self.request.feeds)?;
         let mut rulings = Vec::new();
-        // The values after another dissenter's word, from the first ruling on.
+        // The values with a second dissenter's outputs, from the first ruling on.
         let mut other: Option<BTreeMap<String, Tensor>> = None;
         for step in 0..steps.len() {
             if interrupted() {
@@ -138,7 +138,7 @@ impl Session<'_> {
     }
 }
 
-/// Does something with the steps while they hold other values.
+/// Runs a function on the steps while they hold other values.
 fn with_values<T>(
     steps: &mut NodeSteps,
     values: &mut BTreeMap<String, Tensor>,
@@ -171,16 +171,16 @@ struct Ruled {
     other: Vec<Tensor>,
 }
 
-/// The engines that are asked about single nodes.
+/// The engines that compute single nodes for the audit.
 struct Asked<'e> {
     code: Code,
-    /// Each with its code, and whether it is asked for its opinion alone.
+    /// Each engine with its code, and whether it is only a referee.
     sessions: Vec<(Code, bool, Box<dyn EngineSession + 'e>)>,
     deadline: Duration,
 }
 
 impl<'e> Asked<'e> {
-    /// ONNX Runtime, and one engine of each other code among the targets.
+    /// ONNX Runtime, and one engine for each other code among the targets.
     fn engines(session: &Session<'_>) -> Vec<(Code, bool, Box<dyn Engine>)> {
         let mine = Code::of(&session.reference.target);
         let mut engines = Vec::new();
@@ -209,7 +209,7 @@ impl<'e> Asked<'e> {
         }
     }
 
-    /// The ruling on one node, if anybody differs from the reference.
+    /// The ruling on one node, if a party differs from the reference.
     fn rule(
         &mut self,
         steps: &NodeSteps,
@@ -221,7 +221,7 @@ impl<'e> Asked<'e> {
             Party { code: self.code.clone(), is_referee: true, outputs: outputs.to_vec() };
         let own = own(steps, step, inputs, outputs);
         let mut parties: Vec<Party> = own.clone().ok().flatten().into_iter().collect();
-        // Two codes that agree need no third.
+        // Two codes agree, so no third is needed.
         let is_supported = parties.iter().any(|party| {
             party.code == Code::Offby && crate::verdict::is_within(outputs, &party.outputs)
         });
@@ -250,7 +250,7 @@ impl<'e> Asked<'e> {
         Some(Ruled { ruling, corrected, other })
     }
 
-    /// tract's own word: in `f64` against itself, in `f32` against another reference.
+    /// tract's own opinion: in `f64` if the reference is tract, in `f32` for any other reference.
     fn tract(
         &self,
         steps: &NodeSteps,
@@ -267,7 +267,7 @@ impl<'e> Asked<'e> {
     }
 }
 
-/// offby's own kernel, if it has one for the node; the error is what the standard leaves open.
+/// offby's own kernel, if it has one for the node; the error names a case that the standard leaves open.
 fn own(
     steps: &NodeSteps,
     step: usize,
@@ -285,13 +285,13 @@ fn own(
     Ok(Some(Party { code: Code::Offby, is_referee: true, outputs }))
 }
 
-/// Values in the element types of the reference's.
+/// Values in the element types of the reference's outputs.
 fn like(computed: Vec<Tensor>, outputs: &[Tensor]) -> Vec<Tensor> {
     let types = outputs.iter().map(Tensor::dtype);
     computed.into_iter().zip(types).map(|(tensor, dtype)| narrowed(tensor, dtype)).collect()
 }
 
-/// An engine's own CPU in full precision, which says most of its code.
+/// An engine's own CPU in full precision, which runs most of the engine's code.
 pub(super) fn on_cpu(target: &Target) -> Target {
     let cpu = |weights| {
         Target::Mnn(MnnTarget {

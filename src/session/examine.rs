@@ -1,4 +1,4 @@
-//! One target's outputs against the reference's: compared, judged, put into words.
+//! One target's outputs against the reference's: compared, judged and described.
 
 use crate::choice::{Source, may_be_choice};
 use crate::compare::{
@@ -9,12 +9,12 @@ use crate::report::{JudgedBy, OutputReport, TargetReport};
 use crate::tensor::{Dtype, Tensor};
 use crate::verdict::{Finding, decide};
 
-/// What a target's outputs are held against.
+/// The outputs that a target is compared with.
 #[derive(Clone, Copy)]
 pub(super) struct Truth<'a> {
-    /// The outputs that are right.
+    /// The right outputs.
     pub(super) outputs: &'a [Output],
-    /// What the reference can be asked besides, if an output is a choice.
+    /// How to ask the reference for more values, if an output is a choice.
     pub(super) source: Option<&'a Source<'a>>,
 }
 
@@ -103,7 +103,7 @@ pub(super) fn compare_output(
     report
 }
 
-/// The values of an output of another shape: the shape alone may be wrong.
+/// Compares the values of an output with a different shape: only the shape may be wrong.
 fn include_values(
     report: &mut OutputReport,
     compared: Option<Comparison>,
@@ -120,7 +120,7 @@ fn include_values(
     };
 }
 
-/// The report on one target against outputs that are known to be right: no referee is asked.
+/// The report on one target against outputs that are known to be right, without referees.
 pub fn examine_against(
     target: &Target,
     execution: Execution,
@@ -132,7 +132,7 @@ pub fn examine_against(
     examine(target, &execution, Truth { outputs: right, source: Some(&source) }, user)
 }
 
-/// What the numbers of both tensors say.
+/// Adds the comparison of both tensors' numbers to the report.
 fn include(
     report: &mut OutputReport,
     comparison: Option<Comparison>,
@@ -152,7 +152,7 @@ fn include(
     report.comparison = Some(comparison);
 }
 
-/// The tolerance an output must be within, that of the first one which holds floating-point numbers.
+/// The tolerance for the outputs: the tolerance of the first output with floating-point numbers.
 pub fn tolerance_of(target: &Target, outputs: &[Output], user: Option<Tolerance>) -> Tolerance {
     let float = outputs.iter().find(|output| output.tensor.dtype().is_float());
     let output = float.or(outputs.first());
@@ -161,7 +161,7 @@ pub fn tolerance_of(target: &Target, outputs: &[Output], user: Option<Tolerance>
     })
 }
 
-/// Strictly by the coarser element type of the two; more loosely by what the target declares to store.
+/// Strict by the coarser of both element types; looser by the storage that the target declares.
 pub fn judged_by(target: &Target, pair: [Dtype; 2], user: Option<Tolerance>) -> JudgedBy {
     let dtype = coarser(pair);
     let declared = target.declared_storage().filter(|_| dtype.is_float());
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::verdict::{Kind, exit_code};
 
-    /// A negative control of the comparison: an output that never came is not right.
+    /// A negative control of the comparison: a missing output is not right.
     #[test]
     fn an_output_that_is_missing_does_not_agree() {
         let output = |name: &str| Output {

@@ -1,4 +1,4 @@
-//! Our own failures as the terminal shows them: what, why, and what to do.
+//! offby's own failures as the terminal shows them: what happened, why, and what to do.
 
 use crate::agree::AgreeError;
 use crate::bundle::{ArchiveError, ManifestError};
@@ -14,7 +14,7 @@ use anyhow::Error;
 use std::io;
 use std::path::Path;
 
-/// A failure of offby itself, with a hint where the user can act.
+/// A failure of offby itself, with a hint if the user can act.
 #[derive(Debug)]
 pub struct Failure {
     error: Error,
@@ -22,12 +22,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure in words that fit after "failed to".
+    /// A failure in words that follow "failed to".
     pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Failure { error: Error::msg(what.into()), hint: Some(hint.into()) }
     }
 
-    /// A panic was caught.
+    /// The failure for a caught panic.
     pub fn bug() -> Self {
         Failure::new(
             "go on: this is a bug in offby",
@@ -35,7 +35,7 @@ impl Failure {
         )
     }
 
-    /// The worker lost its parent.
+    /// The failure of a worker that lost its parent.
     pub fn worker(error: io::Error) -> Self {
         Failure::new(
             format!("serve: {error}"),
@@ -43,7 +43,7 @@ impl Failure {
         )
     }
 
-    /// A file could not be written.
+    /// The failure to write a file.
     pub fn write(path: &Path, error: impl std::fmt::Display) -> Self {
         Failure::new(
             format!("write {}: {error}", path.display()),
@@ -51,14 +51,14 @@ impl Failure {
         )
     }
 
-    /// Two failures as one.
+    /// Joins two failures into one.
     pub fn and(self, other: Failure) -> Self {
         let hints: Vec<String> = self.hint.iter().chain(&other.hint).cloned().collect();
         let text = format!("{}; and to {}", self.text(), other.text());
         Failure { error: Error::msg(text), hint: (!hints.is_empty()).then(|| hints.join("; ")) }
     }
 
-    /// The whole on one line: the failure and its causes.
+    /// The failure and its causes on one line.
     pub fn line(&self) -> String {
         format!("failed to {}", self.text())
     }

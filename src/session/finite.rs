@@ -1,5 +1,4 @@
-//! Whether the reference's outputs are finite, and a walk of the reference itself that says where they
-//! cease to be.
+//! Finds non-finite outputs of the reference, and walks the reference to the nodes that made them so.
 
 use super::{Failure, Session, node_names};
 use crate::bounds::Arithmetic;
@@ -11,14 +10,14 @@ use crate::walk::{
 };
 
 impl Session<'_> {
-    /// The reference's outputs that are not finite everywhere, and where that begins: the reference is stepped
-    /// through if there are any.
+    /// The reference's outputs with non-finite elements, and the nodes at which those begin. If there are any,
+    /// the session steps through the reference.
     pub fn nonfinite(&self) -> &[NonfiniteOutput] {
         self.nonfinite.get_or_init(|| {
             let mut found: Vec<_> = self.truth().iter().filter_map(NonfiniteOutput::of).collect();
             if !found.is_empty() {
                 let steps = NodeSteps::with_second(self.request.model, self.second());
-                // The outputs are not finite, whether or not it can be said why.
+                // The outputs are not finite, even if the steps cannot say why.
                 let _ = steps
                     .and_then(|mut steps| find_births(&mut steps, self.request.feeds, &mut found));
             }
@@ -26,12 +25,12 @@ impl Session<'_> {
         })
     }
 
-    /// The feeds and outputs that cannot show whether elements are in the right places.
+    /// The feeds and outputs that cannot show whether elements are at the right positions.
     pub fn blind(&self) -> Vec<Blind> {
         find_blind(self.request.feeds, self.truth())
     }
 
-    /// With `--no-nan`, a target that agrees in NaN or infinities does not pass.
+    /// With `--no-nan`, a target fails even if it agrees with the reference in NaN or infinities.
     pub(super) fn held_to_finite(&self, mut report: TargetReport) -> TargetReport {
         let is_good = report.verdict.kind.news() == News::Good;
         if self.settings.no_nan && is_good && !self.nonfinite().is_empty() {
@@ -46,10 +45,10 @@ impl Session<'_> {
         report
     }
 
-    /// Walks the reference itself: its operators, and those that make NaN or infinities of finite inputs.
+    /// Walks the reference itself, and marks the operators that make NaN or infinities of finite inputs.
     ///
     /// # Errors
-    /// What the reference refuses node by node.
+    /// If the reference refuses to run node by node.
     pub fn walk_reference(&self) -> Result<TargetReport, Failure> {
         let refused = |reason: String| {
             Failure::new(

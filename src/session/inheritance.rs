@@ -1,14 +1,14 @@
-//! What a walk's operators inherit: whence the wrong inputs of an operator come that is right itself.
+//! What a walk's operators inherit: the origin of an operator's wrong inputs, if the operator itself is right.
 //!
-//! An operator may be right on its inputs and make NaN of them: 0 / 0, where rounding left nothing of a
-//! difference. Or it divides by a zero of the wrong sign. Which operators come before it, the network says.
+//! An operator may be right on its inputs and still produce NaN: 0 / 0, after rounding erased a difference. Or
+//! it divides by a zero of the wrong sign. The network defines which operators come before it.
 
 use super::node_names;
 use crate::graph::Model;
 use crate::walk::{FACTOR, OpReport, Role, Untimely, WalkReport};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// For each node those that write what it reads.
+/// For each node, the nodes that write its inputs.
 struct Ancestors {
     parents: BTreeMap<String, Vec<String>>,
 }
@@ -24,7 +24,7 @@ impl Ancestors {
         Ancestors { parents: parents.collect() }
     }
 
-    /// The places of the operators that give what this one reads; none if its node is not known.
+    /// The positions of the operators that write this operator's inputs; empty if its node is not known.
     fn before(&self, walk: &WalkReport, at: usize) -> Vec<usize> {
         let node = walk.ops[at].onnx_node.as_ref();
         let parents = node.and_then(|node| self.parents.get(node)).into_iter().flatten();
@@ -35,7 +35,7 @@ impl Ancestors {
     }
 }
 
-/// Adds to a walk what its operators inherit.
+/// Adds the inherited errors to a walk.
 pub(super) fn follow_inheritance(walk: &mut WalkReport, model: &Model) {
     let is_honest = |op: &OpReport| op.disagreeing > 0 && op.introduced_disagreeing == 0;
     if !walk.ops.iter().any(is_honest) {
@@ -51,8 +51,8 @@ pub(super) fn follow_inheritance(walk: &mut WalkReport, model: &Model) {
     });
 }
 
-/// Where the error of an operator's inputs came up: the nearest operator before it whose value is further off
-/// by [`FACTOR`] than what it is made of.
+/// The origin of the error in an operator's inputs: the nearest earlier operator whose output error exceeds its
+/// input error by [`FACTOR`].
 fn decline(walk: &WalkReport, ancestors: &Ancestors, at: usize) -> Option<usize> {
     let error = |&at: &usize| walk.ops[at].cumulative.unwrap_or(0.0);
     let mut here = at;
@@ -69,7 +69,7 @@ fn decline(walk: &WalkReport, ancestors: &Ancestors, at: usize) -> Option<usize>
     }
 }
 
-/// Accuses operators that give zeros of the other sign, if one after them makes infinities of those.
+/// Accuses operators that produce zeros of the wrong sign, if a later operator makes infinities of them.
 fn accuse_signs(walk: &mut WalkReport, ancestors: &Ancestors) {
     for at in 0..walk.ops.len() {
         let op = &walk.ops[at];
@@ -95,7 +95,7 @@ fn accuse_signs(walk: &mut WalkReport, ancestors: &Ancestors) {
     walk.sources = in_order.iter().cloned().chain(others).collect();
 }
 
-/// The nearest operator that gives zeros of the other sign.
+/// The nearest operator that produces zeros of the wrong sign.
 fn sign(walk: &WalkReport, ancestors: &Ancestors, mut waiting: Vec<usize>) -> Option<usize> {
     let mut met = BTreeSet::new();
     while let Some(at) = waiting.pop() {

@@ -1,6 +1,6 @@
-//! The final judgement on a target's outputs, with the referees' word if they have one.
+//! The final judgement on a target's outputs, with the referees' rulings if there are any.
 //!
-//! `run` and `walk` both end here, so that they cannot contradict each other.
+//! `run` and `walk` both use this module, so they cannot contradict each other.
 
 use super::Session;
 use super::audit::{Audit, Scope, agrees};
@@ -14,12 +14,12 @@ use crate::tensor::{Format, Tensor, narrowed};
 use crate::verdict::{Kind, NEARER, News, Ruling, Verdict, distance};
 use ndarray::{ArrayD, IxDyn};
 
-/// A target that agrees with the corrected reference only by being much nearer to it than the reference
-/// was must not be further from it than this. It is the tolerance of `f16`, the widest of a single format.
+/// A target may agree with the corrected reference only by being much nearer to it than the reference was. Such
+/// a target must be within this distance: the tolerance of `f16`, the widest of a single format.
 const NEAR: f64 = 1e-2;
 
-/// Compares a target with the reference, and asks the referees if they may change what follows. What the storage
-/// of the target cannot hold comes first, unless the user allows it: then the rest is judged.
+/// Compares a target with the reference, and asks the referees if they may change the verdict. Values that the
+/// target's storage cannot hold come first. If the user allows such a loss, the other elements are judged.
 pub(super) fn judge(session: &Session<'_>, target: &Target, execution: &Execution) -> TargetReport {
     let format = arithmetic_of(target, session.request.model).format;
     let may_lose = format != Format::F32 && session.settings.user.is_none();
@@ -29,7 +29,7 @@ pub(super) fn judge(session: &Session<'_>, target: &Target, execution: &Executio
         Some(lost) if session.settings.allow_overflow => {
             let rest = overflow::without(format, session.truth(), execution);
             let mut report = judge_all(session, target, &rest);
-            // The numbers are those of the rest; what is shown is what the target gave.
+            // The numbers describe the other elements; the preview shows the target's own output.
             for output in &mut report.outputs {
                 let found = execution.outputs.iter().find(|found| found.name == output.name);
                 if let (Some(comparison), Some(found)) = (&mut output.comparison, found) {
@@ -58,14 +58,14 @@ fn judge_all(session: &Session<'_>, target: &Target, execution: &Execution) -> T
     if !audit.rulings.is_empty() {
         report = ruled(session, target, report, execution, audit);
     }
-    // A user's own tolerance is an answer.
+    // A user's own tolerance already decides.
     match user {
         None => session.hold_to_spread(target, report, right, &execution.outputs),
         Some(_) => report,
     }
 }
 
-/// The report as it follows from the referees' rulings.
+/// The report that follows from the referees' rulings.
 fn ruled(
     session: &Session<'_>,
     target: &Target,
@@ -90,7 +90,7 @@ fn ruled(
     match sides.ruled(target) {
         Ruled::Stays => {}
         Ruled::Wrong => {
-            // It is held to the right values now, and so are its numbers.
+            // The target, with its numbers, is now compared with the right values.
             report = TargetReport { rulings: audit.rulings.clone(), ..corrected };
             report.verdict.sentence = format!(
                 "{}; the reference is wrong as well: {}",
@@ -109,7 +109,7 @@ fn is_good(report: &TargetReport) -> bool {
     report.verdict.kind.news() == News::Good
 }
 
-/// The verdict that follows from the referees' word.
+/// The verdict that follows from the referees' rulings.
 fn say(report: &mut TargetReport, kind: Kind, audit: &Audit) {
     let sentence = match kind {
         Kind::ReferenceWrong => {
@@ -129,7 +129,7 @@ fn say(report: &mut TargetReport, kind: Kind, audit: &Audit) {
     report.rulings.clone_from(&audit.rulings);
 }
 
-/// The first ruling, and how many more there are.
+/// The first ruling, and the number of further rulings.
 fn words(audit: &Audit) -> String {
     let first = audit.rulings.first().map(Ruling::words).unwrap_or_default();
     match audit.rulings.len() {
@@ -138,7 +138,7 @@ fn words(audit: &Audit) -> String {
     }
 }
 
-/// What follows for a target.
+/// What the rulings mean for a target.
 enum Ruled {
     Stays,
     Wrong,
@@ -147,7 +147,7 @@ enum Ruled {
     Inconclusive,
 }
 
-/// With whom a target agrees.
+/// Which sides a target agrees with.
 struct Sides<'a> {
     audit: &'a Audit,
     truth: &'a [Output],
@@ -161,7 +161,7 @@ impl Sides<'_> {
     fn ruled(&self, target: &Target) -> Ruled {
         let is_disputed = self.audit.rulings.iter().any(|ruling| !ruling.is_wrong);
         if self.reference && self.other && (is_disputed || self.corrected) {
-            // The outputs are the same whichever side is right at that node.
+            // The outputs are the same, no matter which side is right at that node.
             return Ruled::Stays;
         }
         if is_disputed {
@@ -179,7 +179,7 @@ impl Sides<'_> {
         }
     }
 
-    /// In an ill-conditioned node a right engine is not within the tolerance, but far nearer than the reference.
+    /// In an ill-conditioned node a right engine is outside the tolerance, but far nearer than the reference.
     fn is_much_nearer(&self) -> bool {
         let tensors = |outputs: &[Output]| -> Vec<Tensor> {
             let in_order = self
@@ -194,7 +194,7 @@ impl Sides<'_> {
         mine <= NEAR && mine * NEARER <= distance(&right, &tensors(self.truth))
     }
 
-    /// Whether it differs even where both sides of the dispute agree.
+    /// Whether the target differs even in elements on which both sides of the dispute agree.
     fn is_wrong_anyway(&self, target: &Target) -> bool {
         self.audit.corrected.iter().any(|right| {
             let same = |outputs: &[Output]| {
@@ -209,7 +209,7 @@ impl Sides<'_> {
     }
 }
 
-/// The elements on which two sides agree: the one side's and a target's. `None` if shapes differ.
+/// The elements on which two sides agree: one side's values and the target's. `None` if shapes differ.
 fn undisputed(
     target: &Target,
     right: &Tensor,
@@ -234,7 +234,7 @@ fn like(values: Vec<f64>, tensor: &Tensor, count: usize) -> Tensor {
     narrowed(Tensor::F64(array), tensor.dtype())
 }
 
-/// Whether the outputs of an engine agree with the right ones, as for any target.
+/// Whether an engine's outputs agree with the right ones, judged as for any target.
 pub(super) fn all_agree(session: &Session<'_>, target: &Target, outputs: &[Output]) -> bool {
     let truth = session.truth();
     truth.iter().all(|right| {

@@ -1,11 +1,11 @@
 //! Operators that an engine is known to compute wrongly for some inputs.
 //!
-//! A referee checks them in the reference whatever the targets say, so that a lone target cannot pass by
-//! sharing the reference's fault. The rows come from `just referee-sweep` (`reports/referee-sweep.md`).
+//! A referee checks these operators in the reference in every run. So a lone target cannot pass by sharing the
+//! reference's fault. The rows come from `just referee-sweep` (`reports/referee-sweep.md`).
 
 use crate::verdict::Code;
 
-/// The operators, for each code.
+/// The operators of each code.
 // a flat table
 const KNOWN: &[(Code, &[&str])] = &[
     (Code::Tract, &["MaxPool", "ScatterND", "TopK"]),

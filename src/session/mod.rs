@@ -1,8 +1,8 @@
-//! One network, its feeds, a reference, its referees and the targets: what every command does with them.
+//! One network, its feeds, a reference, its referees and the targets: the steps that all commands share.
 //!
-//! The **reference** computes the outputs that targets are held to. **Referees** are asked if a target
-//! parts from it: offby's own kernels and tract in `f64`, ONNX Runtime, and the other engines of the
-//! command. `run` and `walk` come to their verdicts here, by the same judgement.
+//! The **reference** computes the outputs that targets are compared with. The **referees** are asked if a
+//! target differs from it: offby's own kernels and tract in `f64`, ONNX Runtime, and the command's other
+//! engines. `run` and `walk` reach their verdicts here, by the same judgement.
 
 mod audit;
 mod examine;
@@ -39,20 +39,20 @@ use crate::walk::NonfiniteOutput;
 use std::cell::{OnceCell, RefCell};
 use std::path::PathBuf;
 
-/// What a user may ask for beyond the network, its feeds and the targets.
+/// The user's options beyond the network, its feeds and the targets.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// A tolerance in place of the table's.
+    /// A tolerance that replaces the table's.
     pub user: Option<Tolerance>,
-    /// The relative L2 error of an output that the engine's converter may cause.
+    /// The largest relative L2 error of an output that the engine's converter may cause.
     pub allow_converter: Option<f64>,
     /// Whether values that the target's storage cannot hold are accepted.
     pub allow_overflow: bool,
-    /// The targets of the command: engines of another code than the reference's are referees, too.
+    /// The command's targets. An engine with different code than the reference's is also a referee.
     pub targets: Vec<Target>,
-    /// Whether NaN and infinities that the reference has, too, are bad news.
+    /// Whether NaN and infinities are bad news even if the reference has them.
     pub no_nan: bool,
-    /// Where the searches keep their journals.
+    /// The folder for the searches' journals.
     pub folder: Option<PathBuf>,
 }
 
@@ -63,14 +63,14 @@ pub struct Session<'a> {
     reference: &'a Reference,
     settings: Settings,
     source: Source<'a>,
-    /// The reference's outputs that are not finite, once that was asked.
+    /// The reference's non-finite outputs, computed on first use.
     nonfinite: OnceCell<Vec<NonfiniteOutput>>,
     /// Journals that could not be written.
     unwritten: RefCell<Vec<Failure>>,
 }
 
 impl<'a> Session<'a> {
-    /// A session on what the reference computed for this very request.
+    /// A session on the reference's outputs for the same request.
     pub fn new(
         request: Request<'a>,
         registry: &'a Registry,
@@ -99,14 +99,14 @@ impl<'a> Session<'a> {
         &self.reference.execution.outputs
     }
 
-    /// Runs a target and says what its outputs are worth.
+    /// Runs a target and judges its outputs.
     pub fn run(&self, target: &Target) -> TargetReport {
         let execution = self.registry.engine(target).execute(&self.request);
         self.judge_run(target, execution)
     }
 
-    /// Says what the outputs of a run are worth. Whether the engine's converter is to blame for an error,
-    /// only a walk can tell: it is made if the user accepts such errors.
+    /// Judges the outputs of a run. Only a walk shows whether the engine's converter caused an error. So the
+    /// session walks if the user accepts such errors.
     pub fn judge_run(&self, target: &Target, execution: Execution) -> TargetReport {
         self.held_to_finite(self.judge_executed(target, &execution))
     }
@@ -125,12 +125,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Says what a target's outputs are worth; referees are asked if they part from the reference.
+    /// Judges a target's outputs; the referees are asked if the outputs differ from the reference's.
     fn judge(&self, target: &Target, execution: &Execution) -> TargetReport {
         judge::judge(self, target, execution)
     }
 
-    /// What could not be written since the last call.
+    /// The journals that could not be written since the last call.
     pub fn take_unwritten(&self) -> Vec<Failure> {
         self.unwritten.take()
     }

@@ -9,20 +9,20 @@ use crate::tensor::{Format, Rounding, Tensor, round_tensor};
 use crate::walk::Freedom;
 use std::cell::{RefCell, RefMut};
 
-/// Runs at most. With five, an element's spread is within a factor of two of its limit nineteen times in
-/// twenty (chi squared with five degrees of freedom).
+/// The most runs. Five put an element's spread within a factor of two of its limit, nineteen times in twenty:
+/// chi squared with five degrees of freedom.
 pub(super) const RUNS: usize = 5;
-/// One unit in the last place of a number just above a power of two, relative: 2⁻²³. A move by less than
-/// half of it would be rounded away.
+/// One unit in the last place of a number just above a power of two, relative: 2⁻²³. Rounding would undo a move
+/// by less than half a unit.
 const ULP: f64 = 1.0 / 8_388_608.0;
-/// How many times its own spread an element of a 16-bit device may be off, if the device is honest: 8.6 was measured
-/// on 20 networks of 10 to 20 layers, and as much on devices that store `f32` and add up in another order.
+/// How many times its own spread an element of an honest 16-bit device may be off. The measured maximum was 8.6
+/// on 20 networks of 10 to 20 layers. Devices that store `f32` and add in a different order reached the same.
 pub(super) const ELEMENT: f64 = 10.0;
-/// Runs in which roundings are moved by [`ELEMENT`] units: what lies within one unit of a threshold stays on its
-/// side of it in each of them with a probability of 2e-4 (0.58 to the 16th).
+/// Runs in which roundings move by [`ELEMENT`] units. A value within one unit of a threshold stays on its side
+/// in all runs with a probability of 2e-4: 0.58 to the 16th.
 const FAR_RUNS: usize = 16;
 
-/// Moved runs of one request, made when they are asked for and kept.
+/// Moved runs of one request, each made on first use and kept.
 pub struct MovedRuns<'a> {
     request: Request<'a>,
     arithmetic: Arithmetic,
@@ -33,7 +33,7 @@ pub struct MovedRuns<'a> {
 }
 
 impl<'a> MovedRuns<'a> {
-    /// No run yet, for what honest engines like the target do. `second` computes the nodes that tract refuses.
+    /// Starts without runs, with the target's arithmetic. `second` computes the nodes that tract refuses.
     pub fn of(target: &Target, request: Request<'a>, second: Option<Second>) -> Self {
         let arithmetic = arithmetic_of(target, request.model);
         let approximations = match target {
@@ -45,8 +45,7 @@ impl<'a> MovedRuns<'a> {
         MovedRuns { request, arithmetic, approximations, second, near, far }
     }
 
-    /// How far apart two elements of an output may come to lie if they lie this far apart in the reference: by
-    /// how much honest engines of this arithmetic change the difference of the two.
+    /// By how much honest engines of this arithmetic may change the difference of two elements of an output.
     pub fn parting(&self, output: &ValueName, right: &Tensor, [a, b]: [usize; 2]) -> Option<f64> {
         let numbers = right.numbers(1);
         let difference = |values: &[f64]| Some(values.get(a)? - values.get(b)?);
@@ -57,7 +56,7 @@ impl<'a> MovedRuns<'a> {
             let moved = run.iter().find(|moved| moved.name == *output)?;
             squares += (difference(&moved.tensor.numbers(1))? - right).powi(2);
         }
-        // What is stored is rounded once more.
+        // Storing rounds once more.
         let stored = self.arithmetic.format.epsilon() * (numbers[a].abs() + numbers[b].abs());
         Some(ELEMENT * (squares / RUNS as f64).sqrt() + stored)
     }
@@ -75,7 +74,7 @@ impl<'a> MovedRuns<'a> {
         (0..steps.len()).any(|step| self.approximation(&steps, step).is_some())
     }
 
-    /// The first so many runs.
+    /// The first `runs` runs.
     pub(super) fn near(&self, runs: usize) -> Option<RefMut<'_, Vec<Vec<Output>>>> {
         self.kept(&self.near, runs, 1.0)
     }
@@ -99,19 +98,20 @@ impl<'a> MovedRuns<'a> {
         Some(kept)
     }
 
-    /// The outputs with every digit cut off that the storage has no room for.
+    /// The outputs if the storage cuts off every digit that it cannot hold.
     pub(super) fn cut_off(&self) -> Result<Vec<Output>, String> {
         let cut = |tensor: &Tensor| cut(tensor, self.arithmetic.format);
         self.run(&Moving { value: &cut, inside: None, exact: &cut, approximate: None })
     }
 
-    /// The outputs with every rounding moved: the outputs of what rounds, and in `f32` also the inputs of what sums
-    /// or approximates, which rounds inside. What only moves values, or rounds once, has exact inputs.
+    /// The outputs with every rounding moved. Operators that round have moved outputs. In `f32`, operators that
+    /// sum or approximate also have moved inputs, because they round inside. Operators that only move values,
+    /// or round once, have exact inputs.
     fn moved(&self, seed: u64, units: f64) -> Result<Vec<Output>, String> {
         let random = RefCell::new(Random::new(seed));
         let noise = Noise::of(self.arithmetic.format, units);
         let move_all = |tensor: &Tensor| noise.moved(tensor, &mut random.borrow_mut());
-        // In 16 bits a device rounds what it stores, its feeds and its weights as well.
+        // In 16 bits a device rounds all values that it stores, including its feeds and its weights.
         let (inside, exact): (Option<Change<'_>>, Change<'_>) = match self.arithmetic.format {
             Format::F32 => (Some(&move_all), &Tensor::clone),
             _ => (None, &move_all),
@@ -128,7 +128,7 @@ impl<'a> MovedRuns<'a> {
         self.run(&Moving { value: &move_all, inside, exact, approximate: Some(&approximate) })
     }
 
-    /// What the engine approximates of a step.
+    /// The engine's approximation error for a step, if it approximates the operator.
     fn approximation(&self, steps: &NodeSteps, step: usize) -> Option<ApproximationError> {
         let (_, op_type) = steps.node(step);
         let mut of_type =
@@ -183,8 +183,8 @@ impl<'a> MovedRuns<'a> {
     }
 }
 
-/// Every element with the digits cut off that a format has no room for. What is beyond its range stays: that is
-/// lost, and no rounding.
+/// Cuts off every digit that a format cannot hold. A value beyond its range stays: that is a loss, not
+/// rounding.
 fn cut(tensor: &Tensor, format: Format) -> Tensor {
     match (tensor, round_tensor(tensor, format, Rounding::TowardZero)) {
         (Tensor::F32(array), Tensor::F32(mut kept)) => {
@@ -199,30 +199,30 @@ fn cut(tensor: &Tensor, format: Format) -> Tensor {
     }
 }
 
-/// What becomes of a tensor.
+/// A change of a tensor.
 type Change<'a> = &'a dyn Fn(&Tensor) -> Tensor;
 
-/// What becomes of a tensor by an approximation.
+/// A change of a tensor by an approximation.
 type Approximate<'a> = &'a dyn Fn(ApproximationError, &Tensor) -> Tensor;
 
-/// What a run of the reference changes.
+/// The changes in a run of the reference.
 struct Moving<'a> {
-    /// A value that an operator rounds and stores.
+    /// Changes a value that an operator rounds and stores.
     value: Change<'a>,
-    /// The inputs and constants of an operator that rounds inside, if that is to be seen.
+    /// Changes the inputs and constants of an operator that rounds inside, if its roundings count.
     inside: Option<Change<'a>>,
-    /// Feeds and all other constants.
+    /// Changes feeds and all other constants.
     exact: Change<'a>,
-    /// What an engine approximates, and by what error.
+    /// Changes a value that the engine approximates, by the given error.
     approximate: Option<Approximate<'a>>,
 }
 
 /// How far a rounding moves a value.
 struct Noise {
     format: Format,
-    /// Relative.
+    /// The relative distance.
     unit: f64,
-    /// At least, in `f16`, whose smallest values are far apart.
+    /// The least distance, in `f16`, whose smallest values are far apart.
     least: f64,
 }
 
@@ -236,12 +236,12 @@ impl Noise {
         }
     }
 
-    /// Every element moved at random.
+    /// Moves every element at random.
     fn moved(&self, tensor: &Tensor, random: &mut Random) -> Tensor {
         let mut moved = |value: f64| {
             let way = 2.0 * random.unit() - 1.0;
-            // A value that a narrow format holds is kept as it is: a zero, a whole number, an exponent, a factor of
-            // two by which a picture grows.
+            // A value that a narrow format holds stays unchanged: a zero, a whole number, an exponent, a factor
+            // of two that scales a picture.
             let narrow = if self.format == Format::F32 { Format::Bf16 } else { self.format };
             match narrow.holds(value as f32) {
                 true => value,

@@ -1,4 +1,4 @@
-//! Single nodes on any engine.
+//! Runs single nodes on any engine.
 
 use crate::engine::{Engine, Outcome, Output, Request, Second, Session};
 use crate::graph::Model;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The outputs of a network of one node, in the order of its outputs.
+/// The outputs of a one-node network, in the order of its outputs.
 pub(super) fn run_node(
     session: &mut dyn Session,
     model: &Model,
@@ -27,10 +27,10 @@ pub(super) fn run_node(
     model.outputs().iter().map(output).collect()
 }
 
-/// An engine that computes the nodes which tract refuses, or every node.
+/// An engine that computes the nodes that tract refuses, or every node.
 pub(super) fn second(engine: Box<dyn Engine>, deadline: Duration, first: bool) -> Second {
-    // The session borrows from its engine and must outlive this call. An engine is a few names and
-    // paths, and a command makes a handful of them: they stay until the process ends.
+    // The session borrows from its engine and must outlive this call. An engine is a few names and paths, and a
+    // command makes a handful of engines: they stay until the process ends.
     let mut session = Box::leak(engine).session();
     let compute = move |model: &Model, feeds: &[Feed]| {
         let outputs = run_node(session.as_mut(), model, feeds, deadline)?;
@@ -40,7 +40,7 @@ pub(super) fn second(engine: Box<dyn Engine>, deadline: Duration, first: bool) -
     Second { compute: Rc::new(RefCell::new(compute)), first }
 }
 
-/// For each ONNX value and node the node's own name.
+/// The node's own name for each ONNX value and node.
 pub fn node_names(model: &Model) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     for node in model.nodes() {

@@ -1,10 +1,10 @@
-//! Why an engine's own CPU parts from the reference: its converter, or one of its CPU kernels.
+//! Why an engine's own CPU differs from the reference: its converter, or one of its CPU kernels.
 //!
-//! The first value of the converted network that differs leads to an ONNX node. The node runs by
-//! itself on the engine's CPU, on the reference's inputs. If it is right there, the converted network
-//! is another one: that is the converter. If it is wrong there, attributes and inputs are taken away
-//! one by one: if one of them changes the node's meaning and not its conversion, the converter drops
-//! it. What is left is the kernel.
+//! The first value of the converted network that differs leads to an ONNX node. The search runs that node alone
+//! on the engine's CPU, on the reference's inputs. If the node is right alone, the converted network differs:
+//! the converter is to blame. If the node is wrong alone, the search removes attributes and inputs one by one.
+//! A part whose removal changes the node's meaning but not its conversion is dropped by the converter.
+//! Otherwise the kernel is to blame.
 
 use super::Session;
 use super::audit::on_cpu;
@@ -19,25 +19,25 @@ use crate::worker::{Converter, compare_converted, converted_operators, find_conv
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Relative difference that an honest kernel in f32 may have: the table's tolerance of f32.
+/// The relative difference that an honest kernel in f32 may have: the table's tolerance of f32.
 const ROUNDING: f64 = 1e-4;
-/// The most nodes before the first value that differs which run by themselves: a converter fuses no
-/// more than a handful of nodes into one operator.
+/// The most nodes before the first differing value that run alone: a converter fuses no more than a handful of
+/// nodes into one operator.
 const MOST_NODES: usize = 24;
-/// The most nodes that run by themselves if no named value differs.
+/// The most nodes that run alone if no named value differs.
 const MOST_SEARCHED: usize = 400;
 
-/// What the walk saw of the converted network.
+/// The walk's findings about the converted network.
 pub(super) struct Walked<'a> {
     /// The walk, concluded.
     pub(super) walk: &'a WalkReport,
-    /// Its measurements.
+    /// The walk's measurements.
     pub(super) found: Option<&'a Trace>,
-    /// The outputs of the target that are wrong.
+    /// The target's wrong outputs.
     pub(super) wrong: &'a [ValueName],
 }
 
-/// Why the engine's own CPU parts from the reference; `None` if that cannot be said.
+/// Why the engine's own CPU differs from the reference; `None` if the search finds no reason.
 pub(super) fn find_origin(
     session: &Session<'_>,
     target: &Target,
@@ -50,7 +50,7 @@ pub(super) fn find_origin(
         Converter::Ready(path) => Some(path.clone()),
         _ => None,
     };
-    // Single nodes have to be converted, whatever file the whole network came from.
+    // Single nodes must be converted, even if the whole network came from a converted file.
     let converter =
         if ready.is_some() { find_converter() } else { session.registry.converter().clone() };
     let registry = session.registry.with_converter(converter.clone());
@@ -74,9 +74,9 @@ struct Search<'e> {
     converter: Converter,
     model: &'e Model,
     deadline: Duration,
-    /// For each node's label its step.
+    /// The step of each node's label.
     numbers: BTreeMap<String, usize>,
-    /// The steps that the wrong outputs come from.
+    /// The steps behind the wrong outputs.
     concerned: BTreeSet<usize>,
 }
 
@@ -97,7 +97,7 @@ impl<'e> Search<'e> {
         })
     }
 
-    /// Looks at nothing but what these outputs come from.
+    /// Restricts the search to the steps behind these outputs.
     fn concern(&mut self, outputs: &[ValueName]) {
         let mut open: Vec<usize> =
             outputs.iter().filter_map(|name| self.steps.step_of(name.as_str())).collect();
@@ -110,8 +110,8 @@ impl<'e> Search<'e> {
         }
     }
 
-    /// The steps that may be to blame, in order: the node of the first value that differs, and the nodes
-    /// behind it up to values that are right.
+    /// The steps that may be to blame, in order: the node of the first differing value, and the nodes before it
+    /// back to right values.
     fn suspects(&self, walked: &Walked<'_>) -> Vec<usize> {
         let names = super::node_names(self.model);
         let measured = walked.found.map(|trace| trace.measured.as_slice()).unwrap_or_default();
@@ -180,7 +180,7 @@ impl<'e> Search<'e> {
         })
     }
 
-    /// The first suspect that the engine's CPU computes wrongly by itself.
+    /// The first suspect that the engine's CPU computes wrongly when it runs alone.
     fn wrong_alone(&mut self, suspects: &[usize]) -> Option<Origin> {
         self.steps.start(self.feeds).ok()?;
         let last = *suspects.last()?;
@@ -225,7 +225,7 @@ impl<'e> Search<'e> {
         Some(Origin { kind, node, op_type, operator: None, item: dropped, error, grounds })
     }
 
-    /// An attribute or an input that matters, and without which the conversion is the same.
+    /// An attribute or an input that matters, but whose removal leaves the conversion unchanged.
     fn dropped(
         &self,
         step: usize,
@@ -238,7 +238,7 @@ impl<'e> Search<'e> {
         let without = alone.without_each_part();
         without.into_iter().find_map(|(part, changed)| {
             let other = converted_operators(&self.converter, &changed, self.deadline).ok()?;
-            // The engine computes what the node would mean without it.
+            // Whether the engine computes the node as if the part were missing.
             let is_that = || {
                 let other = self.means(step, &changed, inputs);
                 other.is_some_and(|other| !is_within(outputs, &other) && is_within(&other, found))
@@ -247,7 +247,7 @@ impl<'e> Search<'e> {
         })
     }
 
-    /// What the reference makes of the changed node.
+    /// The reference's outputs for the changed node.
     fn means(
         &self,
         step: usize,
@@ -271,7 +271,7 @@ impl<'e> Search<'e> {
         steps.compute(0, &inputs, &Tensor::clone).ok()
     }
 
-    /// The given file beside a conversion made now: what is another in it.
+    /// Compares the given file with a fresh conversion, and names the first difference.
     fn edited(&self, ready: &std::path::Path, walked: &Walked<'_>) -> Option<Origin> {
         let change =
             compare_converted(&self.converter, self.model, ready, self.deadline).ok()??;
@@ -304,7 +304,7 @@ impl<'e> Search<'e> {
         })
     }
 
-    /// Every node is right by itself, so the converter put another operator in the place of several.
+    /// Every node is right alone, so the converter replaced several nodes with one different operator.
     fn rewritten(&self, walked: &Walked<'_>, step: Option<usize>) -> Option<Origin> {
         let first = walked.walk.first_converted.as_ref()?;
         let op = walked.walk.ops.iter().find(|op| op.name == *first)?;
@@ -324,7 +324,7 @@ impl<'e> Search<'e> {
     }
 }
 
-/// How many elements differ, and the one that is furthest off.
+/// How many elements differ, and the element that is furthest off.
 fn differences(outputs: &[Tensor], found: &[Tensor]) -> String {
     let shapes = |tensors: &[Tensor]| -> Vec<Vec<usize>> {
         tensors.iter().map(|tensor| tensor.shape().to_vec()).collect()
@@ -343,10 +343,10 @@ fn differences(outputs: &[Tensor], found: &[Tensor]) -> String {
         .collect();
     let apart = |(r, f): &(f64, f64)| match r == f || (r.is_nan() && f.is_nan()) {
         true => 0.0,
-        // What is no number on one side only is furthest off.
+        // An element that is NaN on one side only is furthest off.
         false => Some((r - f).abs()).filter(|apart| !apart.is_nan()).unwrap_or(f64::INFINITY),
     };
-    // What rounding may do is no difference to tell.
+    // A difference that rounding may cause does not count.
     let is_wrong = |pair: &&(f64, f64)| apart(pair) > ROUNDING * pair.0.abs();
     let differing = pairs.iter().filter(is_wrong).count();
     let worst = pairs.iter().max_by(|a, b| apart(a).total_cmp(&apart(b)));

@@ -1,5 +1,5 @@
-//! Values that the storage of a target cannot hold. They are no rounding: a range that is too small is a cause of
-//! its own, and only the user can say that it does not matter.
+//! Values that the storage of a target cannot hold. Such a loss is not rounding: too small a range is a cause
+//! of its own. Only the user can accept it.
 
 use crate::compare::{Agreement, general};
 use crate::engine::{Execution, Output};
@@ -8,18 +8,18 @@ use crate::tensor::{Format, Tensor, multi_index, narrowed};
 use crate::verdict::{Kind, Verdict};
 use ndarray::{ArrayD, IxDyn};
 
-/// Elements whose right values are beyond the largest one of a format, and that the target lost.
+/// Elements that the target lost, because their right values are beyond a format's largest value.
 pub(super) struct Overflow {
     format: Format,
     count: usize,
     elements: usize,
-    /// The first one: its output, its place, what is right, and what the target has.
+    /// The first lost element: its output, its position, the right value and the target's value.
     first: (String, Vec<usize>, f64, f64),
     has_infinity: bool,
 }
 
 impl Overflow {
-    /// What a target with this storage lost; `None` if it lost nothing.
+    /// The elements that a target with this storage lost; `None` if it lost none.
     pub(super) fn of(format: Format, right: &[Output], found: &[Output]) -> Option<Self> {
         let mut lost: Option<Overflow> = None;
         for right in right {
@@ -43,7 +43,7 @@ impl Overflow {
         lost
     }
 
-    /// What is said of it.
+    /// The loss in a sentence.
     pub(super) fn words(&self) -> String {
         let Overflow { format, count, elements, first: (output, index, right, found), .. } = self;
         let many = if *count == 1 { "element is" } else { "elements are" };
@@ -55,7 +55,7 @@ impl Overflow {
         )
     }
 
-    /// The report, which says that this is an overflow and no rounding.
+    /// Changes the report: it names the overflow instead of rounding.
     pub(super) fn tell(&self, mut report: TargetReport) -> TargetReport {
         let kind = if self.has_infinity { Kind::Nonfinite } else { Kind::Divergent };
         for output in &mut report.outputs {
@@ -78,7 +78,7 @@ impl Overflow {
     }
 }
 
-/// The execution as it would be without overflow: what was lost is put in its place.
+/// The execution as it would be without overflow: each lost element gets its right value.
 pub(super) fn without(format: Format, right: &[Output], execution: &Execution) -> Execution {
     let mut execution = execution.clone();
     for found in &mut execution.outputs {
@@ -103,7 +103,7 @@ fn pair(right: &Output, found: &[Output]) -> Option<Vec<(f64, f64)>> {
     fits.then(|| right.tensor.numbers(1).into_iter().zip(found.tensor.numbers(1)).collect())
 }
 
-/// Half a step beyond the largest value still rounds back to it.
+/// A value less than half a step beyond the largest value still rounds back to the largest.
 fn is_lost(format: Format, right: f64, found: f64) -> bool {
     let half = format.step_at(format.max()) / 2.0;
     let is_beyond = right.is_finite() && right.abs() >= format.max() + half;

@@ -1,4 +1,4 @@
-//! The reference of a session: the target whose outputs the others are held to.
+//! The reference of a session: the target whose outputs the other targets are compared with.
 
 use super::audit::Audit;
 use super::{Failure, Registry};
@@ -10,15 +10,15 @@ use std::sync::{Arc, OnceLock};
 pub struct Reference {
     /// The target.
     pub target: Target,
-    /// What it gave.
+    /// The outcome and the outputs of its run.
     pub execution: Execution,
-    /// Why it is another target than the one that was asked for.
+    /// Why the reference is not the target that the user asked for.
     pub note: Option<String>,
-    /// What the referees say of the operators that are known to be wrong in it.
+    /// The referees' rulings on the operators that its code is known to compute wrongly.
     pub(super) known: Arc<OnceLock<Audit>>,
-    /// Whether ONNX Runtime gives its outputs, too.
+    /// Whether ONNX Runtime produces the same outputs.
     pub(super) confirmed: Arc<OnceLock<bool>>,
-    /// What they say of every node; filled if a target parts from it.
+    /// The referees' rulings on every node; filled if a target differs from the reference.
     pub(super) whole: Arc<OnceLock<Audit>>,
 }
 
@@ -26,7 +26,7 @@ impl Reference {
     /// Runs the reference. If tract cannot run the network, ONNX Runtime becomes the reference.
     ///
     /// # Errors
-    /// Why there is no reference, and what to install.
+    /// If no reference runs: why, and what to install.
     pub fn run(
         registry: &Registry,
         request: &Request<'_>,
@@ -53,12 +53,12 @@ impl Reference {
         Ok(Reference { note: Some(note), ..Reference::of(other, second) })
     }
 
-    /// The engine of another code that gives its outputs, too, if one was asked.
+    /// The engine of a different code that produces the same outputs, if one was asked.
     pub fn confirmed_by(&self) -> Option<&'static str> {
         self.confirmed.get().filter(|confirmed| **confirmed).map(|_| "ONNX Runtime")
     }
 
-    /// A reference that ran as it was asked to.
+    /// A reference that ran as requested.
     pub fn of(target: Target, execution: Execution) -> Self {
         Reference {
             target,
@@ -71,7 +71,7 @@ impl Reference {
     }
 }
 
-/// tract refuses the network, and ONNX Runtime is not there or refuses it, too.
+/// The failure if tract refuses the network, and ONNX Runtime is missing or also refuses it.
 fn neither(target: &Target, reason: &str, second: &Execution) -> Failure {
     let said = second.reason.clone().unwrap_or_else(|| second.outcome.to_string());
     let hint = match (second.outcome, &second.hint) {
@@ -85,7 +85,7 @@ fn neither(target: &Target, reason: &str, second: &Execution) -> Failure {
     Failure::new(format!("run the reference {target}: {reason}"), hint)
 }
 
-/// The failure of a reference that gave nothing.
+/// The failure of a reference without outputs.
 pub fn no_reference(reference: &Target, truth: &Execution) -> Failure {
     let reason = truth.reason.clone().unwrap_or_else(|| truth.outcome.to_string());
     let hint = truth.hint.clone().unwrap_or_else(|| {

@@ -1,10 +1,10 @@
-//! Every engine by its target: the one place that knows them all.
+//! The engine for each target: the only module that knows all engines.
 
 use super::Failure;
 use crate::engine::{Engine, MnnTarget, OrtTarget, Place, SimTarget, Target, Tract};
 use crate::worker::{Converter, MnnEngine, OnnxEngine, SimEngine, Walker, WorkerProgram};
 
-/// What engines need beyond their target.
+/// Settings that engines need beyond their target.
 #[derive(Debug, Clone)]
 pub struct Registry {
     /// How MNN models are made.
@@ -14,12 +14,12 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The registry that starts this very program as its worker.
+    /// The registry that starts this program as its worker.
     ///
     /// `memory` is the most bytes that a worker on this machine may use.
     ///
     /// # Errors
-    /// When this program's own file cannot be found.
+    /// If this program's own file cannot be found.
     pub fn new(converter: Converter, memory: Option<u64>) -> Result<Self, Failure> {
         Ok(Registry { converter, worker: this_program()?.with_memory(memory) })
     }
@@ -29,7 +29,7 @@ impl Registry {
         &self.converter
     }
 
-    /// The same engines with another converter.
+    /// The same engines with a different converter.
     pub(super) fn with_converter(&self, converter: Converter) -> Self {
         Registry { converter, worker: self.worker.clone() }
     }
@@ -62,7 +62,7 @@ impl Registry {
         }
     }
 
-    /// The registry of a place.
+    /// The registry for a place.
     fn at(&self, place: &Place) -> Self {
         Registry { converter: self.converter.clone(), worker: self.worker.at(place) }
     }
@@ -81,7 +81,7 @@ impl Registry {
     }
 }
 
-/// This program, to be started again as a worker.
+/// This program, ready to be started again as a worker.
 pub fn this_program() -> Result<WorkerProgram, Failure> {
     let path = std::env::current_exe().map_err(|error| {
         Failure::new(

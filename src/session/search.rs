@@ -1,4 +1,4 @@
-//! The strategies that work from outside, given what they need: sessions, storage, a journal.
+//! The strategies that search from outside, with their sessions, storage and journal.
 
 use super::walk::not_walkable;
 use super::{Failure, Session, node_names};
@@ -15,9 +15,9 @@ use std::path::PathBuf;
 /// A way to search a network from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
-    /// Truncates the network at one place after another.
+    /// Truncates the network at one place after the other.
     Cut,
-    /// Runs every node by itself.
+    /// Runs every node alone.
     Isolate,
 }
 
@@ -31,7 +31,7 @@ impl Strategy {
 }
 
 impl Session<'_> {
-    /// Searches; gives the execution of the whole network, and what was found.
+    /// Searches; returns the execution of the whole network and the findings.
     pub(super) fn run_search(
         &self,
         target: &Target,
@@ -52,8 +52,8 @@ impl Session<'_> {
         found.map_err(|reason| failed(strategy, &reason))
     }
 
-    /// Runs a strategy with its journal. A journal that could be written no more is no reason to stop, but is
-    /// told at the end.
+    /// Runs a strategy with its journal. If the journal can no longer be written, the search continues, and the
+    /// session reports the failure at the end.
     fn journaled<T: Serialize + DeserializeOwned + Clone, F>(
         &self,
         target: &Target,
@@ -69,7 +69,7 @@ impl Session<'_> {
         Ok(found)
     }
 
-    /// The journal in the session's folder; without a folder nothing is kept.
+    /// The journal in the session's folder; without a folder no journal is kept.
     fn open_journal<T: Serialize + DeserializeOwned + Clone>(
         &self,
         target: &Target,
@@ -80,18 +80,18 @@ impl Session<'_> {
         Journal::open(&path, &self.key(target)).map_err(|error| Failure::write(&path, error))
     }
 
-    /// Everything that an answer depends on.
+    /// A digest of everything that an answer depends on.
     fn key(&self, target: &Target) -> String {
         let mut parts = vec![
             env!("CARGO_PKG_VERSION").to_owned(),
             self.request.model.digest().hex().to_owned(),
-            // With its place, and all that a device's document says.
+            // The debug form includes the place and all that a device's document says.
             format!("{target:?}"),
             format!("{:?}", self.reference.target),
             format!("{:?}", self.request.deadline),
         ];
         if let Target::Sim(target) = target.itself() {
-            // A document may change under its name.
+            // A document may change without changing its name.
             parts.push(serde_json::to_string(&target.device).unwrap_or_default());
         }
         parts.extend(self.request.feeds.iter().map(|feed| feed.digest.hex().to_owned()));
@@ -110,7 +110,7 @@ impl Engines {
     /// The engines for a target that is not the reference itself.
     ///
     /// # Errors
-    /// When the target is tract.
+    /// If the target is tract.
     pub fn of(session: &Session<'_>, target: &Target) -> Result<Self, Failure> {
         let companion = match target.itself() {
             Target::Tract | Target::TractF64 | Target::TractPlain
@@ -137,7 +137,7 @@ impl Engines {
         self.second.clone()
     }
 
-    /// What a strategy needs.
+    /// The task for a strategy.
     fn task<'a>(
         &'a self,
         session: &Session<'a>,
@@ -159,7 +159,7 @@ impl Engines {
     }
 }
 
-/// How the target computes and stores: what it declares, or else what the network itself has.
+/// How the target computes and stores: as it declares, or else as the network itself does.
 pub fn arithmetic_of(target: &Target, model: &Model) -> Arithmetic {
     let own = if model.is_narrow() { Format::F16 } else { Format::F32 };
     Arithmetic { format: target.declared_storage().unwrap_or(own), ..target.arithmetic() }

@@ -1,10 +1,10 @@
 //! How far rounding alone can move a network's outputs.
 //!
-//! The reference runs a few times more with every rounding moved at random, by as much as the target's storage
-//! costs. An honest engine is the exact result for inputs moved by a few such roundings (backward stability;
-//! Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, ch. 1). Where the outputs move far, no engine
-//! can agree closely, and nobody is accused of it. An output that moved further than all of this is no rounding,
-//! whatever tolerance it is within.
+//! The reference runs a few more times. Every rounding is moved at random, by as much as the target's storage
+//! costs. An honest engine computes the exact result for inputs moved by a few such roundings (backward
+//! stability; Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, ch. 1). If the outputs move far,
+//! no engine can agree closely, and none is accused. If an output differs by more than all of this, rounding is
+//! not the cause, even within a tolerance.
 
 use super::Session;
 use super::moved::{ELEMENT, MovedRuns, RUNS};
@@ -17,12 +17,12 @@ use crate::report::{OutputReport, TargetReport};
 use crate::tensor::{Dtype, Format, Rounding};
 use crate::verdict::{Kind, News, Verdict};
 
-/// An error this many times larger than the spread of the first run is no rounding, whatever the others say.
+/// An error this many times larger than the first run's spread is not rounding; no further run can change that.
 const HOPELESS: f64 = 100.0;
-/// From this many units of the storage on, a network is said to amplify rounding.
+/// From this many units of the storage on, the report says that a network amplifies rounding.
 const AMPLIFIES: f64 = 100.0;
 
-/// How many times its spread an error may be: that of the whole output, and that of each element.
+/// How many times its spread an error may be: for the whole output, and for each element.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     whole: f64,
@@ -30,20 +30,20 @@ struct Limits {
 }
 
 impl Limits {
-    /// Honest f32 sums in another order need up to 4 for the whole (a square root of n roundings inside an operator
-    /// that counts as one here), honest devices up to 8.6 for an element, and ONNX Runtime with its fused operators
-    /// 18.6 (magika, a network of GELUs).
+    /// Honest f32 sums in a different order need up to 4 for the whole: a square root of n roundings inside an
+    /// operator that counts as one here. Honest devices need up to 8.6 for an element, and ONNX Runtime with
+    /// its fused operators 18.6 (magika, a network of GELUs).
     const F32: Limits = Limits { whole: 8.0, element: 32.0 };
     /// Storage costs more than sums do. Honest devices of 16 bits need up to 1.1 and 8.6 (20 networks of 10 to 20
     /// layers).
     const NARROW: Limits = Limits { whole: 2.0, element: ELEMENT };
-    /// A tolerance is withdrawn only from beyond here on if nothing declares how a device adds up and rounds.
+    /// Beyond these limits a tolerance is withdrawn, if no document declares how a device adds up and rounds.
     const UNDECLARED: Limits = Limits { whole: 16.0, element: 128.0 };
 }
 
 impl Session<'_> {
-    /// The report, its verdict changed if it is not what the spread of the outputs says: a difference that rounding
-    /// alone may make is explained, and one that no rounding makes is none.
+    /// The report, with a new verdict if the spread of the outputs contradicts the old one. Rounding alone
+    /// explains a difference within the spread, and no difference beyond it.
     pub(super) fn hold_to_spread(
         &self,
         target: &Target,
@@ -54,7 +54,7 @@ impl Session<'_> {
         let arithmetic = arithmetic_of(target, self.request.model);
         let is_narrow = arithmetic.format != Format::F32;
         let limits = if is_narrow { Limits::NARROW } else { Limits::F32 };
-        // What was chosen is judged by the values it was chosen from: the order of equal ones is no rounding.
+        // A choice is judged by the values behind it: rounding does not excuse the order of equal values.
         let is_chosen = |name: &ValueName| {
             report.outputs.iter().any(|output| output.name == *name && output.choice.is_some())
         };
@@ -88,8 +88,8 @@ impl Session<'_> {
         }
     }
 
-    /// Whether the target's outputs differ from the right ones by no more than rounding moves them, and the sizes of
-    /// both; `None` if nothing can be said.
+    /// Whether the target's outputs differ from the right ones by no more than rounding moves them. Returns the
+    /// sizes of both; `None` if this cannot be decided.
     fn spread(
         &self,
         target: &Target,
@@ -106,8 +106,8 @@ impl Session<'_> {
             nearest.1.is_approximate = runs.are_approximate();
             return Some(nearest);
         }
-        // An honest device that cuts digits off lies around a reference that does so in every operator. Cutting is
-        // no noise: it always goes one way.
+        // An honest device that cuts digits off is near a reference that cuts them off in every operator.
+        // Cutting is no noise: it always goes one way.
         let cuts = match arithmetic.rounding {
             Some(rounding) => rounding == Rounding::TowardZero,
             None => arithmetic.format != Format::F32,
@@ -122,16 +122,16 @@ impl Session<'_> {
     }
 }
 
-/// What moved runs say of outputs.
+/// The moved runs, and their distances from the right outputs.
 struct Moves<'a> {
     runs: &'a MovedRuns<'a>,
     right: &'a [Output],
-    /// After each run, the squares of the distances from the right values so far, by output of floats.
+    /// After each run, the sums of the squared distances from the right values, by output of floats.
     squares: Vec<Vec<Vec<f64>>>,
 }
 
 impl Moves<'_> {
-    /// Whether the outputs found lie within the limits around a centre, and the sizes of the error and the spread.
+    /// Whether the outputs are within the limits around a centre, and the sizes of the error and the spread.
     fn hold(
         &mut self,
         limits: Limits,
@@ -162,7 +162,7 @@ impl Moves<'_> {
         Some((within, spread))
     }
 
-    /// The squares after a run; the runs up to it have been asked for before.
+    /// The squares after a run; the caller has asked for all earlier runs before.
     fn after(&mut self, run: usize) -> Option<&[Vec<f64>]> {
         if self.squares.len() == run {
             let next = self.next(run)?;
@@ -190,8 +190,8 @@ impl Moves<'_> {
         Some(all)
     }
 
-    /// The elements of integers and booleans that are not the right ones: by a threshold, or rounding to a whole
-    /// number, that moved roundings cross as well, or not.
+    /// Counts the wrong elements of integers and booleans. Some also change in moved runs, across a threshold
+    /// or by rounding to a whole number; the others do not.
     fn choices(&self, found: &[Output]) -> Option<Choices> {
         let mut choices = Choices::default();
         for right in self.right.iter().filter(|right| !right.tensor.dtype().is_float()) {
@@ -211,7 +211,7 @@ impl Moves<'_> {
             let is_number = matches!(right.tensor.dtype(), Dtype::U8 | Dtype::I8);
             for at in other {
                 let seen = moved.iter().filter_map(|moved| moved.get(at).copied());
-                // A byte may be anything between; an index or a truth value is one that was seen.
+                // A byte may have any value in between; an index or a truth value must equal a seen value.
                 let is_near = match is_number {
                     false => seen.clone().any(|seen| seen == values[at]),
                     true => {
@@ -229,14 +229,14 @@ impl Moves<'_> {
     }
 }
 
-/// Integers and booleans that differ: how many moved roundings change as well, and how many they do not.
+/// Integers and booleans that differ: how many of them moved roundings also change, and how many they do not.
 #[derive(Debug, Clone, Copy, Default)]
 struct Choices {
     near: u64,
     far: u64,
 }
 
-/// Whether an output is within the tolerance of its storage only: nearer, nothing is left to be said.
+/// Whether an output is only within the tolerance of its storage; a nearer output needs no check.
 fn is_by_storage(report: &TargetReport) -> bool {
     report.outputs.iter().any(|output| {
         output.agreement == Agreement::Agrees
@@ -254,7 +254,7 @@ fn said(mut report: TargetReport, kind: Kind, sentence: String) -> TargetReport 
 struct Pair {
     right: Vec<f64>,
     found: Vec<f64>,
-    /// Elements that are alike: a channel, all axes behind the second one, or else the last axis.
+    /// The number of similar elements: a channel (all axes after the second), or else the last axis.
     row: usize,
 }
 
@@ -271,8 +271,8 @@ impl Pair {
         })
     }
 
-    /// Whether every element is within its own spread, or what is usual in its row. Few runs leave some
-    /// elements where they were by chance; the median of the row, absolute and relative, stands in for those.
+    /// Whether every element is within its own spread, or the usual spread of its row. With few runs, some
+    /// elements do not move by chance. For those the row's median, absolute and relative, is used.
     fn is_within(&self, squares: &[f64], times: f64, step: f64) -> bool {
         let spread: Vec<f64> = squares.iter().map(|square| (square / RUNS as f64).sqrt()).collect();
         let size = self.row.max(1);
@@ -293,12 +293,12 @@ impl Pair {
     }
 }
 
-/// The sizes of what rounding does and of what the target did.
+/// The sizes of rounding's effect and of the target's error.
 struct Spread {
     relative: f64,
     error: f64,
     choices: Choices,
-    /// Whether the engine approximates some operator by design, and that is in the spread.
+    /// Whether the spread includes operators that the engine approximates by design.
     is_approximate: bool,
 }
 
@@ -344,7 +344,7 @@ impl Spread {
         )
     }
 
-    /// The worst output speaks for all.
+    /// The worst output represents all outputs.
     fn of(pairs: &[Pair], squares: &[Vec<f64>], runs: usize, choices: Choices) -> Self {
         let mut worst = Spread { relative: 0.0, error: 0.0, choices, is_approximate: false };
         for (pair, squares) in pairs.iter().zip(squares) {

@@ -1,4 +1,4 @@
-//! A target walked: which operators introduce error, and what that means for its outputs.
+//! Walks a target: which operators introduce error, and what that means for its outputs.
 
 use super::inheritance::follow_inheritance;
 use super::judge::all_agree;
@@ -16,7 +16,7 @@ impl Session<'_> {
     /// Follows the operators of a target.
     ///
     /// # Errors
-    /// When the target shows no operators.
+    /// If the target does not expose its operators.
     pub fn follow(
         &self,
         target: &Target,
@@ -27,7 +27,7 @@ impl Session<'_> {
         Ok(engine.walk(&self.request, plan, announced))
     }
 
-    /// What a walk found, held to the same reference by the same judgement as a run.
+    /// Judges a walk's findings like a run: with the same reference and the same judgement.
     pub fn judge_walked(&self, target: &Target, mut walked: Walked) -> TargetReport {
         let names = node_names(self.request.model);
         let found = walked.found.as_ref();
@@ -57,7 +57,7 @@ impl Session<'_> {
     /// Searches from outside, on the ONNX graph.
     ///
     /// # Errors
-    /// When the reference refuses a node on the way.
+    /// If the reference refuses a node on the way.
     pub fn search(
         &self,
         target: &Target,
@@ -69,7 +69,7 @@ impl Session<'_> {
         Ok(self.refined(target, report, walk, None))
     }
 
-    /// The report with its walk, and the verdict as the walk refines it.
+    /// The report with its walk, and the verdict that the walk refines.
     fn refined(
         &self,
         target: &Target,
@@ -91,8 +91,8 @@ impl Session<'_> {
             let is_same =
                 !clean.is_empty() && all_agree(self, &super::audit::on_cpu(target), clean);
             if is_same {
-                // Names are the converter's: if the end result is right, a value that differs on the way
-                // is another value under the same name.
+                // Names are the converter's: if the end result is right, a differing value on the way is a
+                // different value under the same name.
                 walk.first_converted = None;
             } else if !clean.is_empty()
                 && report.verdict.kind.news() == News::Bad
@@ -127,7 +127,7 @@ impl Session<'_> {
         }
     }
 
-    /// A converter that the user allows to change the outputs by so much.
+    /// Accepts a converter's error up to the size that the user allows.
     fn accept_converter(&self, report: &mut TargetReport) {
         let Some(allowed) = self.settings.allow_converter else { return };
         let error = worst_error(report);
@@ -135,7 +135,7 @@ impl Session<'_> {
     }
 }
 
-/// Nobody is accused at a node where the reference is wrong or disputed.
+/// Withdraws accusations at nodes where the reference is wrong or disputed.
 fn withdraw(walk: &mut WalkReport, rulings: &[Ruling]) {
     let is_ruled = |node: &str| rulings.iter().any(|ruling| ruling.node == node);
     for op in &mut walk.ops {
@@ -149,7 +149,7 @@ fn withdraw(walk: &mut WalkReport, rulings: &[Ruling]) {
     walk.sources.retain(|source| !is_ruled(source));
 }
 
-/// Nobody is accused of what the storage cannot hold, if the user accepts that.
+/// Withdraws accusations for values that the storage cannot hold, if the user accepts the loss.
 fn allow_overflow(walk: &mut WalkReport) {
     let lost = |op: &&mut OpReport| {
         op.role == Role::Source
@@ -178,7 +178,7 @@ fn begun(walked: &Walked) -> Vec<BegunReport> {
     walked.begun.iter().map(one).collect()
 }
 
-/// The failure of a walk on what shows no operators.
+/// The failure of a walk on a target that does not expose its operators.
 pub fn not_walkable(target: &Target) -> Failure {
     if matches!(target.itself(), Target::Ort(_) | Target::Ext(_)) {
         return Failure::new(

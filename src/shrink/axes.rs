@@ -1,54 +1,54 @@
-//! Smaller shapes: each axis of each input as short as it can be while the finding stays, together
-//! with what must change with it for the network to stay one.
+//! Smaller shapes: shortens each axis of each input as far as the finding allows. Extents that must change with an
+//! axis change together, so the network stays valid.
 
 use super::oracle::{Finding, Oracle};
 use super::specimen::{Place, Specimen};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Every extent up to this one is tried: bugs come with vectors, tiles and groups of up to 64 elements, and need
-/// not stay from some extent on. Longer ones are tried where such sizes begin and end: at powers of two and
-/// beside them.
+/// Every extent up to this one is tried. Bugs come with vectors, tiles and groups of up to 64 elements, and
+/// need not persist beyond some extent. Longer extents are tried at the borders of such groups: at powers of
+/// two and their neighbours.
 const DENSE: usize = 64;
 
-/// At which extents of an axis the finding shows. Nothing is known of those that were not tried.
+/// The extents of an axis at which the finding shows. Untried extents are unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Threshold {
     /// The input.
     pub input: String,
     /// Its axis, counted from 0.
     pub axis: usize,
-    /// How many axes it has.
+    /// The number of axes of the input.
     pub rank: usize,
-    /// The shortest extent that shows the finding, of those that were tried.
+    /// The shortest tried extent that shows the finding.
     pub fails_from: usize,
-    /// The one below it, if that is a network and agrees.
+    /// The next shorter extent, if it leaves a network that agrees.
     pub agrees_at: Option<usize>,
-    /// Longer extents that were tried and agree all the same.
+    /// Longer tried extents that agree nevertheless.
     pub agrees_beyond: Vec<usize>,
-    /// All extents that were tried, by what they show.
+    /// All tried extents, by result.
     #[serde(flatten)]
     pub tried: Tried,
-    /// The shape at which this was found.
+    /// The shape at which this threshold was found.
     pub shape: Vec<usize>,
 }
 
-/// Extents by what was seen at them, each list ascending.
+/// Extents by result, each list ascending.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tried {
-    /// They show the finding.
+    /// Extents that show the finding.
     pub fails: Vec<usize>,
-    /// They agree.
+    /// Extents that agree.
     pub agrees: Vec<usize>,
-    /// Something else is wrong with them.
+    /// Extents that show a different finding.
     pub differs: Vec<usize>,
-    /// They leave no network.
+    /// Extents that leave no network.
     pub impossible: Vec<usize>,
 }
 
 impl Threshold {
-    /// `along axis 2 (the last) of x: fails at 9..16, 33, 34; agrees at 1..8, 17..32`.
+    /// Such as `along axis 2 (the last) of x: fails at 9..16, 33, 34; agrees at 1..8, 17..32`.
     pub fn sentence(&self) -> String {
         let Threshold { axis, input, rank, tried, .. } = self;
         let last = if axis + 1 == *rank { " (the last)" } else { "" };
@@ -74,7 +74,7 @@ impl Tried {
         clauses.join("; ")
     }
 
-    /// What was seen at which number, in units of `factor`.
+    /// Sorts the numbers by finding. Each extent is a number times `factor`.
     fn of(seen: &BTreeMap<usize, Finding>, finding: Finding, factor: usize) -> Self {
         let mut tried = Tried::default();
         for (number, at) in seen {
@@ -90,7 +90,7 @@ impl Tried {
     }
 }
 
-/// `1..8, 17, 18, 40`: ascending numbers, three in a row or more as a range with both of its ends.
+/// Ascending numbers as `1..8, 17, 18, 40`. Three or more consecutive numbers become a range with both of its ends.
 fn ranges(numbers: &[usize]) -> String {
     let rows = numbers.chunk_by(|a, b| a + 1 == *b);
     let row = |row: &[usize]| match row {
@@ -100,15 +100,15 @@ fn ranges(numbers: &[usize]) -> String {
     rows.map(row).collect::<Vec<_>>().join(", ")
 }
 
-/// The numbers below `number` to try at first, ascending: all of them up to [`DENSE`] if they are to be tried
-/// densely, and the powers of two with their neighbours.
+/// The numbers below `number` to try first, ascending: the powers of two with their neighbours. If `densely` is set,
+/// the list also contains all numbers up to [`DENSE`].
 fn first_tries(number: usize, densely: bool) -> Vec<usize> {
     let is_near_power =
         |n: &usize| (n - 1).is_power_of_two() || n.is_power_of_two() || (n + 1).is_power_of_two();
     (1..number).filter(|n| (densely && *n <= DENSE) || is_near_power(n)).collect()
 }
 
-/// Places whose extents go together: each is `factor` times one number.
+/// Places whose extents change together. Each extent is the member's factor times one number.
 struct Group {
     members: Vec<(Place, usize)>,
     number: usize,
@@ -120,7 +120,7 @@ impl Group {
     }
 }
 
-/// Shortens every axis of every feed, in rounds, until nothing changes any more.
+/// Shortens every axis of every feed, in rounds, until no shape changes.
 pub(super) fn shorten(
     specimen: &mut Specimen,
     finding: Finding,
@@ -144,11 +144,11 @@ pub(super) fn shorten(
     thresholds
 }
 
-/// For an axis that was looked at, what went together with it and the shapes that this left: if it is the same
-/// again, all that could be tried was. Once shorter, an axis may go together with others.
+/// For each searched axis, its group and the resulting shapes. If both are the same again, all possible extents were
+/// tried. After shortening, an axis may group with others.
 type Known = BTreeMap<Place, (Vec<(Place, usize)>, Vec<Vec<usize>>)>;
 
-/// A later look at an axis begins where the earlier one ended, and says more only if it got further.
+/// A later search of an axis begins at the earlier result, so only a shorter extent is new.
 fn keep(thresholds: &mut Vec<Threshold>, found: Threshold) {
     let same = |old: &Threshold| (&old.input, old.axis) == (&found.input, found.axis);
     match thresholds.iter_mut().find(|old| same(old)) {
@@ -178,7 +178,7 @@ fn shorten_axis(
     announce(&format!("axis {axis} of {name}, {} long", group.number));
     let seen = look(specimen, &group, finding, oracle);
     if (oracle.interrupted)() {
-        // Silence is no agreement: of this axis nothing is known.
+        // An interrupted run is no agreement, so this axis stays unknown.
         return None;
     }
     let factor = group.members.first().map_or(1, |(_, factor)| *factor);
@@ -202,8 +202,8 @@ fn shorten_axis(
     })
 }
 
-/// What each number that is tried shows. Errors need not grow with an extent, so the search does not rest on it:
-/// only the gap below the smallest failing number, if there is one, is halved until it is closed.
+/// The result of each number tried. Errors need not grow with an extent, so the search does not rely on growth. Only
+/// the gap below the smallest failing number is halved until it is closed.
 fn look(
     specimen: &Specimen,
     group: &Group,
@@ -218,7 +218,7 @@ fn look(
         });
     };
     probe(1, &mut seen);
-    // What shows at 1 has no threshold to be found.
+    // If the finding shows at 1, there is no threshold to find.
     let densely = seen[&1] != finding;
     first_tries(group.number, densely).into_iter().for_each(|number| probe(number, &mut seen));
     while let Some((below, fails)) = gap(&seen, finding) {
@@ -227,15 +227,15 @@ fn look(
     seen
 }
 
-/// The smallest failing number and the one tried before it, if there are others between them.
+/// The smallest failing number and the tried number before it, if there are others between them.
 fn gap(seen: &BTreeMap<usize, Finding>, finding: Finding) -> Option<(usize, usize)> {
     let (&fails, _) = seen.iter().find(|(_, at)| **at == finding)?;
     let (&below, _) = seen.range(..fails).next_back()?;
     (fails > below + 1).then_some((below, fails))
 }
 
-/// The smallest set of places that can be shortened together with `place` so that a network is
-/// left; `None` where there is none or nothing to shorten.
+/// The smallest set of places that can be shortened together with `place` and still leaves a network. `None` if there
+/// is no such set, or `place` is too short already.
 fn find_group(specimen: &Specimen, place: &Place, oracle: &mut Oracle<'_>) -> Option<Group> {
     let places = specimen.places();
     let extent = places.iter().find(|(other, _)| other == place)?.1;
@@ -251,7 +251,7 @@ fn find_group(specimen: &Specimen, place: &Place, oracle: &mut Oracle<'_>) -> Op
     })
 }
 
-/// What may have to change together, the simplest first.
+/// Sets of places that may have to change together, simplest first.
 fn candidates(place: &Place, extent: usize, places: &[(Place, usize)]) -> Vec<Group> {
     let is_integer = |other: &Place| matches!(other, Place::Element(..) | Place::Attribute(..));
     let alike: Vec<&Place> = places

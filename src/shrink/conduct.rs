@@ -1,4 +1,4 @@
-//! The whole of it: where to start, and the steps in their order.
+//! The whole search: its start, and its steps in their order.
 
 use super::axes::{Threshold, shorten};
 use super::limit::{Limit, find_limit};
@@ -12,34 +12,34 @@ use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use std::collections::BTreeSet;
 
-/// The smallest reproduction that was found.
+/// The smallest reproduction found.
 #[derive(Debug)]
 pub struct Shrunk {
     /// The network and its feeds.
     pub specimen: Specimen,
-    /// What it shows.
+    /// The finding that the reproduction shows.
     pub finding: Finding,
-    /// The node it began with; `None` if no single node shows the finding.
+    /// The node that the search began with. `None` if no single node shows the finding.
     pub node: Option<String>,
     /// The nodes that show it together, if no single node does and the whole network is not needed.
     pub piece: Vec<String>,
-    /// At which extents it fails, with the values it was fed at first.
+    /// The extents that fail with the original values.
     pub thresholds: Vec<Threshold>,
-    /// Which values fail.
+    /// The values that fail.
     pub limit: Option<Limit>,
-    /// The same with the simplest values, where that is something else.
+    /// The thresholds with the simplest values, if they are different.
     pub simple_thresholds: Vec<Threshold>,
-    /// Runs of the target.
+    /// Number of runs of the target.
     pub runs: usize,
     /// The steps taken, in words.
     pub steps: Vec<String>,
 }
 
-/// Shrinks a finding. `suspects` are labels of nodes, the likeliest first; all others are tried
-/// after them, in their order.
+/// Shrinks a finding. `suspects` are labels of nodes. With suspects, only these nodes are tried alone, and
+/// without suspects every node is.
 ///
 /// # Errors
-/// What the reference refuses; `Ok(None)` where nothing is found to be wrong.
+/// If the reference refuses the network or a node. `Ok(None)` if no run shows a finding.
 pub fn shrink(
     model: &Model,
     feeds: &[Feed],
@@ -89,7 +89,7 @@ pub fn shrink(
     Ok(Some(found))
 }
 
-/// Where the search for smaller shapes begins.
+/// The start of the search for smaller shapes.
 struct Start {
     node: Option<String>,
     piece: Vec<String>,
@@ -97,7 +97,7 @@ struct Start {
     finding: Finding,
 }
 
-/// A piece of the network, or the whole, if no single node shows the finding.
+/// A piece of the network, or the whole network, if no single node shows the finding.
 fn beginning(
     whole: Specimen,
     suspects: &[String],
@@ -138,8 +138,8 @@ fn shape(specimen: &Specimen) -> String {
     specimen.feeds.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// The first node that by itself, on the reference's values, is wrong in the way the whole is; a
-/// suspect may be wrong in any way, for the whole may have absorbed it.
+/// The first node that alone, on the reference's values, shows the finding of the whole network. A suspect may show
+/// any finding, because the whole network may have absorbed its error.
 fn find_node(
     model: &Model,
     feeds: &[Feed],
@@ -177,10 +177,10 @@ fn is_wrong(finding: Finding) -> bool {
     !matches!(finding, Finding::Agrees | Finding::Invalid)
 }
 
-/// A node by itself, fed with the reference's values; `None` where the network has no such node.
+/// A node alone, fed with the reference's values. `None` if the network has no such node.
 ///
 /// # Errors
-/// What the reference refuses.
+/// If the reference refuses the network or a node.
 pub fn by_itself(model: &Model, feeds: &[Feed], label: &str) -> Result<Option<Specimen>, String> {
     let mut steps = NodeSteps::new(model)?;
     steps.start(feeds)?;

@@ -1,5 +1,5 @@
-//! The smallest value that fails, where an operator only passes values on: those of the input, and a grid of
-//! values between and below them.
+//! The smallest value that fails in an operator that only passes values on. The tried values are the input's values,
+//! and a grid between and below them.
 
 use super::oracle::{Finding, Oracle, Seen};
 use super::specimen::Specimen;
@@ -7,31 +7,30 @@ use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// 2^-14, where the grid begins: the smallest normal number of `f16`, above which every storage format holds the
-/// grid exactly, so that rounding makes none of its values fail.
+/// 2^-14, the start of the grid and the smallest normal number of `f16`. From here on, every storage format holds the
+/// grid exactly, so rounding makes none of its values fail.
 const FIRST: f32 = 1.0 / 16384.0;
-/// Values of the grid from one power of two to the next, at most. They have six bits, and `bf16` eight.
+/// The most values of the grid from one power of two to the next. They have six bits, and `bf16` has eight.
 const FINEST: usize = 32;
-/// Runs that the grid may take; each tries as many values as the input has elements.
+/// The most runs for the grid. Each run tries as many values as the input has elements.
 const MOST_RUNS: usize = 16;
 
-/// Which values fail, of an operator that only passes them on. Nothing is known of those that were not tried.
+/// The failing values of an operator that only passes values on. Untried values are unknown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
-    /// The largest magnitude that was tried below the first one that fails. All below are passed on exactly.
+    /// The largest tried magnitude below the first failing one. All tried magnitudes below are passed on exactly.
     pub exact_up_to: f32,
-    /// The smallest magnitude that was tried and is not passed on.
+    /// The smallest tried magnitude that is not passed on.
     pub fails_at: f32,
-    /// What becomes of it.
+    /// The value that the target returns instead.
     pub becomes: f32,
-    /// Whether a tensor of nothing but that value fails, and one of nothing but the value below it
-    /// does not.
+    /// Whether a tensor filled with the failing value fails, and a tensor filled with the value below it does not.
     #[serde(alias = "proven")]
     pub alone: bool,
-    /// How many values of the input were tried.
+    /// The number of tried values of the input.
     #[serde(default)]
     pub own: usize,
-    /// What else was tried.
+    /// The tried grid.
     #[serde(default)]
     pub grid: Option<Grid>,
 }
@@ -39,17 +38,18 @@ pub struct Limit {
 /// Values of few bits: `(1 + j / steps) * 2^k` for all j below `steps`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
-    /// The smallest one tried.
+    /// The smallest tried value.
     pub from: f32,
-    /// The largest one tried.
+    /// The largest tried value.
     pub to: f32,
-    /// How many from one power of two to the next.
+    /// The number of values from one power of two to the next.
     pub steps: usize,
 }
 
 impl Limit {
+    /// The limit in words:
     /// `of the values tried, those up to 2048 are exact; the smallest failing value is 2049, which becomes 2048`,
-    /// and what was tried.
+    /// and the tried values.
     pub fn sentence(&self) -> String {
         let Limit { exact_up_to, fails_at, becomes, alone, own, grid } = self;
         let alone = if *alone { "; tensors of either value alone show the same" } else { "" };
@@ -62,23 +62,24 @@ impl Limit {
     }
 }
 
-/// What one run showed of the values it was fed.
+/// The result of one run for the values that it was fed.
 struct Passed {
-    /// The smallest magnitude that is not passed on, and what becomes of it.
+    /// The smallest magnitude that is not passed on, and the value returned instead.
     fails: Option<(f32, f32)>,
-    /// All magnitudes that the reference passes on, as bits: for numbers of one sign the order is the same.
+    /// All magnitudes that the reference passes on, as bits. For numbers of one sign, the order
+    /// of the bits is the same.
     tried: BTreeSet<u32>,
 }
 
 impl Passed {
-    /// The largest magnitude below another one.
+    /// The largest tried magnitude below `magnitude`.
     fn below(&self, magnitude: f32) -> Option<f32> {
         self.tried.range(..magnitude.to_bits()).next_back().map(|bits| f32::from_bits(*bits))
     }
 }
 
-/// Which values fail, if the reference's output holds nothing but values of the input; the specimen becomes one
-/// of nothing but the smallest failing value, if that fails, too. `whole` is the specimen before it was
+/// Finds the failing values, if the reference's output contains only values of the input. If a tensor filled with the
+/// smallest failing value also fails, the specimen becomes that tensor. `whole` is the specimen before it was
 /// shortened, which has more room for values.
 pub(super) fn find_limit(
     specimen: &mut Specimen,
@@ -112,7 +113,7 @@ fn filled(specimen: &Specimen, value: f32) -> Option<Specimen> {
     Some(specimen.refed(&feed.name, Tensor::F32(array.mapv(|_| value)), &spec))
 }
 
-/// Tries the values of the grid below a limit, the smallest ones first, up to the run in which one fails.
+/// Tries the grid's values below a limit, the smallest values first, up to the first run with a failure.
 fn try_grid(specimen: &Specimen, limit: f32, oracle: &mut Oracle<'_>) -> Option<(Grid, Passed)> {
     let feed = specimen.feeds.first()?;
     let Tensor::F32(array) = &feed.tensor else { return None };
@@ -134,7 +135,7 @@ fn try_grid(specimen: &Specimen, limit: f32, oracle: &mut Oracle<'_>) -> Option<
     Some((Grid { from, to, steps }, all))
 }
 
-/// The grid below a limit, ascending, as fine as `room` values a run allow.
+/// The grid below a limit, ascending, as fine as `room` values per run allow.
 fn grid(limit: f32, room: usize) -> (usize, Vec<f32>) {
     let powers = || {
         std::iter::successors(Some(FIRST), |power| Some(power * 2.0))
@@ -148,7 +149,7 @@ fn grid(limit: f32, room: usize) -> (usize, Vec<f32>) {
     (steps, values.filter(|value| *value < limit).collect())
 }
 
-/// What a run showed of each value; `None` unless the reference only passes values of its one input on.
+/// The result of a run for each value. `None` unless the reference only passes on values of its one input.
 fn passed(specimen: &Specimen, seen: &Seen) -> Option<Passed> {
     let [feed] = specimen.feeds.as_slice() else { return None };
     let (reference, candidate) = seen.worst.as_ref()?;

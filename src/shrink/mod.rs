@@ -1,5 +1,6 @@
-//! From a finding to its smallest reproduction: one node or the fewest nodes that show it together, then smaller
-//! shapes, then simpler values, then simpler constants. After every step the same finding is proven again, twice.
+//! From a finding to its smallest reproduction: one node, or the fewest nodes that show the finding
+//! together. Then come smaller shapes, simpler values and simpler constants. After every step, the same
+//! finding is proven again, twice.
 
 mod axes;
 mod conduct;

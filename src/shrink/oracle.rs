@@ -1,4 +1,4 @@
-//! Does a specimen still show the finding? One run on the target against the reference.
+//! Checks whether a specimen still shows the finding: one run on the target against the reference.
 
 use super::Specimen;
 use crate::bounds::Arithmetic;
@@ -10,31 +10,31 @@ use crate::tensor::Tensor;
 use crate::walk::{NodeReference, Reference as _, Storage, gauge, is_honest, round_to_f16};
 use std::time::Duration;
 
-/// What is the matter with a specimen on the target.
+/// The result of a specimen on the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
-    /// Nothing.
+    /// The target agrees with the reference.
     Agrees,
-    /// It differs by exactly the rounding of a format.
+    /// The target differs by exactly the rounding of a format.
     Explained,
-    /// It computes something else.
+    /// The target computes different values.
     Divergent,
-    /// It gives NaN or infinities where the reference has numbers.
+    /// The target returns NaN or infinities for finite numbers of the reference.
     Nonfinite,
-    /// It came to no end.
+    /// The run did not complete.
     Ended(Outcome),
-    /// Nothing can be said: the reference does not take it for a network, or an output is missing.
+    /// The reference refuses the network, or an output is missing.
     Invalid,
 }
 
-/// What one run showed.
+/// The result of one run.
 #[derive(Debug)]
 pub struct Seen {
-    /// What is the matter.
+    /// The finding of the run.
     pub finding: Finding,
     /// The worst output: the reference's and the target's.
     pub worst: Option<(Output, Output)>,
-    /// How it ended, where it came to no end.
+    /// Why the run did not complete, if it did not.
     pub reason: Option<String>,
 }
 
@@ -48,21 +48,21 @@ pub struct Oracle<'a> {
     pub session: Box<dyn Session + 'a>,
     /// Computes the nodes that tract refuses.
     pub second: Option<Second>,
-    /// How the target computes and stores, as far as that is declared.
+    /// How the target computes and stores, as far as it is declared.
     pub arithmetic: Arithmetic,
     /// The longest one run may take.
     pub deadline: Duration,
-    /// Runs of the target so far.
+    /// Number of runs of the target so far.
     pub runs: usize,
-    /// The outputs of the whole network. Others may lack axes of length 1, or have more of them: that is how an
-    /// engine holds them inside.
+    /// The outputs of the whole network. Other outputs may have more or fewer axes of length 1, because an
+    /// engine holds them in that form.
     pub own: Vec<ValueName>,
-    /// Whether the user has ended the search: then nothing shows anything any more.
+    /// Whether the user has ended the search. Then no specimen shows a finding any more.
     pub interrupted: fn() -> bool,
 }
 
 impl Oracle<'_> {
-    /// Whether the specimen shows this very finding, twice.
+    /// Whether the specimen shows exactly this finding, twice.
     pub fn shows(&mut self, specimen: &Specimen, finding: Finding) -> bool {
         if (self.interrupted)() {
             return false;
@@ -71,12 +71,12 @@ impl Oracle<'_> {
         (0..2).all(|_| self.run(specimen, &right).finding == finding)
     }
 
-    /// Whether the reference takes the specimen for a network.
+    /// Whether the reference accepts the specimen as a network.
     pub fn takes(&self, specimen: &Specimen) -> bool {
         !(self.interrupted)() && exact(specimen, self.second.as_ref()).is_ok()
     }
 
-    /// What the target makes of a specimen.
+    /// The target's result on a specimen.
     pub fn ask(&mut self, specimen: &Specimen) -> Seen {
         if (self.interrupted)() {
             return Seen::INVALID;
@@ -98,7 +98,7 @@ impl Oracle<'_> {
         self.compare_all(right, execution)
     }
 
-    /// What an execution of the specimen shows.
+    /// The result of an execution of the specimen.
     pub fn judge(&self, specimen: &Specimen, execution: Execution) -> Seen {
         match Right::of(specimen, self.second.as_ref()) {
             Ok(right) => self.compare_all(&right, execution),
@@ -129,13 +129,13 @@ impl Oracle<'_> {
             let same = |outputs: &[Output]| -> Option<Output> {
                 outputs.iter().find(|output| output.name == expected.name).cloned()
             };
-            // What is missing was not compared, and so does not agree.
+            // A missing output was not compared, so it does not agree.
             let Some(found) = same(&execution.outputs) else { return Seen::INVALID };
             let floor =
                 same(&right.honest).and_then(|honest| gauge(&expected.tensor, &honest.tensor));
             let finding = match (alone, self.compare(expected, &found, floor)) {
                 (Some(Finding::Divergent), _) => Finding::Divergent,
-                // Elements decide, and not a norm.
+                // Elements decide, not a norm.
                 (Some(_), Finding::Divergent) => Finding::Agrees,
                 (_, finding) => finding,
             };
@@ -186,15 +186,15 @@ fn severity(finding: Finding) -> u8 {
     }
 }
 
-/// The reference's outputs, exact and as an honest 16-bit backend would have them.
+/// The reference's outputs, exact and as an honest 16-bit backend would compute them.
 struct Right {
     exact: Vec<Output>,
     honest: Vec<Output>,
-    /// The node, if the specimen is only one: then each of its elements has a bound.
+    /// The node, if the specimen has only one. Then each of its elements has a bound.
     alone: Option<OneNode>,
 }
 
-/// A specimen of one node, with what it is fed and what is right.
+/// A specimen of one node, with its inputs and its right outputs.
 struct OneNode {
     steps: NodeSteps,
     inputs: Vec<Option<Tensor>>,
@@ -213,7 +213,7 @@ impl OneNode {
         Some(OneNode { steps, inputs, expected })
     }
 
-    /// What the bounds of its elements say: it diverges, or it agrees. `None` if no bound is known.
+    /// The result by the bounds of the elements: diverges or agrees. `None` if no bound is known.
     fn finding(&self, execution: &Execution, arithmetic: &Arithmetic) -> Option<Finding> {
         let writes = self.steps.writes(0).iter();
         let output = |name: &String| {
@@ -274,7 +274,7 @@ mod tests {
     use crate::tensor::Dtype;
     use std::collections::BTreeMap;
 
-    /// A target that comes to its end and gives nothing.
+    /// A target that completes without any output.
     struct Silent;
 
     impl Session for Silent {

@@ -1,8 +1,8 @@
-//! The smallest piece of a network that shows a finding which no single node shows: engines fuse nodes, reuse
-//! memory and choose layouts across them.
+//! The smallest piece of a network that shows a finding that no single node shows. Such findings exist because
+//! engines fuse nodes, reuse memory and choose layouts across nodes.
 //!
-//! A piece is first a window of nodes in the order of their evaluation. It grows around a suspect, or begins as
-//! the whole network. Its ends are then found by halving, and its nodes left out one at a time.
+//! A piece is first a window of nodes in the order of their evaluation. The window grows around a suspect, or begins
+//! as the whole network. Halving then finds its ends, and its nodes are left out one at a time.
 
 use super::oracle::{Finding, Oracle};
 use super::specimen::Specimen;
@@ -11,16 +11,16 @@ use crate::inputs::Feed;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// Up to this many nodes are left out one at a time; each costs a run or two.
+/// Up to this many nodes are left out one at a time. Each node costs a run or two.
 const MOST_NODES: usize = 64;
 
 /// Nodes that show the finding together.
 pub(super) struct Piece {
-    /// Their labels, in the order of their evaluation.
+    /// The labels of the nodes, in the order of their evaluation.
     pub(super) labels: Vec<String>,
-    /// The network of them, on the reference's values.
+    /// The network of the nodes, on the reference's values.
     pub(super) specimen: Specimen,
-    /// What it shows.
+    /// The finding that the piece shows.
     pub(super) finding: Finding,
 }
 
@@ -30,14 +30,14 @@ struct Search<'s, 'o, 'a> {
     feeds: &'s [Feed],
     oracle: &'s mut Oracle<'o>,
     announce: &'a mut dyn FnMut(&str),
-    /// Values of the reference that were captured last.
+    /// The values of the reference that were captured last.
     values: Values,
 }
 
-/// The smallest piece that was found; `None` if only the whole network shows the finding.
+/// The smallest piece found. `None` if only the whole network shows the finding.
 ///
 /// # Errors
-/// What the reference refuses about the nodes that depend on constants only.
+/// If the reference refuses the nodes that depend on constants only.
 pub(super) fn find_piece(
     whole: &Specimen,
     suspects: &[String],
@@ -71,8 +71,7 @@ fn is_wrong(finding: Finding) -> bool {
 }
 
 impl Search<'_, '_, '_> {
-    /// The first window around a step, each twice as wide as the one before, that is wrong; the whole network is
-    /// not tried.
+    /// The first wrong window around a step, with windows that each double the width. The whole network is not tried.
     fn grow(&mut self, step: usize) -> Option<(Range<usize>, Finding)> {
         let count = self.steps.len();
         let mut width = 1;
@@ -89,7 +88,7 @@ impl Search<'_, '_, '_> {
         }
     }
 
-    /// The same window with its ends moved in as far as halving finds them.
+    /// The same window, with its ends moved in as far as halving allows.
     fn shorten(&mut self, window: Range<usize>, finding: Finding) -> Range<usize> {
         let Range { start, end } = window;
         let (mut agrees, mut fails) = (start, end);
@@ -112,7 +111,7 @@ impl Search<'_, '_, '_> {
         fails..end
     }
 
-    /// The same nodes without those that the finding does not need.
+    /// The same nodes without the nodes that the finding does not need.
     fn thin(&mut self, mut nodes: BTreeSet<usize>, finding: Finding) -> BTreeSet<usize> {
         if nodes.len() > MOST_NODES {
             return nodes;
@@ -134,12 +133,12 @@ impl Search<'_, '_, '_> {
         }
     }
 
-    /// The network of these nodes; `None` if they are none.
+    /// The network of these nodes. `None` if they do not form a network.
     fn specimen(&mut self, nodes: &BTreeSet<usize>) -> Option<Specimen> {
         let mut wanted = self.steps.values_into(nodes);
         wanted.extend(self.steps.values_out_of(nodes));
         if !wanted.iter().all(|name| self.values.contains_key(name)) {
-            // Few nodes are asked about in many ways: all of their values are kept then.
+            // Few nodes are asked about in many ways, so all of their values are kept.
             if nodes.len() <= MOST_NODES {
                 wanted.extend(nodes.iter().flat_map(|&step| self.steps.writes(step).to_vec()));
             }

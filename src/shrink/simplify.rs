@@ -1,4 +1,4 @@
-//! Simpler numbers: zeros, ones, counting, few that are not zero, small whole numbers.
+//! Simpler numbers: zeros, ones, counting, few non-zeros, small whole numbers.
 
 use super::oracle::{Finding, Oracle};
 use super::specimen::Specimen;
@@ -6,7 +6,7 @@ use crate::graph::ValueName;
 use crate::tensor::Tensor;
 use std::collections::BTreeSet;
 
-/// Replaces every feed by the simplest one that still shows the finding.
+/// Replaces every feed by the simplest tensor that still shows the finding.
 pub(super) fn simplify_feeds(
     specimen: &mut Specimen,
     finding: Finding,
@@ -29,7 +29,7 @@ pub(super) fn simplify_feeds(
     }
 }
 
-/// Replaces every constant of floating-point numbers by the simplest one that will do.
+/// Replaces every floating-point constant by the simplest tensor that still shows the finding.
 pub(super) fn simplify_constants(
     specimen: &mut Specimen,
     finding: Finding,
@@ -51,7 +51,7 @@ pub(super) fn simplify_constants(
     }
 }
 
-/// Ever less simple tensors of the same shape; none for other types than `f32`.
+/// Tensors of the same shape, from simple to less simple. Empty for types other than `f32`.
 fn simpler(tensor: &Tensor) -> Vec<(&'static str, Tensor)> {
     let Tensor::F32(array) = tensor else { return Vec::new() };
     let filled = |value: f32| Tensor::F32(array.mapv(|_| value));
@@ -70,7 +70,7 @@ fn simpler(tensor: &Tensor) -> Vec<(&'static str, Tensor)> {
     all.into_iter().filter(|(_, simple)| simple != tensor).collect()
 }
 
-/// Sets half after half of the elements to zero while the finding stays.
+/// Sets half after half of the elements to zero as long as the finding remains.
 fn few_nonzeros(
     specimen: &mut Specimen,
     name: &ValueName,

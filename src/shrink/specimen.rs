@@ -1,4 +1,4 @@
-//! A network with its feeds: what is made smaller, step by step.
+//! A network with its feeds, made smaller step by step.
 
 use crate::graph::{Boundary, Edit, Integers, Model, ModelError, ValueName};
 use crate::inputs::Feed;
@@ -7,7 +7,7 @@ use crate::with_array;
 use ndarray::{ArrayD, Axis, Slice};
 use std::collections::BTreeMap;
 
-/// A network and what it is fed.
+/// A network and its feeds.
 #[derive(Debug, Clone)]
 pub struct Specimen {
     /// The network.
@@ -16,16 +16,16 @@ pub struct Specimen {
     pub feeds: Vec<Feed>,
 }
 
-/// Something in a specimen that has an extent.
+/// A part of a specimen that has an extent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// An axis of a feed.
     Feed(ValueName, usize),
     /// An axis of an initializer of floating-point numbers.
     Constant(ValueName, usize),
-    /// An element of an initializer of integers: a shape, a size.
+    /// An element of an initializer of integers, such as a shape or a size.
     Element(ValueName, usize),
-    /// An integer of an attribute: the attribute's place among the model's, and the integer's in it.
+    /// An integer of an attribute: the attribute's index in the model, and the integer's index in the attribute.
     Attribute(usize, usize),
 }
 
@@ -57,10 +57,10 @@ impl Specimen {
         places
     }
 
-    /// The specimen with other extents at some places; tensors keep their first elements.
+    /// The specimen with different extents at some places. Tensors keep their first elements.
     ///
     /// # Errors
-    /// When the changed file is no usable model.
+    /// If the changed file is not a usable model.
     pub(super) fn resized(&self, extents: &[(Place, usize)]) -> Result<Specimen, ModelError> {
         let mut feeds: BTreeMap<ValueName, Feed> =
             self.feeds.iter().map(|feed| (feed.name.clone(), feed.clone())).collect();
@@ -90,7 +90,7 @@ impl Specimen {
         self.with(in_order, constants.into_iter().collect(), integers)
     }
 
-    /// The specimen with other numbers in one feed.
+    /// The specimen with different numbers in one feed.
     pub(super) fn refed(&self, name: &ValueName, tensor: Tensor, spec: &str) -> Specimen {
         let mut changed = self.clone();
         for feed in changed.feeds.iter_mut().filter(|feed| feed.name == *name) {
@@ -99,10 +99,10 @@ impl Specimen {
         changed
     }
 
-    /// The specimen with other numbers in one initializer.
+    /// The specimen with different numbers in one initializer.
     ///
     /// # Errors
-    /// When the changed file is no usable model.
+    /// If the changed file is not a usable model.
     pub(super) fn with_constant(
         &self,
         name: &ValueName,
@@ -139,7 +139,7 @@ fn refeed(feed: &Feed, tensor: Tensor, spec: &str) -> Feed {
 fn first(tensor: &Tensor, axis: usize, extent: usize) -> Tensor {
     with_array!(tensor, array => {
         let part = array.slice_axis(Axis(axis), Slice::from(..extent.min(array.len_of(Axis(axis)))));
-        // In row-major order again, as every tensor is.
+        // Back in row-major order, like every tensor.
         Tensor::from(part.as_standard_layout().into_owned())
     })
 }

@@ -1,15 +1,15 @@
-//! The same values in another element type.
+//! The same values in a different element type.
 
 use super::value::narrowed;
 use super::{Dtype, Tensor};
 use ndarray::{ArrayD, IxDyn};
 
-/// Up to here an `f64` has every whole number.
+/// 2^53. Up to this value, an `f64` represents every whole number.
 const WHOLE: f64 = 9_007_199_254_740_992.0;
 
 impl Tensor {
-    /// The tensor in another element type, if that has every one of its values; otherwise the first value that it
-    /// does not have. NaN and infinities are values that all floating-point types have.
+    /// The tensor in a different element type, if that type has every one of its values. Otherwise, the first value
+    /// that the type lacks. NaN and infinities are values that all floating-point types have.
     pub fn exactly(&self, wanted: Dtype) -> Result<Tensor, f64> {
         if self.dtype() == wanted {
             return Ok(self.clone());
@@ -30,7 +30,7 @@ impl Tensor {
     }
 }
 
-/// Values as an element type; those that it does not have become near ones.
+/// Values as an element type. A value that the type lacks becomes a near one.
 fn made(shape: &[usize], values: Vec<f64>, wanted: Dtype) -> Tensor {
     let array =
         ArrayD::from_shape_vec(IxDyn(shape), values).expect("there is a value for each element");

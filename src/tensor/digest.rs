@@ -19,10 +19,10 @@ impl Digest {
         Digest::from(hasher)
     }
 
-    /// The digest of all that a reader gives, which may be more than fits into memory.
+    /// The digest of all bytes of a reader, which may be more than fits into memory.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If the reader fails.
     pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
         let mut hasher = Sha256::new();
         let mut chunk = vec![0; 1 << 16];

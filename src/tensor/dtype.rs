@@ -36,7 +36,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Bytes one element takes.
+    /// The size of one element in bytes.
     pub fn size(self) -> usize {
         match self {
             Dtype::F64 | Dtype::I64 | Dtype::U64 => 8,
@@ -46,7 +46,7 @@ impl Dtype {
         }
     }
 
-    /// Whether elements carry NaN, infinities and rounding.
+    /// Whether the type has NaN, infinities and rounding.
     pub fn is_float(self) -> bool {
         matches!(self, Dtype::F32 | Dtype::F16 | Dtype::Bf16 | Dtype::F64)
     }

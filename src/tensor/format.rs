@@ -1,10 +1,10 @@
-//! Storage formats of numbers, and what becomes of a value that is brought to one.
+//! Storage formats of numbers, and the rounding of values to them.
 
 use super::Tensor;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A format in which a backend may keep its values.
+/// A format that a backend may store its values in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -40,12 +40,12 @@ impl Format {
         power_of_two(self.limits().1)
     }
 
-    /// Half an ulp of a value, relative to that value, at most: 2⁻¹¹ for `f16`, 2⁻⁸ for `bf16`.
+    /// The largest half ulp of a value, relative to that value: 2⁻¹¹ for `f16`, 2⁻⁸ for `bf16`.
     pub fn epsilon(self) -> f64 {
         power_of_two(-1 - self.limits().0)
     }
 
-    /// The distance between neighbours at the size of `value`.
+    /// The distance between neighbouring values at the size of `value`.
     pub fn step_at(self, value: f64) -> f64 {
         let (fraction, smallest, _) = self.limits();
         power_of_two((exponent(value)).max(smallest) - fraction)
@@ -56,7 +56,8 @@ impl Format {
         value.is_nan() || round_f32(value, self, Rounding::TowardZero) == value
     }
 
-    /// Whether rounding to this format can look like rounding to `other`: `tf32` is `f16` in its range.
+    /// Whether rounding to this format can look like rounding to `other`: `tf32` looks like
+    /// `f16` in the range of `f16`.
     pub fn rounds_like(self, other: Format) -> bool {
         self == other || (self, other) == (Format::Tf32, Format::F16)
     }
@@ -78,14 +79,14 @@ impl fmt::Display for Format {
     }
 }
 
-/// What becomes of the digits that do not fit.
+/// How to drop the digits that do not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rounding {
-    /// To the nearest value, ties to the even one; beyond the largest one, infinity.
+    /// To the nearest value, ties to even. Beyond the largest value, the result is infinity.
     #[default]
     NearestEven,
-    /// Cut off; beyond the largest value, the largest value.
+    /// Cut off. Beyond the largest value, the result is the largest value.
     TowardZero,
 }
 
@@ -115,9 +116,9 @@ pub fn round(value: f64, format: Format, rounding: Rounding) -> f64 {
     }
 }
 
-/// The same for an `f32`, quickly: what is normal in the format is rounded by its bits.
+/// The same for an `f32`, but fast: a value that is normal in the format is rounded by its bits.
 pub fn round_f32(value: f32, format: Format, rounding: Rounding) -> f32 {
-    // Normal from here, and so far from the largest value that rounding up does not reach it.
+    // `low` is the smallest normal value. `high` is too far from the largest value to round up to it.
     let (cut, low, high) = match format {
         Format::F32 => return value,
         Format::F16 => (13, 6.103_515_6e-5, 32768.0),
@@ -192,7 +193,7 @@ mod tests {
             prop_assume!(!value.is_nan());
             for format in [Format::F32, Format::F16, Format::Bf16, Format::Tf32] {
                 for rounding in [Rounding::NearestEven, Rounding::TowardZero] {
-                    // Most bits are far from what f16 holds.
+                    // Most bit patterns are outside the range of f16.
                     for value in [value, f32::from_bits(bits % 0x1000_0000 + 0x3700_0000)] {
                         let defined = round(f64::from(value), format, rounding) as f32;
                         let quick = round_f32(value, format, rounding);

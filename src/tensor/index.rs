@@ -1,9 +1,9 @@
-//! Shapes and indices: flat positions as people read them.
+//! Shapes, and flat positions as indices that people can read.
 
 use std::fmt;
 
-/// How many elements a shape holds, or `None` where the product of its extents overflows; also where
-/// only an extent of 0 beside them would hide that, for strides are such products, too.
+/// The number of elements of a shape, or `None` if the product of its non-zero extents overflows. An extent of 0 must
+/// not hide this overflow, because strides are such products.
 pub fn element_count(shape: &[usize]) -> Option<usize> {
     let extents = shape.iter().filter(|&&dim| dim != 0);
     let product = extents.copied().try_fold(1usize, usize::checked_mul)?;
@@ -13,7 +13,7 @@ pub fn element_count(shape: &[usize]) -> Option<usize> {
 
 /// The row-major multi-index of a flat position.
 ///
-/// A position outside the shape wraps in the first axis, which callers never ask for.
+/// A position outside the shape wraps in the first axis, but callers never pass such a position.
 pub fn multi_index(mut flat: usize, shape: &[usize]) -> Vec<usize> {
     let mut index = vec![0; shape.len()];
     for (slot, &dim) in index.iter_mut().zip(shape).rev() {

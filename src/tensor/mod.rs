@@ -1,7 +1,6 @@
-//! Tensors as every other room sees them: element types and storage formats, shapes, digests
-//! and `.npy` files.
+//! Tensors for all other rooms: element types and storage formats, shapes, digests and `.npy` files.
 //!
-//! This room knows nothing of graphs, engines or comparisons.
+//! This room does not depend on graphs, engines or comparisons.
 
 mod convert;
 mod digest;

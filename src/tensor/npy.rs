@@ -13,7 +13,7 @@ use thiserror::Error;
 /// A `.npy` file that cannot be read or written.
 #[derive(Debug, Error)]
 pub enum NpyError {
-    /// The file system refused, or the bytes are not those of a `.npy` file.
+    /// The file system refused, or the bytes are not a `.npy` file.
     #[error("read {path} as a .npy tensor")]
     Read {
         /// The file.
@@ -21,7 +21,7 @@ pub enum NpyError {
         /// What went wrong.
         source: io::Error,
     },
-    /// The file is sound, but holds no plain numbers.
+    /// The file is valid, but does not contain plain numbers.
     #[error("read {path}: element type {descr} is not a plain number")]
     ElementType {
         /// The file.
@@ -42,7 +42,7 @@ pub enum NpyError {
 /// Reads a `.npy` file of any plain numeric type, in C or Fortran order.
 ///
 /// # Errors
-/// When the file is missing, truncated, or not made of plain numbers.
+/// If the file is missing, truncated, or not made of plain numbers.
 pub fn read_npy(path: &Path) -> Result<Tensor, NpyError> {
     let fail = |source| NpyError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(fail)?;
@@ -50,11 +50,11 @@ pub fn read_npy(path: &Path) -> Result<Tensor, NpyError> {
     npy_from(BufReader::new(file), size, path)
 }
 
-/// Reads the same from a stream of `size` bytes; `path` is where they come from, for errors. No more is
-/// allocated than twice what the stream holds.
+/// Reads the same from a stream of `size` bytes. Errors name `path` as the source of the bytes. At most twice the
+/// stream's size is allocated.
 ///
 /// # Errors
-/// As [`read_npy`].
+/// As for [`read_npy`].
 pub fn npy_from(mut stream: impl Read, size: u64, path: &Path) -> Result<Tensor, NpyError> {
     let fail = |source| NpyError::Read { path: path.to_owned(), source };
     let header = checked_header(&mut stream).map_err(fail)?;
@@ -69,15 +69,15 @@ pub fn npy_from(mut stream: impl Read, size: u64, path: &Path) -> Result<Tensor,
         .ok_or(NpyError::ElementType { path: path.to_owned(), descr })
 }
 
-/// The most characters of a header, as numpy has it.
+/// The most characters of a header, as in numpy.
 const LONGEST_HEADER: usize = 10_000;
-/// How many brackets may be opened in one, be it within a text: plain numbers need two, a structure of one
-/// field four.
+/// The most opening brackets in a header, even within a text. Plain numbers need two, and a
+/// structure of one field needs four.
 const MOST_BRACKETS: usize = 4;
 
-/// A file's magic, version and header, to be parsed by who knows how. Its parser tries every nested bracket in
-/// several ways, so that twenty of them in each other would keep it busy for minutes; and it multiplies extents
-/// without a look at the product.
+/// Reads a file's magic, version and header, and checks them for the parser. The parser tries every nested
+/// bracket in several ways, so twenty nested brackets would keep it busy for minutes. It also multiplies extents
+/// without a check for overflow.
 fn checked_header(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 8];
     stream.read_exact(&mut bytes[..6])?;
@@ -106,8 +106,8 @@ fn checked_header(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether the extents behind each `shape` of a header, those that are 0 left out, have a product. A
-/// backslash could hide the word; numpy writes none.
+/// Whether the non-zero extents after each `shape` of a header have a product. A backslash could hide the word, so a
+/// header with a backslash fails the check. Numpy writes none.
 fn extents_fit(header: &str) -> bool {
     let is_between = |c: char| matches!(c, '\'' | '"') || c.is_whitespace();
     let product = |rest: &str| {
@@ -119,7 +119,7 @@ fn extents_fit(header: &str) -> bool {
     };
     let mut after = header.split("shape").skip(1).filter_map(|rest| {
         let rest = rest.trim_start_matches(is_between).strip_prefix(':')?;
-        // What is no list the parser refuses.
+        // The parser refuses a value that is not a list.
         rest.trim_start().strip_prefix(['(', '['])
     });
     !header.contains('\\') && after.all(|rest| product(rest).is_some())
@@ -129,7 +129,7 @@ fn invalid(problem: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
-/// A header may claim more elements than the file holds; that must not become an allocation.
+/// Refuses a header that claims more elements than the file holds, because the claim must not become an allocation.
 fn check_size<R: Read>(npy: &NpyFile<R>, plain: &TypeStr, size: u64) -> io::Result<()> {
     let dims: Option<Vec<usize>> = npy.shape().iter().map(|&d| usize::try_from(d).ok()).collect();
     let bytes = dims
@@ -167,7 +167,8 @@ fn read_plain<R: Read>(
     }))
 }
 
-/// A `.npy` file whose first axis counts tensors: each is read by itself, and the file never as a whole.
+/// A `.npy` file whose first axis counts tensors. Each tensor is read by itself, and the file
+/// is never read as a whole.
 #[derive(Debug, Clone)]
 pub struct NpyRows {
     path: PathBuf,
@@ -175,11 +176,11 @@ pub struct NpyRows {
 }
 
 impl NpyRows {
-    /// Looks at the file's head.
+    /// Reads the file's head.
     ///
     /// # Errors
-    /// When the file is missing, truncated, holds one number without axes, or lies in Fortran order,
-    /// in which a row is scattered over the whole file.
+    /// If the file is missing, truncated, holds one number without axes, or is in Fortran order. Fortran order
+    /// scatters a row over the whole file.
     pub fn open(path: &Path) -> Result<Self, NpyError> {
         let fail = |source| NpyError::Read { path: path.to_owned(), source };
         let npy = opened(path).map_err(fail)?;
@@ -200,15 +201,15 @@ impl NpyRows {
         Ok(NpyRows { path: path.to_owned(), shape })
     }
 
-    /// How many tensors there are.
+    /// The number of tensors.
     pub fn count(&self) -> usize {
         self.shape[0]
     }
 
-    /// One of them, without the first axis.
+    /// Reads one of the tensors, without the first axis.
     ///
     /// # Errors
-    /// When there is none of this index, or the file can no longer be read.
+    /// If there is no tensor of this index, or the file can no longer be read.
     pub fn row(&self, index: usize) -> Result<Tensor, NpyError> {
         let fail = |source| NpyError::Read { path: self.path.clone(), source };
         let npy = opened(&self.path).map_err(fail)?;
@@ -220,7 +221,7 @@ impl NpyRows {
     }
 }
 
-/// A file whose elements can be sought.
+/// Opens a file whose elements can be sought.
 fn opened(path: &Path) -> io::Result<NpyFile<BufReader<File>>> {
     let mut file = BufReader::new(File::open(path)?);
     checked_header(&mut file)?;
@@ -228,12 +229,12 @@ fn opened(path: &Path) -> io::Result<NpyFile<BufReader<File>>> {
     NpyFile::new(file)
 }
 
-/// What to read of a file's elements.
+/// Which of a file's elements to read.
 trait Extent<R: Read> {
     fn read<T: Deserialize + Clone>(&self, npy: NpyFile<R>) -> io::Result<ArrayD<T>>;
 }
 
-/// All of them.
+/// All elements.
 struct Whole;
 
 impl<R: Read> Extent<R> for Whole {
@@ -247,7 +248,7 @@ impl<R: Read> Extent<R> for Whole {
     }
 }
 
-/// Those of one index of the first axis; `shape` is that of the others.
+/// The elements of one index of the first axis. `shape` is the shape of the other axes.
 struct Slice<'s> {
     index: usize,
     shape: &'s [usize],
@@ -264,10 +265,10 @@ impl<R: Read + Seek> Extent<R> for Slice<'_> {
     }
 }
 
-/// Writes a `.npy` file; `bf16` is written as `f32`, for numpy has no name for it.
+/// Writes a `.npy` file. `bf16` is written as `f32`, because numpy has no name for `bf16`.
 ///
 /// # Errors
-/// When the file cannot be created or written.
+/// If the file cannot be created or written.
 pub fn write_npy(path: &Path, tensor: &Tensor) -> Result<(), NpyError> {
     let fail = |source| NpyError::Write { path: path.to_owned(), source };
     let mut file = BufWriter::new(File::create(path).map_err(fail)?);
@@ -328,7 +329,7 @@ mod tests {
         assert!(rows.row(3).is_err());
     }
 
-    /// What is made of a file that has this header and no more.
+    /// Reads a file that has this header and no elements.
     fn headed(header: &str) -> Result<Tensor, NpyError> {
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
         bytes.extend((header.len() as u16).to_le_bytes());
@@ -370,7 +371,7 @@ mod tests {
             let header = format!("{{'descr': '|u1', 'shape': ({}1, 4), }}!", "[".repeat(count));
             assert!(matches!(headed(&header), Err(NpyError::Read { .. })));
         }
-        // What is closed within a text is not closed.
+        // A bracket that is closed within a text does not count as closed.
         assert!(headed(&"{['a', ')', ']'".repeat(20)).is_err());
     }
 }

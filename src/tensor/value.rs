@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
 use thiserror::Error;
 
-/// A tensor whose element type is known at run time; elements lie in row-major order.
+/// A tensor whose element type is known at run time. Its elements are in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the variants are the element types of `Dtype`")]
 pub enum Tensor {
@@ -24,7 +24,7 @@ pub enum Tensor {
     Bool(ArrayD<bool>),
 }
 
-/// Evaluates one expression with the typed array inside a [`Tensor`], whatever its element type.
+/// Evaluates one expression with the typed array inside a [`Tensor`], for any element type.
 #[macro_export]
 macro_rules! with_array {
     ($tensor:expr, $array:ident => $body:expr) => {
@@ -46,7 +46,7 @@ macro_rules! with_array {
     };
 }
 
-/// `f64` elements rounded to another floating-point type, to nearest even; other tensors as they are.
+/// Rounds `f64` elements to a different floating-point type, to nearest even. Other tensors stay as they are.
 pub fn narrowed(tensor: Tensor, dtype: Dtype) -> Tensor {
     let Tensor::F64(array) = &tensor else { return tensor };
     match dtype {
@@ -57,7 +57,7 @@ pub fn narrowed(tensor: Tensor, dtype: Dtype) -> Tensor {
     }
 }
 
-/// Bytes that do not make a tensor.
+/// Bytes that do not form a tensor.
 #[derive(Debug, Error)]
 pub enum TensorError {
     /// The shape's element count does not fit the machine.
@@ -102,12 +102,12 @@ impl Tensor {
         with_array!(self, array => array.shape())
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     pub fn len(&self) -> usize {
         with_array!(self, array => array.len())
     }
 
-    /// Whether there is no element to compare.
+    /// Whether the tensor has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -157,7 +157,7 @@ impl Tensor {
     /// A tensor from little-endian bytes in row-major order.
     ///
     /// # Errors
-    /// When the byte count is not what `shape` and `dtype` need.
+    /// If the byte count is not what `shape` and `dtype` need.
     pub fn from_bytes(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Result<Self, TensorError> {
         let want = element_count(shape)
             .and_then(|count| count.checked_mul(dtype.size()))
@@ -186,7 +186,7 @@ impl Tensor {
     /// A tensor of `f32` elements in row-major order.
     ///
     /// # Errors
-    /// When `elements` are not as many as `shape` needs.
+    /// If `shape` needs a different number of `elements`.
     pub fn from_f32(shape: &[usize], elements: Vec<f32>) -> Result<Self, TensorError> {
         let got = elements.len() * Dtype::F32.size();
         ArrayD::from_shape_vec(IxDyn(shape), elements).map(Tensor::F32).map_err(|_| {
@@ -195,7 +195,7 @@ impl Tensor {
         })
     }
 
-    /// The same elements in the shape of another tensor, if the two shapes differ, and by axes of length 1 alone.
+    /// The same elements in the shape of `other`, if the two shapes differ, but only by axes of length 1.
     pub fn in_shape_of(&self, other: &Tensor) -> Option<Tensor> {
         let longer = |tensor: &Tensor| -> Vec<usize> {
             tensor.shape().iter().copied().filter(|&extent| extent != 1).collect()

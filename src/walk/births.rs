@@ -1,7 +1,7 @@
-//! Where the reference itself becomes NaN or infinite: its births, found by stepping through it once.
+//! Births: the nodes, feeds and constants that first make the reference itself NaN or infinite.
 //!
-//! An infinity may be meant: a mask, which a Softmax turns to zeros. So only those births are told from
-//! which non-finite values lead to an output.
+//! An infinity may be intended, such as a mask that a Softmax turns to zeros. So the report names only the births
+//! whose non-finite values reach an output. One step-by-step run of the reference finds them.
 
 use super::contract::{Executed, Operand, Reference};
 use super::floor::{Storage, StorageCensus};
@@ -15,35 +15,35 @@ use crate::tensor::{Dtype, Format, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where non-finite values of the reference come from.
+/// An origin of non-finite values in the reference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Birth {
-    /// A node makes them of finite inputs, or NaN of infinities.
+    /// A node computes them from finite inputs, or NaN from infinities.
     Node {
         /// The node's type.
         op_type: String,
-        /// The node, how many, and why.
+        /// The node, the number of elements, and the cause.
         found: NonfiniteFinding,
-        /// Whether its inputs are finite.
+        /// Whether the node's inputs are finite.
         of_finite: bool,
     },
-    /// A feed has them.
+    /// A feed contains them.
     Feed {
-        /// The input.
+        /// The input's name.
         name: String,
-        /// How many elements are NaN.
+        /// The number of NaN elements.
         nan: u64,
-        /// How many are infinite.
+        /// The number of infinite elements.
         inf: u64,
     },
-    /// A constant of the file has them.
+    /// A constant of the file contains them.
     Constant {
-        /// The constant.
+        /// The constant's name.
         name: String,
-        /// How many elements are NaN.
+        /// The number of NaN elements.
         nan: u64,
-        /// How many are infinite.
+        /// The number of infinite elements.
         inf: u64,
     },
 }
@@ -67,23 +67,23 @@ impl Birth {
     }
 }
 
-/// An output of the reference that is not finite everywhere.
+/// An output of the reference with non-finite elements.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NonfiniteOutput {
-    /// The output.
+    /// The output's name.
     pub output: String,
-    /// Its elements that are NaN.
+    /// The number of NaN elements.
     pub nan: u64,
-    /// Its elements that are infinite.
+    /// The number of infinite elements.
     pub inf: u64,
-    /// Its elements.
+    /// The number of all elements.
     pub elements: u64,
-    /// Where they come from, in the order of evaluation; empty if the reference could not be stepped through.
+    /// The births behind this output, in the order of evaluation. Empty if the reference could not be stepped through.
     pub births: Vec<Birth>,
 }
 
 impl NonfiniteOutput {
-    /// The output if it is not finite everywhere, its births not yet known.
+    /// Counts an output's non-finite elements; `None` if all are finite. The births are still empty.
     pub fn of(output: &Output) -> Option<Self> {
         if !output.tensor.dtype().is_float() || is_finite(&output.tensor) {
             return None;
@@ -93,7 +93,7 @@ impl NonfiniteOutput {
         Some(NonfiniteOutput { output, nan, inf, elements, births: Vec::new() })
     }
 
-    /// What is the matter with it, in words.
+    /// The non-finite elements and their births in words.
     pub fn words(&self) -> String {
         let what = match (self.nan, self.inf) {
             (1, 0) if self.elements == 1 => "its only element is NaN".to_owned(),
@@ -114,19 +114,19 @@ impl NonfiniteOutput {
     }
 }
 
-/// What the values of one evaluation were.
+/// The non-finite values of one evaluation.
 #[derive(Default)]
 struct Seen {
-    /// Values that are not finite everywhere, with their NaN and infinities.
+    /// Values with non-finite elements, and their numbers of NaN and infinities.
     nonfinite: BTreeMap<String, (u64, u64)>,
-    /// The births, by the step.
+    /// The births, by step.
     births: BTreeMap<usize, Birth>,
 }
 
-/// Finds where the non-finite outputs come from.
+/// Finds the births behind each non-finite output.
 ///
 /// # Errors
-/// What the reference refuses.
+/// Returns the reason if the reference refuses a feed or a node.
 pub fn find_births(
     steps: &mut NodeSteps,
     feeds: &[Feed],
@@ -139,10 +139,10 @@ pub fn find_births(
     Ok(())
 }
 
-/// Watches a reference: every step as an operator of a walk, with what it makes non-finite of finite inputs.
+/// Walks the reference itself: each step becomes an operator, with its births from finite inputs.
 ///
 /// # Errors
-/// What it refuses.
+/// Returns the reason if the reference refuses a feed or a node.
 pub fn watch(
     steps: &mut NodeSteps,
     feeds: &[Feed],
@@ -213,7 +213,7 @@ fn look(steps: &mut NodeSteps, feeds: &[Feed]) -> Result<Seen, String> {
 }
 
 impl Seen {
-    /// The births from which non-finite values lead to an output.
+    /// The births whose non-finite values reach an output.
     fn behind(&self, steps: &NodeSteps, output: &str) -> Vec<Birth> {
         let mut waiting = vec![output.to_owned()];
         let mut met = BTreeSet::new();
@@ -247,7 +247,7 @@ impl Seen {
     }
 }
 
-/// The format whose limits count for a value of the reference.
+/// The format whose limits apply to a value of the reference.
 fn limits(dtype: Dtype) -> Format {
     match dtype {
         Dtype::F16 => Format::F16,
@@ -256,7 +256,7 @@ fn limits(dtype: Dtype) -> Format {
     }
 }
 
-/// How many elements are NaN, and how many infinite.
+/// The numbers of NaN and of infinite elements.
 fn census(tensor: &Tensor) -> (u64, u64) {
     let numbers = tensor.numbers(1);
     let count = |is: fn(f64) -> bool| numbers.iter().filter(|value| is(**value)).count() as u64;

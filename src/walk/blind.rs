@@ -1,30 +1,30 @@
-//! What a feed cannot show: equal values are right wherever they lie.
+//! Blind spots of a feed: equal values look right at any position.
 
 use crate::engine::Output;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Something of which all elements are equal.
+/// A tensor whose elements are all equal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Blind {
     /// A feed.
     Feed {
-        /// The input.
+        /// The input's name.
         name: String,
     },
     /// An output of the reference.
     Output {
-        /// The output.
+        /// The output's name.
         name: String,
-        /// How many elements it has.
+        /// The number of elements.
         elements: usize,
     },
 }
 
 impl Blind {
-    /// What cannot be seen, in words.
+    /// The blind spot in words.
     pub fn words(&self) -> String {
         match self {
             Blind::Feed { name } => format!(
@@ -37,7 +37,7 @@ impl Blind {
     }
 }
 
-/// The feeds and the reference's outputs of which all elements are equal.
+/// Finds the feeds and the reference's outputs whose elements are all equal.
 pub fn find_blind(feeds: &[Feed], outputs: &[Output]) -> Vec<Blind> {
     let constant = feeds.iter().filter(|feed| is_constant(&feed.tensor));
     let fed = constant.map(|feed| Blind::Feed { name: feed.name.to_string() });
@@ -47,7 +47,7 @@ pub fn find_blind(feeds: &[Feed], outputs: &[Output]) -> Vec<Blind> {
     fed.chain(given).collect()
 }
 
-/// Whether all of several elements are the same, NaN among them.
+/// Whether a tensor has several elements that are all the same, including NaN.
 fn is_constant(tensor: &Tensor) -> bool {
     if tensor.len() < 2 {
         return false;

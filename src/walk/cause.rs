@@ -1,12 +1,12 @@
-//! Why an element is NaN or infinite, as the inputs it is made of explain it.
+//! Why an element is NaN or infinite, explained by the inputs it is computed from.
 //!
-//! A cause is claimed only if the element's own inputs show it, with the limits of the format in use.
+//! A cause is claimed only if the element's own inputs show it under the limits of the format in use.
 
 use super::reach::Reach;
 use crate::tensor::Format;
 use serde::{Deserialize, Serialize};
 
-/// How non-finite values came out of an operator.
+/// The reason why an operator's output contains non-finite values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -14,15 +14,15 @@ pub enum Cause {
     InheritedNan,
     /// An infinity among the inputs.
     InheritedInf,
-    /// The right result is beyond the format's largest value.
+    /// The right result exceeds the format's largest value.
     BeyondRange,
-    /// An exponential of the input is, though the right result need not be.
+    /// An exponential of the input exceeds the format's largest value. The right result may not.
     ExpOverflow,
-    /// An infinite input minus another.
+    /// An infinite input minus a second infinite input.
     InfMinusInf,
     /// An infinite input times zero.
     ZeroTimesInf,
-    /// An infinite input divided by another.
+    /// An infinite input divided by a second infinite input.
     InfByInf,
     /// Zero divided by zero.
     ZeroByZero,
@@ -32,20 +32,20 @@ pub enum Cause {
     LogOfZero,
     /// The square root or logarithm of a negative number.
     NegativeDomain,
-    /// An input beyond those for which the function has a value.
+    /// An input outside the function's domain.
     OutsideDomain,
-    /// A square or a sum of squares is beyond the format's largest value.
+    /// A square or a sum of squares exceeds the format's largest value.
     SquareOverflow,
-    /// A sum on the way is beyond the format's largest value, though the right result is not.
+    /// An intermediate sum exceeds the format's largest value. The right result does not.
     SumOverflow,
-    /// A variance as `E[x²] - E[x]²` of inputs that are nearly equal.
+    /// A variance of nearly equal inputs, computed as `E[x²] - E[x]²`.
     VarianceCancels,
-    /// Nothing in the inputs explains it: memory that was never written, or a fault of the kernel.
+    /// The inputs show no cause. The memory was never written, or the kernel is faulty.
     Unexplained,
 }
 
 impl Cause {
-    /// The cause in words, with the format whose limits count.
+    /// The cause in words, with the format whose limits apply.
     pub fn words(self, format: Option<Format>) -> String {
         let format = format.map_or("the storage format", Format::name);
         let beyond = |what: &str| format!("{what} is beyond the largest value of {format}");
@@ -72,19 +72,19 @@ impl Cause {
     }
 }
 
-/// One element that is not finite.
+/// One non-finite element.
 pub(super) struct Element<'a> {
     /// The operator's type, as ONNX or MNN names it.
     pub(super) op_type: &'a str,
-    /// The inputs it is made of.
+    /// The inputs that the element is computed from.
     pub(super) reach: &'a Reach,
-    /// Its right value on those inputs, if that is finite.
+    /// The element's right value on those inputs, if that is finite.
     pub(super) right: Option<f64>,
-    /// The format whose limits count.
+    /// The format whose limits apply.
     pub(super) format: Format,
 }
 
-/// Operators that take exponentials inside.
+/// Operators that compute exponentials internally.
 const EXPONENTIAL: &[&str] = &[
     "erf",
     "gelu",
@@ -119,7 +119,7 @@ impl Element<'_> {
         names.iter().any(|name| kind.contains(name))
     }
 
-    /// The element's operand of an operator that has one value of each input for an element.
+    /// The element's operand from an input, if exactly one value of that input reaches the element.
     fn operand(&self, input: usize) -> Option<f64> {
         let values = self.reach.values.get(input)?;
         (values.len() == 1).then(|| values[0])
@@ -139,20 +139,19 @@ impl Element<'_> {
             "Div" if both => Cause::InfByInf,
             "Sub" if both && !opposed => Cause::InfMinusInf,
             "Add" | "Sum" if opposed => Cause::InfMinusInf,
-            // The largest of a row, or its mean, is taken away from each element.
+            // These operators subtract the row's maximum or mean from each element.
             _ if self.is(&["softmax", "norm", "logsumexp"]) => Cause::InfMinusInf,
             _ if self.reach.is_sum && opposed => Cause::InfMinusInf,
             _ => Cause::InheritedInf,
         }
     }
 
-    /// What no format computes: the operands are outside of where the function has a value, or are so once
-    /// they are in the format.
+    /// The cause if an operand is outside the function's domain, exactly or once it is in the format.
     fn of_domain(&self) -> Option<Cause> {
         let x = self.operand(0)?;
         let y = self.operand(1);
         let undefined = self.right.is_none();
-        // Where the right value is finite, a device that flushes subnormals has zero in the place of those.
+        // If the right value is finite, subnormals count as zero: a device may have flushed them.
         let smallest = if undefined { 0.0 } else { self.format.smallest_normal() };
         let is_zero = |value: f64| value == 0.0 || value.abs() < smallest;
         Some(match (self.op_type, y) {
@@ -160,21 +159,21 @@ impl Element<'_> {
             ("Div", Some(divisor)) if is_zero(divisor) => Cause::DivisionByZero,
             ("Mod", Some(0.0)) => Cause::DivisionByZero,
             ("Reciprocal" | "Rsqrt", _) if is_zero(x) => Cause::DivisionByZero,
-            // Powers are taken as exponentials of logarithms.
+            // Engines compute powers as exponentials of logarithms.
             ("Pow", _) if x < 0.0 => Cause::NegativeDomain,
             ("Pow", Some(exponent)) if is_zero(x) && exponent < 0.0 => Cause::DivisionByZero,
             ("Log", _) if is_zero(x) => Cause::LogOfZero,
             ("Sqrt" | "Log" | "Rsqrt", _) if x < 0.0 => Cause::NegativeDomain,
             ("Acos" | "Asin" | "Atanh", _) if x.abs() >= 1.0 && undefined => Cause::OutsideDomain,
             ("Acosh", _) if x < 1.0 && undefined => Cause::OutsideDomain,
-            // MNN's name for all of these: if the right value is none, either is possible.
+            // MNN's name for all of these. If the right value is not finite, either cause is possible.
             ("UnaryOp", _) if x < 0.0 && undefined => Cause::NegativeDomain,
             ("UnaryOp", _) if is_zero(x) && undefined => Cause::DivisionByZero,
             _ => return None,
         })
     }
 
-    /// What is beyond the format on the way to the result.
+    /// The cause if a value on the way to the result exceeds the format's range.
     fn of_range(&self) -> Option<Cause> {
         let max = self.format.max();
         let first = self.reach.values.first()?;
@@ -207,9 +206,9 @@ impl Element<'_> {
         })
     }
 
-    /// Whether a variance of these values is lost if it is taken as `E[x²] - E[x]²`: it is at most the square of
-    /// half their spread, and each of the two terms is off by the format's epsilon of the square of their size.
-    /// Below 1 the epsilon that is added to a variance is larger than that.
+    /// Whether `E[x²] - E[x]²` loses the variance of these values. The variance is at most the square of half their
+    /// spread. Each of the two terms is off by the format's epsilon times the square of their size. For sizes below 1,
+    /// the epsilon that is added to a variance is larger than that error.
     fn variance_cancels(&self, values: &[f64], size: f64) -> bool {
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -218,21 +217,21 @@ impl Element<'_> {
     }
 }
 
-/// The largest argument of an exponential inside, as it is taken without care.
+/// The largest argument of an internal exponential, if the implementation takes no precautions.
 fn exponent(op_type: &str, values: &[f64]) -> f64 {
     let size = values.iter().fold(0.0, |size: f64, value| size.max(value.abs()));
     let kind = op_type.to_lowercase();
-    // A GELU in ONNX is an erf of x / √2, and engines compute that by tanh, too.
+    // A GELU in ONNX contains an erf of x / √2, and some engines compute that erf by tanh.
     let size = if kind == "erf" { size * std::f64::consts::SQRT_2 } else { size };
     if kind.contains("gelu") || kind == "erf" {
-        // e^2u, of the usual form by tanh u; PyTorch's constants.
+        // e^2u, from the usual form by tanh u, with PyTorch's constants.
         return 2.0 * 0.797_884_560_8 * (size + 0.044_715 * size.powi(3));
     }
     if kind.contains("tanh") {
         return 2.0 * size;
     }
     if kind.contains("softmax") || kind.contains("logsumexp") {
-        // The sum of all exponentials of the row, the largest element not taken away from each.
+        // The logarithm of the sum of the row's exponentials, without subtracting the largest element first.
         let largest = values.iter().fold(f64::NEG_INFINITY, |max, value| max.max(*value));
         return largest + values.iter().map(|value| (value - largest).exp()).sum::<f64>().ln();
     }
@@ -258,7 +257,7 @@ mod tests {
         assert_eq!(sigmoid(11.2, Format::F16), Cause::ExpOverflow);
         assert_eq!(sigmoid(11.2, Format::Bf16), Cause::Unexplained);
         assert_eq!(sigmoid(88.8, Format::F32), Cause::ExpOverflow);
-        // e^11.5 itself is no exponential beyond f32, nor is it beyond f16 unless the result is.
+        // The exponential e^11.5 does not overflow f32. In f16 the result itself is beyond the range.
         assert_eq!(of("Exp", &[&[11.5]], Some(98_716.0), Format::F32), Cause::Unexplained);
         assert_eq!(of("Exp", &[&[11.5]], Some(98_716.0), Format::F16), Cause::BeyondRange);
         assert_eq!(of("Exp", &[&[90.0]], None, Format::F32), Cause::ExpOverflow);
@@ -272,7 +271,7 @@ mod tests {
         assert_eq!(div(0.0, 0.0, None), Cause::ZeroByZero);
         assert_eq!(div(1e30, 1e-30, None), Cause::BeyondRange);
         assert_eq!(div(1.0, 1e-39, None), Cause::BeyondRange);
-        // A number that f16 has no normal value for.
+        // The divisor is below the smallest normal value of f16.
         assert_eq!(of("Div", &[&[1.0], &[1e-8]], Some(6e4), Format::F16), Cause::DivisionByZero);
         assert_eq!(div(f64::INFINITY, f64::INFINITY, None), Cause::InfByInf);
     }

@@ -1,4 +1,4 @@
-//! From a trace to the walk as the report has it.
+//! Turns a trace into the walk's report.
 
 use super::Storage;
 use super::floor::{floor, operator_floor};
@@ -11,10 +11,10 @@ use super::trace::{
 };
 use std::collections::BTreeMap;
 
-/// Portraits that are kept.
+/// The most portraits that a report keeps.
 const MOST_PORTRAITS: usize = 16;
 
-/// Draws the conclusions of a strategy's trace. `values` gives for each ONNX value and node the node's name.
+/// Draws the conclusions of a strategy's trace. `values` maps each ONNX value and node to the node's name.
 pub fn conclude(
     strategy: &str,
     trace: &Trace,
@@ -67,7 +67,7 @@ pub fn conclude(
     }
 }
 
-/// Error that an operator inherits though every operator before it is exact: the candidate stored the feed so.
+/// Finds error that an operator inherits although every earlier operator is exact: the candidate stored a changed feed.
 fn changed_feed(measured: &[Measured]) -> Option<ChangedFeed> {
     let has = |gauge: Option<Gauge>| gauge.is_some_and(|gauge| gauge.mismatched > 0);
     let first = measured.iter().find(|op| has(op.inherited) || has(op.cumulative))?;

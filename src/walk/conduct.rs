@@ -1,4 +1,4 @@
-//! One walk from its first run to the proof: a tapped run, the same again, and untapped runs.
+//! One complete walk: a tapped run, a second tapped run, and untapped runs as proof.
 
 use super::contract::{Candidate, Executed, Operand, Operator, Reference};
 use super::floor::{Storage, StorageCensus};
@@ -10,32 +10,32 @@ use crate::engine::{Output, Runs, same_bytes};
 use crate::tensor::{Digest, Tensor};
 use std::time::Instant;
 
-/// All that a walk found.
+/// The results of one walk.
 #[derive(Debug)]
 pub struct Walked {
     /// Every operator's measurements.
     pub trace: Trace,
-    /// What speaks for and against them.
+    /// The evidence for and against the measurements.
     pub trust: Trust,
     /// The untapped runs.
     pub runs: Runs,
-    /// The candidate's outputs, from its first run; from its first untapped one where taps disturb it.
+    /// The candidate's outputs from its first run. If taps disturb them, the outputs of the first untapped run.
     pub candidate: Vec<Output>,
     /// The outputs of the reference's clean stream.
     pub clean: Vec<Output>,
 }
 
-/// Told of each operator before it runs.
+/// Receives each operator before it runs.
 pub type Announce<'a> = dyn FnMut(usize, &Operator) + 'a;
 
-/// Told what the first tapped run measured as soon as it is over: it stands whatever happens in the runs that
-/// are to prove it.
+/// Receives the first tapped run's measurements as soon as that run is over. They stay valid even if the runs that
+/// should prove them fail.
 pub type Traced<'a> = dyn FnMut(&Trace) + 'a;
 
-/// Walks a candidate, which declares the format it stores, beside a reference.
+/// Walks a candidate together with a reference. `declared` holds the candidate's declared storage format.
 ///
 /// # Errors
-/// Why the candidate or the reference refused to run.
+/// Returns the reason if the candidate or the reference refused to run.
 pub fn conduct(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
@@ -76,7 +76,7 @@ pub fn conduct(
         reproduced: (1 + usize::from(sources(&measured, storage) == found), 2),
     };
     if trust.identical && !same_bytes(&tapped, &untapped[0]) {
-        // Either the taps change the result, or some run has another one.
+        // Either the taps change the result, or one of the runs has a different result.
         candidate.reopen()?;
         trust.candidate_runs += 1;
         trust.identical = same_bytes(&candidate.run(announce)?, &untapped[0]);
@@ -94,8 +94,9 @@ pub fn conduct(
     Ok(Walked { trace, trust, runs, candidate, clean })
 }
 
-/// Runs once more with taps: what has the same bytes again needs no second measurement, and what has others is
-/// measured, for some faults show in one run only. Gives the first operator with other bytes, and the outputs.
+/// Runs the candidate a second time with taps. Operators that repeat their bytes need no second measurement. Operators
+/// with different bytes are measured again, because some faults show in one run only. Returns the first operator with
+/// different bytes, and the outputs.
 fn second_run(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
@@ -124,10 +125,10 @@ fn second_run(
     Ok((name, outputs))
 }
 
-/// What a tapped run measured, the format its values show, and its outputs.
+/// A tapped run's measurements, the storage format that its values show, and its outputs.
 type Tapped = (Vec<Measured>, Storage, Vec<Output>);
 
-/// Measures a tapped run, each operator shown to somebody else as well.
+/// Measures a tapped run, and passes each operator to `watch`.
 fn watched_run(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
@@ -157,8 +158,8 @@ fn worst(reference: &[Output], candidate: &[Output]) -> Option<Gauge> {
     pairs.filter_map(|(r, c)| gauge(&r.tensor, &c.tensor)).reduce(Gauge::worse)
 }
 
-/// Two tapped runs of a candidate opened anew, for some faults show in the first run only, and some never in it:
-/// what they measure, and the first operator whose bytes differ between them.
+/// Opens the candidate anew and runs it twice with taps. Some faults show only in the first run, and some never in it.
+/// Returns the measurements, the storage format, and the first operator whose bytes differ between the two runs.
 fn unstable(
     candidate: &mut dyn Candidate,
     reference: &mut dyn Reference,
@@ -179,17 +180,17 @@ fn unstable(
     Ok((measured, storage, differing.map(|((name, _), _)| name)))
 }
 
-/// Of two runs the measurement of an operator that accuses it: some faults show in one of them only.
+/// Keeps the measurement that accuses the operator, because some faults show in only one of two runs.
 fn keep_worse(first: &mut Measured, again: Measured, storage: Storage) {
     if !is_accused(first, storage) && is_accused(&again, storage) {
-        // What came before it is known from the first run alone.
+        // The errors of earlier operators are known only from the first run.
         let known = (first.cumulative, first.inherited, first.conversion, first.kernel);
         *first = again;
         (first.cumulative, first.inherited, first.conversion, first.kernel) = known;
     }
 }
 
-/// Of what an operator read and wrote: a right output may be a wrong one on other inputs.
+/// Digests an operator's inputs and outputs: an output that is right on one input may be wrong on others.
 fn digest(executed: &Executed) -> Digest {
     let read = executed.inputs.iter().filter_map(|input| match input {
         Operand::Value(tensor) => Some(tensor.to_bytes()),

@@ -1,4 +1,4 @@
-//! What the walk asks of a candidate and of a reference, whatever engine they are.
+//! The interfaces that the walk needs from a candidate and from a reference, for any engine.
 
 use super::conduct::Announce;
 use super::gauge::Gauge;
@@ -12,22 +12,22 @@ use std::collections::BTreeMap;
 /// An operator as an engine executes it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Operator {
-    /// Its name; engines repeat names.
+    /// The operator's name. Engines repeat names.
     pub name: String,
-    /// How many operators of this name ran before it.
+    /// The number of operators with this name that ran before it.
     pub occurrence: usize,
-    /// The engine's name of its type.
+    /// The engine's name for the operator type.
     pub op_type: String,
 }
 
 /// One input of an executed operator.
 #[derive(Debug, Clone)]
 pub enum Operand {
-    /// A value that was computed or fed.
+    /// A computed or fed value.
     Value(Tensor),
-    /// A weight: the reference keeps its own.
+    /// A weight. The reference uses its own copy.
     Constant,
-    /// A value that could not be read, and why.
+    /// An unreadable value, with the reason.
     Unreadable(String),
 }
 
@@ -35,49 +35,48 @@ pub enum Operand {
 /// row-major order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
-    /// Which input it comes from.
+    /// The index of the input that the block is copied from.
     pub input: usize,
-    /// Its extent along three axes.
+    /// The block's extent along three axes.
     pub size: [usize; 3],
-    /// Where it starts in the input, and the input's strides.
+    /// The offset in the input, and the input's strides.
     pub source: (i64, [i64; 3]),
-    /// Where it goes in the output, and the output's strides.
+    /// The offset in the output, and the output's strides.
     pub target: (i64, [i64; 3]),
 }
 
-/// An operator with the tensors it had, as the candidate shows them.
+/// An operator with its tensors, as the candidate shows them.
 #[derive(Debug, Clone)]
 pub struct Executed {
-    /// Its place in the order of execution.
+    /// The operator's position in the order of execution.
     pub index: usize,
-    /// Which it is.
+    /// The operator.
     pub operator: Operator,
     /// The backend that ran it.
     pub backend: String,
-    /// What it was given.
+    /// The operator's inputs.
     pub inputs: Vec<Operand>,
-    /// What it gave; an output that could not be read is the reason.
+    /// The operator's outputs. An unreadable output is replaced by the reason.
     pub outputs: Vec<Result<Tensor, String>>,
-    /// For an operator that only moves data: what it moves. The reference then needs no operator
-    /// of its own.
+    /// The blocks that are moved, if the operator only moves data. The reference then needs no operator of its own.
     pub moves: Option<Vec<Block>>,
 }
 
-/// What an operator is besides its name: all that its outputs are computed from.
+/// All that determines an operator's outputs, apart from its name.
 #[derive(Debug, Clone, Default)]
 pub struct Anatomy {
-    /// Its inputs, constants among them; `None` for one that is left out or cannot be read.
+    /// The inputs, including constants; `None` for an omitted or unreadable input.
     pub inputs: Vec<Option<Tensor>>,
-    /// Its attributes.
+    /// The attributes.
     pub attributes: BTreeMap<String, Attribute>,
-    /// The version of the operators' standard.
+    /// The opset version.
     pub opset: i64,
-    /// Whether the attributes are known. Otherwise none is there, and nothing follows from that.
+    /// Whether the attributes are known. If not, the map is empty and proves no attribute absent.
     pub is_known: bool,
 }
 
 impl Anatomy {
-    /// An attribute that is an integer.
+    /// An integer attribute.
     pub fn int(&self, name: &str) -> Option<i64> {
         match self.attributes.get(name) {
             Some(Attribute::Int(int)) => Some(*int),
@@ -93,7 +92,7 @@ impl Anatomy {
         }
     }
 
-    /// An attribute that is a text.
+    /// A text attribute.
     pub fn text(&self, name: &str) -> Option<String> {
         match self.attributes.get(name) {
             Some(Attribute::Text(text)) => Some(text.clone()),
@@ -102,52 +101,52 @@ impl Anatomy {
     }
 }
 
-/// Why an operator was not compared.
+/// The reason why an operator was not compared.
 pub type Unchecked = String;
 
-/// The reference on the witness's own inputs of an operator against the witness's output.
+/// The error of a witness's operator against the reference, on the witness's own inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct KernelError {
-    /// How far the witness is off.
+    /// The size of the error.
     pub gauge: Gauge,
-    /// Whether the witness's operator has the very constants of the node.
+    /// Whether the witness's operator has exactly the node's constants.
     pub same_constants: bool,
 }
 
-/// What the clean stream had for one operator.
+/// The clean stream's values for one operator.
 #[derive(Debug, Clone, Default)]
 pub struct Clean {
-    /// Its inputs, where they are values.
+    /// The operator's inputs; `None` for an input that is not a value.
     pub inputs: Vec<Option<Tensor>>,
-    /// Its outputs.
+    /// The operator's outputs.
     pub outputs: Vec<Tensor>,
-    /// How far its first output is from the same ONNX value in another engine, where it has one:
-    /// what the conversion of the model changed, before any backend is looked at.
+    /// How far the first output is from the same ONNX value in a second engine, if that engine has it. The model's
+    /// conversion caused this difference, before any backend is involved.
     pub conversion: Option<Gauge>,
-    /// What the witness itself does wrong at this operator, if it differs from the reference there.
+    /// The witness's own error at this operator, if it differs from the reference there.
     pub kernel: Option<KernelError>,
-    /// Its outputs with the weights of the original network; empty where the network under test has those.
+    /// The outputs with the original network's weights. Empty if the network under test has those weights.
     pub full: Vec<Tensor>,
 }
 
-/// Anything that runs a network freely and can be watched doing so.
+/// An engine that runs a network freely and can be observed while it runs.
 pub trait Candidate {
-    /// Forgets everything, as if the network had never run.
+    /// Resets all state, as if the network had never run.
     ///
     /// # Errors
-    /// Why it cannot be opened again.
+    /// Returns the reason if the network cannot be opened again.
     fn reopen(&mut self) -> Result<(), String>;
 
-    /// Runs undisturbed; `announce` is told of operators where that disturbs nothing.
+    /// Runs undisturbed. `announce` receives the operators if that does not disturb the run.
     ///
     /// # Errors
-    /// Why it refused.
+    /// Returns the reason if the candidate refused to run.
     fn run(&mut self, announce: &mut Announce<'_>) -> Result<Vec<Output>, String>;
 
-    /// Runs and shows every operator. Nothing is written into it.
+    /// Runs and shows every operator. The walk writes no values into the run.
     ///
     /// # Errors
-    /// Why it refused.
+    /// Returns the reason if the candidate refused to run.
     fn run_tapped(
         &mut self,
         announce: &mut Announce<'_>,
@@ -157,47 +156,47 @@ pub trait Candidate {
 
 /// Computes operators one at a time.
 pub trait Reference {
-    /// Sets the clean stream back to its start.
+    /// Resets the clean stream to its start.
     ///
     /// # Errors
-    /// Why it cannot be fed.
+    /// Returns the reason if the stream cannot be fed.
     fn restart(&mut self) -> Result<(), String>;
 
-    /// Runs the clean stream to its end and gives the final outputs.
+    /// Runs the clean stream to its end and returns the final outputs.
     ///
     /// # Errors
-    /// Why it refused.
+    /// Returns the reason if the reference refused to run.
     fn complete(&mut self) -> Result<Vec<Output>, String>;
 
-    /// The final outputs with 16-bit weights and every value rounded as it comes: an honest 16-bit
-    /// backend from end to end. Asked for once, before anything else.
+    /// The final outputs with 16-bit weights and every value rounded when it is computed. They equal an honest 16-bit
+    /// backend's from end to end. The walk asks for them once, before anything else.
     ///
     /// # Errors
-    /// Why it refused.
+    /// Returns the reason if the reference refused to run.
     fn half_outputs(&mut self) -> Result<Vec<Output>, String>;
 
     /// The operator's outputs on the candidate's inputs.
     ///
     /// # Errors
-    /// Why the operator cannot be computed here.
+    /// Returns the reason if the operator cannot be computed here.
     fn recompute(
         &mut self,
         operator: &Operator,
         inputs: &[Operand],
     ) -> Result<Vec<Tensor>, Unchecked>;
 
-    /// The same with weights as a 16-bit backend has them; inputs come rounded already.
+    /// The same with weights rounded as in a 16-bit backend. The inputs are already rounded.
     ///
     /// # Errors
-    /// Why the operator cannot be computed here.
+    /// Returns the reason if the operator cannot be computed here.
     fn recompute_half(
         &mut self,
         operator: &Operator,
         inputs: &[Operand],
     ) -> Result<Vec<Tensor>, Unchecked>;
 
-    /// The same as [`Reference::recompute`] with the weights of the original network; `None` where the
-    /// network under test has those.
+    /// The same as [`Reference::recompute`] with the original network's weights. `None` if the network under test has
+    /// those weights.
     fn recompute_full(
         &mut self,
         _: &Operator,
@@ -206,8 +205,8 @@ pub trait Reference {
         None
     }
 
-    /// The operator's outputs on the candidate's inputs by the reference of the session, if this one is
-    /// only a witness with the same list of operators. `None` if the operator cannot be found there.
+    /// The operator's outputs on the candidate's inputs, computed by the session's reference. Used if this reference is
+    /// only a witness with the same list of operators. `None` if the session's reference lacks the operator.
     fn arbitrate(
         &mut self,
         _: &Operator,
@@ -218,8 +217,8 @@ pub trait Reference {
         None
     }
 
-    /// The operator's outputs, as the candidate has them on these inputs, held to the bounds of their elements.
-    /// `near` is what [`Reference::recompute`] gave. `None` if no bound is known.
+    /// Compares the candidate's outputs of an operator on these inputs with the bounds of their elements. `near` is the
+    /// result of [`Reference::recompute`]. `None` if no bound is known.
     fn weigh(
         &mut self,
         _: &Operator,
@@ -231,7 +230,7 @@ pub trait Reference {
         None
     }
 
-    /// What the operator is on these inputs. A reference that knows no attributes gives the inputs alone.
+    /// The operator's anatomy on these inputs. A reference that knows no attributes returns the inputs alone.
     fn anatomy(&mut self, _: &Operator, inputs: &[Operand]) -> Anatomy {
         let value = |input: &Operand| match input {
             Operand::Value(tensor) => Some(tensor.clone()),
@@ -240,9 +239,9 @@ pub trait Reference {
         Anatomy { inputs: inputs.iter().map(value).collect(), ..Anatomy::default() }
     }
 
-    /// Goes on in the clean stream up to this operator.
+    /// Advances the clean stream to this operator and returns its values.
     ///
     /// # Errors
-    /// Why the operator is not in the clean stream.
+    /// Returns the reason if the operator is not in the clean stream.
     fn advance(&mut self, operator: &Operator) -> Result<Clean, Unchecked>;
 }

@@ -1,9 +1,7 @@
-//! Cutting: the network truncated at one place after another, until the place is found where
-//! agreement turns into divergence. The classical method: it needs no taps, so nothing is
-//! observed that would not be there without.
+//! Cutting: truncates the network at one position after the other, until agreement turns into divergence. This
+//! classical method needs no taps, so taps cannot cause what it observes.
 //!
-//! What is searched for may as well be a crash, a hang or a refusal: then "diverges" means
-//! "ends as the whole does".
+//! The search also works for a crash, a hang or a refusal. Then "diverges" means "ends as the whole network does".
 
 use super::conclude::conclude;
 use super::floor::{HONEST, Storage, StorageCensus, floor, round_to_f16};
@@ -24,10 +22,10 @@ use crate::tensor::Tensor;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// Bisects the network on one target. The execution is that of the whole network.
+/// Bisects the network on one target. The returned execution is the whole network's.
 ///
 /// # Errors
-/// What the reference refuses, or a journal that cannot be written.
+/// Returns the reason if the reference refuses, or if the journal cannot be written.
 pub fn cut(
     task: &mut Task<'_>,
     names: &BTreeMap<String, String>,
@@ -42,7 +40,7 @@ pub fn cut(
         Answer::Diverges => {
             let turn = bisection.search()?;
             match bisection.nothing_judged() {
-                // No truncation could be run: whichever position is left over means nothing.
+                // No truncation could be run, so the remaining position has no meaning.
                 true => None,
                 false => bisection.confirm(&turn)?,
             }
@@ -51,7 +49,7 @@ pub fn cut(
         Answer::Unknown => None,
     };
     let interrupted = bisection.is_interrupted();
-    // A run that was ended proves nothing.
+    // An interrupted run proves no finding.
     let mut report = bisection.report(found.filter(|_| !interrupted), names);
     report.interrupted = interrupted;
     if !interrupted {
@@ -65,7 +63,7 @@ struct Bisection<'t, 'a> {
     journal: &'t mut Journal<Probe>,
     line: Line,
     exact: Stream,
-    /// The same network on an honest backend with the target's storage, where that is not `f32`.
+    /// The same network on an honest backend with the target's storage, if that is not `f32`.
     honest: Option<Stream>,
     labels: Vec<String>,
     goal: Outcome,
@@ -81,7 +79,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         let exact = Stream::new(steps, task.feeds, Tensor::clone)?;
         let honest = match task.storage() {
             Storage::F32 => None,
-            // In `f16`: `floor` brings its error to the format's scale.
+            // Computed in `f16`: `floor` scales the error to the format.
             Storage::F16 | Storage::Bf16 | Storage::Tf32 => {
                 Some(Stream::new(task.steps()?, task.feeds, round_to_f16)?)
             }
@@ -103,7 +101,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         self.labels.len().saturating_sub(1)
     }
 
-    /// The end of the line: does the whole diverge at all?
+    /// Judges the end of the line: does the whole network diverge at all?
     fn judge_whole(&mut self, whole: &Execution) -> Result<Answer, String> {
         self.goal = whole.outcome;
         let values = self.task.model.outputs().to_vec();
@@ -114,7 +112,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         Ok(answer)
     }
 
-    /// Whether truncations were tried and not one of them could be judged.
+    /// Whether truncations were tried and none of them could be judged.
     fn nothing_judged(&self) -> bool {
         let truncations = self.probes.get(1..).unwrap_or_default();
         !truncations.is_empty() && truncations.iter().all(|probe| probe.answer == Answer::Unknown)
@@ -126,7 +124,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
 
     fn search(&mut self) -> Result<Turn, String> {
         let line = self.line.clone();
-        // For one start all positions are asked for: their widths are counted once.
+        // The search asks about all positions of one start, so their widths are counted once.
         let widths = RefCell::new((0, line.widths(0)));
         let is_single = |start: usize, at: usize| {
             let mut known = widths.borrow_mut();
@@ -199,7 +197,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         }
     }
 
-    /// What an execution says of a truncation.
+    /// Judges a truncation by its execution.
     fn answer(&mut self, probe: &mut Probe, execution: &Execution) -> Result<(), String> {
         if execution.outcome != Outcome::Completed {
             let reason = execution.reason.clone().unwrap_or_default();
@@ -210,10 +208,10 @@ impl<'t, 'a> Bisection<'t, 'a> {
         }
         let found = self.measure(probe, execution)?;
         probe.answer = match found {
-            // It came to its end where the whole does not.
+            // The truncation completed, and the whole network does not.
             _ if self.goal != Outcome::Completed => Answer::Agrees,
             None => Answer::Unknown,
-            // Integers and truths are not rounded.
+            // Integers and booleans are not rounded.
             Some(_) if probe.inexact > 0 => Answer::Diverges,
             Some(gauge) if is_right(&gauge, probe.floor, self.task.storage()) => Answer::Agrees,
             Some(_) => Answer::Diverges,
@@ -221,7 +219,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         Ok(())
     }
 
-    /// The worst of the outputs against the reference, noted with its floor.
+    /// The worst output's error against the reference, recorded in the probe with its floor.
     fn measure(
         &mut self,
         probe: &mut Probe,
@@ -278,14 +276,14 @@ impl<'t, 'a> Bisection<'t, 'a> {
         }
     }
 
-    /// Where the whole agrees, errors on the way may have been absorbed: one run shows them.
+    /// If the whole network agrees, it may have absorbed errors on the way. One run shows them.
     fn look_for_absorbed(&mut self) -> Result<Option<Found>, String> {
         let at = self.last();
         let found = self.in_place(at)?;
         Ok(found.map(|measured| (measured, at, Confirmation::InPlace)))
     }
 
-    /// One run with every value up to a position as an output, where that shows a source.
+    /// One run with every value up to a position as an output. `None` if the run shows no source.
     fn in_place(&mut self, at: usize) -> Result<Option<Vec<Measured>>, String> {
         self.runs += 1;
         let Ok(mut measured) = sweep(self.task, at)? else { return Ok(None) };
@@ -297,7 +295,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         Ok(Some(measured))
     }
 
-    /// Proves the finding: in one run with every value on the way as an output, or else by itself.
+    /// Proves the finding in one run with every value on the way as an output, or else alone.
     fn confirm(&mut self, turn: &Turn) -> Result<Option<Found>, String> {
         if self.is_interrupted() {
             return Ok(None);
@@ -312,7 +310,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         Ok(Some((measured, at, confirmation)))
     }
 
-    /// The node at a position by itself, which may lie before all that the streams keep.
+    /// The node at a position alone. The position may precede all positions that the streams keep.
     fn alone(&self, at: usize) -> Result<Alone, String> {
         let mut steps = self.task.steps()?;
         steps.start(self.task.feeds)?;
@@ -323,7 +321,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         Alone::of(&steps, at, operator)
     }
 
-    /// The node by itself, and where that agrees, the truncation again.
+    /// Runs the node alone. If the node agrees, runs the truncation again.
     fn confirm_alone(&mut self, at: usize) -> Result<(Vec<Measured>, Confirmation), String> {
         let alone = self.alone(at)?;
         (self.task.announce)(&format!("{} by itself", self.labels[at]));
@@ -350,8 +348,8 @@ impl<'t, 'a> Bisection<'t, 'a> {
         Ok((measured, confirmation))
     }
 
-    /// How far the engine's own CPU is from the reference at the node, the network truncated after
-    /// it: a converter may replace several nodes by one that is none of them.
+    /// The error of the engine's own CPU against the reference at the node, with the network truncated after it. A
+    /// converter may replace several nodes by one operator that equals none of them.
     fn conversion_in_place(&mut self, alone: &Alone) -> Option<Gauge> {
         let companion = self.task.companion.as_mut()?;
         let to = alone.writes().iter().map(|name| ValueName::from(name.as_str())).collect();
@@ -365,7 +363,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
         gauges.reduce(Gauge::worse)
     }
 
-    /// How far the engine's own CPU is from the reference on the same node.
+    /// The error of the engine's own CPU against the reference on the same node.
     fn conversion(&mut self, alone: &Alone) -> Option<Gauge> {
         let companion = self.task.companion.as_mut()?;
         let executed = alone.run(companion.as_mut(), self.task.deadline).ok()?;
@@ -418,17 +416,16 @@ impl<'t, 'a> Bisection<'t, 'a> {
     }
 }
 
-/// The measured steps, where the answers turn, and what became of the finding.
+/// The measured steps, the position of the turn, and the confirmation.
 type Found = (Vec<Measured>, usize, Confirmation);
 
-/// Whether an error is within what the storage allows, or near what an honest backend with that
-/// storage has.
+/// Whether the storage allows an error, or the error is near an honest backend's with that storage.
 pub fn is_honest(measured: &Gauge, honest: Option<Gauge>, storage: Storage) -> bool {
     is_right(measured, Some(floor(storage, honest)), storage)
 }
 
 fn is_right(gauge: &Gauge, floor: Option<f64>, storage: Storage) -> bool {
-    // In f32 a norm forgives single elements that are wrong: there the tolerance decides alone.
+    // In f32 a norm hides single wrong elements, so the tolerance alone decides.
     let honest =
         storage != Storage::F32 && floor.is_some_and(|floor| gauge.rel_l2 <= HONEST * floor);
     gauge.disagreeing == 0 && (gauge.is_within(storage) || honest)

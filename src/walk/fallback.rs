@@ -1,5 +1,5 @@
-//! The smallest set of operators that must run elsewhere for the output to be right again, found by running
-//! the network so.
+//! Finds the smallest set of operators that must run elsewhere to make the output right again. Each set is tried in a
+//! run of the network.
 
 use super::conduct::{Announce, Walked};
 use super::floor::{HONEST, Storage, floor};
@@ -15,30 +15,30 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-/// What is moved: single operators, or all of a type.
+/// The unit that is moved: single operators, or all operators of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
-    /// Operators one by one.
+    /// Single operators.
     Op,
     /// All operators of a type, as a backend declines them.
     Type,
 }
 
-/// When an output is right again.
+/// The condition for an output to be right again.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
-    /// Every element is within this tolerance, or what differs is one rounding to the storage.
+    /// Every element is within this tolerance, or the difference is one rounding to the storage.
     Tolerance(Tolerance),
-    /// The relative error is what an honest backend with this storage has, at most 16 times.
+    /// The relative error is at most 16 times an honest backend's with this storage.
     Floor,
-    /// The largest element of each row of the last axis is where it should be.
+    /// The largest element of each row of the last axis is at the right position.
     Top1,
 }
 
 impl Goal {
-    /// Its name on the command line.
+    /// The goal's name on the command line.
     pub fn name(&self) -> &'static str {
         match self {
             Goal::Tolerance(_) => "tolerance",
@@ -48,123 +48,123 @@ impl Goal {
     }
 }
 
-/// What is searched for.
+/// The parameters of the search.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What is moved.
+    /// The unit that is moved.
     pub by: By,
-    /// When it is enough.
+    /// The goal to reach.
     pub goal: Goal,
-    /// Whether members are computed on the same device in high precision, not on the CPU.
+    /// Whether members are computed in high precision on the same device instead of on the CPU.
     pub raise: bool,
-    /// The outputs as they should be.
+    /// The right outputs.
     pub expected: Vec<Output>,
 }
 
-/// One operator, or one type of them, that must run elsewhere.
+/// One operator, or one type of operator, that must run elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Member {
-    /// The operator's name, or the type's.
+    /// The name of the operator or of the type.
     pub name: String,
-    /// The engine's name of the type.
+    /// The engine's name for the type.
     pub op_type: String,
-    /// The number the engine's sources give the type.
+    /// The type's number in the engine's sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub type_number: Option<i32>,
-    /// The operators it stands for.
+    /// The operators that the member contains.
     pub operators: Vec<String>,
-    /// The largest relative error any of them introduces.
+    /// The largest relative error that any of them introduces.
     pub introduced: f64,
 }
 
-/// The error that is left when the worst members are computed elsewhere.
+/// The remaining error if the worst members are computed elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TradePoint {
-    /// How many members.
+    /// The number of members.
     pub members: usize,
-    /// How many operators.
+    /// The number of operators.
     pub operators: usize,
-    /// Relative L2 error of the outputs; absent where they cannot be compared.
+    /// Relative L2 error of the outputs; absent if they cannot be compared.
     pub error: Option<f64>,
-    /// Whether that is enough.
+    /// Whether the goal is reached.
     pub reached: bool,
 }
 
-/// Medians in seconds of whole runs, inputs written and outputs read.
+/// Median seconds of whole runs, including writing the inputs and reading the outputs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// As the network runs by itself.
+    /// The network on its own.
     pub before: f64,
-    /// The same with every operator stepped and none moved: what observation costs.
+    /// Every operator stepped and none moved, which shows the cost of observation.
     pub stepped: f64,
-    /// Stepped, and the members moved.
+    /// Every operator stepped, and the members moved.
     pub healed: f64,
-    /// `before + healed - stepped`: what it should be without observation.
+    /// `before + healed - stepped`: the estimate without observation.
     pub after: f64,
 }
 
-/// The smallest set found, or that there is none.
+/// The result of the search: the smallest set found, or none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fallback {
-    /// What is moved.
+    /// The unit that is moved.
     pub by: By,
-    /// When it is enough.
+    /// The goal to reach.
     pub goal: Goal,
-    /// Whether the members are raised to high precision on the device, not moved to the CPU.
+    /// Whether the members are raised to high precision on the device instead of moved to the CPU.
     pub raise: bool,
-    /// The members; empty where the outputs are right as they are, absent where no set helps.
+    /// The members. Empty if the outputs are right without a move, absent if no set helps.
     pub members: Option<Vec<Member>>,
-    /// Up to how many members may not be left out together: all of them where no smaller part of the set is
-    /// enough.
+    /// Leaving out any group of up to this many members misses the goal. If the number equals the set's size, no
+    /// smaller part of the set is enough.
     pub proven: usize,
-    /// Relative L2 error of the outputs before, and with the members moved.
+    /// Relative L2 error of the outputs with no members moved.
     pub error_before: Option<f64>,
-    /// With the members moved; with everything moved where no set helps.
+    /// Relative L2 error with the members moved, or with everything moved if no set helps.
     pub error_after: Option<f64>,
-    /// Members that could be moved, and the operators they stand for.
+    /// The number of movable members, and the number of operators they contain.
     pub choices: (usize, usize),
-    /// Operators that cannot be computed elsewhere, and why.
+    /// Operators that cannot be computed elsewhere, and the reason.
     pub fixed: Vec<(String, String)>,
-    /// Runs it took.
+    /// The number of runs.
     pub runs: usize,
-    /// What travels in each run.
+    /// The tensors that travel in each run.
     pub transfers: Transfers,
-    /// What it costs.
+    /// The cost in time.
     pub latency: Option<Latency>,
-    /// Error against the number of members moved, the worst first; where no small set helps.
+    /// Error against the number of members moved, the worst first. Filled if no small set helps.
     pub curve: Vec<TradePoint>,
 }
 
 impl Fallback {
-    /// How many operators are moved.
+    /// The number of moved operators.
     pub fn operators(&self) -> usize {
         self.members.iter().flatten().map(|member| member.operators.len()).sum()
     }
 
-    /// Whether the set is one to move: a quarter of all operators at most, or a few.
+    /// Whether the set is small enough to move: at most a quarter of all operators, or at most `FEW`.
     pub fn is_small(&self) -> bool {
         self.members.is_some() && self.operators() <= FEW.max(self.choices.1 / 4)
     }
 }
 
-/// Who is told how far it is.
+/// Receives the progress of the search.
 pub struct Progress<'p, 'a> {
-    /// Of each operator before it runs.
+    /// Receives each operator before it runs.
     pub operator: &'p mut Announce<'a>,
-    /// Of each run before it begins.
+    /// Receives the number of earlier runs before each run.
     pub trial: &'p mut dyn FnMut(usize),
 }
 
-/// So many operators are few in any network.
+/// This many operators are few in any network.
 const FEW: usize = 4;
-/// Timed runs of each kind, at most, and the seconds they may take together.
+/// The most timed runs of each kind, and the most seconds they may take together.
 const TIMED: usize = 5;
 const TIMING: f64 = 20.0;
 
-/// Searches for the smallest set on a candidate that was walked.
+/// Searches for the smallest set on a candidate that was already walked.
 ///
 /// # Errors
-/// Why the candidate refused to run.
+/// Returns the reason if the candidate refused to run.
 pub fn fallback(
     candidate: &mut dyn Healable,
     compute: &mut Compute<'_>,
@@ -219,15 +219,15 @@ pub fn fallback(
     Ok(report)
 }
 
-/// A member, and what the search knows of it.
+/// A member, and what the search knows about it.
 struct Choice {
     member: Member,
-    /// Places in the order of execution.
+    /// Positions in the order of execution.
     places: BTreeSet<usize>,
     is_source: bool,
 }
 
-/// What can be moved, the likeliest first: sources, then by what they introduce.
+/// The movable members, the likeliest first: sources, then by the error they introduce.
 fn members(candidate: &dyn Healable, walked: &Walked, by: By) -> Vec<Choice> {
     let trace = &walked.trace;
     let roles = assign_roles(&trace.measured, trace.storage);
@@ -266,12 +266,12 @@ fn members(candidate: &dyn Healable, walked: &Walked, by: By) -> Vec<Choice> {
     members
 }
 
-/// Elements that are NaN on one side only are worse than any number.
+/// Elements that are NaN on one side only are worse than any finite error.
 fn size(introduced: &Gauge) -> f64 {
     if introduced.disagreeing > 0 { f64::MAX } else { introduced.rel_l2 }
 }
 
-/// What ran on the CPU already needs not be moved there, unless that is where all of it runs.
+/// An operator that already ran on the CPU need not move there, unless all operators ran there.
 fn on_device(measured: &[Measured]) -> impl Fn(&Measured) -> bool {
     let all_on_cpu = measured.iter().all(|op| op.backend == "cpu");
     move |op| all_on_cpu || op.backend != "cpu"
@@ -290,15 +290,15 @@ struct Trials<'t, 'a, 'p, 'b> {
     members: &'t [Choice],
     storage: Storage,
     floor: Option<f64>,
-    /// Runs of a set before it is believed: one, unless the candidate answers differently each time.
+    /// The number of runs before a set is believed: one, unless the candidate's outputs differ between runs.
     repeats: usize,
     runs: usize,
-    /// Sets that were run.
+    /// The sets that were already run.
     known: BTreeMap<Set, Trial>,
     progress: &'t mut Progress<'p, 'b>,
 }
 
-/// What came of one set.
+/// The result of one set.
 #[derive(Clone)]
 struct Trial {
     reached: bool,
@@ -308,7 +308,7 @@ struct Trial {
 }
 
 impl Trials<'_, '_, '_, '_> {
-    /// The worst of as many runs as it takes.
+    /// The worst result of `repeats` runs.
     fn run(&mut self, set: &Set) -> Result<Trial, String> {
         if let Some(known) = self.known.get(set) {
             return Ok(known.clone());
@@ -334,7 +334,7 @@ impl Trials<'_, '_, '_, '_> {
         self.runs += 1;
         let transfers = healer.finish();
         let pairs = pairs(&self.plan.expected, &outputs);
-        // What could not be moved was not tried.
+        // If an operator could not be moved, the set was not tried.
         let reached = transfers.is_ok() && pairs.iter().all(|pair| self.is_right(pair));
         let gauges: Option<Vec<Gauge>> =
             pairs.iter().map(|(expected, found)| gauge(expected, found.as_ref()?)).collect();
@@ -362,7 +362,7 @@ impl Trials<'_, '_, '_, '_> {
         }
     }
 
-    /// Whether all that differs is what the storage costs at the end.
+    /// Whether the storage's rounding at the end explains every difference.
     fn is_rounding(&self, expected: &Tensor, found: &Tensor) -> bool {
         let explained = gauge(expected, found).and_then(|gauge| gauge.explained_by);
         explained.is_some_and(|explained| self.storage.rounds_like(explained.format))
@@ -370,11 +370,11 @@ impl Trials<'_, '_, '_, '_> {
 
     fn latency(&mut self, set: &Set) -> Result<Latency, String> {
         let (mut before, mut stepped, mut healed) = (Vec::new(), Vec::new(), Vec::new());
-        // In turns, so that a machine that is slow for a while is slow for all three.
+        // The three kinds alternate, so a temporarily slow machine slows all three.
         let all = Instant::now();
         for round in 0..TIMED {
             let spent = all.elapsed().as_secs_f64();
-            // As long as another round like those before it has its place.
+            // Stops if one more round of average length would exceed the time.
             if round > 0 && spent + spent / round as f64 > TIMING {
                 break;
             }
@@ -388,7 +388,7 @@ impl Trials<'_, '_, '_, '_> {
         Ok(Latency { before, stepped, healed, after: (before + healed - stepped).max(0.0) })
     }
 
-    /// The worst members moved, twice as many each time.
+    /// Moves the worst members, twice as many each time.
     fn curve(&mut self) -> Result<Vec<TradePoint>, String> {
         let all = self.members.len();
         let doubling = std::iter::successors(Some(1), |count| Some(count * 2));
@@ -407,7 +407,7 @@ impl Trials<'_, '_, '_, '_> {
     }
 }
 
-/// An output as it should be, and as it came.
+/// An expected output, and the output found, if any.
 type Pair<'a> = (&'a Tensor, Option<Tensor>);
 
 fn pairs<'a>(expected: &'a [Output], outputs: &[Output]) -> Vec<Pair<'a>> {
@@ -420,7 +420,7 @@ fn pairs<'a>(expected: &'a [Output], outputs: &[Output]) -> Vec<Pair<'a>> {
         .collect()
 }
 
-/// Whether the largest element of every row of the last axis is at the same place.
+/// Whether the largest element of every row of the last axis is at the same position.
 fn same_largest(expected: &Tensor, found: &Tensor) -> bool {
     let (Tensor::F32(expected), Tensor::F32(found)) = (expected, found) else { return false };
     let row = expected.shape().last().copied().unwrap_or(1);

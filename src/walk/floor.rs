@@ -1,4 +1,4 @@
-//! What an honest backend with this storage format would introduce.
+//! The error that an honest backend with a given storage format would introduce.
 
 use super::contract::Operand;
 use super::freedom::Freedom;
@@ -6,31 +6,31 @@ use super::gauge::Gauge;
 pub use crate::tensor::Format as Storage;
 use crate::tensor::{Rounding, Tensor, round_tensor};
 
-/// Share of outputs that must be exact in a format to call it the storage.
+/// Share of outputs that must be exact in a format for that format to count as the storage.
 const SHARE: f64 = 0.9;
 
-/// Share that must be exact in a format that was declared: in 32 bits hardly any would be.
+/// Share of outputs that must be exact in a declared format. With 32-bit storage hardly any would be.
 const SOME: f64 = 0.25;
 
-/// The narrow formats, the one that holds fewest values first: what it holds, the next may hold too.
+/// The narrow formats, the one with the fewest values first. The next format may also hold that format's values.
 const NARROW: [Storage; 3] = [Storage::Bf16, Storage::F16, Storage::Tf32];
 
-/// Outputs that must speak for a storage that was not declared: an operator computed in 16 bits writes
-/// such values, too, and a small network has few others.
+/// The fewest outputs that can prove an undeclared storage. An operator computed in 16 bits also writes such values,
+/// and a small network has few others.
 const WITNESSES: usize = 8;
 
-/// Counts whose outputs are exactly values of a narrow format.
+/// Counts the outputs that are exactly values of a narrow format.
 #[derive(Debug, Clone, Copy)]
 pub struct StorageCensus {
     declared: Storage,
-    /// Whether the declaration is believed whatever the values are.
+    /// Whether the declaration is believed regardless of the values.
     is_believed: bool,
     exact: [usize; NARROW.len()],
     all: usize,
 }
 
 impl StorageCensus {
-    /// The census of a candidate that declares to store this format.
+    /// The census of a candidate that declares this storage format.
     pub fn new(declared: Storage) -> Self {
         StorageCensus { declared, is_believed: false, exact: [0; NARROW.len()], all: 0 }
     }
@@ -40,12 +40,12 @@ impl StorageCensus {
         StorageCensus { is_believed: true, ..StorageCensus::new(declared) }
     }
 
-    /// The format that the candidate declares to store.
+    /// The storage format that the candidate declares.
     pub(super) fn declared(&self) -> Storage {
         self.declared
     }
 
-    /// Counts one output; tensors that could be exact in any format tell nothing.
+    /// Counts one output. Tensors that could be exact in any format are ignored.
     pub fn observe(&mut self, output: &Tensor) {
         let Tensor::F32(array) = output else { return };
         let tells_nothing =
@@ -59,13 +59,13 @@ impl StorageCensus {
         }
     }
 
-    /// Whether enough outputs are of the declared format: a backend may hand the others to the CPU.
+    /// Whether enough outputs are exact in the declared format. A backend may hand the other operators to the CPU.
     fn keeps_its_word(&self) -> bool {
         let place = NARROW.iter().position(|format| *format == self.declared);
         place.is_some_and(|place| self.exact[place] as f64 >= SOME * self.all.max(1) as f64)
     }
 
-    /// The format of most outputs; a narrow one that was not declared only where many show it.
+    /// The format of most outputs. An undeclared narrow format counts only if many outputs show it.
     pub fn storage(&self) -> Storage {
         let most = |&count: &usize| self.all > 0 && count as f64 >= SHARE * self.all as f64;
         let narrow = self.exact.iter().position(most);
@@ -79,13 +79,13 @@ impl StorageCensus {
     }
 }
 
-/// Every element rounded to `f16`, toward zero as Vulkan's image stores do: of the two roundings
-/// the one that costs more. Other element types stay as they are.
+/// Rounds every element to `f16`, toward zero as Vulkan's image stores do. This is the rounding that costs more. Other
+/// element types stay unchanged.
 pub fn round_to_f16(tensor: &Tensor) -> Tensor {
     round_tensor(tensor, Storage::F16, Rounding::TowardZero)
 }
 
-/// The inputs as a 16-bit backend has them.
+/// The inputs rounded as in a 16-bit backend.
 pub(super) fn round_operands(inputs: &[Operand]) -> Vec<Operand> {
     let round = |operand: &Operand| match operand {
         Operand::Value(tensor) => Operand::Value(round_to_f16(tensor)),
@@ -94,14 +94,14 @@ pub(super) fn round_operands(inputs: &[Operand]) -> Vec<Operand> {
     inputs.iter().map(round).collect()
 }
 
-/// Half an ulp of `f16` relative to its value: no storage in it is better than this.
+/// Half an ulp of `f16` relative to the value: no `f16` storage is more exact.
 const F16_ROUNDING: f64 = 1.0 / 4096.0;
-/// An error of up to this many times its floor may be rounding; what is beyond is not.
+/// An error up to this many times its floor may be rounding. A larger error is not.
 pub const HONEST: f64 = 16.0;
-/// For sums in another order and for fast functions, which real fp32 backends use.
+/// The margin for sums in a different order and for fast functions, which real fp32 backends use.
 const F32_MARGIN: f64 = 16.0;
 
-/// The floor of an operator, given its freedom: what is rounded once needs no margin.
+/// The floor of an operator, given its freedom. Results that are rounded once need no margin.
 pub(super) fn operator_floor(storage: Storage, freedom: Freedom, half: Option<Gauge>) -> f64 {
     let floor = floor(storage, half);
     match (storage, freedom) {
@@ -110,9 +110,9 @@ pub(super) fn operator_floor(storage: Storage, freedom: Freedom, half: Option<Ga
     }
 }
 
-/// The floor of any computation in the format, from its error when executed with 16-bit inputs,
-/// weights and outputs. Rounding errors are first order in epsilon, so that the floor of another format
-/// is the same error on that format's scale: an operator that cancels has a high floor in all.
+/// The floor of any computation in the format, from its error with 16-bit inputs, weights and outputs. Rounding errors
+/// are first order in epsilon. So the floor of a different format is the same error on that format's scale. An operator
+/// that cancels has a high floor in every format.
 pub(super) fn floor(storage: Storage, half: Option<Gauge>) -> f64 {
     let half =
         half.filter(|gauge| gauge.disagreeing == 0).map_or(F16_ROUNDING, |gauge| gauge.rel_l2);
@@ -120,7 +120,7 @@ pub(super) fn floor(storage: Storage, half: Option<Gauge>) -> f64 {
     let scale = storage.epsilon() / Storage::F16.epsilon();
     match storage {
         Storage::F16 => half,
-        // The range of `f16` cost it all: no number for a format that has the range of `f32`.
+        // An error above 1 comes from the range of `f16`. Formats with the range of `f32` do not have it.
         Storage::Tf32 | Storage::Bf16 => half.min(1.0) * scale,
         Storage::F32 => half.min(1.0) * scale * F32_MARGIN,
     }
@@ -160,20 +160,20 @@ mod tests {
         let half = [0.5, 0.099_975_586];
         assert_eq!(census(Storage::F32, &half, 1), Storage::F32);
         assert_eq!(census(Storage::F16, &half, 1), Storage::F16);
-        // Some operators ran on the CPU, and kept more.
+        // Some operators ran on the CPU and kept more bits.
         let mut mixed = StorageCensus::new(Storage::F16);
         for values in [[0.5, 0.1], half, [0.5, 0.3]] {
             mixed.observe(&Tensor::from_f32(&[2], values.to_vec()).unwrap());
         }
         assert_eq!(mixed.storage(), Storage::F16);
-        // Coarse values are no bf16 where f16 is declared.
+        // If f16 is declared, coarse values do not prove bf16.
         assert_eq!(census(Storage::F16, &[0.5, 0.25], 1), Storage::F16);
     }
 
     #[test]
     fn the_census_names_every_format() {
         for format in [Storage::F32, Storage::F16, Storage::Bf16, Storage::Tf32] {
-            // Beyond the range of f16, or tf32 could not be told from it.
+            // Values beyond the range of f16 distinguish tf32 from it.
             let values = [0.1, 1.0 / 3.0, 1e-7, 1e6]
                 .map(|value: f64| crate::tensor::round(value, format, Rounding::TowardZero) as f32);
             assert_eq!(census(Storage::F32, &values, WITNESSES), format);

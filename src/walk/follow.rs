@@ -1,4 +1,4 @@
-//! Following: one candidate run, each operator measured as it comes and its tensors dropped.
+//! Following: one candidate run. Each operator is measured as it arrives, and its tensors are dropped.
 
 use super::cause::Cause;
 use super::contract::{Clean, Executed, Operand, Reference};
@@ -15,7 +15,7 @@ use crate::compare::{Pattern, Portrait, portrait, recognize};
 use crate::tensor::Tensor;
 use crate::with_array;
 
-/// Portraits that one walk draws: which operators are sources is known only at its end.
+/// The most portraits that one walk draws. Only the end of the walk shows which operators are sources.
 const MOST_PORTRAITS: usize = 32;
 
 /// Operators that move all elements of one input, as ONNX and MNN name them.
@@ -26,17 +26,17 @@ pub(super) struct Follow<'a> {
     reference: &'a mut dyn Reference,
     storage: StorageCensus,
     measured: Vec<Measured>,
-    /// Of a network that runs as a whole: an operator by itself reads what no other one wrote.
+    /// Set if the network runs as a whole. An operator run alone reads no value that a different operator wrote.
     written: Option<Written>,
 }
 
 impl<'a> Follow<'a> {
-    /// A walk that has seen nothing yet, of a candidate that declares its storage.
+    /// Starts a walk of a candidate that declares its storage.
     pub(super) fn new(reference: &'a mut dyn Reference, storage: StorageCensus) -> Self {
         Follow { reference, storage, measured: Vec::new(), written: None }
     }
 
-    /// The same of a network that runs as a whole, each operator on what others wrote.
+    /// The same for a network that runs as a whole, each operator on other operators' outputs.
     pub(super) fn whole(reference: &'a mut dyn Reference, storage: StorageCensus) -> Self {
         Follow { written: Some(Written::default()), ..Follow::new(reference, storage) }
     }
@@ -48,7 +48,7 @@ impl<'a> Follow<'a> {
         self.measured.push(measured);
     }
 
-    /// Measures one operator of a run without the clean stream, which was at its end already.
+    /// Measures one operator of a run without the clean stream, which is already at its end.
     pub(super) fn observe_again(&mut self, executed: &Executed) {
         let measured = self.measure(executed, Err("the clean stream ran before".to_owned()));
         self.measured.push(measured);
@@ -59,17 +59,17 @@ impl<'a> Follow<'a> {
         self.measured.last()
     }
 
-    /// The last measurement, to say more of it.
+    /// The last measurement, for adding to it.
     pub(super) fn last_mut(&mut self) -> Option<&mut Measured> {
         self.measured.last_mut()
     }
 
-    /// Takes over a measurement that was made before.
+    /// Adds a measurement that was made before.
     pub(super) fn push(&mut self, measured: Measured) {
         self.measured.push(measured);
     }
 
-    /// All measurements and what the values say of the storage.
+    /// All measurements, and the storage that the values show.
     pub(super) fn finish(self) -> (Vec<Measured>, StorageCensus) {
         (self.measured, self.storage)
     }
@@ -111,7 +111,7 @@ impl<'a> Follow<'a> {
         measured
     }
 
-    /// Whether an operator reads what others wrote, and what it is now known of those by what it reads.
+    /// Checks whether an operator reads what was written. Disregards writers whose outputs were only read back wrongly.
     fn hand_over(
         &mut self,
         executed: &Executed,
@@ -128,7 +128,7 @@ impl<'a> Follow<'a> {
         written.remember(&measured.name, self.measured.len(), clean, outputs);
     }
 
-    /// What the stored weights cost, where the reference knows the original ones.
+    /// The error from the stored weights, if the reference knows the original weights.
     fn weights(
         &mut self,
         executed: &Executed,
@@ -149,7 +149,7 @@ impl<'a> Follow<'a> {
         })
     }
 
-    /// The operator on the candidate's own inputs.
+    /// Recomputes the operator on the candidate's own inputs.
     fn recompute(
         &mut self,
         executed: &Executed,
@@ -194,7 +194,7 @@ impl<'a> Follow<'a> {
         if measured.introduced.is_some_and(|introduced| introduced.disagreeing > 0) {
             self.explain(executed, expected, outputs, measured);
         }
-        // Where the inputs explain NaN and infinities, their places in the output tell no more.
+        // If the inputs explain NaN and infinities, the positions of these in the output add no information.
         let explained = measured.nonfinite.as_ref().is_some_and(|f| f.cause != Cause::Unexplained);
         if !explained && measured.introduced.is_some_and(|introduced| !introduced.within_f32) {
             measured.patterns = patterns(&measured.op_type, &executed.inputs, expected, outputs);
@@ -206,7 +206,7 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// The operator's elements, held to their bounds. One that moves values has the exact ones in any case.
+    /// Compares the operator's elements with their bounds. An operator that only moves values must be exact.
     fn weigh(
         &mut self,
         executed: &Executed,
@@ -221,7 +221,7 @@ impl<'a> Follow<'a> {
         self.reference.weigh(operator, inputs, clean, expected, outputs)
     }
 
-    /// Whether an operator that moves elements leaves these where they lie, and would not leave others.
+    /// Whether an operator that moves elements leaves these elements in place, but would move others.
     fn is_blind(&mut self, executed: &Executed, expected: &[Tensor]) -> bool {
         let ([Operand::Value(input), ..], [output]) = (&executed.inputs[..], expected) else {
             return false;
@@ -232,7 +232,7 @@ impl<'a> Follow<'a> {
         if !(permutes || moves) || before.len() != after.len() || !before.iter().eq(after.iter()) {
             return false;
         }
-        // Along axes of one element nothing moves, whatever it is.
+        // Axes of length 1 move no elements, regardless of the values. Distinct values show that.
         let count = (0..before.len()).map(|at| at as f32).collect();
         let Ok(count) = Tensor::from_f32(input.shape(), count) else { return false };
         let inputs = vec![Operand::Value(count.clone())];
@@ -241,7 +241,7 @@ impl<'a> Follow<'a> {
         moved.first().is_some_and(|moved| moved.to_bytes() != count.to_bytes())
     }
 
-    /// Whence the operator's NaN and infinities come, and which of the reference's it lost.
+    /// Finds the cause of the operator's NaN and infinities, and the reference's non-finite elements that it lost.
     fn explain(
         &mut self,
         executed: &Executed,
@@ -258,7 +258,7 @@ impl<'a> Follow<'a> {
         measured.lost = pairs().find_map(|(right, found)| nonfinite::lost(right, found));
     }
 
-    /// NaN and infinities of an operator that is right on its inputs, where the clean stream has numbers.
+    /// Finds NaN and infinities of an operator that is right on its inputs, if the clean stream has numbers.
     fn look_for_births(
         &mut self,
         executed: &Executed,
@@ -277,8 +277,7 @@ impl<'a> Follow<'a> {
         measured.born = pairs.find_map(|(right, found)| case.born(Some(right), found));
     }
 
-    /// Before an operator is accused: does the reference of the session accuse it, too, or does the witness
-    /// stand alone?
+    /// Before an operator is accused: asks whether the session's reference also accuses it, or only the witness does.
     fn arbitrate(
         &mut self,
         executed: &Executed,
@@ -308,7 +307,7 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// What an honest 16-bit backend would have made of the same operator.
+    /// The error that an honest 16-bit backend would have at the same operator.
     fn half(&mut self, executed: &Executed, expected: &[Tensor]) -> Option<Gauge> {
         if executed.moves.is_some() {
             return worst(expected.iter().zip(&rounded(expected)));
@@ -319,7 +318,7 @@ impl<'a> Follow<'a> {
     }
 }
 
-/// Takes back what was measured of an operator.
+/// Withdraws an operator's measurements.
 fn disregard(measured: &mut Measured, why: &str) {
     measured.unchecked = Some(why.to_owned());
     (measured.introduced, measured.cumulative, measured.excess) = (None, None, None);
@@ -369,7 +368,7 @@ fn blank(executed: &Executed) -> Measured {
     }
 }
 
-/// The worst gauge of several pairs; `None` where any of them cannot be compared.
+/// The worst gauge of several pairs; `None` if any pair cannot be compared.
 fn worst<'t>(pairs: impl Iterator<Item = (&'t Tensor, &'t Tensor)>) -> Option<Gauge> {
     let mut worst = None;
     for (reference, candidate) in pairs {
@@ -379,7 +378,7 @@ fn worst<'t>(pairs: impl Iterator<Item = (&'t Tensor, &'t Tensor)>) -> Option<Ga
     worst
 }
 
-/// How wrong the candidate's inputs were already.
+/// The error that the candidate's inputs already had.
 fn inherited(clean: &Clean, inputs: &[Operand]) -> Option<Gauge> {
     let pairs = clean.inputs.iter().zip(inputs).filter_map(|(clean, input)| match (clean, input) {
         (Some(clean), Operand::Value(input)) => gauge(clean, input),
@@ -388,10 +387,10 @@ fn inherited(clean: &Clean, inputs: &[Operand]) -> Option<Gauge> {
     pairs.reduce(Gauge::worse)
 }
 
-/// Operators that put two operands together element by element, as ONNX and MNN name them.
+/// Operators that combine two operands element by element, as ONNX and MNN name them.
 const OF_TWO: &[&str] =
     &["Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "BinaryOp", "Eltwise", "Scale", "While"];
-/// Patterns that speak of a second operand; of any other operator they would be invented.
+/// Patterns that involve a second operand. For any other operator they would be invented.
 const OF_OPERANDS: &[&str] = &["wrong broadcast", "operand missing"];
 
 fn patterns(
@@ -416,7 +415,7 @@ fn patterns(
         .collect()
 }
 
-/// The portrait of the output whose error is the operator's.
+/// The portrait of the output that has the operator's error.
 fn worst_portrait(
     expected: &[Tensor],
     outputs: &[&Tensor],

@@ -1,6 +1,6 @@
-//! How far two honest implementations of an operator may differ in `f32`: nothing where values are only
-//! moved or chosen, one rounding where each element comes of one addition or product, and more where sums may
-//! be taken in another order and functions be fast ones.
+//! How far two honest implementations of an operator may differ in `f32`. Moved or chosen values do not differ. An
+//! element from one addition or product may differ by one rounding. Sums in a different order and fast functions may
+//! differ by more.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Freedom {
-    /// Values are moved or chosen, or whole numbers: the result is exact.
+    /// Values are moved or chosen, or are whole numbers. The result is exact.
     Moves,
-    /// Each element is rounded once, as IEEE 754 says.
+    /// Each element is rounded once, as IEEE 754 requires.
     Once,
-    /// Sums, and functions that are approximated.
+    /// Sums, and approximated functions.
     Free,
 }
 
@@ -64,8 +64,8 @@ const MOVES: &[&str] = &[
     "Xor",
 ];
 
-/// Operators whose elements are one sum, product or choice of two operands each, as ONNX names them:
-/// MNN's `BinaryOp` is many others as well.
+/// Operators whose elements are one sum, product or choice of two operands each, as ONNX names them. MNN's `BinaryOp`
+/// also covers many others.
 const ONCE: &[&str] = &["Abs", "Add", "Clip", "Max", "Min", "Mul", "Neg", "Relu", "Sub"];
 
 impl Freedom {

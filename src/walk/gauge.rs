@@ -5,31 +5,31 @@ use crate::compare::{CompareOptions, Comparison, Explanation, STORAGE, compare_w
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// How far one tensor is from another.
+/// The difference between two tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gauge {
-    /// ‖d‖₂ / ‖r‖₂ over pairs that are both finite; 1 where the reference is all zero and the other is not.
+    /// ‖d‖₂ / ‖r‖₂ over pairs that are both finite; 1 if only the reference is all zero.
     pub rel_l2: f64,
     /// max |d|.
     pub max_abs: f64,
     /// Elements that differ at all.
     pub mismatched: u64,
-    /// Elements there are.
+    /// All elements.
     pub elements: u64,
-    /// Pairs of which exactly one is finite, or both are not and differ.
+    /// Pairs with exactly one finite value, or with two non-finite values that differ.
     pub disagreeing: u64,
     /// Whether a 32-bit backend may differ by this much (`compare::STORAGE`).
     pub within_f32: bool,
-    /// Whether a 16-bit backend may; the tolerance of `tf32` is the same.
+    /// Whether a 16-bit backend may differ by this much. The tolerance of `tf32` is the same.
     pub within_f16: bool,
-    /// Whether a `bf16` backend may.
+    /// Whether a `bf16` backend may differ by this much.
     pub within_bf16: bool,
-    /// The rounding that explains every difference, if one does.
+    /// The rounding that explains every difference, if there is one.
     pub explained_by: Option<Explanation>,
 }
 
 impl Gauge {
-    /// No error over this many elements.
+    /// A gauge without error.
     pub const ZERO: Gauge = Gauge {
         rel_l2: 0.0,
         max_abs: 0.0,
@@ -58,8 +58,8 @@ impl Gauge {
     }
 }
 
-/// Gauges a candidate against a reference; `None` if they cannot be compared. Axes of length 1 do not count: an
-/// engine may hold a value inside with more of them, or fewer.
+/// Gauges a candidate against a reference; `None` if they cannot be compared. Axes of length 1 are ignored, because an
+/// engine may hold a value internally with more or fewer of them.
 pub fn gauge(reference: &Tensor, candidate: &Tensor) -> Option<Gauge> {
     let options = CompareOptions { worst: 0, extra_rtol: None };
     let same = candidate.in_shape_of(reference);

@@ -1,5 +1,5 @@
-//! Values that are others when they are read than when they were written: memory that was used twice, or never
-//! copied. No operator is wrong on what it reads then.
+//! Values that differ between writing and reading, because memory was used twice or never copied. In that case no
+//! operator is wrong on the values it reads.
 
 use super::contract::{Clean, Executed, Operand};
 use super::gauge::gauge;
@@ -7,23 +7,23 @@ use crate::tensor::{Digest, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// An input that is not what was written.
+/// An input that differs from the written value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Handover {
-    /// The operator that wrote it.
+    /// The operator that wrote the value.
     pub from: String,
-    /// Its relative L2 error when it was written.
+    /// The value's relative L2 error when it was written.
     pub written: f64,
-    /// The same when it was read.
+    /// The value's relative L2 error when it was read.
     pub read: f64,
 }
 
-/// A read value is off by more than what a 16-bit storage costs, and by so many times what it was when it was
-/// written: a copy between devices may round once, and no more.
+/// A value has changed if its error when read exceeds `READ`, and also `TIMES` its error when written. `READ` is above
+/// the cost of 16-bit storage: a copy between devices may round once, but no more.
 const READ: f64 = 1e-2;
 const TIMES: f64 = 100.0;
 
-/// What was written so far, by the clean value: the clean stream has each value at both ends.
+/// The values written so far, keyed by the clean value. The clean stream has each value at both ends.
 #[derive(Debug, Default)]
 pub(super) struct Written(BTreeMap<Digest, Vec<Writer>>);
 
@@ -31,15 +31,15 @@ pub(super) struct Written(BTreeMap<Digest, Vec<Writer>>);
 #[derive(Debug)]
 struct Writer {
     name: String,
-    /// Its place among those that were measured.
+    /// The operator's index among the measured operators.
     at: usize,
     error: f64,
-    /// Whether the value tells nothing: all elements are equal, or it is one of the operator's own inputs.
+    /// Whether the value identifies no writer: all elements are equal, or it is one of the operator's own inputs.
     is_common: bool,
 }
 
 impl Written {
-    /// The worst input of an operator that is not what any operator wrote.
+    /// The operator's worst input that differs from all written values.
     pub(super) fn changed(&self, clean: &Clean, executed: &Executed) -> Option<Handover> {
         let pairs = clean.inputs.iter().zip(&executed.inputs);
         let changed = pairs.filter_map(|(clean, read)| match (clean, read) {
@@ -58,8 +58,8 @@ impl Written {
         (read > TIMES * written).then_some(Handover { from, written, read })
     }
 
-    /// Operators whose outputs this one reads right, though they were wrong when they were read back: the reading
-    /// was, and not the operator.
+    /// Operators whose outputs this operator reads correctly although they were wrong when read back. Then the reading
+    /// back was wrong, and not the operator.
     pub(super) fn misread(&self, clean: &Clean, executed: &Executed) -> Vec<usize> {
         let pairs = clean.inputs.iter().zip(&executed.inputs);
         let misread = pairs.filter_map(|(clean, read)| match (clean, read) {
@@ -76,7 +76,7 @@ impl Written {
         misread.collect()
     }
 
-    /// Remembers what an operator wrote.
+    /// Records the outputs that an operator wrote.
     pub(super) fn remember(&mut self, name: &str, at: usize, clean: &Clean, outputs: &[&Tensor]) {
         let read: Vec<Digest> = clean.inputs.iter().flatten().map(digest).collect();
         for (right, output) in clean.outputs.iter().zip(outputs) {

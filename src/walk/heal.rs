@@ -1,5 +1,5 @@
-//! Healing: a run of the candidate in which chosen operators are computed elsewhere, on the candidate's own
-//! inputs, and their outputs written back. All else stays as it is.
+//! Healing: a run of the candidate with chosen operators computed elsewhere. They run on the candidate's own inputs,
+//! and their outputs are written back. All else stays unchanged.
 
 use super::conduct::Announce;
 use super::contract::{Block, Candidate, Operand, Operator, Unchecked};
@@ -9,31 +9,32 @@ use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// A candidate of which chosen operators can be computed in its place.
+/// A candidate whose chosen operators can be computed elsewhere.
 pub trait Healable: Candidate {
-    /// Runs; what the healer wants is skipped, and what it gives is written instead. Nothing else is read.
+    /// Runs, and skips the operators that the healer wants. The healer's outputs are written instead. No other values
+    /// are read.
     ///
     /// # Errors
-    /// Why it refused.
+    /// Returns the reason if the candidate refused to run.
     fn run_healed(
         &mut self,
         announce: &mut Announce<'_>,
         healer: &mut Healer<'_>,
     ) -> Result<Vec<Output>, String>;
 
-    /// The number that the engine's own sources give an operator type, where they number them.
+    /// An operator type's number in the engine's own sources, if these number the types.
     fn type_number(&self, op_type: &str) -> Option<i32> {
         let _ = op_type;
         None
     }
 }
 
-/// What travels between the device and the CPU in one healed run.
+/// The transfers between the device and the CPU in one healed run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfers {
-    /// Tensors.
+    /// The number of tensors.
     pub tensors: usize,
-    /// Their bytes.
+    /// The number of bytes.
     pub bytes: u64,
 }
 
@@ -44,14 +45,14 @@ pub type Compute<'a> = dyn FnMut(&Operator, &[Operand]) -> Result<Vec<Tensor>, U
 pub struct Healer<'r> {
     compute: &'r mut Compute<'r>,
     chosen: &'r BTreeSet<usize>,
-    /// Values it gave that the device has not computed: between two healed operators nothing travels.
+    /// Values from the healer that the device has not computed. Between two healed operators no tensor travels.
     given: BTreeSet<String>,
     transfers: Transfers,
     failed: Option<String>,
 }
 
 impl<'r> Healer<'r> {
-    /// A healer of the operators at these places in the order of execution.
+    /// A healer of the operators at these positions in the order of execution.
     pub(super) fn new(compute: &'r mut Compute<'r>, chosen: &'r BTreeSet<usize>) -> Self {
         Healer {
             compute,
@@ -62,12 +63,12 @@ impl<'r> Healer<'r> {
         }
     }
 
-    /// Whether the operator at this place is to be computed here.
+    /// Whether the healer computes the operator at this position.
     pub fn wants(&self, index: usize) -> bool {
         self.chosen.contains(&index)
     }
 
-    /// The operator's outputs on these inputs; `None` where it cannot be computed, and the device must.
+    /// The operator's outputs on these inputs. `None` if the healer cannot compute them and the device must.
     pub fn heal(&mut self, operator: &Operator, inputs: &[Operand]) -> Option<Vec<Tensor>> {
         match (self.compute)(operator, inputs) {
             Ok(outputs) => Some(outputs),
@@ -78,7 +79,7 @@ impl<'r> Healer<'r> {
         }
     }
 
-    /// The output of an operator that moves these blocks of its inputs, in this shape.
+    /// The output, in this shape, of an operator that moves these blocks of its inputs.
     pub fn heal_moves(
         &mut self,
         operator: &Operator,
@@ -95,8 +96,8 @@ impl<'r> Healer<'r> {
         }
     }
 
-    /// Counts what an operator computed here reads from the device, and takes note of what it writes; values
-    /// are told apart by any names the engine has for them.
+    /// Counts the values that an operator computed here reads from the device, and records the values it writes. Any
+    /// names that the engine has for values may identify them.
     pub fn count<'t>(
         &mut self,
         reads: impl Iterator<Item = (String, &'t Tensor)>,
@@ -113,7 +114,7 @@ impl<'r> Healer<'r> {
         }
     }
 
-    /// An operator that could not be computed here, or whose output could not be written.
+    /// Records an operator that could not be computed here, or whose output could not be written.
     pub fn fail(&mut self, operator: &str, reason: &str) {
         self.failed.get_or_insert_with(|| format!("{operator}: {reason}"));
     }
@@ -123,7 +124,7 @@ impl<'r> Healer<'r> {
         self.transfers.bytes += (tensor.len() * tensor.dtype().size()) as u64;
     }
 
-    /// What travelled, or why some operator was not computed here.
+    /// The transfers, or the reason why an operator was not computed here.
     pub(super) fn finish(self) -> Result<Transfers, String> {
         self.failed.map_or(Ok(self.transfers), Err)
     }

@@ -1,7 +1,7 @@
-//! Isolating: every node as a model of its own, fed with the reference's values.
+//! Isolating: runs every node as a model of its own, fed with the reference's values.
 //!
-//! No node inherits anything, so every error is the node's own; but what an engine does across
-//! nodes (fusion, reuse of memory, layouts that travel) cannot show.
+//! No node inherits error, so every error is the node's own. But effects across nodes (fusion, reuse of memory, layouts
+//! that travel) cannot show.
 
 use super::conclude::conclude;
 use super::contract::Operator;
@@ -17,10 +17,10 @@ use crate::graph::{Topology, ValueName};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
-/// Runs the whole once, for its outputs, then every node by itself.
+/// Runs the whole network once for its outputs, then every node alone.
 ///
 /// # Errors
-/// What the reference refuses, or a journal that cannot be written.
+/// Returns the reason if the reference refuses, or if the journal cannot be written.
 pub fn isolate(
     task: &mut Task<'_>,
     names: &BTreeMap<String, String>,
@@ -71,7 +71,7 @@ pub fn isolate(
     Ok((whole, Some(report)))
 }
 
-/// The nodes that by themselves come to the same end as the whole, where that is none of its own.
+/// The nodes that fail alone in the same way as the whole network, if the whole network fails.
 fn ends_alike(report: &WalkReport, goal: Outcome) -> Vec<String> {
     let alike = |reason: &str| goal != Outcome::Completed && reason.starts_with(goal.name());
     let ended = report.ops_unchecked.iter().filter(|op| alike(&op.reason));
@@ -97,7 +97,7 @@ impl Tally {
     }
 }
 
-/// Runs one node; a source is run again before it is believed.
+/// Runs one node. A source is run again before it is believed.
 fn one(
     task: &mut Task<'_>,
     steps: &NodeSteps,
@@ -110,7 +110,7 @@ fn one(
     (task.announce)(&format!("{step} of {}: {} {}", steps.len(), operator.op_type, operator.name));
     let alone = Alone::of(steps, step, operator)?;
     let is_float = alone.expected.iter().any(|output| output.dtype().is_float());
-    // Shapes are the same for every feed, and engines work them out before they run.
+    // Shapes are the same for every feed, and engines compute them before the run.
     let is_computed = |name: &String| topology.is_computed(&ValueName::from(name.as_str()));
     if !is_float && !alone.writes().iter().any(is_computed) {
         let reason = "it gives shapes, which do not depend on the values that are fed";

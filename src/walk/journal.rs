@@ -1,5 +1,5 @@
-//! Written before the jump: what is about to run, and what came of it, line by line on the disk.
-//! A run that took the machine with it is found here by the next one, which goes on behind it.
+//! Records each probe on the disk before it runs, and its result afterwards, line by line. A run may take the machine
+//! down with it. The next command finds that run here and continues after it.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,31 +12,31 @@ use std::path::Path;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Line<T> {
-    /// What the whole is about: a line of another key makes the file worthless.
+    /// The subject of the search. A line with a different key makes the file worthless.
     Key(String),
-    /// About to run.
+    /// A probe is about to run.
     Start(String),
-    /// Came to its end.
+    /// A probe completed with a result.
     Done(String, T),
-    /// Was ended by the user: nothing is known of it.
+    /// The user ended a probe, so its result is unknown.
     Withdrawn(String),
-    /// All came to its end; the next command starts anew.
+    /// All probes completed. The next command starts anew.
     Finished,
 }
 
-/// What an earlier command left about one probe.
+/// An earlier command's record of one probe.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known<T> {
-    /// Nothing.
+    /// The earlier command left no record.
     New,
-    /// It came to its end.
+    /// The probe completed.
     Done(T),
-    /// It was running when the command ended: it may have been what ended it.
+    /// The probe was running when the command ended, and may have caused that end.
     Interrupted,
 }
 
-/// The journal of one search; without a file it keeps nothing. When its file cannot be written any more, the search
-/// goes on without it: what it finds is worth more.
+/// The journal of one search. Without a file it keeps no records. If the file can no longer be written, the search
+/// continues without it, because the findings are worth more.
 #[derive(Debug)]
 pub struct Journal<T> {
     file: Option<File>,
@@ -51,11 +51,11 @@ impl<T> Default for Journal<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + Clone> Journal<T> {
-    /// Opens the journal at `path`. What an unfinished command of the same `key` left is taken
-    /// over; anything else is overwritten.
+    /// Opens the journal at `path`. The records of an unfinished command with the same `key` are kept. Anything else is
+    /// overwritten.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// Fails if the file cannot be read or written.
     pub fn open(path: &Path, key: &str) -> io::Result<Self> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -70,7 +70,7 @@ impl<T: Serialize + DeserializeOwned + Clone> Journal<T> {
         if !keep {
             journal.write(&Line::Key(key.to_owned()));
         } else if !text.ends_with('\n') {
-            // The last line was cut off in the middle of being written.
+            // The last line was cut off during the write.
             journal.raw(b"\n");
         }
         match journal.failure.take() {
@@ -79,32 +79,32 @@ impl<T: Serialize + DeserializeOwned + Clone> Journal<T> {
         }
     }
 
-    /// What is known of a probe.
+    /// The earlier command's record of a probe.
     pub fn known(&self, probe: &str) -> Known<T> {
         self.earlier.get(probe).cloned().unwrap_or(Known::New)
     }
 
-    /// Says that a probe is about to run; on the disk before this returns.
+    /// Records that a probe is about to run. The record is on the disk before this method returns.
     pub fn start(&mut self, probe: &str) {
         self.write(&Line::Start(probe.to_owned()));
     }
 
-    /// Says what came of it.
+    /// Records the result of a probe.
     pub fn done(&mut self, probe: &str, result: &T) {
         self.write(&Line::Done(probe.to_owned(), result.clone()));
     }
 
-    /// Says that the user ended it: the next command begins it anew.
+    /// Records that the user ended a probe. The next command begins the probe anew.
     pub fn withdraw(&mut self, probe: &str) {
         self.write(&Line::Withdrawn(probe.to_owned()));
     }
 
-    /// Says that all came to its end.
+    /// Records that all probes completed.
     pub fn finish(&mut self) {
         self.write(&Line::Finished);
     }
 
-    /// Why it is not written any more, where that happened.
+    /// The error that stopped the journal, if there was one.
     pub fn failure(&self) -> Option<&io::Error> {
         self.failure.as_ref()
     }
@@ -129,7 +129,7 @@ impl<T: Serialize + DeserializeOwned + Clone> Journal<T> {
 
 fn read<T: DeserializeOwned>(text: &str, key: &str) -> BTreeMap<String, Known<T>> {
     let mut known = BTreeMap::new();
-    // A line that cannot be read is one that was cut off: what it would say has not happened.
+    // An unreadable line was cut off, so the event it records has not happened.
     let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Line<T>>(line).ok());
     if !matches!(lines.next(), Some(Line::Key(found)) if found == key) {
         return known;
@@ -158,7 +158,7 @@ mod tests {
         journal.done("a", &1);
         journal.start("b");
         drop(journal);
-        // Cut off in the middle of a line, as a machine that dies does.
+        // The file is cut off in the middle of a line, as on a machine that dies.
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"done\":[\"b\"").unwrap();
         let mut journal: Journal<u32> = Journal::open(&path, "k").unwrap();

@@ -1,14 +1,14 @@
 //! A network as a line of positions, one for each node in the order of evaluation.
 //!
-//! Truncating at a position means keeping the values that are alive there: written by then, and
-//! still to be read, or final outputs. Where that is a single value, every path runs through it;
-//! such positions are the network's dominators, and the cleanest places to cut.
+//! Truncating at a position keeps the values that are alive there. They are already written, and are still to be read
+//! or are final outputs. If only a single value is alive, every path runs through it. Such positions are the network's
+//! dominators, and the cleanest places to cut.
 
 use crate::engine::NodeSteps;
 use crate::graph::ValueName;
 use std::collections::BTreeMap;
 
-/// When each value is written and last read.
+/// The positions at which each value is written and last read.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     spans: Vec<Span>,
@@ -18,7 +18,7 @@ pub(super) struct Line {
 struct Span {
     value: ValueName,
     written: usize,
-    /// The last position that reads it; beyond all for the network's outputs.
+    /// The last position that reads the value; beyond all positions for the network's outputs.
     read: usize,
 }
 
@@ -39,7 +39,7 @@ impl Line {
         Line { spans: spans.collect() }
     }
 
-    /// For each position how many values are alive after it that were written at `start` or later.
+    /// For each position, the number of values alive after it that were written at `start` or later.
     pub(super) fn widths(&self, start: usize) -> Vec<usize> {
         let end = self.spans.last().map_or(0, |span| span.written + 1);
         let (mut born, mut dead) = (vec![0; end], vec![0; end]);
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_skip_connection_stays_alive_beside_its_branch() {
-        // a feeds b and, past b and c, the sum d.
+        // Value a feeds b, and also the sum d behind b and c.
         let spans =
             vec![span("a", 0, 3), span("b", 1, 2), span("c", 2, 3), span("d", 3, usize::MAX)];
         let line = Line { spans };
@@ -87,7 +87,7 @@ mod tests {
         };
         assert_eq!(names(line.alive(0, 0)), "a");
         assert_eq!(names(line.alive(0, 1)), "a b");
-        // Once a is known to be right, the branch alone counts.
+        // Once a is known to be right, only the branch counts.
         assert_eq!(names(line.alive(1, 1)), "b");
         assert_eq!(names(line.alive(0, 3)), "d");
         for start in 0..4 {

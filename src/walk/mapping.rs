@@ -1,12 +1,12 @@
-//! From an engine's operator names back to ONNX nodes.
+//! Maps an engine's operator names back to ONNX nodes.
 
 use std::collections::BTreeMap;
 
-/// What stands between an ONNX value's name and what the converter appended.
+/// Separators between an ONNX value's name and the converter's suffix.
 const SEPARATORS: &[&str] = &["_raster_", "__", "___", "_tr4", "_matmul", "#"];
 
-/// For each operator the ONNX node it comes from: by its own name where that holds a value's or a
-/// node's, else the span between its nearest named neighbours, as `between A and B`.
+/// Finds each operator's ONNX node by the operator's own name, if that contains the name of a value or node. Otherwise
+/// returns the span between the nearest named neighbours, as `between A and B`.
 pub fn map_to_nodes(
     operators: &[String],
     values: &BTreeMap<String, String>,
@@ -33,7 +33,7 @@ fn span(direct: &[Option<&String>], index: usize) -> Option<String> {
     }
 }
 
-/// The longest name of a value that the operator's begins with.
+/// The node of the longest value name that the operator's name begins with.
 fn node_of<'a>(operator: &str, values: &'a BTreeMap<String, String>) -> Option<&'a String> {
     if let Some(node) = values.get(operator) {
         return Some(node);

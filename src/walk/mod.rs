@@ -1,10 +1,9 @@
-//! The walk: which operators introduce error, which only carry it, and what an honest backend
-//! would have introduced in their place.
+//! The walk finds which operators introduce error and which only carry it. The floor is the error that an honest
+//! backend would have introduced in their place.
 //!
-//! The candidate runs freely. For each operator it executes, the reference computes the same
-//! operator on the candidate's own inputs: what differs then was introduced there. A second stream
-//! of the reference on its own values gives the cumulative error. Nothing is written into the
-//! candidate.
+//! The candidate runs freely. For each operator it executes, the reference computes the same operator on the
+//! candidate's own inputs. That operator introduced the difference. A second stream of the reference on its own values
+//! gives the cumulative error. The walk writes no values into the candidate.
 
 mod births;
 mod blind;

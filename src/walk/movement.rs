@@ -1,13 +1,13 @@
-//! Operators that only move data: done here, from the candidate's own list of blocks.
+//! Computes operators that only move data, from the candidate's own list of blocks.
 
 use super::contract::{Block, Operand};
 use crate::tensor::{Tensor, element_count};
 use ndarray::{ArrayD, IxDyn};
 
-/// What the blocks make of the inputs: an output of this shape, zero where no block writes.
+/// Applies the blocks to the inputs. The output has this shape and is zero where no block writes.
 ///
 /// # Errors
-/// Why the movement cannot be followed.
+/// Returns the reason if the movement cannot be followed.
 pub(super) fn apply(
     blocks: &[Block],
     inputs: &[Operand],

@@ -9,7 +9,7 @@ use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
-/// The operators of a network that is stepped by its nodes, in their order.
+/// The operators of a network that is stepped node by node, in their order.
 pub fn operators(steps: &NodeSteps) -> Vec<Operator> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     (0..steps.len())
@@ -22,7 +22,7 @@ pub fn operators(steps: &NodeSteps) -> Vec<Operator> {
         .collect()
 }
 
-/// What a step's node is on these inputs: `Some(None)` stands for its constant, `None` for what is not known.
+/// The anatomy of a step's node on these inputs. `Some(None)` is the node's constant, `None` an unknown input.
 pub(super) fn anatomy(
     steps: &NodeSteps,
     step: usize,
@@ -49,18 +49,18 @@ pub struct NodeReference<'f> {
 }
 
 impl<'f> NodeReference<'f> {
-    /// The reference of a model and its feeds, beside a candidate of this arithmetic.
+    /// The reference of a model and its feeds, for a candidate of this arithmetic.
     ///
     /// # Errors
-    /// What tract refuses about the model.
+    /// Returns the reason if tract refuses the model.
     pub fn new(model: &Model, feeds: &'f [Feed], arithmetic: Arithmetic) -> Result<Self, String> {
         NodeReference::of(NodeSteps::new(model)?, feeds, arithmetic)
     }
 
-    /// The reference of a network that is stepped by its nodes.
+    /// The reference of a network that is stepped node by node.
     ///
     /// # Errors
-    /// Which feed is missing.
+    /// Names the feed if one is missing.
     pub fn of(steps: NodeSteps, feeds: &'f [Feed], arithmetic: Arithmetic) -> Result<Self, String> {
         let numbers = operators(&steps).into_iter().zip(0..).collect();
         let mut reference = NodeReference { steps, feeds, numbers, cursor: 0, arithmetic };
@@ -83,7 +83,7 @@ impl<'f> NodeReference<'f> {
         self.steps.compute(number, &values(inputs)?, weights)
     }
 
-    /// Computes the stream up to a step, each value changed as it comes.
+    /// Computes the stream up to a step, and changes each value when it is computed.
     fn run_to(&mut self, end: usize, change: &dyn Fn(&Tensor) -> Tensor) -> Result<(), String> {
         for step in self.cursor..end {
             self.steps.advance(step, change)?;
@@ -160,7 +160,7 @@ impl Reference for NodeReference<'_> {
     }
 }
 
-/// The values among an operator's inputs; `None` stands for a constant.
+/// The values among an operator's inputs; `None` for a constant.
 fn values(inputs: &[Operand]) -> Result<Vec<Option<Tensor>>, Unchecked> {
     let value = |input: &Operand| match input {
         Operand::Value(tensor) => Ok(Some(tensor.clone())),

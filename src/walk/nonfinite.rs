@@ -1,5 +1,5 @@
-//! NaN and infinities: who brought them about, how the inputs of those elements explain it, and which a
-//! target lost.
+//! NaN and infinities: the operators that cause them, the inputs that explain them, and the elements that a target
+//! lost.
 
 use super::cause::{Cause, Element};
 use super::contract::Anatomy;
@@ -8,33 +8,33 @@ use crate::tensor::{Format, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How many elements are looked at for their causes: an operator seldom has several, and those are soon seen.
+/// The most elements that are examined for causes. An operator seldom has several causes, and those show soon.
 const LOOKED_AT: usize = 64;
 
-/// How many input values are visited for the elements of one output. Behind a birth whole tensors may be NaN, and
-/// each element of a convolution is made of thousands of values: what is beyond this is not looked at.
+/// The most input values that are visited for one output's elements. After a birth, whole tensors may be NaN, and each
+/// element of a convolution depends on thousands of values. Elements beyond the limit are not examined.
 const MOST_VISITED: usize = 1 << 22;
 
-/// Non-finite values that an operator brought about.
+/// Non-finite values that an operator caused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NonfiniteFinding {
     /// The operator.
     pub op: String,
-    /// NaN elements where the reference has numbers.
+    /// NaN elements that are numbers in the reference.
     pub nan: u64,
-    /// Infinite elements where the reference has numbers.
+    /// Infinite elements that are numbers in the reference.
     pub inf: u64,
-    /// How its inputs explain that.
+    /// The cause that the operator's inputs show.
     pub cause: Cause,
     /// Range of the finite inputs of those elements.
     pub input_range: Option<(f64, f64)>,
-    /// The format whose limits count.
+    /// The format whose limits apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
-    /// Where some of the elements that were looked at have another cause: how many have this one, of how many.
+    /// How many of the examined elements have this cause, and how many were examined. Set if their causes differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<(usize, usize)>,
-    /// Whether the cause was looked for in all inputs, because which of them an element is made of is not known.
+    /// Whether the cause was looked for in all inputs, because the elements' own inputs are not known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub anywhere: bool,
 }
@@ -54,13 +54,13 @@ impl NonfiniteFinding {
         words
     }
 
-    /// How many, as `2 NaN elements`, `2 NaN and 3 infinite elements`.
+    /// The counts in words, as `2 NaN elements`, `2 NaN and 3 infinite elements`.
     pub fn count(&self) -> String {
         count(self.nan, self.inf)
     }
 }
 
-/// NaN and infinities in words.
+/// The counts of NaN and infinities in words.
 pub(super) fn count(nan: u64, inf: u64) -> String {
     let elements = if nan + inf == 1 { "element" } else { "elements" };
     match (nan, inf) {
@@ -70,14 +70,14 @@ pub(super) fn count(nan: u64, inf: u64) -> String {
     }
 }
 
-/// Elements that are not finite in the reference, on the same inputs, and are something else in the target.
+/// Elements that are non-finite in the reference, on the same inputs, and different in the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
-    /// Numbers where the reference has NaN.
+    /// Numbers that are NaN in the reference.
     pub nan: u64,
-    /// Numbers where the reference has infinities.
+    /// Numbers that are infinite in the reference.
     pub inf: u64,
-    /// NaN or infinite on both sides, and not alike.
+    /// Elements that are non-finite on both sides, but not alike.
     pub unlike: u64,
 }
 
@@ -106,7 +106,7 @@ impl Lost {
     }
 }
 
-/// One output of an operator, with all that explains it.
+/// One output of an operator, with the data that explains it.
 #[derive(Clone, Copy)]
 pub(super) struct Case<'a> {
     pub(super) op: &'a str,
@@ -116,7 +116,7 @@ pub(super) struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// What an operator made non-finite that the reference, on the same inputs, did not.
+    /// Elements that an operator made non-finite and the reference, on the same inputs, did not.
     pub(super) fn brought_about(
         &self,
         reference: &Tensor,
@@ -130,8 +130,8 @@ impl Case<'_> {
         self.found(shape, &candidate, &new, &right, None)
     }
 
-    /// What comes non-finite out of finite inputs; `expected` is what it should be, if that is known, and leaves
-    /// out those that should be so.
+    /// Non-finite elements computed from finite inputs. `expected` is the right output, if that is known. Elements that
+    /// are rightly non-finite are left out.
     pub(super) fn born(
         &self,
         expected: Option<&Tensor>,
@@ -148,7 +148,7 @@ impl Case<'_> {
         self.found(shape, &outputs, &new, &|_| None, Some(&is_born))
     }
 
-    /// What comes as NaN out of infinities: those may be meant, as in a mask, and NaN is not.
+    /// NaN elements computed from infinities. Infinities may be intended, as in a mask, and NaN is not.
     pub(super) fn turned(&self, outputs: &Tensor) -> Option<NonfiniteFinding> {
         let (shape, outputs) = (outputs.shape(), outputs.numbers(1));
         let nan: Vec<usize> = (0..outputs.len()).filter(|&at| outputs[at].is_nan()).collect();
@@ -157,7 +157,7 @@ impl Case<'_> {
         self.found(shape, &outputs, &nan, &|_| None, Some(&has_turned))
     }
 
-    /// The elements among `at` that `keeps` wants, or all of them, with the cause of most of them.
+    /// The elements among `at` that `keeps` accepts, with their most frequent cause. Without `keeps`, all elements.
     fn found(
         &self,
         shape: &[usize],
@@ -190,7 +190,7 @@ impl Case<'_> {
             }
         }
         if keeps.is_none() || (seen.count > 0 && (seen.anywhere || reaching.is_finite())) {
-            // What was seen of some is so of all: they are made of the same, or of nothing but numbers.
+            // The examined elements represent all: all have the same inputs, or all inputs are finite.
             kept = at.to_vec();
         }
         let nan = kept.iter().filter(|&&at| outputs[at].is_nan()).count() as u64;
@@ -208,7 +208,7 @@ impl Case<'_> {
     }
 }
 
-/// What was seen of the elements that were looked at.
+/// The findings from the examined elements.
 #[derive(Default)]
 struct Seen {
     count: usize,
@@ -232,14 +232,14 @@ impl Seen {
     }
 }
 
-/// Zeros that have the other sign. That matters if something is divided by them.
+/// Counts zeros with the opposite sign. The sign matters in a division by them.
 pub(super) fn zero_signs(reference: &Tensor, candidate: &Tensor) -> u64 {
     let (Tensor::F32(reference), Tensor::F32(candidate)) = (reference, candidate) else { return 0 };
     let is_other = |(r, c): &(&f32, &f32)| **r == 0.0 && **c == 0.0 && r.to_bits() != c.to_bits();
     reference.iter().zip(candidate).filter(is_other).count() as u64
 }
 
-/// What the reference, on the same inputs, has that is not finite and the candidate does not have.
+/// Counts elements that are non-finite in the reference, on the same inputs, and different in the candidate.
 pub(super) fn lost(reference: &Tensor, candidate: &Tensor) -> Option<Lost> {
     let mut lost = Lost { nan: 0, inf: 0, unlike: 0 };
     for (r, c) in reference.numbers(1).into_iter().zip(candidate.numbers(1)) {
@@ -286,7 +286,7 @@ mod tests {
         let sigmoid = anatomy(std::slice::from_ref(&x), &[]);
         assert_eq!(cause("Sigmoid", &sigmoid, &x, 1), Cause::ExpOverflow);
         assert_eq!(cause("Sigmoid", &sigmoid, &x, 0), Cause::Unexplained);
-        // A numerator of 0 elsewhere, a divisor of 3: no division by zero.
+        // The numerator is 0 elsewhere and the divisor is 3, so this is no division by zero.
         let div = anatomy(&[x.clone(), tensor(&[1], &[3.0])], &[]);
         assert_eq!(cause("Div", &div, &x, 1), Cause::Unexplained);
         let softmax = anatomy(std::slice::from_ref(&x), &[("axis", Attribute::Int(1))]);
@@ -319,7 +319,7 @@ mod tests {
         let born = case.born(None, &outputs).unwrap();
         assert_eq!((born.nan, born.inf, born.cause), (1, 0, Cause::NegativeDomain));
         assert_eq!(case.born(Some(&outputs), &outputs), None);
-        // Of an operator that is not known, all inputs are looked at.
+        // If the operator is unknown, all its inputs are examined.
         let case = Case { op_type: "Unheard", ..case };
         assert_eq!(case.born(None, &outputs), None);
     }

@@ -1,7 +1,7 @@
-//! Which elements of its inputs one element of an output is made of.
+//! The input elements that one output element is computed from.
 //!
-//! Element by element, a row, a window or a product's row and column: if the operator and its attributes
-//! say so. Of any other operator an element may be made of all inputs.
+//! These are single elements, a row, a window, or a product's row and column. The operator and its attributes must
+//! define them. For any other operator, an element may depend on all inputs.
 
 use super::contract::Anatomy;
 use super::window::Window;
@@ -11,15 +11,16 @@ use std::iter;
 /// The inputs of one element.
 #[derive(Debug, Clone)]
 pub(super) struct Reach {
-    /// For each input the values that reach the element. Those of a sum of products lie in the same order.
+    /// For each input, the values that reach the element. In a sum of products, both inputs' values have the same
+    /// order.
     pub(super) values: Vec<Vec<f64>>,
-    /// Whether these are the element's own. Otherwise they are all there are.
+    /// Whether these are the element's own values. Otherwise they are all values of the inputs.
     pub(super) own: bool,
     /// Whether the element is a sum of the first input's values, or of products with the second's.
     pub(super) is_sum: bool,
 }
 
-/// Operators that compute each element from the elements in the same place, as ONNX and MNN name them.
+/// Operators that compute each element from the elements at the same position, as ONNX and MNN name them.
 const ELEMENTWISE: &[&str] = &[
     "Abs",
     "Acos",
@@ -84,18 +85,18 @@ const ELEMENTWISE: &[&str] = &[
     "Where",
 ];
 
-/// How the elements of an operator are made, with its inputs as numbers.
+/// How an operator's elements depend on its inputs, which are held as numbers.
 pub(super) struct Reaching<'a> {
     op_type: &'a str,
     anatomy: &'a Anatomy,
     shape: &'a [usize],
-    /// The inputs; `None` for one that is left out or not known.
+    /// The inputs; `None` for an omitted or unknown input.
     inputs: Vec<Option<(Vec<usize>, Vec<f64>)>>,
     is_finite: bool,
 }
 
 impl<'a> Reaching<'a> {
-    /// Of an operator whose output has this shape.
+    /// Prepares an operator whose output has this shape.
     pub(super) fn new(op_type: &'a str, anatomy: &'a Anatomy, shape: &'a [usize]) -> Self {
         let numbers = |input: &Option<Tensor>| {
             input.as_ref().map(|tensor| (tensor.shape().to_vec(), tensor.numbers(1)))
@@ -111,7 +112,7 @@ impl<'a> Reaching<'a> {
         self.is_finite
     }
 
-    /// What the element at a flat place is made of.
+    /// The values that the element at a flat position is computed from.
     pub(super) fn of(&self, at: usize) -> Reach {
         let index = multi_index(at, self.shape);
         self.own(&index).unwrap_or_else(|| self.everything())
@@ -167,7 +168,7 @@ impl<'a> Reaching<'a> {
         Some(Reach { values, own: true, is_sum: false })
     }
 
-    /// Along one axis; before opset 13 a Softmax takes all axes from there on as one.
+    /// The values along one axis. Before opset 13, a Softmax treats all axes from that axis on as one.
     fn row(&self, index: &[usize], shape: &[usize]) -> Option<Reach> {
         self.anatomy.is_known.then_some(())?;
         let flattens = self.op_type.ends_with("oftmax") && self.anatomy.opset < 13;
@@ -176,8 +177,8 @@ impl<'a> Reaching<'a> {
         self.slab(index, shape, |at| if flattens { at >= axis } else { at == axis })
     }
 
-    /// The first input's elements that differ from an index in the free axes alone; of other inputs those that
-    /// are broadcast to it.
+    /// The first input's elements whose index differs only in the free axes. For other inputs, the elements that are
+    /// broadcast to it.
     fn slab(
         &self,
         index: &[usize],
@@ -192,7 +193,7 @@ impl<'a> Reaching<'a> {
         Some(Reach { values: vec![row.collect::<Option<_>>()?], own: true, is_sum: false })
     }
 
-    /// The same with one value for each channel of the other inputs.
+    /// The same, with one value for each channel of the other inputs.
     fn with_channels(&self, mut reach: Reach, channel: usize) -> Option<Reach> {
         for (_, values) in self.inputs[1..].iter().flatten() {
             reach.values.push(vec![*values.get(channel)?]);
@@ -223,7 +224,7 @@ impl<'a> Reaching<'a> {
         Some(Reach { is_sum, ..reach })
     }
 
-    /// A row of the first input and a column of the second; what is added comes last.
+    /// A row of the first input and a column of the second. An added input comes last.
     fn product(&self, index: &[usize], transposed: [bool; 2]) -> Option<Reach> {
         self.anatomy.is_known.then_some(())?;
         let [Some((a, _)), Some((b, _)), ..] = &self.inputs[..] else { return None };
@@ -266,7 +267,7 @@ impl<'a> Reaching<'a> {
         Some(Reach { values, own: true, is_sum: true })
     }
 
-    /// An input's values under a window, zero beyond its edges.
+    /// An input's values under a window, zero beyond the input's edges.
     fn at(&self, input: usize, front: &[usize], taps: &[Option<Vec<usize>>]) -> Option<Vec<f64>> {
         let (shape, values) = self.inputs[input].as_ref()?;
         let value = |tap: &Option<Vec<usize>>| match tap {
@@ -278,12 +279,12 @@ impl<'a> Reaching<'a> {
 }
 
 impl Reach {
-    /// Every value.
+    /// All values.
     pub(super) fn all(&self) -> impl Iterator<Item = f64> {
         self.values.iter().flatten().copied()
     }
 
-    /// The factors of products: of a sum of them, or of two operands.
+    /// The factors of products, either in a sum or of two operands.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (f64, f64)> {
         let empty: &[f64] = &[];
         let [a, b] = [0, 1].map(|at| self.values.get(at).map_or(empty, Vec::as_slice));
@@ -291,7 +292,7 @@ impl Reach {
         a.iter().copied().zip(b.iter().copied()).filter(move |_| is_product)
     }
 
-    /// The result of an operator of few operands, in `f64`.
+    /// The result of an operator of two operands, in `f64`.
     pub(super) fn result(&self, op_type: &str) -> Option<f64> {
         let [Some([a]), Some([b])] = [0, 1].map(|at| self.values.get(at).map(Vec::as_slice)) else {
             return None;
@@ -306,8 +307,7 @@ impl Reach {
         })
     }
 
-    /// The largest magnitude that a sum may have on the way, in whatever order it is taken; `None` if this is
-    /// no sum.
+    /// The largest magnitude that a partial sum may have, in any order of summation. `None` if the element is no sum.
     pub(super) fn partial_sums(&self) -> Option<f64> {
         self.is_sum.then_some(())?;
         let terms: Vec<f64> = match self.values.len() {
@@ -319,13 +319,13 @@ impl Reach {
     }
 }
 
-/// An axis that may count from the end.
+/// Resolves an axis that may count from the end.
 fn axis(axis: i64, rank: usize) -> Option<usize> {
     let axis = if axis < 0 { axis + rank as i64 } else { axis };
     usize::try_from(axis).ok().filter(|axis| *axis < rank)
 }
 
-/// Where an output's element lies in an input that is broadcast to it; `None` if it is not.
+/// The position of an output's element in an input that is broadcast to it; `None` if the input is not.
 fn broadcast(index: &[usize], shape: &[usize]) -> Option<usize> {
     let skipped = index.len().checked_sub(shape.len())?;
     index[skipped..].iter().zip(shape).try_fold(0, |place, (&at, &extent)| {
@@ -334,7 +334,7 @@ fn broadcast(index: &[usize], shape: &[usize]) -> Option<usize> {
     })
 }
 
-/// The flat places of a shape whose index is fixed in some axes.
+/// The flat positions of a shape whose index is fixed in some axes.
 fn places<'s>(shape: &'s [usize], fixed: &'s [Option<usize>]) -> impl Iterator<Item = usize> + 's {
     let free = move |axis: usize| if fixed[axis].is_some() { 1 } else { shape[axis] };
     let count = (0..shape.len()).map(free).product();

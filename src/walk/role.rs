@@ -1,4 +1,4 @@
-//! From measurements to roles: which operators introduce error and which only pass it on.
+//! Assigns roles from measurements: which operators introduce error and which only pass it on.
 
 use super::floor::{HONEST, Storage, operator_floor};
 use super::freedom::Freedom;
@@ -6,27 +6,27 @@ use super::gauge::Gauge;
 use super::trace::Measured;
 use serde::{Deserialize, Serialize};
 
-/// Error that grows or shrinks by this factor is said to be amplified or absorbed.
+/// Error that grows by this factor counts as amplified, and error that shrinks by it as absorbed.
 pub const FACTOR: f64 = 4.0;
 
-/// The part an operator plays.
+/// An operator's part in the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// It introduces error.
+    /// The operator introduces error.
     Source,
-    /// It passes error on.
+    /// The operator passes error on.
     Carrier,
-    /// It makes inherited error larger, honestly.
+    /// The operator makes inherited error larger, honestly.
     Amplifier,
-    /// It makes inherited error smaller.
+    /// The operator makes inherited error smaller.
     Absorber,
-    /// It has none.
+    /// The operator has no error.
     Clean,
 }
 
 impl Role {
-    /// The name used in reports.
+    /// The role's name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Role::Source => "source",
@@ -38,7 +38,7 @@ impl Role {
     }
 }
 
-/// The role of every operator, given the storage the candidate uses.
+/// The role of every operator, given the candidate's storage.
 pub fn assign_roles(measured: &[Measured], storage: Storage) -> Vec<Role> {
     measured.iter().map(|measured| role(measured, storage)).collect()
 }
@@ -54,7 +54,7 @@ fn role(measured: &Measured, storage: Storage) -> Role {
         return Role::Carrier;
     }
     if cumulative.rel_l2 <= 2.0 * floor {
-        // Next to nothing is left; was there something before?
+        // Almost no error is left: was there error before?
         return if inherited > 2.0 * FACTOR * floor { Role::Absorber } else { Role::Clean };
     }
     let introduced = measured.introduced.map_or(0.0, |gauge| gauge.rel_l2);
@@ -67,9 +67,9 @@ fn role(measured: &Measured, storage: Storage) -> Role {
     }
 }
 
-/// Whether an operator introduces error, given the storage the candidate uses.
+/// Whether an operator introduces error, given the candidate's storage.
 ///
-/// Its elements decide, if their bounds are known. A norm forgives what elements do not.
+/// If the bounds of its elements are known, the elements decide. A norm hides single wrong elements.
 pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
     let Some(introduced) = measured.introduced else { return false };
     let by_norm = || is_source(&introduced, measured, storage);
@@ -78,7 +78,7 @@ pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
     };
     let elsewhere = found.overflown < introduced.disagreeing && !is_rounded(&introduced, storage);
     let by_elements = found.is_source() || found.overflown > 0 || elsewhere;
-    // The bounds of an engine that does not declare its arithmetic are guesses: the norm is a second witness.
+    // If the engine does not declare its arithmetic, the bounds are guesses. Then the norm is a second witness.
     by_elements || (!found.declared && by_norm())
 }
 
@@ -86,21 +86,21 @@ fn is_rounded(introduced: &Gauge, storage: Storage) -> bool {
     introduced.explained_by.is_some_and(|found| storage.rounds_like(found.format))
 }
 
-/// What one operator may differ by in `f32` where sums and functions are free: a tenth of what a network may.
+/// The most that one operator may differ by in `f32` if sums and functions are free: a tenth of a network's limit.
 const ONE_OPERATOR: f64 = 1e-5;
 
-/// Far above what rounding costs here, and beyond what the storage allows one operator of its kind.
+/// Whether the error is far above rounding, and beyond the storage's limit for one operator of this kind.
 fn is_source(introduced: &Gauge, measured: &Measured, storage: Storage) -> bool {
-    // Integers and truths are not rounded.
+    // Integers and booleans are not rounded.
     if !measured.float {
         return introduced.mismatched > 0;
     }
     let rounding = is_rounded(introduced, storage);
-    // What leaves the range of a format is no rounding.
+    // A value that leaves the range of a format is not rounded.
     if introduced.disagreeing > 0 || rounding {
         return introduced.disagreeing > 0;
     }
-    // Written so that NaN counts as out of range; subnormals may be flushed.
+    // The negation makes NaN count as out of range. Subnormals may be flushed.
     let is_normal = !(introduced.max_abs < f64::from(f32::MIN_POSITIVE));
     let floor = operator_floor(storage, measured.freedom, measured.half);
     let is_far = !(introduced.rel_l2 <= HONEST * floor);
@@ -176,13 +176,13 @@ mod tests {
         let accused = |rel_l2, freedom, storage| {
             is_accused(&Measured { freedom, ..measured(rel_l2, rel_l2, 0.0) }, storage)
         };
-        // Within the tolerance of f32, far from rounding once.
+        // Within the tolerance of f32, but far more than one rounding.
         assert!(accused(9e-6, Freedom::Moves, Storage::F32));
         assert!(accused(9e-6, Freedom::Once, Storage::F32));
         assert!(!accused(9e-6, Freedom::Free, Storage::F32));
         assert!(accused(9e-5, Freedom::Free, Storage::F32));
         assert!(!accused(9e-6, Freedom::Moves, Storage::F16));
-        // A subnormal that was flushed.
+        // A flushed subnormal.
         assert!(!accused(1e-39, Freedom::Moves, Storage::F32));
     }
 }

@@ -1,47 +1,46 @@
-//! The search of the cut strategy: where along a line of positions does "agrees" turn into
-//! "diverges"? It knows no graph and no engine, and takes "cannot be said" for an answer.
+//! The search of the cut strategy finds the position on a line at which "agrees" turns into "diverges". The search
+//! knows no graph and no engine, and accepts "unknown" as an answer.
 //!
-//! Errors are not monotone along a network (a clip absorbs them), so what is found is *a* place
-//! where agreement turns into divergence, proven on both sides; whether it is the only one is
-//! for the caller to confirm.
+//! Errors are not monotone along a network, because a clip absorbs them. So the search finds *a* turn from agreement to
+//! divergence, proven on both sides. The caller confirms whether it is the only turn.
 
 use serde::{Deserialize, Serialize};
 
-/// What a probe at one position says.
+/// A probe's answer at one position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
-    /// All is right up to here.
+    /// All values up to here are right.
     Agrees,
-    /// Something is wrong here.
+    /// A value here is wrong.
     Diverges,
-    /// It could not be found out: refused, crashed, timed out.
+    /// The answer is unknown, because the probe was refused, crashed or timed out.
     Unknown,
 }
 
-/// Where the answers turn.
+/// The position at which the answers turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Turn {
-    /// The last position known to agree; `None` stands for the start, before position 0.
+    /// The last position known to agree; `None` is the start, before position 0.
     pub last_good: Option<usize>,
     /// The first position known to diverge.
     pub first_bad: usize,
-    /// Positions between the two that could not be found out.
+    /// Positions between the two with an unknown answer.
     pub unknown: Vec<usize>,
 }
 
-/// Finds a turn in `0..=bad`, where `bad` is known to diverge and all is right before 0.
+/// Finds a turn in `0..=bad`. Position `bad` is known to diverge, and all is right before 0.
 ///
-/// Halves the interval, so that a line of N positions needs ⌈log2 N⌉ probes where every probe has an
-/// answer. `prefers(start, at)` says whether `at` is a good place to probe when all before `start` is
-/// right; such a place in the middle half is taken where that costs no probe more. Around an unknown position its neighbours are
-/// tried, nearest first. `probe(start, at)` answers for one position.
+/// Halves the interval: a line of N positions needs ⌈log2 N⌉ probes if every probe has an answer. `prefers(start, at)`
+/// says whether `at` is a good position to probe when all before `start` is right. A preferred position in the middle
+/// half is taken if it costs no extra probe. Around an unknown position, the neighbours are tried, nearest first.
+/// `probe(start, at)` answers for one position.
 pub(super) fn find_turn(
     bad: usize,
     prefers: &dyn Fn(usize, usize) -> bool,
     probe: &mut dyn FnMut(usize, usize) -> Answer,
 ) -> Turn {
-    // One more than the last good position, so that "before all" is 0.
+    // One more than the last good position: 0 means that no position is known to be good.
     let (mut good, mut bad) = (0, bad);
     let mut unknown: Vec<usize> = Vec::new();
     while let Some(at) = next(good, bad, prefers, &unknown) {
@@ -56,7 +55,7 @@ pub(super) fn find_turn(
     Turn { last_good: good.checked_sub(1), first_bad: bad, unknown }
 }
 
-/// The position in `good..bad` to probe next, the middle one or as near to it as can be.
+/// The position in `good..bad` to probe next, as near to the middle as possible.
 fn next(
     good: usize,
     bad: usize,
@@ -67,7 +66,7 @@ fn next(
     let middle = good + (length - 1) / 2;
     let distance = |at: &usize| at.abs_diff(middle);
     let open = || (good..bad).filter(|at| !unknown.contains(at));
-    // However the probe ends, one less than this many probes must do for what is left.
+    // After either answer, the rest must need one probe less than this interval.
     let half = (length + 1).next_power_of_two() / 2;
     let is_cheap = |at: &usize| at - good < half && bad - at <= half;
     let near = open().filter(|at| 4 * distance(at) <= length && is_cheap(at));
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Probes a fixed line of answers and counts.
+    /// Searches a fixed line of answers and counts the probes.
     fn search(answers: &[Answer], preferred: &[usize]) -> (Turn, usize) {
         let mut probes = 0;
         let prefers = |_, at: usize| preferred.contains(&at);
@@ -124,8 +123,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against brute force: the two ends found are what they are said to be, and all between
-        /// them is unknown.
+        /// Compares with brute force: both ends are as claimed, and all positions between them are unknown.
         #[test]
         fn the_ends_are_proven(
             codes in proptest::collection::vec(0u8..3, 1..60),

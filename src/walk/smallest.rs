@@ -1,36 +1,36 @@
-//! The smallest set of members that reaches a goal, asked of an oracle that can only say of one set whether
-//! it does. It knows neither operators nor engines.
+//! Finds the smallest set of members that reaches a goal. An oracle only says of one set whether it reaches the goal.
+//! The search knows neither operators nor engines.
 //!
-//! Members may mask each other: two may be needed together while neither helps alone, and one may be harmful
-//! without another. So the search begins with a set that reaches the goal and takes members away; then it
-//! asks all smaller sets of what is left, as far as they can be asked.
+//! Members may mask each other. Two may be needed together although neither helps alone, and one may be harmful without
+//! the other. So the search begins with a set that reaches the goal and removes members. Then it asks about all smaller
+//! sets of the remaining members, as far as the limit allows.
 
 use std::collections::BTreeSet;
 
-/// A choice of members by their numbers.
+/// A set of members, by their numbers.
 pub(super) type Set = BTreeSet<usize>;
 
 /// Asks whether a set reaches the goal.
 pub(super) type Reaches<'a> = dyn FnMut(&Set) -> Result<bool, String> + 'a;
 
-/// Smaller sets that are asked at the end, at most.
+/// The most smaller sets that are asked about at the end.
 const MOST_SUBSETS: usize = 64;
 
-/// A set that reaches the goal, and how it is known that none of its parts does.
+/// A set that reaches the goal, and how far its parts are known not to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Smallest {
     /// The members.
     pub(super) set: Set,
-    /// Up to how many members may be taken out at once without one of the rests reaching the goal; all of
-    /// them where that is the size of the set.
+    /// Removing up to this many members at once never reaches the goal. The number equals the set's size if no part of
+    /// the set reaches the goal.
     pub(super) proven: usize,
 }
 
-/// Searches among `count` members; `suspects` are believed to matter, the likeliest first, and the first
-/// `sources` of them to be needed. `None` where not even all members together reach the goal.
+/// Searches among `count` members. `suspects` are believed to matter, the likeliest first. The first `sources` of them
+/// are believed to be needed. `None` if even all members together do not reach the goal.
 ///
 /// # Errors
-/// What the oracle could not do.
+/// Returns the reason if the oracle fails.
 pub(super) fn smallest(
     suspects: &[usize],
     sources: usize,
@@ -58,7 +58,7 @@ fn enough(
         }
         (below, count) = (count, (2 * count).min(suspects.len()));
     }
-    // Between what is too few and what is enough; what the sources alone reach needs no search.
+    // Bisects between too few and enough suspects. If the sources alone are enough, no search is needed.
     while below > 0 && count - below > 1 {
         let middle = below.midpoint(count);
         if reaches(&first(middle))? {
@@ -70,7 +70,7 @@ fn enough(
     Ok(Some(first(count)))
 }
 
-/// Takes members away, the least suspect first and many at once, until each that is left is needed.
+/// Removes members, the least suspect first and many at once, until each remaining member is needed.
 fn take_away(suspects: &[usize], mut set: Set, reaches: &mut Reaches<'_>) -> Result<Set, String> {
     let mut step = set.len().div_ceil(2);
     loop {
@@ -79,7 +79,7 @@ fn take_away(suspects: &[usize], mut set: Set, reaches: &mut Reaches<'_>) -> Res
         let mut smaller = false;
         for chunk in order.chunks(step.max(1)).filter(|chunk| chunk.len() < order.len()) {
             let rest: Set = set.iter().copied().filter(|m| !chunk.contains(m)).collect();
-            // The empty set was asked already.
+            // The search already asked about the empty set.
             if !rest.is_empty() && reaches(&rest)? {
                 set = rest;
                 smaller = true;
@@ -92,11 +92,11 @@ fn take_away(suspects: &[usize], mut set: Set, reaches: &mut Reaches<'_>) -> Res
     }
 }
 
-/// Asks the smaller sets, the smallest first, while there are few enough; else the rests without two.
+/// Asks about the smaller sets, the smallest first, if they are few. Otherwise asks about the sets without two members.
 fn prove(set: Set, reaches: &mut Reaches<'_>) -> Result<Smallest, String> {
     let members: Vec<usize> = set.iter().copied().collect();
     let count = members.len();
-    // Without one member each was asked already.
+    // The search already asked about the sets without one member.
     let sizes: Vec<usize> = if count < usize::BITS as usize && 1 << count <= MOST_SUBSETS {
         (1..count.saturating_sub(1)).collect()
     } else if count * (count - 1) / 2 <= MOST_SUBSETS {
@@ -115,7 +115,7 @@ fn prove(set: Set, reaches: &mut Reaches<'_>) -> Result<Smallest, String> {
     Ok(Smallest { set, proven })
 }
 
-/// All choices of `size` members.
+/// All sets of `size` members.
 fn parts(members: &[usize], size: usize) -> Vec<Set> {
     if size == 0 {
         return vec![Set::new()];
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn two_that_cancel_are_left_alone() {
-        // 1 and 2 cancel; 5 is wrong by itself. Without 1 or 2 alone it is worse than with both.
+        // Members 1 and 2 cancel, and 5 is wrong by itself. A set with only 1 or only 2 is worse than one with both.
         let goal = |set: &Set| set.contains(&5) && set.contains(&1) == set.contains(&2);
         assert_eq!(search(12, &[1, 2, 5], goal).0, Some(vec![5]));
     }

@@ -1,4 +1,4 @@
-//! The reference's values at any position of a network, computed once forward from a kept one.
+//! The reference's values at any position of a network, computed forward once from a kept position.
 
 use crate::engine::NodeSteps;
 use crate::graph::ValueName;
@@ -6,14 +6,14 @@ use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
-/// How every constant and every value is changed as it comes.
+/// The change to every constant and every value when it is computed.
 pub(super) type Change = fn(&Tensor) -> Tensor;
 
 /// A stream that can go back to a kept position.
 pub(super) struct Stream {
     steps: NodeSteps,
     change: Change,
-    /// How many steps are done.
+    /// The number of completed steps.
     done: usize,
     kept: (usize, BTreeMap<String, Tensor>),
 }
@@ -30,7 +30,7 @@ impl Stream {
         Ok(Stream { steps, change, done: 0, kept })
     }
 
-    /// Goes to where `count` steps are done.
+    /// Moves to the position after `count` steps.
     pub(super) fn go_to(&mut self, count: usize) -> Result<(), String> {
         if count < self.done {
             let (done, values) = &self.kept;
@@ -44,12 +44,12 @@ impl Stream {
         Ok(())
     }
 
-    /// Keeps this position: it will never be asked to go back behind it.
+    /// Keeps this position. The caller never asks for an earlier position again.
     pub(super) fn keep(&mut self) {
         self.kept = (self.done, self.steps.values().clone());
     }
 
-    /// A value that is alive at this position, or depends on no input.
+    /// A value that is alive at this position, or that depends on no input.
     pub(super) fn value(&self, name: &ValueName) -> Result<Tensor, String> {
         let constant = || self.steps.constant(name.as_str()).map(self.change);
         let value = self.steps.value(name.as_str()).cloned().or_else(constant);

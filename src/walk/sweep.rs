@@ -1,9 +1,7 @@
-//! The proof of a search: the network truncated at the finding, run once more with every value on
-//! the way as an output.
+//! The proof of a search: the network truncated at the finding runs once more. Every value on the way is an output.
 //!
-//! That one run shows whether the finding's inputs agree while it does not, and whether there are
-//! others before it whose error is absorbed (multiplied by zero, clipped) before it reaches an
-//! output: no bisection can see those.
+//! That one run shows whether the finding's inputs agree while its output does not. It also shows earlier sources whose
+//! error is absorbed (multiplied by zero, clipped) before it reaches an output. No bisection can see those.
 
 use super::contract::{Executed, Operand, Operator};
 use super::floor::StorageCensus;
@@ -17,13 +15,13 @@ use crate::graph::{Cut, ValueName};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many bytes of values one run may give; those farthest from the finding are left out.
+/// The most bytes of values that one run may return. The values farthest from the finding are left out.
 const MOST_BYTES: usize = 1 << 30;
 
-/// Every step up to and with `last`, measured as it ran in one truncated network.
+/// Measures every step up to and including `last`, as it ran in one truncated network.
 ///
 /// # Errors
-/// What the reference refuses; why the target did not run it stands in the inner error.
+/// Returns the reason if the reference refuses. The inner error says why the target did not run the network.
 pub(super) fn sweep(
     task: &mut Task<'_>,
     last: usize,
@@ -44,7 +42,7 @@ pub(super) fn sweep(
     measure(task, &mut steps, last, &asked, execution).map(Ok)
 }
 
-/// The floating-point values that the steps write, the nearest to `last` first while they fit.
+/// The floating-point values that the steps write. Those nearest to `last` are kept first while they fit.
 fn values_up_to(
     steps: &mut NodeSteps,
     task: &Task<'_>,
@@ -55,7 +53,7 @@ fn values_up_to(
     for step in 0..=last {
         steps.advance(step, &Tensor::clone)?;
         for name in steps.writes(step) {
-            // Values that nobody reads are gone already, and nothing hangs on them.
+            // Values that no step reads are already dropped, and no step depends on them.
             let value = steps.value(name).filter(|value| value.dtype().is_float());
             sizes.extend(value.map(|value| (name.clone(), value.len() * value.dtype().size())));
         }
@@ -73,8 +71,8 @@ fn values_up_to(
     Ok(kept)
 }
 
-/// Sets the run beside the reference, step by step; a value that was not among the outputs is
-/// computed by the reference from those that were.
+/// Compares the run with the reference, step by step. If a value was not an output of the run, the reference computes
+/// it from the outputs.
 fn measure(
     task: &Task<'_>,
     steps: &mut NodeSteps,
@@ -102,28 +100,27 @@ fn measure(
         }
     }
     let (mut measured, _) = follow.finish();
-    // A value that is an output may be rounded once more than the one that the next operator reads.
+    // An output value may be rounded once more than the value that the next operator reads.
     for measured in &mut measured {
         measured.freedom = measured.freedom.max(Freedom::Once);
-        // Only a device that stores every value reads what it shows.
+        // Only a device that stores every value reads the same values as it shows.
         measured.excess = measured.excess.take().filter(|found| found.declared);
     }
     Ok(measured)
 }
 
-/// What came of the run.
+/// The results of the run.
 struct Run<'a> {
-    /// The values that were to be outputs.
+    /// The values requested as outputs.
     asked: &'a BTreeSet<String>,
-    /// Those that came, the feeds, and what the reference computes from them.
+    /// The outputs that arrived, the feeds, and the values that the reference computes from them.
     given: BTreeMap<String, Tensor>,
     backend: String,
 }
 
 impl Run<'_> {
-    /// Computes what a step writes and the run was not asked for (indices and shapes) from the run's
-    /// own values: the clean stream's would not fit them. Values the step cannot be computed from
-    /// leave the clean ones in place.
+    /// Computes a step's values that were not requested (indices and shapes) from the run's own values. The clean
+    /// stream's values would not fit these. If the step cannot be computed from them, the clean values stay in place.
     fn complete(&mut self, steps: &NodeSteps, step: usize, clean: &[Option<Tensor>]) {
         let writes = steps.writes(step);
         if writes.iter().all(|name| self.asked.contains(name)) {
@@ -151,7 +148,7 @@ impl Run<'_> {
         let input = |(name, clean): (&String, &Option<Tensor>)| match (self.given.get(name), clean)
         {
             (Some(given), _) => Operand::Value(given.clone()),
-            // Not replaced by the reference's: nothing would be compared on the same inputs.
+            // The reference's value is no substitute, because the comparison needs the same inputs.
             (None, Some(_)) if self.asked.contains(name) => {
                 Operand::Unreadable(format!("the target gave no output {name}"))
             }
@@ -160,7 +157,7 @@ impl Run<'_> {
         };
         let output = |name: &String| match self.given.get(name) {
             Some(given) => Ok(given.clone()),
-            // What was asked for and did not come was not compared, and so does not agree.
+            // A requested output that did not arrive was not compared, so it does not agree.
             None if self.asked.contains(name) => Err(format!("the target gave no output {name}")),
             None => steps.value(name).cloned().ok_or_else(|| "nothing reads it".to_owned()),
         };

@@ -1,5 +1,4 @@
-//! What the strategies that work from outside need: a network, an engine's session, and ways to run
-//! parts of the one on the other.
+//! The needs of the strategies without taps: a network, an engine's session, and ways to run the network's parts.
 
 use super::contract::{Executed, Operand, Operator};
 use super::floor::Storage;
@@ -13,23 +12,23 @@ use std::time::Duration;
 
 /// A network to search on one target, without taps.
 pub struct Task<'a> {
-    /// The network, its input shapes resolved.
+    /// The network with its input shapes resolved.
     pub model: &'a Model,
     /// One tensor for each input.
     pub feeds: &'a [Feed],
     /// The target.
     pub session: Box<dyn Session + 'a>,
-    /// The same engine on the CPU: where it differs, too, the conversion of the model is to blame.
+    /// The same engine on the CPU. If that also differs, the model's conversion is to blame.
     pub companion: Option<Box<dyn Session + 'a>>,
     /// Computes the nodes that tract refuses.
     pub second: Option<Second>,
-    /// How the target computes and stores, as far as that is declared.
+    /// How the target computes and stores, as far as this is declared.
     pub arithmetic: Arithmetic,
-    /// The longest a single run may take.
+    /// The time limit of a single run.
     pub deadline: Duration,
-    /// Told what is about to be done.
+    /// Receives a description of each step before it starts.
     pub announce: &'a mut dyn FnMut(&str),
-    /// Whether the user has ended the search: what is known by then is all.
+    /// Whether the user has ended the search. The search then returns the findings so far.
     pub interrupted: fn() -> bool,
 }
 
@@ -45,7 +44,7 @@ impl<'a> Task<'a> {
         self.arithmetic.format
     }
 
-    /// The network's nodes one at a time.
+    /// The network's nodes, one at a time.
     pub(super) fn steps(&self) -> Result<NodeSteps, String> {
         NodeSteps::with_second(self.model, self.second.clone())
     }
@@ -55,20 +54,20 @@ impl<'a> Task<'a> {
         NodeReference::of(self.steps()?, self.feeds, self.arithmetic)
     }
 
-    /// Runs a part of the network; its inputs are found among the whole's feeds.
+    /// Runs a part of the network. Its inputs are among the whole network's feeds.
     pub(super) fn run_part(&mut self, model: &Model) -> Execution {
         let (feeds, deadline) = (self.feeds, self.deadline);
         self.session.execute(&Request { model, feeds, repeats: 1, deadline })
     }
 }
 
-/// One node by itself, with what it is fed and what the reference makes of that.
+/// One node alone, with its feeds and the reference's outputs.
 pub(super) struct Alone {
-    /// The model of nothing but this node.
+    /// The model of this node alone.
     pub(super) model: Model,
-    /// Its feeds.
+    /// The node's feeds.
     pub(super) feeds: Vec<Feed>,
-    /// What the reference makes of them.
+    /// The reference's outputs on these feeds.
     pub(super) expected: Vec<Tensor>,
     step: usize,
     operator: Operator,
@@ -77,7 +76,7 @@ pub(super) struct Alone {
 }
 
 impl Alone {
-    /// The node of a step, on the stream's values before it.
+    /// The node of a step, on the stream's values before the step.
     pub(super) fn of(steps: &NodeSteps, step: usize, operator: Operator) -> Result<Self, String> {
         let inputs = steps.inputs(step)?;
         let outputs = steps.compute(step, &inputs, &Tensor::clone)?;
@@ -88,12 +87,12 @@ impl Alone {
         Ok(Alone { model, feeds, expected: outputs, step, operator, inputs, writes })
     }
 
-    /// The values it writes.
+    /// The values that the node writes.
     pub(super) fn writes(&self) -> &[String] {
         &self.writes
     }
 
-    /// Runs it on a session; `Err` says why there are no outputs.
+    /// Runs the node on a session; `Err` says why there are no outputs.
     pub(super) fn run(
         &self,
         session: &mut dyn Session,
@@ -106,13 +105,13 @@ impl Alone {
             return Err(format!("{}: {reason}", execution.outcome));
         }
         let backend = execution.ran_on.map_or_else(String::new, |ran_on| {
-            // A node that the backend handed to the CPU says nothing of the backend.
+            // A node that the backend handed to the CPU is no evidence about the backend.
             let mut others = ran_on.operators.keys().filter(|&name| *name != ran_on.backend);
             let only_others = !ran_on.operators.contains_key(&ran_on.backend);
             others.next().filter(|_| only_others).cloned().unwrap_or(ran_on.backend)
         });
-        // An engine may hold a value with more axes of length 1, or fewer; the whole run shows whether it gives
-        // outputs so.
+        // An engine may hold a value with more or fewer axes of length 1. The whole run shows whether the engine
+        // returns outputs in that form.
         let output = |(name, expected): (&String, &Tensor)| {
             let found = execution.outputs.iter().find(|output| output.name.as_str() == name);
             found
@@ -131,7 +130,7 @@ impl Alone {
         })
     }
 
-    /// The same, not run, and why.
+    /// The node as not run, with the reason.
     pub(super) fn not_run(&self, reason: &str) -> Executed {
         Executed {
             index: self.step,

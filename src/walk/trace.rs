@@ -1,4 +1,4 @@
-//! What a walk leaves behind: measurements of every operator, and what follows from them.
+//! The result of a walk: the measurements of every operator, and the conclusions from them.
 
 use super::contract::KernelError;
 use super::floor::Storage;
@@ -14,94 +14,94 @@ use crate::graph::ValueName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What was measured of one operator, in the order of execution.
+/// The measurements of one operator, in the order of execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// Its place in the order of execution.
+    /// The operator's position in the order of execution.
     pub index: usize,
-    /// Its name, made unique by `#2`, `#3`... where the engine repeats it.
+    /// The operator's name. If the engine repeats it, `#2`, `#3`... make it unique.
     pub name: String,
-    /// The engine's name of its type.
+    /// The engine's name for the operator type.
     pub op_type: String,
     /// The backend that ran it.
     pub backend: String,
-    /// Error of the candidate's value against the clean stream's; absent where the stream lacks it.
+    /// Error of the candidate's value against the clean stream's. Absent if the stream lacks the value.
     pub cumulative: Option<Gauge>,
-    /// The same of its inputs, the worst of them.
+    /// The same error for the worst of the operator's inputs.
     pub inherited: Option<Gauge>,
-    /// Error of the clean stream itself against tract, where the value exists in the ONNX file.
+    /// Error of the clean stream itself against tract, if the value exists in the ONNX file.
     pub conversion: Option<Gauge>,
     /// Error against the reference computing this operator on the candidate's own inputs.
     pub introduced: Option<Gauge>,
-    /// Its elements held to their bounds on the candidate's own inputs, if bounds are known.
+    /// The elements compared with their bounds on the candidate's own inputs, if bounds are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excess: Option<Excess>,
-    /// What the stored weights cost, where they are not those of the original network.
+    /// Error from the stored weights, if they differ from the original network's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightCost>,
-    /// Error the reference itself makes with 16-bit inputs, weights and outputs.
+    /// Error that the reference itself makes with 16-bit inputs, weights and outputs.
     pub half: Option<Gauge>,
-    /// What the witness itself does wrong here.
+    /// The witness's own error here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelError>,
-    /// How far the witness is from the candidate, if the witness alone is: the reference of the session, on
-    /// the same inputs, agrees with the candidate.
+    /// How far the witness is from the candidate, if only the witness is wrong. On the same inputs, the session's
+    /// reference agrees with the candidate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Gauge>,
-    /// The largest magnitude in its outputs.
+    /// The largest magnitude in the outputs.
     pub absmax: f64,
-    /// Non-finite elements the operator itself brought about, and why.
+    /// Non-finite elements that the operator itself caused, and the cause.
     pub nonfinite: Option<NonfiniteFinding>,
-    /// Elements that are not finite in the reference, on the same inputs, and are something else here.
+    /// Elements that are non-finite in the reference, on the same inputs, and different here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
-    /// Non-finite elements that the operator rightly makes of its finite inputs, where the clean stream has
-    /// numbers or is what is walked: what those inputs are is to blame.
+    /// Non-finite elements that the operator rightly computes from its finite inputs. The inputs are to blame. The
+    /// clean stream has numbers there, or is itself the stream under the walk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub born: Option<NonfiniteFinding>,
-    /// Zeros of the other sign than the reference's, on the same inputs.
+    /// Zeros whose sign differs from the reference's, on the same inputs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub zero_signs: u64,
-    /// An input that is not what another operator wrote.
+    /// An input that differs from the value that its operator wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handover: Option<Handover>,
-    /// What the difference looks like, where the operator introduces one.
+    /// Patterns of the difference, if the operator introduces one.
     pub patterns: Vec<Pattern>,
-    /// The introduced error as it is drawn, where it seemed to be more than rounding.
+    /// The portrait of the introduced error, if the error seemed larger than rounding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub portrait: Option<Box<Portrait>>,
-    /// Why it was not compared.
+    /// The reason, if the operator was not compared.
     pub unchecked: Option<String>,
-    /// Whether it would move elements, and leaves these in the order in which they lie: they cannot show that.
+    /// Whether an operator that would move elements leaves these in order. Such elements cannot show a wrong move.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blind: bool,
-    /// Whether it holds any floating-point output.
+    /// Whether any output is floating-point.
     pub float: bool,
-    /// How far honest implementations of it may differ.
+    /// How far honest implementations of the operator may differ.
     pub freedom: Freedom,
 }
 
-/// What other weights than the original network's cost, beside what the backend costs.
+/// Error from weights that differ from the original network's, apart from the backend's error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WeightCost {
-    /// Error of the operator by its own weights: the reference with the stored ones against the reference with the
-    /// original ones, both on the candidate's inputs.
+    /// Error from the operator's own weights: the reference with the stored weights against the reference with the
+    /// original weights. Both run on the candidate's inputs.
     pub introduced: Option<Gauge>,
-    /// Error of all weights up to here: the clean stream against that of the original network.
+    /// Error from all weights up to here: the clean stream against the original network's.
     pub cumulative: Option<Gauge>,
-    /// Error of the candidate's value against that of the original network: of weights and backend together.
+    /// Error of the candidate's value against the original network's, from weights and backend together.
     pub together: Option<Gauge>,
 }
 
-/// One tapped run: every operator, and the storage format its values show.
+/// One tapped run: every operator, and the storage format that its values show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// Every executed operator.
     pub measured: Vec<Measured>,
     /// The format the candidate stores.
     pub storage: Storage,
-    /// The clean stream against itself with 16-bit inputs, weights and outputs all the way: the
-    /// floor of the final outputs.
+    /// The clean stream against itself with 16-bit inputs, weights and outputs throughout. This is the floor of the
+    /// final outputs.
     pub final_half: Option<Gauge>,
 }
 
@@ -110,20 +110,20 @@ pub struct Trace {
 pub struct Trust {
     /// Runs of the candidate, tapped and untapped.
     pub candidate_runs: usize,
-    /// Whether the final bytes of the tapped run differ from those of the untapped ones.
+    /// Whether the tapped run's final bytes differ from the untapped runs'.
     pub disturbed_by_taps: bool,
     /// Untapped runs.
     pub repeats: usize,
-    /// Whether all untapped runs gave the same bytes.
+    /// Whether all untapped runs returned the same bytes.
     pub identical: bool,
-    /// Where they do not: the first operator whose bytes differ between two tapped runs.
+    /// If they did not, the first operator whose bytes differ between two tapped runs.
     pub first_unstable: Option<String>,
-    /// How many tapped runs showed the sources, of how many.
+    /// How many tapped runs showed the sources, and how many there were.
     pub reproduced: (usize, usize),
 }
 
 impl Trust {
-    /// That of one tapped run, and none besides.
+    /// The trust in one tapped run without any untapped run.
     pub fn of_one_run() -> Self {
         Trust {
             candidate_runs: 1,
@@ -139,16 +139,16 @@ impl Trust {
 /// An operator that was not compared, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UncheckedOp {
-    /// Its name.
+    /// The operator's name.
     pub name: String,
-    /// The engine's name of its type.
+    /// The engine's name for the operator type.
     pub op_type: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
 impl WalkReport {
-    /// Every operator that introduces error, with the ONNX node it comes from where that is known.
+    /// Every operator that introduces error, with its ONNX node if that is known.
     pub fn accused(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.sources.iter().map(|source| {
             let op = self.ops.iter().find(|op| op.name == *source);
@@ -157,165 +157,165 @@ impl WalkReport {
     }
 }
 
-/// One truncation of the network, and what it said.
+/// One truncation of the network, and its answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
-    /// The last node it keeps, by its place in the order of evaluation.
+    /// The last node that the truncation keeps, by its position in the order of evaluation.
     pub at: usize,
     /// That node's label.
     pub node: String,
-    /// The values that were its outputs.
+    /// The values that were the truncation's outputs.
     pub values: Vec<ValueName>,
-    /// What it said.
+    /// The truncation's answer.
     pub answer: Answer,
-    /// Why nothing can be said, or how it ended.
+    /// The reason why the answer is unknown, or how the run ended.
     pub reason: Option<String>,
-    /// Relative L2 error of the worst of its outputs.
+    /// Relative L2 error of the worst output.
     pub cumulative: Option<f64>,
-    /// Elements of it that are NaN or infinite on one side only.
+    /// Elements that are NaN or infinite on one side only.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub disagreeing: u64,
-    /// Integers and truths of it that are not the reference's.
+    /// Integers and booleans that differ from the reference's.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub inexact: u64,
-    /// What an honest backend with the target's storage would have there.
+    /// The error that an honest backend with the target's storage would have there.
     pub floor: Option<f64>,
     /// Whether the answer was taken from the journal of an earlier command.
     #[serde(default)]
     pub resumed: bool,
 }
 
-/// What became of a search's finding when it was tried again.
+/// The result of trying a search's finding again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Confirmation {
-    /// In one run with every value up to the finding as an output, operators that introduce error
-    /// were seen, the finding or others before it whose error is absorbed.
+    /// One run with every value up to the finding as an output showed operators that introduce error. They are the
+    /// finding, or earlier operators whose error is absorbed.
     InPlace,
-    /// The node diverges by itself, on the reference's values.
+    /// The node diverges alone, on the reference's values.
     Alone,
-    /// By itself it agrees; the truncated network diverged again.
+    /// The node agrees alone. The truncated network diverged again.
     OnlyInContext,
-    /// By itself it agrees, and no truncation diverges: only the whole does.
+    /// The node agrees alone, and no truncation diverges. Only the whole network does.
     LostWhenTruncated,
     /// The truncated network agreed when it was run again.
     LostOnRepetition,
-    /// It could not be run by itself.
+    /// The node could not be run alone.
     NotRun {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// One operator as the report has it.
+/// One operator in the report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpReport {
-    /// Its place in the order of execution.
+    /// The operator's position in the order of execution.
     pub index: usize,
-    /// Its name.
+    /// The operator's name.
     pub name: String,
-    /// The engine's name of its type.
+    /// The engine's name for the operator type.
     pub op_type: String,
     /// The backend that ran it.
     pub backend: String,
-    /// The ONNX node it comes from, or the span between its nearest named neighbours.
+    /// The operator's ONNX node, or the span between its nearest named neighbours.
     pub onnx_node: Option<String>,
     /// Relative L2 error against the clean stream.
     pub cumulative: Option<f64>,
-    /// Elements of its value that are NaN or infinite where the clean stream's are not, or not alike.
+    /// Elements that are NaN or infinite on one side only, or not alike, against the clean stream.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub disagreeing: u64,
-    /// Relative L2 error of its inputs, the worst of them.
+    /// Relative L2 error of the worst input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inherited: Option<f64>,
-    /// Relative L2 error of the clean stream against tract, where the value exists in the ONNX file.
+    /// Relative L2 error of the clean stream against tract, if the value exists in the ONNX file.
     pub conversion: Option<f64>,
-    /// What the stored weights cost, in relative L2, where they are not those of the original network.
+    /// Relative L2 error from the stored weights, if they differ from the original network's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightReport>,
     /// Relative L2 error against the reference on the candidate's own inputs.
     pub introduced: Option<f64>,
-    /// Its elements held to their bounds, on the same inputs, if bounds are known.
+    /// The elements compared with their bounds, on the same inputs, if bounds are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excess: Option<Excess>,
-    /// Relative L2 error of the engine's own CPU on its own inputs of this operator, if it is off there.
+    /// Relative L2 error of the engine's own CPU on its own inputs of this operator, if there is any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<f64>,
     /// Elements that are NaN or infinite on one side only, on the same inputs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub introduced_disagreeing: u64,
-    /// Relative L2 distance of the engine's own CPU, if that alone is wrong here.
+    /// Relative L2 distance of the engine's own CPU, if only that CPU is wrong here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<f64>,
-    /// Relative L2 error an honest backend with this storage would introduce.
+    /// Relative L2 error that an honest backend with this storage would introduce.
     pub floor: f64,
     /// `introduced` / `floor`.
     pub ratio: Option<f64>,
-    /// Its part in the whole.
+    /// The operator's role.
     pub role: Role,
-    /// Non-finite elements it brought about.
+    /// Non-finite elements that the operator caused.
     pub nonfinite: Option<NonfiniteFinding>,
-    /// Elements that are not finite in the reference, on the same inputs, and are something else here.
+    /// Elements that are non-finite in the reference, on the same inputs, and different here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
-    /// Non-finite elements that the operator rightly makes of its finite inputs, where the clean stream has
-    /// numbers or is what is walked: what those inputs are is to blame.
+    /// Non-finite elements that the operator rightly computes from its finite inputs. The inputs are to blame. The
+    /// clean stream has numbers there, or is itself the stream under the walk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub born: Option<NonfiniteFinding>,
-    /// Zeros of the other sign than the reference's, on the same inputs.
+    /// Zeros whose sign differs from the reference's, on the same inputs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub zero_signs: u64,
-    /// An input that is not what another operator wrote.
+    /// An input that differs from the value that its operator wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handover: Option<Handover>,
-    /// Integers and truths that are not the reference's, on the same inputs, of an operator that has no floats.
+    /// Integers and booleans that differ from the reference's, on the same inputs, if the operator has no floats.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub wrong_integers: u64,
-    /// Whether it would move elements, and leaves these in the order in which they lie: they cannot show that.
+    /// Whether an operator that would move elements leaves these in order. Such elements cannot show a wrong move.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blind: bool,
-    /// The operator that makes other infinities of those zeros, if one does.
+    /// The operator that turns those zeros into opposite infinities, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub divided_by: Option<String>,
-    /// The rounding that explains every difference it introduces.
+    /// The rounding that explains every introduced difference.
     pub explained_by: Option<Explanation>,
-    /// The largest magnitude in its outputs, and its share of the format's maximum.
+    /// The largest magnitude in the outputs.
     pub absmax: f64,
     /// `absmax` over the largest finite value of the storage format.
     pub headroom_used: f64,
-    /// What the difference looks like.
+    /// Patterns of the difference.
     pub diagnosis: Vec<Pattern>,
-    /// The introduced error as it is drawn; of the first sources only.
+    /// The portrait of the introduced error, for the first sources only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub portrait: Option<Box<Portrait>>,
 }
 
 impl OpReport {
-    /// How many elements are not finite on one side only, on the same inputs. Older reports count those alone
-    /// that the operator brought about.
+    /// Elements that are non-finite on one side only, on the same inputs. Older reports count only the elements that
+    /// the operator caused.
     pub fn disagreeing_here(&self) -> u64 {
         let found = self.nonfinite.as_ref().map_or(0, |found| found.nan + found.inf);
         self.introduced_disagreeing.max(found)
     }
 }
 
-/// What the stored weights cost one operator's value, in relative L2; what the backend costs is its `cumulative`.
+/// Error of one operator's value from the stored weights, in relative L2. The backend's error is its `cumulative`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WeightReport {
-    /// By the operator's own weights.
+    /// From the operator's own weights.
     pub introduced: Option<f64>,
-    /// By all weights up to here.
+    /// From all weights up to here.
     pub cumulative: Option<f64>,
-    /// By weights and backend together; no more than the sum of the two.
+    /// From weights and backend together, at most the sum of the two.
     pub together: Option<f64>,
 }
 
-/// An operator that is right on its inputs and makes NaN or infinities of them where the reference has numbers.
+/// An operator that is right on its inputs, and computes NaN or infinities that are numbers in the reference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Untimely {
     /// The operator.
     pub op: String,
-    /// The operator before it at which its inputs lost their value, if that is known.
+    /// The earlier operator at which the inputs lost their value, if that is known.
     pub from: Option<String>,
 }
 
@@ -323,70 +323,70 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// A feed that the candidate stores as another one.
+/// A feed that the candidate stores with different values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChangedFeed {
-    /// The first operator that reads it.
+    /// The first operator that reads the feed.
     pub operator: String,
-    /// How far it is from the feed, in relative L2.
+    /// The stored value's error against the feed, in relative L2.
     pub error: f64,
 }
 
-/// The walk as the report has it.
+/// The walk in the report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WalkReport {
     /// `follow`, `cut` or `isolate`.
     pub strategy: String,
     /// Runs of the candidate, tapped and untapped.
     pub candidate_runs: usize,
-    /// Operators the candidate executed.
+    /// Operators that the candidate executed.
     pub ops_total: usize,
-    /// Operators of which the introduced error is known.
+    /// Operators with a known introduced error.
     pub ops_compared: usize,
-    /// Operators of which it is not.
+    /// Operators whose introduced error is unknown.
     pub ops_unchecked: Vec<UncheckedOp>,
     /// Share of floating-point operators that were compared.
     pub float_share: f64,
-    /// Share of operators that could be traced to an ONNX node.
+    /// Share of operators that are traced to an ONNX node.
     pub mapped_share: f64,
     /// Whether the taps changed the result.
     pub disturbed_by_taps: bool,
-    /// The storage format the candidate's values show.
+    /// The storage format that the candidate's values show.
     pub storage: Storage,
-    /// The clean stream's final error with that storage all the way.
+    /// The clean stream's final error with that storage throughout.
     pub final_floor: Option<f64>,
     /// Every operator.
     pub ops: Vec<OpReport>,
-    /// Operators whose value stands beside tract's.
+    /// Operators whose value is compared with tract's.
     pub ops_beside_tract: usize,
-    /// The first operator at which the reference itself is beyond the tolerance of `f32` against
-    /// tract: the conversion changed the network there, whatever the backend does.
+    /// The first operator at which the reference itself exceeds the tolerance of `f32` against tract. The conversion
+    /// changed the network there, independent of the backend.
     pub first_converted: Option<String>,
-    /// The first operator whose value is beyond the storage's tolerance.
+    /// The first operator whose value exceeds the storage's tolerance.
     pub first_divergent: Option<String>,
-    /// The first operator that gives NaN or infinities where the reference has numbers.
+    /// The first operator with NaN or infinities that are numbers in the reference.
     pub first_nonfinite: Option<NonfiniteFinding>,
-    /// The first operator that rightly makes NaN or infinities of wrong inputs, and whence those come.
+    /// The first operator that rightly computes NaN or infinities from wrong inputs, and the origin of those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untimely: Option<Untimely>,
     /// Every operator that introduces error, in the order of execution.
     pub sources: Vec<String>,
-    /// What speaks for and against the finding.
+    /// The evidence for and against the finding.
     pub trust: Trust,
-    /// The truncations that were run, in their order; of the strategy `cut` only.
+    /// The truncations in their order of execution, for the strategy `cut` only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<Probe>,
-    /// What became of the finding of a search when it was tried again by itself.
+    /// The result of trying a search's finding again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<Confirmation>,
-    /// What storing the feed cost, if the error is there before any operator ran.
+    /// The error from storing the feed, if it exists before any operator runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_feed: Option<ChangedFeed>,
-    /// Nodes inside the bodies of `If`, `Loop` and `Scan`, by the type of the node that has them: they are not
+    /// Nodes inside the bodies of `If`, `Loop` and `Scan`, by the type of the node that contains them. They are not
     /// among the operators.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bodies: BTreeMap<String, usize>,
-    /// Whether the user ended it before it had looked at everything.
+    /// Whether the user ended the walk early.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
 }

@@ -1,4 +1,4 @@
-//! Where the window of a convolution or pool lies for one element of its output.
+//! The position of a convolution's or pool's window for one element of its output.
 
 use super::contract::Anatomy;
 use crate::tensor::multi_index;
@@ -12,8 +12,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// As the attributes say, with the extents of the weights, if it has some. `None` if they do not say it:
-    /// padding that follows from the sizes of input and output is not worked out.
+    /// Reads the window from the attributes, with the extents of the weights if the operator has some. `None` if the
+    /// attributes do not define it: padding that depends on the sizes of input and output is not computed.
     pub(super) fn new(anatomy: &Anatomy, weights: Option<&[usize]>) -> Option<Self> {
         let named = anatomy.ints("kernel_shape");
         let extents = match (named, weights) {
@@ -36,7 +36,7 @@ impl Window {
             .then_some(Window { extents, strides, dilations, pads })
     }
 
-    /// The places under the window for an element, in row-major order; `None` for one beyond the edge.
+    /// The positions under the window for an element, in row-major order; `None` for a position beyond the edge.
     pub(super) fn taps(&self, at: &[usize], shape: &[usize]) -> Option<Vec<Option<Vec<usize>>>> {
         if at.len() != self.extents.len() || shape.len() != self.extents.len() {
             return None;

@@ -1,23 +1,23 @@
-//! What a worker says on stderr, kept as evidence: never more of it than is worth keeping.
+//! A worker's stderr lines, kept as evidence up to a limit.
 
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How many lines are kept: the first half and the last half of them.
+/// How many lines are kept: one half from the start, one half from the end.
 const LINES: usize = 200;
 /// How many bytes of a line are kept.
 const LINE: usize = 4096;
 
-/// Somebody's words, listened to on a thread of its own.
+/// The lines of a stream, read on a separate thread.
 pub(super) struct Chatter {
     lines: Arc<Mutex<Vec<String>>>,
     thread: JoinHandle<()>,
 }
 
 impl Chatter {
-    /// Listens until the stream ends.
+    /// Reads until the stream ends.
     pub(super) fn of(mut stderr: impl Read + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&lines);
@@ -37,12 +37,12 @@ impl Chatter {
         Chatter { lines, thread }
     }
 
-    /// What was said since this was last asked.
+    /// Takes the lines since the last call.
     pub(super) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits for the end of the stream, but no longer than this.
+    /// Waits for the end of the stream, but at most this long.
     pub(super) fn wait(&self, patience: Duration) {
         let until = Instant::now() + patience;
         while !self.thread.is_finished() && Instant::now() < until {
@@ -51,7 +51,7 @@ impl Chatter {
     }
 }
 
-/// A line on its way; whoever never ends it does not fill our memory.
+/// An unfinished line. A line without end does not fill our memory.
 #[derive(Default)]
 struct Line {
     bytes: Vec<u8>,
@@ -65,7 +65,7 @@ impl Line {
         self.left_out += left_out.len();
     }
 
-    /// Bytes that are no UTF-8 become replacement characters.
+    /// The text of the line. Bytes that are not UTF-8 become replacement characters.
     fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes).trim_end().to_owned();
         match self.left_out {

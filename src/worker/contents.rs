@@ -1,5 +1,5 @@
-//! Models and feeds on their way to a worker: named by the digest of their bytes, sent once to those
-//! that lack them, and kept there.
+//! Models and feeds on their way to a worker. Each is named by the digest of its bytes, sent once to a worker
+//! that lacks it, and kept there.
 
 use super::protocol::Ask;
 use crate::engine::{Execution, Outcome, Output, Request};
@@ -9,9 +9,9 @@ use crate::walk::{By, Goal, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a worker calls a network that it was given: it has no file.
+/// A worker's name for a received network, which has no file.
 pub(super) const NETWORK: &str = "network.onnx";
-/// How many bytes a worker keeps of what no ask names any more.
+/// How many bytes a worker keeps before it drops contents that the last ask did not name.
 const KEPT: usize = 1 << 30;
 
 /// One content in the body of a `Keep`.
@@ -21,27 +21,27 @@ pub(super) struct ContentHead {
     bytes: usize,
 }
 
-/// A tensor whose elements are a content: of an input, or of an output as it should be.
+/// A tensor whose elements are a content: an input, or an expected output.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct SentTensor {
     name: ValueName,
     dtype: Dtype,
     shape: Vec<usize>,
-    /// Of the elements alone, little-endian and in row-major order.
+    /// The digest of the elements alone, little-endian and in row-major order.
     pub(super) digest: Digest,
 }
 
-/// A search for what must run elsewhere.
+/// A search for the operators that must run elsewhere.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct PlanHead {
     by: By,
     goal: Goal,
     raise: bool,
-    /// The outputs as they should be.
+    /// The expected outputs.
     pub(super) expected: Vec<SentTensor>,
 }
 
-/// An ask, and the contents it names.
+/// An ask, and the contents that the ask names.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) ask: Ask,
@@ -54,15 +54,15 @@ impl Message {
         Message { ask, contents: Contents::default() }
     }
 
-    /// The ask to run what is open on a request's feeds.
+    /// The ask to run the open network on a request's feeds.
     pub(super) fn next(request: &Request<'_>) -> Self {
         let mut contents = Contents::default();
         let feeds = contents.add_feeds(request);
         Message { ask: Ask::Next { feeds, repeats: request.repeats }, contents }
     }
 
-    /// An ask about a request's network, as it is in memory: its file may not exist, or have other
-    /// shapes. An execution instead, where the network cannot travel.
+    /// An ask about a request's network, sent from memory: the file may not exist, or may have other shapes.
+    /// If the network cannot be sent, returns an execution instead.
     pub(super) fn about(
         request: &Request<'_>,
         ask: impl FnOnce(Digest, Vec<SentTensor>, &mut Contents) -> Ask,
@@ -77,19 +77,19 @@ impl Message {
     }
 }
 
-/// The parent's side: what an ask names, until the worker has it.
+/// The parent's side: the contents that an ask names, until the worker has them.
 #[derive(Debug, Default)]
 pub(super) struct Contents(BTreeMap<Digest, Vec<u8>>);
 
 impl Contents {
-    /// Adds a content and gives its name.
+    /// Adds a content and returns its digest.
     pub(super) fn add(&mut self, bytes: Vec<u8>) -> Digest {
         let digest = Digest::of([bytes.as_slice()]);
         self.0.insert(digest.clone(), bytes);
         digest
     }
 
-    /// Adds what a request feeds.
+    /// Adds a request's feeds.
     pub(super) fn add_feeds(&mut self, request: &Request<'_>) -> Vec<SentTensor> {
         request.feeds.iter().map(|feed| self.add_tensor(&feed.name, &feed.tensor)).collect()
     }
@@ -110,8 +110,8 @@ impl Contents {
         }
     }
 
-    /// The ask and the body that give a worker what it wants; `None` where that is nothing the ask
-    /// named, or was given already.
+    /// The ask and the body that send a worker the wanted contents. Returns `None` if the ask did not name a content,
+    /// or if the content was already sent.
     pub(super) fn give(&mut self, wanted: &BTreeSet<Digest>) -> Option<(Ask, Vec<u8>)> {
         let (mut contents, mut body) = (Vec::new(), Vec::new());
         for digest in wanted {
@@ -127,17 +127,17 @@ impl Contents {
     }
 }
 
-/// The worker's side: what it was given.
+/// The worker's side: the contents from the parent.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    /// The oldest first.
+    /// The kept contents, oldest first.
     kept: Vec<(Digest, Vec<u8>)>,
-    /// What the last ask named; the next one is likely to be the same again.
+    /// The contents that the last ask named. The next ask will probably name the same.
     named: BTreeSet<Digest>,
 }
 
 impl Store {
-    /// Those of an ask's contents that are not here.
+    /// The contents of an ask that are missing here.
     pub(super) fn missing(&mut self, ask: &Ask) -> BTreeSet<Digest> {
         let named = ask.named();
         let missing = named.iter().filter(|digest| self.get(digest).is_none()).cloned().collect();
@@ -147,10 +147,10 @@ impl Store {
         missing
     }
 
-    /// Keeps the contents of a body; what has not been named lately gives way.
+    /// Keeps the contents of a body. If room is short, drops contents that the last ask did not name.
     ///
     /// # Errors
-    /// When the body is not what the heads say; nothing of it is kept then.
+    /// If the body does not match the heads. No content of the body is kept then.
     pub(super) fn keep(
         &mut self,
         contents: Vec<ContentHead>,
@@ -161,10 +161,10 @@ impl Store {
             return Err(format!("the contents are not the {} bytes of the body", body.len()));
         }
         let mut given = Vec::new();
-        // From the end: what is split off is copied, what stays is not.
+        // From the end: `split_off` copies the bytes that it returns, not the bytes that stay.
         for ContentHead { digest, bytes } in contents.into_iter().rev() {
             let mut content = body.split_off(body.len() - bytes);
-            // The first one has the room that all of them had.
+            // The first content still has the capacity of the whole body.
             content.shrink_to_fit();
             if Digest::of([content.as_slice()]) != digest {
                 return Err(format!("a content has not the digest {digest}"));
@@ -192,27 +192,27 @@ impl Store {
         self.kept.iter().find(|(kept, _)| kept == digest).map(|(_, content)| content.as_slice())
     }
 
-    /// The bytes of a content; none where it is not here.
+    /// The bytes of a content; empty if the content is missing.
     pub(super) fn bytes(&self, digest: &Digest) -> &[u8] {
         self.get(digest).unwrap_or_default()
     }
 
-    /// The bytes of a content that is needed only once; whoever asks for it again sends it again.
+    /// Takes the bytes of a content that is needed only once. For a later ask, the parent sends them again.
     #[cfg(feature = "mnn")]
     pub(super) fn take(&mut self, digest: &Digest) -> Vec<u8> {
         let place = self.kept.iter().position(|(kept, _)| kept == digest);
         place.map(|place| self.kept.remove(place).1).unwrap_or_default()
     }
 
-    /// Drops a content that will not be named again soon.
+    /// Drops a content that no ask will name again soon.
     pub(super) fn forget(&mut self, digest: &Digest) {
         self.kept.retain(|(kept, _)| kept != digest);
     }
 
-    /// Tensors that were sent.
+    /// Makes tensors from the sent contents.
     ///
     /// # Errors
-    /// When a content is not as long as its shape needs.
+    /// If a content's length does not match its shape.
     pub(super) fn tensors(&self, sent: &[SentTensor]) -> Result<Vec<Output>, String> {
         let tensor = |sent: &SentTensor| {
             let tensor = Tensor::from_bytes(sent.dtype, &sent.shape, self.bytes(&sent.digest));

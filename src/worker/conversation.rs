@@ -1,4 +1,4 @@
-//! One exchange with a worker, from its start to its end, and the execution that follows from it.
+//! One exchange with a worker, from start to end, and the execution that results from the exchange.
 
 use super::contents::Message;
 use super::ending::Ending;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// An engine whose operators can be walked.
 pub trait Walker {
-    /// Walks the operators, then searches as planned; `announced` is told of each operator before it runs.
+    /// Walks the operators, then searches as planned. Calls `announced` with each operator before the operator runs.
     fn walk(
         &self,
         request: &Request<'_>,
@@ -24,20 +24,20 @@ pub trait Walker {
     ) -> Walked;
 }
 
-/// What came of a walk.
+/// The result of a walk.
 #[derive(Debug)]
 pub struct Walked {
     /// The candidate's run, with the outputs of its first untapped run.
     pub execution: Execution,
     /// The outputs of the reference's clean stream.
     pub reference: Vec<Output>,
-    /// What was measured: of one tapped run where the walk did not come to its end.
+    /// The measurements. If the walk did not finish, they come from one tapped run.
     pub found: Option<(Trace, Trust)>,
-    /// What the search found, where one was planned.
+    /// The result of the search, if a search was planned.
     pub fallback: Option<Fallback>,
-    /// The operator that was announced last: where a crash or a hang happened.
+    /// The operator that was announced last: the place of a crash or a hang.
     pub last: Option<Announced>,
-    /// Whether it was left when that happened: the worker was in the middle of a message.
+    /// Whether the crash or hang came after that operator: the worker was in the middle of a message.
     pub after_last: bool,
     /// The operators that began, in the order of execution.
     pub begun: Vec<Announced>,
@@ -61,54 +61,54 @@ impl Walked {
 /// An operator about to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
-    /// Its place in the order of execution.
+    /// The operator's place in the order of execution.
     pub index: usize,
-    /// Its name.
+    /// The operator's name.
     pub name: String,
-    /// The engine's name of its type.
+    /// The engine's name for the operator's type.
     pub op_type: String,
-    /// The run of a search that it belongs to.
+    /// The search run that the operator belongs to.
     pub trial: Option<usize>,
 }
 
-/// What a walk sends home beside the candidate's run.
+/// The results of a walk, apart from the candidate's run.
 pub(super) struct Followed {
     reference: Vec<Output>,
     found: (Trace, Trust),
     fallback: Option<Fallback>,
 }
 
-/// One exchange with a worker, from its start to its end.
+/// One exchange with a worker, from start to end.
 pub(super) struct Conversation {
     ran_on: Option<RanOn>,
     fell_back: bool,
     end: Result<(Reply, Vec<u8>), Ending>,
     evidence: Vec<String>,
-    /// Whether the worker has said a word about the ask.
+    /// Whether the worker has replied to the ask at all.
     heard: bool,
     last: Option<Announced>,
     after_last: bool,
     begun: BTreeMap<usize, Announced>,
-    /// What the first tapped run measured, should no more come.
+    /// The measurements of the first tapped run, in case no more arrive.
     traced: Option<Trace>,
     trial: Option<usize>,
-    /// The worker's process, where even being killed did not end it.
+    /// The worker's process number, if even SIGKILL did not end the process.
     stuck: Option<u32>,
 }
 
-/// A worker that is kept for several exchanges, and started again after one that killed it.
+/// A worker for several exchanges, restarted after an exchange that killed it.
 pub(super) struct KeptWorker {
     program: WorkerProgram,
     worker: Option<Worker>,
 }
 
 impl KeptWorker {
-    /// None is started before it is needed.
+    /// Starts no worker before a worker is needed.
     pub(super) fn new(program: &WorkerProgram) -> Self {
         KeptWorker { program: program.clone(), worker: None }
     }
 
-    /// Asks and listens to the end of the exchange.
+    /// Sends the ask and listens to the end of the exchange.
     pub(super) fn converse(
         &mut self,
         mut message: Message,
@@ -142,7 +142,7 @@ impl KeptWorker {
         conversation
     }
 
-    /// Keeps a worker that answered, and ends any other.
+    /// Keeps a worker that answered, and ends any other worker.
     fn part(&mut self, conversation: &mut Conversation, worker: Worker) {
         if conversation.end.is_ok() || conversation.fell_back {
             conversation.evidence.extend(worker.take_evidence());
@@ -153,7 +153,7 @@ impl KeptWorker {
         }
     }
 
-    /// One exchange about a run, and what came of it; what could not be asked is an execution already.
+    /// Holds one exchange about a run and returns the execution. An `Err` message already is an execution.
     pub(super) fn execute(
         &mut self,
         message: Result<Message, Box<Execution>>,
@@ -168,7 +168,7 @@ impl KeptWorker {
         }
     }
 
-    /// Ends the worker; gives what it said since the last exchange.
+    /// Ends the worker and returns its stderr lines since the last exchange.
     fn finish(self) -> Vec<String> {
         self.worker.map_or_else(Vec::new, |worker| worker.dismiss().said)
     }
@@ -191,8 +191,8 @@ impl Conversation {
         }
     }
 
-    /// Whether a worker that was kept ended before it said a word about this ask: then it ended of the one
-    /// before, and this one is put to another worker. Not so one about the network that was open: that is lost.
+    /// Whether a kept worker ended before its first reply to this ask. Then the previous ask ended the worker, and a
+    /// new worker gets this ask. An ask about the open network is not repeated, because that network is lost.
     fn died_of_earlier(&self, message: &Message) -> bool {
         let is_another = match &self.end {
             Ok(_) | Err(Ending::TimedOut | Ending::Interrupted | Ending::Absent { .. }) => false,
@@ -227,7 +227,7 @@ impl Conversation {
         conversation
     }
 
-    /// What came of a walk.
+    /// The result of a walk.
     pub(super) fn walked(mut self, asked: Option<Backend>, deadline: Duration) -> Walked {
         let (last, after_last) = (self.last.take(), self.after_last);
         let begun = std::mem::take(&mut self.begun).into_values().collect();
@@ -287,7 +287,7 @@ impl Conversation {
         }
     }
 
-    /// What came of a run.
+    /// The result of a run.
     pub(super) fn conclude(
         self,
         asked: Option<Backend>,
@@ -311,7 +311,7 @@ impl Conversation {
     }
 }
 
-/// Gives a worker the contents that it lacks, and asks again.
+/// Sends a worker the contents that it lacks, and asks again.
 fn supply(
     worker: &mut Worker,
     message: &mut Message,
@@ -354,7 +354,7 @@ fn from_reply(reply: Reply, body: &[u8], deadline: Duration) -> (Execution, Opti
     }
 }
 
-/// The execution that an ending makes, in its own words and those of whoever died.
+/// The execution for an ending, in the words of the ending and of the dead worker.
 fn ended(ending: &Ending, said: &[String], deadline: Duration) -> Execution {
     let words = ending.describe_with(said);
     let execution = match ending {

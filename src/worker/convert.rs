@@ -1,5 +1,5 @@
-//! From ONNX to MNN's own format: a ready file, the user's `MNNConvert`, or the converter inside
-//! the `MNN` Python package, called without its telemetry. Conversions are kept by digest.
+//! Provides MNN models for ONNX models: a ready file, the user's `MNNConvert`, or the converter in the `MNN` Python
+//! package. The package's converter is called without its telemetry. Conversions are kept by digest.
 
 use super::cache::cache_folder;
 use super::interruption::interrupted;
@@ -17,36 +17,36 @@ use std::thread;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// The version of MNN the runtime has; a newer converter's models would not load.
-pub(super) const MNN_VERSION: &str = "3.6.1";
+/// The version of MNN in the runtime. The models of a newer converter would not load.
+pub const MNN_VERSION: &str = "3.6.1";
 /// The Python package's entry that does not phone home.
 pub(super) const PYTHON_ENTRY: &str = "import _tools,sys; _tools.mnnconvert(sys.argv)";
 
 /// A way to get an MNN model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Converter {
-    /// A `.mnn` file that is already there.
+    /// A `.mnn` file that already exists.
     Ready(PathBuf),
     /// MNN's own `MNNConvert` program.
     Native(PathBuf),
     /// A Python that has the `MNN` package.
     Python(PathBuf),
-    /// None was found.
+    /// No converter was found.
     Missing,
 }
 
-/// A conversion that gave no model.
+/// Why a conversion produced no model.
 #[derive(Debug, Error)]
 pub enum ConvertError {
     /// No converter is installed.
     #[error("there is no MNN converter here")]
     Missing,
-    /// The converter said no.
+    /// The converter refused the model.
     #[error("MNN's converter refuses the model: {reason}")]
     Refused {
-        /// Its last word.
+        /// The line that names the reason.
         reason: String,
-        /// All it said.
+        /// All lines that the converter printed.
         words: Vec<String>,
     },
     /// The converter was still busy at the deadline.
@@ -60,8 +60,8 @@ pub enum ConvertError {
     Io(#[from] io::Error),
 }
 
-/// Finds a converter: `OFFBY_MNNCONVERT`, then the Python named by `OFFBY_PYTHON`, then the one
-/// that `scripts/up` installs.
+/// Finds a converter: `OFFBY_MNNCONVERT`, then the Python named by `OFFBY_PYTHON`, then the Python that `scripts/up`
+/// installs.
 pub fn find_converter() -> Converter {
     let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(native) = named("OFFBY_MNNCONVERT") {
@@ -71,14 +71,27 @@ pub fn find_converter() -> Converter {
         return Converter::Python(python);
     }
     let python = cache_folder().join("venv/bin/python");
-    if python.exists() { Converter::Python(python) } else { Converter::Missing }
+    let nearby = || python.exists().then_some(python);
+    python_next_to(&env::current_exe().unwrap_or_default())
+        .or_else(nearby)
+        .map_or(Converter::Missing, Converter::Python)
+}
+
+/// The Python of the environment into which pip installed the program, if it has MNN's package.
+fn python_next_to(program: &Path) -> Option<PathBuf> {
+    let bin = program.parent()?;
+    let libraries = fs::read_dir(bin.parent()?.join("lib")).ok()?;
+    let has_mnn = |library: PathBuf| library.join("site-packages/MNN").is_dir();
+    let python = bin.join("python3");
+    let found = libraries.flatten().any(|library| has_mnn(library.path())) && python.exists();
+    found.then_some(python)
 }
 
 impl Converter {
-    /// The MNN form of a model, from the cache where it is there.
+    /// The path of a model's MNN form, from the cache if the cache has it.
     ///
     /// # Errors
-    /// When there is no converter, it refuses, or files cannot be written.
+    /// If there is no converter, the converter refuses, or files cannot be written.
     pub fn convert(
         &self,
         model: &Model,
@@ -116,12 +129,12 @@ impl Converter {
         };
         let made = workspace.path().join("model.mnn");
         self.run(&source, &made, weights, workspace.path(), patience)?;
-        // Renaming is atomic: two conversions of one model at once both end well.
+        // Renaming is atomic, so two simultaneous conversions of one model both succeed.
         fs::rename(&made, &kept)?;
         Ok(kept)
     }
 
-    /// Model and converter together: another converter may make another network.
+    /// The key covers model and converter, because a different converter may make a different network.
     fn key(&self, model: &Model, weights: Weights) -> String {
         let converter = format!("{self:?} {weights:?} {MNN_VERSION}");
         Digest::of([model.digest().hex().as_bytes(), converter.as_bytes()]).hex().to_owned()
@@ -149,20 +162,19 @@ impl Converter {
     }
 }
 
-/// Conversions in a row, of models that are not worth keeping: nothing goes to the cache, and a
-/// Python converter stays loaded.
+/// Conversions in a row, of models that are not worth keeping in the cache. A Python converter stays loaded.
 pub(super) struct Conversions<'c> {
     converter: &'c Converter,
     resident: Option<Resident>,
 }
 
 impl<'c> Conversions<'c> {
-    /// By this converter.
+    /// Conversions by this converter.
     pub(super) fn new(converter: &'c Converter) -> Self {
         Conversions { converter, resident: None }
     }
 
-    /// The MNN form of a model, at a path that is good until the next conversion.
+    /// The path of a model's MNN form, valid until the next conversion.
     ///
     /// # Errors
     /// As [`Converter::convert`].
@@ -194,7 +206,7 @@ impl<'c> Conversions<'c> {
     }
 }
 
-/// What the converter is told, after its own name.
+/// The converter's arguments after its own name.
 fn arguments(source: &Path, made: &Path, weights: Weights) -> Vec<String> {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let mut arguments =
@@ -210,7 +222,7 @@ fn arguments(source: &Path, made: &Path, weights: Weights) -> Vec<String> {
     arguments
 }
 
-/// The converter leaves with status 0 whatever happens: only the file tells.
+/// The converter always exits with status 0, so only the file shows success.
 fn check_made(made: &Path, said: &str) -> Result<(), ConvertError> {
     match fs::metadata(made) {
         Ok(file) if file.len() > 0 => Ok(()),
@@ -235,7 +247,7 @@ fn refusal(said: &str) -> ConvertError {
     ConvertError::Refused { reason: reason.unwrap_or_else(|| "it says nothing".into()), words }
 }
 
-/// A line of the converter's log without the time and the line of its source: `[13:50:11] :220: `.
+/// A line of the converter's log without its time and its source line: `[13:50:11] :220: `.
 fn without_place(line: &str) -> &str {
     let after_time = line.strip_prefix('[').and_then(|rest| rest.split_once("] :"));
     let Some((_, rest)) = after_time else { return line };
@@ -245,7 +257,7 @@ fn without_place(line: &str) -> &str {
     }
 }
 
-/// Runs a program to its end and gives what it said on both streams.
+/// Runs a program to its end and returns its output on both streams.
 pub(super) fn run_to_end(
     mut command: Command,
     workspace: &Path,
@@ -254,7 +266,7 @@ pub(super) fn run_to_end(
     let path = workspace.join("words");
     let words = File::create(&path)?;
     command.stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words);
-    // In a group of its own, so that it is we who are interrupted, and end it.
+    // In a separate group, so the user's interrupt reaches only offby, which then ends the child.
     let mut child = command.process_group(0).spawn()?;
     let until = Instant::now() + patience;
     while child.try_wait()?.is_none() {

@@ -1,4 +1,4 @@
-//! Two conversions of one network beside each other.
+//! Compares two conversions of one network.
 
 use super::convert::{ConvertError, Converter, PYTHON_ENTRY, run_to_end};
 use crate::engine::Weights;
@@ -9,19 +9,19 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// What is another in a converted network.
+/// A difference in a converted network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The operator, as the converter names it.
     pub operator: String,
     /// The field of the operator, as in `main.weight`.
     pub field: String,
-    /// What is another about it.
+    /// The difference in words.
     pub words: String,
 }
 
-/// The operators of a network's conversion, as the converter shows them. The file itself holds a random
-/// number, so that two conversions of one network differ.
+/// The operators of a network's conversion, as the converter shows them. The files of two conversions differ even for
+/// one network, because a file contains a random number.
 ///
 /// # Errors
 /// As [`Converter::convert`].
@@ -33,11 +33,10 @@ pub fn converted_operators(
     operators(converter, &converter.convert(model, Weights::Fp32, patience)?, patience)
 }
 
-/// The first operator of a converted network that is another than in a conversion made now; `None` if all
-/// are alike.
+/// The first operator of a converted network that differs from a fresh conversion; `None` if all are equal.
 ///
 /// # Errors
-/// When the network cannot be converted, or the converter cannot show one of the two.
+/// If the network cannot be converted, or the converter cannot show one of the two.
 pub fn compare_converted(
     converter: &Converter,
     model: &Model,
@@ -67,7 +66,7 @@ fn operators(
         }
         Converter::Ready(_) | Converter::Missing => return Err(ConvertError::Missing),
     };
-    // It leaves files in the folder where it runs.
+    // The converter leaves files in its working folder.
     command.current_dir(workspace.path());
     command.args(["-f", "MNN", "--modelFile"]).arg(fs::canonicalize(model)?);
     command.arg("--JsonFile").arg(&shown);
@@ -95,7 +94,7 @@ fn first_change(fresh: &[Value], ready: &[Value]) -> Option<Change> {
     None
 }
 
-/// The first field that is another, and how.
+/// The first field that differs, and the difference in words.
 fn difference(fresh: &Value, ready: &Value) -> Option<(String, String)> {
     match (fresh, ready) {
         (Value::Object(fresh), Value::Object(ready)) => fresh.iter().find_map(|(key, value)| {

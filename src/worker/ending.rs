@@ -2,28 +2,28 @@
 
 use crate::engine::Ended;
 
-/// The ways a worker can end, other than by answering.
+/// The ways a worker can end without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// The deadline passed and it was killed.
+    /// The deadline passed, and the parent killed the worker.
     TimedOut,
-    /// It used more memory than it was given, and was killed; both in bytes.
+    /// The worker used more memory than its limit and was killed. Both numbers are in bytes.
     OutOfMemory { peak: u64, limit: u64 },
-    /// It died by a signal.
+    /// A signal killed the worker.
     Signal(i32),
-    /// It left with a status, without having answered.
+    /// The worker exited with a status, without an answer.
     Exit(i32),
-    /// It speaks another language.
+    /// The worker does not speak this protocol.
     Garbage(String),
-    /// It stopped in the middle of a frame.
+    /// The worker stopped in the middle of a frame.
     HalfFrame,
-    /// It closed its pipe, and lives.
+    /// The worker closed its pipe and still runs.
     EarlyEof,
     /// The user ended the command.
     Interrupted,
-    /// There is none: it could not be started, or did not greet as it should.
+    /// There is no worker: it could not be started, or did not greet as expected.
     Absent {
-        /// How its command ended, if it began at all.
+        /// How the worker's command ended, if the command started at all.
         ended: Ended,
         /// What happened instead.
         why: String,
@@ -71,7 +71,7 @@ impl Ending {
         }
     }
 
-    /// The sentence, with the words of an assertion where the worker died of one.
+    /// The sentence, with the words of an assertion if the worker died of an assertion.
     pub(super) fn describe_with(&self, said: &[String]) -> String {
         let words = match self {
             Ending::Signal(_) | Ending::Exit(_) => assertion(said),
@@ -80,8 +80,8 @@ impl Ending {
         self.describe() + &words.map(|words| format!(": {words}")).unwrap_or_default()
     }
 
-    /// What an ending means before the worker has greeted: an engine was never reached. The last words
-    /// are those of a shell or of `ssh`, and tell more than the status.
+    /// The meaning of an ending before the worker's greeting: no engine was reached. The last words come from a shell
+    /// or from `ssh`, and say more than the status.
     pub(super) fn before_greeting(self, last_words: Option<&String>) -> Self {
         let ended = self.ended();
         let hint = match &self {
@@ -112,13 +112,13 @@ impl Ending {
     }
 }
 
-/// What programs say when a check of their own fails, in lower case: C, C++, glib, Rust.
+/// Text that programs print when a check of their own fails, in lower case: C, C++, glib, Rust.
 const ASSERTIONS: &[&str] =
     &["assert", "terminate called", "what():", "panicked at", "check failed", "fatal error"];
-/// The most characters of somebody's words that a sentence quotes.
+/// The most characters of a quotation in a sentence.
 const QUOTED: usize = 240;
 
-/// The last assertion among a worker's words; Rust's has its reason on the line after.
+/// The last assertion in a worker's words. Rust prints the reason on the next line.
 fn assertion(said: &[String]) -> Option<String> {
     let failed = |line: &String| {
         let line = line.to_lowercase();
@@ -128,11 +128,11 @@ fn assertion(said: &[String]) -> Option<String> {
     let reason = said.get(at + 1).filter(|_| said[at].contains("panicked at"));
     let words = [Some(&said[at]), reason].into_iter().flatten().map(|line| line.trim());
     let words = words.collect::<Vec<_>>().join(" ");
-    // A sentence goes on behind it.
+    // The sentence continues after the quotation.
     Some(words.trim_end_matches('.').chars().take(QUOTED).collect())
 }
 
-/// A size in bytes for reading: `1.50 GiB`.
+/// A number of bytes as a readable size: `1.50 GiB`.
 fn size(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     match units.into_iter().find(|(shift, _)| bytes >> shift > 0) {
@@ -141,15 +141,15 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// The status of `ssh` where it cannot connect, where the connection breaks, and where what it runs dies by
-/// a signal.
+/// The exit status of `ssh` if it cannot connect, if the connection breaks, or if its remote command dies by a
+/// signal.
 const LOST: i32 = 255;
-/// A shell adds the signal that ended its command to this.
+/// A shell exits with this number plus the signal that ended its command.
 const BY_SIGNAL: i32 = 128;
-/// The status of a shell that does not find a command.
+/// The exit status of a shell that does not find a command.
 const NO_COMMAND: i32 = 127;
 
-/// What those in between mean by a status.
+/// The meaning of a status from `ssh` or from a shell.
 fn meaning(code: i32) -> String {
     match code {
         LOST => " (ssh: the connection broke, or the worker died by a signal)".into(),

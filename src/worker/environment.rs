@@ -1,5 +1,5 @@
-//! The environment a driver needs, where the worker runs. Only a new process has it from its
-//! beginning, so the worker starts itself again.
+//! The environment that a driver needs in the worker. Only a new process has the environment from its beginning,
+//! so the worker starts itself again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::CommandExt as _;
@@ -7,19 +7,19 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs, io};
 
-/// The folder the OpenCL loader reads, unless `OCL_ICD_VENDORS` names another.
+/// The folder that the OpenCL loader reads, unless `OCL_ICD_VENDORS` names a different folder.
 const VENDORS: &str = "/etc/OpenCL/vendors";
-/// Drivers that offer MNN no device of type GPU by themselves.
+/// Drivers that by themselves offer MNN no device of type GPU.
 const WITHOUT_GPU: &[&str] = &["mesa.icd", "rusticl.icd", "pocl.icd"];
-/// What makes Mesa's rusticl offer its CPU device as a GPU.
+/// Variables that make Mesa's rusticl offer its CPU device as a GPU.
 const RUSTICL: [(&str, &str); 3] = [
     ("RUSTICL_ENABLE", "llvmpipe"),
     ("RUSTICL_DEVICE_TYPE", "gpu"),
     ("OCL_ICD_VENDORS", "/etc/OpenCL/vendors/rusticl.icd"),
 ];
-/// Tells a worker that those were set by offby, and not by the user.
+/// Marks those variables as set by offby, not by the user.
 const CHOSEN: &str = "OFFBY_CHOSE_RUSTICL";
-/// Tells a worker that it was asked to start again, and is to answer.
+/// Marks a worker that restarted on request and must answer.
 const RESTARTED: &str = "OFFBY_WORKER_RESTARTED";
 
 /// The OpenCL drivers registered on this machine, by the names of their `.icd` files.
@@ -29,11 +29,11 @@ pub fn opencl_drivers() -> BTreeSet<String> {
     names.filter(|name| Path::new(name).extension().is_some_and(|end| end == "icd")).collect()
 }
 
-/// Has this process in an environment in which OpenCL has a device: where rusticl is the only driver
-/// and the user has not chosen otherwise, it starts itself again.
+/// Starts this process again with variables that give OpenCL a device. Does so only if rusticl is the only driver
+/// and the user has not chosen otherwise.
 ///
 /// # Errors
-/// When it cannot be started again.
+/// If the process cannot be started again.
 pub(super) fn choose_drivers() -> io::Result<()> {
     let given = ["OCL_ICD_VENDORS", "RUSTICL_ENABLE"].iter().any(|name| is_set(name));
     if given || !only_rusticl(&opencl_drivers()) {
@@ -41,18 +41,18 @@ pub(super) fn choose_drivers() -> io::Result<()> {
     }
     let mut command = this_program()?;
     command.envs(RUSTICL).env(CHOSEN, "1");
-    // Where it succeeds it does not return.
+    // On success, `exec` does not return.
     Err(command.exec())
 }
 
-/// Starts this process again with these variables; gives the error where that fails.
+/// Starts this process again with these variables. Returns only on failure, with the error.
 pub(super) fn start_again(variables: &BTreeMap<String, String>) -> io::Error {
     let mut command = match this_program() {
         Ok(command) => command,
         Err(error) => return error,
     };
     if is_set(CHOSEN) {
-        // Another driver may be named now: it is to be chosen anew.
+        // The variables may name a different driver, so the new process must choose again.
         for name in RUSTICL.map(|(name, _)| name).iter().chain([&CHOSEN]) {
             command.env_remove(name);
         }
@@ -65,7 +65,7 @@ pub(super) fn was_restarted() -> bool {
     is_set(RESTARTED)
 }
 
-/// The line of evidence that says what was set for OpenCL.
+/// The line of evidence about the variables that offby set for OpenCL.
 pub(super) fn chosen_for_opencl() -> Option<String> {
     let set = RUSTICL.map(|(name, value)| format!("{name}={value}")).join(" ");
     is_set(CHOSEN)
@@ -76,7 +76,7 @@ fn is_set(name: &str) -> bool {
     env::var_os(name).is_some()
 }
 
-/// This program with the arguments it has.
+/// This program with its own arguments.
 fn this_program() -> io::Result<Command> {
     let mut command = Command::new(env::current_exe()?);
     command.args(env::args_os().skip(1));

@@ -1,8 +1,8 @@
-//! A silent fallback in words: what MNN logged when it gave the backend up, and what helps.
+//! Explains a silent fallback: the text that MNN logged when it gave up the backend, and the remedy.
 
 use crate::engine::{Backend, Execution, Outcome, RanOn};
 
-/// What MNN logs when it gives a backend up, in words for the user, and what helps.
+/// The text that MNN logs when it gives up a backend, the cause in words for the user, and the remedy.
 const FALLBACKS: &[(&str, &str, &str)] = &[
     (
         "Load vulkan library error",
@@ -27,7 +27,7 @@ const FALLBACKS: &[(&str, &str, &str)] = &[
     ("Can't Find type", "MNN found no usable driver for it", "see `offby doctor`"),
 ];
 
-/// The execution of a session that landed elsewhere than asked.
+/// The execution of a session that landed on a different backend than asked.
 pub(super) fn explain(
     asked: Option<Backend>,
     ran_on: Option<RanOn>,

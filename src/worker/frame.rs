@@ -10,9 +10,9 @@ use std::io::{self, Read, Write};
 use thiserror::Error;
 
 const MAGIC: &[u8; 4] = b"OFBY";
-/// The longest head believed, in bytes.
+/// The longest accepted head, in bytes.
 const HEAD_LIMIT: u32 = 64 << 20;
-/// The longest body believed, in bytes.
+/// The longest accepted body, in bytes.
 const BODY_LIMIT: u64 = 16 << 30;
 
 /// A frame that could not be read.
@@ -27,7 +27,7 @@ pub(super) enum FrameError {
     /// The bytes are no frame of this protocol.
     #[error("the stream carries something that is no frame: {0}")]
     Garbage(String),
-    /// A whole frame whose head means nothing here; the next one may.
+    /// A whole frame with an unknown head. The next frame may be known.
     #[error("the stream carries a frame that means nothing here: {0}")]
     Unknown(String),
     /// The pipe broke.
@@ -94,7 +94,7 @@ fn read_array<const N: usize>(input: &mut impl Read) -> Result<[u8; N], FrameErr
     Ok(bytes)
 }
 
-/// Memory grows with what arrives, not with what the length claims.
+/// Memory grows with the bytes that arrive, not with the claimed length.
 fn read_exactly(input: &mut impl Read, length: u64) -> Result<Vec<u8>, FrameError> {
     let mut bytes = Vec::new();
     input.take(length).read_to_end(&mut bytes).map_err(FrameError::Io)?;

@@ -1,4 +1,4 @@
-//! The worker's side: read an ask, do it, answer.
+//! The worker's side: reads an ask, does the work, and answers.
 
 use super::contents::Store;
 use super::environment;
@@ -18,13 +18,13 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// Serves the parent until it hangs up.
+/// Serves the parent until the parent hangs up.
 ///
-/// Frames go to what was stdout; from then on file descriptor 1 is stderr, so that whatever an
-/// engine or a driver prints there is evidence and never a broken frame.
+/// Frames go to the original stdout. From then on, file descriptor 1 is stderr. Output that an engine or a driver
+/// prints there becomes evidence and never breaks a frame.
 ///
 /// # Errors
-/// When the pipes cannot be set up or break.
+/// If the pipes cannot be set up or break.
 pub fn serve() -> io::Result<()> {
     environment::choose_drivers()?;
     let frames = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
@@ -56,20 +56,20 @@ pub fn serve() -> io::Result<()> {
     Ok(())
 }
 
-/// How long a worker may go on when its parent has hung up.
+/// How long a worker may continue after its parent hung up.
 const GRACE: Duration = Duration::from_millis(500);
 
 type Heard = Result<(Ask, Vec<u8>), FrameError>;
 
-/// Reads on a thread of its own, so that a worker whose driver hangs notices, too, that nobody waits
-/// for it any more: its stdin ends with the parent, and over a network with the connection.
+/// Reads on a separate thread. So a worker whose driver hangs also notices that the parent is gone: its stdin ends
+/// with the parent, or with the network connection.
 fn listen() -> Receiver<Heard> {
     let (sender, asks) = channel();
     thread::spawn(move || {
         let mut stdin = BufReader::new(io::stdin().lock());
         loop {
             let heard = read_frame::<Ask>(&mut stdin);
-            // What follows is for the process that takes this one's place.
+            // Later frames belong to the process that replaces this one.
             let last = matches!(&heard, Ok((Ask::Environment { .. }, _)));
             let ended = !matches!(&heard, Ok(_) | Err(FrameError::Unknown(_)));
             if ended {
@@ -88,7 +88,7 @@ fn listen() -> Receiver<Heard> {
     asks
 }
 
-/// Ends this process, and all that it started where it has a process group of its own.
+/// Ends this process. If the process has its own process group, ends the whole group.
 fn end_everything() {
     remove_own_folder();
     let own = rustix::process::getpid();
@@ -101,7 +101,7 @@ fn end_everything() {
 /// Sends one reply to the parent.
 pub(super) type Send<'a> = dyn FnMut(&Reply, &[u8]) -> io::Result<()> + 'a;
 
-/// What a worker keeps from one ask to the next.
+/// State that a worker keeps between asks.
 #[derive(Default)]
 struct Memory {
     store: Store,
@@ -109,7 +109,7 @@ struct Memory {
 }
 
 fn answer(ask: Ask, body: Vec<u8>, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
-    // Two networks are never open at once; what is kept may be for the one that is.
+    // Two networks are never open at once. A `Keep` may bring contents for the open network.
     if !matches!(ask, Ask::Again { .. } | Ask::Next { .. } | Ask::Keep { .. }) {
         memory.kept = None;
     }
@@ -125,7 +125,7 @@ fn answer(ask: Ask, body: Vec<u8>, memory: &mut Memory, send: &mut Send<'_>) -> 
     }
 }
 
-/// Answers an ask about an engine, once everything is here that it takes.
+/// Answers an ask about an engine, once all its contents have arrived.
 fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
     let Memory { store, kept } = memory;
     if let Some(lacking) = lacking(&ask) {
@@ -160,7 +160,7 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
         }
         Ask::Again { repeats } => run_again(kept, repeats, send),
         Ask::Next { feeds: sent, repeats } => {
-            // Of many inputs each comes once.
+            // In a row of many inputs, each input comes only once.
             sent.iter().for_each(|tensor| store.forget(&tensor.digest));
             run_next(kept, feeds, repeats, send)
         }
@@ -179,15 +179,15 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
         }
         #[cfg(feature = "mnn")]
         Ask::Probe { target } => send(&super::mnn::probe(&target), &[]),
-        // Told to be lacking.
+        // `lacking` has already answered these asks.
         #[cfg(not(feature = "mnn"))]
         Ask::Run { .. } | Ask::Walk { .. } | Ask::Probe { .. } => Ok(()),
-        // Not about an engine: answered before it comes here.
+        // These asks are not about an engine. The callers have already answered them.
         Ask::Hello { .. } | Ask::Environment { .. } | Ask::Keep { .. } => Ok(()),
     }
 }
 
-/// What a walk needs beside its model.
+/// The other forms of the model that a walk needs.
 #[cfg(feature = "mnn")]
 fn models(
     store: &mut Store,
@@ -196,34 +196,34 @@ fn models(
     half: &Digest,
     full: Option<Digest>,
 ) -> super::mnn::Models {
-    // With weights of 8 bits the half one is the model itself, which stays.
+    // With 8-bit weights, the half model is the model itself, which stays in the store.
     let half = if half == model { store.bytes(half).to_vec() } else { store.take(half) };
     let [onnx, full] = [onnx, full].map(|model| model.map(|model| store.take(&model)));
     super::mnn::Models { onnx, half, full }
 }
 
-/// What an ask feeds, and what it searches for after a walk.
+/// The feeds of an ask, and the plan of its search after a walk.
 fn tensors(ask: &Ask, store: &Store) -> Result<(Vec<Output>, Option<Plan>), String> {
     let plan = ask.plan().map(|plan| store.plan(plan)).transpose()?;
     Ok((store.tensors(ask.feeds())?, plan))
 }
 
-/// What this build of the worker lacks for an ask.
+/// The reply if this build of the worker lacks the backend of an ask.
 fn lacking(ask: &Ask) -> Option<Reply> {
     let (reason, hint) = missing_from_build(ask.mnn_target()?.backend)?;
     Some(Reply::Unavailable { reason, hint })
 }
 
-/// What was set for a driver's sake is evidence: whatever the worker says on stderr is.
+/// Prints the variables that offby set for a driver. The worker's stderr is evidence.
 fn say_what_was_chosen(ask: &Ask) {
     let opencl = ask.mnn_target().is_some_and(|target| target.backend == Backend::Opencl);
     if let Some(line) = environment::chosen_for_opencl().filter(|_| opencl) {
-        // Evidence that cannot be given is no reason to end.
+        // A failed write of evidence is no reason to exit.
         let _ = writeln!(io::stderr(), "{line}");
     }
 }
 
-/// Sends what a walk found: measurements in the head, final outputs in the body.
+/// Sends the results of a walk: measurements in the head, final outputs in the body.
 pub(super) fn send_walked(
     walked: Walked,
     fallback: Option<Fallback>,

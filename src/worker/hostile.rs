@@ -1,4 +1,4 @@
-//! Both ends of the pipe as a stranger sees them, for fuzzing alone: nothing is run.
+//! Both ends of the pipe as a stranger sees them, for fuzzing only. No network runs.
 
 use super::contents::Store;
 use super::frame::read_frame;
@@ -10,7 +10,7 @@ pub fn hear(stream: &[u8]) {
     hear_asks(stream);
 }
 
-/// What a worker says: outputs are taken apart.
+/// Reads a worker's replies and unpacks their outputs.
 fn hear_replies(mut stream: &[u8]) {
     while let Ok((reply, body)) = read_frame::<Reply>(&mut stream) {
         let heads = match reply {
@@ -24,7 +24,7 @@ fn hear_replies(mut stream: &[u8]) {
     }
 }
 
-/// What a parent says: contents are kept, and tensors made of them.
+/// Reads a parent's asks, keeps their contents, and makes tensors from them.
 fn hear_asks(mut stream: &[u8]) {
     let mut store = Store::default();
     while let Ok((ask, body)) = read_frame::<Ask>(&mut stream) {

@@ -1,6 +1,6 @@
-//! What a worker leaves behind: processes in other sessions, and temporary files. The end of its group does not
-//! reach the former; but whatever it started has its environment, and in it the mark of that worker. The latter lie
-//! in a folder of their own, which goes with it.
+//! Processes in other sessions and temporary files that a worker leaves behind. The end of the worker's process group
+//! does not reach these processes. But each of them inherits the worker's environment, which contains the worker's
+//! mark. The temporary files are in a separate folder, which is removed with the worker.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -11,25 +11,25 @@ use tempfile::TempDir;
 
 /// The variable that holds the mark.
 const MARK: &str = "OFFBY_WORKER_MARK";
-/// The variable that holds the folder of a worker's own, which is its `TMPDIR`, too.
+/// The variable that holds the worker's own folder, which is also its `TMPDIR`.
 const FOLDER: &str = "OFFBY_WORKER_FOLDER";
-/// Whoever starts others as fast as they are killed is not chased for ever.
+/// The most rounds of killing: marked processes may start new ones as fast as they are killed.
 const ROUNDS: usize = 20;
 
-/// All that was started by one worker, known by a mark of its own, and all that was put into its folder.
+/// All processes that one worker started, known by the worker's mark, and all files in its folder.
 #[derive(Debug)]
 pub(super) struct Kin {
     mark: String,
-    /// Absent where there is no room for one; then the files lie where all others do.
+    /// Absent if there is no room for a folder. The files then go to the common temporary folder.
     _folder: Option<TempDir>,
 }
 
 impl Kin {
-    /// Marks what a command starts, gives it a folder for temporary files, and says what is to be ended with it.
+    /// Marks the processes of a command and gives them a temporary folder. The result can end and remove both.
     pub(super) fn mark(command: &mut Command) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // Process numbers come again; not with the same time.
+        // The kernel reuses process numbers, so the mark also contains the time.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mark = format!("{}-{number}-{:x}", std::process::id(), since.as_nanos());
         command.env(MARK, &mark);
@@ -40,7 +40,7 @@ impl Kin {
         Kin { mark: format!("{MARK}={mark}"), _folder: folder }
     }
 
-    /// Kills all that bears the mark, and takes the folder away.
+    /// Kills all processes with the mark, and removes the folder.
     pub(super) fn end(self) {
         for _ in 0..ROUNDS {
             let marked = self.processes();
@@ -53,7 +53,7 @@ impl Kin {
         }
     }
 
-    /// The processes that bear the mark. One that is dead and only waits to be reaped has no environment.
+    /// The processes with the mark. A dead process that is not yet reaped has no environment.
     fn processes(&self) -> Vec<Pid> {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let marked = entries.filter(|entry| {
@@ -65,10 +65,10 @@ impl Kin {
     }
 }
 
-/// Takes this worker's folder away, where it has one of its own: its parent is gone.
+/// Removes this worker's own folder, if it has one, because the parent is gone.
 pub(super) fn remove_own_folder() {
     if let Some(folder) = std::env::var_os(FOLDER) {
-        // What a driver still writes there is tried again.
+        // A driver may still write there. `end_everything` tries again.
         let _ = fs::remove_dir_all(folder);
     }
 }

@@ -1,8 +1,8 @@
-//! The memory of a worker, watched from outside: of all processes of its group together.
+//! The memory of a worker, watched from outside: the memory of all processes of its group together.
 //!
-//! A limit of the kernel's own would not do. `RLIMIT_AS` and `RLIMIT_DATA` count what is mapped, and a driver maps
-//! much that it never touches; and whoever meets them dies in a way of its own. Here what is really in use is
-//! counted, and who uses too much is killed with that as the reason. What lies on a device is not seen.
+//! A kernel limit does not work here. `RLIMIT_AS` and `RLIMIT_DATA` count mapped memory, and a driver maps much memory
+//! that it never touches. Each program also fails in its own way at such a limit. The watch counts the memory in use
+//! instead. It kills a worker above the limit, with that as the reason. The watch does not see device memory.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs;
@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How often is looked, at least; a look takes a tenth of the time at most.
+/// The shortest pause between two looks. Looking takes a tenth of the time at most.
 const INTERVAL: Duration = Duration::from_millis(10);
-/// What a process has of its own: not the files it maps, which it shares with others.
+/// The memory that a process owns. Mapped files do not count, because processes share them.
 const OWN: &[&str] = &["RssAnon:", "RssShmem:", "VmSwap:"];
 
-/// A watch over one group of processes, until it is dropped.
+/// A watch over one group of processes, until the watch is dropped.
 #[derive(Debug)]
 pub(super) struct Watch {
     limit: u64,
@@ -24,7 +24,7 @@ pub(super) struct Watch {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the watching thread and the one that waits for the worker share.
+/// State shared by the watching thread and the thread that waits for the worker.
 #[derive(Debug, Default)]
 struct Seen {
     peak: AtomicU64,
@@ -40,7 +40,7 @@ impl Watch {
         Watch { limit, seen, thread: Some(thread) }
     }
 
-    /// The most that was seen and the limit, in bytes, where that is less.
+    /// The peak and the limit in bytes, if the peak exceeds the limit.
     pub(super) fn exceeded(&self) -> Option<(u64, u64)> {
         let peak = self.seen.peak.load(Ordering::SeqCst);
         (peak > self.limit).then_some((peak, self.limit))
@@ -51,7 +51,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.seen.over.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
-            // It looks no longer than an interval, and does not panic.
+            // The thread ends after at most one pause, and does not panic.
             let _ = thread.join();
         }
     }
@@ -69,7 +69,7 @@ fn watch(group: Pid, limit: u64, seen: &Seen) {
     }
 }
 
-/// Bytes that the processes of a group have of their own.
+/// The bytes that the processes of a group own.
 fn in_use(group: Pid) -> u64 {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

@@ -1,4 +1,4 @@
-//! MNN as an engine: convert, hand the work to a child process, and name what came of it.
+//! MNN as an engine: converts the model, gives the work to a child process, and names the result.
 
 use super::contents::{Contents, Message};
 use super::conversation::{Announced, Conversation, KeptWorker, Walked, Walker};
@@ -21,9 +21,9 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(20);
 /// MNN on one of its backends.
 #[derive(Debug, Clone)]
 pub struct MnnEngine {
-    /// Where to run.
+    /// The target to run on.
     pub target: MnnTarget,
-    /// Where the `.mnn` model comes from.
+    /// The source of the `.mnn` model.
     pub converter: Converter,
     /// The worker to start.
     pub worker: WorkerProgram,
@@ -63,7 +63,7 @@ struct MnnSession<'e> {
 }
 
 impl MnnSession<'_> {
-    /// About the network that is open.
+    /// Asks about the open network.
     fn ask(&mut self, message: Message, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
         self.worker.execute(Ok(message), Some(self.engine.target.backend), request.deadline)
@@ -126,7 +126,7 @@ impl MnnEngine {
     ) -> Result<Message, Box<Execution>> {
         let weights = self.weights();
         let model = self.convert(request, weights)?;
-        // What is stored in 8 bits already is no more honest in 16.
+        // Weights that are already stored in 8 bits gain no accuracy in 16.
         let half_weights = if weights == Weights::Fp32 { Weights::Fp16 } else { weights };
         let half_model = self.convert(request, half_weights)?;
         let full_model = match weights {
@@ -134,7 +134,7 @@ impl MnnEngine {
             _ => Some(self.convert(request, Weights::Fp32)?),
         };
         let mut contents = Contents::default();
-        // Too large for one piece: the walk then goes without tract beside it.
+        // If the model is too large for one piece, the walk runs without tract.
         let onnx = request.model.to_whole_bytes().ok().map(|onnx| contents.add(onnx));
         let model = contents.add(read(&model)?);
         let half_model = contents.add(read(&half_model)?);
@@ -181,7 +181,7 @@ fn refused_conversion(error: ConvertError) -> Box<Execution> {
     })
 }
 
-/// What a build lacks of a backend, and what helps; `None` where it has it.
+/// The reason and the remedy if this build lacks a backend; `None` if the build has the backend.
 pub(super) fn missing_from_build(backend: Backend) -> Option<(String, String)> {
     let built = match backend {
         Backend::Cpu => cfg!(feature = "mnn"),
@@ -212,10 +212,10 @@ fn without_mnn() -> (String, String) {
     )
 }
 
-/// Asks a worker what would run on a backend; `Err` says why nothing would.
+/// Asks a worker which device a backend would run on.
 ///
 /// # Errors
-/// The reason, and a hint where there is one.
+/// The reason why no device would run, and a hint if there is one.
 pub fn probe(
     worker: &WorkerProgram,
     target: &MnnTarget,

@@ -1,7 +1,7 @@
-//! Engines that run in a child process, because drivers crash, hang and print what they like.
+//! Engines that run in a child process, because drivers crash, hang and print text of their own.
 //!
-//! The parent writes frames to the child's stdin and reads frames from its stdout; whatever else
-//! the child says goes to stderr and becomes evidence. The parent holds the deadline.
+//! The parent writes frames to the child's stdin and reads frames from its stdout. All other output of the child goes
+//! to stderr and becomes evidence. The parent enforces the deadline.
 
 mod cache;
 mod chatter;
@@ -35,7 +35,7 @@ mod supervise;
 
 pub use cache::cache_folder;
 pub use conversation::{Announced, Walked, Walker};
-pub use convert::{ConvertError, Converter, find_converter};
+pub use convert::{ConvertError, Converter, MNN_VERSION, find_converter};
 pub use converted::{Change, compare_converted, converted_operators};
 pub use environment::opencl_drivers;
 pub use host::serve;

@@ -1,5 +1,5 @@
-//! An ONNX network on the engine this worker has of its own, which is tract: whoever asks for a worker
-//! elsewhere has another processor under it.
+//! An ONNX network on the worker's own engine, which is tract. A worker in a different place runs tract on a different
+//! processor.
 
 use super::contents::NETWORK;
 use super::host::Send;
@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// Runs, and answers.
+/// Runs the network and answers.
 pub(super) fn run(
     model: &[u8],
     feeds: Vec<Output>,
@@ -23,7 +23,7 @@ pub(super) fn run(
         Err(error) => return send(&Reply::Rejected { reason: error.to_string() }, &[]),
     };
     let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
-    // The parent holds the deadline.
+    // The parent enforces the deadline.
     let request = Request { model: &model, feeds: &feeds, repeats, deadline: Duration::MAX };
     match (Tract::default()).execute(&request) {
         Execution { ran_on: Some(ran_on), runs: Some(runs), outputs, .. } => {

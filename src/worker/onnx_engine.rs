@@ -1,4 +1,4 @@
-//! Engines that take an ONNX network as it is: ONNX Runtime, and whatever engine a worker has of its own.
+//! Engines that take an ONNX network as it is: ONNX Runtime, or the worker's own engine.
 
 use super::contents::Message;
 use super::conversation::{Conversation, KeptWorker};
@@ -6,10 +6,10 @@ use super::program::WorkerProgram;
 use super::protocol::Ask;
 use crate::engine::{Engine, Execution, OrtTarget, Request, Session};
 
-/// An engine in a child process that is given the network as it is.
+/// An engine in a child process that takes the network as it is.
 #[derive(Debug, Clone)]
 pub struct OnnxEngine {
-    /// Where ONNX Runtime is asked to run; `None` for what only the worker knows.
+    /// The target of ONNX Runtime; `None` for an engine that only the worker knows.
     pub ort: Option<OrtTarget>,
     /// The worker to start.
     pub worker: WorkerProgram,
@@ -18,7 +18,7 @@ pub struct OnnxEngine {
 impl OnnxEngine {
     fn message(&self, request: &Request<'_>) -> Result<Message, Box<Execution>> {
         let repeats = request.repeats;
-        // ONNX Runtime needs no numbers for open dimensions, and trips over some where a file has branches.
+        // ONNX Runtime needs no numbers for open dimensions, and fails on some numbers if a file has branches.
         let declared = request.model.as_declared();
         let model = if self.ort.is_some() { &declared } else { request.model };
         Message::about(&Request { model, ..*request }, |model, feeds, _| match self.ort.clone() {
@@ -62,7 +62,7 @@ impl Session for OnnxSession<'_> {
         let request = self.engine.worker.within(request);
         let message = match self.engine.ort {
             Some(_) => Ok(Message::bare(Ask::Again { repeats: request.repeats })),
-            // Strangers need not keep a network open.
+            // A worker with its own engine need not keep a network open.
             None => self.engine.message(&request),
         };
         self.worker.execute(message, None, request.deadline)

@@ -1,5 +1,5 @@
-//! A network that stays open in the child: one ask opens and runs it, the next ones run it again, on the
-//! same feeds or on others.
+//! A network that stays open in the child. One ask opens and runs the network. The next asks run it again, on the
+//! same feeds or on other feeds.
 
 use super::host::Send;
 use super::protocol::{Reply, pack};
@@ -7,28 +7,28 @@ use crate::engine::{Output, RanOn, Runs, same_bytes};
 use std::io;
 use std::time::Instant;
 
-/// A network on a backend, with the feeds it was opened with.
+/// An open network on a backend, with its feeds.
 pub(super) trait OpenNetwork {
-    /// Takes other feeds, of the shapes of those it was opened with.
+    /// Replaces the feeds with other feeds of the same shapes.
     fn feed(&mut self, feeds: Vec<Output>) -> Result<(), String>;
 
-    /// Feeds, runs and reads it once.
+    /// Writes the feeds, runs the network once, and reads the outputs.
     fn run(&mut self) -> Result<Vec<Output>, String>;
 
-    /// What runs it. Asked after a run, whose time it must not count to.
+    /// The engine and the device of the run. Asked after a run, to keep the call out of the run's time.
     fn ran_on(&mut self) -> Result<RanOn, String>;
 }
 
-/// The network of the last ask, while it is open.
+/// The network of the last ask, while that network is open.
 pub(super) type Kept = Option<Box<dyn OpenNetwork>>;
 
-/// Why a network did not open, or did not come to its end.
+/// Why a network did not open or did not finish.
 pub(super) enum Stop {
     /// The engine's own words.
     Refused(String),
     /// This machine lacks the engine.
     Unavailable { reason: String, hint: String },
-    /// It would run elsewhere, and `Opened` has said so.
+    /// The network would run on a different backend, and `Opened` has reported that.
     #[cfg(feature = "mnn")]
     FellBack,
     /// The parent is gone.
@@ -36,7 +36,7 @@ pub(super) enum Stop {
 }
 
 impl Stop {
-    /// Tells the parent.
+    /// Reports the reason to the parent.
     pub(super) fn answer(self, send: &mut Send<'_>) -> io::Result<()> {
         match self {
             Stop::Refused(reason) => send(&Reply::Rejected { reason }, &[]),
@@ -54,7 +54,7 @@ impl From<String> for Stop {
     }
 }
 
-/// Opens a network, runs it, answers and keeps it.
+/// Opens a network, runs it, answers, and keeps the network open.
 pub(super) fn open_and_run(
     kept: &mut Kept,
     repeats: usize,
@@ -71,7 +71,7 @@ pub(super) fn open_and_run(
     }
 }
 
-/// Runs the network that is open, and answers.
+/// Runs the open network again, and answers.
 pub(super) fn run_again(kept: &mut Kept, repeats: usize, send: &mut Send<'_>) -> io::Result<()> {
     match kept {
         Some(network) => run(network.as_mut(), repeats, 0.0, send),
@@ -79,7 +79,7 @@ pub(super) fn run_again(kept: &mut Kept, repeats: usize, send: &mut Send<'_>) ->
     }
 }
 
-/// Runs the network that is open on other feeds, and answers.
+/// Runs the open network on other feeds, and answers.
 pub(super) fn run_next(
     kept: &mut Kept,
     feeds: Vec<Output>,
@@ -92,7 +92,7 @@ pub(super) fn run_next(
     }
 }
 
-/// Puts feeds into the place of others, where they have their shapes.
+/// Replaces the feeds, if the new feeds have the same shapes.
 pub(super) fn replace(feeds: &mut Vec<Output>, next: Vec<Output>) -> Result<(), String> {
     for before in feeds.iter() {
         let shape =
@@ -121,7 +121,7 @@ fn run(
     }
 }
 
-/// The outputs of the first of so many runs, and whether the others gave the same bytes.
+/// The outputs of the first run, and whether the other runs returned the same bytes.
 fn run_timed(
     network: &mut dyn OpenNetwork,
     repeats: usize,

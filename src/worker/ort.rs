@@ -1,5 +1,5 @@
-//! ONNX Runtime in the child: its C library is loaded when it is asked for, from wherever it lies, so
-//! that this program needs none to be built or to start.
+//! ONNX Runtime in the child. Its C library is loaded on demand, from any folder. So this program needs no library to
+//! be built or to start.
 
 use super::cache::cache_folder;
 use super::open::{OpenNetwork, Stop, replace};
@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::{env, fs, io};
 use tempfile::TempDir;
 
-/// Names the library, as it does for others who load it.
+/// The variable that names the library, for this program as for other programs that load the library.
 const LIBRARY: &str = "ORT_DYLIB_PATH";
-/// What the provider that is not the processor calls itself in a profile.
+/// The name of the WebGPU provider in a profile.
 const WEBGPU: &str = "WebGpuExecutionProvider";
 
 /// A network open in ONNX Runtime, with its feeds.
@@ -31,7 +31,7 @@ pub(super) struct OpenSession {
     session: Session,
     feeds: Vec<Output>,
     ran_on: RanOn,
-    /// Where the first run's profile goes: it alone tells which provider ran each node.
+    /// The folder for the first run's profile. Only the profile says which provider ran each node.
     profile: Option<TempDir>,
 }
 
@@ -81,7 +81,7 @@ impl OpenNetwork for OpenSession {
             let file = self.session.end_profiling().map_err(words)?;
             self.ran_on.operators = operators(Path::new(&file))?;
             self.profile = None;
-            // What fell to the processor without a word must not count for the device.
+            // A network that silently fell back to the processor must not count for the device.
             if !self.ran_on.operators.contains_key(&self.ran_on.backend) {
                 return Err(format!("none of its nodes ran on {}", self.ran_on.backend));
             }
@@ -90,7 +90,7 @@ impl OpenNetwork for OpenSession {
     }
 }
 
-/// A machine without a device that WebGPU takes refuses no network: it lacks the engine.
+/// A machine without a device that WebGPU accepts lacks the engine. The engine does not refuse the network.
 fn no_adapter(words: String, provider: Provider) -> Stop {
     if provider == Provider::Webgpu && words.contains("WebGPU adapter") {
         let hint = "Dawn takes a Vulkan device only with all that WebGPU demands, which Mesa's llvmpipe 22 has not; the evidence says what is lacking";
@@ -99,7 +99,7 @@ fn no_adapter(words: String, provider: Provider) -> Stop {
     Stop::Refused(words)
 }
 
-/// Loads the library, once; gives its version.
+/// Loads the library once and returns its version.
 fn load(provider: Provider) -> Result<String, Stop> {
     let library = library(provider).ok_or_else(|| Stop::Unavailable {
         reason: "no ONNX Runtime was found".into(),
@@ -110,7 +110,7 @@ fn load(provider: Provider) -> Result<String, Stop> {
         hint: hint(provider),
     };
     let environment = ort::init_from(&library).map_err(|error| unusable(error.to_string()))?;
-    // What it has to say is evidence; on stderr whatever this worker says is.
+    // The library's messages are evidence, like all of this worker's stderr.
     environment.with_telemetry(false).with_logger(Arc::new(say)).commit();
     if provider == Provider::Webgpu && !WebGPU::default().is_available().unwrap_or(false) {
         return Err(unusable("it was built without WebGPU".into()));
@@ -130,12 +130,12 @@ fn hint(provider: Provider) -> String {
 
 fn say(level: LogLevel, _: &str, _: &str, _: &str, message: &str) {
     if matches!(level, LogLevel::Warning | LogLevel::Error | LogLevel::Fatal) {
-        // Evidence that cannot be given is no reason to end.
+        // A failed write of evidence is no reason to exit.
         let _ = writeln!(io::stderr(), "onnxruntime: {message}");
     }
 }
 
-/// The library that is named, or the one that came with a Python package in our cache.
+/// The library that the user names, or the library of a Python package in our cache.
 fn library(provider: Provider) -> Option<PathBuf> {
     if let Some(named) = env::var_os(LIBRARY).filter(|named| !named.is_empty()) {
         return Some(named.into());
@@ -159,7 +159,7 @@ fn entries(folder: &Path, beginning: &'static str) -> impl Iterator<Item = PathB
     named.map(|entry| entry.path())
 }
 
-/// The library's file name ends with its version; else its build says which it is.
+/// The version at the end of the library's file name. Without it, the version that the build reports.
 fn version(library: &Path) -> String {
     let name = library.canonicalize().unwrap_or_else(|_| library.to_owned());
     let name = name.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -185,12 +185,12 @@ fn builder(target: &OrtTarget, profile: Option<&Path>) -> Result<SessionBuilder,
     }
 }
 
-/// The engine's own words, whatever kind of error it is.
+/// The engine's own words, for any kind of error.
 fn words(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// A tensor as ONNX Runtime takes it.
+/// A tensor converted for ONNX Runtime.
 fn given(tensor: &Tensor) -> Result<DynValue, String> {
     let shape: Vec<i64> = tensor.shape().iter().map(|&extent| extent as i64).collect();
     with_array!(tensor, array => {
@@ -199,7 +199,7 @@ fn given(tensor: &Tensor) -> Result<DynValue, String> {
     })
 }
 
-/// A tensor as ONNX Runtime gives it.
+/// A tensor converted from ONNX Runtime.
 fn taken(name: &str, value: &DynValue) -> Result<Output, String> {
     let ValueType::Tensor { ty, .. } = value.dtype() else {
         return Err(format!("output `{name}` is no tensor"));
@@ -242,7 +242,7 @@ struct Arguments {
     provider: Option<String>,
 }
 
-/// How many nodes each provider ran; a profile has them once for each run.
+/// How many nodes each provider ran. A profile lists each node once per run.
 fn operators(profile: &Path) -> Result<BTreeMap<String, usize>, String> {
     let text = fs::read_to_string(profile).map_err(|error| format!("read a profile: {error}"))?;
     let events: Vec<Event> =

@@ -1,4 +1,4 @@
-//! How a worker is started: this program again, or whatever command reaches one.
+//! How a worker is started: this program again, or a command that reaches a worker.
 
 use super::ending::Ending;
 use super::kin::Kin;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// How to start a worker: this program again, or whatever command reaches one.
+/// How to start a worker: this program again, or a command that reaches a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerProgram {
     program: PathBuf,
@@ -17,7 +17,7 @@ pub struct WorkerProgram {
     environment: BTreeMap<String, String>,
     timeout: Option<Duration>,
     memory: Option<u64>,
-    /// Whether all that it starts is to end with it, in whatever session that is.
+    /// Whether all processes that the worker starts end with the worker, in any session.
     is_ours: bool,
 }
 
@@ -27,18 +27,18 @@ impl WorkerProgram {
         WorkerProgram::ours(path, vec!["worker".into()])
     }
 
-    /// A program with these arguments that is a worker of ours, here.
+    /// A local program with these arguments, which is a worker of ours.
     pub fn ours(program: PathBuf, arguments: Vec<String>) -> Self {
         let (environment, timeout, memory) = (BTreeMap::new(), None, None);
         WorkerProgram { program, arguments, environment, timeout, memory, is_ours: true }
     }
 
-    /// The same with a limit to the memory of the worker, in bytes.
+    /// The same program with a limit to the worker's memory, in bytes.
     pub fn with_memory(self, limit: Option<u64>) -> Self {
         WorkerProgram { memory: limit, ..self }
     }
 
-    /// The worker of a place; this one, with the place's environment, where the place has none of its own.
+    /// The worker of a place. If the place has no worker, this worker with the place's environment.
     pub fn at(&self, place: &Place) -> Self {
         let Place { via, environment, timeout, .. } = place.clone();
         let placed = WorkerProgram { environment, timeout, ..self.clone() };
@@ -51,8 +51,8 @@ impl WorkerProgram {
         }
     }
 
-    /// Starts it in a process group of its own. A command of the user's may leave something behind on
-    /// purpose: the connection that `ssh` shares, the server of `adb`. Ours leaves nothing.
+    /// Starts the worker in a separate process group. The user's command may leave a process behind on purpose:
+    /// the shared connection of `ssh`, or the server of `adb`. Our own worker leaves no process.
     pub(super) fn spawn(&self) -> Result<(Child, Option<Kin>), Ending> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).process_group(0);
@@ -66,22 +66,22 @@ impl WorkerProgram {
         Ok((child, kin))
     }
 
-    /// How many bytes of memory it may use, where that is limited.
+    /// The limit to the worker's memory in bytes, if there is a limit.
     pub(super) fn memory(&self) -> Option<u64> {
         self.memory
     }
 
-    /// What is to be set in its environment, wherever it runs.
+    /// The variables to set in the worker's environment, on any machine.
     pub(super) fn environment(&self) -> &BTreeMap<String, String> {
         &self.environment
     }
 
-    /// A request with the deadline of the worker's place, where that has one.
+    /// A request with the deadline of the worker's place, if the place has a deadline.
     pub(super) fn within<'r>(&self, request: &Request<'r>) -> Request<'r> {
         Request { deadline: self.timeout.unwrap_or(request.deadline), ..*request }
     }
 
-    /// The line of evidence that says what is set in the worker's environment.
+    /// The line of evidence about the variables that offby set for the worker.
     pub(super) fn evidence(&self) -> Option<String> {
         let set: Vec<String> =
             self.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();

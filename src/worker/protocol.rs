@@ -1,7 +1,7 @@
-//! What parent and worker say to each other; `docs/worker-protocol.md` tells it to others.
+//! The messages between parent and worker. `docs/worker-protocol.md` documents them.
 //!
-//! Models and feeds are named by the digest of their bytes. A worker that lacks some says which, and
-//! is given them once. Outputs travel in a frame's body, one after the other.
+//! Models and feeds are named by the digest of their bytes. A worker reports which of them it lacks, and receives
+//! these once. Outputs travel in a frame's body, one after the other.
 
 use super::contents::{ContentHead, PlanHead, SentTensor};
 use crate::engine::{self, MnnTarget, OrtTarget, Output, RanOn, Runs};
@@ -11,26 +11,26 @@ use crate::walk::{Fallback, Trace, Trust};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Raised whenever a message changes its meaning. `Hello` never changes.
+/// Raised when a message changes its meaning. `Hello` never changes.
 pub(super) const PROTOCOL: u32 = 4;
 
-/// Who we are, in a `Hello`.
+/// Our name and version in a `Hello`.
 pub(super) const VERSION: &str = concat!("offby ", env!("CARGO_PKG_VERSION"));
 
-/// Parent to worker. The first is always `Hello`.
+/// Messages from parent to worker. The first message is always `Hello`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub(super) enum Ask {
-    /// Who speaks.
+    /// The greeting.
     Hello { protocol: u32 },
-    /// Start anew with these variables in the environment; all is to be said again then.
+    /// Restart with these variables in the environment. The parent must then send everything again.
     Environment { variables: BTreeMap<String, String> },
-    /// Keep what is in the body, one after the other, for the asks that name it.
+    /// Keep the contents in the body, one after the other, for the asks that name them.
     Keep { contents: Vec<ContentHead> },
     /// Open an MNN model on a backend and run it.
     Run { model: Digest, target: MnnTarget, feeds: Vec<SentTensor>, repeats: usize },
-    /// Open an MNN model on a backend and walk its operators, then search as planned; `half_model` has
-    /// 16-bit weights, `full_model` those of the ONNX file, where the model under test has others.
+    /// Open an MNN model on a backend and walk its operators, then search as planned. `half_model` has 16-bit weights.
+    /// `full_model` has the weights of the ONNX file, if the model under test has different weights.
     Walk {
         onnx: Option<Digest>,
         model: Digest,
@@ -41,13 +41,13 @@ pub(super) enum Ask {
         repeats: usize,
         plan: Option<PlanHead>,
     },
-    /// Run an ONNX model on whatever engine the worker has.
+    /// Run an ONNX model on the worker's own engine.
     RunOnnx { model: Digest, feeds: Vec<SentTensor>, repeats: usize },
     /// Run an ONNX model on ONNX Runtime.
     RunOrt { model: Digest, target: OrtTarget, feeds: Vec<SentTensor>, repeats: usize },
     /// Run an ONNX model on a simulated device.
     RunSimulated { model: Digest, device: engine::Device, feeds: Vec<SentTensor>, repeats: usize },
-    /// Walk one.
+    /// Walk an ONNX model on a simulated device.
     WalkSimulated {
         model: Digest,
         device: engine::Device,
@@ -55,16 +55,16 @@ pub(super) enum Ask {
         repeats: usize,
         plan: Option<PlanHead>,
     },
-    /// Run the network of the last `Run`, `RunOrt` or `RunSimulated` again, on the same feeds: it is still open.
+    /// Run the open network of the last `Run`, `RunOrt` or `RunSimulated` again, on the same feeds.
     Again { repeats: usize },
-    /// Run it on other feeds of the same shapes.
+    /// Run the open network on other feeds of the same shapes.
     Next { feeds: Vec<SentTensor>, repeats: usize },
-    /// Tell what would run on a backend.
+    /// Report the device that a backend would run on.
     Probe { target: MnnTarget },
 }
 
 impl Ask {
-    /// The contents it names.
+    /// The contents that this ask names.
     pub(super) fn named(&self) -> BTreeSet<Digest> {
         let models = match self {
             Ask::Walk { onnx, model, half_model, full_model, .. } => {
@@ -87,7 +87,7 @@ impl Ask {
         models.into_iter().chain(tensors).cloned().collect()
     }
 
-    /// What it feeds.
+    /// The feeds of this ask.
     pub(super) fn feeds(&self) -> &[SentTensor] {
         match self {
             Ask::Run { feeds, .. }
@@ -101,7 +101,7 @@ impl Ask {
         }
     }
 
-    /// What it searches for after a walk.
+    /// The plan of the search after a walk.
     pub(super) fn plan(&self) -> Option<&PlanHead> {
         match self {
             Ask::Walk { plan, .. } | Ask::WalkSimulated { plan, .. } => plan.as_ref(),
@@ -109,7 +109,7 @@ impl Ask {
         }
     }
 
-    /// Where it wants MNN to run.
+    /// The MNN target of this ask.
     pub(super) fn mnn_target(&self) -> Option<&MnnTarget> {
         match self {
             Ask::Run { target, .. } | Ask::Walk { target, .. } | Ask::Probe { target } => {
@@ -120,29 +120,29 @@ impl Ask {
     }
 }
 
-/// Worker to parent.
+/// Messages from worker to parent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub(super) enum Reply {
     /// The answer to `Hello`.
     Hello { protocol: u32, version: String },
-    /// The answer to `Environment`, of the worker that started anew.
+    /// The answer to `Environment`, from the restarted worker.
     Restarted,
-    /// These contents are lacking: `Keep` is wanted, and then the same ask again.
+    /// The worker lacks these contents: send `Keep`, then the same ask again.
     Wanted { digests: BTreeSet<Digest> },
     /// The answer to `Keep`.
     Kept,
-    /// The session stands; this is where it runs. Where that is not as asked, it is the end.
+    /// The session is open and runs on this device. If this is not the requested backend, the exchange ends.
     Opened { ran_on: RanOn, as_asked: bool },
-    /// Done; the outputs are in the body.
+    /// The runs are done. The body contains the outputs.
     Ran { outputs: Vec<TensorHead>, runs: Runs, ran_on: RanOn },
-    /// The journal of a walk: this operator comes next.
+    /// The journal of a walk: this operator runs next.
     Op { index: usize, name: String, op_type: String },
-    /// The first run of a walk is over, and this was measured; the walk goes on.
+    /// The measurements of a walk's first run, which is over. The walk continues.
     Traced { trace: Trace },
-    /// A search begins another run, which may take as long as the first.
+    /// A search begins its next run, which may take as long as the first.
     Trial { number: usize },
-    /// The walk is done; the candidate's outputs are in the body, then the reference's.
+    /// The walk is done. The body contains the candidate's outputs, then the reference's.
     Walked {
         trace: Trace,
         trust: Trust,
@@ -152,7 +152,7 @@ pub(super) enum Reply {
         outputs: Vec<TensorHead>,
         reference: Vec<TensorHead>,
     },
-    /// What the backend is.
+    /// The report on a backend.
     Probed(ProbeReport),
     /// The engine refused, or the worker does not know the ask.
     Rejected { reason: String },
@@ -160,12 +160,12 @@ pub(super) enum Reply {
     Unavailable { reason: String, hint: String },
 }
 
-/// What is known of one backend before any model runs on it.
+/// The known facts about a backend before any model runs on it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProbeReport {
     /// The engine's version.
     pub engine_version: String,
-    /// The device a session would get, `None` where there is none.
+    /// The device that a session would get; `None` if there is none.
     pub device: Option<Device>,
 }
 
@@ -186,7 +186,7 @@ pub(super) struct TensorHead {
     shape: Vec<usize>,
 }
 
-/// Heads and body of a row of named tensors.
+/// The heads and the body for a row of named tensors.
 pub(super) fn pack<'a>(
     tensors: impl IntoIterator<Item = (&'a ValueName, &'a Tensor)>,
 ) -> (Vec<TensorHead>, Vec<u8>) {

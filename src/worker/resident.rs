@@ -1,4 +1,4 @@
-//! A converter that stays: MNN's Python module loaded once, for many small models in a row.
+//! A converter that stays loaded: MNN's Python module, loaded once for many small models in a row.
 
 use super::convert::ConvertError;
 use super::interruption::interrupted;
@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Answers each line of arguments with a line on what was stdout; the converter itself prints to
-/// stderr. Its own entry is called, which does not phone home.
+/// Answers each line of arguments with a line on the original stdout. The converter itself prints to stderr.
+/// The script calls the converter's own entry, which does not phone home.
 const SCRIPT: &str = "
 import json, os, sys
 answers = os.fdopen(os.dup(1), 'w')
@@ -24,7 +24,7 @@ for line in sys.stdin:
     print('done', file=answers, flush=True)
 ";
 
-/// How often the one who waits looks whether the user still does.
+/// How often the waiting thread checks that the user still waits.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A Python process with the converter loaded.
@@ -37,7 +37,7 @@ pub(super) struct Resident {
 }
 
 impl Resident {
-    /// Starts Python; that the module is there shows in the first conversion.
+    /// Starts Python. The first conversion shows whether the module is installed.
     pub(super) fn start(python: &Path) -> Result<Self, ConvertError> {
         let workspace = tempfile::tempdir()?;
         let words = workspace.path().join("words");
@@ -61,13 +61,13 @@ impl Resident {
         Ok(Resident { child, asks, answers, words, workspace })
     }
 
-    /// Where to put the model of the next conversion: what lies there is overwritten by the one after.
+    /// The paths of the next conversion's source and result. Each conversion overwrites the files of the last.
     pub(super) fn files(&self) -> (PathBuf, PathBuf) {
         let path = |name: &str| self.workspace.path().join(name);
         (path("model.onnx"), path("model.mnn"))
     }
 
-    /// Converts with these arguments; gives what the converter said. `Err` ends its usefulness.
+    /// Converts with these arguments and returns the converter's output. After an `Err`, this converter is unusable.
     pub(super) fn convert(
         &mut self,
         arguments: &[String],

@@ -1,5 +1,5 @@
-//! Simulated devices in the child: the reference's nodes, each passed through the device. What a walk
-//! finds on them was planted; nothing found on them says anything of a real device.
+//! Simulated devices in the child: the reference's nodes, each passed through the device. A walk finds only planted
+//! errors on such a device, so no finding there says anything about a real device.
 
 use super::contents::NETWORK;
 use super::host::{Send, send_walked};
@@ -28,7 +28,7 @@ pub(super) struct SimJob<'a> {
     pub(super) device: Device,
     /// One tensor for each input.
     pub(super) feeds: Vec<Output>,
-    /// What to search for once it is walked.
+    /// The search after the walk, if any.
     pub(super) plan: Option<Plan>,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn open(job: SimJob<'_>, send: &mut Send<'_>) -> Result<OpenDevice, S
     Ok(OpenDevice { candidate, ran_on })
 }
 
-/// A network on a device, to be run as often as one likes.
+/// A network open on a device, for any number of runs.
 pub(super) struct OpenDevice {
     candidate: SimCandidate,
     ran_on: RanOn,
@@ -59,7 +59,7 @@ impl OpenNetwork for OpenDevice {
     }
 }
 
-/// Walks, and answers.
+/// Walks the network and answers.
 pub(super) fn walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> io::Result<()> {
     match try_walk(job, repeats, send) {
         Ok((walked, fallback, ran_on)) => send_walked(walked, fallback, ran_on, send),
@@ -67,7 +67,7 @@ pub(super) fn walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> io::
     }
 }
 
-/// What a walk found, and a search after it, and where.
+/// The results of a walk and of the search after it, and the device they ran on.
 type Found = (Walked, Option<Fallback>, RanOn);
 
 fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Found, Stop> {
@@ -78,7 +78,7 @@ fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Foun
     let send = RefCell::new(send);
     let mut announce = |index: usize, operator: &Operator| {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
-        // A parent that is gone is noticed when the walk is sent.
+        // If the parent is gone, sending the finished walk fails.
         let _ = send.borrow_mut()(&Reply::Op { index, name, op_type }, &[]);
     };
     let mut traced = |trace: &Trace| {
@@ -97,17 +97,17 @@ fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Foun
     Ok((walked, Some(found), ran_on))
 }
 
-/// What the job is about.
+/// The network of a job, with its feeds and its plan.
 struct Network {
     model: Model,
     feeds: Vec<Feed>,
     plan: Option<Plan>,
 }
 
-/// A device with a network on it, and where it runs.
+/// A network on a device, and the description of that device.
 type Opened = (SimCandidate, RanOn);
 
-/// Reads the network and opens the device on it; gives the network and the feeds, too.
+/// Reads the network and opens the device on it. Also returns the network with its feeds and its plan.
 fn open_candidate(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Network), Stop> {
     let model =
         Model::from_bytes(job.model, Path::new(NETWORK)).map_err(|error| error.to_string())?;
@@ -134,21 +134,21 @@ fn open_candidate(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Netwo
     Ok(((candidate, ran_on), Network { model, feeds, plan }))
 }
 
-/// The device's words are evidence: whatever the child says on stderr is.
+/// Prints the device's words to stderr, because the child's stderr is evidence.
 fn say(simulator: &mut Simulator) {
     for line in simulator.take_words() {
-        // Evidence that cannot be given is no reason to end.
+        // A failed write of evidence is no reason to exit.
         let _ = writeln!(io::stderr(), "simulated driver: {line}");
     }
 }
 
-/// Ends the process as the device does; a refusal comes back as its reason.
+/// Ends the process in the way of the device. A refusal returns its reason instead.
 fn come_to_an_end(breakdown: Breakdown) -> String {
     match breakdown {
         Breakdown::Refused(reason) => reason,
         Breakdown::Abort => std::process::abort(),
         Breakdown::Segfault => loop {
-            // Rust's own handler returns from the first one, having made the next one deadly.
+            // Rust's own handler returns from the first signal, and makes the next signal deadly.
             let own = rustix::process::getpid();
             let _ = rustix::process::kill_process(own, rustix::process::Signal::SEGV);
             std::thread::sleep(Duration::from_millis(1));
@@ -212,7 +212,7 @@ impl Healable for SimCandidate {
     }
 }
 
-/// A node's outputs as the healer has them, what travels for them counted.
+/// A node's outputs from the healer. Counts the tensors that travel for them.
 fn heal(
     run: &mut DeviceRun,
     index: usize,
@@ -229,7 +229,7 @@ fn heal(
     Ok(Some(outputs))
 }
 
-/// What a node gave, or the end it brings about.
+/// A node's result. A breakdown of the device ends the process or returns a reason.
 fn passed(passed: Result<Passed, NodeStop>, run: &mut DeviceRun) -> Result<Passed, String> {
     say(run.simulator());
     passed.map_err(|stop| match stop {

@@ -1,4 +1,4 @@
-//! A simulated device as an engine: in a child process, for it may be told to crash or hang.
+//! A simulated device as an engine, in a child process: the device may be made to crash or hang.
 
 use super::contents::Message;
 use super::conversation::{Announced, Conversation, KeptWorker, Walked, Walker};
@@ -10,7 +10,7 @@ use crate::walk::Plan;
 /// A simulated device.
 #[derive(Debug, Clone)]
 pub struct SimEngine {
-    /// What it is; without a device that was read it is not there.
+    /// The simulated target. If its device was not read, the target is unavailable.
     pub target: SimTarget,
     /// The worker to start.
     pub worker: WorkerProgram,
@@ -71,7 +71,7 @@ struct SimSession<'e> {
 }
 
 impl SimSession<'_> {
-    /// About the network that is open.
+    /// Asks about the open network.
     fn ask(&mut self, message: Message, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
         self.worker.execute(Ok(message), None, request.deadline)

@@ -21,47 +21,47 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a child that closed its pipe may take to leave a status, one that was killed to end, and its
-/// last words to come.
+/// How long a child that closed its pipe may take to exit. Also how long the last words of an ended child may take
+/// to arrive.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long one that was killed may take to be gone: the kernel takes back gigabytes page by page.
+/// How long a killed child may take to exit: the kernel frees gigabytes page by page.
 const DYING: Duration = Duration::from_secs(10);
-/// How often the one who waits looks whether the child lives, and whether the user still waits.
+/// How often the waiting thread checks that the child lives and that the user still waits.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long messages of a child that is dead may be on their way. Its pipe need not end with it: what it
-/// started may hold it.
+/// How long the last messages of a dead child may take to arrive. The pipe need not end with the child: a process
+/// that the child started may hold the pipe.
 const LAST_MESSAGES: Duration = Duration::from_millis(200);
 
-/// How long a child that is not needed any more may take to leave by itself.
+/// How long a child without further work may take to exit by itself.
 const PARTING: Duration = Duration::from_millis(250);
 
 type Message = Result<(Reply, Vec<u8>), FrameError>;
 
-/// A running worker, or the command that reaches it.
+/// A running worker, or the command that reaches the worker.
 pub(super) struct Worker {
     child: Child,
     kin: Option<Kin>,
     memory: Option<Watch>,
-    /// Its stdin, whenever nothing is being written there.
+    /// The child's stdin, available while no thread writes to the child.
     asks: Receiver<ChildStdin>,
     replies: Receiver<Message>,
     speaking: Arc<AtomicBool>,
     chatter: Option<Chatter>,
     deadline: Instant,
-    /// Whether it was ended: its number may be another's by now.
+    /// Whether the child was ended. Its process number may belong to a different process by now.
     is_over: bool,
 }
 
-/// What is left of a worker when it is gone.
+/// The remains of an ended worker.
 pub(super) struct Remains {
-    /// What it said since that was last asked.
+    /// The stderr lines since they were last taken.
     pub(super) said: Vec<String>,
-    /// Its process, where even being killed did not end it.
+    /// The process number, if even SIGKILL did not end the process.
     pub(super) stuck: Option<u32>,
 }
 
 impl Worker {
-    /// Starts a worker and greets it; what remained of it where that fails.
+    /// Starts and greets a worker. On failure, returns the ending and the worker's remains.
     pub(super) fn start(
         program: &WorkerProgram,
         patience: Duration,
@@ -89,7 +89,8 @@ impl Worker {
         }
     }
 
-    /// Greets, and has the environment set: only a new process has it from its beginning.
+    /// Greets the worker and makes it set the environment. The worker restarts for that, because only a new process
+    /// has the environment from its beginning.
     fn meet(&mut self, environment: &BTreeMap<String, String>) -> Result<(), Ending> {
         self.greet()?;
         if environment.is_empty() {
@@ -122,31 +123,31 @@ impl Worker {
         }
     }
 
-    /// Gives it this much time from now on.
+    /// Gives the worker this much time from now on.
     pub(super) fn allow(&mut self, patience: Duration) {
         self.deadline = Instant::now() + patience;
     }
 
-    /// What it has said since this was last asked.
+    /// Takes the stderr lines since the last call.
     pub(super) fn take_evidence(&self) -> Vec<String> {
         self.chatter.as_ref().map(Chatter::take).unwrap_or_default()
     }
 
-    /// Sends a message and waits for the next one back.
+    /// Sends a message and waits for the next reply.
     pub(super) fn ask(&mut self, ask: &Ask, body: Vec<u8>) -> Result<(Reply, Vec<u8>), Ending> {
         self.send(ask, body)?;
         self.receive()
     }
 
-    /// Writing happens on a thread of its own, and is not waited for: a child that does not read must not hold
-    /// us up, and one that complains meanwhile is heard.
+    /// Writes on a separate thread and does not wait for it. A child that does not read must not block the parent,
+    /// and a child that complains meanwhile is heard.
     fn send(&mut self, ask: &Ask, body: Vec<u8>) -> Result<(), Ending> {
         let Some(mut pipe) = self.wait_for(&self.asks)? else { return Ok(()) };
         let ask = ask.clone();
         let (sender, asks) = channel();
         self.asks = asks;
         thread::spawn(move || {
-            // A child that died while we wrote is found dead by `receive`, with its status.
+            // `receive` finds a child that died during the write, with its status.
             let _ = write_frame(&mut pipe, &ask, &body);
             let _ = sender.send(pipe);
         });
@@ -162,13 +163,13 @@ impl Worker {
         }
     }
 
-    /// What a thread of ours sends, or `None` where that has ended. The child may end meanwhile, the deadline
-    /// pass, or the user lose patience.
+    /// The next item from one of our threads, or `None` if the thread has ended. Fails if the child ends, the
+    /// deadline passes, or the user interrupts.
     fn wait_for<T>(&self, channel: &Receiver<T>) -> Result<Option<T>, Ending> {
         let mut dead_since = None;
         loop {
             if interrupted() {
-                // What has come already is not lost.
+                // An item that has already arrived is not lost.
                 return channel.try_recv().map(Some).map_err(|_| Ending::Interrupted);
             }
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -188,7 +189,7 @@ impl Worker {
         }
     }
 
-    /// The exit status is read before the protocol is blamed.
+    /// Names the ending. The exit status is read before the protocol is blamed.
     fn name_ending(&self, broken: &FrameError) -> Ending {
         let until = Instant::now() + GRACE;
         let mut death = self.death();
@@ -198,7 +199,7 @@ impl Worker {
         }
         match (death, broken) {
             (Some(Ending::Exit(0)), FrameError::Ended) => Ending::Exit(0),
-            // One that said something else and left in peace has only that to blame.
+            // If a child exited with status 0 after a broken frame, only the frame can be blamed.
             (Some(ending), _) if ending != Ending::Exit(0) => ending,
             (_, FrameError::Ended) => Ending::EarlyEof,
             (_, FrameError::Half) => Ending::HalfFrame,
@@ -206,7 +207,7 @@ impl Worker {
         }
     }
 
-    /// How the child died, if it did.
+    /// How the child died, if it is dead.
     fn death(&self) -> Option<Ending> {
         let status = status(&self.child)?;
         let exceeded = self.memory.as_ref().and_then(Watch::exceeded);
@@ -217,13 +218,13 @@ impl Worker {
         })
     }
 
-    /// Whether it is in the middle of a message: then it has left the operator it announced last.
+    /// Whether the child is in the middle of a message. If so, the child is past the operator that it announced last.
     pub(super) fn is_speaking(&self) -> bool {
         self.speaking.load(Ordering::SeqCst)
     }
 
-    /// Lets a child go that has answered everything: its drivers may have caches to store, a `tee` behind it words
-    /// to write. It is ended all the same when that takes long.
+    /// Lets a child that has answered everything exit by itself. Its drivers may have caches to store, and a `tee`
+    /// behind the child may have text to write. A child that takes too long is killed.
     pub(super) fn dismiss(mut self) -> Remains {
         self.asks = slot(None);
         let until = Instant::now() + PARTING;
@@ -233,24 +234,24 @@ impl Worker {
         self.finish()
     }
 
-    /// Ends the child, whatever it does, and gives what it said on the way.
+    /// Ends the child in any state, and returns its remains.
     pub(super) fn finish(mut self) -> Remains {
         let stuck = self.end();
         if let Some(chatter) = &self.chatter {
-            // Its stderr may have been inherited by what outlives it: a shared connection of ssh's.
+            // A process that outlives the child may hold its stderr, such as a shared connection of ssh.
             chatter.wait(GRACE);
         }
         Remains { said: self.take_evidence(), stuck }
     }
 
-    /// Gives the process that killing did not end: one whose driver does not come back from the kernel.
+    /// Kills the child. If the process remains, returns its number: its driver does not return from the kernel.
     fn end(&mut self) -> Option<u32> {
         if std::mem::replace(&mut self.is_over, true) {
             return None;
         }
         self.asks = slot(None);
         drop(self.memory.take());
-        // It is not reaped before: until then its number, and that of the group, is nobody else's.
+        // The child is not reaped before this kill. Until then, no other process or group can get its number.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.kill();
         let until = Instant::now() + DYING;
@@ -273,22 +274,22 @@ impl Drop for Worker {
     }
 }
 
-/// A channel in which something lies, or nothing ever will.
+/// A channel that holds one item, or none at all.
 fn slot<T>(item: Option<T>) -> Receiver<T> {
     let (sender, slot) = channel();
-    // Its other end is at hand.
+    // Sending cannot fail: the receiver still exists.
     item.map(|item| sender.send(item));
     slot
 }
 
-/// The status of a child that is dead; it is not reaped.
+/// The status of a dead child, which is not reaped.
 fn status(child: &Child) -> Option<WaitIdStatus> {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     waitid(WaitId::Pid(Pid::from_child(child)), look).ok().flatten()
 }
 
-/// Reads frames on a thread of its own, until one cannot be read. Between the first byte of a frame and its last
-/// the child is `speaking`.
+/// Reads frames on a separate thread until a read fails. The child is `speaking` from the first byte of a frame to
+/// the last.
 fn read_replies(stdout: Option<ChildStdout>, speaking: Arc<AtomicBool>) -> Receiver<Message> {
     let (sender, replies) = channel();
     if let Some(stdout) = stdout {
@@ -305,7 +306,7 @@ fn read_replies(stdout: Option<ChildStdout>, speaking: Arc<AtomicBool>) -> Recei
                     break;
                 }
             }
-            // Whoever says something else is not to die of being heard no longer.
+            // A child that sends other output must not die of a closed pipe.
             let _ = io::copy(&mut stdout, &mut io::sink());
         });
     }

@@ -1,5 +1,5 @@
-//! The worker protocol as its document tells it, written a second time: a worker is not tested by the
-//! code that it is made of.
+//! The worker protocol as its document describes it, implemented a second time: a worker is not tested by its
+//! own code.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use offby::tensor::Digest;
@@ -10,13 +10,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The version that this tests.
+/// The protocol version under test.
 pub(crate) const PROTOCOL: u32 = 4;
 
 /// A head and a body.
 pub(crate) type Frame = (Value, Vec<u8>);
 
-/// How long a worker may take to answer: Python has libraries to load.
+/// How long a worker may take to answer: Python must load its libraries.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The bytes of a frame.
@@ -25,7 +25,7 @@ pub(crate) fn frame(head: &[u8], body: &[u8]) -> Vec<u8> {
     [b"OFBY", &lengths.0[..], &lengths.1[..], head, body].concat()
 }
 
-/// The next frame; `None` where there is no more.
+/// The next frame; `None` at the end of the input.
 pub(crate) fn read(input: &mut impl Read) -> io::Result<Option<Frame>> {
     let mut start = [0; 16];
     match input.read(&mut start)? {
@@ -46,7 +46,7 @@ pub(crate) fn read(input: &mut impl Read) -> io::Result<Option<Frame>> {
     Ok(Some((head, body)))
 }
 
-/// A worker to speak with.
+/// A worker to talk to.
 pub(crate) struct Speaker {
     child: Child,
     asks: Option<ChildStdin>,
@@ -78,24 +78,24 @@ impl Speaker {
         Speaker { asks: child.stdin.take(), child, replies }
     }
 
-    /// Writes bytes, be they a frame or not.
+    /// Writes bytes, whether they are a frame or not.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        // A worker that has ended already shows that by its status.
+        // If the worker has exited, its exit status shows that.
         let _ = self.asks.as_mut().expect("stdin is open").write_all(bytes);
     }
 
-    /// Closes its stdin.
+    /// Closes the worker's stdin.
     pub(crate) fn hang_up(&mut self) {
         self.asks = None;
     }
 
-    /// Asks with a body and gives the next reply.
+    /// Sends an ask with a body and returns the next reply.
     pub(crate) fn ask_with(&mut self, head: &Value, body: &[u8]) -> Frame {
         self.write(&frame(head.to_string().as_bytes(), body));
         self.next()
     }
 
-    /// Asks and gives the next reply's head.
+    /// Sends an ask and returns the next reply's head.
     pub(crate) fn ask(&mut self, head: &Value) -> Value {
         self.ask_with(head, &[]).0
     }
@@ -108,12 +108,12 @@ impl Speaker {
         }
     }
 
-    /// Greets as the protocol wants it.
+    /// Greets the worker as the protocol demands.
     pub(crate) fn greet(&mut self) -> Value {
         self.ask(&json!({"ask": "hello", "protocol": PROTOCOL}))
     }
 
-    /// Gives contents to keep.
+    /// Sends contents that the worker must keep.
     pub(crate) fn keep(&mut self, contents: &[&[u8]]) -> Value {
         let heads: Vec<Value> = contents
             .iter()
@@ -122,7 +122,7 @@ impl Speaker {
         self.ask_with(&json!({"ask": "keep", "contents": heads}), &contents.concat()).0
     }
 
-    /// How it ends, having said nothing more.
+    /// The worker's exit status, after it sent no further message.
     pub(crate) fn end(mut self, within: Duration) -> ExitStatus {
         let until = Instant::now() + within;
         loop {

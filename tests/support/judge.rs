@@ -11,14 +11,14 @@ use tempfile::TempDir;
 
 const SCRIPT: &str = include_str!("judge.py");
 
-/// Whoever judges models; without Python, onnx or onnxruntime there is nobody.
+/// The programs that judge models; they need Python, onnx and onnxruntime.
 pub(crate) struct Judge {
     python: PathBuf,
 }
 
 impl Judge {
-    /// Where the judges are required a missing one fails the test; elsewhere the test says by name
-    /// that it was skipped.
+    /// If the judges are required, a missing judge fails the test. Otherwise the test says by name that it was
+    /// skipped.
     pub(crate) fn or_skip(test: &str) -> Option<Judge> {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let cache = set("XDG_CACHE_HOME").map(PathBuf::from);
@@ -40,7 +40,7 @@ impl Judge {
         None
     }
 
-    /// The Python that has them.
+    /// The Python of the judges.
     pub(crate) fn python(&self) -> &Path {
         &self.python
     }
@@ -53,7 +53,7 @@ impl Judge {
         }
     }
 
-    /// What onnxruntime makes of a checked model: the values asked for, outputs or not.
+    /// onnxruntime's values for a checked model: the requested values, whether they are outputs or not.
     pub(crate) fn run(
         &self,
         model: &Path,

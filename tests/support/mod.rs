@@ -1,4 +1,4 @@
-//! What the command-line tests share: the program, small files, and drivers that may be missing.
+//! Shared by the command-line tests: the program, small files, and drivers that may be missing.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use assert_cmd::Command;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-/// The program under test, with an environment that changes nothing.
+/// The program under test, with a neutral environment.
 pub(crate) fn offby() -> Command {
     let mut command = Command::cargo_bin("offby").expect("cargo builds the program for its tests");
     command.env("NO_COLOR", "1").env_remove("COLUMNS").current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -37,8 +37,8 @@ pub(crate) fn first_target(report: &Value) -> &Value {
     &report["targets"][0]
 }
 
-/// Whether a test that needs `target` can run. Where drivers are required a missing one fails the
-/// test; elsewhere the test says by name that it was skipped.
+/// Whether a test that needs `target` can run. If drivers are required, a missing driver fails the test.
+/// Otherwise the test says by name that it was skipped.
 pub(crate) fn can_run(test: &str, target: &str) -> bool {
     let model = debug_model("split_view_small.onnx");
     let mut command = offby();
@@ -57,7 +57,7 @@ pub(crate) fn can_run(test: &str, target: &str) -> bool {
     false
 }
 
-/// A device document in a folder of its own, and the target that names it.
+/// A device document in its own folder, and the target that names it.
 pub(crate) fn device(rest: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let path = folder.path().join("device.yaml");

@@ -1,5 +1,5 @@
-//! Networks that are oddly built: branches, data outside the file, two outputs, names with
-//! punctuation, constants that nothing reads.
+//! Oddly built networks: branches, data outside the file, two outputs, names with punctuation, constants that
+//! no node reads.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use crate::random_network::tensor;
@@ -57,7 +57,7 @@ pub(crate) fn flag(value: bool) -> Tensor {
     Tensor::from_bytes(Dtype::Bool, &[], &[u8::from(value)]).unwrap()
 }
 
-/// `If` in an `If`, both reading values from around them.
+/// `If` in an `If`; both read values from outside.
 pub(crate) fn branches() -> ModelProto {
     let network = Network::new("branches")
         .input("x", Dtype::F32, &[4, 4])
@@ -82,7 +82,7 @@ pub(crate) fn branches() -> ModelProto {
     })
 }
 
-/// A network whose tensors lie in the file `w.bin`, and that file.
+/// A network whose tensors are in the file `w.bin`, and that file.
 pub(crate) fn outside() -> (ModelProto, Vec<u8>) {
     let network = Network::new("outside")
         .input("x", Dtype::F32, &[4, 4])
@@ -108,7 +108,7 @@ pub(crate) fn outside() -> (ModelProto, Vec<u8>) {
     (proto, bin)
 }
 
-/// Two outputs, names with `::` and `/`, and a constant that nothing reads.
+/// Two outputs, names with `::` and `/`, and a constant that no node reads.
 pub(crate) fn two_outputs() -> Network {
     let two = Tensor::from_f32(&[1], vec![2.0]).unwrap();
     Network::new("two")

@@ -1,28 +1,28 @@
-//! Random networks: every kind of value a cut may meet, from genes that proptest can shrink.
+//! Random networks: every kind of value that a cut may meet, from genes that proptest can shrink.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use offby::graph::{Attribute, Model, Network};
 use offby::tensor::{Dtype, Tensor};
 use std::collections::BTreeSet;
 
-/// What a gene decides: the operator, and which values it reads.
+/// The choices of a gene: the operator, and the values that it reads.
 pub(crate) type Gene = (u8, usize, usize);
 
-/// A value and what is known of it.
+/// A value and its known properties.
 #[derive(Debug, Clone)]
 pub(crate) struct Value {
     pub(crate) name: String,
     pub(crate) dtype: Dtype,
     pub(crate) shape: Vec<usize>,
-    /// The node that computes it.
+    /// The node that computes the value.
     pub(crate) node: Option<usize>,
 }
 
-/// A network and what a test may know of it without reading ONNX.
+/// A network, and the facts about it that a test needs without reading ONNX.
 pub(crate) struct RandomNetwork {
     network: Network,
     pub(crate) values: Vec<Value>,
-    /// For each node the values it reads.
+    /// The values that each node reads.
     reads: Vec<Vec<usize>>,
 }
 
@@ -45,7 +45,7 @@ impl RandomNetwork {
         self.with_outputs(|at, _| at == last || at % 5 == 0)
     }
 
-    /// The same network, every computed value an output.
+    /// The same network, with every computed value as an output.
     pub(crate) fn observed(&self) -> Model {
         self.with_outputs(|_, _| true)
     }
@@ -55,7 +55,7 @@ impl RandomNetwork {
         self.values.iter().filter(|value| value.node.is_some()).collect()
     }
 
-    /// The nodes needed for `to` where tracing back stops at `stops`, and the values they read.
+    /// The nodes needed for `to`, if tracing back stops at `stops`, and the values that they read.
     pub(crate) fn needed(
         &self,
         to: &[String],
@@ -81,7 +81,7 @@ impl RandomNetwork {
         let whole = outputs.fold(self.network.clone(), |network, (_, value)| {
             network.output(&value.name, value.dtype, &value.shape)
         });
-        // A network needs an output, whatever the genes.
+        // A network needs an output, no matter which genes it has.
         let last = self.values.last().expect("there are inputs");
         match whole.clone().finish() {
             Ok(model) => model,
@@ -94,7 +94,7 @@ impl RandomNetwork {
         name
     }
 
-    /// A new value of the node about to be added, oddly named.
+    /// A new value of the next node, oddly named.
     fn fresh(&mut self, dtype: Dtype, shape: &[usize]) -> String {
         let at = self.values.len();
         let name = match at % 5 {
@@ -107,7 +107,7 @@ impl RandomNetwork {
         self.add(name, dtype, shape, Some(self.reads.len()))
     }
 
-    /// The `choice`-th float value, of this shape where one is given.
+    /// The `choice`-th float value, of the given shape if there is one.
     fn pick(&self, choice: usize, shape: Option<&[usize]>) -> Option<usize> {
         let fits = |value: &Value| {
             value.dtype == Dtype::F32 && shape.is_none_or(|shape| value.shape == shape)
@@ -169,7 +169,7 @@ impl RandomNetwork {
         );
     }
 
-    /// An optional input in the middle is left out.
+    /// Omits an optional input in the middle.
     fn clip(&mut self, from: usize) {
         let (source, shape) = (self.values[from].name.clone(), self.values[from].shape.clone());
         let output = self.fresh(Dtype::F32, &shape);
@@ -192,7 +192,7 @@ impl RandomNetwork {
         outputs: &[&str],
         attributes: &[(&str, Attribute)],
     ) {
-        // Names that are missing, that of a value, or the node's own. tract wants them unique.
+        // The node has no name, a value's name, or its own name. tract wants unique names.
         let index = self.reads.len();
         let name = match index % 3 {
             0 => String::new(),
@@ -218,7 +218,7 @@ fn start() -> Network {
         .initializer("four", &four)
 }
 
-/// Numbers about one, different for each seed.
+/// Numbers from -1 to 1, different for each seed.
 pub(crate) fn tensor(seed: usize) -> Tensor {
     let numbers = (0..16).map(|i| ((i * 7 + seed * 5) % 23) as f32 / 11.5 - 1.0);
     Tensor::from_f32(&FULL, numbers.collect()).expect("16 elements")

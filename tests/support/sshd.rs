@@ -1,4 +1,4 @@
-//! A real sshd on loopback, with keys of its own: nothing of the machine's is touched or trusted.
+//! A real sshd on loopback with its own keys: it neither changes nor trusts the machine's files.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -17,8 +17,8 @@ pub(crate) struct Sshd {
 }
 
 impl Sshd {
-    /// Where drivers are required a missing sshd fails the test; elsewhere the test says by name that
-    /// it was skipped.
+    /// If drivers are required, a missing sshd fails the test. Otherwise the test says by name that it was
+    /// skipped.
     pub(crate) fn or_skip(test: &str) -> Option<Sshd> {
         let has = |program: &str| {
             let asked = Command::new(program).arg("-V").stdin(Stdio::null()).output();
@@ -44,7 +44,7 @@ impl Sshd {
                 .status();
             assert!(made.expect("ssh-keygen starts").success());
         }
-        // Where root's sshd shuts its unprivileged part in; a package makes it when it starts.
+        // The folder for the unprivileged part of root's sshd; a package creates it when sshd starts.
         let _ = fs::create_dir_all("/run/sshd");
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.expect("a port is free").port();
@@ -77,7 +77,7 @@ impl Sshd {
         }
     }
 
-    /// The command line that runs a command behind it.
+    /// The command line that runs a command behind the server.
     pub(crate) fn command(&self, remote: &str) -> String {
         let key = self.folder.path().join("user").display().to_string();
         format!(
@@ -92,12 +92,12 @@ impl Sshd {
         self.signal("KILL");
     }
 
-    /// Stops every connection; it stays open, and nothing passes.
+    /// Stops every connection; each stays open, but no byte passes.
     pub(crate) fn freeze(&self) {
         self.signal("STOP");
     }
 
-    /// Lets what was frozen go on.
+    /// Resumes the frozen connections.
     pub(crate) fn thaw(&self) {
         self.signal("CONT");
     }
@@ -106,7 +106,7 @@ impl Sshd {
         let connections = connections(self.server.id());
         assert!(!connections.is_empty(), "nobody is connected");
         for connection in connections {
-            // It may have ended meanwhile.
+            // The process may have exited in the meantime.
             let _ =
                 Command::new("kill").arg(format!("-{name}")).arg(connection.to_string()).status();
         }
@@ -131,7 +131,7 @@ impl Drop for Sshd {
     }
 }
 
-/// The processes called sshd below a process, and not what they started.
+/// The processes called sshd below a process, without the programs that they started.
 fn connections(parent: u32) -> Vec<u32> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     let text = fs::read_to_string(path).unwrap_or_default();

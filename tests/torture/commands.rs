@@ -1,4 +1,4 @@
-//! The same through the command line: `offby walk --via`, and commands that are killed themselves.
+//! The same plans through the command line: `offby walk --via`, and commands that are killed themselves.
 
 use crate::field::Field;
 use crate::leftovers::processes;
@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 /// How long a worker may outlive its parent.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Plants, walks by a command, compares with what the report says.
+/// Plants the fault, walks with a command, and compares its report with the plan.
 pub(crate) fn run(plan: &Plan, field: &Field) -> Result<(), String> {
-    // What a command of the user's leaves in another session is the user's; and only a walk names operators.
+    // A process that the command leaves in a different session is the user's; and only a walk names operators.
     let kind = match plan.kind {
         Kind::Escaped => Kind::Held,
         Kind::Stuck => Kind::Hang,
@@ -71,12 +71,12 @@ fn walk(field: &Field, deed: &Deed) -> Result<Command, String> {
     Ok(command)
 }
 
-/// Commands that are killed while their worker hangs, works, or is stopped: how many, where none of the workers
-/// outlives them.
+/// Kills commands while their worker hangs, works, or is stopped. Returns their number, if no worker outlives
+/// its command.
 pub(crate) fn killed_parents(field: &Field) -> Result<usize, String> {
     let kinds = [Kind::Hang, Kind::Busy, Kind::Stopped, Kind::Deaf, Kind::EarlyEof];
     let planted = kinds.map(|kind| walk(field, &Deed { kind, stage: Stage::Op, ops: 1 }));
-    // And one whose worker is offby's own.
+    // The last command runs offby's own worker.
     let mut own = Command::new(env!("CARGO_BIN_EXE_offby"));
     own.arg("walk").arg(&field.path).args(["--on", "sim:hang"]).stdin(Stdio::null());
     let mut count = 0;
@@ -95,7 +95,7 @@ pub(crate) fn killed_parents(field: &Field) -> Result<usize, String> {
     Ok(count)
 }
 
-/// Kills the command once its worker runs and has had the time to go wrong.
+/// Kills the command once its worker runs and has had time to go wrong.
 fn kill_when_it_waits(child: &mut Child, left: &dyn Fn() -> Vec<String>) -> bool {
     let is_there = within(SOON * 4, || left().len() > 1);
     thread::sleep(Duration::from_millis(500));

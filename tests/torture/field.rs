@@ -1,4 +1,4 @@
-//! The networks that workers die over, and what an undisturbed worker makes of them.
+//! The networks for dying workers, and an undisturbed worker's results on them.
 
 use crate::plan::{Plan, Stage, Way};
 use offby::compare::Tolerance;
@@ -12,20 +12,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Long enough for anything that does come to its end on a machine with other work.
+/// Long enough for each worker that exits by itself on a machine with other work.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// How often each network runs, so that there are later runs to die in.
+/// How often each network runs: a worker can also die in a later run.
 pub(crate) const REPEATS: usize = 2;
 
-/// A network and what is right.
+/// A network and its right results.
 pub(crate) struct Field {
     pub(crate) path: PathBuf,
     pub(crate) model: Model,
     pub(crate) feeds: Vec<Feed>,
     expected: Vec<Output>,
-    /// What the device makes of it.
+    /// The device's outputs.
     pub(crate) outputs: Vec<Output>,
-    /// The operators as they are announced by a walk, and by a search after it.
+    /// The operators as a walk announces them, and as a search after it does.
     walk: Vec<Announced>,
     search: Vec<Announced>,
 }
@@ -55,7 +55,7 @@ fn wide_network() -> Vec<u8> {
     network.output("y", Dtype::F32, &[4, WIDTH]).to_bytes()
 }
 
-/// A simulated device whose first node is wrong, so that there is something to search for.
+/// A simulated device whose first node is wrong, so a search has a fault to find.
 pub(crate) fn engine(worker: &WorkerProgram) -> SimEngine {
     let target = offby::case::resolve("sim:zero".parse().expect("it is a target"));
     let Ok(Target::Sim(target)) = target else { panic!("sim:zero is a simulated device") };
@@ -122,8 +122,8 @@ impl Field {
         (walked, announced)
     }
 
-    /// How many operators are announced when the moment has come, and the last of them. Where nothing is to be
-    /// done in an operator, the last one of all.
+    /// How many operators have been announced at the planned moment, and the last of them. If the plan does not
+    /// act in an operator, the last operator of all.
     pub(crate) fn moment(&self, plan: &Plan) -> (usize, Option<&Announced>) {
         let all = if plan.way == Way::Search { &self.search } else { &self.walk };
         let later =

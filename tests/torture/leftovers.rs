@@ -1,4 +1,4 @@
-//! What may be left when all workers are gone: nothing.
+//! What may be left after all workers are gone: no process, no file, no shared memory.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The variable that all processes of one torture bear.
+/// The environment variable of all processes of one torture.
 pub(crate) const MARK: &str = "OFFBY_TORTURE";
-/// How long the last ones may take to go.
+/// How long the last processes may take to exit.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The machine as it was.
+/// The machine's state before the torture.
 pub(crate) struct Surroundings {
     pub(crate) mark: String,
     folder: PathBuf,
@@ -25,7 +25,7 @@ impl Surroundings {
         Surroundings { mark, folder: folder.to_owned(), shared: shared_memory() }
     }
 
-    /// What is there now and was not, and does not go within a grace.
+    /// New processes, files and shared memory that do not disappear within the grace time.
     pub(crate) fn left(&self) -> Vec<String> {
         let until = Instant::now() + GRACE;
         loop {
@@ -72,7 +72,7 @@ fn names(folder: &Path) -> Vec<String> {
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// What this process holds.
+/// The resources that this process holds.
 pub(crate) struct Resources {
     files: usize,
     threads: usize,
@@ -84,7 +84,7 @@ impl Resources {
         Resources { files: count("/proc/self/fd"), threads: count("/proc/self/task") }
     }
 
-    /// What it holds more of than it did, and does not let go of within a grace.
+    /// The resources that this process gained, and does not release within the grace time.
     pub(crate) fn grown(&self) -> Option<String> {
         let until = Instant::now() + GRACE;
         loop {

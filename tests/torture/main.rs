@@ -1,8 +1,8 @@
-//! Workers that go wrong in every way at every stage, through the code that supervises them; each end must be
-//! named as it was planted, with the operator that was being executed, and nothing may be left behind.
+//! Workers that go wrong in every way at every stage, through the code that supervises them. Each end must be
+//! named as planted, with the operator that was running, and no process or file may remain.
 //!
-//! As an ordinary test it plants few; `just torture` plants 1,000. `-- --deaths N --seed S` plants others. This
-//! program is the tortured worker, too, and what such a worker leaves behind.
+//! As an ordinary test it plants few failures; `just torture` plants 1,000. `-- --deaths N --seed S` plants
+//! others. This program is also the tortured worker, and the process that such a worker leaves behind.
 
 #![allow(
     clippy::print_stdout,
@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tally::Tally;
 
-/// How many are planted where nobody says, and how many workers die at once: most of them are waited for.
+/// How many failures are planted by default, and how many workers die at once: most of the time is waiting.
 const FEW: usize = 63;
 const AT_ONCE: usize = 16;
 
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `cargo test WORDS` gives the words to every test.
+/// `cargo test WORDS` passes the words to every test.
 fn is_filtered_out(arguments: &[String]) -> bool {
     let ours = |at: usize| at > 0 && ["--deaths", "--seed"].contains(&arguments[at - 1].as_str());
     let filters =
@@ -70,15 +70,15 @@ fn number(arguments: &[String], name: &str, otherwise: usize) -> usize {
     text.map_or(otherwise, |text| text.parse().expect("it is a number"))
 }
 
-/// Runs all of it in a process with a mark and a folder for temporary files of its own, and looks at what
-/// is left when that is gone.
+/// Runs all of it in a process with its own mark and its own folder for temporary files. Looks at the leftovers
+/// once that process is gone.
 fn outside(arguments: &[String]) -> ExitCode {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let surroundings = Surroundings::now(folder.path());
     let started = Instant::now();
     let mut command = Command::new(env::current_exe().expect("this program has a file"));
     command.args(arguments).env(MARK, &surroundings.mark).env("TMPDIR", folder.path());
-    // A driver that is chosen by starting again would lose who sits on its pipes.
+    // If a driver were chosen by starting again, the saboteur on the pipes would be lost.
     command.env("OCL_ICD_VENDORS", "/etc/OpenCL/vendors");
     let status = command.status().expect("this program starts again");
     let left = surroundings.left();

@@ -1,4 +1,4 @@
-//! What is planted, where, and what must be said of it. Everything follows from the seed.
+//! What is planted, at which stage, and what the report must say. Everything follows from the seed.
 
 use offby::engine::{Ended, Outcome};
 use offby::inputs::Random;
@@ -6,7 +6,7 @@ use offby::inputs::Random;
 /// Ways to go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// Leaves with status 3.
+    /// Exits with status 3.
     Exit,
     /// Aborts with an assertion on stderr.
     Abort,
@@ -15,45 +15,45 @@ pub(crate) enum Kind {
     Fpe,
     Ill,
     Kill,
-    /// Sleeps for ever.
+    /// Sleeps forever.
     Hang,
-    /// Works for ever.
+    /// Works forever.
     Busy,
     /// Is stopped, as by a debugger.
     Stopped,
     /// Never reads its stdin again.
     Deaf,
-    /// Hangs, and has a process in another session that holds its pipes and ignores all it can.
+    /// Hangs, with a process in a different session that holds its pipes and ignores all signals it can.
     Stuck,
     /// Uses more and more memory.
     Memory,
-    /// Prints where frames belong.
+    /// Prints text in place of frames.
     Garbage,
-    /// Announces a frame beyond all measure.
+    /// Announces an absurdly large frame.
     Huge,
-    /// Leaves in peace, in the middle of a frame.
+    /// Exits normally in the middle of a frame.
     Half,
-    /// Closes its pipe and goes on.
+    /// Closes its pipe and keeps running.
     EarlyEof,
-    /// Leaves with status 4; a process of its group holds its pipes.
+    /// Exits with status 4; a process of its group holds its pipes.
     Held,
-    /// The same, with a process in another session.
+    /// Exits with status 4; a process in a different session holds its pipes.
     Escaped,
-    /// Says much on stdout and stderr, and is right.
+    /// Prints much on stdout and stderr, and is right.
     Chatter,
     /// Writes 8 MiB to stderr without a line break, and is right.
     Flood,
 }
 
-/// Moments to do it.
+/// Moments to go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Greeting,
     Greeted,
-    /// While it is given contents.
+    /// While the parent sends contents.
     Contents,
     Opening,
-    /// It stands, and no operator has begun.
+    /// The network is open, and no operator has begun.
     Opened,
     /// In an operator of the first run.
     Op,
@@ -61,14 +61,14 @@ pub(crate) enum Stage {
     Later,
     /// In an operator of a search's run.
     Trial,
-    /// Half of the answer is sent.
+    /// With half of the answer sent.
     Answering,
     Answered,
     /// When its stdin ends.
     Parting,
 }
 
-/// With the names that the table has.
+/// The kinds, with their names in the table.
 pub(crate) const KINDS: &[(Kind, &str)] = &[
     (Kind::Exit, "exit"),
     (Kind::Abort, "abort"),
@@ -93,7 +93,7 @@ pub(crate) const KINDS: &[(Kind, &str)] = &[
     (Kind::Flood, "flood"),
 ];
 
-/// With the names that the table has.
+/// The stages, with their names in the table.
 pub(crate) const STAGES: &[(Stage, &str)] = &[
     (Stage::Greeting, "greeting"),
     (Stage::Greeted, "greeted"),
@@ -113,7 +113,7 @@ pub(crate) const STAGES: &[(Stage, &str)] = &[
 pub(crate) enum Way {
     Run,
     Walk,
-    /// A walk, and a search after it.
+    /// A walk, followed by a search.
     Search,
     /// Two networks in a row, on a worker that is kept.
     Session,
@@ -125,19 +125,19 @@ pub(crate) struct Plan {
     pub(crate) kind: Kind,
     pub(crate) stage: Stage,
     pub(crate) way: Way,
-    /// Which network of those there are.
+    /// The index of the network.
     pub(crate) network: usize,
-    /// Draws one of the moments of the stage.
+    /// Selects one of the stage's moments.
     pub(crate) moment: usize,
 }
 
 impl Plan {
-    /// The plan of a number: all kinds at all stages take turns, the rest is drawn.
+    /// The plan for a number: all kinds at all stages take turns, the rest is drawn.
     pub(crate) fn draw(seed: u64, number: usize, networks: usize) -> Self {
         let mut random = Random::new(seed.wrapping_mul(9_000_011).wrapping_add(number as u64));
         let mut below = |bound: usize| random.below(bound as u128) as usize;
         let (kind, _) = KINDS[number % KINDS.len()];
-        // With each round over all kinds the stages move on by one.
+        // Each round over all kinds shifts the stages by one.
         let (round, turn) = (number / KINDS.len(), number % KINDS.len());
         let (stage, _) = STAGES[(round + turn) % STAGES.len()];
         let way = match stage {
@@ -150,7 +150,7 @@ impl Plan {
         Plan { kind, stage, way, network: below(networks), moment: below(1 << 20) }
     }
 
-    /// How the worker ends, if it does.
+    /// How the worker ends, if it ends.
     pub(crate) fn ended(&self) -> Option<Ended> {
         if matches!(self.stage, Stage::Answered | Stage::Parting) {
             return None;
@@ -162,7 +162,7 @@ impl Plan {
                 Some(Ended::Signal)
             }
             Kind::Hang | Kind::Busy | Kind::Stopped | Kind::Stuck => Some(Ended::Deadline),
-            // Who has been asked everything has nothing to read any more.
+            // A worker that has received every ask has no more input to read.
             Kind::Deaf => reads_on.then_some(Ended::Deadline),
             Kind::Memory => Some(Ended::OutOfMemory),
             Kind::Garbage | Kind::Huge => Some(Ended::Garbage),
@@ -173,7 +173,7 @@ impl Plan {
         }
     }
 
-    /// The outcome. Who never greets was never there, unless it took its time or memory for it.
+    /// The outcome. A worker that never greets is unavailable, unless it used up its time or memory.
     pub(crate) fn outcome(&self) -> Outcome {
         match self.ended() {
             None => Outcome::Completed,
@@ -184,7 +184,7 @@ impl Plan {
         }
     }
 
-    /// How the network after it ends, on a worker that is kept: one that died is not its doing.
+    /// How the next network ends on a kept worker: it does not pay for a worker that died before.
     pub(crate) fn second_outcome(&self) -> Outcome {
         match self.kind {
             Kind::Hang | Kind::Busy | Kind::Stopped | Kind::Deaf | Kind::Stuck => Outcome::TimedOut,
@@ -192,18 +192,18 @@ impl Plan {
         }
     }
 
-    /// Whether the worker had left its last operator: it was in the middle of a message.
+    /// Whether the worker had left its last operator and was in the middle of a message.
     pub(crate) fn after_last(&self) -> bool {
         let inside = self.stage == Stage::Answering && self.kind != Kind::Huge;
         self.ended().is_some() && (inside || self.kind == Kind::Half)
     }
 
-    /// Whether the first run of a walk came to its end, so that what it showed is told.
+    /// Whether the first run of a walk finished, so its findings are reported.
     pub(crate) fn finds(&self) -> bool {
         self.ended().is_none() || self.stage >= Stage::Later
     }
 
-    /// What the sentence must say beside.
+    /// The words that the sentence must also contain.
     pub(crate) fn words(&self) -> &'static str {
         match self.kind {
             _ if self.ended().is_none() => "",

@@ -1,5 +1,5 @@
-//! The worker that goes wrong: offby's own, with somebody on its pipes who counts its messages, and does what
-//! was planted when the moment has come.
+//! The worker that goes wrong: offby's own worker, with a saboteur on its pipes. The saboteur counts messages,
+//! and does the planted deed at the planned moment.
 
 use crate::plan::{KINDS, Kind, STAGES, Stage};
 use rustix::process::{Signal, getpgid, getpid, getsid, kill_process, setsid};
@@ -12,15 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Whoever is left behind is gone by itself after so long.
+/// A process that is left behind exits by itself after this time.
 const LINGER: Duration = Duration::from_secs(120);
 
-/// What is planted, as it stands on the command line.
+/// The planted failure, as given on the command line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deed {
     pub(crate) kind: Kind,
     pub(crate) stage: Stage,
-    /// After so many announced operators, where it is done in one.
+    /// How many operators are announced before it, if the deed happens in an operator.
     pub(crate) ops: usize,
 }
 
@@ -39,14 +39,14 @@ impl Deed {
     }
 }
 
-/// The frames' way to the parent, and what both threads know.
+/// The pipe to the parent, and the state that both threads share.
 struct Pipes {
     deed: Deed,
     out: Mutex<Option<File>>,
     is_deaf: AtomicBool,
 }
 
-/// Serves as `offby worker` does, until the moment has come.
+/// Serves like `offby worker`, up to the planned moment.
 pub(crate) fn serve(arguments: &[String]) -> io::Result<()> {
     let deed = Deed::read(arguments).ok_or(io::ErrorKind::InvalidInput)?;
     let asks = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
@@ -111,7 +111,7 @@ impl Pipes {
                 self.act();
             }
             if due(after) && self.deed.kind == Kind::Deaf {
-                // Before the parent can answer.
+                // Set before the parent can answer.
                 self.is_deaf.store(true, Ordering::SeqCst);
             }
             let rest = if self.has_begun(&frame) { frame.bytes.len() / 2 } else { 0 };
@@ -129,7 +129,7 @@ impl Pipes {
         self.deed.stage == Stage::Answering && is_answer && self.deed.kind != Kind::Huge
     }
 
-    /// The first half of an answer; for garbage a whole frame that means nothing.
+    /// Sends the first half of an answer; for garbage, a whole meaningless frame.
     fn begin_answer(&self, frame: &Frame) {
         if !self.has_begun(frame) {
             return;
@@ -147,14 +147,14 @@ impl Pipes {
     fn send(&self, bytes: &[u8]) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(out) = out.as_mut() {
-            // A parent that is gone shows on stdin.
+            // If the parent is gone, stdin shows that.
             let _ = out.write_all(bytes);
         }
     }
 
-    /// Does what was planted. It comes back only from what is harmless.
+    /// Does the planted deed. Returns only if the deed is harmless.
     fn act(&self) {
-        // As compilers of kernels do. Only a worker of ours has a folder for that which goes with it.
+        // Leaves a file, as kernel compilers do. Only offby's own worker has a folder that is deleted with it.
         if std::env::var_os("OFFBY_WORKER_FOLDER").is_some() {
             let _ = tempfile::NamedTempFile::new().map(tempfile::NamedTempFile::keep);
         }
@@ -216,7 +216,7 @@ impl Pipes {
         sleep();
     }
 
-    /// Starts a process that holds all pipes and ignores what can be ignored.
+    /// Starts a process that holds all pipes and ignores all signals it can.
     #[expect(clippy::zombie_processes, reason = "it outlives this one on purpose")]
     fn leave_behind(&self, how: &str) {
         let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,12 +235,12 @@ impl Pipes {
     }
 }
 
-/// What is left behind by a worker that dies.
+/// Runs the process that a dying worker leaves behind.
 pub(crate) fn linger(how: &str) {
     if how == "escape" {
         setsid().expect("whoever leads no group may leave it");
     }
-    // SIGTERM, SIGINT and SIGHUP; it may be killed before this is done.
+    // Ignores SIGTERM, SIGINT and SIGHUP; the process may be killed before this line.
     let _ = ctrlc::set_handler(|| ());
     thread::sleep(LINGER);
 }
@@ -251,7 +251,7 @@ fn sleep() -> ! {
     }
 }
 
-/// The first SIGSEGV or SIGBUS only takes Rust's own handler away.
+/// The first SIGSEGV or SIGBUS only removes Rust's own handler.
 fn die_by(signal: Signal) -> ! {
     loop {
         let _ = kill_process(getpid(), signal);
@@ -261,14 +261,14 @@ fn die_by(signal: Signal) -> ! {
 
 fn use_memory() -> ! {
     let mut used = Vec::new();
-    // Whoever is not stopped at 2 GiB is not stopped at all.
+    // A supervisor that does not stop the worker at 2 GiB does not stop it at all.
     for _ in 0..256 {
         used.push(std::hint::black_box(vec![1u8; 8 << 20]));
     }
     sleep()
 }
 
-/// All that a driver may print; stdout has long been moved to stderr.
+/// All that a driver may print; stdout was redirected to stderr long before.
 fn chatter() {
     for number in 0..400 {
         let line = format!("OFBY driver: pass {number} \u{1b}[31mwarning\u{1b}[0m\n");
@@ -280,11 +280,11 @@ fn chatter() {
 }
 
 fn say(words: &[u8]) {
-    // A parent that listens no more is no reason to stop.
+    // The worker continues even if the parent no longer reads.
     let _ = io::stderr().write_all(words);
 }
 
-/// A frame on its way, byte for byte.
+/// A frame in transit, byte for byte.
 struct Frame {
     bytes: Vec<u8>,
     head: usize,
@@ -292,7 +292,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// Its start, which says how long the rest is.
+    /// Reads the frame's start, which contains the length of the rest.
     fn begin(input: &mut impl Read) -> Option<Self> {
         let mut start = [0; 16];
         input.read_exact(&mut start).ok()?;
@@ -315,7 +315,7 @@ impl Frame {
         input.read_exact(&mut self.bytes[at..]).is_ok()
     }
 
-    /// What it is: the name of the ask or the reply.
+    /// The name of the ask or the reply.
     fn name(&self, key: &str) -> String {
         let head: Value =
             serde_json::from_slice(&self.bytes[16..16 + self.head]).unwrap_or_default();

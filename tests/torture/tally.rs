@@ -1,18 +1,18 @@
-//! The count: what was planted, and what was named so.
+//! The count: how many failures were planted, and how many were named as planted.
 
 use crate::plan::{KINDS, Kind, Plan, STAGES, Stage};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Everything counted.
+/// All counts of the torture.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// How many were planted, and how many named as planted.
+    /// How many failures were planted, and how many were named as planted.
     counts: BTreeMap<(Kind, Stage), (usize, usize)>,
     mistaken: Vec<String>,
-    /// Commands that were killed, or which of their workers outlived them.
+    /// The number of killed commands, or the workers that outlived them.
     pub(crate) killed: Option<Result<usize, String>>,
-    /// What the supervising process holds more of than before.
+    /// The resources that the supervising process gained.
     pub(crate) grown: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl Tally {
         self.mistaken.is_empty() && matches!(self.killed, Some(Ok(_))) && self.grown.is_none()
     }
 
-    /// Kinds against stages; a cell is how many, with those that were named so before a slash where some were not.
+    /// Kinds against stages; a cell is the planted number, or `named/planted` if these differ.
     pub(crate) fn text(&self) -> String {
         let cell = |(planted, right): (usize, usize)| match planted == right {
             _ if planted == 0 => "·".to_owned(),

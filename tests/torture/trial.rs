@@ -1,4 +1,4 @@
-//! One death, and what the supervision says of it.
+//! One death, and the supervisor's report on it.
 
 use crate::field::{Field, PATIENCE, REPEATS, engine};
 use crate::plan::{Kind, Plan, Way};
@@ -8,16 +8,16 @@ use offby::worker::{Announced, WorkerProgram};
 use std::env;
 use std::time::{Duration, Instant};
 
-/// The longest a worker that will never answer is waited for.
+/// The deadline for a worker that will never answer.
 const SHORT: Duration = Duration::from_secs(3);
-/// The most memory a worker may use that uses all it can get.
+/// The memory limit for a worker that uses all it can get.
 const LIMIT: u64 = 256 << 20;
-/// However it ends, this is known soon after: the deadline, and what killing takes.
+/// The report must come within this time after the deadline, killing included.
 const SLACK: Duration = Duration::from_secs(20);
-/// Whoever says too much is cut off: bytes of evidence.
+/// The most bytes of evidence: longer output is cut off.
 const MOST_EVIDENCE: usize = 200 * 5000;
 
-/// Plants, runs, compares; `Err` is what is not as planted.
+/// Plants the failure, runs, and compares; `Err` names the difference from the plan.
 pub(crate) fn run(plan: &Plan, field: &Field) -> Result<(), String> {
     let (ops, operator) = field.moment(plan);
     let deed = Deed { kind: plan.kind, stage: plan.stage, ops };

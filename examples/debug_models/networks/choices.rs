@@ -1,4 +1,4 @@
-//! Networks that end in a choice: classes of pixels, boxes that are kept. C1 and C2.
+//! Networks that end in a choice: classes of pixels, kept boxes. C1 and C2.
 
 use super::weights::{between, floats, longs};
 use offby::graph::{Attribute, Network};
@@ -23,7 +23,7 @@ pub(super) fn segmentation() -> Network {
         .output("output", I64, &[1, 32, 32])
 }
 
-/// The end of a detector: 200 boxes and their scores, of which 40 are kept.
+/// The end of a detector: 200 boxes and their scores; 40 boxes are kept.
 pub(super) fn boxes(name: &str, center_point_box: i64) -> Network {
     const KEPT: usize = 40;
     let mut random = Random::new(36);

@@ -17,7 +17,7 @@ pub(super) fn norm_and_gelu() -> Network {
     let mut random = Random::new(1);
     let mut norm = Norm::seeded(&mut random, HIDDEN);
     for channel in 0..norm.channels() {
-        // As in the seed a few channels are far below zero, the rest is where GELU bends.
+        // As in the seed, a few channels are far below zero, and the others are in GELU's bend.
         let low = if channel % 16 == 5 { -70.0 } else { -6.0 };
         let wanted = low + (3.5 - low) * random.unit();
         norm.aim(channel, 1.0, wanted);
@@ -61,7 +61,7 @@ pub(super) fn mlp(name: &str, layers: usize) -> Network {
     network.output("output", F32, &[1, channels, SIDE, SIDE])
 }
 
-/// A convolution with bias and the batch norm behind it.
+/// A convolution with bias, and the batch norm after it.
 struct Stage {
     shape: [usize; 4],
     weight: Vec<f32>,
@@ -120,14 +120,14 @@ impl Stage {
     }
 }
 
-/// The three stages, with constants solved so that input ones gives the seed's printed values.
+/// The three stages. Constants are solved to turn inputs of ones into the seed's printed values.
 struct Mlp {
     fc1: Stage,
     mid: Stage,
     fc2: Stage,
 }
 
-/// The kernel rows or columns that lie inside the image at its first, an inner and its last place.
+/// The kernel rows or columns that are inside the image at its first, an inner and its last place.
 const FIRST: [usize; 2] = [1, 2];
 const INNER: [usize; 3] = [0, 1, 2];
 const LAST: [usize; 2] = [0, 1];
@@ -145,7 +145,7 @@ impl Mlp {
         mlp
     }
 
-    /// Solves norm1 and returns what GELU makes of its channels, each the same at every place.
+    /// Solves norm1 and returns GELU's values for its channels; each channel is constant over all places.
     fn aim_fc1(&mut self) -> Vec<f64> {
         let sums: Vec<f64> =
             (0..HIDDEN).map(|channel| self.fc1.mix(channel, &[1.0; CHANNELS])).collect();
@@ -157,11 +157,11 @@ impl Mlp {
             .collect()
     }
 
-    /// Solves mid_norm, and the one kernel weight that the second place sees and the first does not.
+    /// Solves mid_norm, and the one kernel weight that the second place uses and the first does not.
     fn aim_mid(&mut self, hidden: &[f64]) {
         let (first, second) = (9.74586, 10.3657);
         let both = (second - first) / (self.mid.norm.scale(0) * hidden[0]);
-        // Row 1 and row 2 of column 0: the second is seeded, the first makes up the sum.
+        // Row 1 and row 2 of column 0: row 2 is seeded, and row 1 completes the sum.
         self.mid.weight[3] = (both - f64::from(self.mid.weight[6])) as f32;
         let corner = self.mid.slide(0, hidden[0], &FIRST, &FIRST);
         self.mid.norm.aim(0, corner, first);
@@ -170,7 +170,7 @@ impl Mlp {
         self.mid.norm.aim(last, corner, 3.49701);
     }
 
-    /// Solves norm2, and for two channels one weight each, so that a corner and its neighbour come out.
+    /// Solves norm2, and one weight for each of two channels, to reach a corner's and its neighbour's value.
     fn aim_fc2(&mut self, hidden: &[f64]) {
         let bent = |mid: &Stage, rows: &[usize], columns: &[usize]| -> Vec<f64> {
             let at = |(channel, &input): (usize, &f64)| {

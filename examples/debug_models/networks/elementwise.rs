@@ -15,8 +15,8 @@ pub(super) fn scalar_operand() -> Network {
         .output("output", F32, &shape)
 }
 
-/// B8: three sums in a row whose second operand is repeated once along an axis. In ggml's order of axes
-/// [16, 5, 4, 3] is repeated [1, 2, 1, 1] times; in ONNX, which has no repeating, the axis is split in two.
+/// B8: three sums in a row whose second operand is repeated once along an axis. In ggml's order of axes [16, 5,
+/// 4, 3] is repeated [1, 2, 1, 1] times. ONNX has no repeating, so the axis is split in two.
 pub(super) fn repeated_sum() -> Network {
     let (whole, part) = ([12, 2, 5, 16], [12, 1, 5, 16]);
     let mut random = Random::new(8);
@@ -51,7 +51,7 @@ pub(super) fn softplus() -> Network {
         .output("output", F32, &[1, 256])
 }
 
-/// B19: one hundred-thousandth is added.
+/// B19: adds one hundred-thousandth.
 pub(super) fn small_addend() -> Network {
     let shape = [1, 16, 16];
     Network::new("small_addend")
@@ -61,7 +61,7 @@ pub(super) fn small_addend() -> Network {
         .output("output", F32, &shape)
 }
 
-/// B20: four parts of 180 channels, each bent by itself, put together.
+/// B20: four parts of 180 channels, each bent separately, then joined.
 pub(super) fn four_parts() -> Network {
     const PART: usize = 180;
     let network = Network::new("four_parts").input("input", F32, &[1, 4 * PART, 4, 4]);

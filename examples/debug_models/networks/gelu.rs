@@ -1,14 +1,14 @@
-//! The exact GELU, `x * (1 + erf(x / sqrt 2)) / 2`, in the operators PyTorch exports for it.
+//! The exact GELU, `x * (1 + erf(x / sqrt 2)) / 2`, in the operators that PyTorch exports for it.
 
 use super::weights::floats;
 use offby::graph::{Attribute, Network};
 
-/// Its value.
+/// The exact GELU of a number.
 pub(super) fn gelu(value: f64) -> f64 {
     value * (1.0 + libm::erf(value / std::f64::consts::SQRT_2)) / 2.0
 }
 
-/// Adds it under `path`, the module's place in the graph.
+/// Adds the GELU under `path`, the module's place in the graph.
 pub(super) fn add(network: Network, path: &str, input: &str, output: &str) -> Network {
     let at = |name: &str| format!("{path}/{name}");
     let result = |name: &str| format!("{path}/{name}_output_0");

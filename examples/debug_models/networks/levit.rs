@@ -6,7 +6,7 @@ use offby::graph::{Attribute, Network};
 use offby::inputs::Random;
 use offby::tensor::Dtype::F32;
 
-/// A2: `qkv.view(1, N, 4, 64).split([16, 16, 32], dim=3)`, of which `q` is returned.
+/// A2: `qkv.view(1, N, 4, 64).split([16, 16, 32], dim=3)`; the output is `q`.
 pub(super) fn split_view(name: &str, tokens: usize) -> Network {
     let (shape, sizes) = ("/blocks/0/m/Constant_output_0", "onnx::Split_3");
     let view = longs(&[1, tokens as i64, 4, 64]);
@@ -34,15 +34,15 @@ pub(super) fn split_view(name: &str, tokens: usize) -> Network {
 
 /// A3: `x + self.ab`, a tensor of rank 4 plus a constant of rank 3.
 ///
-/// The constant is made as LeViT makes it: for each head one number for each |dy|, |dx| between two of
-/// 14 x 14 places.
+/// The constant is made as in LeViT: for each head one number for each |dy|, |dx| between two of 14 x 14
+/// places.
 pub(super) fn attention_bias() -> Network {
     const SIDE: usize = 14;
     const PLACES: usize = SIDE * SIDE;
     let mut random = Random::new(3);
     let mut heads: Vec<Vec<f32>> =
         (0..4).map(|_| between(&mut random, -12.0, 4.0, PLACES)).collect();
-    // The seed's four printed sums are of input 1 with the first two offsets of the first and last head.
+    // The seed's four printed sums belong to input 1 with the first two offsets of the first and last head.
     for (head, offset, sum) in [(0, 0, 6.64336), (0, 1, 6.14926), (3, 1, 3.50332), (3, 0, 3.2117)] {
         heads[head][offset] = (sum - 1.0) as f32;
     }
@@ -61,7 +61,7 @@ pub(super) fn attention_bias() -> Network {
         .output("output", F32, &[1, 4, PLACES, PLACES])
 }
 
-/// A4: `Linear_BN` of which only the batch norm is left, on 196 tokens of 256 channels.
+/// A4: only the batch norm of `Linear_BN`, on 196 tokens of 256 channels.
 pub(super) fn linear_bn() -> Network {
     let mut norm = Norm::seeded(&mut Random::new(4), 256);
     for (channel, wanted) in [(0, 0.22279), (1, -1.49101), (254, -1.48576), (255, 1.51551)] {

@@ -69,7 +69,7 @@ fn unfold(network: Network) -> Network {
         )
 }
 
-/// `nn.GroupNorm(1, 128)` in the operators PyTorch exports for it at opset 13.
+/// `nn.GroupNorm(1, 128)` in the operators that PyTorch exports for it at opset 13.
 fn norm(network: Network, random: &mut Random) -> Network {
     let at = |name: &str| format!("{NORM}/{name}");
     let result = |name: &str| format!("{NORM}/{name}_output_0");
@@ -96,7 +96,7 @@ fn norm(network: Network, random: &mut Random) -> Network {
         .node(&at("Add"), "Add", &[&scaled, "onnx::Add_67"], &["output"], &[])
 }
 
-/// The view as one group, and the scale and bias of an instance norm that does nothing more.
+/// The view as one group, and a neutral scale and bias for an instance norm.
 fn group_constants(network: Network) -> Network {
     let constants = [
         ("Constant", longs(&[0, 1, -1])),

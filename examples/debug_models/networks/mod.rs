@@ -1,7 +1,8 @@
-//! The debug networks: those of the seed, rebuilt, those of public issues, and our own. Same operators and shapes, seeded weights.
+//! The debug networks: the seed's networks, rebuilt, public issues' networks, and our own. Same operators and
+//! shapes, seeded weights.
 //!
-//! Weights come from integers by `+ - * /` and `libm` alone. Where the seed prints a value, one
-//! constant on its way is solved for, so that the same value comes out; the rest is seeded.
+//! Weights come from integers by `+ - * /` and `libm` alone. If the seed prints a value, one constant on its
+//! way is solved to reproduce that value; the other constants are seeded.
 
 mod choices;
 mod efficientformer;

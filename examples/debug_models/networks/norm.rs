@@ -1,4 +1,4 @@
-//! Batch normalization with seeded statistics, and the bias that makes a wanted value come out.
+//! Batch normalization with seeded statistics, and a bias that is chosen to reach a wanted value.
 
 use super::weights::{between, floats};
 use offby::graph::{Attribute, Network};
@@ -25,18 +25,18 @@ impl Norm {
         }
     }
 
-    /// How many channels there are.
+    /// The number of channels.
     pub(super) fn channels(&self) -> usize {
         self.gamma.len()
     }
 
-    /// By how much a channel is multiplied.
+    /// The factor of a channel.
     pub(super) fn scale(&self, channel: usize) -> f64 {
         f64::from(self.gamma[channel])
             / libm::sqrt(f64::from(self.variance[channel]) + f64::from(EPSILON))
     }
 
-    /// What becomes of `value` in a channel.
+    /// The result of `value` in a channel.
     pub(super) fn apply(&self, channel: usize, value: f64) -> f64 {
         (value - f64::from(self.mean[channel])) * self.scale(channel)
             + f64::from(self.beta[channel])

@@ -1,11 +1,11 @@
-//! Norms and sums as public issues of inference engines have them: B10 to B12, B15, B16, B18 and B22.
+//! Norms and sums as in public issues of inference engines: B10 to B12, B15, B16, B18 and B22.
 
 use super::weights::{between, floats, longs};
 use offby::graph::{Attribute, Network};
 use offby::inputs::Random;
 use offby::tensor::Dtype::F32;
 
-/// `x / sqrt(mean(x * x) + eps) * weight` in operators: what `SimplifiedLayerNormalization` is made from.
+/// `x / sqrt(mean(x * x) + eps) * weight` in operators: the parts of `SimplifiedLayerNormalization`.
 pub(super) fn rms_norm() -> Network {
     const WIDTH: usize = 256;
     let weight = between(&mut Random::new(10), 0.5, 1.5, WIDTH);
@@ -44,7 +44,7 @@ pub(super) fn layer_norm(name: &str, shape: &[usize]) -> Network {
         .output("output", F32, shape)
 }
 
-/// `layer_norm` with an epsilon of 1e-12 in the operators PyTorch exports for it at opset 13.
+/// `layer_norm` with an epsilon of 1e-12 in the operators that PyTorch exports for it at opset 13.
 pub(super) fn layer_norm_in_parts() -> Network {
     let shape = [4, 64];
     Network::new("layer_norm_in_parts")

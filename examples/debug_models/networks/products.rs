@@ -1,12 +1,12 @@
-//! Products, convolutions and pooling as public issues of inference engines have them: B1, B3, B5 to B7, B13, B14,
-//! B21 and B23.
+//! Products, convolutions and pooling as in public issues of inference engines: B1, B3, B5 to B7, B13, B14, B21
+//! and B23.
 
 use super::weights::{between, floats};
 use offby::graph::{Attribute, Network};
 use offby::inputs::Random;
 use offby::tensor::Dtype::F32;
 
-/// B1: padding with the lowest f32, then a pooling of which some windows see nothing but padding.
+/// B1: padding with the lowest f32, then a pooling; some of its windows see only padding.
 pub(super) fn pool_sentinel() -> Network {
     let window =
         [("kernel_shape", Attribute::Ints(vec![2, 2])), ("strides", Attribute::Ints(vec![1, 1]))];
@@ -19,7 +19,7 @@ pub(super) fn pool_sentinel() -> Network {
         .output("output", F32, &[1, 4, 9, 9])
 }
 
-/// B3: 15 inputs, 32 hidden units, one output, which is 2.7199 where the inputs are ones.
+/// B3: 15 inputs, 32 hidden units, one output; the output is 2.7199 if the inputs are ones.
 pub(super) fn small_mlp() -> Network {
     const INPUTS: usize = 15;
     const HIDDEN: usize = 32;
@@ -50,7 +50,7 @@ pub(super) fn strided_conv() -> Network {
     convs("strided_conv", &[[1, 16, 192, 16], [1, 16, 192, 16], [1, 16, 96, 8]], &pads)
 }
 
-/// B13: the same with the padding left to `auto_pad`.
+/// B13: the strided convolutions with the padding left to `auto_pad`.
 pub(super) fn same_upper() -> Network {
     let pads = ("auto_pad", Attribute::Text("SAME_UPPER".into()));
     convs("same_upper", &[[1, 8, 16, 16], [1, 8, 16, 16], [1, 8, 8, 8]], &pads)

@@ -1,4 +1,4 @@
-//! Cut from ResNet-50 (timm): the head behind the last stage.
+//! Cut from ResNet-50 (timm): the head after the last stage.
 
 use super::weights::{between, floats};
 use offby::graph::{Attribute, Network};
@@ -6,7 +6,7 @@ use offby::inputs::Random;
 use offby::tensor::Dtype::F32;
 
 const FEATURES: usize = 2048;
-/// Reduced from 1000, so that the file stays small.
+/// Reduced from 1000 to keep the file small.
 const CLASSES: usize = 10;
 
 /// A11: global average pooling of 1x2048x7x7, flattening, and a classifier.

@@ -13,7 +13,7 @@ pub(super) fn floats(shape: &[usize], numbers: &[f32]) -> Tensor {
     Tensor::from_f32(shape, numbers.to_vec()).expect("each network gives a shape its numbers fill")
 }
 
-/// A one-dimensional tensor of integers, as shapes and sizes are given to operators.
+/// A one-dimensional tensor of integers, the form of shapes and sizes for operators.
 pub(super) fn longs(numbers: &[i64]) -> Tensor {
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     Tensor::from_bytes(Dtype::I64, &[numbers.len()], &bytes)

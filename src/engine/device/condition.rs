@@ -1,29 +1,29 @@
-//! Where and when a fault happens.
+//! The conditions of a fault: its nodes and its runs.
 
 use super::operation::Operation;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Conditions on a node and on a run; all that are given must hold.
+/// Conditions on a node and on a run; all given conditions must hold.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Condition {
-    /// One of these op types, as ONNX names them.
+    /// The ONNX op types of the nodes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub op: Vec<String>,
-    /// The node's name, or its first output's where it has none; `*` stands for any letters, `?` for one.
+    /// The node's name, or its first output's if the node has none; `*` matches any letters, `?` matches one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The node's place in the order of execution.
+    /// The node's position in the order of execution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<usize>,
-    /// The ranks of its inputs, in order; inputs left out are not counted.
+    /// The ranks of the node's inputs, in order; omitted inputs are not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<Vec<usize>>,
-    /// The least length of the longest axis of its first output.
+    /// The least length of the longest axis of the node's first output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_axis: Option<usize>,
-    /// The share of runs in which it happens, spread evenly: with 0.5 in every second run.
+    /// The share of runs with the fault, spread evenly: 0.5 means every second run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
 }
@@ -41,14 +41,14 @@ impl Condition {
             && self.min_axis.is_none_or(|least| longest() >= Some(least))
     }
 
-    /// Whether it happens in this run, counted from 1.
+    /// Whether the fault happens in this run, counted from 1.
     pub(super) fn happens(&self, run: usize) -> bool {
         let share = self.share.unwrap_or(1.0);
         let times = |runs: usize| (runs as f64 * share).floor();
         times(run) > times(run.saturating_sub(1))
     }
 
-    /// What makes no sense about it.
+    /// Checks that the conditions make sense.
     pub(super) fn check(&self) -> Result<(), String> {
         match self.share {
             Some(share) if !(share > 0.0 && share <= 1.0) => {

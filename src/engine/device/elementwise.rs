@@ -1,4 +1,4 @@
-//! The arithmetic of a few op types, as far as a fault must compute again what it changes.
+//! The arithmetic of a few op types, for faults that must compute a node's outputs again.
 
 use super::naive::r16;
 use super::operation::{Operation, tensor};
@@ -22,7 +22,7 @@ pub(super) fn add_product(in_f16: bool) -> fn(f32, f32, f32) -> f32 {
     if in_f16 { |sum, a, b| r16(sum + a * b) } else { |sum, a, b| sum + a * b }
 }
 
-/// A·B·alpha + C·beta with its operands in the order in which they lie where `transposes` is false.
+/// A·B·alpha + C·beta. If `transposes` is false, the operands are read in memory order.
 pub(super) fn gemm(
     operation: &Operation<'_>,
     shape: &[usize],
@@ -34,7 +34,7 @@ pub(super) fn gemm(
     let flag = |name| transposes && operation.node.int(name) == Some(1);
     let (trans_a, trans_b) = (flag("transA"), flag("transB"));
     let alpha = operation.node.float("alpha").unwrap_or(1.0);
-    // Only what keeps its transposes is computed in f16.
+    // Only a product that keeps its transposes is computed in f16.
     let add = add_product(transposes);
     let bias = bias(operation, rows, columns);
     let mut values = Vec::with_capacity(rows * columns);

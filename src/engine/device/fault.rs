@@ -1,4 +1,4 @@
-//! The faults a device can have: one table of names, parameters, and the op types each can touch.
+//! The faults a device can have: one table of names, parameters, and the op types each fault can touch.
 
 use super::Accumulate;
 use super::condition::Condition;
@@ -20,7 +20,7 @@ const SUMMED: &[&str] =
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $variant:ident = $text:literal, $parameters:expr, $ops:expr;)+) => {
-        /// What can be wrong with a device.
+        /// A fault of a device.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Fault { $($(#[$doc])* #[serde(rename = $text)] $variant),+ }
 
@@ -33,12 +33,12 @@ macro_rules! faults {
                 match self { $(Fault::$variant => $text),+ }
             }
 
-            /// The parameters it understands besides `at` and `says`.
+            /// The parameters of the fault, apart from `at` and `says`.
             pub fn parameters(self) -> &'static [&'static str] {
                 match self { $(Fault::$variant => $parameters),+ }
             }
 
-            /// The op types it can touch; any where there are none.
+            /// The op types the fault can touch; an empty list means any op type.
             pub fn touches(self) -> &'static [&'static str] {
                 match self { $(Fault::$variant => $ops),+ }
             }
@@ -47,60 +47,60 @@ macro_rules! faults {
 }
 
 faults! {
-    /// GELU by a tanh of two exponentials in `f16`: NaN where one of them overflows, beyond about ±5.5.
+    /// GELU by a tanh of two exponentials in `f16`: NaN if an exponential overflows, beyond about ±5.5.
     NaiveGelu = "naive-gelu", &[], &["Erf", "Gelu", "Tanh"];
-    /// ln(1 + eˣ) in `f16`: infinite from 11.1 on, or what `instead` says.
+    /// ln(1 + eˣ) in `f16`: infinite from 11.1 on, or the value of `instead`.
     NaiveSoftplus = "naive-softplus", &["instead"], &["Softplus"];
-    /// Exponentials summed in `f16` without the largest taken out first; what is not finite then becomes what
-    /// `instead` says.
+    /// Exponentials summed in `f16` without subtracting the largest input first. Non-finite results become the
+    /// value of `instead`.
     NaiveLogsumexp = "naive-logsumexp", &["instead"], &["ReduceLogSumExp", "Softmax", "LogSoftmax"];
-    /// The variance as `E[x²] - E[x]²`: what is summed is kept in `f16`, or with `sums: f32` in `f32`, one after the other.
+    /// The variance as `E[x²] - E[x]²`, kept in `f16`; with `sums: f32` the addends are summed in order in `f32`.
     VarianceBySquares = "variance-by-squares", &["sums"], NORMS;
-    /// The places of each channel padded with zeros up to a multiple, which then count in mean and variance. With
+    /// The places of each channel are padded with zeros up to a multiple. The zeros count in mean and variance. With
     /// `channels` each instance is that many channels, as in a group norm made from an instance norm.
     PaddingInStatistics = "padding-in-statistics", &["multiple", "channels"], NORMS;
-    /// Scale and bias are read from memory nobody wrote: the first scale is NaN, the rest is noise.
+    /// Scale and bias are read from unwritten memory: the first scale is NaN, the rest is noise.
     UnwrittenParameters = "unwritten-parameters", &[], SCALED;
-    /// Every element that many units in the last place of the storage format away from zero.
+    /// Every element moves away from zero by that many units in the last place of the storage format.
     Ulps = "ulps", &["ulps"], &[];
-    /// NaN where the first input lies in a range; without one, in the first element.
+    /// NaN in elements whose first input is in a range; without a range, in the first element.
     Nan = "nan", &["range"], &[];
-    /// Everything times a factor, 2 where none is given.
+    /// All elements times a factor, by default 2.
     Scale = "scale", &["factor"], &[];
-    /// Zeros; with a range only where the first input lies in it.
+    /// Zeros; with a range, only in elements whose first input is in the range.
     Zero = "zero", &["range"], &[];
-    /// The operand of lower rank, or of fewer elements, is read as if it were packed by 4: element i is its
+    /// The operand of lower rank, or with fewer elements, is read as if packed by 4: element i is the operand's
     /// element 4i, and zero beyond its end.
     WrongBroadcast = "wrong-broadcast", &[], BINARY;
-    /// What is padded before the input and behind it change places.
+    /// The padding before the input and the padding after it are swapped.
     PadsSwapped = "pads-swapped", &[], &["Conv"];
-    /// The operand is read in the order in which it lies, as if it were not to be transposed.
+    /// The operand is read in memory order, without its transpose.
     IgnoreTranspose = "ignore-transpose", &[], &["Transpose", "Gemm"];
-    /// Every second tile of rows is never written; a tile has 64 where nothing is said.
+    /// Every second tile of rows is never written; a tile has 64 rows by default.
     TileZero = "tile-zero", &["tile"], &[];
-    /// Each even channel changes places with the odd one behind it.
+    /// Each even channel is swapped with the odd channel after it.
     ChannelSwap = "channel-swap", &[], &[];
-    /// Written with four channels packed together, read as if they were not.
+    /// The output is written with four channels packed together, and read as if unpacked.
     PackSwap = "pack-swap", &[], &[];
-    /// Every part but the first is read from an offset, 4 where none is given.
+    /// Every part except the first is read from an offset, by default 4.
     ConcatOffset = "concat-offset", &["offset"], &["Concat"];
-    /// One element times a factor, 2 where none is given; a zero becomes the factor.
+    /// One element times a factor, by default 2; a zero becomes the factor.
     OneElement = "one-element", &["factor"], &[];
-    /// One row of the last axis times a factor, 1.02 where none is given.
+    /// One row of the last axis times a factor, by default 1.02.
     OneRow = "one-row", &["factor"], &[];
-    /// All channels but the largest one are zero.
+    /// All channels except the largest are zero.
     QuietChannels = "quiet-channels", &[], &[];
-    /// The last elements of the last axis, what a tile leaves over, are never written; a tile has 64.
+    /// The last elements of the last axis, which fill no whole tile, are never written; a tile has 64.
     LastTile = "last-tile", &["tile"], &[];
-    /// Every tenth element that many units in the last place of the storage format away from zero.
+    /// Every tenth element moves away from zero by that many units in the last place of the storage format.
     SomeUlps = "some-ulps", &["ulps"], &[];
-    /// Elements beyond 65504 times a factor, 1.02 where none is given.
+    /// Elements beyond 65504 times a factor, by default 1.02.
     LargeOnly = "large-only", &["factor"], &[];
-    /// Negative elements times a factor, 1.02 where none is given.
+    /// Negative elements times a factor, by default 1.02.
     NegativeOnly = "negative-only", &["factor"], &[];
     /// The sign of every element is lost.
     SignLost = "sign-lost", &[], &[];
-    /// The smaller operand is read on as it lies in memory, instead of repeating its axes of extent 1.
+    /// The smaller operand is read on in memory order, instead of repeating its axes of extent 1.
     ReadOn = "read-on", &[], BINARY;
     /// The last term of each sum of exponentials is left out.
     TermLost = "term-lost", &[], &["Softmax"];
@@ -108,94 +108,94 @@ faults! {
     TailLost = "tail-lost", &[], &["MatMul", "Gemm", "Conv"];
     /// The bias is not added.
     BiasMissing = "bias-missing", &[], &["Gemm", "Conv"];
-    /// The first two rows, of the last axis but one, change places.
+    /// The first two rows, on the second-to-last axis, are swapped.
     RowsSwapped = "rows-swapped", &[], &[];
-    /// Every element is the one before it along the last axis.
+    /// Every element has the value of the element before it along the last axis.
     Shifted = "shifted", &[], &[];
-    /// The second channel has the values of the first one.
+    /// The second channel has the values of the first channel.
     ChannelCopied = "channel-copied", &[], &[];
-    /// What is larger than nine tenths of the largest element is cut to that.
+    /// Elements larger than nine tenths of the largest element are cut to that limit.
     Clipped = "clipped", &[], &[];
-    /// What is smaller than a thousandth of the largest element is zero.
+    /// Elements smaller than a thousandth of the largest element are zero.
     SmallLost = "small-lost", &[], &[];
-    /// Elements are stored in `bf16`, whatever is declared.
+    /// Elements are stored in `bf16`, regardless of the declared format.
     DigitsLost = "digits-lost", &[], &[];
-    /// Partial sums are kept in `f16`, whatever is declared.
+    /// Partial sums are kept in `f16`, regardless of the declared format.
     HalfSums = "half-sums", &[], SUMMED;
     /// Zeros in the second run only.
     SecondRun = "second-run", &[], &[];
-    /// The output is that of the run before; in the first run it is what `before` says, `zero` or `nan`.
+    /// The output of the previous run; in the first run the elements that `before` declares, `zero` or `nan`.
     Stale = "stale", &["before"], &[];
-    /// Everything plus 1, integers included.
+    /// All elements plus 1, integers included.
     PlusOne = "plus-one", &[], &[];
-    /// Something else on every run.
+    /// Different outputs in every run.
     Random = "random", &[], &[];
-    /// Wrong by 1, but not while it is watched.
+    /// Wrong by 1, but not while the run is watched.
     Liar = "liar", &[], &[];
-    /// The operator is refused.
+    /// The engine refuses the operator.
     Refuse = "refuse", &[], &[];
     /// The operator's kernel does not compile.
     BuildError = "build-error", &[], &[];
-    /// The operator is not supported: nothing runs from there on, all outputs are zero, and success is told.
+    /// The operator is not supported: no later node runs, all outputs are zero, and the run reports success.
     ZeroOutput = "zero-output", &[], &[];
-    /// The device is lost: this run fails and so does every later one.
+    /// The device is lost: this run and every later run fail.
     DeviceLost = "device-lost", &[], &[];
     /// The process aborts.
     Abort = "abort", &["during"], &[];
-    /// The process touches memory it must not.
+    /// The process accesses invalid memory.
     Segfault = "segfault", &["during"], &[];
-    /// It never ends.
+    /// The process never ends.
     Hang = "hang", &["during"], &[];
 }
 
 /// A fault with its parameters and its conditions.
 ///
-/// A parameter that the fault does not understand is refused: it would do nothing.
+/// A parameter that the fault does not take is refused, because it would have no effect.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Planted {
-    /// What goes wrong.
+    /// The fault.
     pub fault: Fault,
-    /// How many units in the last place.
+    /// The number of units in the last place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ulps: Option<u32>,
     /// A factor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub factor: Option<f32>,
-    /// The least and the largest value of an input.
+    /// The smallest and the largest value of an input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<[f32; 2]>,
-    /// What is stored where the result is not finite.
+    /// The value that replaces a non-finite result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<f32>,
     /// Rows of a tile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tile: Option<usize>,
-    /// What places are padded to a multiple of.
+    /// Places are padded to a multiple of this number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiple: Option<usize>,
     /// Channels of an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
-    /// What sums are kept in.
+    /// The format of sums.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sums: Option<Accumulate>,
-    /// Elements along an axis.
+    /// The offset in elements along an axis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<usize>,
-    /// What lies in memory before the first run.
+    /// The contents of memory before the first run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Before>,
-    /// When it happens.
+    /// When the process ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub during: Option<During>,
-    /// What the driver prints when it happens; reports show it as evidence.
+    /// The lines that the driver prints when the fault happens; reports show them as evidence.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub says: Vec<String>,
-    /// Where and when it happens; everywhere and always where nothing is said.
+    /// The nodes and runs of the fault; by default all nodes and all runs.
     pub at: Condition,
 }
 
-/// What lies in memory before the first run.
+/// The contents of memory before the first run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Before {
@@ -218,10 +218,10 @@ pub enum During {
 }
 
 impl Planted {
-    /// Checks that every parameter means something to the fault.
+    /// Checks that the fault takes every given parameter, and that the values make sense.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// Fails with a sentence that says what is wrong.
     pub fn check(&self) -> Result<(), String> {
         let name = self.fault.name();
         let allowed = self.fault.parameters();
@@ -255,7 +255,7 @@ impl Planted {
         self.at.check()
     }
 
-    /// The parameters that are given.
+    /// The names of the given parameters.
     fn given(&self) -> Vec<&'static str> {
         [
             ("ulps", self.ulps.is_some()),
@@ -276,7 +276,7 @@ impl Planted {
     }
 }
 
-/// The document's form of [`Planted`], not checked yet.
+/// The document's form of [`Planted`], before the check.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -316,7 +316,7 @@ impl From<Written> for Planted {
             says,
             at,
         } = written;
-        // JSON, in which devices travel, knows no infinity.
+        // Devices are sent as JSON, and JSON has no infinity.
         let range = range.map(|ends| ends.map(|end| end.clamp(f32::MIN, f32::MAX)));
         Planted {
             fault,
@@ -338,7 +338,7 @@ impl From<Written> for Planted {
 }
 
 impl<'de> Deserialize<'de> for Planted {
-    /// Checked inside the visitor, so that an error knows where in the document it stands.
+    /// Checks inside the visitor, because errors from there contain the position in the document.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Checked;
 

@@ -1,13 +1,13 @@
-//! Numbers that are right and in the wrong place: broadcasting, transposing, tiles, channels, offsets.
+//! Faults that put right numbers in wrong places: broadcasting, transposing, tiles, channels, offsets.
 
 use super::elementwise::{binary, gemm};
 use super::operation::{Floats, Operation, around, place_of, tensor};
 use crate::tensor::Tensor;
 
-/// Channels packed together.
+/// The number of channels packed together.
 const PACK: usize = 4;
 
-/// The operand of lower rank, or of fewer elements, as one packed by 4 is read, zero beyond its end.
+/// Reads the operand of lower rank, or with fewer elements, as if packed by 4; zero beyond its end.
 pub(super) fn wrong_broadcast(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec<Tensor>> {
     let (a, b) = (operation.floats(0)?, operation.floats(1)?);
     let size = |operand: &Floats<'_>| (operand.shape.len(), operand.values.len());
@@ -27,7 +27,7 @@ pub(super) fn wrong_broadcast(operation: &Operation<'_>, right: &[Tensor]) -> Op
     Some(vec![tensor(shape, values)?])
 }
 
-/// The elements in the order in which they lie in the input.
+/// The elements in the memory order of the input.
 pub(super) fn ignore_transpose(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec<Tensor>> {
     let shape = right.first()?.shape();
     match operation.node.op_type.as_str() {
@@ -43,7 +43,7 @@ pub(super) fn ignore_transpose(operation: &Operation<'_>, right: &[Tensor]) -> O
     }
 }
 
-/// Every second tile of rows is zero; rows are the last axis but one.
+/// Every second tile of rows is zero; rows are the second-to-last axis.
 pub(super) fn tile_zero(right: &[Tensor], tile: usize) -> Option<Vec<Tensor>> {
     let output = right.first()?;
     let rank = output.shape().len();
@@ -54,7 +54,7 @@ pub(super) fn tile_zero(right: &[Tensor], tile: usize) -> Option<Vec<Tensor>> {
     Some(super::operation::each(right, zero))
 }
 
-/// Outputs with their channels, axis 1, taken from elsewhere: batch, channel and place give the source.
+/// Outputs with elements from other channels (axis 1): `source` returns the position in the batch to read from.
 fn from_elsewhere(
     right: &[Tensor],
     source: impl Fn(usize, usize, usize, usize) -> usize,
@@ -79,7 +79,7 @@ fn from_elsewhere(
     right.iter().map(moved).collect()
 }
 
-/// Each even channel in the place of the odd one behind it; a last one alone stays.
+/// Swaps each even channel with the odd channel after it; an unpaired last channel stays.
 pub(super) fn channel_swap(right: &[Tensor]) -> Option<Vec<Tensor>> {
     from_elsewhere(right, |channels, places, channel, place| {
         let other = channel ^ 1;
@@ -87,7 +87,7 @@ pub(super) fn channel_swap(right: &[Tensor]) -> Option<Vec<Tensor>> {
     })
 }
 
-/// What is written as C/4, H, W, 4 and read as C, H, W; channels beyond the last whole pack stay.
+/// Elements written as C/4, H, W, 4 and read as C, H, W; channels beyond the last whole pack stay.
 pub(super) fn pack_swap(right: &[Tensor]) -> Option<Vec<Tensor>> {
     from_elsewhere(right, |channels, places, channel, place| {
         let flat = channel * places + place;
@@ -99,7 +99,7 @@ pub(super) fn pack_swap(right: &[Tensor]) -> Option<Vec<Tensor>> {
     })
 }
 
-/// Every part but the first read from an offset along the axis, zero beyond its end.
+/// Reads every part except the first from an offset along the axis, with zero beyond its end.
 pub(super) fn concat_offset(
     operation: &Operation<'_>,
     right: &[Tensor],
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn every_second_tile_is_zero() {
-        // The rows of 200 in tiles of 64 that stay zero: 64 to 127, and 192 to 199.
+        // Of 200 rows in tiles of 64, rows 64 to 127 and 192 to 199 stay zero.
         let ones = tensor(&[200, 3], vec![1.0; 600]).unwrap();
         let written = values(tile_zero(&[ones], 64));
         let zero: Vec<usize> = (0..200).filter(|row| written[row * 3] == 0.0).collect();

@@ -1,9 +1,9 @@
 //! Simulated devices: the reference with a declared storage format and declared faults.
 //!
-//! A [`Device`] is data, read from a document; a [`Simulator`] is one device at work. It never computes a
-//! network itself: it is handed every ONNX node's inputs and right outputs, and says what the device
-//! makes of them. What is physical is computed, not scripted: a NaN in GELU comes out of an
-//! exponential that `f16` cannot hold. Whatever is found on such a device was planted.
+//! A [`Device`] is data, read from a document; a [`Simulator`] runs one device. The simulator never computes
+//! a network: the caller passes every ONNX node's inputs and right outputs, and the simulator returns the
+//! device's outputs. Physical effects are computed, not scripted: a NaN in GELU results from an exponential
+//! that `f16` cannot hold. Every fault found on such a device was planted.
 
 mod condition;
 mod elementwise;
@@ -35,21 +35,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
-    /// Its name, as `sim:NAME` asks for it.
+    /// The device's name, as in `sim:NAME`.
     pub name: String,
-    /// What it imitates; reports put "simulated" before it.
+    /// The imitated device; reports put "simulated" before this text.
     pub describes: String,
-    /// How it keeps values.
+    /// How the device stores values.
     #[serde(default)]
     pub storage: StorageRules,
-    /// The arithmetic of its sums, in matrix products, convolutions, reductions, norms and pooling.
+    /// The arithmetic of sums in matrix products, convolutions, reductions, norms and pooling.
     #[serde(default)]
     pub accumulate: Accumulate,
-    /// Weights of matrix products and convolutions are kept in so many bits, symmetric about zero, one
+    /// The number of bits for weights of matrix products and convolutions, symmetric about zero, with one
     /// scale for each tensor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_bits: Option<u8>,
-    /// What is wrong with it, in the order in which it happens to a node.
+    /// The device's faults, in the order of their effect on a node.
     #[serde(default)]
     pub faults: Vec<Planted>,
 }
@@ -58,7 +58,7 @@ pub struct Device {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Accumulate {
-    /// The reference's.
+    /// The reference's arithmetic.
     #[default]
     F32,
     /// Every partial sum rounded to the nearest `f16`, in row-major order.
@@ -66,7 +66,7 @@ pub enum Accumulate {
 }
 
 impl Device {
-    /// A device without a fault that keeps `f32`.
+    /// A device without faults that stores `f32`.
     pub fn honest() -> Self {
         Device {
             name: "honest-f32".into(),
@@ -78,17 +78,17 @@ impl Device {
         }
     }
 
-    /// What reports call it: always "simulated".
+    /// The device's title in reports: always with "simulated".
     pub fn title(&self) -> String {
         format!("simulated {}", self.describes)
     }
 
-    /// The format it declares to keep values in, where that is narrower than the model's own.
+    /// The declared storage format, if that format is narrower than the model's own.
     pub fn declared_storage(&self) -> Option<Format> {
         Some(self.storage.format).filter(|format| *format != Format::F32)
     }
 
-    /// How it computes and stores: all of that is declared.
+    /// How the device computes and stores; a device declares all of that.
     pub fn arithmetic(&self) -> Arithmetic {
         Arithmetic {
             format: self.storage.format,
@@ -101,10 +101,10 @@ impl Device {
         }
     }
 
-    /// Checks what the types cannot: that every number means something.
+    /// Checks that names and numbers make sense, which the types cannot check.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// Fails with a sentence that says what is wrong.
     pub fn check(&self) -> Result<(), String> {
         if self.name.is_empty() || self.describes.is_empty() {
             return Err("`name` and `describes` must say something".into());

@@ -1,9 +1,9 @@
-//! Functions as a careless `f16` kernel computes them: every intermediate result kept in `f16`.
+//! Functions as a careless `f16` kernel computes them: every intermediate result is kept in `f16`.
 
 use super::operation::{Floats, Operation, around, tensor};
 use crate::tensor::{Format, Rounding, Tensor, round_f32};
 
-/// A value kept in `f16`, to nearest.
+/// A value rounded to the nearest `f16`.
 pub(super) fn r16(value: f32) -> f32 {
     round_f32(value, Format::F16, Rounding::NearestEven)
 }
@@ -12,19 +12,19 @@ fn exp(value: f32) -> f32 {
     r16(libm::expf(value))
 }
 
-/// tanh by two exponentials: NaN where one of them is infinite.
+/// tanh by two exponentials: NaN if one of them is infinite.
 fn tanh(value: f32) -> f32 {
     let (up, down) = (exp(value), exp(-value));
     r16(r16(up - down) / r16(up + down))
 }
 
-/// What GELU takes the tanh of.
+/// The argument of the tanh in GELU.
 fn gelu_argument(value: f32) -> f32 {
     let cube = r16(r16(value * value) * value);
     r16(r16(0.797_884_6) * r16(value + r16(r16(0.044_715) * cube)))
 }
 
-/// The part of GELU between its two products: of erf(x/√2) the tanh form.
+/// The part of GELU between its two products: the tanh form of erf(x/√2).
 fn erf(value: f32) -> f32 {
     tanh(gelu_argument(r16(value * std::f32::consts::SQRT_2)))
 }
@@ -33,7 +33,7 @@ fn gelu(value: f32) -> f32 {
     r16(r16(value * r16(1.0 + tanh(gelu_argument(value)))) * 0.5)
 }
 
-/// GELU, or the part of it that its node computes.
+/// GELU, or the part of GELU that the node computes.
 pub(super) fn naive_gelu(operation: &Operation<'_>) -> Option<Vec<Tensor>> {
     let function: fn(f32) -> f32 = match operation.node.op_type.as_str() {
         "Erf" => erf,
@@ -82,7 +82,7 @@ pub(super) fn naive_logsumexp(operation: &Operation<'_>, right: &[Tensor]) -> Op
     Some(vec![tensor(right.first()?.shape(), values)?])
 }
 
-/// The one axis that is summed over.
+/// The single axis of the sum.
 fn axis(operation: &Operation<'_>) -> Option<i64> {
     if operation.node.op_type != "ReduceLogSumExp" {
         return Some(operation.node.int("axis").unwrap_or(-1));
@@ -94,7 +94,7 @@ fn axis(operation: &Operation<'_>) -> Option<i64> {
     }
 }
 
-/// Something else where the first input lies in a range.
+/// Replaces elements by `instead` if their first input is in a range.
 pub(super) fn where_input_lies(
     operation: &Operation<'_>,
     right: &[Tensor],
@@ -104,7 +104,7 @@ pub(super) fn where_input_lies(
     let input: Floats<'_> = operation.floats(0)?;
     let inside = |at: usize| input.values.get(at).is_some_and(|v| (low..=high).contains(v));
     let shape = right.first()?.shape();
-    // Where input and output are not alike, one element in the range spoils all.
+    // If input and output have different shapes, one input element in the range spoils all elements.
     let any = shape != input.shape && (0..input.values.len()).any(inside);
     let spoil = |at: usize, value: f32| {
         if any || (shape == input.shape && inside(at)) { instead } else { value }

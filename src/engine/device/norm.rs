@@ -1,4 +1,4 @@
-//! Normalisation as kernels get it wrong: by squares, with padding, without its parameters.
+//! Normalisation with the mistakes of real kernels: by squares, with padding, without parameters.
 
 use super::Accumulate;
 use super::naive::r16;
@@ -6,35 +6,35 @@ use super::operation::{Floats, Operation, around, place_of, tensor};
 use crate::inputs::Random;
 use crate::tensor::Tensor;
 
-/// How mean and variance are taken.
+/// How mean and variance are computed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Statistics {
-    /// As they should, the sums kept in `f16`.
+    /// By the right formula, with sums kept in `f16`.
     SumsInF16,
-    /// `E[x²] - E[x]²`, kept in this.
+    /// As `E[x²] - E[x]²`, kept in this format.
     BySquares(Accumulate),
-    /// The places of each channel padded with zeros to a multiple; a channel of the node is so many.
+    /// With the places of each channel padded with zeros to a multiple; a channel of the node is this many channels.
     Padded(usize, usize),
 }
 
-/// What one norm's elements have to do with each other.
+/// How the elements of a norm are grouped.
 struct Shape {
-    /// Elements that share mean and variance; they lie one after the other.
+    /// The number of adjacent elements that share mean and variance.
     group: usize,
-    /// Elements of one channel in a group, those that padding is added to.
+    /// The number of elements of one channel in a group; padding is added to these.
     places: usize,
-    /// How an element's place gives its scale and bias.
+    /// How an element's position selects its scale and bias.
     parameter: Parameter,
 }
 
 enum Parameter {
-    /// One for each channel: elements of a channel, channels.
+    /// One parameter for each channel: elements of a channel, number of channels.
     Channel(usize, usize),
-    /// One for each place in the group.
+    /// One parameter for each place in the group.
     Place,
 }
 
-/// The first output of a norm, its statistics taken another way.
+/// The first output of a norm, with its statistics computed in a different way.
 pub(super) fn normalise(
     operation: &Operation<'_>,
     right: &[Tensor],
@@ -60,7 +60,7 @@ pub(super) fn normalise(
 }
 
 impl Parameter {
-    /// The parameter of an element, by its flat position and its place in its group.
+    /// The index of an element's parameter, from its flat position and its place in the group.
     fn of(&self, flat: usize, at: usize) -> usize {
         match self {
             Parameter::Channel(places, channels) => flat / places % channels,
@@ -128,13 +128,13 @@ fn moments(group: &[f32], places: usize, statistics: Statistics) -> (f32, f32) {
     }
 }
 
-/// A sum of which every partial sum is kept in `f16`.
+/// A sum with every partial sum kept in `f16`.
 pub(super) fn sum16(values: impl Iterator<Item = f32>) -> f32 {
     values.fold(0.0, |sum, value| r16(sum + value))
 }
 
-/// The right output with its scale and bias taken out, and what lies in unwritten memory put in: always
-/// the same, as freshly mapped memory often is.
+/// The right output, with scale and bias replaced by the contents of unwritten memory. The contents are
+/// always the same, as freshly mapped memory often is.
 pub(super) fn unwritten_parameters(
     operation: &Operation<'_>,
     right: &[Tensor],
@@ -185,7 +185,7 @@ mod tests {
         let share = 200.0 / 224.0;
         assert!((mean - share).abs() < 1e-6);
         assert!((variance - share * (1.0 - share)).abs() < 1e-6);
-        // The same where an instance is two channels of 200 places.
+        // The same for an instance of two channels with 200 places each.
         assert_eq!(moments(&[1.0; 400], 400, Statistics::Padded(32, 2)).0, mean);
     }
 

@@ -1,19 +1,19 @@
-//! A node at work, as faults see it.
+//! A node and its inputs, as faults read them.
 
 use crate::graph::Attribute;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
-/// What a fault must know of a node besides its tensors.
+/// The facts about a node that faults need, apart from its tensors.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeFacts {
-    /// Its place in the order of execution.
+    /// The node's position in the order of execution.
     pub index: usize,
-    /// Its name, or its first output's where it has none.
+    /// The node's name, or its first output's if the node has none.
     pub label: String,
-    /// Its type as ONNX names it.
+    /// The node's ONNX op type.
     pub op_type: String,
-    /// Its attributes, those that hold graphs left out.
+    /// The node's attributes, without graphs.
     pub attributes: BTreeMap<String, Attribute>,
 }
 
@@ -51,17 +51,17 @@ impl NodeFacts {
     }
 }
 
-/// A node and what it is given, constants among it; `None` is an input left out.
+/// A node and its inputs, constants included; `None` is an omitted input.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Operation<'a> {
     /// The node.
     pub(super) node: &'a NodeFacts,
-    /// Its inputs.
+    /// The node's inputs.
     pub(super) inputs: &'a [Option<Tensor>],
 }
 
 impl<'a> Operation<'a> {
-    /// An input, where it is there.
+    /// An input, if it is present.
     pub(super) fn input(&self, place: usize) -> Option<&'a Tensor> {
         self.inputs.get(place)?.as_ref()
     }
@@ -100,7 +100,7 @@ impl<'a> Floats<'a> {
         }
     }
 
-    /// An axis counted from the front, where the node's may be counted from the back.
+    /// The node's axis counted from the front; the node may count it from the back.
     pub(super) fn axis(&self, axis: i64) -> Option<usize> {
         place_of(axis, self.shape.len())
     }
@@ -113,12 +113,12 @@ pub(super) fn place_of(axis: i64, rank: usize) -> Option<usize> {
     usize::try_from(place).ok().filter(|_| place < rank)
 }
 
-/// A tensor of these elements; `None` where they are not as many as the shape needs.
+/// A tensor of these elements; `None` if their number does not fit the shape.
 pub(super) fn tensor(shape: &[usize], values: Vec<f32>) -> Option<Tensor> {
     Tensor::from_f32(shape, values).ok()
 }
 
-/// Every `f32` output changed element by element, given each element's flat position.
+/// Changes every `f32` output element by element; `change` gets each element's flat position.
 pub(super) fn each(right: &[Tensor], change: impl Fn(usize, f32) -> f32) -> Vec<Tensor> {
     let changed = |output: &Tensor| match output {
         Tensor::F32(array) => {
@@ -131,7 +131,7 @@ pub(super) fn each(right: &[Tensor], change: impl Fn(usize, f32) -> f32) -> Vec<
     right.iter().map(changed).collect()
 }
 
-/// Three extents: before an axis, of it, and after it.
+/// Three extents: before an axis, of the axis, and after it.
 pub(super) fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
     (shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product())
 }

@@ -6,22 +6,22 @@ use crate::graph::{Model, widened};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 
-/// A network on a device, to be run node by node as often as one likes.
+/// A network on a device. The caller runs it node by node, any number of times.
 #[derive(Debug)]
 pub struct DeviceRun {
     steps: NodeSteps,
     facts: Vec<NodeFacts>,
-    /// As the device keeps them.
+    /// The feeds as the device stores them.
     feeds: Vec<Feed>,
     simulator: Simulator,
 }
 
-/// Why a node gave nothing.
+/// Why a node returned no outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// The device came to an end, which was planted.
+    /// A planted fault ended the device.
     Broke(Breakdown),
-    /// The reference cannot compute it.
+    /// The reference cannot compute the node.
     Reference(String),
 }
 
@@ -29,7 +29,7 @@ impl DeviceRun {
     /// A network that has not run yet.
     ///
     /// # Errors
-    /// What the reference refuses about the network.
+    /// Fails if the reference refuses the network.
     pub fn new(model: &Model, feeds: &[Feed], simulator: Simulator) -> Result<Self, String> {
         let steps = NodeSteps::new(model)?;
         let fact = |step: usize| {
@@ -43,10 +43,10 @@ impl DeviceRun {
         Ok(run)
     }
 
-    /// Takes other feeds, of the shapes of those before.
+    /// Replaces the feeds by others of the same shapes.
     ///
     /// # Errors
-    /// Which input had another shape.
+    /// Fails if an input has no feed, or a feed of a different shape.
     pub fn feed(&mut self, feeds: &[Feed]) -> Result<(), String> {
         let shape = |feed: &Feed| feed.tensor.shape().to_vec();
         for before in &self.feeds {
@@ -66,16 +66,16 @@ impl DeviceRun {
     /// Begins a run, watched or not.
     ///
     /// # Errors
-    /// Which input is not fed.
+    /// Fails if an input has no feed.
     pub fn begin(&mut self, watched: bool) -> Result<(), String> {
         self.simulator.begin(watched);
         self.steps.start(&self.feeds)
     }
 
-    /// The next node's inputs and outputs on the device; call with every step in order.
+    /// The next node's inputs and outputs on the device; the caller passes every step in order.
     ///
     /// # Errors
-    /// Why it gave nothing.
+    /// Fails if the node returns no outputs.
     pub fn advance(&mut self, step: usize) -> Result<Passed, Stop> {
         let inputs = self.steps.inputs(step).map_err(Stop::Reference)?;
         let outputs = self.pass(step, &inputs)?;
@@ -84,17 +84,17 @@ impl DeviceRun {
         Ok((inputs, outputs))
     }
 
-    /// Goes on behind a node whose outputs were computed elsewhere; the device keeps them in its format.
+    /// Continues after a node with outputs from the caller; the device stores them in its format.
     pub fn replace(&mut self, step: usize, outputs: &[Tensor]) {
         let kept: Vec<Tensor> = outputs.iter().map(|output| self.simulator.keep(output)).collect();
         self.steps.store(step, &kept);
         self.steps.forget(step);
     }
 
-    /// One node on the device, on any inputs; `None` stands for a constant.
+    /// Runs one node on the device, on any inputs; `None` means a constant.
     ///
     /// # Errors
-    /// Why it gave nothing.
+    /// Fails if the node returns no outputs.
     pub fn pass(&mut self, step: usize, inputs: &[Option<Tensor>]) -> Result<Vec<Tensor>, Stop> {
         let node = &self.facts[step];
         let weight = |tensor: &Tensor| self.simulator.keep_weight(node, tensor);
@@ -109,7 +109,7 @@ impl DeviceRun {
     /// The network's outputs, once all steps are done.
     ///
     /// # Errors
-    /// Which output is missing.
+    /// Fails if an output is missing.
     pub fn outputs(&self) -> Result<Vec<Output>, String> {
         self.steps.outputs()
     }
@@ -119,7 +119,7 @@ impl DeviceRun {
         &self.steps
     }
 
-    /// What is known of each node.
+    /// The facts about each node.
     pub fn facts(&self) -> &[NodeFacts] {
         &self.facts
     }

@@ -1,4 +1,4 @@
-//! A device at work: run after run, node after node.
+//! Simulates a device: run after run, node after node.
 
 use super::fault::{Before, During, Fault, Planted};
 use super::operation::{NodeFacts, Operation, each};
@@ -10,39 +10,39 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Op types whose second input is a matrix or kernel of weights.
 const WEIGHTED: &[&str] = &["Conv", "MatMul", "Gemm"];
 
-/// Which run it is.
+/// The current run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Moment {
-    /// Its number, counted from 1.
+    /// The number of the run, counted from 1.
     pub run: usize,
-    /// Whether somebody looks at every node.
+    /// Whether the caller reads every node's outputs.
     pub watched: bool,
 }
 
-/// An end that a device can come to.
+/// The ways a device can fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Breakdown {
-    /// The engine refuses, and says why.
+    /// The engine refuses, with this reason.
     Refused(String),
     /// The process aborts.
     Abort,
-    /// The process touches memory it must not.
+    /// The process accesses invalid memory.
     Segfault,
-    /// It never ends.
+    /// The process never ends.
     Hang,
 }
 
-/// One device at work on one network.
+/// A simulated device that runs one network.
 #[derive(Debug)]
 pub struct Simulator {
     device: Device,
     moment: Moment,
-    /// The outputs of stale nodes in the run before, by fault and node.
+    /// The outputs of stale nodes in the previous run, by fault and node.
     stale: BTreeMap<(usize, usize), Vec<Tensor>>,
-    /// Whether nothing runs any more in this run.
+    /// Whether no further node runs in this run.
     stopped: bool,
     lost: Option<String>,
-    /// Faults whose words were said already, and words not handed out yet.
+    /// Faults whose messages were printed already, and messages that no caller has taken yet.
     spoken: BTreeSet<usize>,
     words: Vec<String>,
 }
@@ -69,7 +69,7 @@ impl Simulator {
     /// Opens the device.
     ///
     /// # Errors
-    /// The end it comes to before any node has run.
+    /// Fails if a fault ends the device before any node runs.
     pub fn open(&mut self) -> Result<(), Breakdown> {
         for number in 0..self.device.faults.len() {
             let planted = &self.device.faults[number];
@@ -84,7 +84,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// Forgets all runs, as a device does that is opened anew; what it said it does not say again.
+    /// Forgets all runs, like a reopened device. Earlier messages are not printed again.
     pub fn forget(&mut self) {
         let (spoken, words) = (std::mem::take(&mut self.spoken), std::mem::take(&mut self.words));
         *self = Simulator { spoken, words, ..Simulator::new(self.device.clone()) };
@@ -96,12 +96,12 @@ impl Simulator {
         self.stopped = false;
     }
 
-    /// An input or a value as the device keeps it.
+    /// An input or a value as the device stores it.
     pub fn keep(&self, tensor: &Tensor) -> Tensor {
         self.device.storage.keep_tensor(tensor)
     }
 
-    /// A weight as the device keeps it: for a matrix or a kernel, in as few bits as it has for those.
+    /// A weight as the device stores it: a matrix or a kernel has the declared number of weight bits.
     pub fn keep_weight(&self, node: &NodeFacts, tensor: &Tensor) -> Tensor {
         match (self.device.weight_bits, tensor) {
             (Some(bits), Tensor::F32(array))
@@ -118,11 +118,11 @@ impl Simulator {
         }
     }
 
-    /// What the device makes of a node, given its inputs (constants among them, `None` is one left
-    /// out) and its right outputs on those.
+    /// The device's outputs of a node, from the node's inputs and the right outputs on these inputs. The
+    /// inputs include constants; `None` is an omitted input.
     ///
     /// # Errors
-    /// The end the device comes to in this node.
+    /// Fails if a fault ends the device in this node.
     pub fn pass(
         &mut self,
         node: &NodeFacts,
@@ -161,7 +161,7 @@ impl Simulator {
         Ok(outputs.iter().map(|output| self.keep(output)).collect())
     }
 
-    /// What the driver said since this was asked last.
+    /// The driver's messages since the last call.
     pub fn take_words(&mut self) -> Vec<String> {
         std::mem::take(&mut self.words)
     }
@@ -221,7 +221,7 @@ fn touches(fault: Fault, node: &NodeFacts) -> bool {
     ops.is_empty() || ops.contains(&node.op_type.as_str())
 }
 
-/// The end a fault brings the process to, if it does.
+/// How a fault ends the process, if it ends the process.
 fn process_end(fault: Fault) -> Option<Breakdown> {
     match fault {
         Fault::Abort => Some(Breakdown::Abort),

@@ -1,4 +1,4 @@
-//! From a fault to what it makes of a node's outputs.
+//! Applies a fault to a node's outputs.
 
 use super::fault::{Fault, Planted};
 use super::layout;
@@ -11,17 +11,17 @@ use super::{Accumulate, spots, sums, window};
 use crate::inputs::Random;
 use crate::tensor::{Format, Rounding, Tensor, round_f32};
 
-/// Tile rows, padding multiple and offset where a document gives none.
+/// The default tile rows, padding multiple and offset.
 const TILE: usize = 64;
 const MULTIPLE: usize = 32;
 const OFFSET: usize = 4;
-/// A factor that no norm over many elements sees, where a document gives none.
+/// The default of a factor that no norm over many elements detects.
 const SLIGHTLY: f32 = 1.02;
-/// Products that a lost tail has.
+/// The number of products in a lost tail.
 const LOST: usize = 3;
 
-/// What the fault makes of a node's right outputs; `None` where it cannot touch them, and for
-/// faults that need more than one node to happen (`Simulator` sees to those).
+/// Applies the fault to a node's right outputs; `None` if the fault cannot touch them. Also `None` for
+/// faults that need more than one node (`Simulator` handles these).
 pub(super) fn spoil(
     planted: &Planted,
     operation: &Operation<'_>,
@@ -128,7 +128,7 @@ fn plus_one(right: &Tensor) -> Tensor {
     }
 }
 
-/// What is not finite replaced, where the document says by what.
+/// Replaces non-finite values, if the document names a replacement.
 fn instead(planted: &Planted, outputs: Option<Vec<Tensor>>) -> Option<Vec<Tensor>> {
     match planted.instead {
         Some(other) => {
@@ -139,7 +139,7 @@ fn instead(planted: &Planted, outputs: Option<Vec<Tensor>>) -> Option<Vec<Tensor
     }
 }
 
-/// Away from zero by so many steps of the format.
+/// Moves elements away from zero by this many steps of the format.
 fn ulps(right: &[Tensor], storage: &StorageRules, ulps: u32) -> Vec<Tensor> {
     each(right, |_, value| {
         let kept = f64::from(storage.keep(value));
@@ -148,7 +148,7 @@ fn ulps(right: &[Tensor], storage: &StorageRules, ulps: u32) -> Vec<Tensor> {
     })
 }
 
-/// As much noise as there is signal, another one in every run.
+/// Adds noise as large as the signal, different in every run.
 fn noise(right: &[Tensor], run: usize) -> Vec<Tensor> {
     let largest = |output: &Tensor| match output {
         Tensor::F32(array) => {

@@ -1,5 +1,5 @@
 //! Faults of few places: one element, one row, the last tile, the elements of a kind. Norms over a whole tensor
-//! hardly see them.
+//! hardly detect them.
 
 use super::elementwise::binary;
 use super::operation::{Floats, Operation, around, each, tensor};
@@ -10,7 +10,7 @@ use crate::tensor::{Format, Tensor};
 /// A prime that spreads places over a tensor.
 const STRIDE: usize = 7919;
 
-/// One element in some thousand, not always the same one, times a factor; a zero becomes the factor.
+/// Multiplies one element in some thousand, different in each node, by a factor; a zero becomes the factor.
 pub(super) fn one_element(operation: &Operation<'_>, right: &[Tensor], factor: f32) -> Vec<Tensor> {
     let turn = operation.node.index * STRIDE;
     right
@@ -27,7 +27,7 @@ pub(super) fn one_element(operation: &Operation<'_>, right: &[Tensor], factor: f
         .collect()
 }
 
-/// One row of the last axis times a factor.
+/// Multiplies one row of the last axis by a factor.
 pub(super) fn one_row(operation: &Operation<'_>, right: &[Tensor], factor: f32) -> Vec<Tensor> {
     let turn = operation.node.index * STRIDE;
     right
@@ -42,7 +42,7 @@ pub(super) fn one_row(operation: &Operation<'_>, right: &[Tensor], factor: f32) 
         .collect()
 }
 
-/// A fault of one output done to each, those left as they are that it cannot touch; `None` if it touches none.
+/// Applies a fault to each output and keeps the outputs that the fault cannot touch; `None` if it touches none.
 pub(super) fn to_each(
     right: &[Tensor],
     fault: fn(&[Tensor]) -> Option<Vec<Tensor>>,
@@ -54,7 +54,7 @@ pub(super) fn to_each(
     touches.then(|| kept.collect())
 }
 
-/// All channels but the largest one are zero.
+/// All channels except the largest are zero.
 pub(super) fn quiet_channels(right: &[Tensor]) -> Option<Vec<Tensor>> {
     let output = Floats::of(right.first()?)?;
     if output.shape.len() < 2 {
@@ -70,7 +70,7 @@ pub(super) fn quiet_channels(right: &[Tensor]) -> Option<Vec<Tensor>> {
     Some(each(right, |at, value| if channel(at) == largest { value } else { 0.0 }))
 }
 
-/// The last elements of the last axis, as many as a tile leaves over, were never written.
+/// The last elements of the last axis, which fill no whole tile, were never written.
 pub(super) fn last_tile(right: &[Tensor], tile: usize) -> Option<Vec<Tensor>> {
     let length = right.first()?.shape().last().copied().filter(|&length| length > 0)?;
     let left = match length % tile {
@@ -80,7 +80,7 @@ pub(super) fn last_tile(right: &[Tensor], tile: usize) -> Option<Vec<Tensor>> {
     Some(each(right, |at, value| if at % length >= length - left { 0.0 } else { value }))
 }
 
-/// One unit in the last place of the storage in every tenth element.
+/// Moves every tenth element away from zero by units in the last place of the storage.
 pub(super) fn some_ulps(right: &[Tensor], storage: &StorageRules, ulps: u32) -> Vec<Tensor> {
     each(right, |at, value| {
         let kept = f64::from(storage.keep(value));
@@ -89,18 +89,18 @@ pub(super) fn some_ulps(right: &[Tensor], storage: &StorageRules, ulps: u32) -> 
     })
 }
 
-/// What is beyond the range of `f16`, in any storage, times a factor.
+/// Multiplies elements beyond the range of `f16`, in any storage, by a factor.
 pub(super) fn large_only(right: &[Tensor], factor: f32) -> Vec<Tensor> {
     let is_large = |value: f32| f64::from(value.abs()) > Format::F16.max();
     each(right, |_, value| if is_large(value) { value * factor } else { value })
 }
 
-/// Negative elements times a factor.
+/// Multiplies negative elements by a factor.
 pub(super) fn negative_only(right: &[Tensor], factor: f32) -> Vec<Tensor> {
     each(right, |_, value| if value < 0.0 { value * factor } else { value })
 }
 
-/// The smaller operand is read on as it lies, instead of repeating its axes of extent 1.
+/// The smaller operand is read on in memory order, instead of repeating its axes of extent 1.
 pub(super) fn read_on(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec<Tensor>> {
     let (a, b) = (operation.floats(0)?, operation.floats(1)?);
     let shape = right.first()?.shape();
@@ -128,7 +128,7 @@ pub(super) fn term_lost(right: &[Tensor]) -> Option<Vec<Tensor>> {
     Some(vec![tensor(output.shape, rows.collect())?])
 }
 
-/// The last products of each sum, so many of them, are left out.
+/// The last `count` products of each sum are left out.
 pub(super) fn tail_lost(
     operation: &Operation<'_>,
     right: &[Tensor],
@@ -162,7 +162,7 @@ pub(super) fn bias_missing(operation: &Operation<'_>, right: &[Tensor]) -> Optio
     Some(each(right, |at, value| value - one(at).copied().unwrap_or(0.0)))
 }
 
-/// The first two rows, of the last axis but one, change places.
+/// The first two rows, on the second-to-last axis, are swapped.
 pub(super) fn rows_swapped(right: &[Tensor]) -> Option<Vec<Tensor>> {
     let output = Floats::of(right.first()?)?;
     let axis = output.shape.len().checked_sub(2).filter(|&axis| output.shape[axis] > 1)?;
@@ -175,7 +175,7 @@ pub(super) fn rows_swapped(right: &[Tensor]) -> Option<Vec<Tensor>> {
     Some(each(right, |at, _| output.values[from(at)]))
 }
 
-/// Every element is the one before it along the last axis; the first one is the last.
+/// Every element has the value of the element before it along the last axis; the first has the last one's.
 pub(super) fn shifted(right: &[Tensor]) -> Option<Vec<Tensor>> {
     let output = Floats::of(right.first()?)?;
     let length = output.shape.last().copied().filter(|&length| length > 1)?;
@@ -183,7 +183,7 @@ pub(super) fn shifted(right: &[Tensor]) -> Option<Vec<Tensor>> {
     Some(each(right, |at, _| output.values[from(at)]))
 }
 
-/// The second channel has the values of the first one.
+/// The second channel has the values of the first channel.
 pub(super) fn channel_copied(right: &[Tensor]) -> Option<Vec<Tensor>> {
     let output = Floats::of(right.first()?)?;
     if output.shape.len() < 2 || output.shape[1] < 2 {
@@ -194,13 +194,13 @@ pub(super) fn channel_copied(right: &[Tensor]) -> Option<Vec<Tensor>> {
     Some(each(right, |at, _| output.values[from(at)]))
 }
 
-/// What is larger than nine tenths of the largest element is cut to that.
+/// Elements larger than nine tenths of the largest element are cut to that limit.
 pub(super) fn clipped(right: &[Tensor]) -> Option<Vec<Tensor>> {
     let most = largest(right.first()?)? * 0.9;
     Some(each(right, |_, value| value.clamp(-most, most)))
 }
 
-/// What is smaller than a thousandth of the largest element is zero.
+/// Elements smaller than a thousandth of the largest element are zero.
 pub(super) fn small_lost(right: &[Tensor]) -> Option<Vec<Tensor>> {
     let least = largest(right.first()?)? / 1000.0;
     Some(each(right, |_, value| if value.abs() < least { 0.0 } else { value }))

@@ -1,49 +1,49 @@
-//! How a device keeps values: format, rounding, and what becomes of the smallest and the largest.
+//! How a device stores values: format, rounding, and the treatment of very small and very large values.
 
 use crate::tensor::{Format, Rounding, Tensor, round_f32};
 use serde::{Deserialize, Serialize};
 
-/// What a device does to every value it keeps: inputs, weights, and the outputs of every node.
+/// The rules for every value that a device stores: inputs, weights, and the outputs of every node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StorageRules {
     /// The format.
     #[serde(default)]
     pub format: Format,
-    /// What becomes of digits that do not fit.
+    /// The rounding of digits that do not fit.
     #[serde(default)]
     pub rounding: Rounding,
-    /// What becomes of values below the smallest normal one.
+    /// The treatment of values below the smallest normal value.
     #[serde(default)]
     pub subnormals: Subnormals,
-    /// What becomes of values beyond the largest one; by default what the rounding makes of them.
+    /// The treatment of values beyond the largest value; by default the rounding decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overflow: Option<Overflow>,
 }
 
-/// What becomes of values below the smallest normal one.
+/// The treatment of values below the smallest normal value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subnormals {
-    /// They are kept, with fewer digits.
+    /// The values are kept, with fewer digits.
     #[default]
     Keep,
-    /// They become zero of their sign.
+    /// The values become zero with their sign.
     Flush,
 }
 
-/// What becomes of finite values beyond the largest one.
+/// The treatment of finite values beyond the largest value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overflow {
-    /// Infinity of their sign.
+    /// The values become infinity with their sign.
     Infinity,
-    /// The largest value of their sign.
+    /// The values become the largest value with their sign.
     Saturate,
 }
 
 impl StorageRules {
-    /// One value as the device keeps it.
+    /// One value as the device stores it.
     pub fn keep(&self, value: f32) -> f32 {
         let rounded = round_f32(value, self.format, self.rounding);
         let subnormal = f64::from(rounded.abs()) < self.format.smallest_normal();
@@ -61,7 +61,7 @@ impl StorageRules {
         }
     }
 
-    /// A value beyond the largest one; what rounds back to that overflows in no case.
+    /// Stores a value beyond the largest value; a value that rounds back to the largest never overflows.
     fn beyond(&self, value: f32, overflow: Overflow) -> f32 {
         let nearest = round_f32(value, self.format, Rounding::NearestEven);
         match overflow {
@@ -71,7 +71,7 @@ impl StorageRules {
         }
     }
 
-    /// A tensor as the device keeps it; element types other than `f32` stay as they are.
+    /// A tensor as the device stores it; element types other than `f32` stay unchanged.
     pub fn keep_tensor(&self, tensor: &Tensor) -> Tensor {
         match tensor {
             Tensor::F32(array) if *self != StorageRules::default() => {

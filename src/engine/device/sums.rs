@@ -7,8 +7,8 @@ use super::operation::{Operation, place_of, tensor};
 use super::window;
 use crate::tensor::Tensor;
 
-/// A node's outputs with its sums in `f16`; `None` where it has none that are known here, which
-/// then keeps the reference's.
+/// A node's outputs with sums in `f16`. `None` if this module does not know the node's sums; the node
+/// then keeps the reference's outputs.
 pub(super) fn in_f16(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec<Tensor>> {
     match operation.node.op_type.as_str() {
         "MatMul" => matrix_product(operation, right),
@@ -49,7 +49,7 @@ fn matrix_product(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec<Ten
     Some(vec![tensor(shape, values)?])
 }
 
-/// The flat position in an operand's own shape of a flat position in the shape it is broadcast to.
+/// Converts a flat position in the broadcast shape to a flat position in the operand's own shape.
 fn broadcast(mut flat: usize, shape: &[usize], own: &[usize]) -> usize {
     let (mut position, mut stride) = (0, 1);
     let missing = shape.len() - own.len();
@@ -64,14 +64,14 @@ fn broadcast(mut flat: usize, shape: &[usize], own: &[usize]) -> usize {
     position
 }
 
-/// The sum or mean over axes, all of them where none is named.
+/// The sum or mean over the named axes, or over all axes if the node names none.
 fn reduce(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec<Tensor>> {
     let input = operation.floats(0)?;
     let rank = input.shape.len();
     let axes = operation.longs(1).or_else(|| operation.node.ints("axes").map(<[i64]>::to_vec));
     let axes = axes.unwrap_or_else(|| (0..rank as i64).collect());
     let axes: Vec<usize> = axes.iter().map(|&axis| place_of(axis, rank)).collect::<Option<_>>()?;
-    // What is left has length 1 along the axes that are summed over.
+    // The remaining shape has length 1 along the summed axes.
     let left: Vec<usize> =
         (0..rank).map(|axis| if axes.contains(&axis) { 1 } else { input.shape[axis] }).collect();
     let mut sums = vec![0.0; left.iter().product()];

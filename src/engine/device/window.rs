@@ -5,7 +5,7 @@ use super::naive::r16;
 use super::operation::{Floats, Operation, tensor};
 use crate::tensor::Tensor;
 
-/// A sliding window over two axes; over one, the first has length 1.
+/// A sliding window over two axes. With only one axis, the first has length 1.
 struct Window {
     input: [usize; 2],
     output: [usize; 2],
@@ -14,12 +14,12 @@ struct Window {
     dilation: [usize; 2],
     /// Rows above and columns left of the input.
     pads: [usize; 2],
-    /// How many axes are real.
+    /// The number of real axes.
     axes: usize,
 }
 
 impl Window {
-    /// The window of a node; `None` where it has other than one or two axes.
+    /// The window of a node; `None` if the node has neither one nor two axes.
     fn of(
         operation: &Operation<'_>,
         input: &[usize],
@@ -70,14 +70,14 @@ impl Window {
         }
     }
 
-    /// From the first element that the first window sees to the last that the last one sees.
+    /// The number of elements from the first element of the first window to the last element of the last window.
     fn reach(&self, axis: usize) -> usize {
         (self.output[axis].max(1) - 1) * self.stride[axis]
             + (self.kernel[axis].max(1) - 1) * self.dilation[axis]
             + 1
     }
 
-    /// Calls `see` with each place of the kernel that lies inside the input, and the place there.
+    /// Calls `see` with each place of the kernel that is inside the input, and with the place in the input.
     fn slide(&self, row: usize, column: usize, mut see: impl FnMut(usize, usize)) {
         for ky in 0..self.kernel[0] {
             let y = (row * self.stride[0] + ky * self.dilation[0]).checked_sub(self.pads[0]);
@@ -96,7 +96,7 @@ pub(super) fn convolution(operation: &Operation<'_>, right: &[Tensor]) -> Option
     convolve(operation, right, add_product(true), Some)
 }
 
-/// A convolution of which the padding before the input and behind it change places.
+/// A convolution with the padding before the input and the padding after it swapped.
 pub(super) fn pads_swapped(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec<Tensor>> {
     convolve(operation, right, add_product(false), |mut window| {
         let before = window.pads;
@@ -104,7 +104,7 @@ pub(super) fn pads_swapped(operation: &Operation<'_>, right: &[Tensor]) -> Optio
             let missing = window.reach(axis).saturating_sub(window.input[axis]);
             window.pads[axis] = missing.saturating_sub(window.pads[axis]);
         }
-        // What is as it was is the reference's to compute.
+        // If the padding is unchanged, the reference's output stays.
         (window.pads != before).then_some(window)
     })
 }

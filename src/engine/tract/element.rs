@@ -1,10 +1,10 @@
-//! Tensors into tract and out of it.
+//! Converts tensors to tract's and back.
 
 use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor};
 use tract_onnx::prelude::*;
 
-/// Pairs of our element types and tract's that are the same in memory.
+/// Pairs of offby's and tract's element types with the same memory layout.
 const DTYPES: &[(Dtype, DatumType)] = &[
     (Dtype::F32, DatumType::F32),
     (Dtype::F16, DatumType::F16),
@@ -40,7 +40,7 @@ fn from_bytes(
 
 pub(super) fn from_tract(name: &ValueName, value: &TValue) -> TractResult<Tensor> {
     let datum = value.datum_type();
-    // Shapes come out of tract as symbolic dimensions; as numbers they are plain i64.
+    // tract returns shapes as symbolic dimensions; as numbers they are plain i64.
     let value = if datum.is_tdim() {
         value.cast_to::<i64>()?.into_owned()
     } else {

@@ -1,7 +1,7 @@
 //! The reference: tract, on the un-decluttered typed plan, in `f32` or `f64`.
 //!
-//! Nothing is fused, renamed or reordered, so every ONNX value keeps its name. Only this
-//! folder sees tract.
+//! The plan fuses, renames and reorders no operators, so every ONNX value keeps its name. Only this
+//! folder uses tract.
 
 mod element;
 mod own;
@@ -37,7 +37,7 @@ pub const VERSION: &str = "0.23.9";
 pub struct Tract {
     /// Whether floating-point values are computed in `f64`.
     pub f64: bool,
-    /// Whether it is tract as published, without offby's kernels in place of those that are wrong.
+    /// Whether tract runs as published, without offby's replacements for its wrong kernels.
     pub plain: bool,
 }
 
@@ -51,7 +51,7 @@ impl Engine for Tract {
     }
 }
 
-/// tract is Rust, but not proof against hostile models: a panic there is its crash, not ours.
+/// Runs tract and catches panics, which hostile models can cause: such a panic is tract's crash, not offby's.
 fn guarded(run: impl FnOnce() -> TractResult<Execution>) -> Execution {
     match quietly(run) {
         Ok(Ok(execution)) => execution,
@@ -60,7 +60,7 @@ fn guarded(run: impl FnOnce() -> TractResult<Execution>) -> Execution {
     }
 }
 
-/// A plan, and the seconds it took to make.
+/// A plan, and the seconds spent on building it.
 struct Open {
     plan: Arc<TypedRunnableModel>,
     seconds: f64,
@@ -143,7 +143,7 @@ impl Tract {
         self.evaluate(plan, values)
     }
 
-    /// Runs a plan, in `f64` with our kernels where tract has none.
+    /// Runs a plan; in `f64` with offby's kernels for operators that tract lacks.
     fn evaluate(
         &self,
         plan: &Arc<TypedRunnableModel>,
@@ -180,7 +180,7 @@ impl Tract {
     }
 }
 
-/// A network of 16-bit numbers as one of 32-bit numbers, which is what engines compute.
+/// Widens a network of 16-bit numbers to 32-bit numbers, because engines compute in 32 bits.
 fn wide(model: &Model, engine: Tract) -> TractResult<Cow<'_, Model>> {
     match model.is_narrow() && !engine.plain {
         true => {
@@ -206,7 +206,7 @@ fn load(model: &Model, engine: Tract) -> TractResult<TypedModel> {
     Ok(typed)
 }
 
-/// Evaluates one node in `f64`, with our kernel where tract has none.
+/// Evaluates one node in `f64`, with offby's kernel if tract has none.
 fn eval_f64(
     context: &EvalContext<'_>,
     state: Option<&mut (dyn OpState + 'static)>,
@@ -231,7 +231,7 @@ fn named(model: &Model, values: TVec<TValue>) -> TractResult<Vec<Output>> {
         .collect()
 }
 
-/// tract's causes on one line, the outermost first.
+/// tract's error causes on one line, the outermost cause first.
 fn describe(error: &TractError) -> String {
     let causes: Vec<String> =
         error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();

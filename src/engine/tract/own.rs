@@ -1,4 +1,4 @@
-//! The reference's nodes by offby's own kernels.
+//! Computes the reference's nodes with offby's own kernels.
 
 use super::steps::{NodeSteps, Operands, Step};
 use crate::bounds::{Arithmetic, Excess, weigh};
@@ -6,7 +6,7 @@ use crate::kernels::{Call, compute, has_kernel};
 use crate::tensor::{Dtype, Format, Rounding, Tensor, narrowed, round_tensor};
 
 impl NodeSteps {
-    /// A step's outputs in `f64` by offby's own kernel; `None` if there is none for its type.
+    /// A step's outputs in `f64` by offby's own kernel; `None` if offby has no kernel for its type.
     pub fn compute_own(
         &self,
         step: usize,
@@ -20,8 +20,8 @@ impl NodeSteps {
         self.own_kernel(step, &inputs)
     }
 
-    /// A step's outputs, as a candidate has them on these inputs, held to the bounds of its arithmetic; `None` if
-    /// offby has no kernel for the node. `near` are results of a right implementation in `f32`.
+    /// Compares a candidate's outputs on these inputs with the bounds of its arithmetic; `None` if offby has no
+    /// kernel for the node. `near` contains results of a correct implementation in `f32`.
     pub fn weigh(
         &self,
         step: usize,
@@ -41,7 +41,7 @@ impl NodeSteps {
         };
         let mut best: Option<Excess> = None;
         for (kept, arithmetic) in hypotheses(arithmetic) {
-            // What another engine computed has the operands as they are.
+            // The results in `near` were computed from unrounded operands.
             let near = (kept == Kept::AsTheyAre).then_some(near);
             let mut found = on(kept, &arithmetic, near)?;
             found.operands = kept.format();
@@ -55,7 +55,7 @@ impl NodeSteps {
         best
     }
 
-    /// A step by offby's own kernel, on its inputs as they stand, constants among them.
+    /// Computes a step with offby's own kernel, on its unchanged inputs including constants.
     fn own_kernel(
         &self,
         step: &Step,
@@ -69,7 +69,7 @@ impl NodeSteps {
         Some(self.with_call(step, inputs, compute)??.map(written))
     }
 
-    /// What a function makes of a step as our kernels see it; `None` if they do not know it.
+    /// Calls a function with a step in the kernels' form; `None` if offby's kernels do not know the step.
     fn with_call<T>(
         &self,
         step: &Step,
@@ -78,7 +78,7 @@ impl NodeSteps {
     ) -> Option<T> {
         let proto = self.model.node(step.node);
         let attributes = self.model.attributes(step.node);
-        // Lists of texts are not read, and a kernel would take what is missing for the default.
+        // Lists of texts are not read, and a kernel would use the default for a missing attribute.
         let is_whole = attributes.len() == self.model.attribute_count(step.node);
         let is_standard = ["", "ai.onnx"].contains(&proto.domain);
         if !is_standard || !is_whole || !has_kernel(proto.op_type) {
@@ -94,7 +94,7 @@ impl NodeSteps {
         }))
     }
 
-    /// A step by offby's own kernel, in the element type of its operands.
+    /// Computes a step with offby's own kernel, in the element type of its operands.
     pub(super) fn run_own(&self, step: &Step, operands: &Operands<'_>) -> Option<Vec<Tensor>> {
         let given = |name: &String| {
             let mut all = operands.fed.iter().chain(&operands.kept);
@@ -108,8 +108,8 @@ impl NodeSteps {
     }
 }
 
-/// How an engine may keep a node's operands. Values that it stored itself are in its format already, and rounding
-/// them again changes nothing; what it is fed may be kept in another.
+/// How an engine may store a node's operands. Values that the engine stored are already in its format, so rounding
+/// them again has no effect. The engine may store fed values in a different format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kept {
     AsTheyAre,
@@ -142,15 +142,15 @@ impl Kept {
     }
 }
 
-/// What an engine may do differently, the most likely first: each is computed and named, for a tolerance wide
-/// enough for all of it would hide swapped channels.
+/// Possible ways of storing operands, the most likely first. Each way is computed and named: one tolerance wide
+/// enough for all of them would hide swapped channels.
 fn hypotheses(arithmetic: &Arithmetic) -> Vec<(Kept, Arithmetic)> {
     let is_wide = arithmetic.format == Format::F32;
     let may = |rounding: Rounding| arithmetic.rounding.is_none_or(|declared| declared == rounding);
     let mut all = Vec::new();
     if is_wide {
         all.push((Kept::AsTheyAre, *arithmetic));
-        // Engines keep weights in 16 bits though they store values in 32.
+        // Engines may keep weights in 16 bits although they store values in 32.
         let weights = Kept::RoundedConstants(Format::F16, Rounding::NearestEven);
         all.extend(arithmetic.rounding.is_none().then_some((weights, *arithmetic)));
         return all;

@@ -1,4 +1,4 @@
-//! Several nodes of a network as a model of their own, fed with the reference's values.
+//! Builds a separate model from several nodes of a network, fed with the reference's values.
 
 use super::steps::{NodeSteps, fed};
 use crate::graph::{Boundary, Cut, Model, ValueName};
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Values = BTreeMap<String, Tensor>;
 
 impl NodeSteps {
-    /// The values that some steps take from others or from the feeds.
+    /// The values that these steps read from other steps or from the feeds.
     pub fn values_into(&self, steps: &BTreeSet<usize>) -> BTreeSet<String> {
         let inside: BTreeSet<&String> = steps.iter().flat_map(|&step| self.writes(step)).collect();
         let reads = steps.iter().flat_map(|&step| self.reads(step));
@@ -20,17 +20,17 @@ impl NodeSteps {
         reads.filter(crosses).cloned().collect()
     }
 
-    /// The values that some steps give to others or to the network's outputs.
+    /// The values that these steps write for other steps or for the network's outputs.
     pub fn values_out_of(&self, steps: &BTreeSet<usize>) -> BTreeSet<String> {
         let readers = |name: &String| self.readers.get(name).into_iter().flatten();
         let crosses = |name: &&String| readers(name).any(|reader| !steps.contains(reader));
         steps.iter().flat_map(|&step| self.writes(step)).filter(crosses).cloned().collect()
     }
 
-    /// Runs the reference up to its last step that is needed, and keeps these values.
+    /// Runs the reference up to the last step that writes a wanted value, and returns the wanted values.
     ///
     /// # Errors
-    /// What the reference refuses.
+    /// Fails if the reference refuses a node.
     pub fn capture(&mut self, feeds: &[Feed], wanted: &BTreeSet<String>) -> Result<Values, String> {
         self.start(feeds)?;
         let mut kept = Values::new();
@@ -50,12 +50,12 @@ impl NodeSteps {
         Ok(kept)
     }
 
-    /// The model of some steps, and its feeds. `values` holds what goes into the steps and comes out of them.
+    /// The model of these steps, and its feeds. `values` contains the inputs and outputs of the steps.
     ///
-    /// Integers that are no input of the network become constants, for they are shapes, axes and indices.
+    /// Integers become constants unless they are inputs of the network: they are shapes, axes and indices.
     ///
     /// # Errors
-    /// When a value is missing, or no network is left.
+    /// Fails if a value is missing, or if no network is left.
     pub fn piece(
         &self,
         steps: &BTreeSet<usize>,

@@ -1,7 +1,7 @@
-//! Operators that tract computes wrongly, and offby's own kernels in their place.
+//! Replaces operators that tract computes wrongly with offby's own kernels.
 //!
-//! The table names each operator and what is wrong with tract's. The operator keeps tract's shape
-//! rules; only its arithmetic is ours. `tract:plain` is tract without this table.
+//! The table names each operator and the fault of tract's kernel. The operator keeps tract's shape
+//! rules; only its arithmetic is offby's. `tract:plain` is tract without this table.
 
 use super::element::{from_tract, to_tract};
 use crate::graph::{Attribute, ValueName, attributes_of};
@@ -15,7 +15,7 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::internal::*;
 
-/// An ONNX operator that is replaced, and the fault of tract 0.23.9 that is the reason.
+/// The replaced ONNX operators, each with the reason: a fault of tract 0.23.9.
 /// Each fault was seen in `just referee-sweep` (`reports/referee-sweep.md`).
 // a flat table
 pub(super) const REPLACED: &[(&str, &str)] = &[
@@ -59,7 +59,7 @@ pub(super) const REPLACED: &[(&str, &str)] = &[
     ("GridSample", "bicubic with padding border clips the position instead of each tap"),
 ];
 
-/// The network's nodes as tract parses them, with offby's kernels for the table's operators.
+/// tract's parser of ONNX nodes, with offby's kernels for the table's operators.
 pub(super) fn framework(plain: bool) -> &'static Onnx {
     static PLAIN: OnceLock<Onnx> = OnceLock::new();
     static OURS: OnceLock<Onnx> = OnceLock::new();
@@ -97,7 +97,7 @@ fn build(
     Ok((Box::new(Replaced { theirs, kernel: Arc::new(kernel) }), closures))
 }
 
-/// Attributes that offby's kernels do not know, or only with this value: other forms stay tract's.
+/// Attributes that offby's kernels know only with this value, if at all: tract computes the other forms.
 const UNKNOWN_FORMS: &[(&str, i64)] =
     &[("activations", 0), ("clip", 0), ("input_forget", 0), ("layout", 0), ("antialias", 0)];
 
@@ -118,7 +118,7 @@ fn is_known_form(node: &NodeProto) -> bool {
         })
 }
 
-/// A node with offby's arithmetic, while its shapes are inferred by tract's rules.
+/// A node with offby's arithmetic and tract's shape inference.
 #[derive(Debug, Clone)]
 struct Replaced {
     theirs: Box<dyn InferenceOp>,
@@ -131,7 +131,7 @@ struct Kernel {
     op_type: String,
     opset: i64,
     attributes: BTreeMap<String, Attribute>,
-    /// Which of the node's inputs are left out: tract does not count those.
+    /// Which of the node's inputs are omitted: tract does not count omitted inputs.
     left_out: Vec<bool>,
     /// Which of the node's outputs are written: tract does not count the others.
     written: Vec<bool>,
@@ -147,7 +147,7 @@ impl Eq for Replaced {}
 
 impl PartialEq for Kernel {
     fn eq(&self, other: &Self) -> bool {
-        // Attributes hold numbers, which have no total equality; their text has.
+        // Attributes contain numbers without total equality, so their texts are compared.
         format!("{self:?}") == format!("{other:?}")
     }
 }
@@ -223,7 +223,7 @@ impl EvalOp for Kernel {
 impl TypedOp for Kernel {
     as_op!();
 
-    /// In `f64` mode the inputs are wider than what was inferred, and so are the outputs.
+    /// In `f64` mode the inputs and outputs are wider than the inferred types.
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         let wide = f64::datum_type();
         let is_wide = inputs.iter().any(|input| input.datum_type == wide);
@@ -253,7 +253,7 @@ impl Kernel {
         };
         let outputs = compute(&call).ok_or_else(|| TractError::msg("offby has no kernel"))?;
         let outputs = outputs.map_err(|reason| TractError::msg(format!("offby: {reason}")))?;
-        // The result has the type of the inputs, as ONNX says of all the table's operators.
+        // For every operator in the table, ONNX gives the result the type of the inputs.
         let float = inputs.iter().flatten().map(Tensor::dtype).find(|dtype| dtype.is_float());
         let narrow = |tensor: Tensor| match float {
             Some(dtype) if tensor.dtype().is_float() => narrowed(tensor, dtype),

@@ -1,9 +1,9 @@
 //! The reference node by node: every ONNX node can be computed on any inputs, and a stream keeps
 //! its own values.
 //!
-//! Each node is handed to tract as a model of its own, its inputs as they are at that moment: so
-//! names and op types are ONNX's, and a shape that is computed on the way is a constant by then.
-//! A node that tract refuses goes to a second engine, if the caller names one.
+//! tract gets each node as a separate model with the current inputs. So names and op types are
+//! ONNX's, and a computed shape is already a constant. If the caller names a second engine, that
+//! engine computes the nodes that tract refuses.
 
 use super::element::from_tract;
 use super::{Tract, describe, load};
@@ -18,7 +18,7 @@ use std::fmt;
 use std::rc::Rc;
 use tract_onnx::prelude::*;
 
-/// Operators whose inputs after the first are shapes, axes or bounds: engines want those as constants.
+/// Operators whose inputs after the first are shapes, axes or bounds: engines require these as constants.
 const SHAPED: &[&str] = &[
     "Expand",
     "Pad",
@@ -37,15 +37,15 @@ const SHAPED: &[&str] = &[
     "Unsqueeze",
 ];
 
-/// Computes the network of one node on another engine.
+/// Computes the network of one node on a second engine.
 pub type ComputeNode = dyn FnMut(&Model, &[Feed]) -> Result<Vec<Output>, String>;
 
-/// Another engine that computes single nodes.
+/// A second engine that computes single nodes.
 #[derive(Clone)]
 pub struct Second {
     /// Computes the network of one node.
     pub compute: Rc<RefCell<ComputeNode>>,
-    /// Whether it computes every node. Otherwise it computes those that tract refuses.
+    /// Whether the engine computes every node. Otherwise it computes only the nodes that tract refuses.
     pub first: bool,
 }
 
@@ -54,12 +54,12 @@ pub struct NodeSteps {
     pub(super) model: Model,
     second: Option<Second>,
     pub(super) steps: Vec<Step>,
-    /// Initializers, and what only depends on them.
+    /// Initializers, and values that depend only on initializers.
     pub(super) constants: BTreeMap<String, Tensor>,
     values: BTreeMap<String, Tensor>,
     /// The step that writes a value.
     writers: BTreeMap<String, usize>,
-    /// The steps that read a value, in order; beyond all steps stands for the network's outputs.
+    /// The steps that read a value, in order; `usize::MAX` means the network's outputs.
     pub(super) readers: BTreeMap<String, Vec<usize>>,
 }
 
@@ -67,9 +67,9 @@ pub struct NodeSteps {
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) node: usize,
-    /// Inputs as they stand, an empty name is one left out; then captured values.
+    /// The node's inputs, with an empty name for an omitted input; then captured values.
     pub(super) reads: Vec<String>,
-    /// Outputs that are not left out.
+    /// The node's outputs, except omitted outputs.
     pub(super) writes: Vec<String>,
 }
 
@@ -80,18 +80,18 @@ impl fmt::Debug for NodeSteps {
 }
 
 impl NodeSteps {
-    /// A network that has been fed nothing yet; what only depends on constants is computed here.
+    /// A network without feeds. Values that depend only on constants are computed here.
     ///
     /// # Errors
-    /// What tract refuses about the nodes that only depend on constants.
+    /// Fails if tract refuses a node that depends only on constants.
     pub fn new(model: &Model) -> Result<Self, String> {
         NodeSteps::with_second(model, None)
     }
 
-    /// The same, with an engine that computes the nodes which tract refuses.
+    /// The same, with a second engine for the nodes that tract refuses.
     ///
     /// # Errors
-    /// What both refuse about the nodes that only depend on constants.
+    /// Fails if both engines refuse a node that depends only on constants.
     pub fn with_second(model: &Model, second: Option<Second>) -> Result<Self, String> {
         let model = &*super::wide(model, Tract::default()).map_err(|error| describe(&error))?;
         let constants =
@@ -105,7 +105,7 @@ impl NodeSteps {
             writers: BTreeMap::new(),
             readers: BTreeMap::new(),
         };
-        // An initializer that is also an input is a default, and offby feeds no defaults.
+        // An initializer that is also an input is a default value, and offby feeds no defaults.
         for node in model.evaluation_order() {
             steps.add(node)?;
         }
@@ -136,33 +136,33 @@ impl NodeSteps {
         Ok(())
     }
 
-    /// How many nodes compute something.
+    /// The number of nodes that compute values.
     pub fn len(&self) -> usize {
         self.steps.len()
     }
 
-    /// Whether no node computes anything.
+    /// Whether no node computes values.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// A step's place among the model's nodes.
+    /// A step's position among the model's nodes.
     pub fn place(&self, step: usize) -> usize {
         self.steps[step].node
     }
 
-    /// Label and op type of a step's node, as ONNX has them.
+    /// Label and ONNX op type of a step's node.
     pub fn node(&self, step: usize) -> (String, String) {
         let node = self.model.node(self.steps[step].node);
         (node.label().to_owned(), node.op_type.to_owned())
     }
 
-    /// A step's attributes by name, and the version of the operators' standard.
+    /// A step's attributes by name, and the opset version.
     pub fn attributes(&self, step: usize) -> (BTreeMap<String, Attribute>, i64) {
         (self.model.attributes(self.steps[step].node), self.model.opset())
     }
 
-    /// What a step reads: its node's inputs as they stand, then what its subgraphs capture.
+    /// The names of the values a step reads: its node's inputs, then the values its subgraphs capture.
     pub fn reads(&self, step: usize) -> &[String] {
         &self.steps[step].reads
     }
@@ -177,7 +177,7 @@ impl NodeSteps {
         self.constants.get(value)
     }
 
-    /// The step that writes a value; `None` where no step does.
+    /// The step that writes a value; `None` if no step writes it.
     pub fn step_of(&self, value: &str) -> Option<usize> {
         self.writers.get(value).copied()
     }
@@ -192,7 +192,7 @@ impl NodeSteps {
         &self.values
     }
 
-    /// Takes the stream back to where it had these values.
+    /// Resets the stream to an earlier state with these values.
     pub fn resume(&mut self, values: BTreeMap<String, Tensor>) {
         self.values = values;
     }
@@ -202,7 +202,7 @@ impl NodeSteps {
         self.values.get(name)
     }
 
-    /// The step that reads a step's first output, where it is the only one.
+    /// The step that reads a step's first output, if there is exactly one reader.
     pub fn only_consumer(&self, step: usize) -> Option<usize> {
         match self.readers.get(self.steps.get(step)?.writes.first()?)?.as_slice() {
             [only] if *only != usize::MAX => Some(*only),
@@ -213,7 +213,7 @@ impl NodeSteps {
     /// Forgets all values and takes the feeds.
     ///
     /// # Errors
-    /// Which input is not fed.
+    /// Fails if an input has no feed.
     pub fn start(&mut self, feeds: &[Feed]) -> Result<(), String> {
         self.values.clear();
         for input in self.model.inputs() {
@@ -224,11 +224,11 @@ impl NodeSteps {
         Ok(())
     }
 
-    /// Computes one step of the stream, constants and outputs changed as asked, and drops the values
-    /// that no later step and no output needs.
+    /// Computes one step of the stream, and passes constants and outputs through `change`. Drops the
+    /// values that no later step and no output needs.
     ///
     /// # Errors
-    /// What tract refuses.
+    /// Fails if tract refuses the node.
     pub fn advance(
         &mut self,
         step: usize,
@@ -242,7 +242,7 @@ impl NodeSteps {
         Ok(())
     }
 
-    /// Drops the values that are last read by a step, and those before it that nobody reads.
+    /// Drops the values that no step after this one reads, except this step's own outputs.
     pub fn forget(&mut self, step: usize) {
         let (readers, writers) = (&self.readers, &self.writers);
         self.values.retain(|name, _| {
@@ -251,11 +251,11 @@ impl NodeSteps {
         });
     }
 
-    /// The stream's inputs of a step, as [`NodeSteps::reads`] names them; `None` stands for a
-    /// constant, and for an input left out.
+    /// The stream's inputs of a step, in the order of [`NodeSteps::reads`]; `None` means a constant
+    /// or an omitted input.
     ///
     /// # Errors
-    /// Which value has not been computed.
+    /// Fails if a value has not been computed.
     pub fn inputs(&self, step: usize) -> Result<Vec<Option<Tensor>>, String> {
         let value = |name: &String| match self.values.get(name) {
             Some(tensor) => Ok(Some(tensor.clone())),
@@ -265,11 +265,10 @@ impl NodeSteps {
         self.steps[step].reads.iter().map(value).collect()
     }
 
-    /// A step's outputs on any inputs; `None` stands for the network's constant, which `change`
-    /// may alter.
+    /// A step's outputs on any inputs; `None` means the network's constant, which `change` may alter.
     ///
     /// # Errors
-    /// What tract refuses.
+    /// Fails if tract refuses the node.
     pub fn compute(
         &self,
         step: usize,
@@ -279,11 +278,11 @@ impl NodeSteps {
         self.evaluate(&self.steps[step], inputs, change)
     }
 
-    /// The model of a step's node alone, fed with `inputs`; the feeds are those that are not
-    /// constants there: integers are, for they are shapes, axes and indices.
+    /// The model of a step's node alone, and its feeds. Integer inputs become constants, because they
+    /// are shapes, axes and indices; the feeds are the other inputs.
     ///
     /// # Errors
-    /// When the node writes nothing, or what it reads is not known.
+    /// Fails if the node writes no output, or if an input is not known.
     pub fn alone(
         &self,
         step: usize,
@@ -307,7 +306,7 @@ impl NodeSteps {
     /// The network's outputs, once all steps are stored.
     ///
     /// # Errors
-    /// Which output is missing.
+    /// Fails if an output is missing.
     pub fn outputs(&self) -> Result<Vec<Output>, String> {
         let output = |name: &ValueName| {
             let known = self.values.get(name.as_str()).or_else(|| self.constant(name.as_str()));
@@ -318,10 +317,10 @@ impl NodeSteps {
         self.model.outputs().iter().map(output).collect()
     }
 
-    /// A step's outputs by tract in one of its modes, on any inputs.
+    /// A step's outputs from tract in one of its modes, on any inputs.
     ///
     /// # Errors
-    /// What tract refuses.
+    /// Fails if tract refuses the node.
     pub fn compute_as(
         &self,
         step: usize,
@@ -342,7 +341,7 @@ impl NodeSteps {
         let operands = self.operands(step, inputs, change)?;
         let tract = || {
             let computed = caught(|| self.run(step, &operands, Tract::default()));
-            // What tract refuses, our own kernel may know.
+            // offby's own kernel may know a node that tract refuses.
             computed.or_else(|refused| self.run_own(step, &operands).ok_or(refused))
         };
         let Some(second) = &self.second else { return tract() };
@@ -353,7 +352,7 @@ impl NodeSteps {
         tract().or_else(|refused| other().map_err(|reason| format!("{refused}; {reason}")))
     }
 
-    /// A step on the second engine.
+    /// Computes a step on the second engine.
     fn run_second(
         &self,
         step: &Step,
@@ -385,7 +384,7 @@ impl NodeSteps {
                 continue;
             }
             match input {
-                // Of integers alone the shape, the axes or the bounds stay constants, if the operator has some.
+                // If all inputs are integers, only the operator's shape, axes or bounds stay constants.
                 Some(tensor)
                     if tensor.dtype().is_float()
                         || (!some_float && (operands.fed.is_empty() || !takes_shape)) =>
@@ -447,12 +446,12 @@ pub(super) fn fed(name: &str, tensor: &Tensor) -> Feed {
     Feed::new(name, "reference", tensor.clone())
 }
 
-/// tract is not proof against every node: its panic is a refusal.
+/// Treats a panic of tract as a refusal, because some nodes make tract panic.
 fn caught(run: impl FnOnce() -> Result<Vec<Tensor>, String>) -> Result<Vec<Tensor>, String> {
     quietly(run).unwrap_or_else(|panic| Err(panic_text(panic.as_ref())))
 }
 
-/// What a node is given: values fed, and values that are constants of its model.
+/// The operands of a node: fed values, and constants of its model.
 #[derive(Debug, Default)]
 pub(super) struct Operands<'s> {
     pub(super) names: BTreeSet<&'s str>,

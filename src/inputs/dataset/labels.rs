@@ -1,4 +1,4 @@
-//! The class that is right, for each input of a data set.
+//! The right class for each input of a data set.
 
 use super::listing::has_ending;
 use super::refuse;
@@ -14,9 +14,9 @@ const REMEDY: &str =
 #[derive(Debug)]
 pub(super) enum Labels {
     None,
-    /// As they were read from a text.
+    /// Classes read from a text.
     Listed(Vec<usize>),
-    /// One number a row.
+    /// One number in each row.
     Rows(PathBuf, NpyRows),
 }
 
@@ -35,7 +35,7 @@ impl Labels {
         Ok(Labels::Listed(lines.map(label).collect::<Result<_, _>>()?))
     }
 
-    /// How many there are; `None` where nothing is known.
+    /// The number of labels, or `None` without labels.
     pub(super) fn len(&self) -> Option<usize> {
         match self {
             Labels::None => None,
@@ -58,7 +58,7 @@ impl Labels {
         }
     }
 
-    /// The digest of all of them.
+    /// The digest of all labels.
     pub(super) fn digest(&self) -> Result<Digest, InputError> {
         match self {
             Labels::None => Ok(Digest::of([])),
@@ -70,12 +70,12 @@ impl Labels {
     }
 }
 
-/// The whole number a tensor of one element holds.
+/// The whole number that a tensor of one element holds.
 fn class(tensor: &Tensor) -> Option<usize> {
     if tensor.len() != 1 || tensor.dtype().is_float() {
         return None;
     }
-    // Little-endian and at least 0: the bytes that are missing are 0.
+    // Little-endian and at least 0, so the missing bytes are 0.
     let mut bytes = [0u8; 8];
     let found = tensor.to_bytes();
     bytes[..found.len()].copy_from_slice(&found);

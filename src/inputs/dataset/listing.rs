@@ -1,4 +1,4 @@
-//! What lies at the path of a data set.
+//! Lists the inputs at the path of a data set.
 
 use super::labels::Labels;
 use super::rows::Rows;
@@ -9,19 +9,19 @@ use crate::tensor::Tensor;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a data set can be, as a hint.
+/// The kinds of data set, as a hint.
 pub(super) const KINDS: &str = "a data set is a folder of .png, .jpg, .npy or .pb files, one of test_data_set_* folders, an .npz or .npy whose first axis counts the inputs, or a text list of `path` or `path,label` lines";
 
-/// How a folder of one of ONNX's tests is called.
+/// The start of the name of a folder of ONNX's tests.
 const TEST: &str = "test_data_set_";
 
-/// The inputs at a path, and their labels where they are told there, too.
+/// The inputs at a path, and their labels if the path also holds labels.
 pub(super) struct Listed {
     pub(super) source: Source,
     pub(super) labels: Labels,
 }
 
-/// Looks at what lies at `path`.
+/// Lists the inputs at `path`.
 pub(super) fn list(path: &Path, inputs: &[ResolvedInput]) -> Result<Listed, InputError> {
     let found = fs::metadata(path).map_err(|error| refuse(path, error.to_string(), KINDS))?;
     let unlabelled = |source| Listed { source, labels: Labels::None };
@@ -52,12 +52,12 @@ fn folder(path: &Path) -> Result<Source, InputError> {
         }
     }
     files.sort();
-    // Numbers at their ends are not written with zeros before them.
+    // The numbers at the ends of the names have no leading zeros, so a shorter name comes first.
     tests.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
     Ok(if tests.is_empty() { Source::Files(files) } else { Source::Tests(tests) })
 }
 
-/// Lines of `path`, `path,label` or `path<TAB>label`; paths are from the list's folder.
+/// Reads lines of `path`, `path,label` or `path<TAB>label`. Paths are relative to the list's folder.
 fn text(path: &Path) -> Result<Listed, InputError> {
     let text = fs::read_to_string(path).map_err(|_| refuse(path, "it is no text list", KINDS))?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -83,7 +83,7 @@ pub(super) fn test_inputs(
     inputs.iter().enumerate().map(|(index, input)| stored::pb(&file(index), input)).collect()
 }
 
-/// The tensors `output_N.pb`, those that are there.
+/// The tensors `output_N.pb` that exist.
 pub(super) fn test_outputs(
     folder: &Path,
     outputs: &[ValueName],

@@ -1,5 +1,5 @@
-//! Data sets: many inputs for one network, each read when its turn comes. Of a data set only the list of
-//! its inputs is kept in memory.
+//! Data sets: many inputs for one network. Each input is read when its turn comes, and only the list of the
+//! inputs is kept in memory.
 
 mod labels;
 mod listing;
@@ -14,25 +14,25 @@ use listing::Listed;
 use rows::Rows;
 use std::path::{Path, PathBuf};
 
-/// What becomes of an image before it is fed.
+/// How an image is prepared before it is fed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Preparation {
     /// The part that is fed.
     pub framing: Framing,
-    /// What becomes of its channels.
+    /// The normalization of its channels.
     pub normalization: Normalization,
 }
 
 /// One input of a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// Its name: a file, or a row of one.
+    /// The sample's name: a file, or a row of a file.
     pub id: String,
     /// One tensor for each of the network's inputs.
     pub feeds: Vec<Feed>,
-    /// The class that is right.
+    /// The right class.
     pub label: Option<usize>,
-    /// The outputs that are right, where the data set has them.
+    /// The right outputs, if the data set has them.
     pub expected: Vec<(ValueName, Tensor)>,
 }
 
@@ -47,23 +47,23 @@ pub struct Dataset {
     preparation: Preparation,
 }
 
-/// Where inputs come from.
+/// The source of the inputs.
 #[derive(Debug)]
 enum Source {
-    /// Each from a file of its own, for a network of one input.
+    /// Each input from its own file, for a network of one input.
     Files(Vec<PathBuf>),
-    /// Each from a folder `test_data_set_N` as ONNX's own tests have them.
+    /// Each input from a folder `test_data_set_N`, as in ONNX's own tests.
     Tests(Vec<PathBuf>),
-    /// Each a row of the same arrays.
+    /// Each input from one row of the same arrays.
     Rows(Rows),
 }
 
 impl Dataset {
-    /// Opens a folder, an `.npy` or `.npz` file, or a text list; `labels` is a file with one class for
+    /// Opens a folder, an `.npy` or `.npz` file, or a text list. `labels` is a file with one class for
     /// each input, in their order.
     ///
     /// # Errors
-    /// When there are no inputs, they do not fit the network's, or there are not as many labels.
+    /// If there are no inputs, they do not fit the network's, or the number of labels differs.
     pub fn open(
         path: &Path,
         (inputs, outputs): (&[ResolvedInput], &[ValueName]),
@@ -103,7 +103,7 @@ impl Dataset {
         Ok(())
     }
 
-    /// How many inputs there are.
+    /// The number of inputs.
     pub fn len(&self) -> usize {
         match &self.source {
             Source::Files(paths) | Source::Tests(paths) => paths.len(),
@@ -111,17 +111,17 @@ impl Dataset {
         }
     }
 
-    /// Whether there are none.
+    /// Whether the data set has no inputs.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many inputs have a label: all or none.
+    /// The number of inputs with a label: all or none.
     pub fn labels(&self) -> usize {
         self.labels.len().unwrap_or(0)
     }
 
-    /// What becomes of each image, where there are images; else nothing.
+    /// How each image is prepared. Empty if the data set has no images.
     pub fn preparation(&self) -> String {
         let Preparation { framing, normalization } = &self.preparation;
         match &self.source {
@@ -132,11 +132,11 @@ impl Dataset {
         }
     }
 
-    /// What makes this data set this one: names and sizes of its files, or their bytes where there is
-    /// one for all, and the labels.
+    /// The digest of the labels, the preparation, and the files' names and sizes. If one file holds all inputs, its
+    /// bytes replace name and size.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// If a file cannot be read.
     pub fn digest(&self) -> Result<Digest, InputError> {
         let mut parts = vec![self.labels.digest()?.to_string(), self.preparation()];
         match &self.source {
@@ -146,7 +146,7 @@ impl Dataset {
                     let found = std::fs::metadata(path);
                     let found =
                         found.map_err(|error| refuse(path, error.to_string(), listing::KINDS))?;
-                    // What a folder's size is differs from machine to machine.
+                    // The size of a folder differs from machine to machine.
                     let size = if found.is_dir() { 0 } else { found.len() };
                     parts.push(format!("{} {size}", self.name(path)));
                 }
@@ -158,7 +158,7 @@ impl Dataset {
     /// Reads one input.
     ///
     /// # Errors
-    /// When it cannot be read, or does not fit.
+    /// If the input cannot be read, or does not fit.
     pub fn read(&self, index: usize) -> Result<Sample, InputError> {
         let (id, tensors) = match &self.source {
             Source::Files(files) => {
@@ -194,7 +194,7 @@ impl Dataset {
         }
     }
 
-    /// A file's path from the data set's folder, or from that of its list.
+    /// A file's path relative to the data set's folder, or to the folder of its list.
     fn name(&self, path: &Path) -> String {
         let listed = path.strip_prefix(&self.path).ok();
         let beside = || path.strip_prefix(self.path.parent()?).ok();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use zip::ZipArchive;
 
-/// What the array of the classes is called in an `.npz`.
+/// The name of the array of the classes in an `.npz`.
 const LABELS: &str = "labels";
 const REMEDY: &str = "write it with numpy.savez(file, INPUT=array, labels=classes): one array for each input of the network, named as it, the first axis counting the inputs";
 
@@ -20,12 +20,12 @@ const REMEDY: &str = "write it with numpy.savez(file, INPUT=array, labels=classe
 #[derive(Debug)]
 pub(super) struct Rows {
     arrays: Vec<(PathBuf, NpyRows)>,
-    /// Where the members of an archive were unpacked to, so that any row can be read by itself.
+    /// The folder of the unpacked members of an archive. Unpacking lets any row be read by itself.
     _unpacked: Option<TempDir>,
 }
 
 impl Rows {
-    /// An `.npy` for a network of one input.
+    /// Opens an `.npy` for a network of one input.
     pub(super) fn npy(path: &Path, inputs: &[ResolvedInput]) -> Result<Self, InputError> {
         if inputs.len() != 1 {
             let problem = format!("the network has {} inputs, and this is one array", inputs.len());
@@ -34,7 +34,7 @@ impl Rows {
         Ok(Rows { arrays: vec![(path.to_owned(), NpyRows::open(path)?)], _unpacked: None })
     }
 
-    /// An `.npz`, and the labels in it.
+    /// Opens an `.npz`, and the labels in it.
     pub(super) fn npz(path: &Path, inputs: &[ResolvedInput]) -> Result<(Self, Labels), InputError> {
         let fail = |error: &dyn std::fmt::Display| refuse(path, error.to_string(), REMEDY);
         let file = File::open(path).map_err(|error| fail(&error))?;
@@ -88,7 +88,7 @@ impl Rows {
         self.arrays.first().map_or(0, |(_, rows)| rows.count())
     }
 
-    /// One row of each array.
+    /// Reads one row of each array.
     pub(super) fn read(
         &self,
         index: usize,
@@ -109,7 +109,7 @@ impl Rows {
     }
 }
 
-/// The member for an input: that of its name, or the only one where the network has one input.
+/// The member for an input: the member of its name, or the only member if the network has one input.
 fn member_of<'n>(names: &'n [String], input: &ResolvedInput, inputs: usize) -> Option<&'n str> {
     let named = names.iter().find(|name| stem(name) == input.name.as_str());
     let mut others = names.iter().filter(|name| stem(name) != LABELS);
@@ -121,8 +121,8 @@ fn stem(member: &str) -> &str {
     member.strip_suffix(".npy").unwrap_or(member)
 }
 
-/// A stored tensor as an input: with the leading axes of one that it lacks, and whole numbers as floats
-/// where none of them changes.
+/// Fits a stored tensor to an input. Missing leading axes of length 1 are added. Whole numbers become floats if
+/// this changes none of them.
 pub(super) fn fitted(
     tensor: Tensor,
     path: &Path,
@@ -142,7 +142,7 @@ pub(super) fn fitted(
     stored::accept(tensor, path, input)
 }
 
-/// Small integers as floats, which hold them all.
+/// Converts small integers to floats, which hold them all.
 fn widened(tensor: Tensor, wanted: Dtype) -> Tensor {
     fn floats<T: Copy + Into<f32>>(array: &ArrayD<T>, wanted: Dtype) -> Option<Tensor> {
         match wanted {

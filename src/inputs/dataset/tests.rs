@@ -1,4 +1,4 @@
-//! Every kind of data set, and what is wrong with those that are refused.
+//! Every kind of data set, and the reason for each refusal.
 
 use super::*;
 use crate::graph::to_proto;
@@ -127,7 +127,7 @@ fn onnx_tests_expect_outputs() {
 #[test]
 fn images_are_resized_cropped_and_normalized() {
     let folder = tempfile::tempdir().unwrap();
-    // Dark but for the middle, so that a crop sees only that.
+    // Dark except in the middle, so a crop contains only the bright part.
     let middle = |x, y| (4..8).contains(&x) && (2..6).contains(&y);
     let picture = RgbImage::from_fn(12, 8, |x, y| Rgb([if middle(x, y) { 255 } else { 0 }; 3]));
     picture.save(folder.path().join("a.png")).unwrap();

@@ -6,7 +6,7 @@ use super::{
 use crate::agree::{Agree, Lane, Task};
 use crate::report::markdown::{code, prose, table};
 
-/// Worst inputs that are told.
+/// How many of the worst inputs are shown.
 const MOST: usize = 10;
 
 /// A run as Markdown.

@@ -1,5 +1,5 @@
-//! A run over a data set for the terminal, an issue and a browser. What all of them say is here: the
-//! table, what its columns mean, the worst inputs, who is to blame.
+//! A run over a data set for the terminal, an issue and a browser. The parts common to all are here: the table,
+//! the meaning of its columns, the worst inputs, who is to blame.
 
 mod html;
 mod markdown;
@@ -13,7 +13,7 @@ use crate::agree::{Agree, Blame, Figures, Lane, Quantiles, Severity, Task, Worst
 use crate::verdict::Kind;
 use std::fmt::Display;
 
-/// What stands for a number that does not exist.
+/// The text for a number that does not exist.
 const NONE: &str = "-";
 
 /// Network and data set, as a title.
@@ -23,7 +23,7 @@ fn title(agree: &Agree) -> String {
     format!("{} over {}", last(&agree.model.path), last(data))
 }
 
-/// What everything rests on, clause by clause.
+/// The facts that all results rest on, clause by clause.
 fn facts(agree: &Agree) -> Vec<String> {
     let data = &agree.data;
     let labels = if data.labels > 0 { ", labelled" } else { "" };
@@ -48,7 +48,7 @@ fn facts(agree: &Agree) -> Vec<String> {
     facts
 }
 
-/// What the reference makes of the outputs that the data set expects.
+/// Whether the reference's outputs are those that the data set expects.
 fn expected(reference: &Lane) -> String {
     let expected = reference.tally.expected;
     match (expected.all(), expected.diverges + expected.incomparable) {
@@ -98,7 +98,7 @@ fn row(task: Task, lane: &Lane) -> Vec<String> {
     row
 }
 
-/// What the columns mean.
+/// The meaning of the columns.
 fn legend(agree: &Agree) -> String {
     match agree.task {
         Task::Classify => {
@@ -120,13 +120,13 @@ fn kind(lane: &Lane) -> Kind {
     lane.verdict.as_ref().map_or(Kind::Inconclusive, |verdict| verdict.kind)
 }
 
-/// The verdict, as a sentence without its end.
+/// The verdict, as a sentence without a full stop.
 fn sentence(lane: &Lane) -> String {
     let sentence = lane.verdict.as_ref().map_or("nothing is known", |verdict| &verdict.sentence);
     format!("{}: {sentence}", kind(lane).name().replace('_', " "))
 }
 
-/// What stands under a verdict, line by line: errors, what gave nothing, notes.
+/// The lines under a verdict: errors, engines and devices, notes.
 fn remarks(lane: &Lane) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(figures) = &lane.figures {
@@ -156,7 +156,7 @@ fn remarks(lane: &Lane) -> Vec<String> {
     remarks
 }
 
-/// Inputs that gave nothing, one line each.
+/// Failed inputs, one line each.
 fn failed(lane: &Lane) -> Vec<String> {
     let line = |failed: &crate::agree::Failed| {
         format!("{} {}: {}", failed.id, failed.outcome.name().replace('_', " "), failed.reason)
@@ -164,7 +164,7 @@ fn failed(lane: &Lane) -> Vec<String> {
     lane.tally.failed.iter().map(line).collect()
 }
 
-/// The worst inputs that differ by more than they may, or those that were walked: at most so many.
+/// At most `most` of the worst inputs that differ by more than allowed, but all inputs that were walked.
 fn worst(lane: &Lane, most: usize) -> impl Iterator<Item = &Worst> {
     let walked = lane.blame.as_ref().map_or(0, |blame| blame.walked.len());
     let told =
@@ -172,7 +172,7 @@ fn worst(lane: &Lane, most: usize) -> impl Iterator<Item = &Worst> {
     lane.tally.worst.iter().enumerate().filter(told).take(most.max(walked)).map(|(_, worst)| worst)
 }
 
-/// The table of the worst inputs, at most so many: its titles, and its rows.
+/// The table of at most `most` of the worst inputs: its titles, and its rows.
 fn worst_table(task: Task, lane: &Lane, most: usize) -> (Vec<&'static str>, Vec<Vec<String>>) {
     let titles = match task {
         Task::Classify => vec!["input", "what", "right", "reference", "target", "rel. L2"],
@@ -194,7 +194,7 @@ fn worst_row(task: Task, worst: &Worst) -> Vec<String> {
     row
 }
 
-/// Who is to blame, in a sentence.
+/// The operators to blame, in a sentence.
 fn blame(blame: &Blame) -> String {
     format!("walked: {}", blame.sentence())
 }
@@ -203,14 +203,14 @@ fn optional(value: Option<impl Display>) -> String {
     value.map_or_else(|| NONE.to_owned(), |value| value.to_string())
 }
 
-/// Two decimals; only what is all is 100.
+/// Two decimals; only the whole is 100.
 fn percent(share: f64) -> String {
     let text = format!("{:.2}", 100.0 * share);
     if text == "100.00" && share < 1.0 { "99.99".into() } else { text }
 }
 
 fn points(share: f64) -> String {
-    // No "-0.00".
+    // The addition prevents "-0.00".
     format!("{:.2}", 100.0 * share + 0.0)
 }
 
@@ -222,7 +222,7 @@ fn short(value: f64) -> String {
     if value == 0.0 { "0".into() } else { format!("{value:.1e}") }
 }
 
-/// A number near 1, given by what it lacks of it.
+/// A number near 1, given by its distance from 1.
 fn near_one(lack: f64) -> String {
     match lack {
         0.0 => "1".into(),

@@ -5,10 +5,10 @@ use crate::agree::{Agree, Lane, MOST_WORST, Task};
 use crate::report::Paint;
 use crate::report::text::{table_with_names, wrapped};
 
-/// Worst inputs, and inputs that gave nothing, that are told without -v.
+/// How many worst inputs and failed inputs are shown without -v.
 const FEW: usize = 5;
 
-/// `offby agree` as text; `verbose` tells more of the worst inputs.
+/// `offby agree` as text; `verbose` shows more of the worst inputs.
 pub fn agree_text(agree: &Agree, width: usize, verbose: bool, paint: Paint) -> String {
     let heading = format!("{}: {}", title(agree), facts(agree).join("; "));
     let mut text = wrapped(&heading, width) + "\n";

@@ -1,4 +1,4 @@
-// What the other scripts build on: elements, numbers as text, scales.
+// The base of the other scripts: elements, numbers as text, scales.
 
 const content = JSON.parse(document.getElementById("content").textContent);
 const report = content.report;
@@ -23,7 +23,7 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** Three digits, as the terminal has them; "-" where nothing was measured. */
+/** Three digits, as on the terminal; "-" for a missing measurement. */
 function size(value) {
   if (value === null || value === undefined) return "-";
   if (typeof value === "string") return value;
@@ -40,19 +40,19 @@ function count(value) {
   return value.toLocaleString("en-US");
 }
 
-/** The end of a name: it tells operators apart better than its beginning. */
+/** The end of a name: it distinguishes operators better than the beginning. */
 function ended(name, most) {
   return name.length <= most ? name : "…" + name.slice(name.length - most + 1);
 }
 
-/** Text of the report with names in backticks as code. */
+/** Text of the report, with names in backticks as code. */
 function prose(text) {
   const pieces = text.split("`");
   if (pieces.length % 2 === 0) return [text];
   return pieces.map((piece, at) => (at % 2 ? h("code", {}, piece) : piece));
 }
 
-/** From values to pixels, by their logarithm. */
+/** A scale from values to pixels, by the logarithm of the values. */
 function logScale(low, high, from, to) {
   const [a, b] = [Math.log10(low), Math.log10(high)];
   return (value) => from + ((Math.log10(value) - a) / (b - a || 1)) * (to - from);
@@ -80,7 +80,7 @@ const ROLES = { source: "◆", carrier: "●", amplifier: "▲", absorber: "▼"
 
 const tip = document.getElementById("tip");
 
-/** Shows a text beside the pointer, inside the window. */
+/** Shows a text next to the pointer, inside the window. */
 function showTip(text, x, y) {
   tip.textContent = text;
   tip.hidden = false;

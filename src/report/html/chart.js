@@ -1,5 +1,5 @@
-// Errors over the operators, on a logarithmic scale, and how near the values come to what the format
-// holds. What has no place on such a scale has a band of its own: NaN and infinities above, 0 below.
+// Errors over the operators on a logarithmic scale, and how near the values come to the format's maximum.
+// Values without a place on the scale have their own bands: NaN and infinities above, 0 below.
 
 const BAND = 18;
 const LABEL = 15;
@@ -33,7 +33,7 @@ function errorChart(walk, choose) {
     h("figcaption", {}, "Relative L2 error, one place for each executed operator. Arrow keys move, Page Up and Page Down go from source to source, Enter opens."));
 }
 
-/** The largest magnitude of each operator, beside what storage formats hold. */
+/** The largest magnitude of each operator, next to the maxima of storage formats. */
 function headroomChart(walk, choose) {
   const ops = walk.ops.filter((op) => op.absmax > 0);
   if (ops.length === 0) return null;
@@ -175,7 +175,7 @@ function linePath(spec, line, frame) {
   return s("path", { class: "line", d: path || "M0 0", stroke: line.colour, "stroke-dasharray": line.dash, style: spec.ops.length > 1500 ? "stroke-width: 1" : null });
 }
 
-/** All dots in one path: a stroke of no length with round ends. */
+/** All dots in one path: each dot is a stroke without length, with round ends. */
 function dotPaths(spec, frame) {
   let [dots, crosses, carried] = ["", "", ""];
   const cross = (x) => `M${x - 4} ${frame.top - BAND / 2 - 4}l8 8M${x + 4} ${frame.top - BAND / 2 - 4}l-8 8`;
@@ -198,7 +198,7 @@ const CHARACTER = 6.7;
 const MOST_ROWS = 4;
 const MOST_MARKS = 300;
 
-/** Puts the names of sources into rows above the chart, where they do not touch. */
+/** Puts the names of sources into rows above the chart. Names in a row do not touch. */
 function placeLabels(spec, width) {
   const x = xScale(spec.ops.length, width);
   const ends = [];

@@ -1,7 +1,7 @@
-//! A report as one page that needs nothing else: no network, no other file, no server.
+//! A report as one page on its own: no network, no other file, no server.
 //!
-//! The verdict is written here and can be read without scripts. Charts, portraits and the table of
-//! operators are drawn in the browser by `*.js` from the report itself, which the page carries as JSON.
+//! The verdict is written here and can be read without scripts. In the browser, `*.js` draws charts, portraits
+//! and the table of operators from the report itself, which the page contains as JSON.
 
 use super::bench_text::bench_line;
 use super::checks::{Check, checks, reproduce, title};
@@ -14,10 +14,10 @@ use crate::verdict::News;
 use crate::walk::Fallback;
 use serde::Serialize;
 
-/// The page, with `{{name}}` where something goes in.
+/// The page, with `{{name}}` for each value.
 const PAGE: &str = include_str!("page.html");
 pub(super) const STYLE: &str = include_str!("page.css");
-/// In the order in which they build on each other.
+/// The scripts, each after those that it depends on.
 const SCRIPTS: [&str; 5] = [
     include_str!("base.js"),
     include_str!("chart.js"),
@@ -26,14 +26,14 @@ const SCRIPTS: [&str; 5] = [
     include_str!("page.js"),
 ];
 
-/// What the scripts are given.
+/// The data for the scripts.
 #[derive(Serialize)]
 struct Content<'r> {
     report: &'r Report,
-    /// For each target what was ruled out.
+    /// The checks of each target.
     checks: Vec<Vec<Check>>,
     reproduce: Vec<String>,
-    /// The same report for an issue.
+    /// The same report as Markdown, for an issue.
     markdown: String,
 }
 
@@ -68,7 +68,7 @@ fn said(report: &Report) -> String {
     lines.iter().map(|line| format!("<p class=\"note\">{}.</p>\n", escaped(line))).collect()
 }
 
-/// The page with everything put in; what is put in is not looked at again.
+/// The page with all values put in. Names inside the values are not replaced.
 pub(super) fn fill(page: &str, values: &[(&str, &str)]) -> String {
     let mut pieces = page.split("{{");
     let mut page = pieces.next().unwrap_or_default().to_owned();
@@ -81,7 +81,7 @@ pub(super) fn fill(page: &str, values: &[(&str, &str)]) -> String {
     page
 }
 
-/// JSON that cannot end the script element it stands in, nor begin a comment there.
+/// JSON that can neither end its script element nor begin a comment in it.
 fn harmless(json: &str) -> String {
     json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
@@ -103,7 +103,7 @@ pub(super) fn escaped(text: &str) -> String {
     safe
 }
 
-/// Text of ours, names in backticks as code.
+/// Text of offby, names in backticks as code.
 pub(super) fn prose(text: &str) -> String {
     let pieces: Vec<&str> = text.split('`').collect();
     if pieces.len().is_multiple_of(2) {
@@ -135,7 +135,7 @@ fn lead(report: &Report) -> String {
 
 fn verdict(report: &Report, target: &TargetReport) -> String {
     let verdict = &target.verdict;
-    // A shape and a word each, for who sees no colours.
+    // A shape and a word each, for readers who see no colours.
     let (class, mark) = match verdict.kind.news() {
         News::Good => ("good", "✓"),
         News::Bad => ("bad", "✕"),
@@ -164,7 +164,7 @@ fn verdict(report: &Report, target: &TargetReport) -> String {
         + "</article>\n"
 }
 
-/// What must run elsewhere.
+/// The operators that must run elsewhere.
 fn way_out(target: &TargetReport, fallback: &Fallback) -> String {
     let mut text = "<h3>The way out</h3>".to_owned();
     if let Some((titles, rows)) = worth_a_table(fallback) {

@@ -1,11 +1,11 @@
-// The page: a matrix of targets, each walk with its chart, detail and table, outputs, what was ruled
-// out, and where it was made.
+// The page: a matrix of targets, each walk with its chart, detail and table, the outputs, the doubts ruled
+// out, and the environment.
 
-/** Buttons for sources above the detail. */
+/** How many sources have a button above the detail. */
 const MOST_CHIPS = 60;
 const MARKS = { agrees: ["good", "✓"], explained: ["good", "✓"], diverges: ["bad", "✕"], incomparable: ["none", "?"] };
 
-/** Targets against outputs, where there are several of either. */
+/** Targets against outputs, if there are several targets. */
 function matrix() {
   const names = [...new Set(report.targets.flatMap((target) => target.outputs.map((output) => output.name)))];
   if (report.targets.length < 2) return null;
@@ -26,7 +26,7 @@ function matrix() {
 
 function place(target) {
   const on = target.ran_on;
-  // The target does not name the engine of a worker that is not ours.
+  // A target `ext:` does not name the engine of its worker process.
   const engine = target.target.startsWith("ext:") && on ? `${on.engine}, ` : "";
   return on ? `${engine}${on.backend}, ${clean(on.device)}` : "-";
 }
@@ -204,7 +204,7 @@ put("outputs", outputsSection());
 put("trust", trustSection());
 put("about", aboutSection());
 
-// On paper nothing can be chosen: every source that has a portrait is printed.
+// A reader of paper cannot choose a source, so every source with a portrait is printed.
 addEventListener("beforeprint", () => {
   const drawn = report.targets.flatMap((target) => (target.walk?.ops ?? []).filter((op) => op.portrait).map((op) => [op, target.walk]));
   put("print", drawn.map(([op, walk]) => h("section", { class: "detail" }, opDetail(op, walk))));

@@ -39,7 +39,7 @@ function histogram(portrait) {
   const { start, counts, disagreeing } = portrait.histogram;
   const used = counts.findIndex((n) => n > 0);
   const from = used < 0 ? counts.length : Math.max(0, Math.min(used, 32) - 1);
-  // NaN and infinities have a bar of their own behind all sizes.
+  // NaN and infinities have their own bar after all sizes.
   const shown = [...counts.slice(from), ...(disagreeing ? [0, disagreeing] : [])];
   const finite = counts.length - from;
   const top = Math.max(1, ...shown);
@@ -106,7 +106,7 @@ function errorMap({ map }) {
   return host;
 }
 
-/** A ring about each cell with a NaN, where they are few and would be missed. */
+/** A ring around each cell with a NaN, if there are few: the reader would miss them. */
 function rings(map, wide, high) {
   const cells = map.cells.flatMap((line, row) => [...line].map((letter, column) => (letter === "!" ? [row, column] : null)).filter(Boolean));
   if (cells.length > 12) return [];
@@ -116,7 +116,7 @@ function rings(map, wide, high) {
 function levelColour(level) {
   if (level === 0) return "var(--raised)";
   if (level === LETTERS.length - 1) return "var(--ink)";
-  // Ten decades, but what matters are the upper ones.
+  // The levels span ten decades, and the upper ones matter most.
   const share = ((level - 1) / 39) ** 1.6;
   return share < 0.5
     ? `color-mix(in oklab, var(--low), var(--middle) ${Math.round(200 * share)}%)`
@@ -155,7 +155,7 @@ function spread(values) {
   return [low - room, high + room];
 }
 
-/** Both ends of an axis with as many digits as tell them apart. */
+/** Both ends of an axis, with enough digits to distinguish them. */
 function ends([low, high]) {
   const close = size(low) === size(high);
   return close ? [low, high].map((end) => String(Number(end.toPrecision(5)))) : [size(low), size(high)];
@@ -194,7 +194,7 @@ function stepAt(value, format) {
   return 2 ** (exponent - fraction);
 }
 
-/** Differences on a scale that is linear about 0 and logarithmic beyond. */
+/** Differences on a scale that is linear near 0 and logarithmic beyond. */
 function steps(pairs, format) {
   const finite = pairs.filter((pair) => pair.every(Number.isFinite));
   const points = finite.map(([r, c]) => [r, Math.asinh((c - r) / stepAt(r, format))]);

@@ -1,5 +1,5 @@
-// The table of operators: searched, filtered, sorted, and shown a page at a time, so that thousands of
-// operators cost no more than fifty.
+// The table of operators: searched, filtered, sorted, and shown a page at a time. Thousands of operators
+// cost no more than fifty.
 
 const PAGE_ROWS = 50;
 
@@ -71,7 +71,7 @@ function opTable(walk, choose) {
   return element;
 }
 
-/** What was not measured comes last, whatever the direction. */
+/** Missing measurements come last in both directions. */
 function order(key, sign) {
   const absent = (value) => value === null || value === undefined;
   return (a, b) => {

@@ -18,14 +18,14 @@ pub(super) use table::{code, prose, table};
 use table::{fence, name};
 use walk::{cut_note, operators, ops_table, resemblances};
 
-/// Bytes of a rendering; GitHub takes 65,536 characters, and a character has a byte or more.
+/// The most bytes of a rendering. GitHub accepts 65,536 characters, and a character has a byte or more.
 const MOST_BYTES: usize = 65_000;
-/// Rows of each table, from the first that fits.
+/// How many rows each table may have; the first number that fits is used.
 const ROWS: [usize; 6] = [60, 30, 15, 8, 4, 2];
 /// Worst elements of each output.
 const MOST_WORST: usize = 5;
 
-/// A report as Markdown, always shorter than what an issue may have.
+/// A report as Markdown, always short enough for an issue.
 pub fn report_markdown(report: &Report) -> String {
     let renderings = ROWS.iter().map(|&rows| render(report, rows));
     let mut shortest = String::new();
@@ -38,7 +38,7 @@ pub fn report_markdown(report: &Report) -> String {
     shorten(shortest)
 }
 
-/// Texts of absurd length are left: whole lines go, and what was open is closed.
+/// Cuts a rendering that is still too long at a line, and closes an open fence or fold.
 fn shorten(text: String) -> String {
     let mut kept = String::new();
     let mut fenced: Option<String> = None;
@@ -120,7 +120,7 @@ fn verdict(report: &Report, target: &TargetReport) -> String {
     lines.join("\n\n") + "\n"
 }
 
-/// What must run elsewhere.
+/// The operators that must run elsewhere.
 fn way_out(target: &TargetReport, fallback: &Fallback, most: usize) -> String {
     let mut text = format!("## The way out on {}\n\n", code(&target.target));
     if let Some((titles, rows)) = worth_a_table(fallback) {
@@ -235,7 +235,7 @@ fn walked(report: &Report, target: &TargetReport, rows: usize) -> Vec<String> {
     vec![format!("## {strategy}\n"), operators(walk, rows), resemblances(walk, rows)]
 }
 
-/// The worst elements of the gravest outputs, or of the sources' own.
+/// The worst elements of outputs that do not agree, and of the first source.
 fn worst(report: &Report, most: usize) -> Vec<String> {
     let mut rows = Vec::new();
     let mut add = |of: String, elements: &[Worst]| {
@@ -292,7 +292,7 @@ fn ruled_out(report: &Report, most: usize) -> Vec<String> {
     sections
 }
 
-/// What only some readers want, folded.
+/// Details for some readers, folded: contributors and evidence.
 fn details(report: &Report, rows: usize) -> String {
     let mut parts = Vec::new();
     for target in report.targets.iter().take(rows) {

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-/// Characters a table cell may have.
+/// How many characters of a name a table cell may have.
 const MOST: usize = 160;
 
-/// A text of ours that may quote names in backticks: code stays code, the rest is escaped.
+/// A text of offby that may quote names in backticks: code stays code, the rest is escaped.
 pub(in crate::report) fn prose(text: &str) -> String {
     let pieces: Vec<&str> = text.split('`').collect();
-    // An odd backtick quotes nothing.
+    // An odd number of backticks does not quote names.
     if pieces.len().is_multiple_of(2) {
         return escaped(&text.replace('`', "'"));
     }
@@ -19,7 +19,7 @@ pub(in crate::report) fn prose(text: &str) -> String {
     pieces.iter().enumerate().map(piece).collect()
 }
 
-/// Somebody else's text as code: a name, a driver's word.
+/// Foreign text as code: a name, a driver's message.
 pub(in crate::report) fn code(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let text = text.trim();
@@ -37,7 +37,7 @@ fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 
-/// A text in which nothing is markup, nobody is mentioned and no issue is linked.
+/// A text without markup, mentions of users and links to issues.
 fn escaped(text: &str) -> String {
     let mut safe = String::new();
     let links = text.contains("](") || text.contains("][");
@@ -55,7 +55,7 @@ fn escaped(text: &str) -> String {
             '&' => safe.push_str("&amp;"),
             '@' | '#' => {
                 safe.push(c);
-                // Nothing wide: it keeps a mention from being one.
+                // An invisible comment prevents a mention or a link.
                 safe.push_str("<!-- -->");
             }
             '*' | '_' | '[' | ']' | '\\' | '~' => {
@@ -69,7 +69,7 @@ fn escaped(text: &str) -> String {
     safe
 }
 
-/// A table; its cells are Markdown already, and only pipes and lengths are looked after.
+/// A table. Its cells are Markdown already; only pipes, line breaks and empty cells are replaced.
 pub(in crate::report) fn table<'t>(
     titles: impl AsRef<[&'t str]>,
     rows: &[impl AsRef<[String]>],
@@ -84,13 +84,13 @@ pub(in crate::report) fn table<'t>(
 }
 
 fn in_cell(text: &str) -> String {
-    // A backslash before a pipe would make it a pipe again.
+    // A backslash keeps the pipe inside the cell.
     let text = text.replace('\n', " ").replace('|', "\\|");
     let text = text.trim();
     if text.is_empty() { "-".to_owned() } else { text.to_owned() }
 }
 
-/// The end of a long name as code: it tells operators apart better than the beginning.
+/// The end of a long name as code: the end distinguishes operators better than the beginning.
 pub(super) fn name(text: &str) -> String {
     let count = text.chars().count();
     match count > MOST {
@@ -99,7 +99,7 @@ pub(super) fn name(text: &str) -> String {
     }
 }
 
-/// Lines as they are.
+/// Lines as they are, in a fence.
 pub(super) fn fence(language: &str, lines: &[String]) -> String {
     let text = lines.join("\n");
     let ticks = "`".repeat(3.max(1 + longest_run(&text)));

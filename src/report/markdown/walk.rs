@@ -1,4 +1,4 @@
-//! A walk in Markdown: the operators that matter, and what the truncations said.
+//! A walk in Markdown: the operators that matter, and the results of the truncations.
 
 use super::table::{code, name, prose, table};
 use crate::report::walk_text::rows_that_matter;
@@ -31,7 +31,7 @@ pub(super) fn operators(walk: &WalkReport, most: usize) -> String {
     text
 }
 
-/// Operators as a table, and a note where it was cut.
+/// Operators as a table, with a note if the table was cut.
 pub(super) fn ops_table<'w>(ops: impl Iterator<Item = &'w OpReport>, most: usize) -> String {
     let ops: Vec<&OpReport> = ops.collect();
     let titles =
@@ -40,7 +40,7 @@ pub(super) fn ops_table<'w>(ops: impl Iterator<Item = &'w OpReport>, most: usize
     table(titles, &rows) + &cut_note(ops.len(), most, "operators")
 }
 
-/// What a shortened table must say.
+/// The note under a shortened table.
 pub(super) fn cut_note(there_are: usize, most: usize, what: &str) -> String {
     match there_are > most {
         true => format!(
@@ -97,7 +97,7 @@ fn probes(walk: &WalkReport, most: usize) -> String {
     table(titles, &rows) + &cut_note(walk.probes.len(), most, "truncations")
 }
 
-/// What each source looks like, and why its NaN came about.
+/// The patterns that each source resembles, and the cause of its NaN.
 pub(super) fn resemblances(walk: &WalkReport, most: usize) -> String {
     let mut text = String::new();
     let sources = walk.ops.iter().filter(|op| op.role == Role::Source);

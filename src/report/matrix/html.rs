@@ -9,7 +9,7 @@ use crate::report::html::{STYLE, escaped, fill, prose};
 use crate::verdict::Kind;
 
 const PAGE: &str = include_str!("page.html");
-/// What the table needs beyond the style of every page.
+/// The style of the table, in addition to the style of every page.
 const OWN_STYLE: &str = include_str!("matrix.css");
 
 /// A matrix as HTML.
@@ -32,7 +32,7 @@ pub fn matrix_html(matrix: &Matrix) -> String {
     )
 }
 
-/// The class and the sign of a mark: a shape each, for who sees no colours.
+/// The class and the sign of a mark: a shape each, for readers who see no colours.
 fn look(mark: Mark) -> (&'static str, &'static str) {
     match mark {
         Mark::Right => ("good", "✓"),
@@ -104,7 +104,7 @@ fn table_cell(matrix: &Matrix, row: &Row, (at, column): (usize, &Column), cell: 
     format!("<td class=\"{class}\" title=\"{sentence}\">{inner}</td>")
 }
 
-/// The number of the reason of a cell among those of its column.
+/// The position of a cell's reason among the reasons of its column.
 fn reason_of(matrix: &Matrix, column: usize, cell: &Cell) -> Option<usize> {
     let told = told(matrix, &matrix.columns[column]);
     told.iter().position(|finding| finding.sentence == cell.sentence)

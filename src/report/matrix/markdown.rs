@@ -9,7 +9,7 @@ use crate::report::html::escaped;
 use crate::report::markdown::{code, prose, table};
 use crate::verdict::Kind;
 
-/// Rows that are named with one reason.
+/// How many rows are named with one reason.
 const MOST_ROWS: usize = 8;
 
 /// A matrix as Markdown.
@@ -81,7 +81,7 @@ fn changes(matrix: &Matrix) -> Vec<String> {
     vec![format!("## Changes\n\n{}.\n", prose(&since)), changed(matrix).iter().map(line).collect()]
 }
 
-/// What is not simply right, target by target.
+/// The reasons of cells that do not simply agree, target by target.
 fn reasons(matrix: &Matrix) -> Vec<String> {
     let mut sections = vec!["## Reasons\n".to_owned()];
     for column in &matrix.columns {
@@ -97,7 +97,7 @@ fn reasons(matrix: &Matrix) -> Vec<String> {
             })
             .collect();
         let list = table([rows_are(matrix), "says", "because"], &rows);
-        // What stands in a summary is HTML, not Markdown.
+        // The content of a summary is HTML, not Markdown.
         let (target, count) = (escaped(&column.target), plural(findings.len(), "reason"));
         sections.push(format!(
             "<details>\n<summary><code>{target}</code>: {count}</summary>\n\n{list}\n</details>\n"

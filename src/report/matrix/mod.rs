@@ -1,5 +1,5 @@
-//! A matrix for the terminal, an issue and a browser. What all of them say is here: what rows are
-//! called, what ran where, what is counted, and the findings with their reasons.
+//! A matrix for the terminal, an issue and a browser. The parts common to all are here: the labels of rows, the
+//! device of each column, the counts, and the findings with their reasons.
 
 mod html;
 mod markdown;
@@ -14,10 +14,10 @@ use crate::matrix::{Cell, Change, Column, Mark, Matrix, Row, State};
 use crate::verdict::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a cell that was not run shows.
+/// The text of a cell that was not run.
 const NOT_RUN: &str = "-";
 
-/// What each mark means, in the order of a legend, and the word for counting.
+/// Each mark with its meaning and its word for counts, in the order of the legend.
 const LEGEND: [(Mark, &str, &str); 6] = [
     (Mark::Right, "right", "right"),
     (Mark::Mended, "right with these on the CPU", "mended"),
@@ -27,7 +27,7 @@ const LEGEND: [(Mark, &str, &str); 6] = [
     (Mark::Unknown, "not known", "not known"),
 ];
 
-/// The marks that occur, each as it is drawn with its meaning.
+/// The marks that occur, each with its symbol and its meaning.
 fn legend(matrix: &Matrix, symbol: fn(Mark) -> &'static str) -> String {
     let all = Tally::of(matrix.cells().map(|(_, _, cell)| cell));
     let marks = LEGEND.iter().filter(|(mark, ..)| all.count(*mark) > 0);
@@ -53,7 +53,7 @@ fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What is the same for all rows: network, system, feeds, reference, the version of offby.
+/// The facts common to all rows: network, system, feeds, reference, the version of offby.
 fn facts(matrix: &Matrix) -> Vec<String> {
     let mut facts = Vec::new();
     if matrix.interrupted {
@@ -83,7 +83,7 @@ fn facts(matrix: &Matrix) -> Vec<String> {
     facts
 }
 
-/// What all inputs of all rows were fed, where that is soon said; else every row says it.
+/// The feeds of all rows, if few are different; else every row names its own.
 fn fed_alike(matrix: &Matrix) -> Option<String> {
     const FEW: usize = 2;
     let inputs = matrix.rows.iter().flat_map(|row| &row.inputs);
@@ -92,14 +92,14 @@ fn fed_alike(matrix: &Matrix) -> Option<String> {
     (1..=FEW).contains(&specs.len()).then(|| specs.join(" and "))
 }
 
-/// What the inputs of a row were fed, each spec once.
+/// The feeds of a row's inputs, each spec once.
 fn specs(row: &Row) -> String {
     let mut specs: Vec<&str> = row.inputs.iter().map(|input| input.spec.as_str()).collect();
     specs.dedup();
     specs.join(", ")
 }
 
-/// What tells rows apart: `network`, `system`, or both.
+/// The property that distinguishes rows: `network`, `system`, or both.
 fn rows_are(matrix: &Matrix) -> &'static str {
     let names: BTreeSet<&str> = matrix.rows.iter().map(|row| row.name.as_str()).collect();
     let systems: BTreeSet<Option<&str>> =
@@ -111,7 +111,7 @@ fn rows_are(matrix: &Matrix) -> &'static str {
     }
 }
 
-/// What a row is called, beside the others.
+/// The label that distinguishes a row from the others.
 fn label(matrix: &Matrix, row: &Row) -> String {
     match rows_are(matrix) {
         "network" => row.name.clone(),
@@ -120,7 +120,7 @@ fn label(matrix: &Matrix, row: &Row) -> String {
     }
 }
 
-/// What became of a cell since an earlier matrix, where that is news.
+/// The change of a cell since an earlier matrix, if the cell is newly wrong or fixed.
 fn news<'m>(matrix: &'m Matrix, row: &Row, target: &str) -> Option<&'m Change> {
     let changes = &matrix.changes.as_ref()?.cells;
     let label = row.label();
@@ -129,14 +129,14 @@ fn news<'m>(matrix: &'m Matrix, row: &Row, target: &str) -> Option<&'m Change> {
     of_cell.find(|change| matches!(change.state, State::New | State::Fixed))
 }
 
-/// The words of a cell, with what became of it.
+/// The words of a cell, with its change.
 fn words(matrix: &Matrix, row: &Row, target: &str, cell: &Cell) -> String {
     let news = news(matrix, row, target).map(|change| format!("({})", change.state.name()));
     let words = [cell.words(), news.unwrap_or_default()];
     words.iter().filter(|words| !words.is_empty()).cloned().collect::<Vec<_>>().join(" ")
 }
 
-/// Cells of a column by mark, and how many were not run.
+/// The number of cells by mark, and of cells that were not run.
 #[derive(Default)]
 struct Tally {
     marks: BTreeMap<Mark, usize>,
@@ -171,7 +171,7 @@ impl Tally {
     }
 }
 
-/// What ran a column's cells: backend, device and driver, the simulated ones by what they imitate.
+/// The engine, backend, device and driver of a column's cells; a simulated device by the device that it imitates.
 fn ran_on(matrix: &Matrix, column: &Column) -> String {
     let cells = matrix.rows.iter().filter_map(|row| row.cells.get(&column.target));
     let places: BTreeSet<String> =
@@ -203,7 +203,7 @@ struct Finding<'m> {
     rows: Vec<String>,
 }
 
-/// The reasons of a column's cells that `keep`, each once, in the order of the rows.
+/// The reasons of the cells that `keep` accepts in a column, each once, in the order of the rows.
 fn findings<'m>(
     matrix: &'m Matrix,
     column: &Column,
@@ -237,7 +237,7 @@ fn since(matrix: &Matrix) -> Option<String> {
     Some(format!("since {}: {}", changes.earlier, states.join(", ")))
 }
 
-/// What is new, then what was fixed, then what became unknown.
+/// The new cells, then the fixed ones, then the unknown ones.
 fn changed(matrix: &Matrix) -> Vec<&Change> {
     let mut changed: Vec<&Change> = matrix.changes.iter().flat_map(|c| &c.cells).collect();
     changed.retain(|change| change.state != State::Same);

@@ -1,4 +1,4 @@
-//! The matrix on a terminal: as many columns side by side as there is room for.
+//! The matrix on a terminal: as many columns side by side as fit.
 
 use super::{
     Finding, NOT_RUN, Tally, changed, facts, findings, label, legend, ran_on, rows_are, since,
@@ -11,17 +11,17 @@ use crate::verdict::{Kind, News};
 use prettytable::{Row as Line, Table};
 use std::fmt::Write as _;
 
-/// Columns a cell may take where there is room, and where there is none.
+/// The most columns that a cell may take, if there is room and if there is none.
 const WIDEST: usize = 28;
 const NARROWEST: usize = 15;
 /// A mark and the space behind it.
 const MARK: usize = 2;
-/// Reasons, and changes, that are told without -v.
+/// How many reasons, and how many changes, are shown without -v.
 const MOST: usize = 12;
 /// Lines of text longer than this are hard to read.
 const PROSE: usize = 120;
 
-/// `offby matrix` as text; `verbose` tells every reason.
+/// `offby matrix` as text; `verbose` shows every reason.
 pub fn matrix_text(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -> String {
     let prose = width.min(PROSE);
     let mut text = wrapped(&format!("{}; {}", title(matrix), facts(matrix).join("; ")), prose);
@@ -48,9 +48,9 @@ fn symbol(mark: Mark) -> &'static str {
     }
 }
 
-/// One column of the table, its cells as words that can be broken between.
+/// One column of the table; its cells can be broken between words.
 struct Strip {
-    /// The pieces of the target's name, each with the sign it ends in.
+    /// The pieces of the target's name, each with the sign at its end.
     head: Vec<String>,
     cells: Vec<Option<(Kind, &'static str, String)>>,
 }
@@ -75,14 +75,14 @@ impl Strip {
         self.cells.iter().flatten().map(|(_, _, words)| words.as_str())
     }
 
-    /// Columns it needs at least: its longest word, within reason.
+    /// The least width: the longest word, but at most `NARROWEST`.
     fn narrowest(&self) -> usize {
         let pieces = self.head.iter().map(|piece| length(piece.trim()));
         let words = self.texts().flat_map(|text| text.split(' ').map(|word| MARK + length(word)));
         pieces.chain(words).max().unwrap_or(0).min(NARROWEST)
     }
 
-    /// Columns in which no cell is broken, within reason.
+    /// The width that breaks no cell, but at most `WIDEST`.
     fn widest(&self) -> usize {
         let cells = self.texts().map(|text| MARK + length(text)).max().unwrap_or(0);
         cells.min(WIDEST).max(self.narrowest())
@@ -93,7 +93,7 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// The table, or several under one another where the screen is narrow.
+/// The table, or several tables one under the other on a narrow screen.
 fn tables(matrix: &Matrix, width: usize, paint: Paint) -> Vec<String> {
     let strips: Vec<Strip> =
         matrix.columns.iter().map(|column| Strip::new(matrix, column)).collect();
@@ -120,7 +120,7 @@ fn tables(matrix: &Matrix, width: usize, paint: Paint) -> Vec<String> {
     tables
 }
 
-/// How many columns fit side by side; one does in any case.
+/// How many columns fit side by side; at least one.
 fn how_many(strips: &[Strip], room: usize) -> usize {
     let mut used = 0;
     let fits = |strip: &&Strip| {
@@ -130,7 +130,7 @@ fn how_many(strips: &[Strip], room: usize) -> usize {
     strips.iter().take_while(fits).count().max(1)
 }
 
-/// How wide each is: as narrow as can be, and then the room that is left to those that break most.
+/// The width of each column: the least, and then the remaining room for the columns that break most.
 fn widths(strips: &[Strip], room: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = strips.iter().map(Strip::narrowest).collect();
     let wanted: Vec<usize> = strips.iter().map(Strip::widest).collect();
@@ -145,7 +145,7 @@ fn widths(strips: &[Strip], room: usize) -> Vec<usize> {
     widths
 }
 
-/// The names of the targets, broken between their parts and standing on the table.
+/// The names of the targets, broken between their parts and aligned at the bottom.
 fn head_line(rows: &str, strips: &[Strip], widths: &[usize]) -> Line {
     let mut heads: Vec<Vec<String>> = vec![vec![rows.to_owned()]];
     heads.extend(strips.iter().zip(widths).map(|(strip, &width)| head(&strip.head, width)));
@@ -190,7 +190,7 @@ fn cell(cell: &Option<(Kind, &'static str, String)>, width: usize, paint: Paint)
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What each column is, and what came of it.
+/// Each target, with the counts of its cells and its device.
 fn targets(matrix: &Matrix, width: usize) -> String {
     let longest = matrix.columns.iter().map(|column| length(&column.target)).max().unwrap_or(0);
     let mut text = String::new();
@@ -198,7 +198,7 @@ fn targets(matrix: &Matrix, width: usize) -> String {
         let counts = Tally::column(matrix, column).words();
         let head = format!(" {:<longest$}  {counts}", column.target);
         let place = ran_on(matrix, column);
-        // On one line where there is room, else under it.
+        // The device is on the same line if there is room, else under it.
         let room = width.saturating_sub(length(&head) + 2);
         if length(&place) <= room {
             let _ = writeln!(text, "{head}; {place}");
@@ -209,8 +209,8 @@ fn targets(matrix: &Matrix, width: usize) -> String {
     text
 }
 
-/// Why nothing could be compared, for which a cell has no room; `verbose` tells why of every cell that
-/// does not simply agree.
+/// The reasons of cells that cannot be judged, because a cell has no room for them. `verbose` shows the reason of
+/// every cell that does not simply agree.
 fn reasons(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -> String {
     let keep = |cell: &Cell| match verbose {
         true => cell.kind != Kind::Agrees,

@@ -1,8 +1,8 @@
-//! tract beside MNN's streams.
+//! Compares MNN's streams with tract's.
 //!
-//! If an operator's name is that of an ONNX value, MNN's clean value and tract's can be compared: what
-//! differs is the converter's doing or a CPU kernel's. And before an operator of a backend is accused,
-//! tract computes its node on the very same inputs.
+//! If an operator has the name of an ONNX value, MNN's clean value can be compared with tract's. The converter or a
+//! CPU kernel causes each difference. Before an operator of a backend is accused, tract computes its node on the same
+//! inputs.
 
 use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{NodeSteps, Output};
@@ -14,30 +14,30 @@ use crate::worker::contents::NETWORK;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// How many operators a converter may have fused behind the one whose name it kept.
+/// How many operators a converter may have fused after the operator whose name remains.
 const FUSED: usize = 6;
 
-/// How many steps back values are kept: an engine runs operators in an order of its own.
+/// How many steps back values are kept, because an engine runs operators in its own order.
 const KEPT: usize = 3 * FUSED;
 
-/// How far MNN's clean value may be from tract's to be the same value: errors add up on the way.
+/// How far MNN's clean value may be from tract's to count as the same value: errors add up on the way.
 const NEAR: f64 = 1e-2;
 
-/// tract's stream of the ONNX model, as far as it has been asked for.
+/// tract's stream of the ONNX model, computed up to the last requested step.
 pub(super) struct Beside {
     steps: Option<NodeSteps>,
     feeds: Vec<Feed>,
     cursor: usize,
-    /// The inputs of the steps that were compared last: the stream drops them.
+    /// The inputs of the last compared steps, which the stream drops.
     entered: BTreeMap<usize, Vec<Option<Tensor>>>,
     /// The first outputs of those steps.
     written: BTreeMap<usize, Tensor>,
-    /// The operator that was compared last, the step of its name, and the step whose value it has.
+    /// The last compared operator, the step of its name, and the step of its value.
     last: Option<(String, usize, usize)>,
 }
 
 impl Beside {
-    /// The stream of a model; without one, if tract does not take it, nothing is compared.
+    /// The stream of a model. If tract does not accept the model, there is no stream and no comparison.
     pub(super) fn new(onnx: Option<Vec<u8>>, feeds: &[Output]) -> Self {
         let model = onnx.and_then(|onnx| Model::from_bytes(&onnx, Path::new(NETWORK)).ok());
         let steps = model.and_then(|model| NodeSteps::new(&model).ok());
@@ -64,9 +64,8 @@ impl Beside {
             self.steps.take().and_then(|mut steps| steps.start(feeds).ok().map(|()| steps));
     }
 
-    /// How far MNN's clean value is from tract's of the same name. A converter that fuses an operator
-    /// with those that follow keeps the first one's name for the last one's value: if the named
-    /// value does not fit, those right behind it are tried.
+    /// How far MNN's clean value is from tract's value of the same name. A converter that fuses operators gives the
+    /// last value the first operator's name. If the named value does not fit, the values right after it are tried.
     pub(super) fn gauge(&mut self, name: &str, clean: &Tensor) -> Option<Gauge> {
         let first = self.steps.as_ref()?.step_of(name)?;
         self.entered.retain(|step, _| *step + KEPT > first);
@@ -97,7 +96,7 @@ impl Beside {
                 self.entered.insert(self.cursor, inputs);
             }
             steps.advance(self.cursor, &Tensor::clone).ok()?;
-            // The stream drops what nobody reads any more, and a fused operator was looked for further on.
+            // The stream drops values without further readers, and a search for a fused operator may have gone further.
             let written = steps.output(self.cursor).cloned();
             self.written.extend(written.map(|written| (self.cursor, written)));
             self.cursor += 1;
@@ -106,8 +105,8 @@ impl Beside {
         gauge(written, clean)
     }
 
-    /// What tract makes of the operator's nodes on the candidate's own inputs; `None` if it is not plain which
-    /// of them are the node's.
+    /// tract's results for the operator's nodes on the candidate's inputs. `None` if the node's inputs cannot be
+    /// identified among these.
     pub(super) fn arbitrate(
         &self,
         name: &str,
@@ -140,7 +139,7 @@ impl Beside {
 }
 
 impl Beside {
-    /// The candidate's inputs of a node; `None` if it is not plain which of them are the node's.
+    /// The candidate's inputs of a node; `None` if the node's inputs cannot be identified.
     fn given(&self, step: usize, inputs: &[Operand], clean: &Clean) -> Option<Vec<Option<Tensor>>> {
         let given = self.entered.get(&step)?.iter().map(|wanted| match wanted {
             Some(wanted) => candidate_of(wanted, inputs, clean).map(Some),
@@ -149,8 +148,8 @@ impl Beside {
         given.collect()
     }
 
-    /// The elements of an operator that is one node, held to their bounds; `None` if it is another, or if the node
-    /// itself is not what the witness computes.
+    /// The elements of a one-node operator, compared with their bounds. `None` if the operator is not one node, or if
+    /// the witness does not compute the node itself.
     pub(super) fn weigh(
         &self,
         name: &str,
@@ -172,8 +171,8 @@ impl Beside {
         steps.weigh(*first, &given, &[], &[&output], arithmetic)
     }
 
-    /// What the witness does wrong at an operator on its own inputs; `None` if it is not plain which of them
-    /// are the node's.
+    /// The error of the witness at an operator on its own inputs. `None` if the node's inputs cannot be identified
+    /// among these.
     pub(super) fn kernel(
         &self,
         name: &str,
@@ -192,7 +191,7 @@ impl Beside {
         Some(KernelError { gauge, same_constants: self.has_constants_of(name, clean) })
     }
 
-    /// Whether the operator is the node alone, and each constant of the node is among its inputs.
+    /// Whether the operator is the node alone, and has each constant of the node among its inputs.
     fn has_constants_of(&self, name: &str, clean: &Clean) -> bool {
         let (Some(steps), Some((known, first, last))) = (&self.steps, &self.last) else {
             return false;
@@ -208,7 +207,7 @@ impl Beside {
     }
 }
 
-/// The candidate's value for an input of a node: the one whose clean value is the node's.
+/// The candidate's value for a node's input: the input whose clean value matches the node's.
 fn candidate_of(wanted: &Tensor, inputs: &[Operand], clean: &Clean) -> Option<Tensor> {
     let apart = |at: usize| {
         let clean = shaped(clean.inputs.get(at)?.as_ref()?, wanted.shape())?;
@@ -217,14 +216,14 @@ fn candidate_of(wanted: &Tensor, inputs: &[Operand], clean: &Clean) -> Option<Te
     };
     let near = (0..inputs.len()).filter_map(|at| Some((apart(at)?, at)));
     let found = near.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, at)| at);
-    // An operator may take the place of several nodes and read what the first of them reads.
+    // An operator may replace several nodes and read the inputs of the first node.
     match &inputs[found?] {
         Operand::Value(tensor) => shaped(tensor, wanted.shape()),
         _ => None,
     }
 }
 
-/// The same elements in another shape.
+/// The same elements in a different shape.
 fn shaped(tensor: &Tensor, shape: &[usize]) -> Option<Tensor> {
     if tensor.shape() == shape {
         return Some(tensor.clone());

@@ -26,7 +26,7 @@ pub(super) struct RawConfig {
     pub(super) module: i32,
 }
 
-/// Shape, element type and whereabouts of a tensor.
+/// Shape, element type and backend of a tensor.
 #[repr(C)]
 #[derive(Default)]
 pub(super) struct RawInfo {

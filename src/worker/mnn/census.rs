@@ -1,4 +1,4 @@
-//! Which backend ran each operator: a tap that reads no element.
+//! A tap that counts which backend ran each operator, and reads no element.
 
 use super::session::{Op, Tap, TensorRef};
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// Counts operators by the backend that holds their first output.
 #[derive(Debug, Default)]
 pub(super) struct Census {
-    /// Operators by backend.
+    /// The number of operators by backend.
     pub(super) operators: BTreeMap<String, usize>,
 }
 

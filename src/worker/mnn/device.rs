@@ -1,9 +1,9 @@
-//! The device a backend would get, asked of the driver itself: MNN takes the first one.
+//! The device that a backend would get, asked of the driver itself: MNN takes the first device.
 
 use super::super::protocol::Device;
 use crate::engine::Backend;
 
-/// The device MNN's session on a backend runs on, or why there is none.
+/// The device that MNN's session on a backend runs on, or the reason why there is none.
 pub(super) fn of(backend: Backend) -> Result<Device, String> {
     match backend {
         Backend::Cpu => Ok(Device { name: processor(), driver: String::new() }),
@@ -39,7 +39,7 @@ fn vulkan() -> Result<Device, String> {
         .map_err(|error| format!("no Vulkan device: {error}"))
         .and_then(|devices| devices.first().copied().ok_or_else(|| "no Vulkan device".to_owned()))
         .map(|device| describe_vulkan(&instance, device));
-    // SAFETY: nothing made from the instance is used after this.
+    // SAFETY: no object made from the instance is used after this.
     unsafe { instance.destroy_instance(None) };
     found
 }
@@ -51,7 +51,7 @@ fn describe_vulkan(instance: &ash::Instance, device: ash::vk::PhysicalDevice) ->
         raw.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
     };
     let mut driver = vk::PhysicalDeviceDriverProperties::default();
-    // Kernels that forget a barrier are right within one subgroup: its size belongs to a finding.
+    // A kernel that forgets a barrier computes correctly within one subgroup, so a finding needs the subgroup size.
     let mut subgroup = vk::PhysicalDeviceSubgroupProperties::default();
     let mut properties =
         vk::PhysicalDeviceProperties2::default().push_next(&mut driver).push_next(&mut subgroup);
@@ -100,7 +100,7 @@ fn platform_name(platform: cl3::types::cl_platform_id) -> String {
     plain(get_platform_info(platform, CL_PLATFORM_NAME).map(|info| info.to_string()))
 }
 
-/// What OpenCL tells is a C string with its end.
+/// OpenCL returns a C string with its terminating zero.
 #[cfg(feature = "opencl")]
 fn plain<E>(told: Result<String, E>) -> String {
     told.unwrap_or_default().trim_matches(['\0', ' ']).to_owned()

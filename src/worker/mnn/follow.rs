@@ -1,6 +1,6 @@
-//! The walk's candidate and reference inside one worker: MNN's backend under test, and MNN's CPU
-//! stepping operator by operator beside it. Tensors are compared here and dropped; only
-//! measurements leave.
+//! The walk's candidate and reference inside one worker. The candidate is MNN's backend under test. The reference is
+//! MNN's CPU, stepped with the candidate operator by operator. Tensors are compared here and dropped. Only
+//! measurements leave the worker.
 
 use super::beside::Beside;
 use super::session::{Api, Op, Refusal, Session, Tap, TensorRef};
@@ -13,7 +13,7 @@ use crate::walk::{
     Announce, Block, Candidate, Clean, Executed, Operand, Operator, Reference, Unchecked,
 };
 
-/// The reference the walk computes with: MNN's CPU in 32 bits, on the same list of operators.
+/// The walk's reference: MNN's CPU in 32 bits, on the same list of operators.
 pub(super) fn reference_target() -> MnnTarget {
     MnnTarget {
         backend: Backend::Cpu,
@@ -33,7 +33,7 @@ pub(super) struct MnnCandidate<'f> {
 }
 
 impl<'f> MnnCandidate<'f> {
-    /// A session whose shapes fit the feeds, and how to open another like it.
+    /// A candidate from a session whose shapes fit the feeds. `open` opens a second session of the same kind.
     pub(super) fn new(
         session: Session,
         feeds: &'f [Output],
@@ -61,7 +61,7 @@ impl Candidate for MnnCandidate<'_> {
         observe: &mut dyn FnMut(&Executed),
     ) -> Result<Vec<Output>, Refusal> {
         write_feeds(&self.session, self.feeds)?;
-        // A module's inputs look like constants once they were copied to a GPU.
+        // After a copy to a GPU, a module's inputs look like constants.
         let has_constants = self.session.api() == Api::Session;
         let (names, index, current) = (Names::default(), 0, None);
         let mut tap = CandidateTap { announce, observe, has_constants, names, index, current };
@@ -70,11 +70,11 @@ impl Candidate for MnnCandidate<'_> {
     }
 }
 
-/// Shows every operator to the walk, and says before each where it is.
+/// Shows every operator to the walk, and announces each operator first.
 struct CandidateTap<'a, 'c> {
     announce: &'a mut Announce<'c>,
     observe: &'a mut dyn FnMut(&Executed),
-    /// Whether what is marked as a constant is one.
+    /// Whether a tensor that is marked as a constant is a constant.
     has_constants: bool,
     names: Names,
     index: usize,
@@ -113,7 +113,7 @@ impl Tap for CandidateTap<'_, '_> {
     }
 }
 
-/// An operator's input as the walk has it.
+/// An operator's input in the form of the walk.
 pub(super) fn operand(input: &TensorRef<'_>) -> Operand {
     if input.is_constant() {
         return Operand::Constant;
@@ -125,7 +125,7 @@ fn value(input: &TensorRef<'_>) -> Operand {
     input.read().map_or_else(Operand::Unreadable, Operand::Value)
 }
 
-/// What a Raster copies; `None` where its blocks do not name their inputs.
+/// The blocks that a Raster copies; `None` if the blocks do not name their inputs.
 pub(super) fn blocks(output: &TensorRef<'_>, inputs: &[usize]) -> Option<Vec<Block>> {
     let regions = output.regions(inputs);
     (!regions.is_empty()).then(|| regions.into_iter().collect::<Option<Vec<Block>>>()).flatten()
@@ -142,22 +142,22 @@ pub(super) struct MnnReference<'f> {
     arithmetic: Arithmetic,
 }
 
-/// The network with the weights of the ONNX file, where the one under test has others: on the candidate's
-/// inputs, and on its own.
+/// The network with the weights of the ONNX file, if the network under test has different weights. One stepper runs
+/// on the candidate's inputs, the other on its own.
 pub(super) struct Full {
     follow: Stepper,
     clean: Stepper,
 }
 
 impl Full {
-    /// Two sessions of it.
+    /// Takes two sessions of that network.
     pub(super) fn new(follow: Session, clean: Session) -> Result<Self, Refusal> {
         Ok(Full { follow: Stepper::new(follow)?, clean: Stepper::new(clean)? })
     }
 }
 
 impl<'f> MnnReference<'f> {
-    /// Three sessions: on the candidate's inputs, the same with 16-bit weights, and on its own.
+    /// Takes three sessions: one on the candidate's inputs, the same with 16-bit weights, and one on its own inputs.
     pub(super) fn new(
         follow: Session,
         half: Session,

@@ -1,4 +1,4 @@
-//! Runs of MNN's backend in which chosen operators are computed elsewhere and written back.
+//! Runs of MNN's backend with chosen operators computed elsewhere and written back.
 
 use super::follow::{MnnCandidate, blocks, operand};
 use super::session::{Op, Refusal, Tap, TensorRef, type_number};
@@ -26,11 +26,11 @@ impl Healable for MnnCandidate<'_> {
     }
 }
 
-/// The same operators in a session of their own, on any inputs.
+/// The same operators in a separate session, on any inputs.
 pub(super) struct Elsewhere(Stepper);
 
 impl Elsewhere {
-    /// A session whose shapes fit the feeds.
+    /// Takes a session whose shapes fit the feeds.
     pub(super) fn new(session: super::session::Session) -> Result<Self, Refusal> {
         Stepper::new(session).map(Elsewhere)
     }
@@ -45,7 +45,7 @@ impl Elsewhere {
     }
 }
 
-/// Skips what the healer wants and writes what it gives.
+/// Skips the operators that the healer wants, and writes the healer's outputs.
 struct HealTap<'a, 'c, 'h, 'r> {
     announce: &'a mut Announce<'c>,
     healer: &'h mut Healer<'r>,
@@ -56,11 +56,11 @@ struct HealTap<'a, 'c, 'h, 'r> {
 
 /// An operator that was skipped.
 enum Pending {
-    /// None was.
+    /// No operator was skipped.
     Nothing,
-    /// Its outputs.
+    /// The skipped operator and its outputs.
     Computed(Operator, Vec<Tensor>),
-    /// What it moves is told by its output.
+    /// A skipped Raster, whose output names the blocks that it moves.
     Moves(Operator, Vec<Operand>, Vec<usize>),
 }
 
@@ -110,7 +110,7 @@ impl Tap for HealTap<'_, '_, '_, '_> {
     }
 }
 
-/// Weights lie on both sides: only values travel.
+/// Counts only values, because both sides have the weights.
 fn count_reads(
     healer: &mut Healer<'_>,
     identities: impl Iterator<Item = usize>,

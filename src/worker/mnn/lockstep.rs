@@ -1,5 +1,5 @@
-//! A module of MNN, one operator at a time. A module cannot be stepped from outside: it decides as it runs what
-//! comes next. So it runs in a thread of its own, which waits at the operators that are asked for.
+//! Steps a module of MNN one operator at a time. A module cannot be stepped from outside: the module chooses the next
+//! operator as it runs. So the module runs on a separate thread, which waits at the requested operators.
 
 use super::session::{Movable, Op, Refusal, Session, Tap, TensorRef};
 use super::stepper::{Names, ReadTap, WriteTap};
@@ -8,32 +8,32 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-/// A module that waits.
+/// A module that waits at the requested operators.
 pub(super) struct Lockstep {
     /// The place of each operator in a run on the feeds.
     numbers: BTreeMap<(String, usize), usize>,
-    /// Between runs.
+    /// The session, between runs.
     session: Option<Movable>,
     running: Option<Running>,
-    /// The operators before this one have run.
+    /// All operators before this one have run.
     cursor: usize,
 }
 
-/// A run under way.
+/// A run in progress.
 struct Running {
     asks: Sender<Ask>,
     answers: Receiver<ReadTap>,
     thread: JoinHandle<(Movable, Result<(), Refusal>)>,
 }
 
-/// Which operator is to be shown, and what it is to compute on, if not on what it has.
+/// The operator to read, and its inputs if they are not the module's own.
 struct Ask {
     key: (String, usize),
     inputs: Option<Vec<Operand>>,
 }
 
 impl Lockstep {
-    /// Runs once, to learn the operators. The session holds its feeds.
+    /// Runs once, to learn the operators. The session already contains its feeds.
     pub(super) fn new(mut session: Session) -> Result<Self, Refusal> {
         let mut list = ListTap::default();
         session.run_tapped(&mut list)?;
@@ -41,11 +41,11 @@ impl Lockstep {
         Ok(Lockstep { numbers: list.numbers, session, running: None, cursor: 0 })
     }
 
-    /// Ends a run that is under way, and gives the session.
+    /// Ends a run in progress, and returns the session.
     pub(super) fn rest(&mut self) -> Result<&mut Session, Refusal> {
         self.cursor = 0;
         if let Some(Running { asks, thread, .. }) = self.running.take() {
-            // With nobody left to ask it goes on to its end.
+            // If no caller can ask any more, the run continues to its end.
             drop(asks);
             let (session, ended) = thread.join().map_err(|_| "MNN's thread ended".to_owned())?;
             self.session = Some(session);
@@ -55,7 +55,7 @@ impl Lockstep {
         Ok(&mut session.0)
     }
 
-    /// Goes on to an operator, which computes on its own inputs, or on these; gives what it read.
+    /// Continues to an operator and reads it. The operator computes on `inputs`, or without them on its own inputs.
     pub(super) fn at(
         &mut self,
         operator: &Operator,
@@ -98,7 +98,7 @@ fn begin(session: Movable) -> Running {
     Running { asks, answers, thread }
 }
 
-/// Waits at each operator until it is known which one is wanted next.
+/// Waits at each operator until the next requested operator is known.
 struct Gate {
     names: Names,
     asked: Receiver<Ask>,
@@ -107,11 +107,11 @@ struct Gate {
     at: At,
 }
 
-/// The operator that runs.
+/// The operator that runs now.
 enum At {
-    /// Not the one that is wanted.
+    /// Not the requested operator.
     Others,
-    /// The one, and what was read of it so far.
+    /// The requested operator, and what was read from it so far.
     Wanted(ReadTap),
 }
 
@@ -149,7 +149,7 @@ impl Tap for Gate {
         if read.outputs.is_ok() {
             read.after(op, outputs);
         }
-        // With nobody left to ask, nobody waits for it.
+        // If no caller can ask any more, no caller waits for the answer.
         let _ = self.answer.send(read);
         true
     }

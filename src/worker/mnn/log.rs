@@ -1,5 +1,5 @@
-//! MNN's own words. mnn-sys sends them to `tracing`; from here they go to stderr, where the
-//! parent takes them for evidence.
+//! MNN's log messages. mnn-sys sends them to `tracing`. This module forwards them to stderr, which the parent reads
+//! as evidence.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -8,24 +8,24 @@ use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Metadata, Subscriber, dispatcher};
 
-/// Starts listening; once for the process.
+/// Starts listening, once per process.
 pub(super) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // A second subscriber would mean that somebody else listens already.
+        // Fails only if a different subscriber listens already.
         let _ = dispatcher::set_global_default(Dispatch::new(ToStderr));
     });
 }
 
-/// The first reason that MNN gave since it was last asked for one.
+/// The first reason that MNN logged since the reason was last taken.
 static REASON: Mutex<Option<String>> = Mutex::new(None);
 
-/// What MNN named as the reason, in plain words; it is asked for once.
+/// Takes the reason that MNN named, in plain words.
 pub(super) fn take_reason() -> Option<String> {
     REASON.lock().ok()?.take()
 }
 
-/// A line of MNN's that says which operator it cannot run, in plain words.
+/// The plain words for a line of MNN about an operator that it cannot run.
 fn in_plain_words(line: &str) -> Option<String> {
     if let Some(name) = line.strip_prefix("Compute Shape Error for ") {
         return Some(format!("MNN cannot compute the shape of `{name}`"));
@@ -57,7 +57,7 @@ impl Subscriber for ToStderr {
             reason.get_or_insert(plain);
         }
         if !text.is_empty() {
-            // Nothing is left to complain to when stderr is gone.
+            // If stderr is gone, there is no stream for a complaint.
             let _ = writeln!(io::stderr().lock(), "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! MNN inside the worker: the only place of the crate with `unsafe`.
+//! MNN inside the worker: the only place in the crate with `unsafe`.
 #![allow(
     unsafe_code,
     reason = "MNN, Vulkan and OpenCL are C and C++; every block says why it is sound"
@@ -32,13 +32,13 @@ use std::collections::BTreeMap;
 pub(super) struct Job<'a> {
     /// The bytes of the `.mnn` file.
     pub(super) model: &'a [u8],
-    /// Where to run it.
+    /// The target to run on.
     pub(super) target: MnnTarget,
     /// One tensor for each input.
     pub(super) feeds: Vec<Output>,
 }
 
-/// What is known of a backend without a model.
+/// Reports on a backend without a model.
 pub(super) fn probe(target: &MnnTarget) -> Reply {
     log::listen();
     match device::of(target.backend) {
@@ -49,18 +49,18 @@ pub(super) fn probe(target: &MnnTarget) -> Reply {
     }
 }
 
-/// Opens a model where it is asked to run, with its feeds.
+/// Opens a model with its feeds on the requested target.
 pub(super) fn open(job: Job<'_>, send: &mut Send<'_>) -> Result<OpenModel, Stop> {
     log::listen();
     let (session, ran_on) = open_as_asked(job.model, &job.target, &job.feeds, send)?;
     Ok(OpenModel { session, feeds: job.feeds, ran_on })
 }
 
-/// A session with its feeds, to be run as often as one likes.
+/// A session with its feeds, for any number of runs.
 pub(super) struct OpenModel {
     session: Session,
     feeds: Vec<Output>,
-    /// Its operators are counted when they are first asked for.
+    /// The operators are counted at the first request.
     ran_on: RanOn,
 }
 
@@ -84,8 +84,8 @@ impl OpenNetwork for OpenModel {
     }
 }
 
-/// Opens a model and tells the parent where it landed; elsewhere than asked is the end of it, for
-/// numbers from another backend would only mislead.
+/// Opens a model and reports its backend to the parent. Stops if this is not the requested backend: numbers from a
+/// different backend would only mislead.
 fn open_as_asked(
     model: &[u8],
     target: &MnnTarget,
@@ -99,7 +99,7 @@ fn open_as_asked(
     if as_asked { Ok((session, ran_on)) } else { Err(Stop::FellBack) }
 }
 
-/// A session that fits the feeds. A network whose shapes a session cannot compute is opened as a module.
+/// A session that fits the feeds. If a session cannot compute the network's shapes, opens a module instead.
 fn open_fitted(model: &[u8], target: &MnnTarget, feeds: &[Output]) -> Result<Session, Refusal> {
     let open = |api: Api| {
         let mut session = Session::open(model, target, api)?;
@@ -133,7 +133,7 @@ fn ran_on(session: &Session, target: &MnnTarget, as_asked: bool) -> RanOn {
     }
 }
 
-/// Resizes the session where the model's shapes are not those of the feeds, and seals it.
+/// Resizes the session if the model's shapes differ from the feeds, and seals the session.
 fn fit_shapes(session: &mut Session, feeds: &[Output]) -> Result<(), Refusal> {
     let mut shapes = Vec::new();
     let mut differs = false;
@@ -164,8 +164,8 @@ fn write_feeds(session: &Session, feeds: &[Output]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// MNN's converter makes 32-bit numbers of 64-bit ones. A feed of `f64` is rounded to `f32` then; other feeds
-/// follow if no value changes.
+/// MNN's converter turns 64-bit numbers into 32-bit numbers. A feed of `f64` is then rounded to `f32`. Other feeds
+/// are converted only if no value changes.
 fn narrow(feed: &Tensor, wanted: Dtype, name: &str) -> Result<Tensor, Refusal> {
     let refuse = |value: f64| {
         format!(
@@ -190,7 +190,7 @@ fn read_outputs(session: &Session) -> Result<Vec<Output>, Refusal> {
         .collect()
 }
 
-/// A backend that lacks an operator hands it to the CPU in silence: count who ran what.
+/// Counts the operators by backend, because a backend that lacks an operator silently hands it to the CPU.
 fn count_operators(session: &mut Session) -> Result<BTreeMap<String, usize>, Refusal> {
     let mut census = Census::default();
     session.run_tapped(&mut census)?;

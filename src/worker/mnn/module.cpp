@@ -48,7 +48,7 @@ ModuleNetwork::ModuleNetwork(const void* model, size_t size, const ScheduleConfi
     if (mRuntime == nullptr) {
         throw std::runtime_error("MNN could not create a runtime for this backend");
     }
-    // Otherwise callbacks see the last part of the network only.
+    // Without this mode, callbacks see only the last part of the network.
     mRuntime->setMode(Interpreter::Session_Debug);
     mModule.reset(Module::load({}, {}, static_cast<const uint8_t*>(model), size, mRuntime));
     if (mModule == nullptr) {
@@ -87,7 +87,7 @@ int ModuleNetwork::backend() {
     return backends[0];
 }
 
-// A variable of its own for each run: MNN copies what it has seen before to a GPU only once.
+// Makes a new variable for each run: MNN copies a known variable to a GPU only once.
 VARP ModuleNetwork::fed(const End& input) {
     auto host = input.host.get();
     VARP variable = _Input(host->shape(), NCHW, host->getType());
@@ -137,7 +137,7 @@ int ModuleNetwork::run(TensorCallBackWithInfo before, TensorCallBackWithInfo aft
     for (auto& input : mEnds[0]) {
         inputs.push_back(fed(input));
     }
-    // Those of the run before live until this one is over: MNN tells new inputs from old ones by their addresses.
+    // The inputs of the last run live until this run is over: MNN distinguishes new inputs from old ones by address.
     mFed.swap(inputs);
     auto outputs = mModule->onForward(mFed);
     if (ended) {

@@ -1,4 +1,4 @@
-// A network that MNN runs by its Module API: control flow, and shapes that depend on values.
+// A network that MNN runs with its Module API: control flow, and shapes that depend on values.
 #pragma once
 #include <MNN/Interpreter.hpp>
 #include <MNN/expr/Executor.hpp>
@@ -12,14 +12,14 @@
 
 namespace offby {
 
-// Whether an Interpreter session cannot run this model: MNN splits a Module at these operators.
+// Whether an Interpreter session cannot run this model. MNN splits a Module at the operators that a session lacks.
 bool needsModule(const void* model);
 
 class ModuleNetwork {
 public:
-    // Throws std::runtime_error when MNN refuses.
+    // Throws std::runtime_error if MNN refuses.
     ModuleNetwork(const void* model, size_t size, const MNN::ScheduleConfig& config);
-    // Copies in host memory, in the order of the network; outputs are there after a run.
+    // Copies in host memory, in the order of the network. Outputs exist only after a run.
     std::vector<std::pair<std::string, MNN::Tensor*>> ends(bool outputs);
     void resizeInput(MNN::Tensor* input, const std::vector<int>& dims);
     int backend();
@@ -35,7 +35,7 @@ private:
     MNN::Express::VARP fed(const End& input);
     void keep(const std::vector<MNN::Express::VARP>& outputs);
 
-    // Callbacks belong to an executor: each network has its own.
+    // Callbacks belong to an executor, so each network has its own executor.
     std::shared_ptr<MNN::Express::Executor> mExecutor;
     std::shared_ptr<MNN::Express::Executor::RuntimeManager> mRuntime;
     std::shared_ptr<MNN::Express::Module> mModule;

@@ -1,4 +1,4 @@
-//! A safe face of one MNN session: named tensors, and a tap around every operator.
+//! A safe interface to one MNN session: named tensors, and a tap around every operator.
 
 use super::bindings::*;
 use super::log;
@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
-/// What MNN or the shim said when it refused.
+/// The reason of MNN or of the shim for a refusal.
 pub(super) type Refusal = String;
 
 /// MNN's `MNNForwardType` of a backend.
@@ -44,7 +44,7 @@ pub(super) fn type_number(name: &str) -> Option<i32> {
     (number >= 0).then_some(number)
 }
 
-/// MNN's version, as the library says.
+/// MNN's version, as the library reports it.
 pub(super) fn version() -> String {
     // SAFETY: MNN returns a static string.
     unsafe { text(offby_mnn_version()) }
@@ -60,7 +60,7 @@ unsafe fn text(raw: *const c_char) -> String {
     unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned()
 }
 
-/// MNN's own reason, if it named one, and else what the shim saw.
+/// MNN's own reason if it named one, or else the reason of the shim.
 fn refusal() -> Refusal {
     // SAFETY: the shim returns a thread-local string that lives until its next call.
     log::take_reason().unwrap_or_else(|| unsafe { text(offby_last_error()) })
@@ -80,7 +80,7 @@ pub(super) enum Api {
 }
 
 impl Api {
-    /// Its name in reports.
+    /// The interface's name in reports.
     pub(super) fn name(self) -> &'static str {
         match self {
             Api::Session => "session",
@@ -88,7 +88,7 @@ impl Api {
         }
     }
 
-    /// The one that a model needs.
+    /// The interface that a model needs.
     pub(super) fn for_model(model: &[u8]) -> Self {
         // SAFETY: the shim verifies the bytes before it reads them as a model.
         match unsafe { offby_needs_module(model.as_ptr().cast(), model.len()) } {
@@ -104,15 +104,15 @@ pub(super) struct Session {
     api: Api,
 }
 
-/// A session on the CPU that may go to another thread.
+/// A session on the CPU that may move to a different thread.
 pub(super) struct Movable(pub(super) Session);
 
-// SAFETY: one thread at a time has it, and MNN's CPU stores no state of the thread that opened it: the shim sets the
-// executor of a module at each call.
+// SAFETY: one thread at a time has the session. MNN's CPU stores no state of the thread that opened the session: the
+// shim sets the executor of a module at each call.
 unsafe impl Send for Movable {}
 
 impl Movable {
-    /// Runs with a tap around every operator, and gives the session back.
+    /// Runs with a tap around every operator, and returns the session.
     pub(super) fn run_tapped(mut self, tap: &mut dyn Tap) -> (Self, Result<(), Refusal>) {
         let ended = self.0.run_tapped(tap);
         (self, ended)
@@ -120,7 +120,7 @@ impl Movable {
 }
 
 impl Session {
-    /// Opens a model on the target's backend, or wherever MNN falls back to: see [`Session::backend`].
+    /// Opens a model on the target's backend, or on the backend of MNN's fallback: see [`Session::backend`].
     pub(super) fn open(model: &[u8], target: &MnnTarget, api: Api) -> Result<Self, Refusal> {
         let config = RawConfig {
             forward_type: forward_type(target.backend),
@@ -137,7 +137,7 @@ impl Session {
         NonNull::new(raw).map(|raw| Session { raw, api }).ok_or_else(refusal)
     }
 
-    /// The interface that runs it.
+    /// The interface that runs this session.
     pub(super) fn api(&self) -> Api {
         self.api
     }
@@ -166,7 +166,7 @@ impl Session {
 
     fn ends(&self, outputs: i32) -> Vec<(String, TensorRef<'_>)> {
         let raw = self.raw.as_ptr();
-        // SAFETY: the session is open, and indices stay below the count it gives.
+        // SAFETY: the session is open, and indices stay below the count that the shim reports.
         let at = |index| unsafe {
             (
                 text(offby_name(raw, outputs, index)),
@@ -177,7 +177,7 @@ impl Session {
         (0..unsafe { offby_count(raw, outputs) }).map(at).collect()
     }
 
-    /// Gives the inputs new shapes; `shapes` are those of [`Session::inputs`], in their order.
+    /// Gives the inputs new shapes; `shapes` has the order of [`Session::inputs`].
     pub(super) fn resize(&mut self, shapes: &[Vec<usize>]) -> Result<(), Refusal> {
         let inputs: Vec<*mut RawTensor> =
             self.inputs().iter().map(|(_, tensor)| tensor.raw).collect();
@@ -190,30 +190,30 @@ impl Session {
                 offby_resize_input(self.raw.as_ptr(), input, dims.as_ptr(), dims.len() as i32)
             })?;
         }
-        // SAFETY: the session is open; tensors of before are not used again.
+        // SAFETY: the session is open; earlier tensors are not used again.
         checked(unsafe { offby_resize(self.raw.as_ptr()) })
     }
 
-    /// Gives the model's buffer back, as large as all weights; shapes are fixed from then on.
+    /// Frees the model's buffer, which is as large as all weights. Shapes are fixed from then on.
     pub(super) fn seal(&mut self) -> Result<(), Refusal> {
-        // SAFETY: the session is open; nothing resizes it after this.
+        // SAFETY: the session is open; no call resizes it after this.
         checked(unsafe { offby_seal(self.raw.as_ptr()) })
     }
 
-    /// Runs undisturbed.
+    /// Runs without taps.
     pub(super) fn run(&mut self) -> Result<(), Refusal> {
         // SAFETY: the session is open; without taps the context is not read.
         finished(unsafe { offby_run(self.raw.as_ptr(), None, None, ptr::null_mut()) })
     }
 
-    /// How many commands a run executes, MNN's own copies among them.
+    /// How many commands a run executes, including MNN's own copies.
     pub(super) fn commands(&self) -> usize {
         // SAFETY: the session is open.
         unsafe { offby_commands(self.raw.as_ptr()) }
     }
 
-    /// Runs the command of this number alone, on what the session's tensors hold now. The tap sees
-    /// it unless it is one of MNN's own.
+    /// Runs the command of this number alone, on the current values of the session's tensors. The tap sees the
+    /// command unless it is one of MNN's own.
     pub(super) fn step(&mut self, number: usize, tap: &mut dyn Tap) -> Result<(), Refusal> {
         let mut context = TapContext { tap };
         let context = ptr::from_mut(&mut context).cast::<c_void>();
@@ -234,7 +234,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // SAFETY: the session is open and nobody uses it after this.
+        // SAFETY: the session is open and is not used after this.
         unsafe { offby_close(self.raw.as_ptr()) }
     }
 }
@@ -281,17 +281,17 @@ fn finished(code: i32) -> Result<(), Refusal> {
 /// An operator, as the callbacks name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Op {
-    /// Its name; names may repeat.
+    /// The operator's name, which may repeat.
     pub(super) name: String,
-    /// Its MNN type, such as `Raster`.
+    /// The operator's MNN type, such as `Raster`.
     pub(super) kind: String,
 }
 
 /// Watches a run, operator by operator.
 pub(super) trait Tap {
-    /// Before an operator, with its inputs; `false` skips it.
+    /// Called before an operator, with its inputs; `false` skips the operator.
     fn before(&mut self, op: &Op, inputs: &[TensorRef<'_>]) -> bool;
-    /// After an operator, with its outputs; `false` ends the run.
+    /// Called after an operator, with its outputs; `false` ends the run.
     fn after(&mut self, op: &Op, outputs: &[TensorRef<'_>]) -> bool;
 }
 
@@ -324,7 +324,7 @@ fn call(
     count: usize,
     body: impl FnOnce(&mut dyn Tap, &Op, &[TensorRef<'_>]) -> bool,
 ) -> i32 {
-    // A panic must not unwind through MNN; it ends the run.
+    // A panic must not unwind through MNN. A caught panic ends the run.
     let unwound = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: `run_tapped` passes this context, and MNN calls back on its thread alone.
         let context = unsafe { &mut *context.cast::<TapContext<'_>>() };
@@ -359,7 +359,7 @@ impl TensorRef<'_> {
         info
     }
 
-    /// The extent of each axis; a negative one is not known yet and comes out as 0.
+    /// The extent of each axis. An extent that is not known yet is negative in MNN and 0 here.
     pub(super) fn shape(&self) -> Vec<usize> {
         let info = self.info();
         info.dims[..info.rank as usize]
@@ -368,7 +368,7 @@ impl TensorRef<'_> {
             .collect()
     }
 
-    /// The element type, `None` where MNN has one that offby has not.
+    /// The element type; `None` if MNN has a type that offby lacks.
     pub(super) fn dtype(&self) -> Option<Dtype> {
         let info = self.info();
         Some(match (info.type_code, info.bits) {
@@ -385,38 +385,38 @@ impl TensorRef<'_> {
         })
     }
 
-    /// Whether it is a weight or another constant of the network.
+    /// Whether the tensor is a constant of the network, such as a weight.
     pub(super) fn is_constant(&self) -> bool {
         self.info().constant != 0
     }
 
-    /// Tells tensors of one session apart; not a pointer to be followed.
+    /// Distinguishes the tensors of one session. The number is not a pointer to follow.
     pub(super) fn identity(&self) -> usize {
         self.raw as usize
     }
 
-    /// What a Raster that wrote this tensor copied, from the tensors of these identities. `None`
-    /// stands for a block that comes from elsewhere.
+    /// The blocks that a Raster copied into this tensor from the tensors of these identities. `None` marks a block
+    /// that comes from elsewhere.
     pub(super) fn regions(&self, inputs: &[usize]) -> Vec<Option<Block>> {
         let inputs: Vec<*mut RawTensor> =
             inputs.iter().map(|&input| input as *mut RawTensor).collect();
-        // SAFETY: the tensor lives; inputs are only compared; with no room nothing is written.
+        // SAFETY: the tensor lives; inputs are only compared; without room the shim writes no region.
         let count =
             unsafe { offby_regions(self.raw, inputs.as_ptr(), inputs.len(), ptr::null_mut(), 0) };
         let mut regions = vec![RawRegion::default(); count];
-        // SAFETY: as above, with room for as many as there are.
+        // SAFETY: as above, with room for all regions.
         unsafe {
             offby_regions(self.raw, inputs.as_ptr(), inputs.len(), regions.as_mut_ptr(), count)
         };
         regions.iter().map(block).collect()
     }
 
-    /// The backend whose memory holds it.
+    /// The backend whose memory contains the tensor.
     pub(super) fn backend(&self) -> &'static str {
         backend_name(self.info().backend)
     }
 
-    /// Its elements, in row-major NCHW order.
+    /// The tensor's elements, in row-major NCHW order.
     pub(super) fn read(&self) -> Result<Tensor, Refusal> {
         let dtype = self
             .dtype()
@@ -431,7 +431,7 @@ impl TensorRef<'_> {
         Tensor::from_bytes(dtype, &shape, &bytes).map_err(|error| error.to_string())
     }
 
-    /// Overwrites its elements.
+    /// Overwrites the tensor's elements.
     pub(super) fn write(&self, tensor: &Tensor) -> Result<(), Refusal> {
         if tensor.is_empty() {
             return Ok(());

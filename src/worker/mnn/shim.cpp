@@ -93,7 +93,7 @@ Command* commandOf(Schedule::PipelineInfo& pipeline, size_t number) {
     return nullptr;
 }
 
-// Whether a tensor lies in host memory and belongs to no backend that could copy it.
+// Whether a tensor is in host memory and belongs to no backend that could copy it.
 bool isHostOnly(const Tensor* tensor) {
     return TensorUtils::getDescribeOrigin(tensor)->getBackend() == nullptr && tensor->buffer().host != nullptr;
 }
@@ -304,7 +304,7 @@ int32_t offby_step(OffbySession* s, size_t number, OffbyTap before, OffbyTap aft
         if (info != nullptr && !wrap(before, context)(command->workInputs, info)) {
             return 0;
         }
-        // As Pipeline::executeCallBack does around a whole run.
+        // Pipeline::executeCallBack does the same around a whole run.
         auto& backends = pipeline.first.cache;
         backends.first->onExecuteBegin();
         backends.second->onExecuteBegin();

@@ -8,12 +8,12 @@ use crate::tensor::Tensor;
 use crate::walk::{Operand, Operator, Unchecked, round_to_f16};
 use std::collections::BTreeMap;
 
-/// Numbers operators of one name.
+/// Numbers the operators that share a name.
 #[derive(Debug, Default)]
 pub(super) struct Names(BTreeMap<String, usize>);
 
 impl Names {
-    /// The operator, numbered among those of its name.
+    /// The operator, numbered among the operators with the same name.
     pub(super) fn operator(&mut self, op: &Op) -> Operator {
         let seen = self.0.entry(op.name.clone()).or_default();
         let occurrence = *seen;
@@ -22,16 +22,16 @@ impl Names {
     }
 }
 
-/// A network that is stepped.
+/// A network that is stepped operator by operator.
 pub(super) enum Stepper {
-    /// A session: its commands lie in a list.
+    /// A session, which has a list of commands.
     Commands(Commands),
-    /// A module: it decides as it runs.
+    /// A module, which chooses the next operator as it runs.
     Lockstep(Lockstep),
 }
 
 impl Stepper {
-    /// Numbers the operators of a network, which holds its feeds.
+    /// Numbers the operators of a network, which already contains its feeds.
     pub(super) fn new(session: Session) -> Result<Self, Refusal> {
         Ok(match session.api() {
             Api::Session => Stepper::Commands(Commands::new(session)?),
@@ -50,7 +50,7 @@ impl Stepper {
         }
     }
 
-    /// Goes on to the end; whatever nobody asked for still has to run.
+    /// Runs all remaining operators and returns the outputs.
     pub(super) fn complete(&mut self) -> Result<Vec<Output>, Refusal> {
         match self {
             Stepper::Commands(commands) => {
@@ -61,7 +61,7 @@ impl Stepper {
         }
     }
 
-    /// The outputs if every value is rounded to 16 bits as it comes.
+    /// The outputs if every value is rounded to 16 bits when it is computed.
     pub(super) fn half_outputs(&mut self) -> Result<Vec<Output>, Refusal> {
         let session = match self {
             Stepper::Commands(commands) => &mut commands.session,
@@ -71,7 +71,7 @@ impl Stepper {
         read_outputs(session)
     }
 
-    /// Goes on in order up to this operator, and reads it.
+    /// Continues in order up to this operator, and reads it.
     pub(super) fn advance(&mut self, operator: &Operator) -> Result<ReadTap, Unchecked> {
         match self {
             Stepper::Commands(commands) => commands.advance(operator),
@@ -96,7 +96,7 @@ impl Stepper {
 pub(super) struct Commands {
     session: Session,
     numbers: BTreeMap<(String, usize), usize>,
-    /// The operators before this one have run, if it is stepped in order.
+    /// If the session is stepped in order, all operators before this one have run.
     cursor: usize,
 }
 
@@ -128,7 +128,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Goes on in order up to this operator, and reads it.
+    /// Continues in order up to this operator, and reads it.
     fn advance(&mut self, operator: &Operator) -> Result<ReadTap, Unchecked> {
         let number = self.number(operator)?;
         if number < self.cursor {
@@ -157,7 +157,7 @@ impl Commands {
     }
 }
 
-/// Runs an operator without looking.
+/// Runs an operator without reading it.
 struct Silent;
 
 impl Tap for Silent {
@@ -214,7 +214,7 @@ impl Tap for ReadTap {
     }
 }
 
-/// Gives one operator the candidate's inputs and reads what it makes of them.
+/// Writes the candidate's inputs to one operator and reads its outputs.
 pub(super) struct WriteTap<'a> {
     inputs: &'a [Operand],
     pub(super) failed: Option<String>,
@@ -222,7 +222,7 @@ pub(super) struct WriteTap<'a> {
 }
 
 impl<'a> WriteTap<'a> {
-    /// With these inputs.
+    /// A tap that writes these inputs.
     pub(super) fn new(inputs: &'a [Operand]) -> Self {
         WriteTap { inputs, failed: None, outputs: Ok(Vec::new()) }
     }
@@ -257,7 +257,7 @@ impl<'a> WriteTap<'a> {
 }
 
 impl WriteTap<'_> {
-    /// Whether every input still holds what was written: two of them may share memory.
+    /// Whether every input still contains the written value: two inputs may share memory.
     pub(super) fn holds(&self, inputs: &[TensorRef<'_>]) -> bool {
         inputs.iter().zip(self.inputs).all(|(input, operand)| match operand {
             Operand::Value(tensor) if !input.is_constant() => {
@@ -285,7 +285,7 @@ impl Tap for WriteTap<'_> {
     }
 }
 
-/// Rounds every value to 16 bits as it comes: an honest 16-bit backend from end to end.
+/// Rounds every value to 16 bits when it is computed, like an honest 16-bit backend from end to end.
 struct HalfTap;
 
 impl Tap for HalfTap {
@@ -294,7 +294,7 @@ impl Tap for HalfTap {
     }
     fn after(&mut self, _: &Op, outputs: &[TensorRef<'_>]) -> bool {
         for output in outputs {
-            // A value that cannot be read or written stays as it is: the floor is then lower.
+            // A value that cannot be read or written stays unchanged. The floor is then lower.
             if let Ok(tensor @ Tensor::F32(_)) = output.read() {
                 let _ = output.write(&round_to_f16(&tensor));
             }

@@ -21,29 +21,29 @@ use std::time::Instant;
 pub(in crate::worker) struct WalkJob<'a> {
     /// The bytes of the `.mnn` file.
     pub(in crate::worker) model: &'a [u8],
-    /// What stands beside it.
+    /// Other forms of the same network.
     pub(in crate::worker) models: Models,
-    /// Where to run it.
+    /// The target to run on.
     pub(in crate::worker) target: MnnTarget,
     /// One tensor for each input.
     pub(in crate::worker) feeds: Vec<Output>,
-    /// How often to run it untapped.
+    /// The number of untapped runs.
     pub(in crate::worker) repeats: usize,
-    /// What to search for once it is walked.
+    /// The search after the walk, if any.
     pub(in crate::worker) plan: Option<Plan>,
 }
 
-/// The same network in other forms, as bytes; gone once they are read.
+/// The same network in other forms, as bytes. Each form is dropped after it is read.
 pub(in crate::worker) struct Models {
-    /// The ONNX file it was made from, where that fits into one piece.
+    /// The ONNX file of the network, if the file fits into one piece.
     pub(in crate::worker) onnx: Option<Vec<u8>>,
-    /// With 16-bit weights.
+    /// The network with 16-bit weights.
     pub(in crate::worker) half: Vec<u8>,
-    /// With the weights of the ONNX file, where the network under test has others.
+    /// The network with the weights of the ONNX file, if the network under test has different weights.
     pub(in crate::worker) full: Option<Vec<u8>>,
 }
 
-/// Walks and answers.
+/// Walks the network and answers.
 pub(in crate::worker) fn walk(job: WalkJob<'_>, send: &mut Send<'_>) -> io::Result<()> {
     super::log::listen();
     match try_walk(job, send) {
@@ -52,7 +52,7 @@ pub(in crate::worker) fn walk(job: WalkJob<'_>, send: &mut Send<'_>) -> io::Resu
     }
 }
 
-/// What a walk found, and a search after it, and where.
+/// The results of a walk and of the search after it, and the device they ran on.
 type Found = (Walked, Option<Fallback>, RanOn);
 
 fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
@@ -88,7 +88,7 @@ fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
     walked.runs.open_seconds = open_seconds;
     let mut found = None;
     if let Some(plan) = &plan {
-        // The reference's sessions have served; the members get one of their own.
+        // The reference's sessions are no longer needed. The members get a session of their own.
         drop(reference);
         let place = elsewhere(&target, plan);
         let mut session = Elsewhere::new(open_session(model, &place, feeds)?)?;
@@ -102,7 +102,7 @@ fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
     Ok((walked, found, ran_on))
 }
 
-/// Where the members are computed: on the CPU, or on the same device in high precision.
+/// The target for the members: the CPU, or the same device in high precision.
 fn elsewhere(target: &MnnTarget, plan: &Plan) -> MnnTarget {
     match plan.raise {
         true => MnnTarget { precision: Precision::High, ..target.clone() },
