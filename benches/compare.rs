@@ -73,7 +73,7 @@ fn uniform(i: u64) -> f32 {
     ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
 }
 
-/// Nearly normal: the sum of twelve even ones (Irwin and Hall).
+/// Nearly normal: the sum of twelve uniform numbers (Irwin and Hall).
 fn normal(i: u64) -> f32 {
     (0..12).map(|k| uniform(12 * i + k)).sum::<f32>() - 6.0
 }

@@ -1,7 +1,7 @@
 //! Decides which codes are right about one node on one class of inputs.
 //!
-//! The right value is ONNX's shipped value for the given inputs, if another code agrees with it. Otherwise it
-//! is the value of offby's own kernel, if another code agrees with that. Otherwise it is the value that most
+//! The right value is ONNX's shipped value for the given inputs, if a second code agrees with it. Otherwise it
+//! is the value of offby's own kernel, if a second code agrees with that. Otherwise it is the value that most
 //! codes, and at least two, agree on. All forms of tract are one code. offby's reference has no vote: some of
 //! its kernels are offby's own.
 

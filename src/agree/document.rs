@@ -29,7 +29,7 @@ pub struct Agree {
     pub model: ModelFacts,
     /// The data set.
     pub data: DataFacts,
-    /// What the outputs are.
+    /// The kind of the outputs.
     pub task: Task,
     /// The shares that were run; empty if all inputs were run.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -75,7 +75,7 @@ pub struct DataFacts {
 pub struct Lane {
     /// The target as `--on` names it.
     pub target: String,
-    /// Whether it is a simulated device, whose faults were planted.
+    /// Whether the target is a simulated device with planted faults.
     pub simulated: bool,
     /// All counts; they are exact, so shares can be merged.
     pub tally: Tally,

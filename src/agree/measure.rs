@@ -14,7 +14,7 @@ use crate::tensor::{Dtype, Format, Tensor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What the outputs are.
+/// The kind of the outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {

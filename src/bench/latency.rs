@@ -1,51 +1,51 @@
-//! From the seconds of single runs to the numbers a reader wants.
+//! Computes the reported numbers from the seconds of single runs.
 
 use serde::{Deserialize, Serialize};
 
-/// What was timed of one target.
+/// The measured times of one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bench {
     /// Seconds from the start of opening to the first outputs, kernel compilation and tuning included.
     pub first_result: f64,
-    /// The runs after that.
+    /// The runs after the first result.
     pub latency: Latency,
-    /// Against the first target that was timed; absent for that one itself.
+    /// The ratio to the first timed target; absent for the first target itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<Ratio>,
 }
 
-/// Seconds of one run, feeding and reading included, over many.
+/// Seconds of one run, feeding and reading included, over many runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// How many runs.
+    /// The number of runs.
     pub iterations: usize,
-    /// The shortest.
+    /// The shortest run.
     pub min: f64,
-    /// As many are shorter as are longer.
+    /// As many runs are shorter as are longer.
     pub median: f64,
     /// The arithmetic mean.
     pub mean: f64,
-    /// At least 95 % are no longer (the nearest rank).
+    /// At least 95 % of the runs are no longer (the nearest rank).
     pub p95: f64,
-    /// The longest.
+    /// The longest run.
     pub max: f64,
 }
 
-/// How many times as long as another target: the shortest run of a turn against the shortest of the
-/// other's same turn. Other work of the machine only ever makes a run longer, and it falls on turns
-/// that stand side by side alike.
+/// How many times as long as a second target: the shortest run of a turn over the shortest run of the
+/// second target's same turn. Other work of the machine only makes runs longer, and affects adjacent
+/// turns alike.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
     /// The median over the turns.
     pub median: f64,
-    /// A quarter of the turns are below.
+    /// A quarter of the turns are below this ratio.
     pub low: f64,
-    /// A quarter of the turns are above.
+    /// A quarter of the turns are above this ratio.
     pub high: f64,
 }
 
 impl Latency {
-    /// Of the seconds of single runs, `None` where there are none.
+    /// The latency from the seconds of single runs; `None` without any runs.
     pub fn of(seconds: &[f64]) -> Option<Self> {
         let sorted = sorted(seconds);
         let (&min, &max) = (sorted.first()?, sorted.last()?);
@@ -61,15 +61,15 @@ impl Latency {
 }
 
 impl Ratio {
-    /// Quartiles that are no further apart than this share of the median are believed.
+    /// A ratio is steady if its quartiles are no further apart than this share of the median.
     const STEADY: f64 = 0.1;
 
-    /// Whether the turns agree well enough to believe the median.
+    /// Whether the turns agree well enough to trust the median.
     pub fn is_steady(&self) -> bool {
         self.high - self.low <= Self::STEADY * self.median
     }
 
-    /// Of one target's turns to another's, both in their order; `None` where there are none.
+    /// The ratio of one target's turns to a second target's, both in order; `None` without any turns.
     pub fn of(turns: &[Vec<f64>], to: &[Vec<f64>]) -> Option<Self> {
         let shortest = |turn: &[f64]| turn.iter().copied().fold(f64::INFINITY, f64::min);
         let ratio = |(mine, other): (&Vec<f64>, &Vec<f64>)| shortest(mine) / shortest(other);
@@ -85,7 +85,7 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
-/// The middle one, or halfway between the two in the middle; NaN where there is none.
+/// The middle value, or halfway between the two middle values; NaN without any values.
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     match sorted.len() {
@@ -95,7 +95,7 @@ fn median(sorted: &[f64]) -> f64 {
     }
 }
 
-/// The least value that at least this share of all does not exceed; NaN where there is none.
+/// The least value that at least this share of all values does not exceed; NaN without any values.
 fn nearest_rank(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
@@ -117,8 +117,8 @@ mod tests {
         assert_eq!(Latency::of(&[]), None);
     }
 
-    /// A machine that becomes ten times as slow half-way, and is interrupted in two of three runs, does
-    /// not change how two targets stand.
+    /// The ratio of two targets stays the same if the machine becomes ten times as slow half-way and is
+    /// interrupted in two of three runs.
     #[test]
     fn a_ratio_outlives_a_machine_with_other_work() {
         let turns = |factor: f64, late: f64| -> Vec<Vec<f64>> {

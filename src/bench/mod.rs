@@ -1,5 +1,5 @@
-//! How long a network takes on several targets, told so that one can be set against another on a
-//! machine that has other work, too: they take turns, each with its network open.
+//! Measures how long a network takes on several targets. The targets take turns, each with its network
+//! open, because this makes them comparable even on a machine with other work.
 
 mod latency;
 mod turns;

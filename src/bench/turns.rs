@@ -3,12 +3,12 @@
 use super::latency::{Bench, Latency, Ratio};
 use crate::engine::{Execution, Outcome, Request, Runs, Session, same_bytes};
 
-/// A turn of a quick target lasts so many seconds: among few runs none may be free of other work.
+/// A quick target's turn lasts this many seconds, because other work may disturb all of only a few runs.
 const SHORTEST_TURN: f64 = 0.25;
-/// More runs than these tell nothing more, however quick they are.
+/// The most runs in a turn: further runs add no information, even if the runs are quick.
 const MOST_RUNS: usize = 200;
 
-/// How often to run, and how often in one turn, at least: quick targets run more often.
+/// The least number of runs, in total and in one turn: quick targets run more often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// Timed runs of each target.
@@ -20,16 +20,16 @@ pub struct Plan {
 /// One target in the round.
 pub struct Lane<'s> {
     session: Box<dyn Session + 's>,
-    /// What came of opening it and of the runs that warm it up; later of the turn that ended it.
+    /// The execution of opening and warm-up; later the execution of the turn that failed.
     execution: Execution,
     /// Seconds of the timed runs, turn by turn.
     turns: Vec<Vec<f64>>,
-    /// Whether the user ended it.
+    /// Whether the user interrupted the target.
     is_over: bool,
 }
 
 impl<'s> Lane<'s> {
-    /// Opens the network, and runs it as often as the request says to warm it up.
+    /// Opens the network, and warms it up with as many runs as the request says.
     pub fn open(mut session: Box<dyn Session + 's>, request: &Request<'_>) -> Self {
         let execution = session.execute(request);
         Lane { session, execution, turns: Vec::new(), is_over: false }
@@ -39,18 +39,18 @@ impl<'s> Lane<'s> {
         self.execution.outcome == Outcome::Completed && !self.is_over
     }
 
-    /// One turn of at least so many runs, and one before them that is not timed: caches are still those
-    /// of the target before.
+    /// Takes one turn of at least `least` timed runs. An untimed run comes first, because the caches still
+    /// contain the data of the previous target.
     fn take(&mut self, request: &Request<'_>, least: usize) {
         let timed = self.runs_in_a_turn().max(least);
         let execution = self.session.again(&Request { repeats: timed + 1, ..*request });
         if execution.outcome == Outcome::Interrupted {
-            // The turns before are as good as ever; there are only fewer of them.
+            // The earlier turns stay valid; there are only fewer of them.
             self.is_over = true;
             return;
         }
         if execution.outcome != Outcome::Completed {
-            // Times of a target that does not come to its end are not to be believed.
+            // The times of a target that fails cannot be trusted.
             self.execution = execution;
             self.turns.clear();
             return;
@@ -62,16 +62,16 @@ impl<'s> Lane<'s> {
         self.turns.push(turn.seconds.into_iter().skip(1).collect());
     }
 
-    /// As many as fill the shortest turn, by the shortest run so far.
+    /// The number of runs that fill the shortest turn, estimated from the shortest run so far.
     fn runs_in_a_turn(&self) -> usize {
         let warm = self.execution.runs.iter().flat_map(|runs| &runs.seconds);
         let shortest =
             warm.chain(self.turns.iter().flatten()).copied().fold(f64::INFINITY, f64::min);
-        // Infinitely many runs of no time at all are cut off, too.
+        // The limit also applies to infinitely many runs of zero seconds.
         ((SHORTEST_TURN / shortest) as usize).min(MOST_RUNS)
     }
 
-    /// The whole as one execution, and its times against those of another lane.
+    /// All turns as one execution, with the times compared to a second lane's times.
     fn finish(self, to: Option<&[Vec<f64>]>) -> (Execution, Option<Bench>) {
         let seconds = self.turns.concat();
         let ratio = to.and_then(|to| Ratio::of(&self.turns, to));
@@ -86,7 +86,7 @@ impl<'s> Lane<'s> {
     }
 }
 
-/// Each lane as one execution with its times; ratios are to the first one that has any.
+/// Each lane as one execution with its times; ratios are to the first lane with times.
 pub fn finish(lanes: Vec<Lane<'_>>) -> Vec<(Execution, Option<Bench>)> {
     let first = lanes.iter().position(|lane| !lane.turns.is_empty());
     let base = first.map(|first| lanes[first].turns.clone());
@@ -98,8 +98,8 @@ fn first_result(runs: &Runs) -> f64 {
     runs.open_seconds + runs.seconds.first().copied().unwrap_or(0.0)
 }
 
-/// Times every lane that opened. Each round begins with another lane, so that none always follows the
-/// same other one. `announce` is told the lane, and how many rounds of how many are done.
+/// Times every lane that opened. Each round begins with a different lane, so no lane always follows the
+/// same one. `announce` gets the lane, the number of rounds done, and the number of all rounds.
 pub fn take_turns(
     lanes: &mut [Lane<'_>],
     request: &Request<'_>,
@@ -128,7 +128,7 @@ mod tests {
     use std::cell::RefCell;
     use std::time::Duration;
 
-    /// Gives the same number at each run, until its time has come.
+    /// Returns the same number at each run, until the run of its change or of its crash.
     struct Fake<'l> {
         name: char,
         log: &'l RefCell<String>,
@@ -156,7 +156,7 @@ mod tests {
                 api: None,
                 operators: Default::default(),
             };
-            // The first of each turn is slow.
+            // The first run of each turn is slow.
             let mut seconds = vec![self.takes; request.repeats];
             seconds[0] = 3.0;
             let runs =
@@ -167,7 +167,7 @@ mod tests {
 
     const NEVER: usize = usize::MAX;
 
-    /// The log of who ran when, and what came of each.
+    /// The log of the order of runs, and the result of each lane.
     fn race(
         fakes: &[(f64, usize, usize)],
         plan: Plan,

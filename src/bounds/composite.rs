@@ -1,19 +1,19 @@
-//! Operators without a formula: the spread of a few runs with the inputs moved (Monte Carlo arithmetic; Parker
-//! 1997, Denis et al. 2016). It is coarse: of one operator it says "not rounding" only from 64 times the spread on.
+//! Operators without a formula: the spread of a few runs with moved inputs (Monte Carlo arithmetic; Parker
+//! 1997, Denis et al. 2016). The method is coarse: for one operator, only 64 times the spread is "not rounding".
 
 use crate::kernels::{Call, compute};
 use crate::tensor::Tensor;
 
-/// Runs. Three leave one element in a thousand almost without a spread, by luck.
+/// The number of runs. After three runs, one element in a thousand has almost no spread by chance.
 const RUNS: u64 = 5;
 
-/// Times the pooled spread. Honest softmax and layer norms need up to 42 (3 runs) and 39 (5 runs).
+/// The bound in pooled spreads. Honest softmax and layer norms need up to 42 (3 runs) and 39 (5 runs).
 const SPREADS: f64 = 64.0;
 
 /// 2⁻²⁴: half a unit in the last place of `f32`.
 const HALF_UNIT: f64 = 1.0 / 16_777_216.0;
 
-/// What an element of each output may differ by, in units of half a step; `None` if the runs cannot be made.
+/// The allowed difference of each output's elements, in units of half a step; `None` if a run fails.
 pub(super) fn units(call: &Call<'_>, right: &[Tensor]) -> Option<Vec<Vec<f64>>> {
     let exact: Vec<Vec<f64>> = right.iter().map(|tensor| tensor.numbers(1)).collect();
     let mut squares: Vec<Vec<f64>> = exact.iter().map(|values| vec![0.0; values.len()]).collect();
@@ -40,7 +40,7 @@ pub(super) fn units(call: &Call<'_>, right: &[Tensor]) -> Option<Vec<Vec<f64>>> 
     Some(pooled.collect())
 }
 
-/// An element's own spread, or what is usual in its row if by chance it moved less.
+/// An element's own spread, or the usual spread in its row if the element moved less by chance.
 fn pool(squares: &[f64], right: &[f64], row: usize) -> Vec<f64> {
     let spread: Vec<f64> =
         squares.iter().map(|square| (square / RUNS as f64).sqrt() / HALF_UNIT).collect();
@@ -50,7 +50,7 @@ fn pool(squares: &[f64], right: &[f64], row: usize) -> Vec<f64> {
         let there = spread.iter().zip(right).filter(|(_, right)| **right != 0.0);
         let relative = median(there.map(|(spread, right)| spread / right.abs()).collect());
         let one = move |(spread, right): (&f64, &f64)| {
-            // The margin of every bound is 4.
+            // Divided by 4, the margin of every bound.
             SPREADS / 4.0 * spread.max(usual).max(relative * right.abs())
         };
         spread.iter().zip(right).map(one).collect::<Vec<_>>()
@@ -58,7 +58,7 @@ fn pool(squares: &[f64], right: &[f64], row: usize) -> Vec<f64> {
     pooled.collect()
 }
 
-/// The middle of some numbers; 0 for none. NaN and infinities do not count: the right value may be none.
+/// The median of some numbers; 0 without any. NaN and infinities do not count: the right value may be non-finite.
 pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.retain(|number| number.is_finite());
     numbers.sort_by(f64::total_cmp);

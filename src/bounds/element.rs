@@ -1,23 +1,23 @@
-//! One element: its exact value, what its roundings cost, and the bound that follows.
+//! One element: its exact value, the error of its roundings, and the resulting bound.
 
 use super::mode::Mode;
 use crate::tensor::{Format, Rounding, round};
 
-/// Times A. Honest sums in `f32` need at most 1.13, those in `f16` 2.3, functions of real engines 2.7.
+/// The factor of A. Honest sums need at most 1.13 in `f32` and 2.3 in `f16`, functions of real engines 2.7.
 const MARGIN: f64 = 4.0;
 
-/// Addends that are nearly equal let the roundings repeat instead of cancelling. Honest sums, one addend after the
-/// other, then need up to 0.25 n u times the sum of magnitudes.
+/// With nearly equal addends the roundings repeat instead of cancelling. Honest sums, one addend after the other,
+/// then need up to 0.25 n u times the sum of magnitudes.
 const REPEATING: f64 = 0.3;
 
 /// Addends count as nearly equal below this: n times the sum of squares over the square of the sum of magnitudes.
-/// It is 1 for equal ones and π/2 for normally distributed ones.
+/// This ratio is 1 for equal addends and π/2 for normally distributed addends.
 const ALIKE: f64 = 1.1;
 
-/// What `f16` sums may lose below its smallest normal value, for each rounding: half of 2⁻²⁴.
+/// The loss of an `f16` sum below the smallest normal value, for each rounding: half of 2⁻²⁴.
 const SUBNORMAL_ROUNDING: f64 = 1.0 / 33_554_432.0;
 
-/// A part of a step that is granted if nothing is rounded at all, so that the bound is no zero. Whole numbers have
+/// The part of a step that is allowed without any rounding, because a bound must not be zero. Whole numbers have
 /// steps of 1.
 pub(super) const NOTHING: f64 = 0.125;
 
@@ -26,31 +26,31 @@ pub(super) const NOTHING: f64 = 0.125;
 pub(super) struct Element {
     /// The exact result.
     pub(super) right: f64,
-    /// A over u: what the roundings inside cost as a rule, in units of half a step of the sums.
+    /// A over u: the usual error of the roundings inside, in units of half a step of the sums.
     pub(super) unit: f64,
-    /// Roundings one after the other.
+    /// The number of consecutive roundings.
     pub(super) terms: f64,
-    /// The sum of the addends' magnitudes, if they are alike; else 0.
+    /// The sum of the addends' magnitudes, if the addends are nearly equal; else 0.
     pub(super) alike: f64,
-    /// What is rounded before the result is stored.
+    /// The roundings before the result is stored.
     pub(super) inside: Inside,
 }
 
-/// What an operator rounds before its result is stored.
+/// The roundings of an operator before its result is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inside {
-    /// Nothing: values are moved or chosen.
+    /// No rounding: values are moved or chosen.
     Nothing,
-    /// The result, to the format of the arithmetic.
+    /// The result is rounded to the format of the arithmetic.
     Result,
-    /// More than that.
+    /// Intermediate values are rounded.
     Parts,
 }
 
 /// How far an element may be from the exact result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Bound {
-    /// In all.
+    /// The allowed distance.
     pub(super) allowed: f64,
     /// Whether the format cannot hold the result.
     pub(super) overflows: bool,
@@ -67,7 +67,7 @@ impl Element {
         Element { right, unit: 0.0, terms: 1.0, alike: 0.0, inside: Inside::Result }
     }
 
-    /// A result of so many roundings.
+    /// A result of this many roundings.
     pub(super) fn rounded(right: f64, unit: f64, terms: f64) -> Self {
         Element { right, unit, terms, alike: 0.0, inside: Inside::Parts }
     }
@@ -97,14 +97,14 @@ impl Element {
         }
     }
 
-    /// The bound of a device that computes and stores in this way.
+    /// The bound for a device that computes and stores in this mode.
     pub(super) fn bound(&self, mode: &Mode) -> Bound {
         let half = mode.accumulate == Format::F16;
         let subnormal = if half { self.terms.sqrt() * SUBNORMAL_ROUNDING } else { 0.0 };
         let often = MARGIN * (mode.unit() * self.unit + subnormal);
         let repeating = REPEATING * self.terms * mode.unit() * self.alike;
         let twice = match self.inside {
-            // Rounded by the arithmetic, and again on storing.
+            // The arithmetic rounds the result, and storing rounds it again.
             Inside::Result if mode.format != mode.accumulate => mode.unit() * self.right.abs(),
             _ => 0.0,
         };
@@ -121,12 +121,12 @@ impl Element {
         let flushed = match (is_below, mode.flushes) {
             (false, _) => 0.0,
             (true, true) => mode.format.smallest_normal(),
-            // Vectorized functions on a CPU flush inside, whatever is stored.
+            // Vectorized functions on a CPU flush intermediate values, regardless of the storage format.
             (true, false) => Format::F32.smallest_normal(),
         };
         let kept = round(self.right, mode.format, mode.rounding);
         let stored = match (self.inside, mode.rounding) {
-            // Whatever the format holds stays as it is.
+            // A value that the format can hold stays unchanged.
             (Inside::Nothing, _) => (kept - self.right).abs().max(NOTHING * step),
             (Inside::Result, _) if kept == self.right => NOTHING * step,
             (_, Rounding::NearestEven) => step / 2.0,

@@ -1,4 +1,4 @@
-//! What the roundings inside an operator cost as a rule: A over u, for each element.
+//! The usual error of the roundings inside an operator: A over u, for each element.
 //!
 //! One row for each operator type. Functions have the constants that real engines need: ONNX Runtime, MNN's CPU,
 //! and the precision that the Vulkan and OpenCL specifications demand (a logarithm within 3 units in the last place
@@ -15,14 +15,14 @@ pub(super) enum Formula {
     Once,
     /// A over u of an element, from the element of the first input and the result.
     Each(fn(f64, f64) -> f64),
-    /// A over u of all elements of the first output, and the roundings one after the other.
+    /// A over u of all elements of the first output, and the number of consecutive roundings.
     All(fn(&Call<'_>, &[f64]) -> Units),
 }
 
-/// A over u of each element, and the roundings one after the other; `None` if the node is of a form not known here.
+/// A over u of each element, and the number of consecutive roundings; `None` if the node's form is unknown here.
 pub(super) type Units = Option<(Vec<f64>, f64)>;
 
-/// The formulas by operator type, as ONNX names it.
+/// The formulas by ONNX operator type.
 const FORMULAS: &[(&str, Formula)] = &[
     ("Add", Formula::Once),
     ("Sub", Formula::Once),
@@ -131,13 +131,13 @@ pub(super) fn is_approximated(op_type: &str) -> bool {
     }
 }
 
-/// Operators whose elements are sums (`kernels::Sums`), convolutions aside.
+/// Operators whose elements are sums (`kernels::Sums`), except convolutions.
 fn sums(op_type: &str) -> bool {
     ["MatMul", "Gemm", "AveragePool", "GlobalAveragePool", "ReduceSum", "ReduceMean"]
         .contains(&op_type)
 }
 
-/// The formula of an operator type; `None` if there is none.
+/// The formula of an operator type; `None` if the type has no formula.
 pub(super) fn formula(op_type: &str) -> Option<&'static Formula> {
     if EXACT.contains(&op_type) {
         return Some(&Formula::Exact);
@@ -186,7 +186,7 @@ fn length(call: &Call<'_>, right: &[f64]) -> Units {
     Some((right.iter().map(|r| r.abs() * (n.sqrt() + 3.0)).collect(), n))
 }
 
-/// How many elements of the first input become one.
+/// The number of elements of the first input that become one element of the output.
 fn reduced(call: &Call<'_>, right: &[f64]) -> Option<f64> {
     let input = call.inputs.first()?.as_ref()?;
     Some((input.len() as f64 / right.len().max(1) as f64).max(1.0))
@@ -196,7 +196,7 @@ fn log_units(right: &[f64]) -> Vec<f64> {
     right.iter().map(|r| 4.0 * (1.0 + r.abs())).collect()
 }
 
-/// The condition of an exponential is its argument; the sum below is a sum of positive numbers.
+/// The condition of an exponential is its argument; the denominator is a sum of positive numbers.
 fn softmax(call: &Call<'_>, right: &[f64]) -> Units {
     let mut units = vec![0.0; right.len()];
     let rows = Rows::of(call)?.ok()?.rows;
@@ -252,8 +252,8 @@ fn epsilon(call: &Call<'_>) -> f64 {
     }
 }
 
-/// The error of the mean comes in divided by the deviation. Two passes; one pass over squares is another formula,
-/// and unstable.
+/// The error of the mean is divided by the deviation. The formula is for two passes; one pass over squares is a
+/// different formula, and unstable.
 fn norm(call: &Call<'_>, right: &[f64]) -> Units {
     let Rows { rows, scale, bias, epsilon } = Rows::of(call)?.ok()?;
     let mut units = vec![0.0; right.len()];

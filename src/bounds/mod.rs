@@ -1,21 +1,21 @@
 //! A bound for every element: how far an honest implementation of an operator may be from the exact result.
 //!
-//! An operator is computed again in `f64` on the candidate's own inputs. Element i of the candidate then
+//! offby computes an operator again in `f64` on the candidate's own inputs. Element i of the candidate then
 //! differs by d, and may differ by
 //!
 //! ```text
 //! B = S + 4 A        excess = |d| / B
 //! ```
 //!
-//! S is what storing the result costs: half a step of the declared format, or a whole one if the device cuts
-//! digits off. A is what the roundings inside the operator cost as a rule; the formulas are in `formula.rs`
-//! and `element.rs`. The factor 4 is 3.5 times what honest sums in `f32` need, whatever their length and
-//! order, and 1.7 times what honest sums in `f16` need (measured over seven kinds of input, lengths 9 to 4096,
-//! 20 seeds each).
+//! S is the error of storing the result: half a step of the declared format, or a whole step if the device
+//! cuts digits off. A is the usual error of the roundings inside the operator; the formulas are in `formula.rs`
+//! and `element.rs`. The factor 4 is 3.5 times the need of honest sums in `f32`, for any length and order, and
+//! 1.7 times the need of honest sums in `f16`. These needs are measured over seven kinds of input, lengths 9
+//! to 4096, 20 seeds each.
 //!
-//! An excess of at most 1 is rounding. Up to 2 it is more than the declared rounding: a device that cuts digits
-//! off, though it declares to round, has exactly 2. Beyond 2 it is no rounding. A bound belongs to one element:
-//! what others are allowed does not count.
+//! An excess of at most 1 is rounding. An excess up to 2 is more than the declared rounding: a device that
+//! declares to round but cuts digits off has exactly 2. An excess beyond 2 is not rounding. A bound belongs to
+//! one element: the bounds of other elements do not count.
 //!
 //! Sources: Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed. 2002, ch. 2 to 4 (storage, error of
 //! running sums, the worst case); Higham and Mary, SIAM J. Sci. Comput. 41(5), 2019 (roundings add up as a root of

@@ -1,49 +1,49 @@
-//! How a device computes and stores, as far as it is declared; what is not declared is tried.
+//! How a device computes and stores, as far as the device declares it. Undeclared properties are tried.
 
 use crate::tensor::{Format, Rounding};
 use serde::{Deserialize, Serialize};
 
-/// What is known of a device's arithmetic.
+/// The known properties of a device's arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Arithmetic {
-    /// The format in which it stores values.
+    /// The format of stored values.
     pub format: Format,
-    /// How it rounds on storing; `None` if nothing declares it.
+    /// How the device rounds on storing; `None` if undeclared.
     pub rounding: Option<Rounding>,
-    /// The format in which it adds up; `None` if nothing declares it.
+    /// The format of sums; `None` if undeclared.
     pub accumulate: Option<Format>,
-    /// Whether it makes zero of values below the smallest normal one; `None` if nothing declares it.
+    /// Whether the device flushes values below the smallest normal value to zero; `None` if undeclared.
     pub flushes: Option<bool>,
 }
 
-/// One way in which a device may compute and store.
+/// One possible way for a device to compute and store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mode {
-    /// The format in which it stores values.
+    /// The format of stored values.
     pub format: Format,
-    /// How it rounds on storing.
+    /// How the device rounds on storing.
     pub rounding: Rounding,
-    /// The format in which it adds up.
+    /// The format of sums.
     pub accumulate: Format,
-    /// Whether it makes zero of values below the smallest normal one.
+    /// Whether the device flushes values below the smallest normal value to zero.
     pub flushes: bool,
 }
 
 impl Arithmetic {
-    /// A device that declares its storage and nothing else.
+    /// A device that declares only its storage format.
     pub fn storing(format: Format) -> Self {
         Arithmetic { format, ..Arithmetic::default() }
     }
 
-    /// Whether nothing has to be guessed.
+    /// Whether every property is declared.
     pub fn is_declared(&self) -> bool {
         self.rounding.is_some() && self.accumulate.is_some()
     }
 
-    /// Every way that fits what is declared, the most exact one first.
+    /// Every mode that fits the declared properties, the most exact mode first.
     ///
-    /// Sums in 16 bits and cut digits are tried only for a device that stores 16 bits. Each is a hypothesis: the
-    /// one under which the whole tensor fits best is named in the report.
+    /// Sums in 16 bits and cut digits are tried only for a device that stores 16 bits. Each mode is a hypothesis:
+    /// the report names the mode that fits the whole tensor best.
     pub fn modes(&self) -> Vec<Mode> {
         let is_narrow = self.format != Format::F32;
         let accumulates = match self.accumulate {
@@ -56,7 +56,7 @@ impl Arithmetic {
             None if is_narrow => vec![Rounding::NearestEven, Rounding::TowardZero],
             None => vec![Rounding::NearestEven],
         };
-        // Flushing costs nothing that would hide a fault of normal size, so it is granted rather than tried.
+        // The error of flushing cannot hide a fault of normal size, so flushing is allowed rather than tried.
         let flushes = self.flushes.unwrap_or(true);
         let mut modes = Vec::new();
         for &accumulate in &accumulates {

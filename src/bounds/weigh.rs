@@ -1,4 +1,4 @@
-//! A candidate's tensors, each element held to its bound.
+//! Compares each element of a candidate's tensors with its bound.
 
 use super::composite;
 use super::element::{Element, NOTHING};
@@ -8,8 +8,8 @@ use crate::kernels::{Call, Sums, compute};
 use crate::tensor::{Format, Tensor, multi_index};
 use serde::{Deserialize, Serialize};
 
-/// Beyond this many bounds an element is no rounding. A device that cuts digits off, though it declares to round,
-/// has exactly 2; the weakest of the faults measured, one unit in the last place of `f16`, has 2.8.
+/// Beyond this many bounds a difference is not rounding. A device that declares to round but cuts digits off has
+/// exactly 2. The weakest measured fault, one unit in the last place of `f16`, has 2.8.
 const SOURCE: f64 = 2.0;
 
 /// The same for a device that does not declare how it computes. MNN's Vulkan and OpenCL backends, on llvmpipe and
@@ -20,57 +20,57 @@ const UNDECLARED: f64 = 8.0;
 /// convolutions in tiles (Winograd 6x6 by MNN's CPU: 65 to 250 bounds).
 const APPROXIMATED: f64 = 1000.0;
 
-/// Multiplications that one operator may cost. Beyond that only the most suspicious elements are computed in `f64`.
+/// The most multiplications for one operator. Beyond that only the most suspicious elements are computed in `f64`.
 const BUDGET: usize = 1 << 26;
 
-/// What was found of one operator.
+/// The differences of one operator's elements in units of their bounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Excess {
     /// The largest |d| / B; 0 if every element is exact.
     pub excess: f64,
-    /// The element that has it.
+    /// The element with the largest excess.
     pub worst: Option<Worst>,
-    /// Elements beyond their bound.
+    /// The number of elements beyond their bound.
     pub beyond: u64,
-    /// Elements beyond twice their bound.
+    /// The number of elements beyond twice their bound.
     pub far: u64,
-    /// Elements that were held to their bounds.
+    /// The number of elements that were compared with their bounds.
     pub weighed: u64,
-    /// Elements there are.
+    /// The number of all elements.
     pub elements: u64,
-    /// Elements whose exact value the format cannot hold, and whose value is another.
+    /// The number of elements whose exact value the format cannot hold, and whose value differs from it.
     #[serde(default)]
     pub overflown: u64,
-    /// The way of computing and storing under which the tensors fit best.
+    /// The mode that fits the tensors best.
     pub mode: Mode,
-    /// Whether the device declares all of that.
+    /// Whether the device declares the whole mode.
     #[serde(default)]
     pub declared: bool,
     /// Whether engines approximate operators of this type.
     #[serde(default)]
     pub approximated: bool,
-    /// The format to which constants and feeds had been rounded before, if they had been.
+    /// The format that constants and feeds were rounded to before, if they were rounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operands: Option<Format>,
 }
 
-/// An element, and how far it is from what it should be.
+/// An element, and its distance from the right value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Worst {
-    /// Which output of the operator.
+    /// The number of the operator's output.
     pub output: usize,
-    /// Where in it.
+    /// The element's index in the output.
     pub index: Vec<usize>,
-    /// What is right, in `f64`.
+    /// The right value, in `f64`.
     pub right: f64,
-    /// What the candidate has.
+    /// The candidate's value.
     pub found: f64,
-    /// How far it may differ.
+    /// The allowed difference.
     pub bound: f64,
 }
 
 impl Excess {
-    /// Whether it is no rounding.
+    /// Whether the excess is too large for rounding.
     pub fn is_source(&self) -> bool {
         let limit = match (self.declared, self.approximated) {
             (true, _) => SOURCE,
@@ -81,10 +81,10 @@ impl Excess {
     }
 }
 
-/// Holds the outputs of a node, on its own inputs, to their bounds. `None` if offby cannot compute the node.
+/// Compares the outputs of a node, on its own inputs, with their bounds. `None` if offby cannot compute the node.
 ///
-/// `near` are results of a right implementation in `f32`, if there are any: an element that is as near to those as
-/// storing costs needs no further look.
+/// `near` contains results of a correct implementation in `f32`, if there are any. An element that differs from
+/// these only by the error of storing is not checked further.
 pub fn weigh(
     call: &Call<'_>,
     near: Option<&[Tensor]>,
@@ -100,7 +100,7 @@ pub fn weigh(
     Some(Excess { declared: arithmetic.is_declared(), approximated, ..scales.best(outputs)? })
 }
 
-/// Holds values that were only moved to what they should be. Storing may round them, once.
+/// Compares values that were only moved with the right values. Storing may round them once.
 pub fn weigh_moved(
     right: &[Tensor],
     outputs: &[&Tensor],
@@ -114,7 +114,7 @@ pub fn weigh_moved(
             scales.put(&Element::once(right), found, (number, place, output), is_whole);
         }
     }
-    // However a device computes, this needs no guess.
+    // Moved values need no guess about the device's arithmetic.
     Some(Excess { declared: true, ..scales.best(outputs)? })
 }
 
@@ -135,7 +135,7 @@ fn by_sums(
     let step = places.len().div_ceil(most).max(1);
     let mut addends = Vec::new();
     for (turn, &place) in places.iter().enumerate() {
-        // The worst come first; of the rest each so many-th.
+        // All of the worst elements are computed, then one in `step` of the rest.
         if turn >= most / 2 && turn % step != 0 {
             continue;
         }
@@ -149,15 +149,15 @@ fn by_sums(
     Some(())
 }
 
-/// The elements that are further from a right implementation than storing and a short sum cost, the furthest first.
+/// The elements further from a correct implementation than the error of storing and of a short sum, furthest first.
 ///
-/// A is at least √n u |r|, for the largest partial sum is no less than the sum.
+/// A is at least √n u |r|, because the largest partial sum is no less than the sum.
 fn suspects(near: &[f64], found: &[f64], terms: usize, mode: &Mode) -> Vec<usize> {
     let root = (terms as f64).sqrt();
     let apart = |place: usize| {
         let (near, found) = (near[place], found[place]);
         let bound = Element::rounded(near, root * near.abs(), 1.0).bound(mode);
-        // Written so that NaN is looked at, too.
+        // With NaN this comparison is false, so the element stays a suspect.
         let is_near = (found - near).abs() <= bound.allowed && !bound.overflows;
         (!is_near).then(|| (place, (found - near).abs() / bound.allowed))
     };
@@ -190,18 +190,18 @@ fn by_formula(call: &Call<'_>, outputs: &[&Tensor], scales: &mut Scales) -> Opti
     Some(())
 }
 
-/// A formula, with what it needs of one node.
+/// A formula with its arguments from one node.
 enum Rule {
     Exact,
     Once,
     /// A function of an element of the first input, and those elements.
     Each(fn(f64, f64) -> f64, Vec<f64>),
-    /// A over u for the elements of each output that has a formula, and the roundings one after the other.
+    /// A over u for the elements of each output that has a formula, and the number of consecutive roundings.
     Units(Vec<Vec<f64>>, f64),
 }
 
 impl Rule {
-    /// The rule of a node whose results are these.
+    /// The rule of a node with these results.
     fn of(call: &Call<'_>, right: &[Tensor]) -> Option<Self> {
         Some(match formula(call.op_type) {
             Some(Formula::Exact) => Rule::Exact,
@@ -209,7 +209,7 @@ impl Rule {
             Some(Formula::Each(unit)) => {
                 Rule::Each(*unit, call.inputs.first()?.as_ref()?.numbers(1))
             }
-            // Means and deviations, which a norm gives as further outputs, have no formula.
+            // The means and deviations among a norm's further outputs have no formula.
             Some(Formula::All(of)) => {
                 let (units, terms) = of(call, &right.first()?.numbers(1))?;
                 Rule::Units(vec![units], terms)
@@ -218,12 +218,12 @@ impl Rule {
         })
     }
 
-    /// An element of an output, given its exact result; `None` if there is no formula for it.
+    /// An element of an output, from its exact result; `None` if the output has no formula.
     fn element(&self, output: usize, place: usize, right: f64) -> Option<Element> {
         Some(match self {
             Rule::Exact => Element::exact(right),
             Rule::Once => Element::once(right),
-            // Broadcast operands have no element of the same place.
+            // Broadcast operands have no element at the same place.
             Rule::Each(unit, input) => {
                 let x = input.get(place).copied().unwrap_or(right);
                 Element::rounded(right, unit(x, right), 1.0)
@@ -235,7 +235,7 @@ impl Rule {
     }
 }
 
-/// Every way of computing and storing that fits a device, and what is found under it.
+/// Every mode that fits a device, and the result for each mode.
 struct Scales(Vec<Scale>);
 
 impl Scales {
@@ -247,7 +247,7 @@ impl Scales {
         self.0.iter_mut().for_each(|scale| scale.put(element, found, place, is_whole));
     }
 
-    /// What is found under the way in which these outputs fit best.
+    /// The result for the mode that fits these outputs best.
     fn best(self, outputs: &[&Tensor]) -> Option<Excess> {
         let found = self.0.into_iter().map(|scale| scale.found);
         let best = found.min_by(|a, b| a.excess.total_cmp(&b.excess))?;
@@ -256,10 +256,10 @@ impl Scales {
     }
 }
 
-/// An output's number, a flat place in it, and the output.
+/// An output's number, a flat position in the output, and the output.
 type Place<'a> = (usize, usize, &'a Tensor);
 
-/// What is found under one way of computing and storing.
+/// The result for one mode.
 struct Scale {
     mode: Mode,
     found: Excess,
@@ -293,10 +293,10 @@ impl Scale {
         let right = element.right;
         self.found.weighed += 1;
         if right.is_nan() || right.is_infinite() || found.is_nan() || right == found {
-            // What is not finite is judged by itself.
+            // Non-finite values are judged separately.
             return;
         }
-        // Whole numbers are held in any format that an engine has for them.
+        // Whole numbers may have any format that an engine uses for them.
         let mode = if is_whole { Mode { format: Format::F32, ..self.mode } } else { self.mode };
         let bound = element.bound(&mode);
         let allowed = if is_whole { NOTHING } else { bound.allowed };

@@ -52,7 +52,7 @@ pub struct BundledFinding {
     pub previews: Vec<(String, String, String)>,
 }
 
-/// The only reference of bundles of earlier versions.
+/// The reference of bundles of earlier versions, which had no other reference.
 fn tract() -> String {
     "tract".into()
 }

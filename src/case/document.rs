@@ -92,7 +92,7 @@ pub struct CaseTarget {
     /// The target, as `--on` takes it.
     #[serde(with = "text")]
     pub on: Target,
-    /// The backend, device or driver for which the expectation holds; any if absent.
+    /// The backend, device and driver for which the expectation holds; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<When>,
     /// The expectation; none if absent.

@@ -1,5 +1,5 @@
-//! Detects an operand that a binary operator read at the wrong positions. For a sum and for a product, the
-//! values that the operator read follow from the output and the other operand.
+//! Detects an operand that a binary operator read at the wrong positions. For sums and products, the values that the
+//! operator read follow from the output and the other operand.
 
 use super::scene::Scene;
 
@@ -80,8 +80,7 @@ fn read_how(operand: &Operand<'_>) -> Option<&'static str> {
     }
 }
 
-/// Reports an input that equals at least half of the wrong elements, as if no other operand had been applied to
-/// it.
+/// Reports an input that equals at least half of the wrong elements, as if the operator had been skipped.
 pub(super) fn missing(scene: &Scene<'_>) -> Option<String> {
     let untouched = |input: &&[f32]| {
         let same = |&&at: &&usize| input.get(at) == Some(&scene.candidate[at]);

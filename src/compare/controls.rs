@@ -204,7 +204,7 @@ fn a_rounding_the_target_does_not_declare_is_no_excuse() {
     assert_eq!(judged(&[4045.0, 4047.0], &[4044.0, 4046.0], &f16).agreement, Agreement::Explained);
 }
 
-/// Scaling both tensors by a power of two scales the absolute metrics with them and keeps the relative ones.
+/// Scaling both tensors by a power of two scales the absolute metrics and keeps the relative metrics.
 #[test]
 fn sizes_beyond_the_range_of_squares_change_nothing() {
     let doubles = |values: &[f64]| Tensor::F64(ndarray::Array1::from(values.to_vec()).into_dyn());

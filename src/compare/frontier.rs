@@ -1,9 +1,9 @@
 //! The tolerance frontier: the absolute tolerance that each relative tolerance needs.
 //!
-//! A pair passes (rtol, atol) if |d| ≤ atol + rtol·|r|, so the least atol for a given rtol is max(0, max(|d| −
-//! rtol·|r|)). As the maximum of straight lines, this need is convex in rtol. Between two grid points, the need
-//! is at most the chord. Each of the two points and its outer neighbour define a line, and the need is at least
-//! both lines. So the need is known exactly at a grid point, and within bounds at every other rtol.
+//! A pair passes (rtol, atol) if |d| ≤ atol + rtol·|r|. So the least atol for a given rtol is
+//! max(0, max(|d| − rtol·|r|)). As the maximum of straight lines, this need is convex in rtol. Between two grid
+//! points, the need is at most the chord. Each of the two points and its outer neighbour define a line, and the need
+//! is at least both lines. So the need is known exactly at a grid point, and within bounds at every other rtol.
 
 use super::number;
 use serde::{Deserialize, Serialize};
@@ -51,8 +51,8 @@ impl Frontier {
 }
 
 impl Frontier {
-    /// The lower and the upper bound of the least absolute tolerance at `rtol`. Both are equal if it is known
-    /// exactly.
+    /// The lower and the upper bound of the least absolute tolerance at `rtol`. Both are equal if the
+    /// tolerance is known exactly.
     pub(super) fn bounds(&self, rtol: f64) -> [f64; 2] {
         let most = self.least_atol(rtol);
         let known = self.0.iter().any(|point| point.rtol == rtol);

@@ -191,14 +191,13 @@ impl Judgement {
         Judgement::of(Agreement::Incomparable, "incomparable", reason)
     }
 
-    /// The judgement of an output whose form differs from the reference's. Such an output is wrong for any
-    /// values.
+    /// The judgement of an output whose form differs from the reference's. Such an output is wrong for any values.
     pub fn of_form(reason: impl Into<String>) -> Self {
         Judgement::of(Agreement::Diverges, "form", reason)
     }
 
-    /// The judgement of a question that the saved numbers leave open, with the reason. A second run must answer
-    /// it.
+    /// The judgement of a question that the saved numbers leave open, with the reason. A second run
+    /// must answer the question.
     pub fn open(reason: impl Into<String>) -> Self {
         Judgement::of(Agreement::Incomparable, "open", reason)
     }

@@ -31,15 +31,13 @@ const CUT_BF16: u32 = 16;
 /// Products of `f32` are exact in `f64`, and every addition rounds once, with and without fused multiply-add.
 pub(super) fn sums(arch: Arch, [reference, candidate]: [&Block; 2]) -> BlockSums {
     let lanes = arch.dispatch(Summing { reference, candidate });
-    // Added up outside the loop's function. Inside, the vectoriser would arrange the lanes for these few
-    // additions.
+    // Added up outside the loop's function. Inside, the vectoriser would arrange the lanes for these few additions.
     let [difference, squared_difference, squared_reference, squared_candidate, product] =
         lanes.map(|lanes| lanes.iter().sum());
     BlockSums { difference, squared_difference, squared_reference, squared_candidate, product }
 }
 
-/// The loop of [`sums`]. The loop is too long for the compiler to take a closure of it into the dispatched
-/// code.
+/// The loop of [`sums`]. The loop is too long for the compiler to take a closure of it into the dispatched code.
 struct Summing<'a> {
     reference: &'a Block,
     candidate: &'a Block,
@@ -138,8 +136,8 @@ const SMALLEST_F16: u32 = 0x3880_0000;
 const LARGEST_F16: u32 = 0x477f_e000;
 const BEYOND_F16: u32 = 0x4780_0000;
 
-/// A magnitude rounded to nearest even at `cut` bits. An overflow gives the bits of infinity without a special
-/// case.
+/// A magnitude rounded to nearest even at `cut` bits. An overflow results in the bits of
+/// infinity without a special case.
 #[inline(always)]
 fn nearest(magnitude: u32, cut: u32) -> u32 {
     let odd = (magnitude >> cut) & 1;

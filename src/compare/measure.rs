@@ -12,8 +12,7 @@ use crate::tensor::Tensor;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use std::ops::Range;
 
-/// Number of chunks of a large tensor: enough to keep threads busy, few enough that maxima settle early in
-/// each.
+/// Number of chunks of a large tensor: enough to keep threads busy, few enough that maxima settle early in each.
 const CHUNKS: usize = 64;
 /// The fewest elements of a chunk. Waking a thread does not pay for less.
 const LEAST_CHUNK: usize = 16 * BLOCK;
@@ -23,8 +22,7 @@ const LEAST_CHUNK: usize = 16 * BLOCK;
 pub struct CompareOptions {
     /// How many of the worst elements to keep.
     pub worst: usize,
-    /// A relative tolerance to measure the need for exactly, apart from the tolerances that are always
-    /// measured.
+    /// A relative tolerance to measure the need for exactly, apart from the tolerances that are always measured.
     pub extra_rtol: Option<f64>,
 }
 
@@ -39,8 +37,7 @@ impl Default for CompareOptions {
 /// Floats of different width are compared as the wider type, integers of any type by value.
 ///
 /// # Errors
-/// If the tensors cannot be compared: their shapes differ, only one of them holds floats, or they have no
-/// elements.
+/// If the tensors cannot be compared: their shapes differ, only one of them holds floats, or they have no elements.
 pub fn compare(reference: &Tensor, candidate: &Tensor) -> Result<Comparison, Incomparable> {
     compare_with(reference, candidate, &CompareOptions::default())
 }

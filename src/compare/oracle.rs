@@ -1,4 +1,4 @@
-//! Tests the comparison against a second one that follows the definitions, element by element.
+//! Tests the comparison against a second implementation that follows the definitions, element by element.
 
 use super::frontier::GRID;
 use super::*;

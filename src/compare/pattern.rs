@@ -330,7 +330,7 @@ fn ranges(numbers: &[usize]) -> String {
 }
 
 /// The candidate is a straight line over the reference. A norm with a different mean and
-/// variance gives such an output.
+/// variance produces such an output.
 fn affine(scene: &Scene<'_>) -> Option<String> {
     let count = scene.len() as f64;
     if 4 * scene.wrong.len() < scene.len() || scene.len() < 16 {

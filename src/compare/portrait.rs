@@ -59,8 +59,8 @@ pub struct ErrorMap {
     pub rows: Axis,
     /// The axis that the columns show.
     pub columns: Axis,
-    /// One string for each row, one letter for each column. `.` is no error, `A` to `Z` and `a` to `n` are the levels
-    /// of the histogram, and `!` is a NaN or infinity that disagrees.
+    /// One string for each row, one letter for each column. `.` is no error, and `!` is a NaN or infinity that
+    /// disagrees. `A` to `Z` and `a` to `n` are the levels of the histogram.
     pub cells: Vec<String>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A backend that stores `f16` must turn 4047 into 4048, or into 4046 if it cuts digits off. That is the cost of the
 //! format, not a bug. The six hypotheses are every format with either rounding. Each hypothesis is counted over the
-//! differing elements, and the one that matches the candidate most often wins.
+//! differing elements, and the hypothesis that matches the candidate most often wins.
 
 use crate::tensor::{Format, Rounding, round};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use crate::tensor::Tensor;
 /// An element is wrong if its error exceeds this share of its reference and of the typical magnitude.
 const WRONG: f32 = 1e-2;
 
-/// The tensors of one operator, and which elements are wrong.
+/// The tensors of one operator, and the positions of the wrong elements.
 pub(super) struct Scene<'a> {
     /// The elements of each operand that is a value.
     pub(super) inputs: Vec<&'a [f32]>,

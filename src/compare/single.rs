@@ -81,7 +81,7 @@ impl Pass<'_> {
         let bounds = Bounds::new(self.arch, pair, tally.max_rel);
         let mut ceiling = bounds.largest;
         for (needed, &rtol) in tally.needed.iter_mut().zip(self.grid) {
-            // |d| − rtol·|r| falls as rtol grows, so a bound for one rtol also holds for larger ones.
+            // |d| − rtol·|r| falls as rtol grows, so a bound for one rtol also holds for every larger rtol.
             if large || ceiling > *needed {
                 ceiling = bounds.excess(self.arch, rtol);
             }

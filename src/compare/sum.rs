@@ -1,10 +1,10 @@
 //! Sums of products in a wider range than `f64` has.
 //!
 //! The square of a number beyond 1e154 overflows, and the square of a number below 1e-154 vanishes. Such products go
-//! into separate sums, scaled by a power of two, which costs no digit (Blue, "A portable Fortran program to find the
-//! Euclidean norm of a vector", 1978). All other products are summed unscaled.
+//! into separate sums, scaled by a power of two, which costs no digit. See Blue, "A portable Fortran program to find
+//! the Euclidean norm of a vector", 1978. All other products are summed unscaled.
 
-/// 2^600: with both factors scaled by it, the smallest product is normal (2^-948) and none overflows (2^848).
+/// 2^600. With both factors scaled by it, the smallest product is normal (2^-948) and no product overflows (2^848).
 const STEP: f64 = f64::from_bits((1023 + STEP_BITS as u64) << 52);
 const STEP_BITS: i32 = 600;
 /// 2^900. Products up to this size are summed unscaled. A sum of 2^64 of them, more than any tensor has, is finite.

@@ -1,7 +1,7 @@
 //! The typical magnitude of a tensor: the median over the elements that are numbers and not sentinels.
 //!
 //! Attention adds a huge negative number to the scores that must not count. Such a sentinel does not measure the
-//! other scores: a scale of half of 1e9 would allow any error in a real score. Its value carries no information
+//! other scores. A scale of half of 1e9 would allow any error in a real score. Its value carries no information
 //! beyond "far away". So a sentinel is still judged by the relative tolerance, but left out of the scale.
 
 use super::element;
@@ -12,8 +12,9 @@ const SAMPLE: usize = 4096;
 /// Half of 10,000, the smallest mask value in use (BERT's), so scores added to the mask do not matter. Ordinary
 /// numbers that repeat, such as classes, pixels and positions, are smaller.
 const LEAST: f64 = 5e3;
-/// A sentinel is at least this many times as large as every ordinary element, such as 10,000 with scores up to 100.
-/// Neighbours in honest data, such as an outlier channel of 3,000, are nearer to each other or spread more widely.
+/// A sentinel is at least this many times as large as every ordinary element. An example is 10,000 with
+/// scores up to 100. Neighbours in honest data, such as an outlier channel of 3,000, are nearer to each
+/// other or spread more widely.
 const GAP: f64 = 100.0;
 /// At least one element in this many is a sentinel. With fewer, the median hardly moves. A few huge elements are
 /// outliers of the data: one channel of many, or the massive activations of one position.
@@ -61,8 +62,8 @@ fn without_sentinels(magnitudes: &[f64]) -> &[f64] {
 
 /// Whether ascending magnitudes are a few repeated values, each with or without an ordinary number added.
 ///
-/// In any format, a score s added to S rounds to within 2|s| of S, because it moves S only if it is at least half a
-/// step. So all sums with one S span at most 4 times the largest score.
+/// In any format, a score s added to S rounds to within 2|s| of S. The reason is that s moves S only if s is at least
+/// half a step. So all sums with one S span at most 4 times the largest score.
 fn are_sentinels(far: &[f64], largest_ordinary: f64) -> bool {
     let (mut values, mut begin) = (0, f64::NEG_INFINITY);
     for &magnitude in far {

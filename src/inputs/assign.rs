@@ -1,5 +1,5 @@
-//! Which spec goes to which input. An argument is `NAME=SPEC`, a bare `SPEC` if there is only one input, or a folder
-//! or archive with a file for each input.
+//! Which spec goes to which input. An argument is `NAME=SPEC`, or a bare `SPEC` if there is only one input. It may
+//! also be a folder or an archive with a file for each input.
 
 use super::given::of_several;
 use super::{InputError, Normalization, Spec};
@@ -9,10 +9,11 @@ use std::path::Path;
 
 /// Reads `--input` arguments against the model's inputs; images get `normalization`.
 ///
-/// Inputs without a spec are left out, and [`super::draw`] gives them their default.
+/// Inputs without a spec are left out, and [`super::draw`] uses their default.
 ///
 /// # Errors
-/// If a spec cannot be read, a name is unknown, a bare spec could mean several inputs, or an input is given twice.
+/// If a spec cannot be read, a name is unknown, or an input is given twice. Also if a bare spec
+/// could mean several inputs.
 pub fn parse_inputs<S: AsRef<str>>(
     texts: &[S],
     inputs: &[ValueInfo],

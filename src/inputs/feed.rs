@@ -49,7 +49,7 @@ pub fn draw(model: &Model, specs: &BTreeMap<ValueName, Spec>) -> Result<Vec<Feed
     inputs.iter().enumerate().map(draw_one).collect()
 }
 
-/// The tensor of a spec, and what it was converted from.
+/// The tensor of a spec, and a note if a file was converted.
 fn tensor(
     model: &Model,
     spec: &Spec,

@@ -1,5 +1,5 @@
 //! What files provide apart from numbers. A folder or an archive feeds several inputs, and a file
-//! gives an input its shape.
+//! determines the shape of an input.
 
 use super::{InputError, Spec, picture, stored};
 use crate::graph::{Dim, ValueInfo, ValueName};
@@ -46,7 +46,7 @@ fn in_folder(folder: &Path, at: usize, name: &str) -> Option<Spec> {
     npy.map(Spec::Npy).or_else(|| there(format!("input_{at}.pb")).map(Spec::Pb))
 }
 
-/// The shapes that files give to inputs with open dimensions. A file that cannot be read gives no shape here. It
+/// The shapes that files determine for inputs with open dimensions. A file that cannot be read has no shape here, and
 /// is refused when it is fed.
 pub fn shapes_given(
     specs: &BTreeMap<ValueName, Spec>,

@@ -12,8 +12,8 @@ pub(super) struct Guess {
     pub(super) why: String,
 }
 
-/// How many rows an input of indices may choose from, and the node that looks them up. The
-/// fewest rows of several nodes.
+/// How many rows an input of indices may choose from, and the node that looks them up. Of several nodes, the node
+/// with the fewest rows counts.
 pub(super) fn rows(model: &Model, input: &ResolvedInput) -> Option<(usize, String)> {
     let rows = |usage: Usage| match usage {
         Usage::Index { rows, node } => Some((rows, node)),
@@ -60,7 +60,7 @@ fn by_name(model: &Model, input: &ResolvedInput) -> Option<Guess> {
     is_length.then(|| lengths(model, input, "its name says that it is a length")).flatten()
 }
 
-/// The whole sequence is valid, so the length is the second extent of the first other input that has one.
+/// The whole sequence is valid, so the length is the second extent of the first other input with two or more axes.
 fn lengths(model: &Model, input: &ResolvedInput, reason: &str) -> Option<Guess> {
     let inputs = model.resolved_inputs().ok()?;
     let sequence = inputs.iter().find(|other| other.name != input.name && other.shape.len() > 1)?;

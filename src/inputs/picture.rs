@@ -98,7 +98,7 @@ impl fmt::Display for Framing {
     }
 }
 
-/// The shape that an image gives to an input with open dimensions: one image in its own size. If one side is known,
+/// The shape that an input with open dimensions gets from an image: one image in its own size. If one side is known,
 /// the other side follows in proportion.
 pub(super) fn shape(path: &Path, dims: &[Dim]) -> Option<Vec<usize>> {
     let [batch, channels, height, width] = dims else { return None };
@@ -117,7 +117,7 @@ pub(super) fn shape(path: &Path, dims: &[Dim]) -> Option<Vec<usize>> {
     Some(vec![batch, channels, sides[0], sides[1]])
 }
 
-/// Reads an image into an N x C x H x W input of floats, resized bilinearly; C is 3 (RGB) or 1 (grey).
+/// Reads an image into an N x C x H x W input of floats, resized bilinearly. C is 3 (RGB) or 1 (grey).
 pub(super) fn read(
     path: &Path,
     norm: &Normalization,

@@ -84,7 +84,7 @@ pub enum Spec {
 
 impl Spec {
     /// The spec for an input if neither the user nor the network says more. Floats get a normal distribution.
-    /// Integers and booleans get 0 or 1 with equal odds, which are indices of any table.
+    /// Integers and booleans get 0 or 1 with equal odds, because both are indices of any table.
     pub fn default_for(dtype: Dtype, seed: u64) -> Self {
         match dtype.is_float() {
             true => Spec::Normal { seed },

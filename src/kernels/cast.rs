@@ -61,7 +61,7 @@ pub(super) fn dtype_of(number: i64) -> Option<Dtype> {
     })
 }
 
-/// A value rounded to a floating-point type; for `f64` it stays unchanged.
+/// A value rounded to a floating-point type; an `f64` stays unchanged.
 pub(super) fn rounded(value: f64, dtype: Dtype) -> f64 {
     let format = match dtype {
         Dtype::F32 => Format::F32,
@@ -72,7 +72,7 @@ pub(super) fn rounded(value: f64, dtype: Dtype) -> f64 {
     round(value, format, Rounding::NearestEven)
 }
 
-/// An integer as `f64`. Rounding it to the type `to` equals rounding the integer itself.
+/// An integer as `f64`. Rounding the `f64` to the type `to` equals rounding the integer.
 fn near(value: i128, to: Dtype) -> f64 {
     let magnitude = value.unsigned_abs();
     if to == Dtype::F64 || magnitude < EXACT {

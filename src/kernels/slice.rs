@@ -75,7 +75,7 @@ fn slice(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
 
 /// The positions of a slice along an axis.
 ///
-/// A negative step begins within the axis, as the standard says. In numpy it may begin before the axis.
+/// A negative step begins within the axis, as the standard says; numpy may begin before the axis.
 fn stepped(extent: usize, start: i64, end: i64, step: i64) -> Result<Vec<Option<usize>>, Refused> {
     let length = i64::try_from(extent).map_err(|error| error.to_string())?;
     let from_front = |at: i64| if at < 0 { at.saturating_add(length) } else { at };

@@ -18,7 +18,7 @@ const ULP: f64 = 1.0 / 8_388_608.0;
 /// How many times its own spread an element of an honest 16-bit device may be off. The measured maximum was 8.6
 /// on 20 networks of 10 to 20 layers. Devices that store `f32` and add in a different order reached the same.
 pub(super) const ELEMENT: f64 = 10.0;
-/// Runs in which roundings move by [`ELEMENT`] units. A value within one unit of a threshold stays on its side
+/// Runs with roundings moved by [`ELEMENT`] units. A value within one unit of a threshold stays on its side
 /// in all runs with a probability of 2e-4: 0.58 to the 16th.
 const FAR_RUNS: usize = 16;
 

@@ -21,7 +21,7 @@ pub struct Shrunk {
     pub finding: Finding,
     /// The node that the search began with. `None` if no single node shows the finding.
     pub node: Option<String>,
-    /// The nodes that show it together, if no single node does and the whole network is not needed.
+    /// The nodes that show the finding together, if no single node does and the whole network is not needed.
     pub piece: Vec<String>,
     /// The extents that fail with the original values.
     pub thresholds: Vec<Threshold>,

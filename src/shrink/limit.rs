@@ -18,7 +18,8 @@ const MOST_RUNS: usize = 16;
 /// The failing values of an operator that only passes values on. Untried values are unknown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
-    /// The largest tried magnitude below the first failing one. All tried magnitudes below are passed on exactly.
+    /// The largest tried magnitude below the first failing magnitude. All tried magnitudes
+    /// below are passed on exactly.
     pub exact_up_to: f32,
     /// The smallest tried magnitude that is not passed on.
     pub fails_at: f32,
@@ -79,8 +80,8 @@ impl Passed {
 }
 
 /// Finds the failing values, if the reference's output contains only values of the input. If a tensor filled with the
-/// smallest failing value also fails, the specimen becomes that tensor. `whole` is the specimen before it was
-/// shortened, which has more room for values.
+/// smallest failing value also fails, the specimen becomes that tensor. `whole` is the specimen before the
+/// shortening, with more room for values.
 pub(super) fn find_limit(
     specimen: &mut Specimen,
     whole: &Specimen,

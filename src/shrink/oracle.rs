@@ -48,9 +48,9 @@ pub struct Oracle<'a> {
     pub session: Box<dyn Session + 'a>,
     /// Computes the nodes that tract refuses.
     pub second: Option<Second>,
-    /// How the target computes and stores, as far as it is declared.
+    /// How the target computes and stores, as far as declared.
     pub arithmetic: Arithmetic,
-    /// The longest one run may take.
+    /// The time limit of one run.
     pub deadline: Duration,
     /// Number of runs of the target so far.
     pub runs: usize,

@@ -30,7 +30,7 @@ impl Tensor {
     }
 }
 
-/// Values as an element type. A value that the type lacks becomes a near one.
+/// Values as an element type. A value that the type lacks becomes a near value.
 fn made(shape: &[usize], values: Vec<f64>, wanted: Dtype) -> Tensor {
     let array =
         ArrayD::from_shape_vec(IxDyn(shape), values).expect("there is a value for each element");

@@ -1,5 +1,5 @@
-//! The verdict on a search by truncation: where agreement turns into divergence, and whether the
-//! finding stands by itself.
+//! The verdict on a search by truncation: the node where agreement turns into divergence, and whether
+//! the node alone confirms the finding.
 
 use super::kind::{Confidence, Kind, News, Verdict};
 use super::walk::diagnosis;
@@ -41,7 +41,7 @@ pub(super) fn decide(whole: Verdict, walk: &WalkReport, confirmation: &Confirmat
             ),
         ),
     };
-    // What does not reach the outputs leaves the judgement on them as it is.
+    // An error that does not reach the outputs leaves their judgement unchanged.
     let (kind, sentence) = match whole.kind.news() {
         News::Good => (whole.kind, format!("{}; but {sentence}", whole.sentence)),
         _ => (kind, sentence),
@@ -55,14 +55,14 @@ pub(super) fn decide(whole: Verdict, walk: &WalkReport, confirmation: &Confirmat
     }
 }
 
-/// Whether not one truncation could be judged.
+/// Whether no truncation could be judged.
 pub(super) fn nothing_judged(walk: &WalkReport) -> bool {
     let (_whole, truncations) =
         walk.probes.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
     !truncations.is_empty() && truncations.iter().all(|probe| probe.answer == Answer::Unknown)
 }
 
-/// Nothing is known of any place in the network, so none is named.
+/// No place in the network could be judged, so the verdict names no node.
 pub(super) fn unknown(whole: Verdict, walk: &WalkReport) -> Verdict {
     let reason = walk.probes.iter().filter_map(|probe| probe.reason.as_deref()).next_back();
     Verdict {
@@ -79,8 +79,8 @@ pub(super) fn unknown(whole: Verdict, walk: &WalkReport) -> Verdict {
     }
 }
 
-/// Non-finite values may be carried on as numbers, and numbers as non-finite values: the node itself
-/// says what it is.
+/// Later nodes may turn non-finite values into numbers, and numbers into non-finite values. So the
+/// node's own outputs decide the kind.
 fn kind(whole: Kind, op: Option<&OpReport>) -> Kind {
     match whole {
         Kind::Divergent | Kind::Nonfinite | Kind::Agrees | Kind::Explained => {
@@ -94,7 +94,7 @@ fn kind(whole: Kind, op: Option<&OpReport>) -> Kind {
     }
 }
 
-/// Where the turn is, and how it was proven.
+/// The node where agreement turns into divergence, and the proof.
 fn place(walk: &WalkReport) -> String {
     let diverging = walk.probes.iter().filter(|probe| probe.answer == Answer::Diverges);
     let found = diverging.min_by_key(|probe| probe.at);
@@ -133,7 +133,7 @@ fn place(walk: &WalkReport) -> String {
     format!("`{bad}` is where {turn}: {before}, truncated after `{bad}` {diverges}{unknown}")
 }
 
-/// What the run with every value as an output showed, the first source first.
+/// The findings of the run with every value as an output, the first source first.
 fn in_place(place: &str, walk: &WalkReport, first: Option<&OpReport>, is_bad: bool) -> String {
     let turn = walk.probes.iter().filter(|p| p.answer == Answer::Diverges).map(|p| p.at).min();
     let absorbed: Vec<&OpReport> =

@@ -1,23 +1,23 @@
-//! The kinds of verdict, and the exit code each of them means.
+//! The kinds of verdict, and the exit code of each kind.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What is the matter with a target.
+/// The kind of a verdict on a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Nothing.
+    /// The target agrees with the reference.
     Agrees,
-    /// It differs by exactly what its storage format must cost.
+    /// The target differs by exactly the unavoidable error of its storage format.
     Explained,
-    /// Every operator is honest, but the sum of their rounding is too large.
+    /// Every operator is honest, but the sum of their roundings is too large.
     Precision,
-    /// It computes something else.
+    /// The target computes different values.
     Divergent,
-    /// It gives NaN or infinities where the reference has numbers.
+    /// The target returns NaN or infinities instead of the reference's numbers.
     Nonfinite,
-    /// The engine's converter made another network of the model.
+    /// The engine's converter made a different network from the model.
     Converter,
     /// The engine's own CPU kernel computes an operator wrongly, and so does the target.
     #[serde(rename = "cpu_kernel")]
@@ -25,34 +25,34 @@ pub enum Kind {
     /// The reference is wrong, and the target is right.
     #[serde(rename = "reference_wrong")]
     ReferenceWrong,
-    /// The reference and a referee differ, and nothing decides between them.
+    /// The reference and a referee differ, and no further evidence decides between them.
     Disputed,
-    /// It gives different bytes for the same input.
+    /// The target returns different bytes for the same input.
     Nondeterministic,
-    /// Its process died.
+    /// The target's process died.
     Crashed,
-    /// It did not answer in time.
+    /// The target did not answer in time.
     #[serde(rename = "timed_out")]
     TimedOut,
-    /// It refused the model.
+    /// The target refused the model.
     Rejected,
-    /// It ran elsewhere than asked.
+    /// The target ran on a different backend than requested.
     #[serde(rename = "fell_back")]
     FellBack,
-    /// It is not here.
+    /// The target is missing.
     Unavailable,
-    /// Nothing could be compared.
+    /// No comparison was possible.
     Inconclusive,
 }
 
 /// Whether a kind is good news, bad news or no news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
-    /// Agrees, or is explained.
+    /// The target agrees, or its difference is explained.
     Good,
     /// A divergence was found.
     Bad,
-    /// Nothing was compared.
+    /// No comparison was made.
     None,
 }
 
@@ -110,32 +110,32 @@ impl fmt::Display for Kind {
 /// How often a finding was seen: `reproduced` of `of` runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confidence {
-    /// Runs that showed it.
+    /// The number of runs that showed the finding.
     pub reproduced: usize,
-    /// Runs there were.
+    /// The number of all runs.
     pub of: usize,
 }
 
-/// What is said of one target.
+/// The verdict on one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The kind.
     pub kind: Kind,
     /// One sentence for the ticket.
     pub sentence: String,
-    /// How often it was seen.
+    /// How often the finding was seen.
     pub confidence: Confidence,
-    /// What kind of fault the numbers point at, best first.
+    /// The kinds of fault that fit the numbers, the best fit first.
     pub diagnosis: Vec<String>,
-    /// What to do next, where something can be done.
+    /// The next step for the user, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-/// The exit code where nothing can be said, or not all was looked at.
+/// The exit code if no verdict is possible, or if a part was not compared.
 pub const INCONCLUSIVE: u8 = 3;
 
-/// The exit code of a command: 0 all is well, 1 a divergence was found, 3 something was not compared.
+/// The exit code of a command: 0 if all is well, 1 if a divergence was found, 3 if a part was not compared.
 pub fn exit_code(kinds: impl IntoIterator<Item = Kind>) -> u8 {
     let news: Vec<News> = kinds.into_iter().map(Kind::news).collect();
     if news.contains(&News::Bad) {

@@ -1,4 +1,4 @@
-//! From what was measured to what is said: the kind, the sentence and the confidence.
+//! Turns measurements into verdicts: the kind, the sentence and the confidence.
 
 mod cut;
 mod kind;

@@ -1,33 +1,33 @@
-//! Where the difference between an engine's own CPU and the reference comes from.
+//! The origin of the difference between an engine's own CPU and the reference.
 
 use serde::{Deserialize, Serialize};
 
-/// What is wrong before any backend is looked at.
+/// The fault that exists before any backend is examined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OriginKind {
-    /// The converter made another network: a constant, an operator or an attribute is another.
+    /// The converter changed the network: a constant, an operator or an attribute differs.
     Converter,
     /// The network is the same, and the engine's CPU computes an operator wrongly.
     CpuKernel,
 }
 
-/// The node at which an engine's own CPU parts from the reference, and why.
+/// The node at which an engine's own CPU departs from the reference, and the reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// Whether the converter or the kernel is to blame.
     pub kind: OriginKind,
     /// The ONNX node.
     pub node: String,
-    /// Its ONNX operator type.
+    /// The node's ONNX operator type.
     pub op_type: String,
     /// The operator of the engine that carries the difference.
     pub operator: Option<String>,
-    /// The tensor or attribute that is another in the converted network.
+    /// The tensor or attribute that differs in the converted network.
     pub item: Option<String>,
-    /// Relative L2 error that it introduces; `None` if NaN, infinities or shapes differ.
+    /// Relative L2 error that the node introduces; `None` if NaN, infinities or shapes differ.
     pub error: Option<f64>,
-    /// How that is known.
+    /// The evidence for the finding.
     pub grounds: String,
 }
 

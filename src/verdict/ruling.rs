@@ -1,8 +1,8 @@
-//! Who is right at a node where the reference and others differ.
+//! Decides which engine is right at a node where the reference and other engines differ.
 //!
 //! Engines of one code share their faults, so votes are counted by code. The reference is wrong if two
-//! codes, or `f64` and one code, agree against it while no other code supports it. One code alone
-//! against the reference makes a dispute, which nobody is accused for.
+//! codes, or `f64` and one code, agree against it while no other code supports it. If one code alone
+//! differs from the reference, the node is disputed, and no engine is accused.
 
 use crate::engine::Target;
 use crate::tensor::{Dtype, Tensor};
@@ -10,9 +10,9 @@ use crate::walk::{Gauge, Storage, gauge};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Two values agree against a third if they are this many times nearer to each other than to it. Eight is
-/// three bits, a convention: the referee sweep has no gap between honest and wrong engines here. It decides
-/// nothing where values agree within the table's tolerance.
+/// Two values agree against a third if they are this many times nearer to each other than to the third. Eight is
+/// three bits, a convention: the referee sweep has no gap between honest and wrong engines here. The factor has
+/// no effect on values that agree within the table's tolerance.
 pub const NEARER: f64 = 8.0;
 
 /// The code that computed a value.
@@ -21,9 +21,9 @@ pub const NEARER: f64 = 8.0;
 pub enum Code {
     /// offby's own kernels.
     Offby,
-    /// tract; a simulated device computes with it, too.
+    /// tract; simulated devices also compute with tract.
     Tract,
-    /// tract in `f64`: it may convict tract in `f32`, and never acquit it.
+    /// tract in `f64`: its vote counts against tract in `f32`, and never for it.
     TractF64,
     /// ONNX Runtime, on any provider.
     OnnxRuntime,
@@ -44,7 +44,7 @@ impl Code {
         }
     }
 
-    /// What a sentence calls it.
+    /// The name of the code in sentences.
     pub fn name(&self) -> &str {
         match self {
             Code::Offby => "offby's f64 kernel",
@@ -57,63 +57,63 @@ impl Code {
     }
 }
 
-/// What one code makes of a node, on the same inputs as all others.
+/// One code's outputs of a node, on the same inputs as all other codes.
 #[derive(Debug, Clone)]
 pub struct Party {
     /// The code.
     pub code: Code,
-    /// Whether it is asked for its opinion alone. The other parties are engines under test.
+    /// Whether the party is only a referee. The other parties are engines under test.
     pub is_referee: bool,
     /// The node's outputs.
     pub outputs: Vec<Tensor>,
 }
 
-/// What the parties make of the reference's value.
+/// The parties' decision on the reference's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// Nobody who counts differs.
+    /// No party that counts differs.
     Right,
-    /// These parties agree against the reference, the best one first.
+    /// These parties agree against the reference, the best party first.
     Wrong(Vec<usize>),
-    /// These parties differ from the reference, and nothing decides.
+    /// These parties differ from the reference, and no further evidence decides.
     Disputed(Vec<usize>),
 }
 
-/// How far one party is from the reference, and on which side.
+/// The distance of one party from the reference, and its side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Opinion {
     /// The code.
     pub code: Code,
-    /// Whether its value agrees with the reference's.
+    /// Whether the party's value agrees with the reference's.
     pub with_reference: bool,
-    /// Whether it is one of those that agree against the reference.
+    /// Whether the party is in the group that agrees against the reference.
     #[serde(default)]
     pub with_dissent: bool,
     /// Relative L2 distance to the reference's value; `None` if NaN, infinities or shapes differ.
     pub from_reference: Option<f64>,
     /// Relative L2 distance to the first party that differs from the reference.
     pub from_dissent: Option<f64>,
-    /// Its value where it is furthest from the reference.
+    /// The party's value at the element where the first dissenter is furthest from the reference.
     pub example: Option<f64>,
 }
 
-/// A node where the reference is wrong, or where that cannot be decided.
+/// A node with a wrong or disputed value of the reference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ruling {
     /// The node's label.
     pub node: String,
-    /// Its operator type.
+    /// The node's operator type.
     pub op_type: String,
     /// The reference's code.
     pub reference: Code,
-    /// Whether the reference is wrong; otherwise it is disputed.
+    /// Whether the reference is wrong; otherwise its value is disputed.
     pub is_wrong: bool,
-    /// The reference's value where the first dissenter is furthest from it.
+    /// The reference's value at the element where the first dissenter is furthest from it.
     pub example: Option<f64>,
-    /// What the standard leaves open here, so that engines may differ.
+    /// The part that the standard leaves open here, which allows engines to differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undefined: Option<String>,
-    /// What each party said.
+    /// The opinion of each party.
     pub opinions: Vec<Opinion>,
 }
 
@@ -131,7 +131,7 @@ pub fn weigh(reference: &Party, parties: &[Party]) -> Found {
             .collect()
     };
     let leaders = (0..parties.len()).filter(|&at| dissents(&parties[at]));
-    // Of equal groups the one that offby's own kernel leads: parties come in that order.
+    // Of equally large groups the first wins, led by offby's own kernel if present: parties are in that order.
     let groups: Vec<Vec<usize>> = leaders.map(group_of).collect();
     let most = groups.iter().map(|group| codes(parties, group)).max().unwrap_or(0);
     let Some(group) = groups.into_iter().find(|group| codes(parties, group) == most) else {
@@ -175,7 +175,7 @@ fn together(reference: &Party, a: &Party, b: &Party) -> bool {
     apart.is_finite() && apart * NEARER <= from_reference
 }
 
-/// Whether two honest engines may differ by so much at one node.
+/// Whether two honest engines may differ by this much at one node.
 pub fn is_within(reference: &[Tensor], candidate: &[Tensor]) -> bool {
     reference.len() == candidate.len()
         && reference.iter().zip(candidate).all(|(reference, candidate)| {
@@ -183,7 +183,7 @@ pub fn is_within(reference: &[Tensor], candidate: &[Tensor]) -> bool {
         })
 }
 
-/// By the coarser storage of the two; whatever is no floating-point number must be equal.
+/// The coarser storage of the two decides; values other than floating-point numbers must be equal.
 fn allows(gauge: &Gauge, pair: [&Tensor; 2]) -> bool {
     let has = |dtype: Dtype| pair.iter().any(|tensor| tensor.dtype() == dtype);
     let is_float = pair.iter().all(|tensor| tensor.dtype().is_float());
@@ -196,7 +196,7 @@ fn allows(gauge: &Gauge, pair: [&Tensor; 2]) -> bool {
     gauge.disagreeing == 0 && within
 }
 
-/// Relative L2 distance of the worst output; infinite if anything but finite numbers differs.
+/// Relative L2 distance of the worst output; infinite if more than finite numbers differs.
 pub fn distance(reference: &[Tensor], candidate: &[Tensor]) -> f64 {
     if reference.len() != candidate.len() {
         return f64::INFINITY;
@@ -209,8 +209,8 @@ pub fn distance(reference: &[Tensor], candidate: &[Tensor]) -> f64 {
 }
 
 impl Ruling {
-    /// The ruling on a node, `None` if nobody who counts differs from the reference. `undefined` says what
-    /// the standard leaves open there: then nobody is wrong.
+    /// The ruling on a node, `None` if no party that counts differs from the reference. `undefined` names the
+    /// part that the standard leaves open there: then no party is wrong.
     pub fn of(
         node: (String, String),
         reference: &Party,
@@ -249,7 +249,7 @@ impl Ruling {
         })
     }
 
-    /// Who is right, in one sentence.
+    /// The ruling in one sentence.
     pub fn words(&self) -> String {
         let reference = self.reference.name();
         let counts = |one: &&Opinion| one.with_reference && one.code != Code::TractF64;
@@ -300,7 +300,7 @@ fn furthest(reference: &[Tensor], candidate: &[Tensor]) -> Option<(usize, usize)
         for (element, (r, c)) in pairs.enumerate() {
             let same = r == c || (r.is_nan() && c.is_nan());
             let apart = if same { 0.0 } else { (r - c).abs() };
-            // What is no number, on one side only, is furthest.
+            // NaN on one side only is the largest distance.
             let apart = if apart.is_nan() { f64::INFINITY } else { apart };
             if apart > 0.0 && worst.is_none_or(|(_, _, known)| apart > known) {
                 worst = Some((output, element, apart));
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(found(WRONG, &[(TractF64, RIGHT), (Mnn, RIGHT)]), Found::Wrong(vec![0, 1]));
         assert_eq!(found(WRONG, &[(OnnxRuntime, RIGHT)]), Found::Disputed(vec![0]));
         assert_eq!(found(WRONG, &[(TractF64, RIGHT)]), Found::Disputed(vec![0]));
-        // tract in f64 shares tract's code, so its support counts for nothing.
+        // tract in f64 shares tract's code, so its support does not count.
         let all = [(TractF64, WRONG), (OnnxRuntime, RIGHT), (Mnn, RIGHT)];
         assert_eq!(found(WRONG, &all), Found::Wrong(vec![1, 2]));
     }

@@ -1,19 +1,19 @@
-//! One target's comparisons and outcome, in one sentence that says no more than was seen.
+//! One target's comparisons and outcome, in one sentence that claims no more than was measured.
 
 use super::kind::{Confidence, Kind, Verdict};
 use crate::compare::{Agreement, Census, Comparison, Judgement, Nonfinite};
 use crate::engine::{Execution, Outcome, Runs};
 
-/// What was found of one output.
+/// The finding on one output.
 #[derive(Debug, Clone, Copy)]
 pub struct Finding<'a> {
     /// The output's name.
     pub name: &'a str,
-    /// What was measured, `None` where nothing could be.
+    /// The measurements, `None` if none were possible.
     pub comparison: Option<&'a Comparison>,
-    /// What follows.
+    /// The judgement on the measurements.
     pub judgement: &'a Judgement,
-    /// Elements beyond the tolerance, counted where the output diverges.
+    /// The number of elements beyond the tolerance, counted only if the output diverges.
     pub beyond: Option<u64>,
 }
 
@@ -53,14 +53,14 @@ fn decide_completed(runs: Option<&Runs>, findings: &[Finding<'_>]) -> Verdict {
             format!("the same input gave different bytes within {repeats} runs"),
         )
     };
-    // Identical runs all show what the first one shows; differing ones were only compared once.
+    // Identical runs all confirm the first run's finding; differing runs were compared only once.
     let reproduced = if identical { repeats } else { 1 };
     let confidence = Confidence { reproduced, of: repeats };
     Verdict { kind, sentence, confidence, diagnosis: Vec::new(), hint: None }
 }
 
 fn judge_outputs(findings: &[Finding<'_>]) -> (Kind, String) {
-    // The worst output speaks for the target.
+    // The worst output decides the verdict on the target.
     let worst = findings.iter().max_by_key(|finding| severity(finding));
     match worst {
         None => (Kind::Inconclusive, "the network gave no output to compare".to_owned()),
@@ -93,7 +93,7 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
     let of = if outputs > 1 { format!("`{}`: ", finding.name) } else { String::new() };
     let words = &finding.judgement.words;
     match (finding.comparison, finding.judgement.agreement) {
-        // A choice counts its own, and says how near they were: how far apart indices are says nothing.
+        // The words for a choice contain the count and the nearness: the distance between indices has no meaning.
         (Some(comparison), agreement)
             if agreement == Agreement::Explained || finding.judgement.rule == "choice" =>
         {
@@ -104,13 +104,13 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
         (Some(comparison), Agreement::Diverges) => {
             let of_n = count(comparison.elements);
             let which = match finding.beyond {
-                // The words for those count themselves.
+                // The words for non-finite elements contain their count.
                 _ if comparison.nonfinite.disagreeing > 0 => {
                     let beside = format!("{}{}", size(comparison), example(comparison));
                     return format!("{of}{}{beside}", out_of(words, &of_n));
                 }
                 Some(beyond) => format!("{} of {of_n} elements are", count(beyond)),
-                // Judged again from saved numbers: how many are beyond stands in the tensors alone.
+                // Judged again from saved numbers: only the tensors show how many elements are beyond.
                 None => format!(
                     "{} of {of_n} elements differ, some of them",
                     count(comparison.mismatched)
@@ -122,13 +122,13 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
     }
 }
 
-/// `2 elements are` as `2 of 8 elements are`.
+/// Turns `2 elements are` into `2 of 8 elements are`.
 fn out_of(words: &str, all: &str) -> String {
     words.replacen(" elements are", &format!(" of {all} elements are"), 1)
 }
 
-/// How large the error is. Of elements that are not finite none can be measured, and 0 would be the error of
-/// the others alone.
+/// The size of the error. Non-finite elements have no measurable error, and 0 would be the error of the other
+/// elements alone.
 fn size(comparison: &Comparison) -> String {
     let Nonfinite { reference, candidate, disagreeing } = &comparison.nonfinite;
     if *disagreeing == 0 {
@@ -147,7 +147,7 @@ fn size(comparison: &Comparison) -> String {
     format!("; the reference has {}, the target {}{others}", side(reference), side(candidate))
 }
 
-/// The worst element, as what became of what.
+/// The worst element, with the reference's and the candidate's values.
 fn example(comparison: &Comparison) -> String {
     let Some(worst) = comparison.worst.first() else { return String::new() };
     format!(" (at {:?}, {} becomes {})", worst.index, worst.reference, worst.candidate)

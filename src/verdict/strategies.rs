@@ -1,34 +1,34 @@
-//! Several strategies on one target: which node each names, and what it means where they differ.
+//! Compares several strategies on one target: the nodes they name, and the meaning of differences.
 
 use crate::walk::WalkReport;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What the strategies name, and how that fits together.
+/// The nodes that the strategies name, and how these nodes agree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StrategyAgreement {
-    /// One sentence for each thing to say.
+    /// One sentence for each finding.
     pub sentences: Vec<String>,
-    /// For each strategy the ONNX nodes it names, in their order.
+    /// For each strategy the ONNX nodes it names, in order.
     pub named: Vec<Named>,
 }
 
-/// What one strategy names.
+/// The nodes that one strategy names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
     /// `follow`, `cut` or `isolate`.
     pub strategy: String,
-    /// ONNX nodes.
+    /// The ONNX nodes.
     pub nodes: Vec<String>,
-    /// Whether the node is right on its inputs, and makes NaN or infinities of them because they are wrong.
+    /// Whether the node is right on its inputs, and computes NaN or infinities because the inputs are wrong.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inherited: bool,
-    /// Why it can name none, where that is so.
+    /// Why the strategy can name no node, if it can name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent: Option<String>,
 }
 
-/// Sets walks of one target side by side; a strategy without a walk came to no end.
+/// Compares the walks of one target. A strategy without a walk did not finish.
 pub fn compare_strategies(walks: &[(&str, Option<&WalkReport>)]) -> StrategyAgreement {
     let named: Vec<Named> = walks.iter().map(|(strategy, walk)| name(strategy, *walk)).collect();
     let mut sentences: Vec<String> = named.iter().map(describe).collect();
@@ -88,7 +88,7 @@ fn describe(named: &Named) -> String {
     }
 }
 
-/// Whether those that can name a node name the same one; with fewer than two there is nothing to say.
+/// Whether the strategies that can name a node name the same one; `None` with fewer than two of them.
 fn firsts(named: &[Named], converted: Option<&str>) -> Option<String> {
     let speaking: Vec<&Named> = named.iter().filter(|named| named.silent.is_none()).collect();
     let firsts: BTreeSet<Option<&String>> =

@@ -1,9 +1,9 @@
-//! The verdict on NaN and infinities that an operator rightly makes of wrong inputs.
+//! The verdict on NaN and infinities that an operator correctly computes from wrong inputs.
 
 use super::kind::{Confidence, Kind, Verdict};
 use crate::walk::{OpReport, Untimely, WalkReport};
 
-/// Names the operator at which they are born, and the one at which its input lost its value.
+/// Names the operator that creates them, and the operator at which its input lost its value.
 pub(super) fn decide(whole: Verdict, walk: &WalkReport, untimely: &Untimely) -> Verdict {
     let find = |name: &str| walk.ops.iter().find(|op| op.name == name);
     let Some((op, born)) = find(&untimely.op).and_then(|op| Some((op, op.born.as_ref()?))) else {
@@ -36,7 +36,7 @@ pub(super) fn decide(whole: Verdict, walk: &WalkReport, untimely: &Untimely) -> 
     }
 }
 
-/// What rounding cost at the operator whose value was lost.
+/// The error of rounding at the operator whose value was lost.
 fn lost(from: &OpReport, walk: &WalkReport) -> String {
     let (name, op_type) = (&from.name, &from.op_type);
     let error = from.cumulative.unwrap_or(0.0);

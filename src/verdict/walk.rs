@@ -1,4 +1,4 @@
-//! The verdict on a walk: is it a bug, only the storage format, or can it not be said?
+//! The verdict on a walk: a bug, only the storage format, or undecided.
 
 use super::kind::{Confidence, Kind, News, Verdict};
 use super::origin::{Origin, OriginKind, spelled};
@@ -7,26 +7,26 @@ use crate::compare::general;
 use crate::engine::Outcome;
 use crate::walk::{HONEST, Handover, OpReport, Role, Storage, WalkReport};
 
-/// What a walk knows beside the verdict on the whole outputs.
+/// The facts from a walk, apart from the verdict on the whole outputs.
 pub struct Facts<'a> {
     /// How the target's run ended.
     pub outcome: Outcome,
-    /// What was found of each output.
+    /// The finding on each output.
     pub findings: Vec<Finding<'a>>,
     /// The walk, if there was one.
     pub walk: Option<&'a WalkReport>,
-    /// Where the engine's own CPU parts from the reference, if the difference comes from there.
+    /// The node at which the engine's own CPU departs from the reference, if it causes the difference.
     pub origin: Option<&'a Origin>,
     /// The engine's name.
     pub engine: &'a str,
 }
 
-/// The verdict on one walked target. The final judgement on the outputs stays what it is, and so does the
-/// exit code; the walk says more about it.
+/// The verdict on one walked target. The final judgement on the outputs and the exit code stay unchanged; the
+/// walk adds details.
 pub fn refine(whole: &Verdict, facts: &Facts<'_>) -> Verdict {
     let whole = whole.clone();
     let Some(walk) = facts.walk else { return whole };
-    // Nothing is said of a target where the reference itself is in doubt.
+    // If the reference itself is in doubt, the walk adds no statement about the target.
     if [Kind::ReferenceWrong, Kind::Disputed].contains(&whole.kind) && walk.sources.is_empty() {
         return whole;
     }
@@ -59,7 +59,7 @@ pub fn refine(whole: &Verdict, facts: &Facts<'_>) -> Verdict {
     }
 }
 
-/// Not one node could be compared, so nothing is known of any.
+/// No node could be compared, so the verdict names no node.
 fn nothing_compared(whole: Verdict, walk: &WalkReport) -> Verdict {
     let reason = walk.ops_unchecked.first().map(|op| format!(" (`{}`: {})", op.name, op.reason));
     Verdict {
@@ -76,9 +76,9 @@ fn nothing_compared(whole: Verdict, walk: &WalkReport) -> Verdict {
     }
 }
 
-/// A converter's error that the user accepts: the verdict is then an explained one.
+/// Accepts a converter's error that the user allows: the verdict becomes an explained one.
 pub fn accept_converter(verdict: &mut Verdict, allowed: f64, error: f64) {
-    // Written so that NaN is not accepted.
+    // With NaN this comparison is false, so NaN is not accepted.
     if verdict.kind == Kind::Converter && error <= allowed {
         verdict.kind = Kind::Explained;
         verdict.sentence = format!(
@@ -88,7 +88,7 @@ pub fn accept_converter(verdict: &mut Verdict, allowed: f64, error: f64) {
     }
 }
 
-/// What was found before the user ended the search stands; of the rest nothing is known.
+/// Findings from before the user interrupted the search stay valid; the rest is unknown.
 fn interrupted(whole: Verdict, walk: &WalkReport) -> Verdict {
     let found: Vec<String> = walk.sources.iter().map(|source| format!("`{source}`")).collect();
     let (kind, found) = match (found.is_empty(), whole.kind.news()) {
@@ -109,7 +109,7 @@ fn interrupted(whole: Verdict, walk: &WalkReport) -> Verdict {
     }
 }
 
-/// The first run was followed to its end, and one of those that were to prove what it shows did not end.
+/// The first run finished, and one of the later runs that had to confirm its findings did not.
 fn cut_short(whole: Verdict, walk: &WalkReport) -> Verdict {
     let sources: Vec<&OpReport> = walk.ops.iter().filter(|op| op.role == Role::Source).collect();
     let found = match sources.first() {
@@ -143,7 +143,7 @@ fn unstable(walk: &WalkReport) -> Verdict {
     }
 }
 
-/// Every operator is right on what it reads, and one does not read what was written.
+/// Every operator is right on the values it reads, and one operator reads other values than were written.
 fn not_as_written(whole: Verdict, (op, handover): (&OpReport, &Handover)) -> Verdict {
     let Handover { from, written, read } = handover;
     let sentence = format!(
@@ -154,7 +154,7 @@ fn not_as_written(whole: Verdict, (op, handover): (&OpReport, &Handover)) -> Ver
     Verdict { sentence, hint: Some(hint.into()), ..whole }
 }
 
-/// What was measured while watching is not what happens unwatched: only the whole outputs count.
+/// Watching changes the target's values, so only the whole outputs count.
 fn disturbed(whole: Verdict) -> Verdict {
     let sentence = format!(
         "{}; the taps disturb this backend: watched, it gives other bytes, so that no operator can be named",
@@ -175,7 +175,7 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
                 accuse(first, &sources, walk),
                 match whole.kind {
                     Kind::Explained => ". At the outputs that is no more than rounding does",
-                    // If nothing is known of the outputs, neither is that.
+                    // If the outputs are unknown, it is unknown whether the error reaches them.
                     Kind::Inconclusive => "",
                     _ => ". That does not reach the outputs",
                 }
@@ -186,7 +186,7 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             ..whole
         },
         Some(first) if reproduced == of => Verdict {
-            // NaN may come honestly out of what a source left: 0 / 0.
+            // A correct operator may compute NaN from a source's wrong outputs: 0 / 0.
             kind: match walk.first_nonfinite.is_some() || whole.kind == Kind::Nonfinite {
                 true => Kind::Nonfinite,
                 false => Kind::Divergent,
@@ -216,7 +216,7 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
     }
 }
 
-/// No node introduces error, for those that would come to no end, as the whole does.
+/// No node introduces error, because the suspected nodes fail by themselves, as the whole network does.
 fn ends_alike(whole: Verdict, walk: &WalkReport) -> Verdict {
     let first = walk.sources.first().map_or("?", String::as_str);
     let others = match walk.sources.len() {
@@ -227,8 +227,8 @@ fn ends_alike(whole: Verdict, walk: &WalkReport) -> Verdict {
     Verdict { sentence, ..whole }
 }
 
-/// Nothing introduces error beyond rounding: agreement, the sum of honest roundings, or a difference that the
-/// engine's own CPU has, too.
+/// No operator introduces error beyond rounding: agreement, the sum of honest roundings, or a difference that
+/// the engine's own CPU also has.
 fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
     let Facts { findings, origin, engine, .. } = facts;
     if let Some(origin) = origin.filter(|_| whole.kind.news() == News::Bad) {
@@ -240,7 +240,7 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
         .map(|comparison| comparison.rel_l2)
         .fold(0.0, f64::max);
     let floor = walk.final_floor.unwrap_or(0.0);
-    // An output of another form, or none, is no rounding, and has no error to measure.
+    // A missing output, or an output of a different form, is not rounding, and has no measurable error.
     let is_whole = findings.iter().all(|finding| finding.judgement.rule != "form");
     let honest = is_whole && error <= HONEST * floor;
     let strict = findings.iter().all(|finding| {
@@ -269,7 +269,7 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
     }
 }
 
-/// The storage of the inputs, if that is where the error comes from.
+/// The storage of the inputs, if it causes the error.
 fn of_feed(walk: &WalkReport) -> String {
     walk.changed_feed.as_ref().map_or(String::new(), |feed| {
         format!(
@@ -279,7 +279,7 @@ fn of_feed(walk: &WalkReport) -> String {
     })
 }
 
-/// The converter or a CPU kernel is to blame, whatever backend was walked.
+/// The converter or a CPU kernel is wrong, regardless of the walked backend.
 fn of_origin(whole: Verdict, origin: &Origin, engine: &str) -> Verdict {
     let engine = spelled(engine);
     let (kind, hint) = match origin.kind {
@@ -302,7 +302,7 @@ fn of_origin(whole: Verdict, origin: &Origin, engine: &str) -> Verdict {
     }
 }
 
-/// What the strategy looked at.
+/// The unit that the strategy compares.
 fn unit(walk: &WalkReport) -> &'static str {
     match walk.strategy.as_str() {
         "isolate" => "node by itself",
@@ -329,7 +329,7 @@ fn rounding(walk: &WalkReport, error: f64, floor: f64) -> String {
     )
 }
 
-/// The three operators that introduce most.
+/// The three operators that introduce the most error.
 fn contributors(walk: &WalkReport) -> Vec<&OpReport> {
     let mut ops: Vec<&OpReport> =
         walk.ops.iter().filter(|op| op.introduced.is_some_and(|error| error > 0.0)).collect();
@@ -370,7 +370,7 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
     )
 }
 
-/// What the storage cannot hold, in words; `None` if that is not all that is wrong.
+/// The values that the storage cannot hold, in words; `None` if the operator also has a different fault.
 pub(super) fn lost(op: &OpReport) -> Option<String> {
     let found = op.excess.as_ref().filter(|found| found.overflown > 0 && !found.is_source())?;
     let format = found.mode.format;
@@ -399,7 +399,7 @@ pub(super) fn beyond(op: &OpReport, error: Option<f64>) -> Option<String> {
     ))
 }
 
-/// Integers are exact, and no rounding excuses one.
+/// The wrong integers, in words. Integers are exact, so no rounding excuses a wrong one.
 pub(super) fn wrong_integers(op: &OpReport) -> String {
     match op.wrong_integers {
         1 => "1 integer that is not the reference's, on the same inputs".to_owned(),
@@ -407,7 +407,7 @@ pub(super) fn wrong_integers(op: &OpReport) -> String {
     }
 }
 
-/// Zeros of the other sign, which compare as equal until something is divided by them.
+/// Zeros of the other sign, which compare as equal until a later operator divides by them.
 fn signs(op: &OpReport) -> String {
     let after = op.divided_by.as_deref().unwrap_or_default();
     let zeros = if op.zero_signs == 1 { "zero has" } else { "zeros have" };
@@ -417,7 +417,7 @@ fn signs(op: &OpReport) -> String {
     )
 }
 
-/// Elements of which one side alone is finite, or both are not and differ.
+/// Elements that are finite on one side only, or non-finite and different on both sides.
 pub(super) fn disagreement(op: &OpReport) -> String {
     match (op.lost, op.introduced_disagreeing) {
         (Some(lost), _) => lost.words(),

@@ -83,7 +83,7 @@ impl Stage {
             + f64::from(self.bias[channel])
     }
 
-    /// Output `channel` of a 3x3 depthwise convolution over one constant, which sees `rows` and `columns` of its kernel.
+    /// Output `channel` of a 3x3 depthwise convolution over a constant, with `rows` and `columns` of its kernel.
     fn slide(&self, channel: usize, input: f64, rows: &[usize], columns: &[usize]) -> f64 {
         let taps = rows
             .iter()

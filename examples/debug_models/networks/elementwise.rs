@@ -1,4 +1,4 @@
-//! Operators on single elements and their layouts as public issues of inference engines have them: B4, B8, B9, B17, B19, B20.
+//! Elementwise operators and layouts as in public issues of inference engines: B4, B8, B9, B17, B19, B20.
 
 use super::weights::{between, floats, longs};
 use offby::graph::{Attribute, Network};

@@ -1,5 +1,5 @@
-//! The debug networks: the seed's networks, rebuilt, public issues' networks, and our own. Same operators and
-//! shapes, seeded weights.
+//! The debug networks: rebuilt from the seed and from public issues, and our own. Same operators and shapes,
+//! seeded weights.
 //!
 //! Weights come from integers by `+ - * /` and `libm` alone. If the seed prints a value, one constant on its
 //! way is solved to reproduce that value; the other constants are seeded.

@@ -42,7 +42,7 @@ impl Norm {
             + f64::from(self.beta[channel])
     }
 
-    /// Chooses the channel's bias so that `value` becomes `wanted`.
+    /// Chooses the channel's bias that maps `value` to `wanted`.
     pub(super) fn aim(&mut self, channel: usize, value: f64, wanted: f64) {
         self.beta[channel] =
             (wanted - (value - f64::from(self.mean[channel])) * self.scale(channel)) as f32;

@@ -13,7 +13,7 @@ pub(super) enum Statistics {
     SumsInF16,
     /// As `E[x²] - E[x]²`, kept in this format.
     BySquares(Accumulate),
-    /// With the places of each channel padded with zeros to a multiple; a channel of the node is this many channels.
+    /// With each channel's places padded with zeros: the multiple, and the number of channels in a node's channel.
     Padded(usize, usize),
 }
 

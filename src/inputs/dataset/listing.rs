@@ -52,7 +52,7 @@ fn folder(path: &Path) -> Result<Source, InputError> {
         }
     }
     files.sort();
-    // The numbers at the ends of the names have no leading zeros, so a shorter name comes first.
+    // The numbers at the ends of the names have no leading zeros, so sorting by length puts them in order.
     tests.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
     Ok(if tests.is_empty() { Source::Files(files) } else { Source::Tests(tests) })
 }
