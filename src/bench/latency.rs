@@ -117,8 +117,8 @@ mod tests {
         assert_eq!(Latency::of(&[]), None);
     }
 
-    /// The ratio of two targets stays the same if the machine becomes ten times as slow half-way and is
-    /// interrupted in two of three runs.
+    /// The machine becomes ten times as slow half-way, and is interrupted in two of three runs. The ratio of
+    /// two targets stays the same.
     #[test]
     fn a_ratio_outlives_a_machine_with_other_work() {
         let turns = |factor: f64, late: f64| -> Vec<Vec<f64>> {

@@ -1,5 +1,5 @@
 //! Measures how long a network takes on several targets. The targets take turns, each with its network
-//! open, because this makes them comparable even on a machine with other work.
+//! open. So the times are comparable even on a machine with other work.
 
 mod latency;
 mod turns;

@@ -1,8 +1,8 @@
 //! The usual error of the roundings inside an operator: A over u, for each element.
 //!
-//! One row for each operator type. Functions have the constants that real engines need: ONNX Runtime, MNN's CPU,
-//! and the precision that the Vulkan and OpenCL specifications demand (a logarithm within 3 units in the last place
-//! and 2⁻²¹, an exponential within 3 + 2|x|, a division within 2.5).
+//! One row for each operator type. Functions have the constants that real engines need: ONNX Runtime and MNN's CPU.
+//! The constants also cover the precision that the Vulkan and OpenCL specifications demand. These demand a logarithm
+//! within 3 units in the last place and 2⁻²¹, an exponential within 3 + 2|x|, and a division within 2.5.
 
 use crate::kernels::{Call, Rows, broadcast_to};
 use crate::tensor::Tensor;

@@ -9,9 +9,9 @@
 //!
 //! S is the error of storing the result: half a step of the declared format, or a whole step if the device
 //! cuts digits off. A is the usual error of the roundings inside the operator; the formulas are in `formula.rs`
-//! and `element.rs`. The factor 4 is 3.5 times the need of honest sums in `f32`, for any length and order, and
-//! 1.7 times the need of honest sums in `f16`. These needs are measured over seven kinds of input, lengths 9
-//! to 4096, 20 seeds each.
+//! and `element.rs`. The factor 4 is 3.5 times the need of honest sums in `f32`, for any length and order. For
+//! honest sums in `f16` the factor is 1.7 times the need. Both needs are measured over seven kinds of input,
+//! lengths 9 to 4096, 20 seeds each.
 //!
 //! An excess of at most 1 is rounding. An excess up to 2 is more than the declared rounding: a device that
 //! declares to round but cuts digits off has exactly 2. An excess beyond 2 is not rounding. A bound belongs to

@@ -1,4 +1,4 @@
-//! The place of a target's worker process: this machine, or behind a command that connects its stdin and stdout.
+//! The place of a target's worker process: this machine, or a place reached by a command's stdin and stdout.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Decides which engine is right at a node where the reference and other engines differ.
 //!
 //! Engines of one code share their faults, so votes are counted by code. The reference is wrong if two
-//! codes, or `f64` and one code, agree against it while no other code supports it. If one code alone
+//! codes, or `f64` and one code, agree against it and no other code supports it. If one code alone
 //! differs from the reference, the node is disputed, and no engine is accused.
 
 use crate::engine::Target;
