@@ -14,6 +14,9 @@ const REPEATING: f64 = 0.3;
 /// This ratio is 1 for equal addends and π/2 for normally distributed addends.
 const ALIKE: f64 = 1.1;
 
+/// The factor of the error of a plain loop. A loop in a different order, or in parts, loses about as much.
+const LOOPS: f64 = 2.0;
+
 /// The loss of an `f16` sum below the smallest normal value, for each rounding: half of 2⁻²⁴.
 const SUBNORMAL_ROUNDING: f64 = 1.0 / 33_554_432.0;
 
@@ -32,6 +35,8 @@ pub(super) struct Element {
     pub(super) terms: f64,
     /// The sum of the addends' magnitudes, if the addends are nearly equal; else 0.
     pub(super) alike: f64,
+    /// The error of a plain loop over the addends in `f32`. Its roundings may repeat, if many addends are equal.
+    pub(super) loop_error: f64,
     /// The roundings before the result is stored.
     pub(super) inside: Inside,
 }
@@ -56,20 +61,56 @@ pub(super) struct Bound {
     pub(super) overflows: bool,
 }
 
+/// The limits of an activation that an engine fuses into the operator before it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clamp {
+    /// The smallest result.
+    pub low: f64,
+    /// The largest result.
+    pub high: f64,
+}
+
+impl Clamp {
+    /// No activation.
+    pub const NONE: Clamp = Clamp { low: f64::NEG_INFINITY, high: f64::INFINITY };
+    /// `Relu`.
+    pub const RELU: Clamp = Clamp { low: 0.0, high: f64::INFINITY };
+
+    /// This clamp and then a second one.
+    pub fn then(self, second: Clamp) -> Self {
+        let limit = |value: f64| value.max(second.low).min(second.high);
+        Clamp { low: limit(self.low), high: limit(self.high) }
+    }
+}
+
 impl Element {
     /// A result that is exact until it is stored.
     pub(super) fn exact(right: f64) -> Self {
-        Element { right, unit: 0.0, terms: 0.0, alike: 0.0, inside: Inside::Nothing }
+        Element {
+            right,
+            unit: 0.0,
+            terms: 0.0,
+            alike: 0.0,
+            loop_error: 0.0,
+            inside: Inside::Nothing,
+        }
     }
 
     /// A result that is rounded once.
     pub(super) fn once(right: f64) -> Self {
-        Element { right, unit: 0.0, terms: 1.0, alike: 0.0, inside: Inside::Result }
+        Element {
+            right,
+            unit: 0.0,
+            terms: 1.0,
+            alike: 0.0,
+            loop_error: 0.0,
+            inside: Inside::Result,
+        }
     }
 
     /// A result of this many roundings.
     pub(super) fn rounded(right: f64, unit: f64, terms: f64) -> Self {
-        Element { right, unit, terms, alike: 0.0, inside: Inside::Parts }
+        Element { right, unit, terms, alike: 0.0, loop_error: 0.0, inside: Inside::Parts }
     }
 
     /// The sum of these addends.
@@ -78,8 +119,9 @@ impl Element {
     /// addends' squares, and P, the largest partial sum in natural order, measure the partial sums.
     pub(super) fn sum(addends: &[f64]) -> Self {
         let (mut right, mut squares, mut magnitudes, mut largest) = (0.0f64, 0.0, 0.0, 0.0f64);
-        let mut there = 0.0;
+        let (mut there, mut plain) = (0.0, 0.0f32);
         for &addend in addends {
+            plain += addend as f32;
             right += addend;
             squares += addend * addend;
             magnitudes += addend.abs();
@@ -93,8 +135,19 @@ impl Element {
             unit: n.sqrt() * (squares.sqrt() + largest),
             terms: n,
             alike: if is_alike { magnitudes } else { 0.0 },
+            loop_error: (f64::from(plain) - right).abs(),
             inside: Inside::Parts,
         }
+    }
+
+    /// The same element after a clamp, which moves no two values further apart.
+    pub(super) fn clamped(&self, clamp: Clamp) -> Self {
+        // `max` and `min` would drop NaN.
+        let right = match self.right.is_nan() {
+            true => self.right,
+            false => self.right.max(clamp.low).min(clamp.high),
+        };
+        Element { right, ..*self }
     }
 
     /// The bound for a device that computes and stores in this mode.
@@ -102,7 +155,9 @@ impl Element {
         let half = mode.accumulate == Format::F16;
         let subnormal = if half { self.terms.sqrt() * SUBNORMAL_ROUNDING } else { 0.0 };
         let often = MARGIN * (mode.unit() * self.unit + subnormal);
-        let repeating = REPEATING * self.terms * mode.unit() * self.alike;
+        let plain =
+            if half || !self.loop_error.is_finite() { 0.0 } else { LOOPS * self.loop_error };
+        let repeating = (REPEATING * self.terms * mode.unit() * self.alike).max(plain);
         let twice = match self.inside {
             // The arithmetic rounds the result, and storing rounds it again.
             Inside::Result if mode.format != mode.accumulate => mode.unit() * self.right.abs(),

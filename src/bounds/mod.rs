@@ -30,5 +30,6 @@ mod weigh;
 
 pub use approximation::{Approximation, ApproximationError, MNN_CPU, ONNX_RUNTIME};
 pub use composite::median;
+pub use element::Clamp;
 pub use mode::{Arithmetic, Mode};
 pub use weigh::{Excess, Worst, weigh, weigh_moved};

@@ -1,7 +1,7 @@
 //! Compares each element of a candidate's tensors with its bound.
 
 use super::composite;
-use super::element::{Element, NOTHING};
+use super::element::{Clamp, Element, NOTHING};
 use super::formula::{Formula, formula, is_approximated};
 use super::mode::{Arithmetic, Mode};
 use crate::kernels::{Call, Sums, compute};
@@ -84,14 +84,15 @@ impl Excess {
 /// Compares the outputs of a node, on its own inputs, with their bounds. `None` if offby cannot compute the node.
 ///
 /// `near` contains results of a correct implementation in `f32`, if there are any. An element that differs from
-/// these only by the error of storing is not checked further.
+/// these only by the error of storing is not checked further. `clamp` is an activation fused into the node.
 pub fn weigh(
     call: &Call<'_>,
+    clamp: Clamp,
     near: Option<&[Tensor]>,
     outputs: &[&Tensor],
     arithmetic: &Arithmetic,
 ) -> Option<Excess> {
-    let mut scales = Scales::of(arithmetic);
+    let mut scales = Scales { clamp, ..Scales::of(arithmetic) };
     match Sums::of(call) {
         Some(sums) => by_sums(&sums.ok()?, near, outputs, &mut scales)?,
         None => by_formula(call, outputs, &mut scales)?,
@@ -128,7 +129,7 @@ fn by_sums(
     let found = output.numbers(1);
     let near = near.and_then(|near| near.first()).filter(|near| near.len() == found.len());
     let places = match near {
-        Some(near) => suspects(&near.numbers(1), &found, sums.most(), &scales.0[0].mode),
+        Some(near) => suspects(&near.numbers(1), &found, sums.most(), &scales.modes[0].mode),
         None => (0..found.len()).collect(),
     };
     let most = (BUDGET / sums.most().max(1)).max(64);
@@ -144,7 +145,7 @@ fn by_sums(
     }
     if near.is_some() {
         let passed = (found.len() - places.len()) as u64;
-        scales.0.iter_mut().for_each(|scale| scale.found.weighed += passed);
+        scales.modes.iter_mut().for_each(|scale| scale.found.weighed += passed);
     }
     Some(())
 }
@@ -236,21 +237,29 @@ impl Rule {
 }
 
 /// Every mode that fits a device, and the result for each mode.
-struct Scales(Vec<Scale>);
+struct Scales {
+    modes: Vec<Scale>,
+    /// What happens to an element before it is stored.
+    clamp: Clamp,
+}
 
 impl Scales {
     fn of(arithmetic: &Arithmetic) -> Self {
-        Scales(arithmetic.modes().into_iter().map(Scale::new).collect())
+        let modes = arithmetic.modes().into_iter().map(Scale::new).collect();
+        Scales { modes, clamp: Clamp::NONE }
     }
 
     fn put(&mut self, element: &Element, found: f64, place: Place<'_>, is_whole: bool) {
-        self.0.iter_mut().for_each(|scale| scale.put(element, found, place, is_whole));
+        let element = element.clamped(self.clamp);
+        self.modes.iter_mut().for_each(|scale| scale.put(&element, found, place, is_whole));
     }
 
-    /// The result for the mode that fits these outputs best.
+    /// The result for the first mode that explains these outputs, or else for the mode that fits them best.
     fn best(self, outputs: &[&Tensor]) -> Option<Excess> {
-        let found = self.0.into_iter().map(|scale| scale.found);
-        let best = found.min_by(|a, b| a.excess.total_cmp(&b.excess))?;
+        let found: Vec<Excess> = self.modes.into_iter().map(|scale| scale.found).collect();
+        let explains = found.iter().find(|found| found.excess <= 1.0 && found.overflown == 0);
+        let fits = || found.iter().min_by(|a, b| a.excess.total_cmp(&b.excess));
+        let best = explains.or_else(fits)?.clone();
         let elements = outputs.iter().map(|output| output.len() as u64).sum();
         Some(Excess { elements, ..best })
     }

@@ -38,11 +38,16 @@ fn node_of<'a>(operator: &str, values: &'a BTreeMap<String, String>) -> Option<&
     if let Some(node) = values.get(operator) {
         return Some(node);
     }
+    without_suffixes(operator).into_iter().find_map(|value| values.get(value))
+}
+
+/// The names that an operator's name begins with, before a suffix of the converter, the longest first.
+pub fn without_suffixes(operator: &str) -> Vec<&str> {
     let ends =
         SEPARATORS.iter().flat_map(|separator| operator.match_indices(separator)).map(|(at, _)| at);
     let mut ends: Vec<usize> = ends.filter(|&at| at > 0).collect();
     ends.sort_unstable_by(|a, b| b.cmp(a));
-    ends.into_iter().find_map(|at| values.get(&operator[..at]))
+    ends.into_iter().map(|at| &operator[..at]).collect()
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub use handover::Handover;
 pub use heal::{Compute, Healable, Healer, Transfers};
 pub use isolate::isolate;
 pub use journal::{Journal, Known};
-pub use mapping::map_to_nodes;
+pub use mapping::{map_to_nodes, without_suffixes};
 pub use node_reference::{NodeReference, operators};
 pub use nonfinite::{Lost, NonfiniteFinding};
 pub use role::{FACTOR, Role, assign_roles};

@@ -1,7 +1,7 @@
 //! Computes the reference's nodes with offby's own kernels.
 
 use super::steps::{NodeSteps, Operands, Step};
-use crate::bounds::{Arithmetic, Excess, weigh};
+use crate::bounds::{Arithmetic, Clamp, Excess, weigh};
 use crate::kernels::{Call, compute, has_kernel};
 use crate::tensor::{Dtype, Format, Rounding, Tensor, narrowed, round_tensor};
 
@@ -30,6 +30,18 @@ impl NodeSteps {
         outputs: &[&Tensor],
         arithmetic: &Arithmetic,
     ) -> Option<Excess> {
+        self.weigh_fused((step, Clamp::NONE), inputs, near, outputs, arithmetic)
+    }
+
+    /// The same for a step with an activation that the candidate fused into it.
+    pub fn weigh_fused(
+        &self,
+        (step, clamp): (usize, Clamp),
+        inputs: &[Option<Tensor>],
+        near: &[Tensor],
+        outputs: &[&Tensor],
+        arithmetic: &Arithmetic,
+    ) -> Option<Excess> {
         let step = &self.steps[step];
         let on = |kept: Kept, arithmetic: &Arithmetic, near: Option<&[Tensor]>| {
             let constant = |name: &String| Some(kept.constant(self.constants.get(name)?));
@@ -37,7 +49,7 @@ impl NodeSteps {
             let given = step.reads.iter().zip(inputs);
             let inputs: Vec<Option<Tensor>> =
                 given.map(|(name, input)| value(input).or_else(|| constant(name))).collect();
-            self.with_call(step, &inputs, |call| weigh(call, near, outputs, arithmetic))?
+            self.with_call(step, &inputs, |call| weigh(call, clamp, near, outputs, arithmetic))?
         };
         let mut best: Option<Excess> = None;
         for (kept, arithmetic) in hypotheses(arithmetic) {

@@ -238,7 +238,7 @@ impl Reference for MnnReference<'_> {
     fn advance(&mut self, operator: &Operator) -> Result<Clean, Unchecked> {
         let tap = self.clean.advance(operator)?;
         let outputs = tap.outputs?;
-        let conversion = outputs.first().and_then(|clean| self.beside.gauge(&operator.name, clean));
+        let conversion = outputs.first().and_then(|clean| self.beside.gauge(operator, clean));
         let full =
             self.full.as_mut().and_then(|full| full.clean.advance(operator).ok()?.outputs.ok());
         let mut clean = Clean {
