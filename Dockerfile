@@ -1,10 +1,10 @@
 # offby with MNN, software Vulkan and OpenCL drivers, and MNN's converter:
 #
-#   docker build -t offby . && docker run --rm -v "$PWD:/work" offby run model.onnx --on mnn:vulkan:high
+#   docker build -t offby . && docker run --rm -v "$PWD:/models" offby run model.onnx --on mnn:vulkan:high
 FROM rust:1-bookworm AS build
 COPY . /offby
 WORKDIR /offby
-RUN scripts/up demo && strip -o /usr/local/bin/offby /root/.cache/offby/target/release/offby
+RUN scripts/up demo && strip -o /usr/local/bin/offby "$HOME/.cache/offby/target/release/offby"
 
 FROM debian:bookworm-slim
 RUN apt-get update \
@@ -15,5 +15,5 @@ RUN apt-get update \
     && /opt/offby/bin/pip install --no-cache-dir MNN==3.6.1 numpy onnxruntime==1.32.0
 COPY --from=build /usr/local/bin/offby /opt/offby/bin/offby
 ENV PATH=/opt/offby/bin:$PATH
-WORKDIR /work
+WORKDIR /models
 ENTRYPOINT ["offby"]

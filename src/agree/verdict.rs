@@ -100,7 +100,7 @@ impl Facts<'_> {
         let mut clauses = Vec::new();
         if compared == 0 {
             let why = self.tally.failed.first().map_or("nothing ran", |failed| &failed.reason);
-            return format!("nothing was compared: {why}");
+            return format!("no output was compared: {why}");
         }
         match self.task {
             Task::Classify => {

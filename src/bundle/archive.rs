@@ -71,7 +71,7 @@ impl ArchiveError {
             ArchiveError::Read { .. } => "check the path",
             ArchiveError::Broken(_) => "ask for the file again; `offby report bundle` writes them",
             ArchiveError::Write(_) => "see that the temporary folder has room (TMPDIR moves it)",
-            _ => "offby writes no such bundle: somebody changed this one; nothing of it was used",
+            _ => "offby writes no such bundle, so it was changed later; offby used no part of it",
         };
         Some(hint.to_owned())
     }

@@ -81,7 +81,7 @@ impl CaseError {
             CaseError::Read { .. } => "check the path and the file's permissions".to_owned(),
             CaseError::Document { hint, .. } => hint.clone(),
             CaseError::Model { .. } => "a model's path starts at the case file's folder".to_owned(),
-            CaseError::Twice { .. } => "give one of the two another id".to_owned(),
+            CaseError::Twice { .. } => "give one of the two a different id".to_owned(),
             CaseError::Write { .. } => "see that the folder exists and can be written".to_owned(),
         })
     }

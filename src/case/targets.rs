@@ -129,10 +129,10 @@ fn once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Err
             Err(D::Error::custom(format!("`{name}` {what}{}{hint}", text::HINT)))
         };
         if entries[..at].iter().any(|other| other.name == *name) {
-            return fail("is given twice", "give one of the two another name");
+            return fail("is given twice", "give one of the two a different name");
         }
         if name.parse::<Target>().is_ok() {
-            return fail("is a target by itself", "give it another name");
+            return fail("is a target by itself", "give it a different name");
         }
         if !target.has_worker() {
             return fail(

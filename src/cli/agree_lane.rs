@@ -41,7 +41,8 @@ impl<'e> Runner<'e> {
     /// Runs one input, unless the input is `deadly`: then it has ended this command too often.
     pub(super) fn run(&mut self, input: &Input<'_>, deadly: bool) -> Ran {
         if deadly {
-            let reason = "this command came to its end each time it ran this input, so that it was not begun again";
+            let reason =
+                "this command ended each time it ran this input, so it was not started again";
             let execution = Execution::without_outputs(Outcome::Crashed, reason);
             return Ran { execution, opened: false };
         }

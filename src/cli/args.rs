@@ -83,8 +83,17 @@ pub(super) struct WalkArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
     /// Target to walk, such as mnn:vulkan:low, or the reference itself
-    #[arg(long = "on", value_name = "TARGET")]
+    #[arg(long = "on", value_name = "TARGET", required_unless_present = "got", default_value = "")]
     pub(super) on: String,
+    /// Walk these dumped tensors of a device instead of a target: a folder, an .npz or a .safetensors file
+    #[arg(long, value_name = "DUMP", conflicts_with_all = ["on", "strategy"])]
+    pub(super) got: Option<PathBuf>,
+    /// Name of a dumped tensor and the ONNX value that it is, if the names differ (repeatable)
+    #[arg(long, value_name = "DUMPED=VALUE", requires = "got")]
+    pub(super) map: Vec<String>,
+    /// Format in which the device that made the dump stores tensors
+    #[arg(long, value_enum, requires = "got")]
+    pub(super) storage: Option<Stored>,
     /// Search strategy: follow every operator of one run, bisect the network by cuts, isolate every
     /// node, or all three
     #[arg(long, value_enum, default_value_t = Strategy::Follow)]
@@ -94,6 +103,15 @@ pub(super) struct WalkArgs {
     pub(super) all: bool,
     #[command(flatten)]
     pub(super) finite: FiniteArgs,
+}
+
+/// A storage format of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Stored {
+    F32,
+    F16,
+    Bf16,
+    Tf32,
 }
 
 #[derive(Debug, Args)]

@@ -88,7 +88,7 @@ fn wrong_target(report: &Report) -> Result<&TargetReport, Failure> {
     let wrong = report.targets.iter().find(|target| target.verdict.kind != Kind::Agrees);
     wrong.ok_or_else(|| {
         Failure::new(
-            "bundle the report: every target agrees, there is nothing to show",
+            "bundle the report: every target agrees, so there is no finding",
             "bundle the report of a run or a walk that found something",
         )
     })
@@ -125,7 +125,7 @@ fn at_home(path: &str) -> String {
 fn network(args: &BundleArgs, report: &Report) -> Result<(Model, Vec<Feed>), Failure> {
     let path = args.model.clone().unwrap_or_else(|| network_of(&args.report, &report.model.path));
     let mut model = Model::load(&path).map_err(|error| {
-        Failure::new(error.to_string(), "say where the report's network lies with --model FILE")
+        Failure::new(error.to_string(), "name the report's network with --model FILE")
     })?;
     if *model.digest() != report.model.digest {
         return Err(Failure::new(

@@ -133,7 +133,7 @@ fn judge(report: TargetReport, expected: &[&CaseTarget], seconds: f64) -> CaseTa
         };
         (status, differences)
     } else {
-        let words = "nothing is expected of this target on this device and driver";
+        let words = "the case expects no verdict of this target on this device and driver";
         (CaseStatus::Unjudged, vec![format!("{words}: {}", report.verdict.sentence)])
     };
     let reason = expect.and_then(|expect| expect.reason.clone());

@@ -251,7 +251,7 @@ fn claim(destination: &Path, model: &Path) -> Result<NamedTempFile, Failure> {
     let same = |a: &Path, b: &Path| a.canonicalize().ok().zip(b.canonicalize().ok());
     if same(destination, model).is_some_and(|(a, b)| a == b) {
         let what = format!("write {}: it is the model itself", destination.display());
-        return Err(Failure::new(what, "name another file with -o"));
+        return Err(Failure::new(what, "name a different file with -o"));
     }
     if destination.is_dir() {
         let hint = format!("name a file in it: -o {}", destination.join("cut.onnx").display());

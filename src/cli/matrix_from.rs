@@ -118,7 +118,7 @@ fn tell_apart(parts: &mut [(String, Matrix)]) {
 /// The failure for two rows with the same name.
 pub(super) fn same_name(name: &str) -> Failure {
     Failure::new(
-        format!("tell the rows apart: two are called {name}"),
+        format!("give each row its own name: two are called {name}"),
         "name every network once; a case of another id may hold the same network fed otherwise",
     )
 }

@@ -240,7 +240,7 @@ impl Sweep<'_> {
             }
         }
         Ok(Cell::unclear(format!(
-            "{ATTEMPTS} times this command came to its end while the cell was filled, so that it was not begun again"
+            "{ATTEMPTS} times this command ended while the cell was filled, so it was not started again"
         )))
     }
 

@@ -35,6 +35,7 @@ mod shell;
 mod shrink;
 mod stored;
 mod walk;
+mod walk_dump;
 
 use crate::session::Failure;
 use crate::worker::interrupt;
@@ -72,11 +73,11 @@ pub fn main() -> ExitCode {
 }
 
 /// The first Ctrl-C ends the current run, and the command reports its findings so far. The second ends this program.
-#[expect(clippy::exit, reason = "whoever asks twice does not wait for anybody")]
+#[expect(clippy::exit, reason = "a user who asks twice does not wait")]
 fn listen_for_interruption() {
     let heard = || match interrupt() {
         true => screen::note(
-            "interrupted: ending what runs, to tell what was found; Ctrl-C again ends at once",
+            "interrupted: stopping the runs and reporting what was found; press Ctrl-C again to exit at once",
         ),
         false => std::process::exit(INTERRUPTED_TWICE),
     };

@@ -16,6 +16,7 @@ use crate::report::{
 };
 use crate::session::Registry;
 use crate::session::{Failure, Reference, Session, Settings};
+use crate::tensor::Tensor;
 use crate::worker::{Converter, find_converter, interrupted};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -42,8 +43,17 @@ pub(super) struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     /// Reads and checks all arguments, and makes the output folder before any run.
     pub(super) fn new(args: &'a NetworkArgs) -> Result<Self, Failure> {
-        let user = user_tolerance(&args.tolerance)?;
         let (model, feeds) = load_fed(&args.model.path, &args.model.feed)?;
+        Prepared::of(args, model, feeds)
+    }
+
+    /// The same for a network that is read and fed already.
+    pub(super) fn of(
+        args: &'a NetworkArgs,
+        model: Model,
+        feeds: Vec<Feed>,
+    ) -> Result<Self, Failure> {
+        let user = user_tolerance(&args.tolerance)?;
         args.out.as_deref().map_or(Ok(()), can_hold_results)?;
         args.output.can_be_written()?;
         let registry = Registry::new(converter(args), args.place.limits.memory)?;
@@ -192,13 +202,32 @@ pub(super) fn load(path: &Path, texts: &[String]) -> Result<Model, Failure> {
 
 /// The network and its feeds. Shapes come from the user, otherwise from the input files.
 pub(super) fn load_fed(path: &Path, args: &FeedArgs) -> Result<(Model, Vec<Feed>), Failure> {
+    load_given(path, args, &BTreeMap::new())
+}
+
+/// The same for inputs whose tensors are given: they are fed unless the user says otherwise.
+pub(super) fn load_given(
+    path: &Path,
+    args: &FeedArgs,
+    given: &BTreeMap<ValueName, Tensor>,
+) -> Result<(Model, Vec<Feed>), Failure> {
     let mut model = Model::load(path)?;
     let normalization = Normalization::new(&args.mean, &args.std)?;
     let specs = parse_inputs(&args.input, model.inputs(), &normalization)?;
     let mut shapes = shapes_given(&specs, model.inputs());
+    let is_input = |name: &ValueName| model.inputs().iter().any(|input| input.name == *name);
+    let given: BTreeMap<_, _> =
+        given.iter().filter(|(name, _)| is_input(name) && !specs.contains_key(*name)).collect();
+    shapes.extend(given.iter().map(|(name, tensor)| ((*name).clone(), tensor.shape().to_vec())));
     shapes.extend(parse_shapes(&args.shape)?);
     model.fix_shapes(&shapes)?;
-    let feeds = draw(&model, &specs)?;
+    let mut feeds = draw(&model, &specs)?;
+    for feed in &mut feeds {
+        let same = given.get(&feed.name).and_then(|given| given.exactly(feed.tensor.dtype()).ok());
+        if let Some(tensor) = same {
+            *feed = Feed::new(feed.name.clone(), "dumped", tensor);
+        }
+    }
     Ok((model, feeds))
 }
 

@@ -182,7 +182,7 @@ impl Origin<'_> {
         let steps = match interrupted() {
             true => "the command was interrupted before anything was found to shrink",
             false => {
-                "nothing is wrong with the whole or with any node by itself: there is nothing to shrink"
+                "neither the whole network nor any node in isolation is wrong: there is no finding to shrink"
             }
         };
         ShrinkReport {

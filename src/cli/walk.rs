@@ -4,6 +4,7 @@ use super::args::{Strategy as Asked, WalkArgs};
 use super::place::read_target;
 use super::prepare::Prepared;
 use super::screen;
+use super::walk_dump::walk_dump;
 use crate::engine::Target;
 use crate::report::{Report, TargetReport, evidence_text, walk_text};
 use crate::session::{Failure, Session, Strategy};
@@ -12,6 +13,9 @@ use crate::walk::WalkReport;
 
 /// Walks, concludes and reports; returns the exit code.
 pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
+    if let Some(dump) = &args.got {
+        return walk_dump(args, dump);
+    }
     let target = read_target(&args.on, &args.network.place)?;
     let prepared = Prepared::new(&args.network)?.with_finite(args.finite);
     let progress = screen::progress(args.network.output.quiet);

@@ -33,7 +33,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "flushed subnormals",
         sees: flushed,
-        disproof: "inputs scaled up: nothing would be flushed",
+        disproof: "scale the inputs up: no value is flushed then",
         hides: &[
             "all zero",
             "all equal",
@@ -67,44 +67,44 @@ const RULES: &[Rule] = &[
     Rule {
         name: "transposed",
         sees: transposed,
-        disproof: "matrices that are symmetric: nothing would be wrong",
+        disproof: "symmetric matrices: the result is right then",
         hides: &["permutation"],
     },
     Rule {
         name: "equals its input",
         sees: equals_input,
-        disproof: "another input: the operator would have to pass it through again",
+        disproof: "a different input: the operator passes it through again",
         hides: &["wrong broadcast", "operand missing"],
     },
     Rule { name: "sign", sees: sign, disproof: "an element whose sign is right", hides: &[] },
     Rule {
         name: "unwritten memory",
         sees: unwritten,
-        disproof: "two runs with the same huge values; fresh processes differ where memory is not written",
+        disproof: "two fresh processes: values that were never written differ between them",
         hides: &[],
     },
     Rule {
         name: "scale",
         sees: scale,
-        disproof: "an input of another magnitude: the factor would have to stay",
+        disproof: "an input of a different magnitude: the factor stays the same",
         hides: &["affine"],
     },
     Rule {
         name: "offset",
         sees: offset,
-        disproof: "an input with another mean: the offset would have to stay",
+        disproof: "an input with a different mean: the offset stays the same",
         hides: &["affine"],
     },
     Rule {
         name: "shift",
         sees: shift,
-        disproof: "an input counting up: the shift would be read off directly",
+        disproof: "an input counting up: the values show the shift",
         hides: &[],
     },
     Rule {
         name: "permutation",
         sees: permutation,
-        disproof: "an input counting up: it shows where each element went",
+        disproof: "an input counting up: each value shows its old position",
         hides: &[],
     },
     Rule {
@@ -116,7 +116,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "operand missing",
         sees: broadcast::missing,
-        disproof: "another operand: the elements would have to stay as they are",
+        disproof: "a different operand: the elements stay the same",
         hides: &["only the first written", "repeated rows"],
     },
     Rule {
@@ -155,7 +155,12 @@ const RULES: &[Rule] = &[
         disproof: "a length that is a multiple of 4, 8 or 16: the tail would vanish",
         hides: &[],
     },
-    Rule { name: "channels", sees: channels, disproof: "another number of channels", hides: &[] },
+    Rule {
+        name: "channels",
+        sees: channels,
+        disproof: "a different number of channels",
+        hides: &[],
+    },
     Rule {
         name: "packing by 4",
         sees: packing,
@@ -171,7 +176,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "one block",
         sees: block,
-        disproof: "another size: a block that is a multiple of the tile would move",
+        disproof: "a different size: the limits move with the tile",
         hides: &[],
     },
 ];
@@ -348,7 +353,7 @@ fn affine(scene: &Scene<'_>) -> Option<String> {
     let line = both * both >= 0.999 * spread_r * spread_c && spread_c > 0.0 && slope > 0.0;
     when(line, || {
         format!(
-            "every element is about {slope:.3} times what it should be plus {:.3}: the mean or the variance of a norm is another",
+            "every element is about {slope:.3} times what it should be plus {:.3}: a norm uses a different mean or variance",
             mean_c - slope * mean_r
         )
     })

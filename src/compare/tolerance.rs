@@ -63,8 +63,8 @@ pub struct Storage {
 
 /// The storage formats that offby knows.
 pub const STORAGE: [Storage; 6] = [
-    row("f64", 1e-9, "sums in another order differ in the last of 16 digits"),
-    row("f32", 1e-4, "sums in another order and fast functions cost 3 of 7 digits"),
+    row("f64", 1e-9, "sums in a different order differ in the last of 16 digits"),
+    row("f32", 1e-4, "sums in a different order and fast functions cost 3 of 7 digits"),
     row("tf32", 1e-2, "11 bits of significand, as f16"),
     row("f16", 1e-2, "11 bits of significand: 5e-4 for each rounding, and there are many in a row"),
     row("bf16", 8e-2, "8 bits of significand: 4e-3 for each rounding, and there are many in a row"),

@@ -32,6 +32,8 @@ pub enum Target {
     Sim(SimTarget),
     /// An engine outside offby. Its worker process reports which engine ran.
     Ext(ExtTarget),
+    /// The dumped tensors of a device that ran elsewhere, and the format in which it stores tensors, if that is known.
+    Dump(Option<Format>),
     /// A target whose worker process runs in a place of its own.
     At(PlacedTarget),
 }
@@ -279,6 +281,7 @@ impl Target {
             | Target::TractPlain
             | Target::Ort(_)
             | Target::Ext(_) => None,
+            Target::Dump(storage) => *storage,
         }
     }
 
@@ -292,7 +295,10 @@ impl Target {
 
     /// Whether a worker process, local or remote, runs the target.
     pub fn has_worker(&self) -> bool {
-        !matches!(self.itself(), Target::Tract | Target::TractF64 | Target::TractPlain)
+        !matches!(
+            self.itself(),
+            Target::Tract | Target::TractF64 | Target::TractPlain | Target::Dump(_)
+        )
     }
 
     /// The same target in a place; the new place replaces an earlier one.
@@ -322,8 +328,8 @@ fn sim(name: &str, options: &[&str]) -> Result<SimTarget, Complaint> {
     }
     if let Some(option) = options.first() {
         return Err((
-            format!("`{option}` means nothing to a simulated device"),
-            "what a simulated device does stands in its document: copy one and give it as sim:path/to.yaml".to_owned(),
+            format!("`{option}` has no effect on a simulated device"),
+            "the YAML file of a simulated device says what it does: copy one and name it as sim:path/to.yaml".to_owned(),
         ));
     }
     Ok(SimTarget { name: name.to_owned(), device: None })
@@ -413,7 +419,7 @@ fn check_meaning(target: &MnnTarget, key: &str) -> Result<(), Complaint> {
     }
     Err((
         format!("`{key}` does nothing on {backend}"),
-        format!("leave `{key}` out, or choose another backend"),
+        format!("leave `{key}` out, or choose a different backend"),
     ))
 }
 
@@ -441,6 +447,7 @@ impl fmt::Display for Target {
             }
             Target::Sim(target) => write!(f, "sim:{}", target.name),
             Target::Ext(target) => write!(f, "ext:{}", target.name),
+            Target::Dump(_) => f.write_str("dump"),
             Target::At(PlacedTarget { target, place: Place { name: Some(name), .. } }) => {
                 write!(f, "{target}@{name}")
             }

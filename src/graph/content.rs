@@ -80,7 +80,7 @@ impl fmt::Display for Content {
             Content::TfLite => "it looks like a TensorFlow Lite model",
             Content::Npy => "it looks like a numpy array",
             Content::Mnn => "its name says it is an MNN model",
-            Content::Unknown => "its bytes are not those of one, or it is truncated",
+            Content::Unknown => "its bytes are no ONNX file, or the file is truncated",
         })
     }
 }

@@ -43,7 +43,7 @@ pub enum CutError {
         name: ValueName,
     },
     /// An output needs no node.
-    #[error("cut to `{name}`: there is nothing to compute, {what}")]
+    #[error("cut to `{name}`: it needs no node, {what}")]
     NothingToCompute {
         /// The requested output.
         name: ValueName,
@@ -102,7 +102,7 @@ impl fmt::Display for Unused {
             Unused::After { to } => write!(f, "it comes after `{to}`, where the cut ends"),
             Unused::Unrelated => f.write_str("no output of the cut depends on it"),
             Unused::Covered { others } => {
-                write!(f, "no output needs it beside {}", quoted(others))
+                write!(f, "no output needs it in addition to {}", quoted(others))
             }
         }
     }
@@ -132,7 +132,7 @@ impl CutError {
             }
             CutError::UnusedBoundary { .. } => "leave that `--from` out".to_owned(),
             CutError::ExternalData { .. } => {
-                "put the data file beside the model; it was written together with it".to_owned()
+                "put the data file into the model's folder; both were written together".to_owned()
             }
             CutError::TooLarge { .. } => "cut a smaller part, with `--from VALUE`".to_owned(),
             CutError::Model(error) => return error.hint(),

@@ -122,7 +122,7 @@ fn cuts_that_make_no_sense_are_refused_with_a_reason() {
         (&["y"], &["clipped"], "it comes after `clipped`"),
         (&["z"], &["y"], "no output of the cut depends on it"),
         (&["dangling"], &["y"], "no output of the cut depends on it"),
-        (&["b", "/right/Tanh_0"], &["y"], "no output needs it beside `/right/Tanh_0`"),
+        (&["b", "/right/Tanh_0"], &["y"], "no output needs it in addition to `/right/Tanh_0`"),
         (&["b", "b"], &["y"], "named twice"),
         (&[], &["y", "y"], "named twice"),
         (&["nowhere"], &["y"], "no value and no node"),

@@ -116,7 +116,7 @@ fn locate(tensor: &TensorProto, folder: &Path) -> Result<(File, u64, u64), Strin
         .components()
         .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
     {
-        return Err(format!("its external data `{location}` lies outside the model's folder"));
+        return Err(format!("its external data `{location}` is outside the model's folder"));
     }
     let file = File::open(folder.join(location)).map_err(|error| {
         format!("its external data file `{location}` cannot be opened: {error}")

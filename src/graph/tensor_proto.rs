@@ -67,7 +67,7 @@ impl TensorProtoError {
                 Some("write one in Python with onnx.numpy_helper.from_array(a).SerializeToString(), or give a .npy".to_owned())
             }
             TensorProtoError::External { .. } => {
-                Some("keep the external data file beside the file that names it".to_owned())
+                Some("keep the external data file next to the file that names it".to_owned())
             }
             _ => None,
         }

@@ -216,5 +216,5 @@ fn sizes_that_cannot_be_drawn_are_refused() {
     assert!(matches!(model.resolved_inputs(), Err(ShapeError::TooLarge { .. })));
     let mut model = with_symbols(&["a", "b"]);
     model.fix_shapes(&shapes("input", &[0, 4])).unwrap();
-    assert!(matches!(model.resolved_inputs(), Err(ShapeError::NoElements { .. })));
+    assert_eq!(model.resolved_inputs().unwrap()[0].shape, [0, 4], "the user asked for it");
 }

@@ -34,6 +34,14 @@ pub enum InputError {
         /// What is wrong with the archive.
         problem: String,
     },
+    /// A dump cannot be read.
+    #[error("read the dump {}: {problem}", path.display())]
+    Dump {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A known word has wrong arguments.
     #[error("read input spec `{spec}`: {problem}")]
     Argument {
@@ -187,6 +195,11 @@ impl InputError {
             InputError::Unfit { remedy, .. } => remedy.clone(),
             InputError::FileDtype { path, wanted, .. } => dtype_hint(path, *wanted),
             InputError::FileShape { path, found, wanted, .. } => shape_hint(path, found, wanted),
+            InputError::Dump { .. } => {
+                "a dump is an .npz or .safetensors file, or a folder of .npy, .pb or .tensorproto files, \
+                 or of raw files with a manifest.json of name, file, dtype and shape"
+                    .to_owned()
+            }
             InputError::Shape(error) => return error.hint(),
             InputError::Npy(_) => "write it in Python with numpy.save".to_owned(),
             InputError::TensorProto(error) => return error.hint(),
@@ -222,7 +235,7 @@ fn dtype_hint(path: &std::path::Path, wanted: Dtype) -> String {
     };
     let path = path.display();
     format!(
-        "convert it in Python, where rounding is yours to decide: numpy.save(\"{path}\", a.astype(numpy.{numpy}))"
+        "convert it in Python, so you decide how to round: numpy.save(\"{path}\", a.astype(numpy.{numpy}))"
     )
 }
 

@@ -5,6 +5,7 @@
 
 mod assign;
 mod dataset;
+mod dump;
 mod edge;
 mod element;
 mod error;
@@ -19,6 +20,7 @@ mod stored;
 
 pub use assign::parse_inputs;
 pub use dataset::{Dataset, Preparation, Sample};
+pub use dump::{NamePlan, plan_names, read_dump};
 pub use error::InputError;
 pub use feed::{Feed, draw};
 pub use given::shapes_given;

@@ -36,6 +36,21 @@ fn npz(path: &Path, member: &str) -> Result<Tensor, InputError> {
     Ok(npy_from(entry, size, path)?)
 }
 
+/// The arrays of an archive by name.
+pub(super) fn members(path: &Path) -> Result<Vec<(String, Tensor)>, InputError> {
+    let fail = |error: &dyn std::fmt::Display| InputError::Archive {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    };
+    let file = File::open(path).map_err(|error| fail(&error))?;
+    let archive = ZipArchive::new(file).map_err(|error| fail(&error))?;
+    let names: Vec<String> = archive
+        .file_names()
+        .filter_map(|name| Some(name.ok()?.strip_suffix(".npy")?.to_owned()))
+        .collect();
+    names.into_iter().map(|name| npz(path, &name).map(|tensor| (name, tensor))).collect()
+}
+
 /// Whether an archive has an array of this name.
 pub(super) fn has_member(path: &Path, name: &str) -> bool {
     let archive = File::open(path).ok().and_then(|file| ZipArchive::new(file).ok());

@@ -45,7 +45,7 @@ fn constant_of_shape(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let value = match call.attributes.get("value") {
         None => Tensor::F32(typed(&[1], vec![0.0])?),
         Some(Attribute::Tensor(tensor)) => reshaped(tensor, &[1])?,
-        Some(_) => return Err("attribute value is of another kind".to_owned()),
+        Some(_) => return Err("attribute value has a different kind".to_owned()),
     };
     only(pick(&value, &shape, &vec![0; count(&shape)?])?)
 }

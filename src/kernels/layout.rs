@@ -91,14 +91,14 @@ pub(super) fn pick(tensor: &Tensor, shape: &[usize], places: &[usize]) -> Result
         let from = array.as_slice().expect("the layout is standard");
         let elements = places.iter().map(|&place| from.get(place).copied());
         let elements: Option<Vec<_>> = elements.collect();
-        let elements = elements.ok_or_else(|| "a position lies outside the input".to_owned())?;
+        let elements = elements.ok_or_else(|| "a position is outside the input".to_owned())?;
         typed(shape, elements).map(Tensor::from)
     })
 }
 
 /// All elements of some tensors of one type, joined along one axis.
 pub(super) fn join(tensors: &[&Tensor]) -> Result<Tensor, Refused> {
-    let first = tensors.first().ok_or("nothing to join")?;
+    let first = tensors.first().ok_or("no tensor to join")?;
     if tensors.iter().any(|tensor| tensor.dtype() != first.dtype()) {
         return Err("inputs of different types".to_owned());
     }
@@ -214,7 +214,7 @@ pub(super) fn text<'a>(call: &Call<'a>, name: &str, default: &'a str) -> Result<
 fn refuse_other<T>(call: &Call<'_>, name: &str, value: Option<T>) -> Result<Option<T>, Refused> {
     let there: Option<&Attribute> = call.attributes.get(name);
     match (there, value) {
-        (Some(_), None) => Err(format!("attribute {name} is of another kind")),
+        (Some(_), None) => Err(format!("attribute {name} has a different kind")),
         (_, value) => Ok(value),
     }
 }

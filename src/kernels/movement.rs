@@ -137,7 +137,7 @@ fn concat(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let tensors: Result<Vec<&Tensor>, _> =
         (0..call.inputs.len()).map(|place| call.needed(place)).collect();
     let tensors = tensors?;
-    let first = tensors.first().ok_or("nothing to concatenate")?.shape();
+    let first = tensors.first().ok_or("no tensor to concatenate")?.shape();
     // The first operator sets had a default axis.
     let asked = if call.opset < 4 { int(call, "axis", 1)? } else { need(call, "axis")? };
     let axis = axis_in(asked, first.len())?;

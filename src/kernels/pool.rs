@@ -71,7 +71,7 @@ fn largest(tensor: &Tensor, windows: &Windows, indices: bool) -> Result<Vec<Tens
     let values = tensor.numbers(1);
     let (shape, places) = each_window(tensor.shape(), windows, |first, _, taps| {
         let mut places = taps.iter().map(|tap| first + tap.input);
-        let one = places.next().ok_or("a window lies wholly in the padding")?;
+        let one = places.next().ok_or("a window is wholly inside the padding")?;
         Ok(places.fold(one, |best, place| if above(&values, place, best) { place } else { best }))
     })?;
     let picked = pick(tensor, &shape, &places)?;
@@ -97,7 +97,7 @@ fn average_pool(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let (shape, values) = each_window(&input.shape, &windows, |first, position, taps| {
         let elements = if padding { windows.within_padding(position) } else { taps.len() };
         if elements == 0 {
-            return Err("a window lies wholly in the padding".to_owned());
+            return Err("a window is wholly inside the padding".to_owned());
         }
         let sum: f64 = taps.iter().map(|tap| input.values[first + tap.input]).sum();
         Ok(sum / elements as f64)

@@ -23,7 +23,7 @@ fn scatter_elements(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let axis = axis_in(int(call, "axis", 0)?, tensor.shape().len())?;
     let over = call.needed(1)?.shape();
     if call.needed(2)?.shape() != over {
-        return Err(format!("updates of another shape than the indices {over:?}"));
+        return Err(format!("updates differ in shape from the indices {over:?}"));
     }
     update(call, &element_places(tensor.shape(), &indices, over, axis)?)
 }
@@ -35,7 +35,7 @@ fn scatter_nd(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     let mut shape = over[..over.len() - 1].to_vec();
     shape.extend(&rest);
     if call.needed(2)?.shape() != shape {
-        return Err(format!("updates of another shape than {shape:?}"));
+        return Err(format!("updates differ in shape from {shape:?}"));
     }
     let mut places = Vec::with_capacity(count(&shape)?);
     let block = count(&rest)?;

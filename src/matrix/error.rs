@@ -67,10 +67,10 @@ impl MatrixError {
                 "give what `offby matrix` wrote with --json or --out, by this offby or an older one"
             }
             MatrixError::OtherRow { .. } => {
-                "machines that are to stand side by side need names: --system NAME"
+                "machines that are shown together need names: --system NAME"
             }
             MatrixError::OtherCell { .. } => {
-                "machines that are to stand side by side need names: --system NAME; to see what changed on one: --against EARLIER.json"
+                "machines that are shown together need names: --system NAME; to see what changed on one: --against EARLIER.json"
             }
             MatrixError::Nothing => "give at least one matrix",
         }

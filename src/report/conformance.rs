@@ -45,8 +45,7 @@ pub fn conformance_text(matrix: &Matrix, width: usize, verbose: bool) -> String 
         ));
     }
     if shown < failed.len() {
-        let _ =
-            writeln!(text, "… {} more that did not pass; -v tells them all", failed.len() - shown);
+        let _ = writeln!(text, "… {} more did not pass; -v lists them all", failed.len() - shown);
     }
     text
 }

@@ -112,7 +112,7 @@ fn leave_ruling(target: &mut TargetReport, user: Tolerance) {
     }
     target.verdict = Verdict {
         kind: Kind::Inconclusive,
-        sentence: "the reference is wrong, and the report does not hold what it gave: another tolerance cannot be judged from that".into(),
+        sentence: "the reference is wrong, and the report does not contain its values: a different tolerance needs a fresh run".into(),
         confidence: target.verdict.confidence,
         diagnosis: Vec::new(),
         hint: Some(RUN_AGAIN.into()),
@@ -154,7 +154,7 @@ fn left_open(comparison: &Comparison, user: Tolerance) -> Option<Judgement> {
     let allowed = user.absolute(comparison.typical);
     (counts && least <= allowed && allowed < most).then(|| {
         Judgement::open(format!(
-            "the saved numbers do not tell whether all elements are within --atol {:e} --rtol {:e}: beside that rtol the least atol is between {least:.3e} and {most:.3e}",
+            "the saved numbers do not show whether all elements are within --atol {:e} --rtol {:e}: with that rtol the least atol is between {least:.3e} and {most:.3e}",
             user.atol, user.rtol
         ))
     })
@@ -164,7 +164,7 @@ fn left_open(comparison: &Comparison, user: Tolerance) -> Option<Judgement> {
 fn leave_choice(output: &mut OutputReport, user: Tolerance) {
     if !is_judged_by(output, user) {
         output.judgement = Judgement::open(
-            "the indices differ, and the report does not hold the values that they were chosen by: another tolerance cannot be judged from that",
+            "the indices differ, and the report does not contain the values that they were chosen by: a different tolerance needs a fresh run",
         );
         output.agreement = output.judgement.agreement;
         output.beyond_tolerance = None;

@@ -10,7 +10,7 @@ pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
     notes.extend(of_births(walk));
     notes.extend(walk.ops.iter().filter(|op| op.blind).map(|op| {
         format!(
-            "`{}` ({}) moves elements, and this feed leaves them in the order in which they lie: it is blind there",
+            "`{}` ({}) moves elements, and with this feed their order does not change: this feed cannot show a wrong order",
             op.name, op.op_type
         )
     }));

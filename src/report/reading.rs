@@ -14,7 +14,7 @@ pub enum ReadError {
     #[error("read the report: {0}")]
     Json(#[from] serde_json::Error),
     /// The file is JSON without a schema.
-    #[error("read the report: it has no `schema`, so that offby did not write it")]
+    #[error("read the report: it has no `schema`, so offby did not write it")]
     NoSchema,
     /// A later version of the same schema.
     #[error("read the report: its schema is `{0}`, and this offby reads `{SCHEMA}`")]
@@ -43,7 +43,7 @@ impl ReadError {
             }
             ReadError::Foreign(_) => "only reports of `offby run` and `offby walk` are rendered",
             ReadError::Command(_) => {
-                "`offby shrink` writes summary.md beside its report; `offby run` and `offby walk` write what can be rendered"
+                "`offby shrink` writes summary.md next to its report; `offby run` and `offby walk` write what can be rendered"
             }
         }
     }

@@ -85,7 +85,7 @@ fn headline(report: &ShrinkReport) -> String {
         .map(|input| format!("{} {} ({})", ShapeText(&input.shape), input.dtype, input.spec))
         .collect();
     let finding = match report.finding.as_str() {
-        "explained" => "wrong by nothing but the rounding of its storage format",
+        "explained" => "wrong only by the rounding of its storage format",
         other => other,
     };
     format!(

@@ -283,7 +283,9 @@ pub(super) fn simulated(target: &str, ran_on: Option<&RanOn>) -> Option<String> 
         None if target.starts_with("sim:") => "simulated device",
         None => return None,
     };
-    Some(format!("note: {title}; what it does was planted, and says nothing of a real device"))
+    Some(format!(
+        "note: {title}; its faults were planted, so this is no finding about a real device"
+    ))
 }
 
 /// A note on operators that the backend handed to the CPU, which backends do silently.

@@ -53,7 +53,7 @@ impl Session<'_> {
         let refused = |reason: String| {
             Failure::new(
                 format!("walk the reference {}: {reason}", self.reference.target),
-                "choose another reference with --reference",
+                "choose a different reference with --reference",
             )
         };
         let (model, feeds) = (self.request.model, self.request.feeds);

@@ -122,7 +122,7 @@ fn say(report: &mut TargetReport, kind: Kind, audit: &Audit) {
     let is_undefined = audit.rulings.first().is_some_and(|ruling| ruling.undefined.is_some());
     let hint = match is_undefined {
         true => "engines may do what they like there: keep such values out of the operator",
-        false => "choose another reference, such as --reference ort:cpu, and compare again",
+        false => "choose a different reference, such as --reference ort:cpu, and compare again",
     };
     let hint = Some(hint.into());
     report.verdict = Verdict { kind, sentence, confidence, diagnosis: Vec::new(), hint };

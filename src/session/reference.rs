@@ -89,7 +89,7 @@ fn neither(target: &Target, reason: &str, second: &Execution) -> Failure {
 pub fn no_reference(reference: &Target, truth: &Execution) -> Failure {
     let reason = truth.reason.clone().unwrap_or_else(|| truth.outcome.to_string());
     let hint = truth.hint.clone().unwrap_or_else(|| {
-        "without a reference nothing can be compared; choose another one, such as --reference ort:cpu or --reference mnn:cpu:high".into()
+        "without a reference no output can be compared; choose a different one, such as --reference ort:cpu or --reference mnn:cpu:high".into()
     });
     Failure::new(format!("run the reference {reference}: {reason}"), hint)
 }

@@ -43,7 +43,7 @@ impl Registry {
             Target::Mnn(target) => Box::new(self.mnn(target)),
             Target::Sim(target) => Box::new(self.sim(target)),
             Target::Ort(target) => Box::new(self.onnx(Some(target))),
-            Target::Ext(_) => Box::new(self.onnx(None)),
+            Target::Ext(_) | Target::Dump(_) => Box::new(self.onnx(None)),
             Target::At(placed) => self.at(&placed.place).engine(&placed.target),
         }
     }
@@ -55,7 +55,8 @@ impl Registry {
             | Target::TractF64
             | Target::TractPlain
             | Target::Ort(_)
-            | Target::Ext(_) => None,
+            | Target::Ext(_)
+            | Target::Dump(_) => None,
             Target::At(placed) => self.at(&placed.place).walker(&placed.target),
             Target::Mnn(target) => Some(Box::new(self.mnn(target))),
             Target::Sim(target) => Some(Box::new(self.sim(target))),

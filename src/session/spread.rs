@@ -308,10 +308,10 @@ impl Spread {
         let crossed = match choices.near {
             0 => String::new(),
             1 => format!(
-                "1 element lies so near a threshold that {format} rounding changes it: runs of the reference with each rounding moved change it, too"
+                "1 element is so near a threshold that {format} rounding changes it: runs of the reference with each rounding moved change it, too"
             ),
             near => format!(
-                "{near} elements lie so near a threshold that {format} rounding changes them: runs of the reference with each rounding moved change them, too"
+                "{near} elements are so near a threshold that {format} rounding changes them: runs of the reference with each rounding moved change them, too"
             ),
         };
         if *error == 0.0 {

@@ -3,13 +3,14 @@
 use super::inheritance::follow_inheritance;
 use super::judge::all_agree;
 use super::origin::{Walked as Followed, find_origin};
+use super::search::arithmetic_of;
 use super::{Failure, Session, Strategy, node_names};
 use crate::compare::Agreement;
-use crate::engine::{Outcome, Target};
+use crate::engine::{Execution, Outcome, Target, Values};
 use crate::graph::ValueName;
 use crate::report::{BegunReport, TargetReport};
 use crate::verdict::{News, Ruling, accept_converter, refine};
-use crate::walk::{OpReport, Plan, Role, WalkReport, conclude, gauge};
+use crate::walk::{Dumped, OpReport, Plan, Role, WalkReport, conclude, gauge, walk_dumped};
 use crate::worker::{Announced, Walked};
 
 impl Session<'_> {
@@ -67,6 +68,34 @@ impl Session<'_> {
         let (execution, walk) = self.run_search(target, strategy, announce)?;
         let report = self.judge(target, &execution);
         Ok(self.refined(target, report, walk, None))
+    }
+
+    /// Judges the values that a device dumped, and walks them.
+    ///
+    /// # Errors
+    /// If the reference refuses a node.
+    pub fn judge_dumped(
+        &self,
+        target: &Target,
+        execution: &Execution,
+        values: &Values,
+    ) -> Result<TargetReport, Failure> {
+        let model = self.request.model;
+        let dumped = Dumped {
+            model,
+            feeds: self.request.feeds,
+            values,
+            arithmetic: arithmetic_of(target, model),
+            second: self.second(),
+        };
+        let walk = walk_dumped(&dumped, &node_names(model)).map_err(|reason| {
+            Failure::new(
+                format!("walk the dump: {reason}"),
+                "the reference must be able to compute each node",
+            )
+        })?;
+        let report = self.judge(target, execution);
+        Ok(self.refined(target, report, Some(walk), None))
     }
 
     /// The report with its walk, and the verdict that the walk refines.

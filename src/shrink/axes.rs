@@ -65,7 +65,7 @@ impl Tried {
         let all = [
             ("fails at", fails),
             ("agrees at", agrees),
-            ("is wrong in another way at", differs),
+            ("is wrong in a different way at", differs),
             ("is no network at", impossible),
         ];
         let some = all.into_iter().filter(|(_, extents)| !extents.is_empty());

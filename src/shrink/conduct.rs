@@ -111,7 +111,7 @@ fn beginning(
     }
     match at_first {
         Finding::Agrees => Ok(None),
-        Finding::Invalid => Err("the target gives nothing that could be compared".into()),
+        Finding::Invalid => Err("the target gives no output that can be compared".into()),
         finding => Ok(Some(Start { node: None, piece: Vec::new(), specimen: whole, finding })),
     }
 }

@@ -98,7 +98,7 @@ fn checked_header(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     stream.read_exact(&mut bytes[text..])?;
     let opened = bytes[text..].iter().filter(|byte| matches!(byte, b'(' | b'[' | b'{')).count();
     if opened > MOST_BRACKETS {
-        return Err(invalid("its header has more brackets than that of plain numbers"));
+        return Err(invalid("its header has more brackets than a header of plain numbers"));
     }
     match extents_fit(&String::from_utf8_lossy(&bytes[text..])) {
         true => Ok(bytes),

@@ -20,7 +20,7 @@ pub(super) fn decide(whole: Verdict, walk: &WalkReport, confirmation: &Confirmat
         Confirmation::OnlyInContext => (
             whole.kind,
             format!(
-                "{place}, and it did so again; by itself the node agrees: the fault needs what stands around it (fusion, layouts, reused memory)"
+                "{place}, and it did so again; in isolation the node agrees, so the fault needs its neighbours (fusion, layouts, reused memory)"
             ),
         ),
         Confirmation::NotRun { reason } => {
@@ -141,7 +141,7 @@ fn in_place(place: &str, walk: &WalkReport, first: Option<&OpReport>, is_bad: bo
     let reaches = "that is absorbed before it reaches an output; ";
     let (reaches, place) = match turn {
         Some(_) => (reaches, place.to_owned()),
-        None if is_bad => ("", "no truncation says where".to_owned()),
+        None if is_bad => ("", "no truncation shows it".to_owned()),
         None => (reaches, "the whole agrees".to_owned()),
     };
     match first {

@@ -278,7 +278,7 @@ impl Ruling {
             };
             let why = match &self.undefined {
                 Some(undefined) => format!("and ONNX does not define it ({undefined})"),
-                None => "and nothing decides which is right".to_owned(),
+                None => "and no third engine decides which is right".to_owned(),
             };
             return format!("{place} is disputed: {example}{support}, {why}");
         }

@@ -108,7 +108,7 @@ fn firsts(named: &[Named], converted: Option<&str>) -> Option<String> {
             inherited.map_or("", String::as_str)
         ),
         Some(node) => format!(
-            "the engine's own CPU differs from the reference at `{node}`, too, so that is not the backend's doing"
+            "the engine's own CPU differs from the reference at `{node}`, so the backend does not cause it"
         ),
         None => "a truncation ends fusion and reuse of memory where it cuts, taps and truncations can change the plan of an engine, and an error may be absorbed before it reaches an output".to_owned(),
     };

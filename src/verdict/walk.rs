@@ -94,17 +94,17 @@ fn interrupted(whole: Verdict, walk: &WalkReport) -> Verdict {
     let (kind, found) = match (found.is_empty(), whole.kind.news()) {
         (false, News::None) => (whole.kind, format!("{} ended in the same way", found.join(", "))),
         (false, _) => (whole.kind, format!("{} introduced error", found.join(", "))),
-        (true, News::Bad) => (whole.kind, "nothing was found that introduces it".into()),
+        (true, News::Bad) => (whole.kind, "no operator was found that introduces it".into()),
         (true, News::Good) => {
-            (Kind::Inconclusive, "nothing was found that introduces error".into())
+            (Kind::Inconclusive, "no operator was found that introduces error".into())
         }
-        (true, News::None) => (whole.kind, "nothing was found that ends so".into()),
+        (true, News::None) => (whole.kind, "no node was found that ends in this way".into()),
     };
     let sentence = format!("{}; until the search was interrupted {found}", whole.sentence);
     Verdict {
         kind,
         sentence,
-        hint: Some("with --out the same command goes on where it was ended".into()),
+        hint: Some("with --out the same command continues from here".into()),
         ..whole
     }
 }
@@ -157,7 +157,7 @@ fn not_as_written(whole: Verdict, (op, handover): (&OpReport, &Handover)) -> Ver
 /// Watching changes the target's values, so only the whole outputs count.
 fn disturbed(whole: Verdict) -> Verdict {
     let sentence = format!(
-        "{}; the taps disturb this backend: watched, it gives other bytes, so that no operator can be named",
+        "{}; reading intermediate tensors changes this backend's results, so no operator can be named",
         whole.sentence
     );
     Verdict { sentence, ..whole }
@@ -258,7 +258,7 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
         },
         Kind::Divergent | Kind::Nonfinite if walk.changed_feed.is_some() => Verdict {
             sentence: format!("{}; {}", whole.sentence, of_feed(walk)),
-            hint: Some("scale the input so that this storage holds it".into()),
+            hint: Some("scale the input until this storage holds it".into()),
             ..whole
         },
         Kind::Divergent | Kind::Nonfinite => Verdict {

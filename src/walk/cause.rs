@@ -54,9 +54,9 @@ impl Cause {
             Cause::InheritedInf => "an infinity among its inputs".into(),
             Cause::BeyondRange => beyond("the right result"),
             Cause::ExpOverflow => beyond("an exponential of its input"),
-            Cause::InfMinusInf => "an infinite input minus another".into(),
+            Cause::InfMinusInf => "an infinite input minus an infinite input".into(),
             Cause::ZeroTimesInf => "an infinite input times zero".into(),
-            Cause::InfByInf => "an infinite input divided by another".into(),
+            Cause::InfByInf => "an infinite input divided by an infinite input".into(),
             Cause::ZeroByZero => "zero divided by zero".into(),
             Cause::DivisionByZero => "a division by zero".into(),
             Cause::LogOfZero => "the logarithm of zero".into(),
@@ -67,7 +67,7 @@ impl Cause {
             Cause::VarianceCancels => {
                 "its inputs are nearly equal, and a variance taken as E[x²] - E[x]² cancels to a negative number or leaves the range".into()
             }
-            Cause::Unexplained => "nothing in its inputs explains it".into(),
+            Cause::Unexplained => "its inputs do not explain it".into(),
         }
     }
 }

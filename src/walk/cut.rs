@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 /// Bisects the network on one target. The returned execution is the whole network's.
 ///
 /// # Errors
-/// Returns the reason if the reference refuses, or if the journal cannot be written.
+/// Returns the reason if the reference refuses.
 pub fn cut(
     task: &mut Task<'_>,
     names: &BTreeMap<String, String>,
@@ -233,7 +233,11 @@ impl<'t, 'a> Bisection<'t, 'a> {
         for name in &probe.values {
             let expected = self.exact.value(name)?;
             let found = execution.outputs.iter().find(|output| output.name == *name);
-            let Some(found) = found.and_then(|found| gauge(&expected, &found.tensor)) else {
+            // An engine may hold a value inside with more axes of length 1, or fewer.
+            let shaped = found.map(|found| {
+                found.tensor.in_shape_of(&expected).unwrap_or_else(|| found.tensor.clone())
+            });
+            let Some(found) = shaped.and_then(|found| gauge(&expected, &found)) else {
                 probe.reason = Some(format!("{name} cannot be compared"));
                 return Ok(None);
             };

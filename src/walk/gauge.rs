@@ -58,12 +58,9 @@ impl Gauge {
     }
 }
 
-/// Gauges a candidate against a reference; `None` if they cannot be compared. Axes of length 1 are ignored, because an
-/// engine may hold a value internally with more or fewer of them.
+/// Gauges a candidate against a reference; `None` if they cannot be compared.
 pub fn gauge(reference: &Tensor, candidate: &Tensor) -> Option<Gauge> {
     let options = CompareOptions { worst: 0, extra_rtol: None };
-    let same = candidate.in_shape_of(reference);
-    let candidate = same.as_ref().unwrap_or(candidate);
     compare_with(reference, candidate, &options).ok().map(|comparison| reduce(&comparison))
 }
 

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 /// Runs the whole network once for its outputs, then every node alone.
 ///
 /// # Errors
-/// Returns the reason if the reference refuses, or if the journal cannot be written.
+/// Returns the reason if the reference refuses.
 pub fn isolate(
     task: &mut Task<'_>,
     names: &BTreeMap<String, String>,

@@ -12,6 +12,7 @@ mod conclude;
 mod conduct;
 mod contract;
 mod cut;
+mod dumped;
 mod fallback;
 mod floor;
 mod follow;
@@ -46,6 +47,7 @@ pub use contract::{
     Unchecked,
 };
 pub use cut::{cut, is_honest};
+pub use dumped::{Dumped, fitted, walk_dumped};
 pub use fallback::{By, Fallback, Goal, Latency, Member, Plan, Progress, TradePoint, fallback};
 pub use floor::{HONEST, Storage, StorageCensus, round_to_f16};
 pub use freedom::Freedom;

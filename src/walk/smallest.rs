@@ -26,7 +26,7 @@ pub(super) struct Smallest {
     pub(super) proven: usize,
 }
 
-/// Searches among `count` members. `suspects` are believed to matter, the likeliest first. The first `sources` of them
+/// Searches among members. `suspects` are believed to matter, the likeliest first. The first `sources` of them
 /// are believed to be needed. `None` if even all members together do not reach the goal.
 ///
 /// # Errors

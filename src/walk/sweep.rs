@@ -159,7 +159,7 @@ impl Run<'_> {
             Some(given) => Ok(given.clone()),
             // A requested output that did not arrive was not compared, so it does not agree.
             None if self.asked.contains(name) => Err(format!("the target gave no output {name}")),
-            None => steps.value(name).cloned().ok_or_else(|| "nothing reads it".to_owned()),
+            None => steps.value(name).cloned().ok_or_else(|| "no node reads it".to_owned()),
         };
         Executed {
             index: step,

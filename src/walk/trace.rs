@@ -218,6 +218,9 @@ pub struct OpReport {
     pub op_type: String,
     /// The backend that ran it.
     pub backend: String,
+    /// The nodes that were compared as one, if a dump shows only the values around them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub piece: Vec<String>,
     /// The operator's ONNX node, or the span between its nearest named neighbours.
     pub onnx_node: Option<String>,
     /// Relative L2 error against the clean stream.
@@ -343,6 +346,9 @@ pub struct WalkReport {
     pub ops_total: usize,
     /// Operators with a known introduced error.
     pub ops_compared: usize,
+    /// Values to dump next: they decide between the nodes of a piece that introduces error.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<String>,
     /// Operators whose introduced error is unknown.
     pub ops_unchecked: Vec<UncheckedOp>,
     /// Share of floating-point operators that were compared.

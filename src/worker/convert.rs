@@ -244,7 +244,10 @@ fn refusal(said: &str) -> ConvertError {
     };
     let reason = words.iter().find(telling).or(words.last());
     let reason = reason.map(|line| without_place(line).to_owned());
-    ConvertError::Refused { reason: reason.unwrap_or_else(|| "it says nothing".into()), words }
+    ConvertError::Refused {
+        reason: reason.unwrap_or_else(|| "it printed no message".into()),
+        words,
+    }
 }
 
 /// A line of the converter's log without its time and its source line: `[13:50:11] :220: `.

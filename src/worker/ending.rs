@@ -90,13 +90,13 @@ impl Ending {
             | Ending::Interrupted
             | Ending::Absent { .. } => return self,
             Ending::Exit(NO_COMMAND) => {
-                "the command was not found where it runs: install offby there, or write its whole path"
+                "the command was not found on that machine: install offby there, or write its whole path"
             }
             Ending::Garbage(_) => {
                 "only frames may come from its stdout: let no start-up file of a shell print there"
             }
             Ending::Signal(_) | Ending::Exit(_) | Ending::HalfFrame | Ending::EarlyEof => {
-                "run the worker's command by hand: it must ask for nothing, and wait in silence"
+                "run the worker's command by hand: it must not ask questions, and must wait without output"
             }
         };
         let why = match &self {

@@ -28,7 +28,7 @@ pub(super) enum FrameError {
     #[error("the stream carries something that is no frame: {0}")]
     Garbage(String),
     /// A whole frame with an unknown head. The next frame may be known.
-    #[error("the stream carries a frame that means nothing here: {0}")]
+    #[error("the stream has a frame that does not belong here: {0}")]
     Unknown(String),
     /// The pipe broke.
     #[error("the stream broke: {0}")]

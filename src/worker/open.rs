@@ -98,7 +98,10 @@ pub(super) fn replace(feeds: &mut Vec<Output>, next: Vec<Output>) -> Result<(), 
         let shape =
             next.iter().find(|next| next.name == before.name).map(|next| next.tensor.shape());
         if shape != Some(before.tensor.shape()) {
-            return Err(format!("input `{}` is not fed, or with another shape", before.name));
+            return Err(format!(
+                "input `{}` is not fed, or is fed with a different shape",
+                before.name
+            ));
         }
     }
     *feeds = next;

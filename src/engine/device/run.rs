@@ -52,7 +52,10 @@ impl DeviceRun {
         for before in &self.feeds {
             let next = feeds.iter().find(|next| next.name == before.name);
             if next.map(shape) != Some(shape(before)) {
-                return Err(format!("input `{}` is not fed, or with another shape", before.name));
+                return Err(format!(
+                    "input `{}` is not fed, or is fed with a different shape",
+                    before.name
+                ));
             }
         }
         let keep = |feed: &Feed| Feed {

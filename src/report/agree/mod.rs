@@ -122,7 +122,7 @@ fn kind(lane: &Lane) -> Kind {
 
 /// The verdict, as a sentence without a full stop.
 fn sentence(lane: &Lane) -> String {
-    let sentence = lane.verdict.as_ref().map_or("nothing is known", |verdict| &verdict.sentence);
+    let sentence = lane.verdict.as_ref().map_or("no answer", |verdict| &verdict.sentence);
     format!("{}: {sentence}", kind(lane).name().replace('_', " "))
 }
 
@@ -149,7 +149,7 @@ fn remarks(lane: &Lane) -> Vec<String> {
     }
     if lane.simulated {
         remarks.push(
-            "note: a simulated device; what it does was planted, and says nothing of a real one"
+            "note: a simulated device; its faults were planted, so this is no finding about a real device"
                 .into(),
         );
     }

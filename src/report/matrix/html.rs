@@ -160,7 +160,7 @@ fn reasons(matrix: &Matrix) -> String {
         }
         let simulated = match column.simulated {
             true => {
-                " <small>simulated: what it does was planted, and says nothing of a real device</small>"
+                " <small>simulated: its faults were planted, so this is no finding about a real device</small>"
             }
             false => "",
         };

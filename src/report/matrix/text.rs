@@ -227,7 +227,7 @@ fn reasons(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -> String
     if !verbose
         && matrix.cells().any(|(_, _, cell)| cell.is_some_and(|c| c.kind.news() == News::Bad))
     {
-        text.push_str("\nhint: -v tells why of every cell, --out DIR keeps it for a browser\n");
+        text.push_str("\nhint: -v gives the reason for every cell, --out DIR keeps a page\n");
     }
     text
 }
@@ -267,7 +267,7 @@ fn changes(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -> String
         text.push_str(&paint(kind, &wrapped(&line, width)));
     }
     if changed.len() > most {
-        let _ = writeln!(text, " … {} more: -v tells them all", changed.len() - most);
+        let _ = writeln!(text, " … {} more: -v lists them all", changed.len() - most);
     }
     text
 }

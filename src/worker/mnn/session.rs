@@ -120,7 +120,7 @@ impl Movable {
 }
 
 impl Session {
-    /// Opens a model on the target's backend, or on the backend of MNN's fallback: see [`Session::backend`].
+    /// Opens a model on the target's backend, or on the backend of MNN's fallback: see [`Session::forward_type`].
     pub(super) fn open(model: &[u8], target: &MnnTarget, api: Api) -> Result<Self, Refusal> {
         let config = RawConfig {
             forward_type: forward_type(target.backend),

@@ -132,7 +132,7 @@ impl Commands {
     fn advance(&mut self, operator: &Operator) -> Result<ReadTap, Unchecked> {
         let number = self.number(operator)?;
         if number < self.cursor {
-            return Err("the reference runs it in another order".to_owned());
+            return Err("the reference runs it in a different order".to_owned());
         }
         self.go_to(number)?;
         let mut tap = ReadTap::default();

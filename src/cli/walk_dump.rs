@@ -1,0 +1,179 @@
+//! `offby walk --got DUMP`: walks the tensors that a device dumped; no engine runs but the reference.
+
+use super::args::{Stored, WalkArgs};
+use super::prepare::{Prepared, load_given};
+use super::screen;
+use crate::engine::{Execution, Output, RanOn, Runs, Target, Values};
+use crate::graph::{Cut, Model, Topology, ValueName};
+use crate::inputs::{NamePlan, plan_names, read_dump};
+use crate::report::walk_text;
+use crate::session::Failure;
+use crate::tensor::{Dtype, Format, Tensor};
+use crate::verdict::exit_code;
+use crate::walk::fitted;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// How many names a message lists.
+const MOST: usize = 8;
+
+/// Reads, matches, walks and reports; returns the exit code.
+pub(super) fn walk_dump(args: &WalkArgs, dump: &Path) -> Result<u8, Failure> {
+    let network = &args.network;
+    let (values, plan) = named(&Model::load(&network.model.path)?, args, dump)?;
+    let given: BTreeMap<ValueName, Tensor> =
+        values.iter().map(|(name, tensor)| (name.as_str().into(), tensor.clone())).collect();
+    let (whole, feeds) = load_given(&network.model.path, &network.model.feed, &given)?;
+    let model = up_to_dumped(&whole, &values)?;
+    let mut prepared = Prepared::of(network, model, feeds)?.with_finite(args.finite);
+    prepared.feeds.retain(|feed| prepared.model.inputs().iter().any(|i| i.name == feed.name));
+    let target = Target::Dump(args.storage.map(Stored::format).or_else(|| shown(&values)));
+    let reference = prepared.reference()?;
+    // No target is asked: the device is elsewhere.
+    let session = prepared.session(&reference, &[]);
+    let progress = screen::progress(network.output.quiet);
+    progress.set_message(format!("walking {}", dump.display()));
+    let execution = execution(dump, &values, session.truth());
+    let mut target_report = session.judge_dumped(&target, &execution, &values)?;
+    progress.finish_and_clear();
+    target_report.evidence = described(&plan, &values);
+    let mut report = prepared.report("walk", &reference, vec![target_report]);
+    prepared.remark(&mut report, &session);
+    prepared.answer(&report, || {
+        let text = walk_text(&report, args.all, screen::width(), screen::painter());
+        let lines = described(&plan, &values).into_iter().map(|line| format!("dump: {line}\n"));
+        text + "\n" + &lines.collect::<String>()
+    })?;
+    Ok(exit_code(report.targets.iter().map(|target| target.verdict.kind)))
+}
+
+impl Stored {
+    fn format(self) -> Format {
+        match self {
+            Stored::F32 => Format::F32,
+            Stored::F16 => Format::F16,
+            Stored::Bf16 => Format::Bf16,
+            Stored::Tf32 => Format::Tf32,
+        }
+    }
+}
+
+/// The dumped tensors by ONNX value.
+fn named(model: &Model, args: &WalkArgs, dump: &Path) -> Result<(Values, NamePlan), Failure> {
+    let mut tensors = read_dump(dump)?;
+    let inputs = model.inputs().iter().map(|input| input.name.to_string());
+    let written = model.nodes().flat_map(|node| node.outputs.to_vec());
+    let names: Vec<String> = inputs.chain(written).filter(|name| !name.is_empty()).collect();
+    let plan = plan_names(tensors.keys(), &names, &mapped(&args.map)?);
+    if let Some((name, values)) = plan.ambiguous.first_key_value() {
+        return Err(Failure::new(
+            format!("match `{name}` of the dump: it may be {}", listed(values)),
+            format!("say which one with --map '{name}=VALUE'"),
+        ));
+    }
+    let values: Values = plan
+        .matched
+        .iter()
+        .filter_map(|(name, value)| Some((value.clone(), tensors.remove(name)?)))
+        .collect();
+    if values.is_empty() {
+        return Err(Failure::new(
+            format!(
+                "match the dump with the network: no name is one of its values, such as {}",
+                listed(&plan.unmatched)
+            ),
+            format!(
+                "say which value a tensor is with --map DUMPED=VALUE; the network has {}",
+                listed(&names)
+            ),
+        ));
+    }
+    Ok((values, plan))
+}
+
+fn mapped(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let pair = |text: &String| {
+        let (dumped, value) = text.rsplit_once('=').ok_or_else(|| {
+            Failure::new(format!("read --map {text}"), "write --map DUMPED=VALUE")
+        })?;
+        Ok((dumped.to_owned(), value.to_owned()))
+    };
+    texts.iter().map(pair).collect()
+}
+
+fn listed(names: &[String]) -> String {
+    let some: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    match names.len() - some.len() {
+        0 => some.join(", "),
+        more => format!("{} and {more} more", some.join(", ")),
+    }
+}
+
+/// The network up to the last dumped values, if its own outputs were not all dumped.
+fn up_to_dumped(model: &Model, values: &Values) -> Result<Model, Failure> {
+    let is_dumped = |name: &ValueName| values.contains_key(name.as_str());
+    if model.outputs().iter().all(is_dumped) {
+        return Ok(model.clone());
+    }
+    let topology = Topology::of(model);
+    let computed: Vec<ValueName> = values
+        .keys()
+        .map(|name| ValueName::from(name.as_str()))
+        .filter(|name| topology.is_computed(name))
+        .collect();
+    let is_last = |name: &&ValueName| {
+        !computed.iter().any(|other| topology.values_behind(other).contains(name))
+    };
+    let to: Vec<ValueName> = computed.iter().filter(is_last).cloned().collect();
+    Ok(model.cut(&Cut { to, ..Cut::default() })?)
+}
+
+/// The storage that the tensors' own types show.
+fn shown(values: &Values) -> Option<Format> {
+    let mut floats = values.values().map(Tensor::dtype).filter(|dtype| dtype.is_float());
+    let first = floats.next()?;
+    let format = match first {
+        Dtype::F16 => Format::F16,
+        Dtype::Bf16 => Format::Bf16,
+        _ => return None,
+    };
+    floats.all(|dtype| dtype == first).then_some(format)
+}
+
+/// The device's outputs, as if it had run just now.
+fn execution(dump: &Path, values: &Values, right: &[Output]) -> Execution {
+    let output = |right: &Output| {
+        let tensor = values.get(right.name.as_str())?;
+        let tensor = fitted(tensor, &right.tensor).unwrap_or_else(|| tensor.clone());
+        Some(Output { name: right.name.clone(), tensor })
+    };
+    let ran_on = RanOn {
+        engine: "dump".into(),
+        engine_version: String::new(),
+        backend: "dump".into(),
+        device: dump.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        driver: String::new(),
+        api: None,
+        operators: BTreeMap::new(),
+    };
+    let runs = Runs { repeats: 1, identical: true, open_seconds: 0.0, seconds: Vec::new() };
+    Execution::completed(ran_on, right.iter().filter_map(output).collect(), runs)
+}
+
+/// How the dump was read.
+fn described(plan: &NamePlan, values: &Values) -> Vec<String> {
+    let renamed: Vec<String> = plan
+        .matched
+        .iter()
+        .filter(|(name, value)| name != value)
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect();
+    let mut lines = vec![format!("{} tensors are values of the network", values.len())];
+    if !renamed.is_empty() {
+        lines.push(format!("by form: {}", listed(&renamed)));
+    }
+    if !plan.unmatched.is_empty() {
+        lines.push(format!("not in the network: {}", listed(&plan.unmatched)));
+    }
+    lines
+}

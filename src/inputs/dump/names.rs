@@ -1,0 +1,105 @@
+//! Which ONNX value a dumped tensor is: by its name, or by what tools make of names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Endings that tools add to a value's name, or leave out.
+const ENDINGS: [&str; 4] = [":0", "_0", "_output_0", "_output"];
+
+/// A name for each tensor of a dump.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamePlan {
+    /// ONNX value by dumped name.
+    pub matched: BTreeMap<String, String>,
+    /// Dumped names that no value has.
+    pub unmatched: Vec<String>,
+    /// Dumped names that several values could have, with those values.
+    pub ambiguous: BTreeMap<String, Vec<String>>,
+}
+
+/// Matches names of a dump with values: as the user says, exactly, and with every character replaced that file names
+/// and identifiers cannot have. A name that could be several values is not guessed.
+pub fn plan_names<'a>(
+    dumped: impl IntoIterator<Item = &'a String>,
+    values: &[String],
+    given: &BTreeMap<String, String>,
+) -> NamePlan {
+    let exact: BTreeSet<&str> = values.iter().map(String::as_str).collect();
+    let mut by_form: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for value in values {
+        by_form.entry(plain(value)).or_default().push(value);
+    }
+    let mut plan = NamePlan::default();
+    for name in dumped {
+        let wanted = given.get(name).unwrap_or(name);
+        if exact.contains(wanted.as_str()) {
+            plan.matched.insert(name.clone(), wanted.clone());
+            continue;
+        }
+        match candidates(wanted, &by_form).as_slice() {
+            [] => plan.unmatched.push(name.clone()),
+            [only] => _ = plan.matched.insert(name.clone(), (*only).to_owned()),
+            several => {
+                let several = several.iter().map(|value| (*value).to_owned()).collect();
+                plan.ambiguous.insert(name.clone(), several);
+            }
+        }
+    }
+    plan
+}
+
+/// The values that a name may stand for: those of the same plain form, or else of a form with another ending.
+fn candidates<'v>(name: &str, by_form: &BTreeMap<String, Vec<&'v str>>) -> Vec<&'v str> {
+    let form = plain(name);
+    if let Some(values) = by_form.get(&form) {
+        return values.clone();
+    }
+    let mut found = Vec::new();
+    for ending in ENDINGS.map(plain_ending) {
+        let longer = by_form.get(&format!("{form}{ending}"));
+        let shorter = form.strip_suffix(&ending).and_then(|short| by_form.get(short));
+        found.extend(longer.into_iter().chain(shorter).flatten().copied());
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Letters and digits in lower case, all else as one `_`, without `_` at the ends.
+fn plain(name: &str) -> String {
+    let mut plain = String::new();
+    for c in name.chars() {
+        match c.is_ascii_alphanumeric() {
+            true => plain.push(c.to_ascii_lowercase()),
+            false if plain.ends_with('_') => {}
+            false => plain.push('_'),
+        }
+    }
+    plain.trim_matches('_').to_owned()
+}
+
+fn plain_ending(ending: &str) -> String {
+    format!("_{}", plain(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tools_are_understood_and_doubts_are_kept() {
+        let values: Vec<String> =
+            ["/conv1/Conv_output_0", "relu:0", "a.b", "a_b", "y"].map(str::to_owned).to_vec();
+        let dumped: Vec<String> = ["_conv1_Conv_output_0", "relu", "A/B", "y", "z", "conv1.Conv"]
+            .map(str::to_owned)
+            .to_vec();
+        let plan = plan_names(&dumped, &values, &BTreeMap::new());
+        assert_eq!(plan.matched["_conv1_Conv_output_0"], "/conv1/Conv_output_0");
+        assert_eq!(plan.matched["conv1.Conv"], "/conv1/Conv_output_0");
+        assert_eq!(plan.matched["relu"], "relu:0");
+        assert_eq!(plan.matched["y"], "y");
+        assert_eq!(plan.ambiguous["A/B"], ["a.b", "a_b"]);
+        assert_eq!(plan.unmatched, ["z"]);
+        let given = BTreeMap::from([("z".to_owned(), "a.b".to_owned())]);
+        assert_eq!(plan_names(&dumped, &values, &given).matched["z"], "a.b");
+    }
+}

@@ -1,0 +1,283 @@
+//! Walking without an engine: a device's own tensors, and the reference's computation between them.
+//!
+//! The stream of values follows the device: each value that was dumped replaces the reference's. So the nodes between
+//! two dumped values are one piece, which is computed on the device's own inputs. The difference at the end of a piece
+//! was introduced inside it. A dump of every value makes each piece one node.
+
+use super::conclude::conclude;
+use super::contract::{Anatomy, Clean, Executed, Operand, Operator, Reference, Unchecked};
+use super::floor::{StorageCensus, round_to_f16};
+use super::follow::Follow;
+use super::node_reference::{NodeReference, operators};
+use super::role::Role;
+use super::trace::{Trace, Trust, WalkReport};
+use crate::bounds::{Arithmetic, Excess};
+use crate::engine::{NodeSteps, Output, Second, Values};
+use crate::graph::Model;
+use crate::inputs::Feed;
+use crate::tensor::{Dtype, Tensor};
+use crate::with_array;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// The network of a dump, and the dump.
+pub struct Dumped<'a> {
+    /// The network, its input shapes resolved.
+    pub model: &'a Model,
+    /// The device's feeds.
+    pub feeds: &'a [Feed],
+    /// The device's values by their ONNX names.
+    pub values: &'a Values,
+    /// How the device computes and stores, as far as that is known.
+    pub arithmetic: Arithmetic,
+    /// Computes the nodes that tract refuses.
+    pub second: Option<Second>,
+}
+
+/// Measures every piece of a dump.
+///
+/// # Errors
+/// If the reference refuses a node.
+pub fn walk_dumped(
+    dumped: &Dumped<'_>,
+    names: &BTreeMap<String, String>,
+) -> Result<WalkReport, String> {
+    let mut exact = Stream::new(dumped, Tensor::clone)?;
+    let mut half = Stream::new(dumped, round_to_f16)?;
+    let current = Rc::new(RefCell::new(Current::default()));
+    let mut reference = PieceReference {
+        clean: NodeReference::of(dumped.steps()?, dumped.feeds, dumped.arithmetic)?,
+        current: current.clone(),
+    };
+    let format = dumped.arithmetic.format;
+    let mut follow = Follow::new(&mut reference, StorageCensus::new(format));
+    let mut pieces = Vec::new();
+    for (step, operator) in operators(&exact.steps).into_iter().enumerate() {
+        let (found, rounded) = (exact.advance(step)?, half.advance(step)?);
+        let Some(found) = found else { continue };
+        let operand =
+            |input: &Option<Tensor>| input.clone().map_or(Operand::Constant, Operand::Value);
+        let executed = Executed {
+            index: step,
+            operator,
+            backend: "dump".into(),
+            inputs: found.inputs.iter().map(operand).collect(),
+            outputs: found.dumped.into_iter().map(Ok).collect(),
+            moves: None,
+        };
+        *current.borrow_mut() = Current {
+            alone: found.piece.len() == 1,
+            places: found.places,
+            outputs: found.computed,
+            half: rounded.map(|rounded| rounded.computed).unwrap_or_default(),
+        };
+        follow.observe(&executed);
+        pieces.push(found.piece);
+    }
+    let (measured, _) = follow.finish();
+    let trace = Trace { measured, storage: format, final_half: None };
+    let mut report = conclude("dump", &trace, &Trust::of_one_run(), names);
+    describe(&mut report, &exact.steps, &pieces);
+    Ok(report)
+}
+
+/// Adds the nodes of each piece, and which values decide between the nodes of a piece with a source.
+fn describe(report: &mut WalkReport, steps: &NodeSteps, pieces: &[BTreeSet<usize>]) {
+    let label = |step: &usize| steps.node(*step).0;
+    for (op, piece) in report.ops.iter_mut().zip(pieces) {
+        if piece.len() > 1 {
+            op.piece = piece.iter().map(label).collect();
+        }
+        if op.role == Role::Source && piece.len() > 1 {
+            // The middle one halves what is left.
+            let inner: Vec<&usize> = piece.iter().take(piece.len() - 1).collect();
+            let middle = inner.get(inner.len() / 2).and_then(|step| steps.writes(**step).first());
+            report.next.extend(middle.cloned());
+        }
+    }
+}
+
+impl Dumped<'_> {
+    fn steps(&self) -> Result<NodeSteps, String> {
+        NodeSteps::with_second(self.model, self.second.clone())
+    }
+}
+
+/// The values of a run in which dumped values replace computed ones.
+struct Stream<'d> {
+    steps: NodeSteps,
+    values: &'d Values,
+    /// Applied to constants, and to each value when it is computed or replaced.
+    change: fn(&Tensor) -> Tensor,
+    /// The nodes behind each value that was not dumped, back to dumped values.
+    behind: BTreeMap<String, BTreeSet<usize>>,
+}
+
+/// A step with dumped outputs.
+struct Found {
+    /// The step, and those before it whose values were not dumped.
+    piece: BTreeSet<usize>,
+    inputs: Vec<Option<Tensor>>,
+    /// The places of the dumped values among the step's outputs.
+    places: Vec<usize>,
+    computed: Vec<Tensor>,
+    dumped: Vec<Tensor>,
+}
+
+impl<'d> Stream<'d> {
+    fn new(dumped: &Dumped<'d>, change: fn(&Tensor) -> Tensor) -> Result<Self, String> {
+        let mut steps = dumped.steps()?;
+        let fed = |feed: &Feed| Feed { tensor: change(&feed.tensor), ..feed.clone() };
+        steps.start(&dumped.feeds.iter().map(fed).collect::<Vec<_>>())?;
+        Ok(Stream { steps, values: dumped.values, change, behind: BTreeMap::new() })
+    }
+
+    /// Computes a step; `None` if no value of the step was dumped.
+    fn advance(&mut self, step: usize) -> Result<Option<Found>, String> {
+        let change = self.change;
+        let inputs = self.steps.inputs(step)?;
+        let computed = self.steps.compute(step, &inputs, &|tensor| change(tensor))?;
+        let mut outputs: Vec<Tensor> = computed.iter().map(change).collect();
+        let mut piece = BTreeSet::from([step]);
+        let behind = self.steps.reads(step).iter().filter_map(|name| self.behind.get(name));
+        behind.for_each(|behind| piece.extend(behind));
+        let mut found =
+            Found { piece, inputs, places: Vec::new(), computed: Vec::new(), dumped: Vec::new() };
+        for (place, name) in self.steps.writes(step).iter().enumerate() {
+            let Some(output) = outputs.get_mut(place) else { continue };
+            match self.values.get(name).and_then(|value| fitted(value, output)) {
+                Some(dumped) => {
+                    found.places.push(place);
+                    found.computed.push(std::mem::replace(output, change(&dumped)));
+                    found.dumped.push(dumped);
+                }
+                None => {
+                    self.behind.insert(name.clone(), found.piece.clone());
+                }
+            }
+        }
+        self.steps.store(step, &outputs);
+        self.steps.forget(step);
+        Ok((!found.places.is_empty()).then_some(found))
+    }
+}
+
+/// A dumped value in the reference's shape and element type; `None` if it has other elements.
+///
+/// Devices keep the channels last, leave out axes of length 1, and dump 16-bit tensors.
+pub fn fitted(dumped: &Tensor, reference: &Tensor) -> Option<Tensor> {
+    let wanted = reference.dtype();
+    let dumped = match (dumped.dtype(), wanted) {
+        (found, wanted) if found == wanted => dumped.clone(),
+        (Dtype::F64, Dtype::F32) => crate::tensor::narrowed(dumped.clone(), wanted),
+        _ => dumped.exactly(wanted).ok()?,
+    };
+    if dumped.shape() == reference.shape() {
+        return Some(dumped);
+    }
+    dumped.in_shape_of(reference).or_else(|| channels_first(&dumped, reference.shape()))
+}
+
+/// The tensor with its last axis moved behind the first, if that gives the shape.
+fn channels_first(tensor: &Tensor, shape: &[usize]) -> Option<Tensor> {
+    let rank = tensor.shape().len();
+    if rank < 3 || rank != shape.len() {
+        return None;
+    }
+    let axes: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
+    let moved: Vec<usize> = axes.iter().map(|&axis| tensor.shape()[axis]).collect();
+    (moved == shape).then(|| {
+        with_array!(tensor, array => {
+            let permuted = array.view().permuted_axes(axes);
+            Tensor::from(permuted.as_standard_layout().into_owned())
+        })
+    })
+}
+
+/// The piece that is measured at the moment.
+#[derive(Default)]
+struct Current {
+    /// Whether it is one node.
+    alone: bool,
+    /// The places of the dumped values among the outputs of its last node.
+    places: Vec<usize>,
+    /// The exact outputs on the device's inputs.
+    outputs: Vec<Tensor>,
+    /// The outputs of an honest 16-bit device.
+    half: Vec<Tensor>,
+}
+
+/// Answers for pieces; their results were computed before.
+struct PieceReference<'f> {
+    clean: NodeReference<'f>,
+    current: Rc<RefCell<Current>>,
+}
+
+impl Reference for PieceReference<'_> {
+    fn restart(&mut self) -> Result<(), String> {
+        self.clean.restart()
+    }
+
+    fn complete(&mut self) -> Result<Vec<Output>, String> {
+        self.clean.complete()
+    }
+
+    fn half_outputs(&mut self) -> Result<Vec<Output>, String> {
+        self.clean.half_outputs()
+    }
+
+    fn recompute(&mut self, _: &Operator, _: &[Operand]) -> Result<Vec<Tensor>, Unchecked> {
+        Ok(self.current.borrow().outputs.clone())
+    }
+
+    fn recompute_half(&mut self, _: &Operator, _: &[Operand]) -> Result<Vec<Tensor>, Unchecked> {
+        Ok(self.current.borrow().half.clone())
+    }
+
+    fn weigh(
+        &mut self,
+        operator: &Operator,
+        inputs: &[Operand],
+        clean: Option<&Clean>,
+        near: &[Tensor],
+        outputs: &[&Tensor],
+    ) -> Option<Excess> {
+        let Current { alone, places, .. } = &*self.current.borrow();
+        let is_whole = places.iter().copied().eq(0..places.len());
+        (*alone && is_whole).then(|| self.clean.weigh(operator, inputs, clean, near, outputs))?
+    }
+
+    fn anatomy(&mut self, operator: &Operator, inputs: &[Operand]) -> Anatomy {
+        self.clean.anatomy(operator, inputs)
+    }
+
+    fn advance(&mut self, operator: &Operator) -> Result<Clean, Unchecked> {
+        let clean = self.clean.advance(operator)?;
+        let places = &self.current.borrow().places;
+        let outputs =
+            places.iter().filter_map(|place| clean.outputs.get(*place).cloned()).collect();
+        Ok(Clean { outputs, ..clean })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_of_devices_are_understood() {
+        let tensor = |shape: &[usize]| {
+            let count = shape.iter().product::<usize>();
+            Tensor::from_f32(shape, (0..count).map(|i| i as f32).collect()).unwrap()
+        };
+        let reference = tensor(&[1, 3, 2, 4]);
+        let dumped = fitted(&tensor(&[1, 2, 4, 3]), &reference).unwrap();
+        assert_eq!(dumped.shape(), [1, 3, 2, 4]);
+        assert_eq!(dumped.numbers(1)[..3], [0.0, 3.0, 6.0]);
+        assert_eq!(fitted(&tensor(&[3, 2, 4]), &reference).unwrap().numbers(1)[1], 1.0);
+        assert!(fitted(&tensor(&[1, 3, 8]), &reference).is_none());
+        let half = tensor(&[2]).exactly(Dtype::F16).unwrap();
+        assert_eq!(fitted(&half, &tensor(&[2])).unwrap().dtype(), Dtype::F32);
+    }
+}
