@@ -446,6 +446,22 @@ fn next_step(op: &OpReport) -> String {
             "in the ONNX file this is {node}; scale its values down, keep it in 32 bits, or accept it with --allow-overflow"
         );
     }
+    if !op.piece.is_empty() {
+        let nodes: Vec<String> = op.piece.iter().map(|node| format!("`{node}`")).collect();
+        if let [only] = nodes.as_slice() {
+            return format!(
+                "the error is introduced in {only}: only it is part of all pieces that differ"
+            );
+        }
+        let next =
+            op.decided_by.as_ref().map(|value| format!("; dump `{value}` to decide between them"));
+        return format!(
+            "the error is introduced in one of these {} nodes: {}{}",
+            nodes.len(),
+            nodes.join(", "),
+            next.unwrap_or_default()
+        );
+    }
     if op.backend == "simulated" {
         return format!(
             "in the ONNX file this is {node}; the device is simulated, and its faults stand in its document"

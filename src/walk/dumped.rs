@@ -82,20 +82,77 @@ pub fn walk_dumped(
     Ok(report)
 }
 
-/// Adds the nodes of each piece, and which values decide between the nodes of a piece with a source.
+/// Adds the nodes of each piece, and which value decides between the nodes of a piece with a source.
 fn describe(report: &mut WalkReport, steps: &NodeSteps, pieces: &[BTreeSet<usize>]) {
     let label = |step: &usize| steps.node(*step).0;
-    for (op, piece) in report.ops.iter_mut().zip(pieces) {
-        if piece.len() > 1 {
-            op.piece = piece.iter().map(label).collect();
-        }
-        if op.role == Role::Source && piece.len() > 1 {
-            // The middle one halves what is left.
-            let inner: Vec<&usize> = piece.iter().take(piece.len() - 1).collect();
-            let middle = inner.get(inner.len() / 2).and_then(|step| steps.writes(**step).first());
-            report.next.extend(middle.cloned());
+    let sources: Vec<&BTreeSet<usize>> = report
+        .ops
+        .iter()
+        .zip(pieces)
+        .filter(|(op, _)| op.role == Role::Source)
+        .map(|(_, piece)| piece)
+        .collect();
+    for (op, piece) in report.ops.iter_mut().zip(pieces).filter(|(_, piece)| piece.len() > 1) {
+        let suspects = match op.role {
+            Role::Source => shared(piece, &sources),
+            _ => piece.clone(),
+        };
+        op.piece = suspects.iter().map(label).collect();
+        if op.role == Role::Source && suspects.len() > 1 {
+            op.decided_by = deciding(steps, piece, &suspects);
         }
     }
+}
+
+/// The nodes of a piece that are in all other pieces which have a node in common with it: one wrong node shows in
+/// every piece that computes it.
+fn shared(piece: &BTreeSet<usize>, sources: &[&BTreeSet<usize>]) -> BTreeSet<usize> {
+    let mut shared = piece.clone();
+    for other in sources {
+        let common: BTreeSet<usize> = shared.intersection(other).copied().collect();
+        if !common.is_empty() {
+            shared = common;
+        }
+    }
+    shared
+}
+
+/// The value that leaves the fewest suspects in the worse case: those behind the value, or those that the end of the
+/// piece reaches without it.
+fn deciding(
+    steps: &NodeSteps,
+    piece: &BTreeSet<usize>,
+    suspects: &BTreeSet<usize>,
+) -> Option<String> {
+    let end = *piece.last()?;
+    let left = |at: usize| {
+        let behind = behind(steps, piece, at, None);
+        let without = self::behind(steps, piece, end, Some(at));
+        let count = |set: &BTreeSet<usize>| set.intersection(suspects).count();
+        count(&behind).max(count(&without))
+    };
+    let best = piece.iter().copied().filter(|step| *step != end).min_by_key(|step| left(*step))?;
+    steps.writes(best).first().cloned()
+}
+
+/// The steps of a piece from which data flows to a step, the step included, except through the step left out.
+fn behind(
+    steps: &NodeSteps,
+    piece: &BTreeSet<usize>,
+    from: usize,
+    left_out: Option<usize>,
+) -> BTreeSet<usize> {
+    let mut seen = BTreeSet::from([from]);
+    let mut open = vec![from];
+    while let Some(step) = open.pop() {
+        let writers = steps.reads(step).iter().filter_map(|name| steps.step_of(name));
+        for writer in writers.filter(|writer| piece.contains(writer)) {
+            if Some(writer) != left_out && seen.insert(writer) {
+                open.push(writer);
+            }
+        }
+    }
+    seen
 }
 
 impl Dumped<'_> {

@@ -221,6 +221,9 @@ pub struct OpReport {
     /// The nodes that were compared as one, if a dump shows only the values around them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub piece: Vec<String>,
+    /// The value to dump next: it decides between the nodes of a piece that introduces error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
     /// The operator's ONNX node, or the span between its nearest named neighbours.
     pub onnx_node: Option<String>,
     /// Relative L2 error against the clean stream.
@@ -346,9 +349,6 @@ pub struct WalkReport {
     pub ops_total: usize,
     /// Operators with a known introduced error.
     pub ops_compared: usize,
-    /// Values to dump next: they decide between the nodes of a piece that introduces error.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub next: Vec<String>,
     /// Operators whose introduced error is unknown.
     pub ops_unchecked: Vec<UncheckedOp>,
     /// Share of floating-point operators that were compared.
