@@ -40,6 +40,7 @@ web screenshots=(cache / "web" / "screenshots"):
 # Everything CI checks, in its order; here a missing driver is a failure, and what is drawn at random is drawn alike.
 ci:
     cargo fmt --check
+    python3 scripts/prose --check
     cargo clippy --release --all-targets -- -D warnings
     cargo check --release --no-default-features --all-targets
     OFFBY_REQUIRE_DRIVERS=1 PROPTEST_RNG_SEED=1 cargo test --release

@@ -180,7 +180,7 @@ fn an_input_that_ends_the_command_twice_is_given_up() {
     assert_eq!(code, 3, "what the reference cannot run nobody is measured by: {report:#}");
     assert_eq!(report["reference"]["tally"]["outcomes"]["crashed"], 1);
     let failed = &report["reference"]["tally"]["failed"][0];
-    assert!(failed["reason"].as_str().unwrap().contains("not begun again"), "{failed}");
+    assert!(failed["reason"].as_str().unwrap().contains("not started again"), "{failed}");
 }
 
 /// Inputs for a network of the shape 1x3x16x16.

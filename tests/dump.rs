@@ -1,5 +1,9 @@
 //! Walking from dumps alone: faults are planted in the stream of the reference, and its values dumped.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says why")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
 
 mod support;
 

@@ -206,7 +206,7 @@ fn a_cell_that_ends_the_command_twice_is_given_up() {
     assert_eq!(code, 3);
     let sentence = |row| cell(&report, row, "sim:honest-f32")["sentence"].as_str().unwrap();
     assert!(sentence("scalar_operand").starts_with("as the journal says: "), "{report:#}");
-    assert!(sentence("softplus").contains("not begun again"), "{report:#}");
+    assert!(sentence("softplus").contains("not started again"), "{report:#}");
     assert_eq!(kind(&report, "four_parts", "sim:honest-f32"), "agrees");
 }
 

@@ -438,7 +438,7 @@ fn what_cannot_be_read_is_a_failure_of_ours_with_a_hint() {
         ("sim:vim3-andriod-vulkan", "vim3-andriod-vulkan", "sim:vim3-android-vulkan"),
         ("sim:nowhere/device.yaml", "nowhere/device.yaml", "path"),
         (&malformed, "device.yaml:4:12: faults[0].fault", "naive-gelu"),
-        ("sim:honest-f32,at=3", "at=3", "document"),
+        ("sim:honest-f32,at=3", "at=3", "YAML"),
         ("sim", "names no device", "doctor"),
     ] {
         let mut command = offby();

@@ -25,7 +25,7 @@ pub enum AgreeError {
         schema: String,
     },
     /// The file is not a share of the same run.
-    #[error("merge {file}: its {what} is not that of the first file")]
+    #[error("merge {file}: its {what} differs from the first file's")]
     Other {
         /// The file.
         file: String,

@@ -143,7 +143,7 @@ fn once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Err
         if matches!(target, Target::Ext(_)) && entry.via.is_none() {
             return fail(
                 "has no `via`",
-                "an ext: target is whatever engine the worker of its command has",
+                "the command of an ext: target must start a worker, and `via` is that command",
             );
         }
     }
@@ -209,8 +209,8 @@ targets:
             ("worker'", "worker", "5:10", "targets[0].via: read the command", "shell"),
             ("timeout: 300", "timeout: 0", "7:14", "targets[0].timeout: invalid value", "correct"),
             ("timeout: 300", "timeout: no", "7:14", "targets[0].timeout: invalid type", "correct"),
-            ("name: here", "name: board", "2:1", "`board` is given twice", "another name"),
-            ("name: here", "name: mnn", "2:1", "`mnn` is a target by itself", "another name"),
+            ("name: here", "name: board", "2:1", "`board` is given twice", "a different name"),
+            ("name: here", "name: mnn", "2:1", "`mnn` is a target by itself", "a different name"),
             ("name: here", "name: a@b", "8:11", "targets[1].name: `a@b` is no name", "letters"),
             ("mnn:vulkan\n", "tract\n", "2:1", "`here` has no worker", "ext:NAME"),
             ("mnn:vulkan\n", "ext:ort\n", "2:1", "`here` has no `via`", "its command"),

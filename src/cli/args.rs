@@ -27,6 +27,8 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Find the operators that introduce error: is the cause a bug or the storage format?
     Walk(WalkArgs),
+    /// Compare two networks that should compute the same, such as before and after an optimizer
+    Compare(CompareArgs),
     /// Time a network on targets that take turns, and check the outputs against the reference
     Bench(BenchArgs),
     /// Truncate a network: keep the part between chosen input values and output values
@@ -59,6 +61,18 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+    /// Second network, with the same inputs and outputs
+    #[arg(value_name = "SECOND")]
+    pub(super) second: PathBuf,
+    /// List every operator, not only the error sources and the operators just before them
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
     /// Shell that gets the completions
     pub(super) shell: clap_complete::Shell,
@@ -83,15 +97,15 @@ pub(super) struct WalkArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
     /// Target to walk, such as mnn:vulkan:low, or the reference itself
-    #[arg(long = "on", value_name = "TARGET", required_unless_present = "got", default_value = "")]
-    pub(super) on: String,
+    #[arg(long = "on", value_name = "TARGET", required_unless_present = "got")]
+    pub(super) on: Option<String>,
     /// Walk these dumped tensors of a device instead of a target: a folder, an .npz or a .safetensors file
     #[arg(long, value_name = "DUMP", conflicts_with_all = ["on", "strategy"])]
     pub(super) got: Option<PathBuf>,
-    /// Name of a dumped tensor and the ONNX value that it is, if the names differ (repeatable)
+    /// Match a dumped tensor with an ONNX value, if their names differ (repeatable)
     #[arg(long, value_name = "DUMPED=VALUE", requires = "got")]
     pub(super) map: Vec<String>,
-    /// Format in which the device that made the dump stores tensors
+    /// Format in which the device stores tensors; if left out, the dumped tensors show it
     #[arg(long, value_enum, requires = "got")]
     pub(super) storage: Option<Stored>,
     /// Search strategy: follow every operator of one run, bisect the network by cuts, isolate every

@@ -12,6 +12,7 @@ mod bundle;
 mod capture;
 mod case;
 mod case_run;
+mod compare;
 mod conformance;
 mod cut;
 mod diff;
@@ -100,6 +101,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Diff(args) => diff::diff(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man => shell::manual(),
         Command::Worker => crate::worker::serve().map(|()| 0).map_err(Failure::worker),

@@ -16,7 +16,7 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     if let Some(dump) = &args.got {
         return walk_dump(args, dump);
     }
-    let target = read_target(&args.on, &args.network.place)?;
+    let target = read_target(args.on.as_deref().unwrap_or_default(), &args.network.place)?;
     let prepared = Prepared::new(&args.network)?.with_finite(args.finite);
     let progress = screen::progress(args.network.output.quiet);
     progress.set_message(format!("{} (reference)", args.network.reference));

@@ -3,7 +3,7 @@
 use super::args::{Stored, WalkArgs};
 use super::prepare::{Prepared, load_given};
 use super::screen;
-use crate::engine::{Execution, Output, RanOn, Runs, Target, Values};
+use crate::engine::{DumpTarget, Execution, Output, RanOn, Runs, Target, Values};
 use crate::graph::{Cut, Model, Topology, ValueName};
 use crate::inputs::{NamePlan, plan_names, read_dump};
 use crate::report::walk_text;
@@ -27,7 +27,8 @@ pub(super) fn walk_dump(args: &WalkArgs, dump: &Path) -> Result<u8, Failure> {
     let model = up_to_dumped(&whole, &values)?;
     let mut prepared = Prepared::of(network, model, feeds)?.with_finite(args.finite);
     prepared.feeds.retain(|feed| prepared.model.inputs().iter().any(|i| i.name == feed.name));
-    let target = Target::Dump(args.storage.map(Stored::format).or_else(|| shown(&values)));
+    let storage = args.storage.map(Stored::format).or_else(|| shown(&values));
+    let target = Target::Dump(DumpTarget { name: "dump".into(), storage });
     let reference = prepared.reference()?;
     // No target is asked: the device is elsewhere.
     let session = prepared.session(&reference, &[]);
@@ -141,7 +142,7 @@ fn shown(values: &Values) -> Option<Format> {
 }
 
 /// The device's outputs, as if it had run just now.
-fn execution(dump: &Path, values: &Values, right: &[Output]) -> Execution {
+pub(super) fn execution(dump: &Path, values: &Values, right: &[Output]) -> Execution {
     let output = |right: &Output| {
         let tensor = values.get(right.name.as_str())?;
         let tensor = fitted(tensor, &right.tensor).unwrap_or_else(|| tensor.clone());

@@ -88,7 +88,7 @@ pub(super) fn missing(scene: &Scene<'_>) -> Option<String> {
     };
     let (number, count) = scene.inputs.iter().map(untouched).enumerate().max_by_key(|(_, n)| *n)?;
     (count > 1 && 2 * count >= scene.wrong.len()).then(|| {
-        format!("{count} of {} wrong elements are those of input {number}, as if nothing had been put together with them", scene.wrong.len())
+        format!("{count} of {} wrong elements equal input {number}, as if no second operand had been applied", scene.wrong.len())
     })
 }
 

@@ -18,8 +18,8 @@ pub use device::{
 pub use outcome::{Ended, Execution, Outcome, Output, Runs, same_bytes};
 pub use place::{Place, Via, ViaError};
 pub use target::{
-    Backend, ExtTarget, Memory, MnnTarget, OrtTarget, PlacedTarget, Precision, Provider, SimTarget,
-    Target, TargetError, Tune, Weights,
+    Backend, DumpTarget, ExtTarget, Memory, MnnTarget, OrtTarget, PlacedTarget, Precision,
+    Provider, SimTarget, Target, TargetError, Tune, Weights,
 };
 pub use tract::{ComputeNode, NodeSteps, Second, Tract, VERSION as TRACT_VERSION, Values};
 

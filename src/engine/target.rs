@@ -32,8 +32,8 @@ pub enum Target {
     Sim(SimTarget),
     /// An engine outside offby. Its worker process reports which engine ran.
     Ext(ExtTarget),
-    /// The dumped tensors of a device that ran elsewhere, and the format in which it stores tensors, if that is known.
-    Dump(Option<Format>),
+    /// Tensors that were computed elsewhere.
+    Dump(DumpTarget),
     /// A target whose worker process runs in a place of its own.
     At(PlacedTarget),
 }
@@ -58,6 +58,15 @@ impl OrtTarget {
 pub struct ExtTarget {
     /// The user's name for the engine: letters, digits, `.`, `_` and `-`.
     pub name: String,
+}
+
+/// The dumped tensors of a device, or the values of a second network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DumpTarget {
+    /// What reports call it.
+    pub name: String,
+    /// The format in which tensors are stored, if that is known.
+    pub storage: Option<Format>,
 }
 
 /// A target in a place.
@@ -281,7 +290,7 @@ impl Target {
             | Target::TractPlain
             | Target::Ort(_)
             | Target::Ext(_) => None,
-            Target::Dump(storage) => *storage,
+            Target::Dump(target) => target.storage,
         }
     }
 
@@ -447,7 +456,7 @@ impl fmt::Display for Target {
             }
             Target::Sim(target) => write!(f, "sim:{}", target.name),
             Target::Ext(target) => write!(f, "ext:{}", target.name),
-            Target::Dump(_) => f.write_str("dump"),
+            Target::Dump(target) => f.write_str(&target.name),
             Target::At(PlacedTarget { target, place: Place { name: Some(name), .. } }) => {
                 write!(f, "{target}@{name}")
             }

@@ -29,7 +29,7 @@ pub(super) fn kernel_of<'a>(call: &Call<'_>, weights: &'a [usize]) -> Result<&'a
         asked.iter().copied().eq(extents)
     };
     if asked.is_some_and(|asked| !same(asked)) {
-        return Err(format!("kernel_shape {asked:?} is not that of the weights {spatial:?}"));
+        return Err(format!("kernel_shape {asked:?} differs from the weights' {spatial:?}"));
     }
     Ok(spatial)
 }

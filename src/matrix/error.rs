@@ -29,7 +29,7 @@ pub enum MatrixError {
     },
     /// Two rows have the same name, but differ in network, feeds or reference.
     #[error(
-        "merge {file}: its row `{row}` is another network than that of an earlier file, was fed otherwise, or has another reference"
+        "merge {file}: its row `{row}` has a different network, feed or reference in an earlier file"
     )]
     OtherRow {
         /// The file.

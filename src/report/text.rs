@@ -283,9 +283,7 @@ pub(super) fn simulated(target: &str, ran_on: Option<&RanOn>) -> Option<String> 
         None if target.starts_with("sim:") => "simulated device",
         None => return None,
     };
-    Some(format!(
-        "note: {title}; its faults were planted, so this is no finding about a real device"
-    ))
+    Some(format!("note: {title}: this device is simulated, so this is no finding about a real one"))
 }
 
 /// A note on operators that the backend handed to the CPU, which backends do silently.
@@ -306,7 +304,13 @@ fn operators_elsewhere(ran_on: Option<&RanOn>) -> Option<String> {
 
 fn needed(judgement: &Judgement, width: usize) -> String {
     let Some(needed) = &judgement.needed else { return String::new() };
-    wrapped(&format!("it would pass with --rtol {} --atol {:.3e}", needed.rtol, needed.atol), width)
+    wrapped(
+        &format!(
+            "the smallest tolerance that accepts this: --rtol {} --atol {:.3e}",
+            needed.rtol, needed.atol
+        ),
+        width,
+    )
 }
 
 fn nonfinite(comparison: &Comparison) -> String {

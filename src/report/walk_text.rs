@@ -186,6 +186,21 @@ pub(super) fn bodies(walk: &WalkReport) -> String {
     }
 }
 
+/// How much of the network a dump covers.
+fn dumped(walk: &WalkReport) -> String {
+    let pieces = walk.ops.iter().filter(|op| op.piece.len() > 1).count();
+    let alone = walk.ops.len() - pieces;
+    let joined = match pieces {
+        0 => String::new(),
+        1 => "; 1 piece of several nodes compared as one, for values inside it were not dumped"
+            .to_owned(),
+        n => format!(
+            "; {n} pieces of several nodes compared as one each, for values inside them were not dumped"
+        ),
+    };
+    format!("{alone} nodes compared alone{joined}; values stored as {}", walk.storage.name())
+}
+
 fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
     let mut text = String::from("\n");
     let share = 100.0 * walk.float_share;
@@ -197,14 +212,20 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
         text.push_str(&wrapped(&line, width));
         return text + &note_lines(target, walk, width);
     }
-    let line = format!(
-        "{} of {} operators compared ({share:.1} % of those with floats), {unchecked} not; {:.0} % traced to ONNX nodes; {} candidate runs; values stored as {}{bodies}",
-        walk.ops_compared,
-        walk.ops_total,
-        100.0 * walk.mapped_share,
-        walk.candidate_runs,
-        walk.storage.name(),
-    );
+    let runs = match walk.candidate_runs {
+        1 => "1 run of the target".to_owned(),
+        n => format!("{n} runs of the target"),
+    };
+    let line = match walk.strategy == "dump" {
+        true => dumped(walk),
+        false => format!(
+            "{} of {} operators compared ({share:.1} % of those with floats), {unchecked} not; {:.0} % traced to ONNX nodes; {runs}; values stored as {}{bodies}",
+            walk.ops_compared,
+            walk.ops_total,
+            100.0 * walk.mapped_share,
+            walk.storage.name(),
+        ),
+    };
     text.push_str(&wrapped(&line, width));
     text.push_str(&reasons(&walk.ops_unchecked, width));
     let largest = walk.ops.iter().max_by(|a, b| a.headroom_used.total_cmp(&b.headroom_used));

@@ -80,7 +80,7 @@ impl Session<'_> {
     }
 
     /// The engine that computes single nodes for the reference together with tract, if there is one.
-    pub(super) fn second(&self) -> Option<Second> {
+    pub fn second(&self) -> Option<Second> {
         let target = &self.reference.target;
         let first = !matches!(target, Target::Tract);
         let computes = match target {

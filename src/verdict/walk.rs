@@ -340,11 +340,11 @@ fn contributors(walk: &WalkReport) -> Vec<&OpReport> {
 
 fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String {
     let others = match sources.len() {
-        1 => "; it is the only one".to_owned(),
+        1 => "; no other operator introduces error".to_owned(),
         n if sources.iter().all(|op| op.op_type == first.op_type) => {
-            format!("; so do {} more, every one a {}", n - 1, first.op_type)
+            format!("; {} more do, each a {}", n - 1, first.op_type)
         }
-        n => format!("; so do {} more", n - 1),
+        n => format!("; {} more do", n - 1),
     };
     let size = match (&first.nonfinite, first.introduced) {
         _ if let Some(words) = lost(first) => words,
@@ -364,6 +364,14 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
             first.floor
         ),
     };
+    if first.piece.len() > 1 {
+        return format!(
+            "one of the {} nodes between the dumped values up to `{}` ({}) is the first to introduce error: {size}{others}",
+            first.piece.len(),
+            first.name,
+            first.op_type
+        );
+    }
     format!(
         "`{}` ({}, {}) is the first operator to introduce error: {size}{others}",
         first.name, first.op_type, first.backend

@@ -5,6 +5,7 @@
 //! candidate's own inputs. That operator introduced the difference. A second stream of the reference on its own values
 //! gives the cumulative error. The walk writes no values into the candidate.
 
+mod align;
 mod births;
 mod blind;
 mod cause;
@@ -37,6 +38,7 @@ mod task;
 mod trace;
 mod window;
 
+pub use align::align;
 pub use births::{Birth, NonfiniteOutput, find_births, watch};
 pub use blind::{Blind, find_blind};
 pub use cause::Cause;

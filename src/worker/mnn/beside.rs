@@ -117,7 +117,7 @@ impl Beside {
             }
         }
         // A value near this one is this value: an engine's own CPU may sum in tiles.
-        if best.is_none() && first < self.cursor && self.written.get(&first).is_none() {
+        if best.is_none() && first < self.cursor && !self.written.contains_key(&first) {
             // The stream dropped the value. It is compared if the operator is accused.
             self.last = Some((name.to_owned(), first, first));
             return None;
