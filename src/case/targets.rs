@@ -213,7 +213,7 @@ targets:
             ("name: here", "name: mnn", "2:1", "`mnn` is a target by itself", "a different name"),
             ("name: here", "name: a@b", "8:11", "targets[1].name: `a@b` is no name", "letters"),
             ("mnn:vulkan\n", "tract\n", "2:1", "`here` has no worker", "ext:NAME"),
-            ("mnn:vulkan\n", "ext:ort\n", "2:1", "`here` has no `via`", "its command"),
+            ("mnn:vulkan\n", "ext:ort\n", "2:1", "`here` has no `via`", "is that command"),
             ("{LD_LIBRARY_PATH:", "{A=B:", "3:5", "`A=B` is no name of a variable", "NAME: value"),
             (
                 "    target: mnn:vulkan\n",
