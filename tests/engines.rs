@@ -42,6 +42,25 @@ fn onnx_runtime_agrees_with_tract_on_every_debug_network() {
     assert_eq!(stdout.matches("ort:cpu agrees").count(), debug_networks().len(), "{stdout}");
 }
 
+/// An engine without taps is walked by making every value an output.
+#[test]
+fn onnx_runtime_is_walked_on_every_debug_network() {
+    if !can_run("onnx_runtime_is_walked", "ort:cpu") {
+        return;
+    }
+    for model in debug_networks() {
+        let mut command = offby();
+        command.arg("walk").arg(&model).args(["--on", "ort:cpu", "--json", "-"]);
+        let (code, report) = finish_json(command);
+        let target = first_target(&report);
+        let walk = &target["walk"];
+        assert_eq!(code, 0, "{}: {target:#}", model.display());
+        assert_eq!(walk["strategy"], "dump", "{}: {target:#}", model.display());
+        assert_eq!(walk["sources"].as_array().unwrap().len(), 0, "{}", model.display());
+        assert_eq!(walk["ops_compared"], walk["ops_total"], "{}", model.display());
+    }
+}
+
 #[test]
 fn without_its_library_onnx_runtime_is_unavailable() {
     let mut command = offby();

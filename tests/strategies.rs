@@ -409,7 +409,7 @@ fn a_planted_fault_shrinks_to_one_node_and_its_threshold() {
             "the node `n4` by itself shows it",
             "along axis 1 (the last) of `v3`: fails at 3, 4; agrees at 1, 2",
             "shown by 3 of 3 runs",
-            "what it does was planted",
+            "this device is simulated",
         ],
     );
     let report = fs::read_to_string(out.path().join("report.json")).unwrap();
@@ -427,7 +427,7 @@ fn where_nothing_is_wrong_nothing_is_shrunk() {
     let out = TempDir::new().unwrap();
     let (code, text) = shrink(&path, "sim:honest-f32", out.path(), &[]);
     assert_eq!(code, 0);
-    assert_says(&text, &["there is nothing to shrink"]);
+    assert_says(&text, &["there is no finding to shrink"]);
     let mut command = offby();
     command.arg("shrink").arg(&path).args(["--on", "sim:honest-f32", "--json", "-", "--out"]);
     command.arg(out.path());

@@ -78,6 +78,19 @@ impl Walk<'_> {
 
     fn follow(&self, announce: impl Fn(&str)) -> Result<TargetReport, Failure> {
         let Walk { prepared, session, target } = self;
+        if prepared.registry.walker(target).is_none() {
+            return match session.walk_by_outputs(target, &mut |text| announce(text)) {
+                // What cannot be asked for its values is searched from outside.
+                Err(why) if session.can_be_searched(target) => {
+                    let mut report = self.search(Strategy::Cut, announce)?;
+                    report
+                        .evidence
+                        .push(format!("{}; searched by truncations instead", why.line()));
+                    Ok(report)
+                }
+                found => found,
+            };
+        }
         announce("opening");
         let walked = session.follow(target, None, &mut |operator| {
             announce(&format!("{} {} {}", operator.index, operator.op_type, operator.name));

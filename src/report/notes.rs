@@ -7,6 +7,12 @@ use crate::walk::{OpReport, WalkReport};
 /// The notes below a walk, each a sentence.
 pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
     let mut notes = of_witness(target, walk);
+    if walk.splits_fusions {
+        notes.push(
+            "asked for every value, the engine gives other outputs: it splits operators that it fuses otherwise, so an error of a fused operator may not show here; --strategy cut asks for fewer values"
+                .into(),
+        );
+    }
     notes.extend(of_births(walk));
     notes.extend(walk.ops.iter().filter(|op| op.blind).map(|op| {
         format!(

@@ -187,7 +187,7 @@ pub(super) fn bodies(walk: &WalkReport) -> String {
 }
 
 /// How much of the network a dump covers.
-fn dumped(walk: &WalkReport) -> String {
+fn dumped(walk: &WalkReport, runs: &str) -> String {
     let pieces = walk.ops.iter().filter(|op| op.piece.len() > 1).count();
     let alone = walk.ops.len() - pieces;
     let joined = match pieces {
@@ -198,7 +198,8 @@ fn dumped(walk: &WalkReport) -> String {
             "; {n} pieces of several nodes compared as one each, for values inside them were not dumped"
         ),
     };
-    format!("{alone} nodes compared alone{joined}; values stored as {}", walk.storage.name())
+    let runs = if walk.candidate_runs > 1 { format!("; {runs}") } else { String::new() };
+    format!("{alone} nodes compared alone{joined}{runs}; values stored as {}", walk.storage.name())
 }
 
 fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
@@ -217,7 +218,7 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
         n => format!("{n} runs of the target"),
     };
     let line = match walk.strategy == "dump" {
-        true => dumped(walk),
+        true => dumped(walk, &runs),
         false => format!(
             "{} of {} operators compared ({share:.1} % of those with floats), {unchecked} not; {:.0} % traced to ONNX nodes; {runs}; values stored as {}{bodies}",
             walk.ops_compared,

@@ -14,6 +14,7 @@ mod known;
 mod moved;
 mod node;
 mod origin;
+mod outputs;
 mod overflow;
 mod reference;
 mod registry;

@@ -88,12 +88,15 @@ impl Session<'_> {
             arithmetic: arithmetic_of(target, model),
             second: self.second(),
         };
-        let walk = walk_dumped(&dumped, &node_names(model)).map_err(|reason| {
+        let mut walk = walk_dumped(&dumped, &node_names(model)).map_err(|reason| {
             Failure::new(
                 format!("walk the dump: {reason}"),
                 "the reference must be able to compute each node",
             )
         })?;
+        if let Some(ran_on) = &execution.ran_on {
+            walk.ops.iter_mut().for_each(|op| op.backend.clone_from(&ran_on.backend));
+        }
         let report = self.judge(target, execution);
         Ok(self.refined(target, report, Some(walk), None))
     }

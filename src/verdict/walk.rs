@@ -475,6 +475,11 @@ fn next_step(op: &OpReport) -> String {
             "in the ONNX file this is {node}; the device is simulated, and its faults stand in its document"
         );
     }
+    if ["cpu", "dump"].contains(&op.backend.as_str()) {
+        return format!(
+            "in the ONNX file this is {node}; attach this report to an issue of the engine that computed it"
+        );
+    }
     format!(
         "in the ONNX file this is {node}; attach this report to the backend's issue, or run {} operators on the CPU",
         op.op_type

@@ -349,6 +349,9 @@ pub struct WalkReport {
     pub ops_total: usize,
     /// Operators with a known introduced error.
     pub ops_compared: usize,
+    /// Whether the engine gives other outputs if all values are asked for: its fused operators were split.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub splits_fusions: bool,
     /// Operators whose introduced error is unknown.
     pub ops_unchecked: Vec<UncheckedOp>,
     /// Share of floating-point operators that were compared.
