@@ -199,7 +199,8 @@ fn dumped(walk: &WalkReport, runs: &str) -> String {
         ),
     };
     let runs = if walk.candidate_runs > 1 { format!("; {runs}") } else { String::new() };
-    format!("{alone} nodes compared alone{joined}{runs}; values stored as {}", walk.storage.name())
+    let alone = super::text::nodes(alone);
+    format!("{alone} compared alone{joined}{runs}; values stored as {}", walk.storage.name())
 }
 
 fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {

@@ -9,8 +9,11 @@ use crate::compare::Agreement;
 use crate::engine::{Execution, Outcome, Target, Values};
 use crate::graph::ValueName;
 use crate::report::{BegunReport, TargetReport};
+use crate::tensor::ShapeText;
 use crate::verdict::{News, Ruling, accept_converter, refine};
-use crate::walk::{Dumped, OpReport, Plan, Role, WalkReport, conclude, gauge, walk_dumped};
+use crate::walk::{
+    Dumped, Misshapen, OpReport, Plan, Role, WalkReport, conclude, gauge, walk_dumped,
+};
 use crate::worker::{Announced, Walked};
 
 impl Session<'_> {
@@ -98,7 +101,9 @@ impl Session<'_> {
             walk.ops.iter_mut().for_each(|op| op.backend.clone_from(&ran_on.backend));
         }
         let report = self.judge(target, execution);
-        Ok(self.refined(target, report, Some(walk), None))
+        let mut report = self.refined(target, report, Some(walk), None);
+        name_misshapen(&mut report);
+        Ok(report)
     }
 
     /// The report with its walk, and the verdict that the walk refines.
@@ -182,6 +187,23 @@ fn withdraw(walk: &mut WalkReport, rulings: &[Ruling]) {
         }
     }
     walk.sources.retain(|source| !is_ruled(source));
+}
+
+/// Names the first value of a wrong shape, if no other operator explains the outputs.
+fn name_misshapen(report: &mut TargetReport) {
+    let is_bad = report.verdict.kind.news() == News::Bad;
+    let Some(walk) = report.walk.as_mut().filter(|walk| is_bad && walk.sources.is_empty()) else {
+        return;
+    };
+    let Some(Misshapen { node, op_type, found, right }) = walk.misshapen.first() else { return };
+    report.verdict.sentence = format!(
+        "`{node}` ({op_type}) is the first operator to write a value of the wrong shape: {}, and the reference has {}",
+        ShapeText(found),
+        ShapeText(right)
+    );
+    report.verdict.hint =
+        Some(format!("in the ONNX file this is {node}; attach this report to the engine's issue"));
+    walk.sources.push(node.clone());
 }
 
 /// Operators whose bodies are operators of their own.

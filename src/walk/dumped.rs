@@ -10,7 +10,7 @@ use super::floor::{StorageCensus, round_to_f16};
 use super::follow::Follow;
 use super::node_reference::{NodeReference, operators};
 use super::role::Role;
-use super::trace::{Trace, Trust, WalkReport};
+use super::trace::{Misshapen, Trace, Trust, WalkReport};
 use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{NodeSteps, Output, Second, Values};
 use crate::graph::Model;
@@ -56,6 +56,9 @@ pub fn walk_dumped(
     for (step, operator) in operators(&exact.steps).into_iter().enumerate() {
         let (found, rounded) = (exact.advance(step)?, half.advance(step)?);
         let Some(found) = found else { continue };
+        if found.places.is_empty() {
+            continue;
+        }
         let operand =
             |input: &Option<Tensor>| input.clone().map_or(Operand::Constant, Operand::Value);
         let executed = Executed {
@@ -78,6 +81,7 @@ pub fn walk_dumped(
     let (measured, _) = follow.finish();
     let trace = Trace { measured, storage: format, final_half: None };
     let mut report = conclude("dump", &trace, &Trust::of_one_run(), names);
+    report.misshapen = exact.misshapen;
     describe(&mut report, &exact.steps, &pieces);
     Ok(report)
 }
@@ -169,6 +173,8 @@ struct Stream<'d> {
     change: fn(&Tensor) -> Tensor,
     /// The nodes behind each value that was not dumped, back to dumped values.
     behind: BTreeMap<String, BTreeSet<usize>>,
+    /// Dumped values that cannot be the reference's values.
+    misshapen: Vec<Misshapen>,
 }
 
 /// A step with dumped outputs.
@@ -187,7 +193,8 @@ impl<'d> Stream<'d> {
         let mut steps = dumped.steps()?;
         let fed = |feed: &Feed| Feed { tensor: change(&feed.tensor), ..feed.clone() };
         steps.start(&dumped.feeds.iter().map(fed).collect::<Vec<_>>())?;
-        Ok(Stream { steps, values: dumped.values, change, behind: BTreeMap::new() })
+        let (behind, misshapen) = (BTreeMap::new(), Vec::new());
+        Ok(Stream { steps, values: dumped.values, change, behind, misshapen })
     }
 
     /// Computes a step; `None` if no value of the step was dumped.
@@ -203,7 +210,14 @@ impl<'d> Stream<'d> {
             Found { piece, inputs, places: Vec::new(), computed: Vec::new(), dumped: Vec::new() };
         for (place, name) in self.steps.writes(step).iter().enumerate() {
             let Some(output) = outputs.get_mut(place) else { continue };
-            match self.values.get(name).and_then(|value| fitted(value, output)) {
+            let value = self.values.get(name);
+            let fitted = value.and_then(|value| fitted(value, output));
+            if let (Some(value), None) = (value, &fitted) {
+                let (node, op_type) = self.steps.node(step);
+                let (found, right) = (value.shape().to_vec(), output.shape().to_vec());
+                self.misshapen.push(Misshapen { node, op_type, found, right });
+            }
+            match fitted {
                 Some(dumped) => {
                     found.places.push(place);
                     found.computed.push(std::mem::replace(output, change(&dumped)));

@@ -65,6 +65,6 @@ pub use role::{FACTOR, Role, assign_roles};
 pub use search::Answer;
 pub use task::Task;
 pub use trace::{
-    ChangedFeed, Confirmation, Measured, OpReport, Probe, Trace, Trust, UncheckedOp, Untimely,
-    WalkReport, WeightCost, WeightReport,
+    ChangedFeed, Confirmation, Measured, Misshapen, OpReport, Probe, Trace, Trust, UncheckedOp,
+    Untimely, WalkReport, WeightCost, WeightReport,
 };

@@ -338,6 +338,19 @@ pub struct ChangedFeed {
     pub error: f64,
 }
 
+/// A value of a different shape than the reference's, in any layout that offby knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misshapen {
+    /// The node that writes the value.
+    pub node: String,
+    /// The node's type.
+    pub op_type: String,
+    /// The value's shape.
+    pub found: Vec<usize>,
+    /// The reference's shape.
+    pub right: Vec<usize>,
+}
+
 /// The walk in the report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WalkReport {
@@ -349,6 +362,9 @@ pub struct WalkReport {
     pub ops_total: usize,
     /// Operators with a known introduced error.
     pub ops_compared: usize,
+    /// Values of a dump whose shape cannot be the reference's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misshapen: Vec<Misshapen>,
     /// Whether the engine gives other outputs if all values are asked for: its fused operators were split.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub splits_fusions: bool,
