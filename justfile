@@ -44,6 +44,7 @@ ci:
     cargo clippy --release --all-targets -- -D warnings
     cargo check --release --no-default-features --all-targets
     OFFBY_REQUIRE_DRIVERS=1 PROPTEST_RNG_SEED=1 cargo test --release
+    scripts/wheel check
     RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
     just deny
 
