@@ -28,6 +28,8 @@ const TIGHT: f64 = 1e-4;
 const REASONS: usize = 3;
 /// How many rows the table of the operators that matter may have.
 const MOST_ROWS: usize = 40;
+/// The meaning of the columns and roles, for a walk that names a source.
+const LEGEND: &str = "introduced: the operator's error on its own inputs; floor: what rounding costs there; cumulative: the error of its value in the whole run; a source introduces error, a carrier passes it on";
 
 /// A saved report, as its own command printed the report.
 pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
@@ -56,6 +58,9 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
                 text.push_str(&operators(walk, all, width));
                 text.push_str(&weights_text(walk, width));
                 text.push_str(&facts(target, walk, width));
+                if !walk.sources.is_empty() {
+                    text.push_str(&wrapped(LEGEND, width));
+                }
             }
         }
         let previews = previews_of(std::slice::from_ref(target), "reference", width);
