@@ -12,7 +12,7 @@ pub struct NamePlan {
     pub matched: BTreeMap<String, String>,
     /// Dumped names that no value has.
     pub unmatched: Vec<String>,
-    /// Dumped names that several values could have, with those values.
+    /// Dumped names that several values could have, or that share their value with other names; with the values.
     pub ambiguous: BTreeMap<String, Vec<String>>,
 }
 
@@ -29,18 +29,34 @@ pub fn plan_names<'a>(
         by_form.entry(plain(value)).or_default().push(value);
     }
     let mut plan = NamePlan::default();
+    let mut by_form_only = Vec::new();
     for name in dumped {
         let wanted = given.get(name).unwrap_or(name);
-        if exact.contains(wanted.as_str()) {
-            plan.matched.insert(name.clone(), wanted.clone());
-            continue;
+        match exact.contains(wanted.as_str()) {
+            true => _ = plan.matched.insert(name.clone(), wanted.clone()),
+            false => by_form_only.push((name, wanted)),
         }
-        match candidates(wanted, &by_form).as_slice() {
+    }
+    // A value that a tensor names exactly is no other tensor's.
+    let named: BTreeSet<String> = plan.matched.values().cloned().collect();
+    let mut claimed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, wanted) in by_form_only {
+        let free = candidates(wanted, &by_form).into_iter().filter(|value| !named.contains(*value));
+        match free.collect::<Vec<_>>().as_slice() {
             [] => plan.unmatched.push(name.clone()),
-            [only] => _ = plan.matched.insert(name.clone(), (*only).to_owned()),
+            [only] => claimed.entry((*only).to_owned()).or_default().push(name.clone()),
             several => {
                 let several = several.iter().map(|value| (*value).to_owned()).collect();
                 plan.ambiguous.insert(name.clone(), several);
+            }
+        }
+    }
+    for (value, names) in claimed {
+        let is_clear = names.len() == 1;
+        for name in names {
+            match is_clear {
+                true => _ = plan.matched.insert(name, value.clone()),
+                false => _ = plan.ambiguous.insert(name, vec![value.clone()]),
             }
         }
     }
@@ -89,16 +105,23 @@ mod tests {
     fn names_of_tools_are_understood_and_doubts_are_kept() {
         let values: Vec<String> =
             ["/conv1/Conv_output_0", "relu:0", "a.b", "a_b", "y"].map(str::to_owned).to_vec();
-        let dumped: Vec<String> = ["_conv1_Conv_output_0", "relu", "A/B", "y", "z", "conv1.Conv"]
-            .map(str::to_owned)
-            .to_vec();
+        let dumped: Vec<String> =
+            ["_conv1_Conv_output_0", "relu", "A/B", "y", "z"].map(str::to_owned).to_vec();
         let plan = plan_names(&dumped, &values, &BTreeMap::new());
         assert_eq!(plan.matched["_conv1_Conv_output_0"], "/conv1/Conv_output_0");
-        assert_eq!(plan.matched["conv1.Conv"], "/conv1/Conv_output_0");
+        let short = ["conv1.Conv".to_owned()];
+        let shortened = plan_names(&short, &values, &BTreeMap::new());
+        assert_eq!(shortened.matched["conv1.Conv"], "/conv1/Conv_output_0");
         assert_eq!(plan.matched["relu"], "relu:0");
         assert_eq!(plan.matched["y"], "y");
         assert_eq!(plan.ambiguous["A/B"], ["a.b", "a_b"]);
         assert_eq!(plan.unmatched, ["z"]);
+        let twice = ["relu".to_owned(), "relu_0".to_owned()];
+        let doubt = plan_names(&twice, &values, &BTreeMap::new());
+        assert_eq!((doubt.matched.len(), doubt.ambiguous.len()), (0, 2));
+        let again = ["y".to_owned(), "y_0".to_owned()];
+        let plan = plan_names(&again, &values, &BTreeMap::new());
+        assert_eq!((&*plan.matched["y"], plan.unmatched), ("y", vec!["y_0".to_owned()]));
         let given = BTreeMap::from([("z".to_owned(), "a.b".to_owned())]);
         assert_eq!(plan_names(&dumped, &values, &given).matched["z"], "a.b");
     }
