@@ -19,6 +19,13 @@ pub struct Boundary {
     pub shape: Vec<usize>,
 }
 
+impl Boundary {
+    /// A value of the type and shape of a tensor.
+    pub fn of(name: impl Into<ValueName>, tensor: &Tensor) -> Self {
+        Boundary { name: name.into(), dtype: tensor.dtype(), shape: tensor.shape().to_vec() }
+    }
+}
+
 /// The part of a model to keep.
 #[derive(Debug, Clone, Default)]
 pub struct Cut {

@@ -37,10 +37,12 @@ impl Feed {
 pub fn draw(model: &Model, specs: &BTreeMap<ValueName, Spec>) -> Result<Vec<Feed>, InputError> {
     let inputs = model.resolved_inputs()?;
     let draw_one = |(index, input): (usize, &ResolvedInput)| {
-        let (spec, guessed) = match (specs.get(&input.name), guess(model, index, input)) {
-            (Some(asked), _) => (asked.clone(), None),
-            (None, Some(Guess { spec, why })) => (spec, Some(format!("guessed: {why}"))),
-            (None, None) => (Spec::default_for(input.dtype, index as u64), None),
+        let (spec, guessed) = match specs.get(&input.name) {
+            Some(asked) => (asked.clone(), None),
+            None => match guess(model, index, input) {
+                Some(Guess { spec, why }) => (spec, Some(format!("guessed: {why}"))),
+                None => (Spec::default_for(input.dtype, index as u64), None),
+            },
         };
         let (tensor, converted) = tensor(model, &spec, input)?;
         let note = guessed.or(converted);
@@ -83,7 +85,7 @@ fn ids(model: &Model, seed: u64, input: &ResolvedInput) -> Result<Spec, InputErr
     if input.dtype.is_float() {
         return Err(unfit(&format!("indices are integers, the input is {}", input.dtype)));
     }
-    let (rows, _) = rows(model, input)
+    let (rows, _) = rows(&model.usages(&input.name))
         .ok_or_else(|| unfit("no Gather or OneHot of known size reads this input"))?;
     let high = i64::try_from(rows).map_err(|_| unfit("the table has too many rows"))?;
     Ok(Spec::Uniform { low: Number::from(0), high: Number::from(high), seed })

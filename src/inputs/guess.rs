@@ -14,12 +14,12 @@ pub(super) struct Guess {
 
 /// How many rows an input of indices may choose from, and the node that looks them up. Of several nodes, the node
 /// with the fewest rows counts.
-pub(super) fn rows(model: &Model, input: &ResolvedInput) -> Option<(usize, String)> {
-    let rows = |usage: Usage| match usage {
-        Usage::Index { rows, node } => Some((rows, node)),
+pub(super) fn rows(usages: &[Usage]) -> Option<(usize, &str)> {
+    let indices = usages.iter().filter_map(|usage| match usage {
+        Usage::Index { rows, node } => Some((*rows, node.as_str())),
         _ => None,
-    };
-    model.usages(&input.name).into_iter().filter_map(rows).min()
+    });
+    indices.min()
 }
 
 /// A guess for the `index`-th input. `None` for floats, or if the network shows no use of the integers.
@@ -29,12 +29,12 @@ pub(super) fn guess(model: &Model, index: usize, input: &ResolvedInput) -> Optio
     if input.dtype.is_float() {
         return None;
     }
-    if let Some((rows, node)) = rows(model, input) {
+    let usages = model.usages(&input.name);
+    if let Some((rows, node)) = rows(&usages) {
         let last = rows.saturating_sub(1);
         let why = format!("`{node}` looks up rows 0 to {last}");
         return Some(Guess { spec: Spec::Ids { seed: index as u64 }, why });
     }
-    let usages = model.usages(&input.name);
     usages.iter().find_map(|usage| of_usage(model, input, usage)).or_else(|| by_name(model, input))
 }
 

@@ -4,9 +4,8 @@
 use super::walk::not_walkable;
 use super::{Failure, Session};
 use crate::engine::{Execution, NodeSteps, Outcome, Request, Target, Values};
-use crate::graph::{Boundary, Cut, Model, ValueName};
+use crate::graph::{Boundary, Cut, Model};
 use crate::report::TargetReport;
-use std::collections::BTreeSet;
 
 impl Session<'_> {
     /// Whether the target takes ONNX files, so truncated networks can be put to it.
@@ -57,15 +56,9 @@ impl Session<'_> {
     fn every_value_shown(&self) -> Result<Model, String> {
         let model = self.request.model;
         let mut steps = NodeSteps::with_second(model, self.second())?;
-        let names: BTreeSet<String> =
-            (0..steps.len()).flat_map(|step| steps.writes(step).to_vec()).collect();
-        let values = steps.capture(self.request.feeds, &names)?;
-        let boundary = |(name, tensor): (&String, &crate::tensor::Tensor)| Boundary {
-            name: ValueName::from(name.as_str()),
-            dtype: tensor.dtype(),
-            shape: tensor.shape().to_vec(),
-        };
-        let known: Vec<Boundary> = values.iter().map(boundary).collect();
+        let values = steps.capture_all(self.request.feeds)?;
+        let known: Vec<Boundary> =
+            values.iter().map(|(name, tensor)| Boundary::of(name.as_str(), tensor)).collect();
         let to = known.iter().map(|value| value.name.clone()).collect();
         let mut shown =
             model.cut(&Cut { to, ..Cut::default() }).map_err(|error| error.to_string())?;

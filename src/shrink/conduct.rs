@@ -161,9 +161,9 @@ fn find_node(
             let finding = oracle.ask(&specimen).finding;
             let is_it = match suspected.is_empty() {
                 true => finding == at_first,
-                false => is_wrong(finding),
+                false => finding.is_wrong(),
             };
-            if is_it && is_wrong(finding) && oracle.shows(&specimen, finding) {
+            if is_it && finding.is_wrong() && oracle.shows(&specimen, finding) {
                 let (node, piece) = (Some(label.clone()), Vec::new());
                 return Ok(Some(Start { node, piece, specimen, finding }));
             }
@@ -171,10 +171,6 @@ fn find_node(
         steps.advance(step, &Tensor::clone)?;
     }
     Ok(None)
-}
-
-fn is_wrong(finding: Finding) -> bool {
-    !matches!(finding, Finding::Agrees | Finding::Invalid)
 }
 
 /// A node alone, fed with the reference's values. `None` if the network has no such node.

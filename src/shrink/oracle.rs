@@ -38,6 +38,13 @@ pub struct Seen {
     pub reason: Option<String>,
 }
 
+impl Finding {
+    /// Whether there is something to shrink.
+    pub(super) fn is_wrong(self) -> bool {
+        !matches!(self, Finding::Agrees | Finding::Invalid)
+    }
+}
+
 impl Seen {
     const INVALID: Seen = Seen { finding: Finding::Invalid, worst: None, reason: None };
 }

@@ -52,7 +52,7 @@ pub(super) fn find_piece(
     let grown = suspect.and_then(|step| search.grow(step));
     let (window, finding) = match grown {
         Some(found) => found,
-        None if is_wrong(at_first) => (0..count, at_first),
+        None if at_first.is_wrong() => (0..count, at_first),
         None => return Ok(None),
     };
     let window = search.shorten(window, finding);
@@ -66,10 +66,6 @@ pub(super) fn find_piece(
     Ok(shows.then_some(Piece { labels, specimen, finding }))
 }
 
-fn is_wrong(finding: Finding) -> bool {
-    !matches!(finding, Finding::Agrees | Finding::Invalid)
-}
-
 impl Search<'_, '_, '_> {
     /// The first wrong window around a step, with windows that each double the width. The whole network is not tried.
     fn grow(&mut self, step: usize) -> Option<(Range<usize>, Finding)> {
@@ -81,7 +77,7 @@ impl Search<'_, '_, '_> {
                 return None;
             }
             let finding = self.ask(&window.clone().collect());
-            if is_wrong(finding) {
+            if finding.is_wrong() {
                 return Some((window, finding));
             }
             width *= 2;

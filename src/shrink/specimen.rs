@@ -117,17 +117,10 @@ impl Specimen {
         initializers: Vec<(ValueName, Tensor)>,
         integers: Vec<Integers>,
     ) -> Result<Specimen, ModelError> {
-        let inputs = feeds.iter().map(boundary).collect();
+        let inputs =
+            feeds.iter().map(|feed| Boundary::of(feed.name.clone(), &feed.tensor)).collect();
         let model = self.model.edited(&Edit { inputs, initializers, integers })?;
         Ok(Specimen { model, feeds })
-    }
-}
-
-fn boundary(feed: &Feed) -> Boundary {
-    Boundary {
-        name: feed.name.clone(),
-        dtype: feed.tensor.dtype(),
-        shape: feed.tensor.shape().to_vec(),
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
 }
 
 /// Up to this many bounds no element accuses a device that does not declare its arithmetic, whatever the norm is. A
-/// plain loop over 6,400 elements of which many are equal needs 3.7 (`GlobalAveragePool` by ONNX Runtime).
+/// plain loop over 6,400 elements needs 3.7 if many of them are equal (`GlobalAveragePool` by ONNX Runtime).
 const BOUNDED: f64 = 4.0;
 
 fn is_rounded(introduced: &Gauge, storage: Storage) -> bool {

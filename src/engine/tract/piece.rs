@@ -1,7 +1,7 @@
 //! Builds a separate model from several nodes of a network, fed with the reference's values.
 
 use super::steps::{NodeSteps, fed};
-use crate::graph::{Boundary, Cut, Model, ValueName};
+use crate::graph::{Boundary, Cut, Model};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,21 +33,27 @@ impl NodeSteps {
     /// Fails if the reference refuses a node.
     pub fn capture(&mut self, feeds: &[Feed], wanted: &BTreeSet<String>) -> Result<Values, String> {
         self.start(feeds)?;
-        let mut kept = Values::new();
-        let keep = |from: &Values, kept: &mut Values| {
-            let found = from.iter().filter(|(name, _)| wanted.contains(*name));
-            kept.extend(found.map(|(name, tensor)| (name.clone(), tensor.clone())));
-        };
-        keep(self.values(), &mut kept);
+        let fed = self.values().iter().filter(|(name, _)| wanted.contains(*name));
+        let mut kept: Values = fed.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
         let last = wanted.iter().filter_map(|name| self.step_of(name)).max();
         for step in 0..last.map_or(0, |last| last + 1) {
             let inputs = self.inputs(step)?;
             let outputs = self.compute(step, &inputs, &Tensor::clone)?;
             self.store(step, &outputs);
-            keep(self.values(), &mut kept);
+            let written = self.writes(step).iter().cloned().zip(outputs);
+            kept.extend(written.filter(|(name, _)| wanted.contains(name)));
             self.forget(step);
         }
         Ok(kept)
+    }
+
+    /// The same for every value that the steps write.
+    ///
+    /// # Errors
+    /// Fails if the reference refuses a node.
+    pub fn capture_all(&mut self, feeds: &[Feed]) -> Result<Values, String> {
+        let all = (0..self.len()).flat_map(|step| self.writes(step).to_vec()).collect();
+        self.capture(feeds, &all)
     }
 
     /// The model of these steps, and its feeds. `values` contains the inputs and outputs of the steps.
@@ -72,11 +78,7 @@ impl NodeSteps {
         let (inputs, constants): (Vec<_>, Vec<_>) = into
             .into_iter()
             .partition(|(name, tensor)| tensor.dtype().is_float() || is_input(name));
-        let boundary = |(name, tensor): &(String, &Tensor)| Boundary {
-            name: ValueName::from(name.as_str()),
-            dtype: tensor.dtype(),
-            shape: tensor.shape().to_vec(),
-        };
+        let boundary = |(name, tensor): &(String, &Tensor)| Boundary::of(name.as_str(), tensor);
         let outputs: Vec<Boundary> = out.iter().map(boundary).collect();
         let constant = |(name, tensor): (String, &Tensor)| (name.into(), tensor.clone());
         let mut model = self
