@@ -142,3 +142,19 @@ fn what_is_no_dump_is_refused_with_a_hint() {
     write_npy(&folder.path().join("stranger.npy"), &tensor).unwrap();
     refused(folder.path(), "--map");
 }
+
+/// A dump that lacks the network's output is no answer about that output, and says so.
+#[test]
+fn outputs_that_were_not_dumped_are_named() {
+    let (model, feeds) = network();
+    let device = device(&model, &feeds, None);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, tensor) in device.values.iter().filter(|(name, _)| name.contains("act/Erf")) {
+        write_npy(&folder.path().join(format!("{}.npy", name.replace('/', "_"))), tensor).unwrap();
+    }
+    let mut command = offby();
+    command.arg("walk").arg(debug_model(NETWORK)).arg("--got").arg(folder.path());
+    let (code, stdout, stderr) = support::finish(command);
+    assert_eq!((code, &*stderr), (0, ""), "{stdout}");
+    assert!(stdout.contains("which were not compared: `output`"), "{stdout}");
+}

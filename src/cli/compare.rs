@@ -6,15 +6,13 @@
 use super::args::CompareArgs;
 use super::prepare::Prepared;
 use super::screen;
-use super::walk_dump::execution;
+use super::walk_dump::{answer_dump, execution};
 use crate::engine::{DumpTarget, NodeSteps, Second, Target, Values};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
-use crate::report::walk_text;
 use crate::session::Failure;
-use crate::verdict::exit_code;
 use crate::walk::align;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Compares, reports; returns the exit code.
@@ -40,15 +38,8 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
     let execution = execution(&args.second, &aligned, session.truth());
     let mut target_report = session.judge_dumped(&target, &execution, &aligned)?;
     progress.finish_and_clear();
-    let lines = described(&target_report.walk, &aligned, &ours, &second);
-    target_report.evidence.clone_from(&lines);
-    let mut report = prepared.report("compare", &reference, vec![target_report]);
-    prepared.remark(&mut report, &session);
-    prepared.answer(&report, || {
-        let text = walk_text(&report, args.all, screen::width(), screen::painter());
-        text + "\n" + &lines.iter().map(|line| format!("{line}\n")).collect::<String>()
-    })?;
-    Ok(exit_code(report.targets.iter().map(|target| target.verdict.kind)))
+    target_report.evidence = described(&target_report.walk, &aligned, &ours, &second);
+    answer_dump(&prepared, &session, "compare", args.all, target_report)
 }
 
 /// The second network, fed like the first: inputs of the same name, or else in the same order.
@@ -88,9 +79,7 @@ fn all_values(model: &Model, feeds: &[Feed], second: Option<Second>) -> Result<V
         )
     };
     let mut steps = NodeSteps::with_second(model, second).map_err(failed)?;
-    let all: BTreeSet<String> =
-        (0..steps.len()).flat_map(|step| steps.writes(step).to_vec()).collect();
-    steps.capture(feeds, &all).map_err(failed)
+    steps.capture_all(feeds).map_err(failed)
 }
 
 /// How the networks were matched, and which node of the second writes the value of each source.

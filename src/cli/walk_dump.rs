@@ -6,8 +6,8 @@ use super::screen;
 use crate::engine::{DumpTarget, Execution, Output, RanOn, Runs, Target, Values};
 use crate::graph::{Cut, Model, Topology, ValueName};
 use crate::inputs::{NamePlan, plan_names, read_dump};
-use crate::report::walk_text;
-use crate::session::Failure;
+use crate::report::{TargetReport, walk_text};
+use crate::session::{Failure, Session};
 use crate::tensor::{Dtype, Format, Tensor};
 use crate::verdict::exit_code;
 use crate::walk::fitted;
@@ -38,14 +38,26 @@ pub(super) fn walk_dump(args: &WalkArgs, dump: &Path) -> Result<u8, Failure> {
     let mut target_report = session.judge_dumped(&target, &execution, &values)?;
     progress.finish_and_clear();
     target_report.evidence = described(&plan, &values);
-    let mut report = prepared.report("walk", &reference, vec![target_report]);
-    prepared.remark(&mut report, &session);
+    target_report.evidence.extend(left_out(&whole, &values));
+    answer_dump(&prepared, &session, "walk", args.all, target_report)
+}
+
+/// Reports a walk of tensors that no engine computed now. The evidence, which is on how they were matched, is shown.
+pub(super) fn answer_dump(
+    prepared: &Prepared<'_>,
+    session: &Session<'_>,
+    command: &str,
+    all: bool,
+    target: TargetReport,
+) -> Result<u8, Failure> {
+    let lines: String = target.evidence.iter().map(|line| format!("{line}\n")).collect();
+    let code = exit_code([target.verdict.kind]);
+    let mut report = prepared.report(command, session.reference(), vec![target]);
+    prepared.remark(&mut report, session);
     prepared.answer(&report, || {
-        let text = walk_text(&report, args.all, screen::width(), screen::painter());
-        let lines = described(&plan, &values).into_iter().map(|line| format!("dump: {line}\n"));
-        text + "\n" + &lines.collect::<String>()
+        walk_text(&report, all, screen::width(), screen::painter()) + "\n" + &lines
     })?;
-    Ok(exit_code(report.targets.iter().map(|target| target.verdict.kind)))
+    Ok(code)
 }
 
 impl Stored {
@@ -129,6 +141,18 @@ fn up_to_dumped(model: &Model, values: &Values) -> Result<Model, Failure> {
     Ok(model.cut(&Cut { to, ..Cut::default() })?)
 }
 
+/// The network's outputs that the dump does not have: the verdict says nothing about them.
+fn left_out(whole: &Model, values: &Values) -> Option<String> {
+    let outputs = whole.outputs().iter().map(ValueName::to_string);
+    let missing: Vec<String> = outputs.filter(|name| !values.contains_key(name)).collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "dump: it lacks these outputs of the network, which were not compared: {}",
+            listed(&missing)
+        )
+    })
+}
+
 /// The storage that the tensors' own types show.
 fn shown(values: &Values) -> Option<Format> {
     let mut floats = values.values().map(Tensor::dtype).filter(|dtype| dtype.is_float());
@@ -169,12 +193,12 @@ fn described(plan: &NamePlan, values: &Values) -> Vec<String> {
         .filter(|(name, value)| name != value)
         .map(|(name, value)| format!("{name} = {value}"))
         .collect();
-    let mut lines = vec![format!("{} tensors are values of the network", values.len())];
+    let mut lines = vec![format!("dump: {} tensors are values of the network", values.len())];
     if !renamed.is_empty() {
-        lines.push(format!("by form: {}", listed(&renamed)));
+        lines.push(format!("dump: by form: {}", listed(&renamed)));
     }
     if !plan.unmatched.is_empty() {
-        lines.push(format!("not in the network: {}", listed(&plan.unmatched)));
+        lines.push(format!("dump: not in the network: {}", listed(&plan.unmatched)));
     }
     lines
 }

@@ -2,11 +2,20 @@
 
 use super::document::TargetReport;
 use crate::verdict::{Kind, News};
-use crate::walk::{OpReport, WalkReport};
+use crate::walk::{OpReport, TILES, WalkReport};
 
 /// The notes below a walk, each a sentence.
 pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
     let mut notes = of_witness(target, walk);
+    if let Some(first) = walk.misshapen.first() {
+        notes.push(format!(
+            "values not compared, as their form is not the reference's: {}, the first `{}` ({}, the reference has {})",
+            walk.misshapen.len(),
+            first.node,
+            first.found,
+            first.right
+        ));
+    }
     if walk.splits_fusions {
         notes.push(
             "asked for every value, the engine gives other outputs: it splits operators that it fuses otherwise, so an error of a fused operator may not show here; --strategy cut asks for fewer values"
@@ -23,9 +32,6 @@ pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
     notes.extend(of_cpu(target, walk));
     notes
 }
-
-/// An error of a convolution up to here comes from the tiles in which MNN's CPU sums (at most 3.5e-4 was measured).
-const TILES: f64 = 1e-3;
 
 /// The operators at which MNN's CPU is off, and the target is right.
 fn of_witness(target: &TargetReport, walk: &WalkReport) -> Vec<String> {

@@ -90,6 +90,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The reference.
+    pub fn reference(&self) -> &Reference {
+        self.reference
+    }
+
     /// The target that is the reference.
     pub fn reference_target(&self) -> Target {
         self.reference.target.clone()

@@ -9,7 +9,6 @@ use crate::compare::Agreement;
 use crate::engine::{Execution, Outcome, Target, Values};
 use crate::graph::ValueName;
 use crate::report::{BegunReport, TargetReport};
-use crate::tensor::ShapeText;
 use crate::verdict::{News, Ruling, accept_converter, refine};
 use crate::walk::{
     Dumped, Misshapen, OpReport, Plan, Role, WalkReport, conclude, gauge, walk_dumped,
@@ -189,7 +188,7 @@ fn withdraw(walk: &mut WalkReport, rulings: &[Ruling]) {
     walk.sources.retain(|source| !is_ruled(source));
 }
 
-/// Names the first value of a wrong shape, if no other operator explains the outputs.
+/// Names the first value of a wrong form, if no other operator explains the outputs.
 fn name_misshapen(report: &mut TargetReport) {
     let is_bad = report.verdict.kind.news() == News::Bad;
     let Some(walk) = report.walk.as_mut().filter(|walk| is_bad && walk.sources.is_empty()) else {
@@ -197,9 +196,7 @@ fn name_misshapen(report: &mut TargetReport) {
     };
     let Some(Misshapen { node, op_type, found, right }) = walk.misshapen.first() else { return };
     report.verdict.sentence = format!(
-        "`{node}` ({op_type}) is the first operator to write a value of the wrong shape: {}, and the reference has {}",
-        ShapeText(found),
-        ShapeText(right)
+        "`{node}` ({op_type}) is the first operator to write a value of the wrong form: {found}, and the reference has {right}"
     );
     report.verdict.hint =
         Some(format!("in the ONNX file this is {node}; attach this report to the engine's issue"));

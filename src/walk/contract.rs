@@ -104,6 +104,9 @@ impl Anatomy {
 /// The reason why an operator was not compared.
 pub type Unchecked = String;
 
+/// The error of a witness that sums convolutions in tiles. Winograd's tiles of MNN's CPU need up to 3.5e-4.
+pub const TILES: f64 = 1e-3;
+
 /// The error of a witness's operator against the reference, on the witness's own inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct KernelError {

@@ -15,7 +15,7 @@ use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{NodeSteps, Output, Second, Values};
 use crate::graph::Model;
 use crate::inputs::Feed;
-use crate::tensor::{Dtype, Tensor};
+use crate::tensor::{Dtype, ShapeText, Tensor};
 use crate::with_array;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,9 +56,6 @@ pub fn walk_dumped(
     for (step, operator) in operators(&exact.steps).into_iter().enumerate() {
         let (found, rounded) = (exact.advance(step)?, half.advance(step)?);
         let Some(found) = found else { continue };
-        if found.places.is_empty() {
-            continue;
-        }
         let operand =
             |input: &Option<Tensor>| input.clone().map_or(Operand::Constant, Operand::Value);
         let executed = Executed {
@@ -214,7 +211,9 @@ impl<'d> Stream<'d> {
             let fitted = value.and_then(|value| fitted(value, output));
             if let (Some(value), None) = (value, &fitted) {
                 let (node, op_type) = self.steps.node(step);
-                let (found, right) = (value.shape().to_vec(), output.shape().to_vec());
+                let form =
+                    |tensor: &Tensor| format!("{} {}", tensor.dtype(), ShapeText(tensor.shape()));
+                let (found, right) = (form(value), form(output));
                 self.misshapen.push(Misshapen { node, op_type, found, right });
             }
             match fitted {

@@ -45,7 +45,7 @@ pub use cause::Cause;
 pub use conclude::conclude;
 pub use conduct::{Announce, Traced, Walked, conduct};
 pub use contract::{
-    Anatomy, Block, Candidate, Clean, Executed, KernelError, Operand, Operator, Reference,
+    Anatomy, Block, Candidate, Clean, Executed, KernelError, Operand, Operator, Reference, TILES,
     Unchecked,
 };
 pub use cut::{cut, is_honest};

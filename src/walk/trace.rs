@@ -338,17 +338,18 @@ pub struct ChangedFeed {
     pub error: f64,
 }
 
-/// A value of a different shape than the reference's, in any layout that offby knows.
+/// A value that cannot be the reference's, in any layout that offby knows: its shape is wrong, or its element type
+/// cannot hold the values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Misshapen {
     /// The node that writes the value.
     pub node: String,
     /// The node's type.
     pub op_type: String,
-    /// The value's shape.
-    pub found: Vec<usize>,
-    /// The reference's shape.
-    pub right: Vec<usize>,
+    /// The value's element type and shape.
+    pub found: String,
+    /// The reference's element type and shape.
+    pub right: String,
 }
 
 /// The walk in the report.

@@ -9,7 +9,7 @@ use crate::engine::{NodeSteps, Output};
 use crate::graph::{Attribute, Model};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
-use crate::walk::{Clean, Gauge, KernelError, Operand, Operator, gauge, without_suffixes};
+use crate::walk::{Clean, Gauge, KernelError, Operand, Operator, TILES, gauge, without_suffixes};
 use crate::worker::contents::NETWORK;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,9 +29,6 @@ const RECALLS: usize = 8;
 
 /// How far MNN's clean value may be from tract's to count as the same value: errors add up on the way.
 const NEAR: f64 = 1e-2;
-
-/// The error of a witness that sums in tiles. Winograd's tiles of MNN's CPU need up to 3.5e-4.
-const TILES: f64 = 1e-3;
 
 /// Operators whose elements are sums of many products: a first result in `f32` saves most of the sums in `f64`.
 const SUMS: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
@@ -210,11 +207,14 @@ impl Beside {
         steps.resume(now);
         let (inputs, written) = again?;
         let is_same = gauge(&written, clean.outputs.first()?)?.rel_l2 <= NEAR;
+        if !is_same {
+            return None;
+        }
         let inputs = inputs.into_iter().map(|input| input.map(Rc::new)).collect();
         self.entered.insert(step, inputs);
         self.written.insert(step, Rc::new(written));
-        self.recalled = is_same.then(|| name.to_owned());
-        is_same.then_some(())
+        self.recalled = Some(name.to_owned());
+        Some(())
     }
 
     fn computed(
