@@ -7,8 +7,10 @@ fn main() {
 
 #[cfg(feature = "mnn")]
 fn compile_shim() {
-    const SOURCES: [&str; 2] = ["src/worker/mnn/shim.cpp", "src/worker/mnn/module.cpp"];
-    for file in SOURCES.into_iter().chain(["src/worker/mnn/shim.h", "src/worker/mnn/module.h"]) {
+    const SOURCES: [&str; 2] = ["src/worker/child/mnn/shim.cpp", "src/worker/child/mnn/module.cpp"];
+    for file in
+        SOURCES.into_iter().chain(["src/worker/child/mnn/shim.h", "src/worker/child/mnn/module.h"])
+    {
         println!("cargo:rerun-if-changed={file}");
     }
     let include = std::env::var("DEP_MNN_INCLUDE").expect("mnn-sys tells where its headers are");

@@ -28,22 +28,24 @@ demo: build
     "$CARGO_TARGET_DIR/release/offby" run debug-models/split_view.onnx --input arange \
         --on mnn:cpu --on mnn:vulkan:high --on mnn:vulkan:low --on mnn:opencl
 
-# Run the tests; a test that finds no driver is skipped by name.
-test *args:
-    cargo test --release {{ args }}
+# Run the tests, those that need drivers and tools (`scripts/up test` installs them) too. Without just, Cargo lists these as ignored.
+test *args="--test it":
+    cargo test --release {{ args }} -- --include-ignored --skip sweep_
 
 # Open rendered reports in Chromium (`scripts/up test` installs it); screenshots go to a folder.
 web screenshots=(cache / "web" / "screenshots"):
     mkdir -p "{{ screenshots }}"
-    OFFBY_REQUIRE_DRIVERS=1 OFFBY_SCREENSHOTS="{{ screenshots }}" cargo test --release --test web -- --nocapture
+    OFFBY_SCREENSHOTS="{{ screenshots }}" cargo test --release --test it web:: -- --include-ignored --nocapture
 
-# Everything CI checks, in its order; here a missing driver is a failure, and what is drawn at random is drawn alike.
+# Everything CI checks, in its order; a missing driver is a failure, and random tests have a fixed seed.
 ci:
     cargo fmt --check
     python3 scripts/prose --check
     cargo clippy --release --all-targets -- -D warnings
     cargo check --release --no-default-features --all-targets
-    OFFBY_REQUIRE_DRIVERS=1 PROPTEST_RNG_SEED=1 cargo test --release
+    PROPTEST_RNG_SEED=1 cargo test --release --lib --test tidy --test torture
+    PROPTEST_RNG_SEED=1 cargo test --release --test it -- --include-ignored --skip sweep_
+    cargo test --release --doc
     scripts/wheel check
     RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
     just deny
@@ -65,7 +67,7 @@ fuzz seconds="60":
 
 # Put a worker through the protocol's conformance test: just worker 'python3 my_worker.py'.
 worker command:
-    OFFBY_WORKER="{{ command }}" cargo test --release --test protocol
+    OFFBY_WORKER="{{ command }}" cargo test --release --test it protocol::
 
 # Time the comparison: all metrics in one pass, against merely summing and against numpy.
 bench:
@@ -73,11 +75,11 @@ bench:
 
 # Walk debug networks with five seeds on the OpenCL, Vulkan and CPU backends and on honest simulated devices: no source may show.
 sweep:
-    OFFBY_REQUIRE_DRIVERS=1 cargo test --release --test walk --test cases -- --ignored --nocapture
+    cargo test --release --test it -- --ignored --nocapture sweep_
 
 # Cut and search random networks from as many seeds.
 properties seeds="20":
-    for seed in $(seq {{ seeds }}); do PROPTEST_RNG_SEED=$seed cargo test --release --test cut --test search || exit 1; done
+    for seed in $(seq {{ seeds }}); do PROPTEST_RNG_SEED=$seed cargo test --release --test it -- --include-ignored cut:: search:: || exit 1; done
 
 # Plant faults on simulated devices, and count which strategies name them.
 localize *args: build

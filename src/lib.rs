@@ -20,6 +20,7 @@ pub mod matrix;
 pub mod report;
 pub mod session;
 pub mod shrink;
+pub mod sim;
 pub mod tensor;
 pub mod verdict;
 pub mod walk;

@@ -20,15 +20,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("inputs", &["tensor", "graph"]),
     ("kernels", &["tensor", "graph"]),
     ("bounds", &["tensor", "graph", "kernels"]),
-    ("engine", &["tensor", "graph", "inputs", "kernels", "bounds"]),
+    ("sim", &["tensor", "graph", "inputs", "kernels", "bounds"]),
+    ("engine", &["tensor", "graph", "inputs", "kernels", "bounds", "sim"]),
     ("walk", &["tensor", "graph", "inputs", "compare", "bounds", "engine"]),
     ("choice", &["tensor", "graph", "inputs", "compare", "engine"]),
-    ("worker", &["tensor", "graph", "inputs", "bounds", "engine", "compare", "walk"]),
+    ("worker", &["tensor", "graph", "inputs", "bounds", "sim", "engine", "compare", "walk"]),
     ("verdict", &["tensor", "compare", "walk", "engine"]),
     ("bench", &["tensor", "graph", "engine"]),
     ("matrix", &["tensor", "graph", "engine", "walk", "verdict"]),
     ("agree", &["tensor", "compare", "choice", "graph", "inputs", "engine", "verdict", "matrix"]),
-    ("case", &["graph", "inputs", "compare", "engine", "verdict"]),
+    ("case", &["graph", "inputs", "compare", "sim", "engine", "verdict"]),
     ("bundle", &["tensor"]),
     ("shrink", &["tensor", "graph", "inputs", "compare", "bounds", "engine", "walk"]),
     (
@@ -52,7 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// The rooms that `cli` composes.
 const BELOW_CLI: &[&str] = &[
-    "tensor", "compare", "choice", "graph", "inputs", "engine", "walk", "worker", "case",
+    "tensor", "compare", "choice", "graph", "inputs", "sim", "engine", "walk", "worker", "case",
     "verdict", "shrink", "bundle", "bench", "matrix", "agree", "report", "session",
 ];
 
@@ -61,8 +62,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tract_onnx", &["src/engine/tract", "src/graph"]),
     ("prettytable", &["src/cli", "src/report"]),
     ("indicatif", &["src/cli", "src/report"]),
-    ("mnn_sys", &["src/worker/mnn"]),
-    ("ort", &["src/worker/ort"]),
+    ("mnn_sys", &["src/worker/child/mnn"]),
+    ("ort", &["src/worker/child/ort"]),
     ("serde_yaml", &["src/case"]),
     ("shell_words", &["src/engine/place"]),
     ("quick_junit", &["src/report"]),
@@ -72,7 +73,7 @@ const HOMES: &[(&str, &[&str])] = &[
 ];
 
 /// Where `unsafe` may be used.
-const UNSAFE_HOME: &str = "src/worker/mnn";
+const UNSAFE_HOME: &str = "src/worker/child/mnn";
 /// Where offby may print and exit.
 const PRINTING_HOMES: &[&str] = &["src/cli", "src/main"];
 /// The macros that print.

@@ -1,6 +1,6 @@
 //! Writes the debug networks: `cargo run --release --example debug_models -- OUTDIR`.
 //!
-//! The output is the same on every machine; `tests/debug_models.rs` compares the committed files with it.
+//! The output is the same on every machine; `tests/it/debug_models.rs` compares the committed files with it.
 
 mod networks;
 

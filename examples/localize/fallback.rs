@@ -4,14 +4,13 @@
 use crate::plant::{NUMERIC, fault, fits};
 use crate::{Field, feeds};
 use offby::compare::{Agreement, Declared, Judging, Storage, compare, judge};
-use offby::engine::{
-    Condition, Device, DeviceRun, Fault, NodeFacts, NodeSteps, Output, Planted, Request, SimTarget,
-    Simulator, StorageRules,
-};
+use offby::engine::{NodeSteps, Output, Request, SimTarget};
 use offby::graph::Model;
 use offby::inputs::{Feed, Random};
+use offby::sim::{Condition, Device, Fault, NodeFacts, Planted, Simulator, StorageRules};
 use offby::tensor::{Format, Tensor};
 use offby::walk::{By, Goal, Plan};
+use offby::worker::DeviceRun;
 use offby::worker::{SimEngine, Walker as _, WorkerProgram};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

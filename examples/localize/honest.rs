@@ -2,7 +2,7 @@
 
 use crate::strategies::{self, Found};
 use crate::{Field, feeds, plant::Trial};
-use offby::engine::{Accumulate, Device, StorageRules};
+use offby::sim::{Accumulate, Device, StorageRules};
 use offby::tensor::{Format, Rounding};
 use offby::worker::WorkerProgram;
 use std::fmt::Write as _;

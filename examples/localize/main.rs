@@ -17,10 +17,11 @@ mod watch;
 
 use clap::Parser;
 use margin::Margin;
-use offby::engine::{Device, DeviceRun, NodeFacts, Simulator};
 use offby::graph::{Model, ValueName};
 use offby::inputs::{Feed, Spec, draw};
+use offby::sim::{Device, NodeFacts, Simulator};
 use offby::tensor::Tensor;
+use offby::worker::DeviceRun;
 use offby::worker::WorkerProgram;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

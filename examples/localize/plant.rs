@@ -1,8 +1,8 @@
 //! Chooses the faults, their nodes and their network: everything follows from the seed.
 
 use crate::Field;
-use offby::engine::{Condition, Device, Fault, NodeFacts, Planted, StorageRules};
 use offby::inputs::Random;
+use offby::sim::{Condition, Device, Fault, NodeFacts, Planted, StorageRules};
 use offby::tensor::Format;
 
 /// Faults that change numbers, so a comparison can find them.

@@ -4,7 +4,7 @@ use crate::plant::Trial;
 use offby::engine::{Engine as _, Request, SimTarget};
 use offby::graph::Model;
 use offby::inputs::Feed;
-use offby::walk::{Journal, OpReport, Task, WalkReport, conclude, cut, isolate};
+use offby::walk::{Journal, OpReport, Strategy, Task, WalkReport, conclude, cut, isolate};
 use offby::worker::{SimEngine, Walker as _, WorkerProgram};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ pub(crate) fn run(
         let walked = engine.walk(&request, None, &mut |_| ());
         let (trace, trust) =
             walked.found.ok_or_else(|| walked.execution.reason.unwrap_or_default())?;
-        conclude("follow", &trace, &trust, &names)
+        conclude(Strategy::Follow, &trace, &trust, &names)
     } else {
         let mut announce = |_: &str| ();
         let mut task = Task {

@@ -2,10 +2,12 @@
 //! tools' comparison rules.
 
 use crate::plant::Trial;
-use offby::engine::{Device, DeviceRun, Fault, NodeSteps, Simulator};
+use offby::engine::NodeSteps;
 use offby::graph::Model;
 use offby::inputs::Feed;
+use offby::sim::{Device, Fault, Simulator};
 use offby::tensor::Tensor;
+use offby::worker::DeviceRun;
 use std::collections::BTreeMap;
 
 /// A rule of a different tool: whether a candidate's tensor fails, given the right tensor.

@@ -2,8 +2,9 @@
 
 use super::builtin::BUILTIN;
 use super::yaml::read_yaml;
-use crate::engine::{Device, SimTarget, Target};
+use crate::engine::{SimTarget, Target};
 use crate::graph::closest;
+use crate::sim::Device;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;

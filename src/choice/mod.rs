@@ -17,7 +17,9 @@ mod tests;
 pub use chooser::Chooser;
 pub use source::Source;
 
-use crate::compare::{Agreement, Comparison, Incomparable, Judgement, Judging, Tolerance};
+use crate::compare::{
+    Agreement, Comparison, Incomparable, Judgement, JudgementRule, Judging, Tolerance,
+};
 use crate::tensor::{Format, Tensor};
 use chooser::How;
 use scores::{Scores, Tally};
@@ -129,7 +131,7 @@ impl Choice {
             (_, 0) => (Agreement::Explained, self.explained()),
             _ => (Agreement::Diverges, self.unexplained()),
         };
-        Judgement { agreement, rule: "choice".to_owned(), words, needed: None }
+        Judgement { agreement, rule: JudgementRule::Choice, words, needed: None }
     }
 
     fn in_another_order(&self) -> String {

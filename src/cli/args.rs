@@ -4,6 +4,7 @@ pub(super) use super::agree_args::AgreeArgs;
 pub(super) use super::shared_args::{
     FeedArgs, FiniteArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
 };
+use crate::walk::Strategy;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -110,8 +111,8 @@ pub(super) struct WalkArgs {
     pub(super) storage: Option<Stored>,
     /// Search strategy: follow every operator of one run, bisect the network by cuts, isolate every
     /// node, or all three
-    #[arg(long, value_enum, default_value_t = Strategy::Follow)]
-    pub(super) strategy: Strategy,
+    #[arg(long, value_enum, default_value_t = AskedStrategy::Follow)]
+    pub(super) strategy: AskedStrategy,
     /// List every operator, not only the error sources and the operators just before them
     #[arg(long)]
     pub(super) all: bool,
@@ -319,7 +320,7 @@ pub(super) struct CaseListArgs {
 
 /// The search strategy of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Strategy {
+pub(super) enum AskedStrategy {
     /// One undisturbed run; offby checks every operator on the operator's own inputs
     Follow,
     /// Runs of truncated networks, by bisection; needs no access to intermediate values
@@ -330,14 +331,14 @@ pub(super) enum Strategy {
     All,
 }
 
-impl Strategy {
-    /// The name on the command line.
-    pub(super) fn name(self) -> &'static str {
+impl AskedStrategy {
+    /// The strategies of a walk, in the order in which they run.
+    pub(super) fn strategies(self) -> &'static [Strategy] {
         match self {
-            Strategy::Follow => "follow",
-            Strategy::Cut => "cut",
-            Strategy::Isolate => "isolate",
-            Strategy::All => "all",
+            AskedStrategy::Follow => &[Strategy::Follow],
+            AskedStrategy::Cut => &[Strategy::Cut],
+            AskedStrategy::Isolate => &[Strategy::Isolate],
+            AskedStrategy::All => &[Strategy::Follow, Strategy::Cut, Strategy::Isolate],
         }
     }
 }

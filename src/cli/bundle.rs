@@ -12,13 +12,14 @@ use crate::bundle::{
     pack, python, readme, write_manifest,
 };
 use crate::case::{Case, CaseTarget, Expectation, write_device};
-use crate::engine::{Backend, Device, Output, Precision, SimTarget, Target, Weights};
+use crate::engine::{Backend, Output, Precision, SimTarget, Target, Weights};
 use crate::graph::{Cut, Model, ValueName};
 use crate::inputs::{Feed, Normalization, draw, parse_inputs};
 use crate::report::{InputReport, Report, TargetReport, report_html, report_markdown};
 use crate::session::Failure;
 use crate::session::Registry;
 use crate::shrink::{Specimen, by_itself};
+use crate::sim::Device;
 use crate::tensor::Tensor;
 use crate::verdict::{Kind, News};
 use crate::worker::find_converter;

@@ -15,7 +15,7 @@ use crate::report::{SCHEMA, ShrinkFeed, ShrinkReport, ToolReport, shrink_markdow
 use crate::session::node_names;
 use crate::session::{Engines, Failure, arithmetic_of};
 use crate::shrink::{Finding, Oracle, Shrunk, shrink as search};
-use crate::walk::conclude;
+use crate::walk::{Strategy, conclude};
 use crate::worker::interrupted;
 use std::collections::BTreeMap;
 use std::fs;
@@ -109,7 +109,7 @@ fn suspects(prepared: &Prepared<'_>, target: &Target) -> (Execution, Vec<String>
     };
     let walked = walker.walk(&request, None, &mut |_| ());
     let nodes = walked.found.map(|(trace, trust)| {
-        let walk = conclude("follow", &trace, &trust, &node_names(&prepared.model));
+        let walk = conclude(Strategy::Follow, &trace, &trust, &node_names(&prepared.model));
         walk.accused().filter_map(|(_, node)| node.map(str::to_owned)).collect()
     });
     (walked.execution, nodes.unwrap_or_default())

@@ -1,15 +1,15 @@
 //! `offby walk`: finds the operators that introduce error. Is the cause a bug or the storage format?
 
-use super::args::{Strategy as Asked, WalkArgs};
+use super::args::WalkArgs;
 use super::place::read_target;
 use super::prepare::Prepared;
 use super::screen;
 use super::walk_dump::walk_dump;
 use crate::engine::Target;
 use crate::report::{Report, TargetReport, evidence_text, walk_text};
-use crate::session::{Failure, Session, Strategy};
+use crate::session::{Failure, Search, Session};
 use crate::verdict::{StrategyAgreement, compare_strategies, exit_code};
-use crate::walk::WalkReport;
+use crate::walk::{Strategy, WalkReport};
 
 /// Walks, concludes and reports; returns the exit code.
 pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
@@ -24,22 +24,18 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     let session = prepared.session(&reference, std::slice::from_ref(&target));
     prepared.keep(&format!("reference {}", reference.target), session.truth());
 
-    let strategies: &[Asked] = match &args.strategy {
-        Asked::All => &[Asked::Follow, Asked::Cut, Asked::Isolate],
-        one => std::slice::from_ref(one),
-    };
     let walk = Walk { prepared: &prepared, session: &session, target: &target };
     let mut targets = Vec::new();
-    let strategies = if walk.is_reference() { &[] } else { strategies };
+    let strategies = if walk.is_reference() { &[] } else { args.strategy.strategies() };
     if walk.is_reference() {
         targets.push(session.walk_reference()?);
     }
     for strategy in strategies {
         let announce = |text: &str| progress.set_message(format!("{target}: {text}"));
         targets.push(match strategy {
-            Asked::Cut => walk.search(Strategy::Cut, announce)?,
-            Asked::Isolate => walk.search(Strategy::Isolate, announce)?,
-            Asked::Follow | Asked::All => walk.follow(announce)?,
+            Strategy::Cut => walk.search(Search::Cut, announce)?,
+            Strategy::Isolate => walk.search(Search::Isolate, announce)?,
+            _ => walk.follow(announce)?,
         });
     }
     progress.finish_and_clear();
@@ -55,10 +51,10 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     Ok(exit_code(report.targets.iter().map(|target| target.verdict.kind)))
 }
 
-fn agreement(report: &Report, strategies: &[Asked]) -> Option<StrategyAgreement> {
+fn agreement(report: &Report, strategies: &[Strategy]) -> Option<StrategyAgreement> {
     let walks = report.targets.iter().map(|target| target.walk.as_ref());
-    let walks: Vec<(&str, Option<&WalkReport>)> =
-        strategies.iter().map(|strategy| strategy.name()).zip(walks).collect();
+    let walks: Vec<(Strategy, Option<&WalkReport>)> =
+        strategies.iter().copied().zip(walks).collect();
     (walks.len() > 1).then(|| compare_strategies(&walks))
 }
 
@@ -82,7 +78,7 @@ impl Walk<'_> {
             return match session.walk_by_outputs(target, &mut |text| announce(text)) {
                 // What cannot be asked for its values is searched from outside.
                 Err(why) if session.can_be_searched(target) => {
-                    let mut report = self.search(Strategy::Cut, announce)?;
+                    let mut report = self.search(Search::Cut, announce)?;
                     report
                         .evidence
                         .push(format!("{}; searched by truncations instead", why.line()));
@@ -101,9 +97,9 @@ impl Walk<'_> {
     }
 
     /// Runs a strategy that works from outside, on the ONNX graph.
-    fn search(&self, strategy: Strategy, announce: impl Fn(&str)) -> Result<TargetReport, Failure> {
+    fn search(&self, search: Search, announce: impl Fn(&str)) -> Result<TargetReport, Failure> {
         let Walk { prepared, session, target } = self;
-        let report = session.search(target, strategy, &mut |text| announce(text))?;
+        let report = session.search(target, search, &mut |text| announce(text))?;
         session.take_unwritten().into_iter().for_each(|failure| prepared.note(Err(failure)));
         Ok(report)
     }

@@ -1,7 +1,7 @@
 //! Detects an operand that a binary operator read at the wrong positions. For sums and products, the values that the
 //! operator read follow from the output and the other operand.
 
-use super::scene::Scene;
+use super::sample::OperatorSample;
 
 /// Number of channels packed together.
 const PACK: usize = 4;
@@ -14,23 +14,23 @@ const INVERSES: [fn(f32, f32) -> f32; 2] =
 
 /// An operand, derived from an output and the other operand: its right values, and the values that were read.
 struct Operand<'s> {
-    scene: &'s Scene<'s>,
+    sample: &'s OperatorSample<'s>,
     input: &'s [f32],
     inverse: fn(f32, f32) -> f32,
 }
 
 impl Operand<'_> {
     fn right(&self, at: usize) -> f32 {
-        (self.inverse)(self.scene.reference[at], self.input[at])
+        (self.inverse)(self.sample.reference[at], self.input[at])
     }
 
     fn read(&self, at: usize) -> f32 {
-        (self.inverse)(self.scene.candidate[at], self.input[at])
+        (self.inverse)(self.sample.candidate[at], self.input[at])
     }
 
     /// Whether the operand was read as `expected` at this position, up to 16-bit rounding of the stored values.
     fn is(&self, at: usize, expected: f32) -> bool {
-        let stored = self.scene.candidate[at].abs().max(self.input[at].abs());
+        let stored = self.sample.candidate[at].abs().max(self.input[at].abs());
         let size = expected.abs().max((self.inverse)(stored, 1.0).abs());
         (self.read(at) - expected).abs() <= 2e-3 * size
     }
@@ -49,11 +49,11 @@ fn close(a: f32, b: f32) -> bool {
 }
 
 /// Reports an operand that was read as if it were packed by 4, one number, or one row.
-pub(super) fn wrong(scene: &Scene<'_>) -> Option<String> {
+pub(super) fn wrong(sample: &OperatorSample<'_>) -> Option<String> {
     let same =
-        scene.inputs.iter().enumerate().filter(|(_, input)| input.len() == scene.reference.len());
+        sample.inputs.iter().enumerate().filter(|(_, input)| input.len() == sample.reference.len());
     let operands = same.flat_map(|(number, input)| {
-        INVERSES.map(|inverse| (number, Operand { scene, input, inverse }))
+        INVERSES.map(|inverse| (number, Operand { sample, input, inverse }))
     });
     operands.into_iter().find_map(|(number, operand)| {
         let how = read_how(&operand)?;
@@ -62,8 +62,8 @@ pub(super) fn wrong(scene: &Scene<'_>) -> Option<String> {
 }
 
 fn read_how(operand: &Operand<'_>) -> Option<&'static str> {
-    let len = operand.scene.reference.len();
-    let row = operand.scene.shape.last().copied().unwrap_or(1);
+    let len = operand.sample.reference.len();
+    let row = operand.sample.shape.last().copied().unwrap_or(1);
     // Values after the operand's end are ignored, because they may be anything.
     let packed = (0..len / PACK).take_while(|at| operand.read(*at) != 0.0 || *at == 0).count();
     let first = operand.read(0);
@@ -81,14 +81,15 @@ fn read_how(operand: &Operand<'_>) -> Option<&'static str> {
 }
 
 /// Reports an input that equals at least half of the wrong elements, as if the operator had been skipped.
-pub(super) fn missing(scene: &Scene<'_>) -> Option<String> {
+pub(super) fn missing(sample: &OperatorSample<'_>) -> Option<String> {
     let untouched = |input: &&[f32]| {
-        let same = |&&at: &&usize| input.get(at) == Some(&scene.candidate[at]);
-        scene.wrong.iter().filter(same).count()
+        let same = |&&at: &&usize| input.get(at) == Some(&sample.candidate[at]);
+        sample.wrong.iter().filter(same).count()
     };
-    let (number, count) = scene.inputs.iter().map(untouched).enumerate().max_by_key(|(_, n)| *n)?;
-    (count > 1 && 2 * count >= scene.wrong.len()).then(|| {
-        format!("{count} of {} wrong elements equal input {number}, as if no second operand had been applied", scene.wrong.len())
+    let (number, count) =
+        sample.inputs.iter().map(untouched).enumerate().max_by_key(|(_, n)| *n)?;
+    (count > 1 && 2 * count >= sample.wrong.len()).then(|| {
+        format!("{count} of {} wrong elements equal input {number}, as if no second operand had been applied", sample.wrong.len())
     })
 }
 

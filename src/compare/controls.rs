@@ -29,8 +29,8 @@ fn a_nan_candidate_diverges_whatever_the_tolerance() {
     for judging in [strict(), generous()] {
         let judgement = judged(&[1.0, 2.0, 3.0], &[1.0, f32::NAN, 3.0], &judging);
         assert_eq!(
-            (judgement.agreement, judgement.rule.as_str()),
-            (Agreement::Diverges, "nonfinite")
+            (judgement.agreement, judgement.rule),
+            (Agreement::Diverges, JudgementRule::Nonfinite)
         );
         assert_eq!(judgement.needed, None);
         assert_eq!(judged(&[1.0; 3], &[f32::NAN; 3], &judging).agreement, Agreement::Diverges);
@@ -70,8 +70,8 @@ fn a_large_outlier_does_not_excuse_the_rest() {
 fn a_nan_first_in_the_reference_hides_nothing() {
     let judgement = judged(&[f32::NAN, 1.0, 2.0], &[f32::NAN, 5.0, 2.0], &strict());
     assert_eq!(
-        (judgement.agreement, judgement.rule.as_str()),
-        (Agreement::Diverges, "beyond tolerance")
+        (judgement.agreement, judgement.rule),
+        (Agreement::Diverges, JudgementRule::BeyondTolerance)
     );
     assert_eq!(judged(&[f32::NAN, 1.0], &[0.0, 1.0], &strict()).agreement, Agreement::Diverges);
 }
@@ -93,7 +93,7 @@ fn what_was_not_compared_does_not_agree() {
 #[test]
 fn a_tolerance_is_not_met_by_nothing() {
     let nans = [f32::NAN; 4];
-    assert_eq!(judged(&nans, &nans, &strict()).rule, "identical");
+    assert_eq!(judged(&nans, &nans, &strict()).rule, JudgementRule::Identical);
     let mut comparison = compare(&tensor(&nans), &tensor(&nans)).unwrap();
     assert_eq!((comparison.finite, comparison.max_abs, comparison.cosine), (0, 0.0, 0.0));
     comparison.mismatched = 1;
@@ -154,7 +154,10 @@ fn rounding_is_explained_and_only_rounding() {
 #[test]
 fn an_overflow_is_no_rounding() {
     let judgement = judged(&[1.0, 70000.0], &[1.0, f32::INFINITY], &strict());
-    assert_eq!((judgement.agreement, judgement.rule.as_str()), (Agreement::Diverges, "nonfinite"));
+    assert_eq!(
+        (judgement.agreement, judgement.rule),
+        (Agreement::Diverges, JudgementRule::Nonfinite)
+    );
     let judgement = judged(&[1.0, 70000.0], &[1.0, f32::NEG_INFINITY], &strict());
     assert_eq!(judgement.agreement, Agreement::Diverges);
 }
@@ -165,15 +168,15 @@ fn the_user_overrides_what_is_declared() {
     let declared = Judging { declared: f16, ..strict() };
     let judgement = judged(&[1.0, 2.0], &[1.0, 2.001], &declared);
     assert_eq!(
-        (judgement.agreement, judgement.rule.as_str()),
-        (Agreement::Agrees, "declared tolerance")
+        (judgement.agreement, judgement.rule),
+        (Agreement::Agrees, JudgementRule::DeclaredTolerance)
     );
     let asked = Judging { user: Some(Tolerance::user(1e-6, 0.0)), ..declared };
     let judgement = judged(&[1.0, 2.0], &[1.0, 2.001], &asked);
     assert_eq!((judgement.agreement, judgement.needed.unwrap().rtol), (Agreement::Diverges, 0.0));
     approx::assert_relative_eq!(judgement.needed.unwrap().atol, 0.001, max_relative = 1e-3);
     let asked = Judging { user: Some(Tolerance::user(0.01, 0.0)), ..declared };
-    assert_eq!(judged(&[1.0, 2.0], &[1.0, 2.001], &asked).rule, "user tolerance");
+    assert_eq!(judged(&[1.0, 2.0], &[1.0, 2.001], &asked).rule, JudgementRule::UserTolerance);
 }
 
 #[test]

@@ -78,13 +78,58 @@ impl Judging {
     }
 }
 
+/// What a judgement rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JudgementRule {
+    /// The comparison holds no measured difference.
+    Unmeasured,
+    /// All elements are equal.
+    Identical,
+    /// NaN or infinities differ.
+    Nonfinite,
+    /// Within the tolerance that the user asked for.
+    #[serde(rename = "user tolerance")]
+    UserTolerance,
+    /// Within the tolerance of the element type.
+    #[serde(rename = "strict tolerance")]
+    StrictTolerance,
+    /// Every difference is one rounding to the declared format.
+    Rounding,
+    /// Within the tolerance of the declared storage.
+    #[serde(rename = "declared tolerance")]
+    DeclaredTolerance,
+    /// Beyond every tolerance that applies.
+    #[serde(rename = "beyond tolerance")]
+    BeyondTolerance,
+    /// The outputs could not be compared.
+    Incomparable,
+    /// The shape or the element type differs.
+    Form,
+    /// The saved numbers leave the question open.
+    Open,
+    /// Both tensors have no elements.
+    Empty,
+    /// The output chooses among nearly equal values.
+    Choice,
+    /// The storage format cannot hold the values, and this is accepted.
+    Overflow,
+}
+
+impl JudgementRule {
+    /// Whether the output agrees without any allowance for the target's storage.
+    pub fn is_exact(self) -> bool {
+        matches!(self, JudgementRule::Identical | JudgementRule::StrictTolerance)
+    }
+}
+
 /// An agreement and the rule behind it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// How far the tensors agree.
     pub agreement: Agreement,
     /// The rule that fired.
-    pub rule: String,
+    pub rule: JudgementRule,
     /// The rule's finding in words.
     pub words: String,
     /// The least tolerance that would pass, with the relative part of the widest tolerance that was tried.
@@ -92,28 +137,28 @@ pub struct Judgement {
     pub needed: Option<Needed>,
 }
 
-struct Rule {
-    name: &'static str,
+struct Row {
+    name: JudgementRule,
     agreement: Agreement,
     fires: fn(&Comparison, &Judging) -> bool,
     words: fn(&Comparison, &Judging) -> String,
 }
 
-const RULES: [Rule; 8] = [
-    Rule {
-        name: "unmeasured",
+const RULES: [Row; 8] = [
+    Row {
+        name: JudgementRule::Unmeasured,
         agreement: Agreement::Diverges,
         fires: |comparison, _| comparison.elements == 0 || comparison.max_abs.is_nan(),
         words: |_, _| "the comparison holds no measured difference".to_owned(),
     },
-    Rule {
-        name: "identical",
+    Row {
+        name: JudgementRule::Identical,
         agreement: Agreement::Agrees,
         fires: |comparison, _| comparison.mismatched == 0 && comparison.nonfinite.disagreeing == 0,
         words: |comparison, _| format!("all {} elements are equal", comparison.elements),
     },
-    Rule {
-        name: "nonfinite",
+    Row {
+        name: JudgementRule::Nonfinite,
         agreement: Agreement::Diverges,
         fires: |comparison, judging| {
             comparison.nonfinite.disagreeing > 0 && !is_explained(comparison, judging)
@@ -125,20 +170,20 @@ const RULES: [Rule; 8] = [
             )
         },
     },
-    Rule {
-        name: "user tolerance",
+    Row {
+        name: JudgementRule::UserTolerance,
         agreement: Agreement::Agrees,
         fires: |comparison, judging| judging.user.is_some_and(|user| is_met(&user, comparison)),
         words: |_, judging| format!("within the tolerance asked for, {}", text(&judging.widest())),
     },
-    Rule {
-        name: "strict tolerance",
+    Row {
+        name: JudgementRule::StrictTolerance,
         agreement: Agreement::Agrees,
         fires: |comparison, judging| judging.user.is_none() && is_met(&judging.strict, comparison),
         words: |_, judging| format!("within the strict tolerance, {}", text(&judging.strict)),
     },
-    Rule {
-        name: "rounding",
+    Row {
+        name: JudgementRule::Rounding,
         agreement: Agreement::Explained,
         fires: |comparison, judging| is_explained(comparison, judging),
         words: |comparison, _| match &comparison.explained_by {
@@ -148,8 +193,8 @@ const RULES: [Rule; 8] = [
             None => String::new(),
         },
     },
-    Rule {
-        name: "declared tolerance",
+    Row {
+        name: JudgementRule::DeclaredTolerance,
         agreement: Agreement::Agrees,
         fires: |comparison, judging| {
             let declared = judging.declared_storage().filter(|_| judging.user.is_none());
@@ -160,8 +205,8 @@ const RULES: [Rule; 8] = [
             format!("within the {name} tolerance, {}", text(&judging.widest()))
         },
     },
-    Rule {
-        name: "beyond tolerance",
+    Row {
+        name: JudgementRule::BeyondTolerance,
         agreement: Agreement::Diverges,
         fires: |_, _| true,
         words: |_, judging| {
@@ -179,7 +224,7 @@ pub fn judge(comparison: &Comparison, judging: &Judging) -> Judgement {
     let helps = comparison.nonfinite.disagreeing == 0 && comparison.finite > 0 && !atol.is_nan();
     Judgement {
         agreement: rule.agreement,
-        rule: rule.name.to_owned(),
+        rule: rule.name,
         words: (rule.words)(comparison, judging),
         needed: helps.then_some(Needed { rtol, atol }),
     }
@@ -188,22 +233,22 @@ pub fn judge(comparison: &Comparison, judging: &Judging) -> Judgement {
 impl Judgement {
     /// The judgement of tensors that could not be compared, with the reason.
     pub fn incomparable(reason: impl Into<String>) -> Self {
-        Judgement::of(Agreement::Incomparable, "incomparable", reason)
+        Judgement::of(Agreement::Incomparable, JudgementRule::Incomparable, reason)
     }
 
     /// The judgement of an output whose form differs from the reference's. Such an output is wrong for any values.
     pub fn of_form(reason: impl Into<String>) -> Self {
-        Judgement::of(Agreement::Diverges, "form", reason)
+        Judgement::of(Agreement::Diverges, JudgementRule::Form, reason)
     }
 
     /// The judgement of a question that the saved numbers leave open, with the reason. A second run
     /// must answer the question.
     pub fn open(reason: impl Into<String>) -> Self {
-        Judgement::of(Agreement::Incomparable, "open", reason)
+        Judgement::of(Agreement::Incomparable, JudgementRule::Open, reason)
     }
 
-    fn of(agreement: Agreement, rule: &str, words: impl Into<String>) -> Self {
-        Judgement { agreement, rule: rule.to_owned(), words: words.into(), needed: None }
+    fn of(agreement: Agreement, rule: JudgementRule, words: impl Into<String>) -> Self {
+        Judgement { agreement, rule, words: words.into(), needed: None }
     }
 }
 
@@ -215,7 +260,7 @@ impl From<&Incomparable> for Judgement {
             }
             // Two empty tensors of one shape cannot differ.
             Incomparable::Empty { .. } => {
-                Judgement::of(Agreement::Agrees, "empty", "both have no elements")
+                Judgement::of(Agreement::Agrees, JudgementRule::Empty, "both have no elements")
             }
         }
     }

@@ -7,9 +7,10 @@
 //! and half precision go through a vectorised `kernel`. Values of `f64` and of the integers do not fit an `f32`, so
 //! they go through `scalar`. Both fill the same `tally`.
 
-mod beyond;
 mod broadcast;
 mod element;
+mod error_profile;
+mod exceeding;
 mod frontier;
 mod judge;
 mod kernel;
@@ -17,11 +18,10 @@ mod measure;
 mod metrics;
 mod number;
 mod pattern;
-mod portrait;
 mod preview;
 mod rounding;
+mod sample;
 mod scalar;
-mod scene;
 mod single;
 mod sum;
 mod tally;
@@ -36,13 +36,13 @@ mod controls;
 mod oracle;
 
 pub use crate::tensor::{Format, Rounding};
-pub use beyond::count_beyond;
+pub use error_profile::{Axis, ErrorMap, ErrorProfile, Histogram, error_profile};
+pub use exceeding::count_exceeding;
 pub use frontier::{Frontier, Needed};
-pub use judge::{Agreement, Declared, Judgement, Judging, judge};
+pub use judge::{Agreement, Declared, Judgement, JudgementRule, Judging, judge};
 pub use measure::{CompareOptions, compare, compare_with};
 pub use metrics::{Census, Comparison, Incomparable, Nonfinite};
 pub use pattern::{Pattern, recognize};
-pub use portrait::{Axis, ErrorMap, Histogram, Portrait, portrait};
 pub use preview::{general, preview};
 pub use rounding::Explanation;
 pub use tolerance::{STORAGE, Storage, Tolerance};

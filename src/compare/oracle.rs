@@ -318,9 +318,9 @@ fn options_are_kept() {
         assert_eq!(got.needed.least_atol(3e-4), needed.fold(0.0, f64::max));
         let tolerance = Tolerance::user(got.needed.least_atol(3e-4), 3e-4);
         assert!(tolerance.is_met_by(&got));
-        assert_eq!(count_beyond(&a, &b, &tolerance, got.typical), Ok(0));
+        assert_eq!(count_exceeding(&a, &b, &tolerance, got.typical), Ok(0));
         let tighter = Tolerance::user(tolerance.atol.next_down(), 3e-4);
         assert!(!tighter.is_met_by(&got));
-        assert_eq!(count_beyond(&a, &b, &tighter, got.typical), Ok(1));
+        assert_eq!(count_exceeding(&a, &b, &tighter, got.typical), Ok(1));
     }
 }

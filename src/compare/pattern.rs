@@ -3,7 +3,7 @@
 //! A pattern is a resemblance, not a cause. Each pattern states what was seen and what would disprove it.
 
 use super::broadcast;
-use super::scene::Scene;
+use super::sample::OperatorSample;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub struct Pattern {
 
 struct Rule {
     name: &'static str,
-    sees: fn(&Scene<'_>) -> Option<String>,
+    sees: fn(&OperatorSample<'_>) -> Option<String>,
     disproof: &'static str,
     /// Less specific rules that this rule hides.
     hides: &'static [&'static str],
@@ -183,14 +183,16 @@ const RULES: &[Rule] = &[
 
 /// The patterns that a candidate's difference from a reference resembles, best first.
 pub fn recognize(inputs: &[&Tensor], reference: &Tensor, candidate: &Tensor) -> Vec<Pattern> {
-    let Some(scene) = Scene::look_at(inputs, reference, candidate) else { return Vec::new() };
+    let Some(sample) = OperatorSample::look_at(inputs, reference, candidate) else {
+        return Vec::new();
+    };
     let mut hidden: Vec<&str> = Vec::new();
     let mut seen = Vec::new();
     for rule in RULES {
         if seen.len() == MOST || hidden.contains(&rule.name) {
             continue;
         }
-        if let Some(words) = (rule.sees)(&scene) {
+        if let Some(words) = (rule.sees)(&sample) {
             let (name, disproof) = (rule.name.to_owned(), rule.disproof.to_owned());
             seen.push(Pattern { name, words, disproof });
             hidden.extend(rule.hides);
@@ -203,20 +205,20 @@ fn when(seen: bool, words: impl FnOnce() -> String) -> Option<String> {
     seen.then(words)
 }
 
-fn all_zero(scene: &Scene<'_>) -> Option<String> {
-    when(scene.candidate.iter().all(|&c| c == 0.0), || "every element is 0".to_owned())
+fn all_zero(sample: &OperatorSample<'_>) -> Option<String> {
+    when(sample.candidate.iter().all(|&c| c == 0.0), || "every element is 0".to_owned())
 }
 
-fn all_equal(scene: &Scene<'_>) -> Option<String> {
-    let first = *scene.candidate.first()?;
+fn all_equal(sample: &OperatorSample<'_>) -> Option<String> {
+    let first = *sample.candidate.first()?;
     // Zero has a rule of its own.
-    let equal = scene.len() > 1 && first != 0.0 && scene.candidate.iter().all(|&c| c == first);
+    let equal = sample.len() > 1 && first != 0.0 && sample.candidate.iter().all(|&c| c == first);
     when(equal, || format!("every element is {first}"))
 }
 
 /// The last two axes are swapped, and the elements are in the row-major order of the swapped shape.
-fn transposed(scene: &Scene<'_>) -> Option<String> {
-    let [.., rows, columns] = *scene.shape else { return None };
+fn transposed(sample: &OperatorSample<'_>) -> Option<String> {
+    let [.., rows, columns] = *sample.shape else { return None };
     let matrix = rows * columns;
     let turned = |at: usize| {
         let (start, within) = (at / matrix * matrix, at % matrix);
@@ -224,17 +226,19 @@ fn transposed(scene: &Scene<'_>) -> Option<String> {
     };
     let all = rows > 1
         && columns > 1
-        && (0..scene.len()).all(|at| close(scene.reference[turned(at)], scene.candidate[at]));
+        && (0..sample.len()).all(|at| close(sample.reference[turned(at)], sample.candidate[at]));
     when(all, || format!("each {rows}x{columns} matrix is transposed"))
 }
 
-fn equals_input(scene: &Scene<'_>) -> Option<String> {
-    let input = scene.inputs.iter().position(|input| *input == scene.candidate)?;
+fn equals_input(sample: &OperatorSample<'_>) -> Option<String> {
+    let input = sample.inputs.iter().position(|input| *input == sample.candidate)?;
     Some(format!("the output is input {input}, unchanged"))
 }
 
-fn sign(scene: &Scene<'_>) -> Option<String> {
-    when(scene.pairs().all(|(r, c)| close(-r, c)), || "every element has the other sign".to_owned())
+fn sign(sample: &OperatorSample<'_>) -> Option<String> {
+    when(sample.pairs().all(|(r, c)| close(-r, c)), || {
+        "every element has the other sign".to_owned()
+    })
 }
 
 fn close(expected: f32, got: f32) -> bool {
@@ -242,37 +246,37 @@ fn close(expected: f32, got: f32) -> bool {
 }
 
 /// Values that no arithmetic on the inputs produces: far beyond the reference's range, or mixed with NaN.
-fn unwritten(scene: &Scene<'_>) -> Option<String> {
-    let largest = scene.reference.iter().fold(0f32, |max, v| max.max(v.abs()));
+fn unwritten(sample: &OperatorSample<'_>) -> Option<String> {
+    let largest = sample.reference.iter().fold(0f32, |max, v| max.max(v.abs()));
     let inputs =
-        scene.inputs.iter().flat_map(|input| input.iter()).fold(0f32, |max, v| max.max(v.abs()));
+        sample.inputs.iter().flat_map(|input| input.iter()).fold(0f32, |max, v| max.max(v.abs()));
     let limit = 1e4 * largest.max(inputs).max(1e-20);
-    let wild = scene.candidate.iter().filter(|c| !(c.abs() <= limit)).count();
+    let wild = sample.candidate.iter().filter(|c| !(c.abs() <= limit)).count();
     when(wild > 0, || {
         format!("{wild} elements are NaN or over 10,000 times larger than anything that went in")
     })
 }
 
-fn scale(scene: &Scene<'_>) -> Option<String> {
-    let (r, c) = scene.pairs().max_by(|a, b| a.0.abs().total_cmp(&b.0.abs()))?;
+fn scale(sample: &OperatorSample<'_>) -> Option<String> {
+    let (r, c) = sample.pairs().max_by(|a, b| a.0.abs().total_cmp(&b.0.abs()))?;
     let factor = c / r;
     // Zero has a rule of its own.
     let told = factor.is_finite() && factor != 0.0;
-    let all = told && scene.pairs().all(|(r, c)| close(r * factor, c));
-    when(all && scene.len() > 2, || format!("every element is {factor} times what it should be"))
+    let all = told && sample.pairs().all(|(r, c)| close(r * factor, c));
+    when(all && sample.len() > 2, || format!("every element is {factor} times what it should be"))
 }
 
-fn offset(scene: &Scene<'_>) -> Option<String> {
-    let (r, c) = scene.pairs().next()?;
+fn offset(sample: &OperatorSample<'_>) -> Option<String> {
+    let (r, c) = sample.pairs().next()?;
     let by = c - r;
-    let spread = scene.reference.iter().fold(0f32, |max, v| max.max(v.abs()));
+    let spread = sample.reference.iter().fold(0f32, |max, v| max.max(v.abs()));
     let all = by.is_finite()
-        && scene.pairs().all(|(r, c)| (c - r - by).abs() <= 1e-3 * spread.max(by.abs()));
-    when(all && scene.len() > 2, || format!("every element is off by {by}"))
+        && sample.pairs().all(|(r, c)| (c - r - by).abs() <= 1e-3 * spread.max(by.abs()));
+    when(all && sample.len() > 2, || format!("every element is off by {by}"))
 }
 
-fn shift(scene: &Scene<'_>) -> Option<String> {
-    let (r, c, len) = (scene.reference, scene.candidate, scene.len());
+fn shift(sample: &OperatorSample<'_>) -> Option<String> {
+    let (r, c, len) = (sample.reference, sample.candidate, sample.len());
     let most = len.min(4096) as isize / 2;
     let fits = |by: isize| {
         let overlap = (0..len as isize).filter(|i| (0..len as isize).contains(&(i + by)));
@@ -287,33 +291,33 @@ fn shift(scene: &Scene<'_>) -> Option<String> {
     ))
 }
 
-fn permutation(scene: &Scene<'_>) -> Option<String> {
+fn permutation(sample: &OperatorSample<'_>) -> Option<String> {
     let sorted = |values: &[f32]| {
         let mut values = values.to_vec();
         values.sort_unstable_by(f32::total_cmp);
         values
     };
-    let (r, c) = (sorted(scene.reference), sorted(scene.candidate));
+    let (r, c) = (sorted(sample.reference), sorted(sample.candidate));
     let same = r.iter().zip(&c).all(|(&r, &c)| close(r, c));
     when(same, || {
-        format!("the values are right, {} of them in the wrong places", scene.wrong.len())
+        format!("the values are right, {} of them in the wrong places", sample.wrong.len())
     })
 }
 
 /// All wrong elements are 0. If they cover whole rows of the second-to-last axis, the words name these rows.
-fn zeros(scene: &Scene<'_>) -> Option<String> {
-    let all = scene.wrong.iter().all(|&at| scene.candidate[at] == 0.0);
-    let row = scene.row();
-    let rows = *scene.shape.iter().rev().nth(1).filter(|_| all)?;
-    let hit = scene.places(rows, |flat| flat / row);
-    let whole = (0..scene.len())
+fn zeros(sample: &OperatorSample<'_>) -> Option<String> {
+    let all = sample.wrong.iter().all(|&at| sample.candidate[at] == 0.0);
+    let row = sample.row();
+    let rows = *sample.shape.iter().rev().nth(1).filter(|_| all)?;
+    let hit = sample.places(rows, |flat| flat / row);
+    let whole = (0..sample.len())
         .filter(|flat| hit.binary_search(&(flat / row % rows)).is_ok())
-        .all(|flat| scene.candidate[flat] == 0.0);
-    let elements = scene.wrong.len();
+        .all(|flat| sample.candidate[flat] == 0.0);
+    let elements = sample.wrong.len();
     Some(if whole && hit.len() < rows {
         format!("rows {} of {rows} are 0, {elements} elements in all", ranges(&hit))
     } else {
-        format!("{elements} of {} elements are 0", scene.len())
+        format!("{elements} of {} elements are 0", sample.len())
     })
 }
 
@@ -336,13 +340,13 @@ fn ranges(numbers: &[usize]) -> String {
 
 /// The candidate is a straight line over the reference. A norm with a different mean and
 /// variance produces such an output.
-fn affine(scene: &Scene<'_>) -> Option<String> {
-    let count = scene.len() as f64;
-    if 4 * scene.wrong.len() < scene.len() || scene.len() < 16 {
+fn affine(sample: &OperatorSample<'_>) -> Option<String> {
+    let count = sample.len() as f64;
+    if 4 * sample.wrong.len() < sample.len() || sample.len() < 16 {
         return None;
     }
     let sum = |term: &dyn Fn(f64, f64) -> f64| -> f64 {
-        scene.pairs().map(|(r, c)| term(f64::from(r), f64::from(c))).sum()
+        sample.pairs().map(|(r, c)| term(f64::from(r), f64::from(c))).sum()
     };
     let (mean_r, mean_c) = (sum(&|r, _| r) / count, sum(&|_, c| c) / count);
     let spread_r = sum(&|r, _| (r - mean_r).powi(2));
@@ -360,19 +364,19 @@ fn affine(scene: &Scene<'_>) -> Option<String> {
 }
 
 /// The first elements are right to the last digits, and nearly all others are wrong.
-fn first_written(scene: &Scene<'_>) -> Option<String> {
+fn first_written(sample: &OperatorSample<'_>) -> Option<String> {
     let exact = |(r, c): &(f32, f32)| (c - r).abs() <= 1e-5 * r.abs() && *r != 0.0;
-    let right = scene.pairs().take_while(exact).count();
-    let rest = scene.len() - right;
-    let wrong = scene.wrong.iter().filter(|&&flat| flat >= right).count();
+    let right = sample.pairs().take_while(exact).count();
+    let rest = sample.len() - right;
+    let wrong = sample.wrong.iter().filter(|&&flat| flat >= right).count();
     let seen = right > 0
-        && 4 * right <= scene.len()
+        && 4 * right <= sample.len()
         && 10 * wrong >= 9 * rest
-        && correlation(scene.pairs().skip(right)) < RELATED;
+        && correlation(sample.pairs().skip(right)) < RELATED;
     when(seen, || {
         format!(
             "the first {right} of {} elements are right, the rest is what was there before",
-            scene.len()
+            sample.len()
         )
     })
 }
@@ -397,89 +401,91 @@ fn correlation(pairs: impl Iterator<Item = (f32, f32)>) -> f64 {
     if both > 0.0 { ((n * product - sums[0] * sums[1]) / both).max(0.0) } else { 0.0 }
 }
 
-fn saturated(scene: &Scene<'_>) -> Option<String> {
-    let limit = scene.wrong.iter().map(|&i| scene.candidate[i].abs()).fold(0f32, f32::max);
-    let all = scene
+fn saturated(sample: &OperatorSample<'_>) -> Option<String> {
+    let limit = sample.wrong.iter().map(|&i| sample.candidate[i].abs()).fold(0f32, f32::max);
+    let all = sample
         .wrong
         .iter()
-        .all(|&i| scene.candidate[i].abs() == limit && scene.reference[i].abs() > limit);
-    when(all && limit > 0.0 && scene.wrong.len() > 1, || {
-        format!("{} elements stop at {limit}", scene.wrong.len())
+        .all(|&i| sample.candidate[i].abs() == limit && sample.reference[i].abs() > limit);
+    when(all && limit > 0.0 && sample.wrong.len() > 1, || {
+        format!("{} elements stop at {limit}", sample.wrong.len())
     })
 }
 
 /// The smallest normal `f16`.
 const F16_NORMAL: f32 = 6.103_515_6e-5;
 
-fn flushed(scene: &Scene<'_>) -> Option<String> {
-    let all = scene
+fn flushed(sample: &OperatorSample<'_>) -> Option<String> {
+    let all = sample
         .wrong
         .iter()
-        .all(|&i| scene.candidate[i] == 0.0 && scene.reference[i].abs() < F16_NORMAL);
+        .all(|&i| sample.candidate[i] == 0.0 && sample.reference[i].abs() < F16_NORMAL);
     when(all, || {
-        format!("{} elements below 6.1e-5, the smallest normal f16, became 0", scene.wrong.len())
+        format!("{} elements below 6.1e-5, the smallest normal f16, became 0", sample.wrong.len())
     })
 }
 
 /// Wrong rows that are all alike although the right rows differ. A bias leaves such rows if a product is missing.
-fn repeated_rows(scene: &Scene<'_>) -> Option<String> {
-    let row = scene.row();
-    let mut hit: Vec<usize> = scene.wrong.iter().map(|flat| flat / row).collect();
+fn repeated_rows(sample: &OperatorSample<'_>) -> Option<String> {
+    let row = sample.row();
+    let mut hit: Vec<usize> = sample.wrong.iter().map(|flat| flat / row).collect();
     hit.dedup();
     let of = |values: &'_ [f32], number: usize| values[number * row..(number + 1) * row].to_vec();
-    let first = of(scene.candidate, *hit.first()?);
-    let right = of(scene.reference, hit[0]);
-    let differ = hit.iter().any(|&number| of(scene.reference, number) != right);
-    let alike = hit.iter().all(|&number| of(scene.candidate, number) == first);
+    let first = of(sample.candidate, *hit.first()?);
+    let right = of(sample.reference, hit[0]);
+    let differ = hit.iter().any(|&number| of(sample.reference, number) != right);
+    let alike = hit.iter().all(|&number| of(sample.candidate, number) == first);
     when(row > 1 && hit.len() > 1 && differ && alike, || {
-        let (hit, rows) = (hit.len(), scene.len() / row);
+        let (hit, rows) = (hit.len(), sample.len() / row);
         format!(
             "{hit} of {rows} rows hold the same {row} numbers, as a bias does where a product is missing"
         )
     })
 }
 
-fn tail(scene: &Scene<'_>) -> Option<String> {
-    let row = scene.row();
-    let columns = scene.places(row, |flat| flat % row);
+fn tail(sample: &OperatorSample<'_>) -> Option<String> {
+    let row = sample.row();
+    let columns = sample.places(row, |flat| flat % row);
     let first = *columns.first()?;
     let contiguous = columns.len() == row - first && first > 0 && columns.len() <= row / 2;
     when(contiguous, || format!("only the last {} of each row of {row} are wrong", columns.len()))
 }
 
-fn channels(scene: &Scene<'_>) -> Option<String> {
-    let count = *scene.shape.get(1).filter(|&&count| count > 1)?;
-    let inner: usize = scene.shape[2..].iter().product();
-    let hit = scene.places(count, |flat| flat / inner.max(1));
+fn channels(sample: &OperatorSample<'_>) -> Option<String> {
+    let count = *sample.shape.get(1).filter(|&&count| count > 1)?;
+    let inner: usize = sample.shape[2..].iter().product();
+    let hit = sample.places(count, |flat| flat / inner.max(1));
     when(hit.len() <= count / 2, || {
         format!("only {} of {count} channels are wrong: {}", hit.len(), listed(&hit))
     })
 }
 
-fn packing(scene: &Scene<'_>) -> Option<String> {
-    let count = *scene.shape.get(1).filter(|&&count| count > 4)?;
-    let inner: usize = scene.shape[2..].iter().product();
-    let lanes = scene.places(4, |flat| flat / inner.max(1) % count);
+fn packing(sample: &OperatorSample<'_>) -> Option<String> {
+    let count = *sample.shape.get(1).filter(|&&count| count > 4)?;
+    let inner: usize = sample.shape[2..].iter().product();
+    let lanes = sample.places(4, |flat| flat / inner.max(1) % count);
     when(lanes.len() < 4, || {
         format!("only channels whose number modulo 4 is {} are wrong", listed(&lanes))
     })
 }
 
-fn border(scene: &Scene<'_>) -> Option<String> {
-    let [.., height, width] = *scene.shape else { return None };
+fn border(sample: &OperatorSample<'_>) -> Option<String> {
+    let [.., height, width] = *sample.shape else { return None };
     let edge = |flat: usize| {
         let (y, x) = (flat / width % height, flat % width);
         y == 0 || x == 0 || y + 1 == height || x + 1 == width
     };
-    let all = height > 4 && width > 4 && scene.wrong.iter().all(|&flat| edge(flat));
+    let all = height > 4 && width > 4 && sample.wrong.iter().all(|&flat| edge(flat));
     when(all, || format!("only the outermost elements of each {height}x{width} plane are wrong"))
 }
 
-fn block(scene: &Scene<'_>) -> Option<String> {
-    let (first, last) = (*scene.wrong.first()?, *scene.wrong.last()?);
+fn block(sample: &OperatorSample<'_>) -> Option<String> {
+    let (first, last) = (*sample.wrong.first()?, *sample.wrong.last()?);
     let span = last - first + 1;
-    let inside = span * 2 <= scene.len() && scene.wrong.len() * 2 >= span;
-    when(inside, || format!("the wrong elements lie between {first} and {last} of {}", scene.len()))
+    let inside = span * 2 <= sample.len() && sample.wrong.len() * 2 >= span;
+    when(inside, || {
+        format!("the wrong elements lie between {first} and {last} of {}", sample.len())
+    })
 }
 
 fn listed(numbers: &[usize]) -> String {

@@ -3,7 +3,6 @@
 //! An engine takes a [`Request`] and returns an [`Execution`]: the outcome, the backend that really
 //! ran, and the outputs. A failure of an engine is an outcome, never an error of offby.
 
-mod device;
 mod outcome;
 mod panics;
 mod place;
@@ -11,10 +10,6 @@ mod target;
 mod tract;
 mod unary;
 
-pub use device::{
-    Accumulate, Before, Breakdown, Condition, Device, DeviceRun, During, Fault, Moment, NodeFacts,
-    Overflow, Passed, Planted, Simulator, Stop, StorageRules, Subnormals,
-};
 pub use outcome::{Ended, Execution, Outcome, Output, Runs, same_bytes};
 pub use place::{Place, Via, ViaError};
 pub use target::{

@@ -1,7 +1,8 @@
 //! Targets: the values of `--on`, as text and parsed.
 
-use super::{Device, Place};
+use super::Place;
 use crate::bounds::Arithmetic;
+use crate::sim::Device;
 use crate::tensor::Format;
 use serde::{Deserialize, Serialize};
 use std::fmt;

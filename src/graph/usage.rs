@@ -35,7 +35,7 @@ pub enum Usage {
 }
 
 /// Operators that pass integers on without changing their meaning.
-const CARRIERS: [&str; 9] = [
+const PROPAGATORS: [&str; 9] = [
     "Identity",
     "Cast",
     "Reshape",
@@ -62,7 +62,7 @@ impl Model {
                 usages.extend(constants.usage(node, slot));
             }
             let first = node.input.first().map_or("", String::as_str);
-            if CARRIERS.contains(&node.op_type.as_str()) && same.contains(first) {
+            if PROPAGATORS.contains(&node.op_type.as_str()) && same.contains(first) {
                 same.extend(node.output.iter().map(String::as_str));
             }
         }

@@ -90,6 +90,16 @@ pub fn compute(call: &Call<'_>) -> Option<Result<Vec<Tensor>, Refused>> {
     kernel(call.op_type).map(|kernel| kernel(call))
 }
 
+/// The part of a node's result that ONNX leaves open on these inputs, if there is one. offby's kernels then follow
+/// numpy, and other implementations may differ: ONNX Runtime's ReduceMax keeps a NaN only in the first place.
+pub fn left_open(op_type: &str, inputs: &[Option<Tensor>]) -> Option<&'static str> {
+    const EXTREMES: [&str; 7] =
+        ["ArgMax", "ArgMin", "GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin", "TopK"];
+    let first = inputs.first()?.as_ref().filter(|_| EXTREMES.contains(&op_type))?;
+    let has_nan = first.dtype().is_float() && first.numbers(1).iter().any(|value| value.is_nan());
+    has_nan.then_some("the extreme of numbers that include NaN")
+}
+
 /// The elements of a tensor, broadcast to a shape; `None` if the tensor does not broadcast to it.
 pub fn broadcast_to(tensor: &Tensor, shape: &[usize]) -> Option<Vec<f64>> {
     broadcast::spread(&tensor.numbers(1), tensor.shape(), shape).ok()

@@ -4,7 +4,7 @@ use super::document::{OutputReport, Report, TargetReport};
 use crate::compare::Agreement;
 use crate::engine::Outcome;
 use crate::verdict::{Kind, News, OriginKind};
-use crate::walk::{OpReport, Role, WalkReport};
+use crate::walk::{OpReport, Role, Strategy, WalkReport};
 use serde::Serialize;
 
 /// One doubt about a finding, and the evidence for or against it.
@@ -118,7 +118,7 @@ fn determinism(target: &TargetReport) -> Option<Check> {
 
 fn observation(walk: &WalkReport) -> Option<Check> {
     let question = "Does watching it change the result?";
-    (walk.strategy == "follow").then(|| match walk.disturbed_by_taps {
+    (walk.strategy == Strategy::Follow).then(|| match walk.disturbed_by_taps {
         true => Check::new(question, "yes", "the tapped run gave other bytes than the untapped"),
         false => Check::new(question, "no", "tapped and untapped runs gave the same bytes"),
     })
@@ -186,8 +186,8 @@ fn grave(output: &OutputReport) -> u8 {
 
 fn conversion(target: &TargetReport) -> Option<Check> {
     let question = "Does the engine's own CPU give the reference's outputs?";
-    let gauges: Vec<_> = target.outputs.iter().filter_map(|output| output.conversion).collect();
-    let worst = gauges.iter().copied().reduce(crate::walk::Gauge::worse)?;
+    let summaries: Vec<_> = target.outputs.iter().filter_map(|output| output.conversion).collect();
+    let worst = summaries.iter().copied().reduce(crate::walk::ErrorSummary::worse)?;
     let size =
         format!("relative L2 {:.1e} between the engine's CPU and the reference", worst.rel_l2);
     let first = target.walk.as_ref().and_then(|walk| walk.first_converted.as_deref());

@@ -10,7 +10,7 @@ use crate::tensor::{Digest, Dtype};
 use crate::verdict::{
     Finding, INCONCLUSIVE, Origin, Ruling, StrategyAgreement, Verdict, exit_code,
 };
-use crate::walk::{Blind, Fallback, Gauge, NonfiniteOutput, WalkReport};
+use crate::walk::{Blind, ErrorSummary, Fallback, NonfiniteOutput, WalkReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -203,7 +203,7 @@ pub struct OutputReport {
     pub beyond_tolerance: Option<u64>,
     /// How far the walk's reference is from tract, before any backend runs: the effect of the conversion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conversion: Option<Gauge>,
+    pub conversion: Option<ErrorSummary>,
 }
 
 /// The note in the report of a command that the user stopped.

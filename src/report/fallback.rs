@@ -132,7 +132,7 @@ fn cost(fallback: &Fallback) -> Option<String> {
         ms(latency.before),
         ms(latency.after),
         ms(latency.stepped),
-        ms(latency.healed),
+        ms(latency.overridden),
         fallback.transfers.tensors,
         fallback.transfers.bytes.div_ceil(1000),
     ))

@@ -8,7 +8,7 @@
 
 use super::document::{OutputReport, Report, TargetReport};
 use crate::compare::{
-    Agreement, Comparison, Declared, Judgement, Judging, Storage, Tolerance, judge,
+    Agreement, Comparison, Declared, Judgement, JudgementRule, Judging, Storage, Tolerance, judge,
 };
 use crate::engine::{Execution, Outcome, Target};
 use crate::verdict::{Facts, Finding, Kind, News, Verdict, decide, refine};
@@ -88,7 +88,7 @@ fn judge_target(target: &mut TargetReport, user: Tolerance) {
     };
     let findings: Vec<Finding<'_>> = target.outputs.iter().map(OutputReport::finding).collect();
     let mut whole = decide(&execution, &findings);
-    if target.outputs.iter().any(|output| output.judgement.rule == "open") {
+    if target.outputs.iter().any(|output| output.judgement.rule == JudgementRule::Open) {
         whole.hint = Some(RUN_AGAIN.into());
     }
     target.verdict = refine(
@@ -125,7 +125,7 @@ fn is_judged_by(output: &OutputReport, user: Tolerance) -> bool {
 
 fn judge_output(target: &str, output: &mut OutputReport, user: Tolerance) {
     // A different form is wrong with any values.
-    if output.judgement.rule == "form" {
+    if output.judgement.rule == JudgementRule::Form {
         return;
     }
     if output.choice.is_some() {

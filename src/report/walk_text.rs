@@ -11,7 +11,7 @@ use super::text::{
     verdict_text, wrapped,
 };
 use super::weights::weights_text;
-use crate::walk::{OpReport, Role, UncheckedOp, WalkReport};
+use crate::walk::{OpReport, Role, Strategy, UncheckedOp, WalkReport};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -29,7 +29,7 @@ const REASONS: usize = 3;
 /// How many rows the table of the operators that matter may have.
 const MOST_ROWS: usize = 40;
 /// The meaning of the columns and roles, for a walk that names a source.
-const LEGEND: &str = "introduced: the operator's error on its own inputs; floor: what rounding costs there; cumulative: the error of its value in the whole run; a source introduces error, a carrier passes it on";
+const LEGEND: &str = "introduced: the operator's error on its own inputs; floor: what rounding costs there; cumulative: the error of its value in the whole run; a source introduces error, a propagator passes it on";
 
 /// A saved report, as its own command printed the report.
 pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
@@ -52,7 +52,7 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
             let _ = writeln!(text, "{gap}strategy {}", named.strategy);
         }
         if let Some(walk) = &target.walk {
-            if walk.strategy == "cut" {
+            if walk.strategy == Strategy::Cut {
                 text.push_str(&cut_text(walk, width));
             } else {
                 text.push_str(&operators(walk, all, width));
@@ -146,10 +146,10 @@ fn ratio_text(ratio: f64) -> String {
     if ratio < 1e4 { format!("{ratio:.1}") } else { format!("{ratio:.0e}") }
 }
 
-/// `297 carriers, all within 1.2 x floor`.
+/// `297 propagators, all within 1.2 x floor`.
 fn summary(rest: &[&OpReport]) -> String {
     let mut text = String::new();
-    for role in [Role::Carrier, Role::Amplifier, Role::Absorber, Role::Clean] {
+    for role in [Role::Propagator, Role::Amplifier, Role::Absorber, Role::Clean] {
         let ops: Vec<&&OpReport> = rest.iter().filter(|op| op.role == role).collect();
         let Some(worst) = ops.iter().filter_map(|op| op.ratio).reduce(f64::max) else { continue };
         let plural = if role == Role::Clean { "" } else { "s" };
@@ -213,7 +213,7 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
     let share = 100.0 * walk.float_share;
     let unchecked = walk.ops_unchecked.len();
     let bodies = bodies(walk);
-    if walk.strategy == "reference" {
+    if walk.strategy == Strategy::Reference {
         // Only the reference ran: there is no comparison.
         let line = format!("{} operators of the reference, step by step{bodies}", walk.ops_total);
         text.push_str(&wrapped(&line, width));
@@ -223,7 +223,7 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
         1 => "1 run of the target".to_owned(),
         n => format!("{n} runs of the target"),
     };
-    let line = match walk.strategy == "dump" {
+    let line = match walk.strategy == Strategy::Dump {
         true => dumped(walk, &runs),
         false => format!(
             "{} of {} operators compared ({share:.1} % of those with floats), {unchecked} not; {:.0} % traced to ONNX nodes; {runs}; values stored as {}{bodies}",

@@ -2,7 +2,8 @@
 
 use crate::choice::{Source, may_be_choice};
 use crate::compare::{
-    Agreement, CompareOptions, Comparison, Judgement, Tolerance, compare_with, count_beyond, judge,
+    Agreement, CompareOptions, Comparison, Judgement, Tolerance, compare_with, count_exceeding,
+    judge,
 };
 use crate::engine::{Execution, Outcome, Output, Request, Target, Tract};
 use crate::report::{JudgedBy, OutputReport, TargetReport};
@@ -145,7 +146,7 @@ fn include(
     if report.judgement.agreement == Agreement::Diverges {
         let widest = judging.widest();
         report.beyond_tolerance =
-            count_beyond(reference, candidate, &widest, comparison.typical).ok();
+            count_exceeding(reference, candidate, &widest, comparison.typical).ok();
     }
     report.judged_by = Some(judged_by);
     report.explained_by = comparison.explained_by;

@@ -6,7 +6,8 @@ use crate::engine::NodeSteps;
 use crate::report::TargetReport;
 use crate::verdict::{Kind, News};
 use crate::walk::{
-    Blind, NodeReference, NonfiniteOutput, Trust, conclude, find_births, find_blind, watch,
+    Blind, NodeReference, NonfiniteOutput, Strategy, Trust, conclude, find_births, find_blind,
+    watch,
 };
 
 impl Session<'_> {
@@ -65,7 +66,7 @@ impl Session<'_> {
             .and_then(|mut steps| watch(&mut steps, feeds, &mut reference))
             .map_err(refused)?;
         let trust = Trust::of_one_run();
-        let walk = conclude("reference", &watched, &trust, &node_names(model));
+        let walk = conclude(Strategy::Reference, &watched, &trust, &node_names(model));
         let born = walk.ops.iter().filter(|op| op.born.is_some()).count();
         let mut report = self.judge(&self.reference.target, &self.reference.execution);
         report.verdict.sentence = match born {

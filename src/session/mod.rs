@@ -28,7 +28,7 @@ pub use moved::MovedRuns;
 pub use node::node_names;
 pub use reference::{Reference, no_reference};
 pub use registry::{Registry, this_program};
-pub use search::{Engines, Strategy, arithmetic_of};
+pub use search::{Engines, Search, arithmetic_of};
 pub use walk::not_walkable;
 
 use crate::choice::Source;

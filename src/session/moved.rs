@@ -6,11 +6,11 @@ use crate::engine::{Backend, MnnTarget, NodeSteps, Output, Request, Second, Targ
 use crate::graph::{Attribute, ValueName};
 use crate::inputs::{Feed, Random};
 use crate::tensor::{Format, Rounding, Tensor, round_tensor};
-use crate::walk::Freedom;
+use crate::walk::Exactness;
 use std::cell::{RefCell, RefMut};
 
 /// The most runs. Five put an element's spread within a factor of two of its limit, nineteen times in twenty:
-/// chi squared with five degrees of freedom.
+/// chi squared with five degrees of exactness.
 pub(super) const RUNS: usize = 5;
 /// One unit in the last place of a number just above a power of two, relative: 2⁻²³. Rounding would undo a move
 /// by less than half a unit.
@@ -152,7 +152,7 @@ impl<'a> MovedRuns<'a> {
         let feeds: Vec<Feed> = self.request.feeds.iter().map(feed).collect();
         steps.start(&feeds)?;
         for step in 0..steps.len() {
-            let freedom = Freedom::of(&steps.node(step).1);
+            let exactness = Exactness::of(&steps.node(step).1);
             let inputs = steps.inputs(step)?;
             let approximated =
                 change.approximate.and_then(|by| Some((by, self.approximation(&steps, step)?)));
@@ -161,16 +161,16 @@ impl<'a> MovedRuns<'a> {
                 (_, Some(inside)) => inside(tensor),
                 (_, None) => (change.exact)(tensor),
             };
-            let outputs = match (freedom, change.inside) {
-                (Freedom::Free, Some(_)) => {
+            let outputs = match (exactness, change.inside) {
+                (Exactness::Approximate, Some(_)) => {
                     let inputs: Vec<Option<Tensor>> =
                         inputs.iter().map(|input| input.as_ref().map(inside)).collect();
                     steps.compute(step, &inputs, &inside)?
                 }
                 _ => steps.compute(step, &inputs, change.exact)?,
             };
-            let outputs: Vec<Tensor> = match (freedom, approximated) {
-                (Freedom::Moves, _) => outputs,
+            let outputs: Vec<Tensor> = match (exactness, approximated) {
+                (Exactness::Exact, _) => outputs,
                 (_, Some((by, error @ ApproximationError::Absolute(_)))) => {
                     outputs.iter().map(|output| by(error, output)).collect()
                 }

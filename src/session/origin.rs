@@ -14,7 +14,7 @@ use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
 use crate::tensor::{ShapeText, Tensor};
 use crate::verdict::{Code, Origin, OriginKind, distance, is_within};
-use crate::walk::{Gauge, Trace, WalkReport, map_to_nodes};
+use crate::walk::{ErrorSummary, Trace, WalkReport, map_to_nodes};
 use crate::worker::{Converter, compare_converted, converted_operators, find_converter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -119,10 +119,14 @@ impl<'e> Search<'e> {
         let (nodes, _) = map_to_nodes(&operators, &names);
         let step = |at: usize| self.numbers.get(nodes[at].as_deref()?).copied();
         let right: BTreeSet<usize> = (0..measured.len())
-            .filter(|&at| measured[at].conversion.is_some_and(|gauge| gauge.within_f32))
+            .filter(|&at| {
+                measured[at].conversion.is_some_and(|error_summary| error_summary.within_f32)
+            })
             .filter_map(step)
             .collect();
-        let is_off = |at: &usize| measured[*at].conversion.is_some_and(|gauge| !gauge.within_f32);
+        let is_off = |at: &usize| {
+            measured[*at].conversion.is_some_and(|error_summary| !error_summary.within_f32)
+        };
         let first = (0..measured.len())
             .filter(is_off)
             .filter_map(step)
@@ -152,10 +156,12 @@ impl<'e> Search<'e> {
     fn wrong_in_place(&mut self, walked: &Walked<'_>) -> Option<Origin> {
         let names = super::node_names(self.model);
         let measured = &walked.found?.measured;
-        let is_off = |gauge: &Gauge| !gauge.within_f32 || gauge.disagreeing > 0;
+        let is_off = |error_summary: &ErrorSummary| {
+            !error_summary.within_f32 || error_summary.disagreeing > 0
+        };
         let (step, op) = measured
             .iter()
-            .filter(|op| op.kernel.is_some_and(|kernel| is_off(&kernel.gauge)))
+            .filter(|op| op.kernel.is_some_and(|kernel| is_off(&kernel.error_summary)))
             .filter_map(|op| {
                 let (nodes, _) = map_to_nodes(std::slice::from_ref(&op.name), &names);
                 Some((*self.numbers.get(nodes.first()?.as_deref()?)?, op))
@@ -172,10 +178,11 @@ impl<'e> Search<'e> {
             op_type,
             operator: Some(op.op_type.clone()),
             item: None,
-            error: Some(kernel.gauge.rel_l2).filter(|_| kernel.gauge.disagreeing == 0),
+            error: Some(kernel.error_summary.rel_l2)
+                .filter(|_| kernel.error_summary.disagreeing == 0),
             grounds: format!(
                 "in the network, on the operator's own inputs and with the node's own constants, {} of {} elements are otherwise; by itself the node is right, so the fault needs what is around it (layouts, reused memory)",
-                kernel.gauge.mismatched, kernel.gauge.elements
+                kernel.error_summary.mismatched, kernel.error_summary.elements
             ),
         })
     }

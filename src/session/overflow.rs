@@ -1,7 +1,7 @@
 //! Values that the storage of a target cannot hold. Such a loss is not rounding: too small a range is a cause
 //! of its own. Only the user can accept it.
 
-use crate::compare::{Agreement, general};
+use crate::compare::{Agreement, JudgementRule, general};
 use crate::engine::{Execution, Output};
 use crate::report::TargetReport;
 use crate::tensor::{Format, Tensor, multi_index, narrowed};
@@ -62,7 +62,7 @@ impl Overflow {
             if output.name.as_str() == self.first.0 && output.agreement != Agreement::Diverges {
                 output.agreement = Agreement::Diverges;
                 output.judgement.agreement = Agreement::Diverges;
-                output.judgement.rule = "overflow".into();
+                output.judgement.rule = JudgementRule::Overflow;
                 output.judgement.words = self.words();
             }
         }

@@ -6,7 +6,7 @@ use crate::bounds::Arithmetic;
 use crate::engine::{Backend, Engine, Execution, MnnTarget, Second, Target};
 use crate::graph::Model;
 use crate::tensor::{Digest, Format};
-use crate::walk::{self, Journal, Task, WalkReport};
+use crate::walk::{self, Journal, Strategy, Task, WalkReport};
 use crate::worker::interrupted;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,18 +14,19 @@ use std::path::PathBuf;
 
 /// A way to search a network from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
+pub enum Search {
     /// Truncates the network at one place after the other.
     Cut,
     /// Runs every node alone.
     Isolate,
 }
 
-impl Strategy {
-    fn name(self) -> &'static str {
+impl Search {
+    /// The strategy of the walk.
+    pub fn strategy(self) -> Strategy {
         match self {
-            Strategy::Cut => "cut",
-            Strategy::Isolate => "isolate",
+            Search::Cut => Strategy::Cut,
+            Search::Isolate => Strategy::Isolate,
         }
     }
 }
@@ -35,21 +36,21 @@ impl Session<'_> {
     pub(super) fn run_search(
         &self,
         target: &Target,
-        strategy: Strategy,
+        search: Search,
         announce: &mut dyn FnMut(&str),
     ) -> Result<(Execution, Option<WalkReport>), Failure> {
         let engines = Engines::of(self, target)?;
         let names = node_names(self.request.model);
         let task = engines.task(self, target, announce);
-        let found = match strategy {
-            Strategy::Cut => self.journaled(target, strategy, task, |task, journal| {
+        let found = match search {
+            Search::Cut => self.journaled(target, search, task, |task, journal| {
                 walk::cut(task, &names, journal)
             })?,
-            Strategy::Isolate => self.journaled(target, strategy, task, |task, journal| {
+            Search::Isolate => self.journaled(target, search, task, |task, journal| {
                 walk::isolate(task, &names, journal)
             })?,
         };
-        found.map_err(|reason| failed(strategy, &reason))
+        found.map_err(|reason| failed(search, &reason))
     }
 
     /// Runs a strategy with its journal. If the journal can no longer be written, the search continues, and the
@@ -57,11 +58,11 @@ impl Session<'_> {
     fn journaled<T: Serialize + DeserializeOwned + Clone, F>(
         &self,
         target: &Target,
-        strategy: Strategy,
+        search: Search,
         mut task: Task<'_>,
         run: impl FnOnce(&mut Task<'_>, &mut Journal<T>) -> F,
     ) -> Result<F, Failure> {
-        let mut journal = self.open_journal(target, strategy.name())?;
+        let mut journal = self.open_journal(target, search.strategy())?;
         let found = run(&mut task, &mut journal);
         let folder = self.settings.folder.clone().unwrap_or_default();
         let failure = journal.failure().map(|error| Failure::write(&folder, error));
@@ -73,7 +74,7 @@ impl Session<'_> {
     fn open_journal<T: Serialize + DeserializeOwned + Clone>(
         &self,
         target: &Target,
-        strategy: &str,
+        strategy: Strategy,
     ) -> Result<Journal<T>, Failure> {
         let Some(folder) = &self.settings.folder else { return Ok(Journal::default()) };
         let path: PathBuf = folder.join(format!("journal-{strategy}.jsonl"));
@@ -165,9 +166,9 @@ pub fn arithmetic_of(target: &Target, model: &Model) -> Arithmetic {
     Arithmetic { format: target.declared_storage().unwrap_or(own), ..target.arithmetic() }
 }
 
-fn failed(strategy: Strategy, reason: &str) -> Failure {
+fn failed(search: Search, reason: &str) -> Failure {
     Failure::new(
-        format!("{} the network: {reason}", strategy.name()),
+        format!("{} the network: {reason}", search.strategy()),
         "the strategy `follow` needs less of the reference: offby walk without --strategy",
     )
 }

@@ -238,10 +238,10 @@ struct Choices {
 
 /// Whether an output is only within the tolerance of its storage; a nearer output needs no check.
 fn is_by_storage(report: &TargetReport) -> bool {
-    report.outputs.iter().any(|output| {
-        output.agreement == Agreement::Agrees
-            && !["identical", "strict tolerance"].contains(&output.judgement.rule.as_str())
-    })
+    report
+        .outputs
+        .iter()
+        .any(|output| output.agreement == Agreement::Agrees && !output.judgement.rule.is_exact())
 }
 
 fn said(mut report: TargetReport, kind: Kind, sentence: String) -> TargetReport {

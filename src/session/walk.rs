@@ -4,14 +4,15 @@ use super::inheritance::follow_inheritance;
 use super::judge::all_agree;
 use super::origin::{Walked as Followed, find_origin};
 use super::search::arithmetic_of;
-use super::{Failure, Session, Strategy, node_names};
+use super::{Failure, Search, Session, node_names};
 use crate::compare::Agreement;
 use crate::engine::{Execution, Outcome, Target, Values};
 use crate::graph::ValueName;
 use crate::report::{BegunReport, TargetReport};
 use crate::verdict::{News, Ruling, accept_converter, refine};
 use crate::walk::{
-    Dumped, Misshapen, OpReport, Plan, Role, WalkReport, conclude, gauge, walk_dumped,
+    Dumped, Misshapen, OpReport, Plan, Role, Strategy, WalkReport, conclude, error_summary,
+    walk_dumped,
 };
 use crate::worker::{Announced, Walked};
 
@@ -34,7 +35,7 @@ impl Session<'_> {
     pub fn judge_walked(&self, target: &Target, mut walked: Walked) -> TargetReport {
         let names = node_names(self.request.model);
         let found = walked.found.as_ref();
-        let walk = found.map(|(trace, trust)| conclude("follow", trace, trust, &names));
+        let walk = found.map(|(trace, trust)| conclude(Strategy::Follow, trace, trust, &names));
         if let (Some(reason), Some(last)) = (&mut walked.execution.reason, &walked.last) {
             let when = if walked.after_last { "in the middle of a message after" } else { "in" };
             let at = format!(", {when} operator {}, {} `{}`", last.index, last.op_type, last.name);
@@ -50,7 +51,7 @@ impl Session<'_> {
                 walked.reference.iter().find(|clean| clean.name == output.name),
             );
             output.conversion = match pair {
-                (Some(right), Some(clean)) => gauge(&right.tensor, &clean.tensor),
+                (Some(right), Some(clean)) => error_summary(&right.tensor, &clean.tensor),
                 _ => None,
             };
         }
@@ -64,10 +65,10 @@ impl Session<'_> {
     pub fn search(
         &self,
         target: &Target,
-        strategy: Strategy,
+        search: Search,
         announce: &mut dyn FnMut(&str),
     ) -> Result<TargetReport, Failure> {
-        let (execution, walk) = self.run_search(target, strategy, announce)?;
+        let (execution, walk) = self.run_search(target, search, announce)?;
         let report = self.judge(target, &execution);
         Ok(self.refined(target, report, walk, None))
     }
@@ -180,7 +181,7 @@ fn withdraw(walk: &mut WalkReport, rulings: &[Ruling]) {
     for op in &mut walk.ops {
         let node = op.onnx_node.as_deref().unwrap_or(&op.name);
         if op.role == Role::Source && (is_ruled(node) || is_ruled(&op.name)) {
-            op.role = Role::Carrier;
+            op.role = Role::Propagator;
             let name = op.name.clone();
             walk.sources.retain(|source| *source != name);
         }
@@ -213,7 +214,7 @@ fn excuse_loops(walk: &mut WalkReport) {
         op.role == Role::Source && op.backend == "cpu" && LOOPS.contains(&op.op_type.as_str())
     };
     for op in walk.ops.iter_mut().filter(is_loop) {
-        op.role = Role::Carrier;
+        op.role = Role::Propagator;
         walk.sources.retain(|source| *source != op.name);
     }
 }
@@ -225,7 +226,7 @@ fn allow_overflow(walk: &mut WalkReport) {
             && op.excess.as_ref().is_some_and(|found| found.overflown > 0 && !found.is_source())
     };
     for op in walk.ops.iter_mut().filter(lost) {
-        op.role = Role::Carrier;
+        op.role = Role::Propagator;
         walk.sources.retain(|source| *source != op.name);
     }
 }

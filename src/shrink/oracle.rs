@@ -7,7 +7,7 @@ use crate::engine::{Execution, NodeSteps, Outcome, Output, Request, Second, Sess
 use crate::graph::ValueName;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
-use crate::walk::{NodeReference, Reference as _, Storage, gauge, is_honest, round_to_f16};
+use crate::walk::{NodeReference, Reference as _, Storage, error_summary, is_honest, round_to_f16};
 use std::time::Duration;
 
 /// The result of a specimen on the target.
@@ -138,8 +138,8 @@ impl Oracle<'_> {
             };
             // A missing output was not compared, so it does not agree.
             let Some(found) = same(&execution.outputs) else { return Seen::INVALID };
-            let floor =
-                same(&right.honest).and_then(|honest| gauge(&expected.tensor, &honest.tensor));
+            let floor = same(&right.honest)
+                .and_then(|honest| error_summary(&expected.tensor, &honest.tensor));
             let finding = match (alone, self.compare(expected, &found, floor)) {
                 (Some(Finding::Divergent), _) => Finding::Divergent,
                 // Elements decide, not a norm.
@@ -158,11 +158,11 @@ impl Oracle<'_> {
         &self,
         expected: &Output,
         found: &Output,
-        honest: Option<crate::walk::Gauge>,
+        honest: Option<crate::walk::ErrorSummary>,
     ) -> Finding {
         let options = CompareOptions { worst: 0, extra_rtol: None };
         let comparison = compare_with(&expected.tensor, &found.tensor, &options);
-        let measured = gauge(&expected.tensor, &found.tensor);
+        let measured = error_summary(&expected.tensor, &found.tensor);
         let (Ok(comparison), Some(measured)) = (comparison, measured) else {
             return Finding::Divergent;
         };

@@ -6,7 +6,7 @@
 
 use crate::engine::Target;
 use crate::tensor::{Dtype, Tensor};
-use crate::walk::{Gauge, Storage, gauge};
+use crate::walk::{ErrorSummary, Storage, error_summary};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -160,6 +160,13 @@ pub fn weigh(reference: &Party, parties: &[Party]) -> Found {
     }
 }
 
+/// All parties that differ from the reference, if a referee is among them.
+fn dissenters(reference: &Party, parties: &[Party]) -> Option<Vec<usize>> {
+    let differs = |at: &usize| !is_within(&reference.outputs, &parties[*at].outputs);
+    let all: Vec<usize> = (0..parties.len()).filter(differs).collect();
+    all.iter().any(|&at| parties[at].is_referee).then_some(all)
+}
+
 fn codes(parties: &[Party], group: &[usize]) -> usize {
     group.iter().map(|&at| &parties[at].code).collect::<BTreeSet<_>>().len()
 }
@@ -179,21 +186,22 @@ fn together(reference: &Party, a: &Party, b: &Party) -> bool {
 pub fn is_within(reference: &[Tensor], candidate: &[Tensor]) -> bool {
     reference.len() == candidate.len()
         && reference.iter().zip(candidate).all(|(reference, candidate)| {
-            gauge(reference, candidate).is_some_and(|gauge| allows(&gauge, [reference, candidate]))
+            error_summary(reference, candidate)
+                .is_some_and(|error_summary| allows(&error_summary, [reference, candidate]))
         })
 }
 
 /// The coarser storage of the two decides; values other than floating-point numbers must be equal.
-fn allows(gauge: &Gauge, pair: [&Tensor; 2]) -> bool {
+fn allows(error_summary: &ErrorSummary, pair: [&Tensor; 2]) -> bool {
     let has = |dtype: Dtype| pair.iter().any(|tensor| tensor.dtype() == dtype);
     let is_float = pair.iter().all(|tensor| tensor.dtype().is_float());
     let within = match () {
-        () if !is_float => gauge.mismatched == 0,
-        () if has(Dtype::Bf16) => gauge.is_within(Storage::Bf16),
-        () if has(Dtype::F16) => gauge.is_within(Storage::F16),
-        () => gauge.is_within(Storage::F32),
+        () if !is_float => error_summary.mismatched == 0,
+        () if has(Dtype::Bf16) => error_summary.is_within(Storage::Bf16),
+        () if has(Dtype::F16) => error_summary.is_within(Storage::F16),
+        () => error_summary.is_within(Storage::F32),
     };
-    gauge.disagreeing == 0 && within
+    error_summary.disagreeing == 0 && within
 }
 
 /// Relative L2 distance of the worst output; infinite if more than finite numbers differs.
@@ -201,8 +209,9 @@ pub fn distance(reference: &[Tensor], candidate: &[Tensor]) -> f64 {
     if reference.len() != candidate.len() {
         return f64::INFINITY;
     }
-    let one = |(reference, candidate): (&Tensor, &Tensor)| match gauge(reference, candidate) {
-        Some(gauge) if gauge.disagreeing == 0 => gauge.rel_l2,
+    let one = |(reference, candidate): (&Tensor, &Tensor)| match error_summary(reference, candidate)
+    {
+        Some(error_summary) if error_summary.disagreeing == 0 => error_summary.rel_l2,
         _ => f64::INFINITY,
     };
     reference.iter().zip(candidate).map(one).fold(0.0, f64::max)
@@ -218,6 +227,7 @@ impl Ruling {
         undefined: Option<String>,
     ) -> Option<Self> {
         let (group, is_wrong) = match weigh(reference, parties) {
+            Found::Right if undefined.is_some() => (dissenters(reference, parties)?, false),
             Found::Right => return None,
             Found::Wrong(group) => (group, undefined.is_none()),
             Found::Disputed(group) => (group, false),

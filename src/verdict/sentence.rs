@@ -1,7 +1,7 @@
 //! One target's comparisons and outcome, in one sentence that claims no more than was measured.
 
 use super::kind::{Confidence, Kind, Verdict};
-use crate::compare::{Agreement, Census, Comparison, Judgement, Nonfinite};
+use crate::compare::{Agreement, Census, Comparison, Judgement, JudgementRule, Nonfinite};
 use crate::engine::{Execution, Outcome, Runs};
 
 /// The finding on one output.
@@ -95,12 +95,15 @@ fn describe(finding: &Finding<'_>, outputs: usize) -> String {
     match (finding.comparison, finding.judgement.agreement) {
         // The words for a choice contain the count and the nearness: the distance between indices has no meaning.
         (Some(comparison), agreement)
-            if agreement == Agreement::Explained || finding.judgement.rule == "choice" =>
+            if agreement == Agreement::Explained
+                || finding.judgement.rule == JudgementRule::Choice =>
         {
             let (n, of_n) = (count(comparison.mismatched), count(comparison.elements));
             format!("{of}{n} of {of_n} elements differ; {words}{}", example(comparison))
         }
-        (_, Agreement::Diverges) if finding.judgement.rule == "form" => format!("{of}{words}"),
+        (_, Agreement::Diverges) if finding.judgement.rule == JudgementRule::Form => {
+            format!("{of}{words}")
+        }
         (Some(comparison), Agreement::Diverges) => {
             let of_n = count(comparison.elements);
             let which = match finding.beyond {

@@ -1,6 +1,6 @@
 //! Compares several strategies on one target: the nodes they name, and the meaning of differences.
 
-use crate::walk::WalkReport;
+use crate::walk::{Strategy, WalkReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ pub struct StrategyAgreement {
 /// The nodes that one strategy names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
-    /// `follow`, `cut` or `isolate`.
-    pub strategy: String,
+    /// The strategy.
+    pub strategy: Strategy,
     /// The ONNX nodes.
     pub nodes: Vec<String>,
     /// Whether the node is right on its inputs, and computes NaN or infinities because the inputs are wrong.
@@ -29,21 +29,21 @@ pub struct Named {
 }
 
 /// Compares the walks of one target. A strategy without a walk did not finish.
-pub fn compare_strategies(walks: &[(&str, Option<&WalkReport>)]) -> StrategyAgreement {
-    let named: Vec<Named> = walks.iter().map(|(strategy, walk)| name(strategy, *walk)).collect();
+pub fn compare_strategies(walks: &[(Strategy, Option<&WalkReport>)]) -> StrategyAgreement {
+    let named: Vec<Named> = walks.iter().map(|(strategy, walk)| name(*strategy, *walk)).collect();
     let mut sentences: Vec<String> = named.iter().map(describe).collect();
     let converted = walks.iter().find_map(|(_, walk)| walk.as_ref().and_then(converted));
     sentences.extend(firsts(&named, converted.as_deref()));
-    let find = |strategy: &str| {
+    let find = |strategy: Strategy| {
         named.iter().find(|named| named.strategy == strategy && named.silent.is_none())
     };
-    if let (Some(follow), Some(isolate)) = (find("follow"), find("isolate")) {
+    if let (Some(follow), Some(isolate)) = (find(Strategy::Follow), find(Strategy::Isolate)) {
         sentences.extend(differences(follow, isolate));
     }
     StrategyAgreement { sentences, named }
 }
 
-fn name(strategy: &str, walk: Option<&WalkReport>) -> Named {
+fn name(strategy: Strategy, walk: Option<&WalkReport>) -> Named {
     let silent = match walk {
         None => Some("the walk came to no end".to_owned()),
         Some(walk) if walk.disturbed_by_taps => {
@@ -54,7 +54,7 @@ fn name(strategy: &str, walk: Option<&WalkReport>) -> Named {
     let named = walk.filter(|_| silent.is_none()).map(nodes).unwrap_or_default();
     let untimely = |walk: &WalkReport| walk.untimely.is_some() && walk.sources.is_empty();
     let inherited = silent.is_none() && walk.is_some_and(untimely);
-    Named { strategy: strategy.to_owned(), nodes: named, inherited, silent }
+    Named { strategy, nodes: named, inherited, silent }
 }
 
 /// The node at which the conversion already changed the network.
@@ -77,7 +77,7 @@ fn nodes(walk: &WalkReport) -> Vec<String> {
 }
 
 fn describe(named: &Named) -> String {
-    let strategy = &named.strategy;
+    let strategy = named.strategy;
     match (&named.silent, named.nodes.as_slice()) {
         (Some(why), _) => format!("{strategy} can name no node: {why}"),
         (None, []) => format!("{strategy} names no node"),
@@ -97,7 +97,7 @@ fn firsts(named: &[Named], converted: Option<&str>) -> Option<String> {
         [] | [_] => return None,
         some if some.len() == named.len() => "all agree".to_owned(),
         some => {
-            let names: Vec<&str> = some.iter().map(|named| named.strategy.as_str()).collect();
+            let names: Vec<&str> = some.iter().map(|named| named.strategy.name()).collect();
             format!("{} agree", names.join(" and "))
         }
     };
@@ -147,9 +147,9 @@ fn differences(follow: &Named, isolate: &Named) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn named(strategy: &str, nodes: &[&str]) -> Named {
+    fn named(strategy: Strategy, nodes: &[&str]) -> Named {
         Named {
-            strategy: strategy.into(),
+            strategy,
             nodes: nodes.iter().map(|&node| node.to_owned()).collect(),
             inherited: false,
             silent: None,
@@ -158,9 +158,15 @@ mod tests {
 
     #[test]
     fn differences_are_told_from_both_sides() {
-        let same = differences(&named("follow", &["a", "b"]), &named("isolate", &["b", "a"]));
+        let same = differences(
+            &named(Strategy::Follow, &["a", "b"]),
+            &named(Strategy::Isolate, &["b", "a"]),
+        );
         assert_eq!(same, ["follow and isolate name the same nodes"]);
-        let differ = differences(&named("follow", &["a", "b"]), &named("isolate", &["b", "c"]));
+        let differ = differences(
+            &named(Strategy::Follow, &["a", "b"]),
+            &named(Strategy::Isolate, &["b", "c"]),
+        );
         assert!(differ[0].starts_with("only in context: `a`"), "{differ:?}");
         assert!(differ[1].starts_with("only by itself: `c`"), "{differ:?}");
     }
@@ -168,20 +174,24 @@ mod tests {
     #[test]
     fn the_first_node_is_compared_over_all() {
         let firsts = |named: &[Named]| firsts(named, None).unwrap_or_default();
-        let agree = [named("follow", &["a", "b"]), named("cut", &["a"])];
+        let agree = [named(Strategy::Follow, &["a", "b"]), named(Strategy::Cut, &["a"])];
         assert_eq!(firsts(&agree), "all agree on the first node");
         assert!(
-            firsts(&[named("follow", &["a"]), named("cut", &["b"])]).starts_with("they do not")
+            firsts(&[named(Strategy::Follow, &["a"]), named(Strategy::Cut, &["b"])])
+                .starts_with("they do not")
         );
-        assert!(firsts(&[named("follow", &[]), named("cut", &[])]).contains("no node"));
+        assert!(
+            firsts(&[named(Strategy::Follow, &[]), named(Strategy::Cut, &[])]).contains("no node")
+        );
     }
 
     #[test]
     fn who_can_name_none_is_not_asked() {
-        let silent = name("follow", None);
+        let silent = name(Strategy::Follow, None);
         assert_eq!(describe(&silent), "follow can name no node: the walk came to no end");
-        let three = [silent.clone(), named("cut", &["a"]), named("isolate", &["a"])];
+        let three =
+            [silent.clone(), named(Strategy::Cut, &["a"]), named(Strategy::Isolate, &["a"])];
         assert_eq!(firsts(&three, None).unwrap(), "cut and isolate agree on the first node");
-        assert_eq!(firsts(&[silent, named("cut", &["a"])], None), None);
+        assert_eq!(firsts(&[silent, named(Strategy::Cut, &["a"])], None), None);
     }
 }

@@ -3,9 +3,9 @@
 use super::kind::{Confidence, Kind, News, Verdict};
 use super::origin::{Origin, OriginKind, spelled};
 use super::sentence::Finding;
-use crate::compare::general;
+use crate::compare::{JudgementRule, general};
 use crate::engine::Outcome;
-use crate::walk::{HONEST, Handover, OpReport, Role, Storage, WalkReport};
+use crate::walk::{FLOOR_FACTOR, Handover, OpReport, Role, Storage, Strategy, WalkReport};
 
 /// The facts from a walk, apart from the verdict on the whole outputs.
 pub struct Facts<'a> {
@@ -33,10 +33,13 @@ pub fn refine(whole: &Verdict, facts: &Facts<'_>) -> Verdict {
     if walk.interrupted {
         return interrupted(whole, walk);
     }
-    if walk.strategy == "follow" && facts.outcome != Outcome::Completed {
+    if walk.strategy == Strategy::Follow && facts.outcome != Outcome::Completed {
         return cut_short(whole, walk);
     }
-    if walk.strategy == "isolate" && walk.ops_compared == 0 && whole.kind.news() == News::Bad {
+    if walk.strategy == Strategy::Isolate
+        && walk.ops_compared == 0
+        && whole.kind.news() == News::Bad
+    {
         return nothing_compared(whole, walk);
     }
     if super::cut::nothing_judged(walk) && whole.kind.news() == News::Bad {
@@ -241,11 +244,9 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
         .fold(0.0, f64::max);
     let floor = walk.final_floor.unwrap_or(0.0);
     // A missing output, or an output of a different form, is not rounding, and has no measurable error.
-    let is_whole = findings.iter().all(|finding| finding.judgement.rule != "form");
-    let honest = is_whole && error <= HONEST * floor;
-    let strict = findings.iter().all(|finding| {
-        ["identical", "strict tolerance"].contains(&finding.judgement.rule.as_str())
-    });
+    let is_whole = findings.iter().all(|finding| finding.judgement.rule != JudgementRule::Form);
+    let honest = is_whole && error <= FLOOR_FACTOR * floor;
+    let strict = findings.iter().all(|finding| finding.judgement.rule.is_exact());
     match whole.kind {
         Kind::Agrees if honest && !strict && walk.storage != Storage::F32 => {
             Verdict { kind: Kind::Explained, sentence: rounding(walk, error, floor), ..whole }
@@ -304,9 +305,9 @@ fn of_origin(whole: Verdict, origin: &Origin, engine: &str) -> Verdict {
 
 /// The unit that the strategy compares.
 fn unit(walk: &WalkReport) -> &'static str {
-    match walk.strategy.as_str() {
-        "isolate" => "node by itself",
-        "cut" => "truncation",
+    match walk.strategy {
+        Strategy::Isolate => "node by itself",
+        Strategy::Cut => "truncation",
         _ => "operator that could be compared",
     }
 }

@@ -1,6 +1,6 @@
 //! Which value of one network is which value of another: by name, or else by its numbers.
 
-use super::gauge::gauge;
+use super::error_summary::error_summary;
 use crate::engine::Values;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,8 @@ pub fn align(first: &Values, second: &Values) -> Values {
         let near = near.filter(|(norm, _)| (norm - wanted).abs() <= SAME * wanted);
         let apart = |other: &Tensor| {
             let same = other.in_shape_of(tensor);
-            Some(gauge(tensor, same.as_ref().unwrap_or(other))?.rel_l2).filter(|l2| *l2 <= SAME)
+            Some(error_summary(tensor, same.as_ref().unwrap_or(other))?.rel_l2)
+                .filter(|l2| *l2 <= SAME)
         };
         let best = near
             .filter_map(|(_, other)| Some((apart(other)?, *other)))

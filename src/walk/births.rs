@@ -4,10 +4,10 @@
 //! whose non-finite values reach an output. One step-by-step run of the reference finds them.
 
 use super::contract::{Executed, Operand, Reference};
-use super::floor::{Storage, StorageCensus};
 use super::follow::Follow;
 use super::node_reference::{anatomy, operators};
 use super::nonfinite::{Case, NonfiniteFinding, count};
+use super::rounding_floor::{Storage, StorageCensus};
 use super::trace::Trace;
 use crate::engine::{NodeSteps, Output};
 use crate::inputs::Feed;

@@ -1,22 +1,23 @@
 //! Turns a trace into the walk's report.
 
 use super::Storage;
-use super::floor::{floor, operator_floor};
-use super::gauge::Gauge;
+use super::error_summary::ErrorSummary;
 use super::mapping::map_to_nodes;
 use super::role::{Role, assign_roles};
+use super::rounding_floor::{floor, operator_floor};
+use super::strategy::Strategy;
 use super::trace::{
     ChangedFeed, Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport, WeightCost,
     WeightReport,
 };
 use std::collections::BTreeMap;
 
-/// The most portraits that a report keeps.
-const MOST_PORTRAITS: usize = 16;
+/// The most profiles that a report keeps.
+const MOST_PROFILES: usize = 16;
 
 /// Draws the conclusions of a strategy's trace. `values` maps each ONNX value and node to the node's name.
 pub fn conclude(
-    strategy: &str,
+    strategy: Strategy,
     trace: &Trace,
     trust: &Trust,
     values: &BTreeMap<String, String>,
@@ -30,12 +31,12 @@ pub fn conclude(
         .zip(roles.iter().zip(nodes))
         .map(|(op, (role, node))| report(op, *role, node, trace.storage))
         .collect();
-    let is_drawn = |op: &&mut OpReport| op.portrait.is_some();
-    ops.iter_mut().filter(is_drawn).skip(MOST_PORTRAITS).for_each(|op| op.portrait = None);
+    let is_drawn = |op: &&mut OpReport| op.error_profile.is_some();
+    ops.iter_mut().filter(is_drawn).skip(MOST_PROFILES).for_each(|op| op.error_profile = None);
     let floats = measured.iter().filter(|op| op.float).count();
     let compared_floats = measured.iter().filter(|op| op.float && op.introduced.is_some()).count();
     WalkReport {
-        strategy: strategy.into(),
+        strategy,
         candidate_runs: trust.candidate_runs,
         ops_total: measured.len(),
         ops_compared: measured.iter().filter(|op| op.introduced.is_some()).count(),
@@ -50,7 +51,7 @@ pub fn conclude(
         ops_beside_tract: measured.iter().filter(|op| op.conversion.is_some()).count(),
         first_converted: measured
             .iter()
-            .find(|op| op.conversion.is_some_and(|gauge| !gauge.within_f32))
+            .find(|op| op.conversion.is_some_and(|error_summary| !error_summary.within_f32))
             .map(|op| op.name.clone()),
         first_divergent: measured
             .iter()
@@ -71,14 +72,18 @@ pub fn conclude(
 
 /// Finds error that an operator inherits although every earlier operator is exact: the candidate stored a changed feed.
 fn changed_feed(measured: &[Measured]) -> Option<ChangedFeed> {
-    let has = |gauge: Option<Gauge>| gauge.is_some_and(|gauge| gauge.mismatched > 0);
+    let has = |error_summary: Option<ErrorSummary>| {
+        error_summary.is_some_and(|error_summary| error_summary.mismatched > 0)
+    };
     let first = measured.iter().find(|op| has(op.inherited) || has(op.cumulative))?;
-    let inherited = first.inherited.filter(|gauge| gauge.mismatched > 0)?;
+    let inherited = first.inherited.filter(|error_summary| error_summary.mismatched > 0)?;
     Some(ChangedFeed { operator: first.name.clone(), error: inherited.rel_l2 })
 }
 
 fn weights(cost: WeightCost) -> WeightReport {
-    let error = |gauge: Option<Gauge>| gauge.map(|gauge| gauge.rel_l2);
+    let error = |error_summary: Option<ErrorSummary>| {
+        error_summary.map(|error_summary| error_summary.rel_l2)
+    };
     WeightReport {
         introduced: error(cost.introduced),
         cumulative: error(cost.cumulative),
@@ -91,8 +96,8 @@ fn sources(ops: &[OpReport]) -> Vec<String> {
 }
 
 fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage) -> OpReport {
-    let floor = operator_floor(storage, op.freedom, op.half);
-    let introduced = op.introduced.map(|gauge| gauge.rel_l2);
+    let floor = operator_floor(storage, op.exactness, op.half);
+    let introduced = op.introduced.map(|error_summary| error_summary.rel_l2);
     OpReport {
         index: op.index,
         name: op.name.clone(),
@@ -101,16 +106,16 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         piece: Vec::new(),
         decided_by: None,
         onnx_node,
-        cumulative: op.cumulative.map(|gauge| gauge.rel_l2),
-        disagreeing: op.cumulative.map_or(0, |gauge| gauge.disagreeing),
-        inherited: op.inherited.map(|gauge| gauge.rel_l2),
-        conversion: op.conversion.map(|gauge| gauge.rel_l2),
+        cumulative: op.cumulative.map(|error_summary| error_summary.rel_l2),
+        disagreeing: op.cumulative.map_or(0, |error_summary| error_summary.disagreeing),
+        inherited: op.inherited.map(|error_summary| error_summary.rel_l2),
+        conversion: op.conversion.map(|error_summary| error_summary.rel_l2),
         weights: op.weights.map(weights),
         introduced,
-        introduced_disagreeing: op.introduced.map_or(0, |gauge| gauge.disagreeing),
+        introduced_disagreeing: op.introduced.map_or(0, |error_summary| error_summary.disagreeing),
         excess: op.excess.clone(),
-        kernel: op.kernel.map(|kernel| kernel.gauge.rel_l2),
-        witness: op.witness.map(|gauge| gauge.rel_l2),
+        kernel: op.kernel.map(|kernel| kernel.error_summary.rel_l2),
+        witness: op.witness.map(|error_summary| error_summary.rel_l2),
         floor,
         ratio: introduced.map(|introduced| introduced / floor),
         role,
@@ -120,13 +125,16 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         zero_signs: op.zero_signs,
         handover: op.handover.clone(),
         divided_by: None,
-        wrong_integers: op.introduced.filter(|_| !op.float).map_or(0, |gauge| gauge.mismatched),
+        wrong_integers: op
+            .introduced
+            .filter(|_| !op.float)
+            .map_or(0, |error_summary| error_summary.mismatched),
         blind: op.blind,
-        explained_by: op.introduced.and_then(|gauge| gauge.explained_by),
+        explained_by: op.introduced.and_then(|error_summary| error_summary.explained_by),
         absmax: op.absmax,
         headroom_used: op.absmax / storage.max(),
         diagnosis: op.patterns.clone(),
-        portrait: op.portrait.clone().filter(|_| role == Role::Source),
+        error_profile: op.error_profile.clone().filter(|_| role == Role::Source),
     }
 }
 
@@ -136,5 +144,5 @@ fn unchecked(op: &Measured) -> Option<UncheckedOp> {
 }
 
 fn diverges(op: &Measured, storage: Storage) -> bool {
-    op.cumulative.is_some_and(|gauge| !gauge.is_within(storage))
+    op.cumulative.is_some_and(|error_summary| !error_summary.is_within(storage))
 }

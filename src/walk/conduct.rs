@@ -1,10 +1,10 @@
 //! One complete walk: a tapped run, a second tapped run, and untapped runs as proof.
 
 use super::contract::{Candidate, Executed, Operand, Operator, Reference};
-use super::floor::{Storage, StorageCensus};
+use super::error_summary::{ErrorSummary, error_summary};
 use super::follow::Follow;
-use super::gauge::{Gauge, gauge};
 use super::role::{Role, assign_roles, is_accused};
+use super::rounding_floor::{Storage, StorageCensus};
 use super::trace::{Measured, Trace, Trust};
 use crate::engine::{Output, Runs, same_bytes};
 use crate::tensor::{Digest, Tensor};
@@ -152,10 +152,10 @@ fn sources(measured: &[Measured], storage: Storage) -> Vec<String> {
     sources.map(|(measured, _)| measured.name.clone()).collect()
 }
 
-fn worst(reference: &[Output], candidate: &[Output]) -> Option<Gauge> {
+fn worst(reference: &[Output], candidate: &[Output]) -> Option<ErrorSummary> {
     let pairs =
         reference.iter().filter_map(|r| Some((r, candidate.iter().find(|c| c.name == r.name)?)));
-    pairs.filter_map(|(r, c)| gauge(&r.tensor, &c.tensor)).reduce(Gauge::worse)
+    pairs.filter_map(|(r, c)| error_summary(&r.tensor, &c.tensor)).reduce(ErrorSummary::worse)
 }
 
 /// Opens the candidate anew and runs it twice with taps. Some faults show only in the first run, and some never in it.

@@ -1,7 +1,7 @@
 //! The interfaces that the walk needs from a candidate and from a reference, for any engine.
 
 use super::conduct::Announce;
-use super::gauge::Gauge;
+use super::error_summary::ErrorSummary;
 use crate::bounds::Excess;
 use crate::engine::Output;
 use crate::graph::Attribute;
@@ -111,7 +111,8 @@ pub const TILES: f64 = 1e-3;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct KernelError {
     /// The size of the error.
-    pub gauge: Gauge,
+    #[serde(rename = "gauge")]
+    pub error_summary: ErrorSummary,
     /// Whether the witness's operator has exactly the node's constants.
     pub same_constants: bool,
 }
@@ -125,7 +126,7 @@ pub struct Clean {
     pub outputs: Vec<Tensor>,
     /// How far the first output is from the same ONNX value in a second engine, if that engine has it. The model's
     /// conversion caused this difference, before any backend is involved.
-    pub conversion: Option<Gauge>,
+    pub conversion: Option<ErrorSummary>,
     /// The witness's own error at this operator, if it differs from the reference there.
     pub kernel: Option<KernelError>,
     /// The outputs with the original network's weights. Empty if the network under test has those weights.

@@ -4,14 +4,15 @@
 //! The search also works for a crash, a hang or a refusal. Then "diverges" means "ends as the whole network does".
 
 use super::conclude::conclude;
-use super::floor::{HONEST, Storage, StorageCensus, floor, round_to_f16};
+use super::error_summary::{ErrorSummary, error_summary};
 use super::follow::Follow;
-use super::gauge::{Gauge, gauge};
 use super::journal::{Journal, Known};
 use super::line::Line;
 use super::node_reference::operators;
 use super::role::{Role, assign_roles};
+use super::rounding_floor::{FLOOR_FACTOR, Storage, StorageCensus, floor, round_to_f16};
 use super::search::{Answer, Turn, find_turn};
+use super::strategy::Strategy;
 use super::stream::Stream;
 use super::sweep::sweep;
 use super::task::{Alone, Task};
@@ -213,7 +214,9 @@ impl<'t, 'a> Bisection<'t, 'a> {
             None => Answer::Unknown,
             // Integers and booleans are not rounded.
             Some(_) if probe.inexact > 0 => Answer::Diverges,
-            Some(gauge) if is_right(&gauge, probe.floor, self.task.storage()) => Answer::Agrees,
+            Some(error_summary) if is_right(&error_summary, probe.floor, self.task.storage()) => {
+                Answer::Agrees
+            }
             Some(_) => Answer::Diverges,
         };
         Ok(())
@@ -224,12 +227,12 @@ impl<'t, 'a> Bisection<'t, 'a> {
         &mut self,
         probe: &mut Probe,
         execution: &Execution,
-    ) -> Result<Option<Gauge>, String> {
+    ) -> Result<Option<ErrorSummary>, String> {
         self.exact.go_to(probe.at + 1)?;
         if let Some(honest) = &mut self.honest {
             honest.go_to(probe.at + 1)?;
         }
-        let (mut worst, mut cost): (Option<Gauge>, Option<Gauge>) = (None, None);
+        let (mut worst, mut cost): (Option<ErrorSummary>, Option<ErrorSummary>) = (None, None);
         for name in &probe.values {
             let expected = self.exact.value(name)?;
             let found = execution.outputs.iter().find(|output| output.name == *name);
@@ -237,7 +240,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
             let shaped = found.map(|found| {
                 found.tensor.in_shape_of(&expected).unwrap_or_else(|| found.tensor.clone())
             });
-            let Some(found) = shaped.and_then(|found| gauge(&expected, &found)) else {
+            let Some(found) = shaped.and_then(|found| error_summary(&expected, &found)) else {
                 probe.reason = Some(format!("{name} cannot be compared"));
                 return Ok(None);
             };
@@ -246,12 +249,12 @@ impl<'t, 'a> Bisection<'t, 'a> {
             }
             worst = Some(worst.map_or(found, |worst| worst.worse(found)));
             if let Some(honest) = &self.honest {
-                let honest = gauge(&expected, &honest.value(name)?);
-                cost = cost.into_iter().chain(honest).reduce(Gauge::worse);
+                let honest = error_summary(&expected, &honest.value(name)?);
+                cost = cost.into_iter().chain(honest).reduce(ErrorSummary::worse);
             }
         }
-        probe.cumulative = worst.map(|gauge| gauge.rel_l2);
-        probe.disagreeing = worst.map_or(0, |gauge| gauge.disagreeing);
+        probe.cumulative = worst.map(|error_summary| error_summary.rel_l2);
+        probe.disagreeing = worst.map_or(0, |error_summary| error_summary.disagreeing);
         probe.floor = self.honest.as_ref().map(|_| floor(self.task.storage(), cost));
         Ok(worst)
     }
@@ -354,25 +357,27 @@ impl<'t, 'a> Bisection<'t, 'a> {
 
     /// The error of the engine's own CPU against the reference at the node, with the network truncated after it. A
     /// converter may replace several nodes by one operator that equals none of them.
-    fn conversion_in_place(&mut self, alone: &Alone) -> Option<Gauge> {
+    fn conversion_in_place(&mut self, alone: &Alone) -> Option<ErrorSummary> {
         let companion = self.task.companion.as_mut()?;
         let to = alone.writes().iter().map(|name| ValueName::from(name.as_str())).collect();
         let part = self.task.model.cut(&Cut { to, ..Cut::default() }).ok()?;
         let (model, feeds, deadline) = (&part, self.task.feeds, self.task.deadline);
         let execution = companion.execute(&Request { model, feeds, repeats: 1, deadline });
-        let gauges = execution.outputs.iter().filter_map(|output| {
+        let summaries = execution.outputs.iter().filter_map(|output| {
             let at = alone.writes().iter().position(|name| *name == output.name.as_str())?;
-            gauge(&alone.expected[at], &output.tensor)
+            error_summary(&alone.expected[at], &output.tensor)
         });
-        gauges.reduce(Gauge::worse)
+        summaries.reduce(ErrorSummary::worse)
     }
 
     /// The error of the engine's own CPU against the reference on the same node.
-    fn conversion(&mut self, alone: &Alone) -> Option<Gauge> {
+    fn conversion(&mut self, alone: &Alone) -> Option<ErrorSummary> {
         let companion = self.task.companion.as_mut()?;
         let executed = alone.run(companion.as_mut(), self.task.deadline).ok()?;
-        let gauges = alone.expected.iter().zip(executed.outputs.iter().flatten());
-        gauges.filter_map(|(expected, found)| gauge(expected, found)).reduce(Gauge::worse)
+        let summaries = alone.expected.iter().zip(executed.outputs.iter().flatten());
+        summaries
+            .filter_map(|(expected, found)| error_summary(expected, found))
+            .reduce(ErrorSummary::worse)
     }
 
     fn confirm_in_context(&mut self, at: usize) -> Result<Confirmation, String> {
@@ -406,7 +411,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
             reproduced: (1 + usize::from(proven), 2),
         };
         let trace = Trace { measured, storage: self.task.storage(), final_half: None };
-        let mut report = conclude("cut", &trace, &trust, names);
+        let mut report = conclude(Strategy::Cut, &trace, &trust, names);
         report.ops_total = self.labels.len();
         report.final_floor = self.probes.first().and_then(|whole| whole.floor);
         if confirmation != Some(Confirmation::InPlace) {
@@ -424,15 +429,15 @@ impl<'t, 'a> Bisection<'t, 'a> {
 type Found = (Vec<Measured>, usize, Confirmation);
 
 /// Whether the storage allows an error, or the error is near an honest backend's with that storage.
-pub fn is_honest(measured: &Gauge, honest: Option<Gauge>, storage: Storage) -> bool {
+pub fn is_honest(measured: &ErrorSummary, honest: Option<ErrorSummary>, storage: Storage) -> bool {
     is_right(measured, Some(floor(storage, honest)), storage)
 }
 
-fn is_right(gauge: &Gauge, floor: Option<f64>, storage: Storage) -> bool {
+fn is_right(error_summary: &ErrorSummary, floor: Option<f64>, storage: Storage) -> bool {
     // In f32 a norm hides single wrong elements, so the tolerance alone decides.
-    let honest =
-        storage != Storage::F32 && floor.is_some_and(|floor| gauge.rel_l2 <= HONEST * floor);
-    gauge.disagreeing == 0 && (gauge.is_within(storage) || honest)
+    let honest = storage != Storage::F32
+        && floor.is_some_and(|floor| error_summary.rel_l2 <= FLOOR_FACTOR * floor);
+    error_summary.disagreeing == 0 && (error_summary.is_within(storage) || honest)
 }
 
 fn listed(values: &[ValueName]) -> String {

@@ -6,10 +6,11 @@
 
 use super::conclude::conclude;
 use super::contract::{Anatomy, Clean, Executed, Operand, Operator, Reference, Unchecked};
-use super::floor::{StorageCensus, round_to_f16};
 use super::follow::Follow;
 use super::node_reference::{NodeReference, operators};
 use super::role::Role;
+use super::rounding_floor::{StorageCensus, round_to_f16};
+use super::strategy::Strategy;
 use super::trace::{Misshapen, Trace, Trust, WalkReport};
 use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{NodeSteps, Output, Second, Values};
@@ -77,7 +78,7 @@ pub fn walk_dumped(
     }
     let (measured, _) = follow.finish();
     let trace = Trace { measured, storage: format, final_half: None };
-    let mut report = conclude("dump", &trace, &Trust::of_one_run(), names);
+    let mut report = conclude(Strategy::Dump, &trace, &Trust::of_one_run(), names);
     report.misshapen = exact.misshapen;
     describe(&mut report, &exact.steps, &pieces);
     Ok(report)

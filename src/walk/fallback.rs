@@ -2,10 +2,10 @@
 //! run of the network.
 
 use super::conduct::{Announce, Walked};
-use super::floor::{HONEST, Storage, floor};
-use super::gauge::{Gauge, gauge};
-use super::heal::{Compute, Healable, Healer, Transfers};
+use super::error_summary::{ErrorSummary, error_summary};
+use super::overrides::{Compute, Overridable, Overrides, Transfers};
 use super::role::{Role, assign_roles};
+use super::rounding_floor::{FLOOR_FACTOR, Storage, floor};
 use super::smallest::{Set, smallest};
 use super::trace::Measured;
 use crate::compare::{CompareOptions, Tolerance, compare_with};
@@ -98,8 +98,9 @@ pub struct Latency {
     /// Every operator stepped and none moved, which shows the cost of observation.
     pub stepped: f64,
     /// Every operator stepped, and the members moved.
-    pub healed: f64,
-    /// `before + healed - stepped`: the estimate without observation.
+    #[serde(rename = "healed")]
+    pub overridden: f64,
+    /// `before + overridden - stepped`: the estimate without observation.
     pub after: f64,
 }
 
@@ -166,7 +167,7 @@ const TIMING: f64 = 20.0;
 /// # Errors
 /// Returns the reason if the candidate refused to run.
 pub fn fallback(
-    candidate: &mut dyn Healable,
+    candidate: &mut dyn Overridable,
     compute: &mut Compute<'_>,
     walked: &Walked,
     plan: &Plan,
@@ -228,7 +229,7 @@ struct Choice {
 }
 
 /// The movable members, the likeliest first: sources, then by the error they introduce.
-fn members(candidate: &dyn Healable, walked: &Walked, by: By) -> Vec<Choice> {
+fn members(candidate: &dyn Overridable, walked: &Walked, by: By) -> Vec<Choice> {
     let trace = &walked.trace;
     let roles = assign_roles(&trace.measured, trace.storage);
     let on_device = on_device(&trace.measured);
@@ -267,7 +268,7 @@ fn members(candidate: &dyn Healable, walked: &Walked, by: By) -> Vec<Choice> {
 }
 
 /// Elements that are NaN on one side only are worse than any finite error.
-fn size(introduced: &Gauge) -> f64 {
+fn size(introduced: &ErrorSummary) -> f64 {
     if introduced.disagreeing > 0 { f64::MAX } else { introduced.rel_l2 }
 }
 
@@ -284,7 +285,7 @@ fn fixed(walked: &Walked) -> Vec<(String, String)> {
 
 /// Runs with some members moved.
 struct Trials<'t, 'a, 'p, 'b> {
-    candidate: &'t mut dyn Healable,
+    candidate: &'t mut dyn Overridable,
     compute: &'t mut Compute<'a>,
     plan: &'t Plan,
     members: &'t [Choice],
@@ -327,18 +328,21 @@ impl Trials<'_, '_, '_, '_> {
         let chosen: BTreeSet<usize> =
             set.iter().flat_map(|&member| self.members[member].places.iter().copied()).collect();
         (self.progress.trial)(self.runs);
-        let mut healer = Healer::new(&mut *self.compute, &chosen);
+        let mut overrides = Overrides::new(&mut *self.compute, &chosen);
         let started = Instant::now();
-        let outputs = self.candidate.run_healed(self.progress.operator, &mut healer)?;
+        let outputs = self.candidate.run_overridden(self.progress.operator, &mut overrides)?;
         let seconds = started.elapsed().as_secs_f64();
         self.runs += 1;
-        let transfers = healer.finish();
+        let transfers = overrides.finish();
         let pairs = pairs(&self.plan.expected, &outputs);
         // If an operator could not be moved, the set was not tried.
         let reached = transfers.is_ok() && pairs.iter().all(|pair| self.is_right(pair));
-        let gauges: Option<Vec<Gauge>> =
-            pairs.iter().map(|(expected, found)| gauge(expected, found.as_ref()?)).collect();
-        let worst = gauges.and_then(|gauges| gauges.into_iter().reduce(Gauge::worse));
+        let summaries: Option<Vec<ErrorSummary>> = pairs
+            .iter()
+            .map(|(expected, found)| error_summary(expected, found.as_ref()?))
+            .collect();
+        let worst =
+            summaries.and_then(|summaries| summaries.into_iter().reduce(ErrorSummary::worse));
         let error = worst.filter(|worst| worst.disagreeing == 0).map(|worst| worst.rel_l2);
         Ok(Trial { reached, error, transfers: transfers.unwrap_or_default(), seconds })
     }
@@ -347,9 +351,10 @@ impl Trials<'_, '_, '_, '_> {
         let Some(found) = found else { return false };
         match self.plan.goal {
             Goal::Top1 => same_largest(expected, found),
-            Goal::Floor => gauge(expected, found).is_some_and(|gauge| {
-                let honest = self.floor.is_some_and(|floor| gauge.rel_l2 <= HONEST * floor);
-                gauge.disagreeing == 0 && honest
+            Goal::Floor => error_summary(expected, found).is_some_and(|error_summary| {
+                let honest =
+                    self.floor.is_some_and(|floor| error_summary.rel_l2 <= FLOOR_FACTOR * floor);
+                error_summary.disagreeing == 0 && honest
             }),
             Goal::Tolerance(_) if !expected.dtype().is_float() => *expected == found,
             Goal::Tolerance(_) if self.is_rounding(expected, found) => true,
@@ -364,12 +369,13 @@ impl Trials<'_, '_, '_, '_> {
 
     /// Whether the storage's rounding at the end explains every difference.
     fn is_rounding(&self, expected: &Tensor, found: &Tensor) -> bool {
-        let explained = gauge(expected, found).and_then(|gauge| gauge.explained_by);
+        let explained =
+            error_summary(expected, found).and_then(|error_summary| error_summary.explained_by);
         explained.is_some_and(|explained| self.storage.rounds_like(explained.format))
     }
 
     fn latency(&mut self, set: &Set) -> Result<Latency, String> {
-        let (mut before, mut stepped, mut healed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut before, mut stepped, mut overridden) = (Vec::new(), Vec::new(), Vec::new());
         // The three kinds alternate, so a temporarily slow machine slows all three.
         let all = Instant::now();
         for round in 0..TIMED {
@@ -382,10 +388,10 @@ impl Trials<'_, '_, '_, '_> {
             self.candidate.run(self.progress.operator)?;
             before.push(started.elapsed().as_secs_f64());
             stepped.push(self.once(&Set::new())?.seconds);
-            healed.push(self.once(set)?.seconds);
+            overridden.push(self.once(set)?.seconds);
         }
-        let [before, stepped, healed] = [before, stepped, healed].map(median);
-        Ok(Latency { before, stepped, healed, after: (before + healed - stepped).max(0.0) })
+        let [before, stepped, overridden] = [before, stepped, overridden].map(median);
+        Ok(Latency { before, stepped, overridden, after: (before + overridden - stepped).max(0.0) })
     }
 
     /// Moves the worst members, twice as many each time.

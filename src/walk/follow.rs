@@ -2,21 +2,21 @@
 
 use super::cause::Cause;
 use super::contract::{Clean, Executed, Operand, Reference};
-use super::floor::{StorageCensus, round_operands, round_to_f16};
-use super::freedom::Freedom;
-use super::gauge::{Gauge, gauge};
+use super::error_summary::{ErrorSummary, error_summary};
+use super::exactness::Exactness;
 use super::handover::Written;
 use super::nonfinite::Case;
 use super::role::is_accused;
+use super::rounding_floor::{StorageCensus, round_operands, round_to_f16};
 use super::trace::{Measured, WeightCost};
 use super::{movement, nonfinite};
 use crate::bounds::{Arithmetic, Excess, weigh_moved};
-use crate::compare::{Pattern, Portrait, portrait, recognize};
+use crate::compare::{ErrorProfile, Pattern, error_profile, recognize};
 use crate::tensor::Tensor;
 use crate::with_array;
 
-/// The most portraits that one walk draws. Only the end of the walk shows which operators are sources.
-const MOST_PORTRAITS: usize = 32;
+/// The most profiles that one walk draws. Only the end of the walk shows which operators are sources.
+const MOST_PROFILES: usize = 32;
 
 /// Operators that move all elements of one input, as ONNX and MNN name them.
 const PERMUTING: &[&str] = &["DepthToSpace", "Permute", "SpaceToDepth", "Transpose"];
@@ -199,10 +199,11 @@ impl<'a> Follow<'a> {
         if !explained && measured.introduced.is_some_and(|introduced| !introduced.within_f32) {
             measured.patterns = patterns(&measured.op_type, &executed.inputs, expected, outputs);
         }
-        let drawn = self.measured.iter().filter(|measured| measured.portrait.is_some()).count();
-        if drawn < MOST_PORTRAITS && is_accused(measured, self.storage.storage()) {
-            measured.portrait =
-                worst_portrait(expected, outputs, measured.introduced).map(Box::new);
+        let drawn =
+            self.measured.iter().filter(|measured| measured.error_profile.is_some()).count();
+        if drawn < MOST_PROFILES && is_accused(measured, self.storage.storage()) {
+            measured.error_profile =
+                worst_error_profile(expected, outputs, measured.introduced).map(Box::new);
         }
     }
 
@@ -266,7 +267,9 @@ impl<'a> Follow<'a> {
         outputs: &[&Tensor],
         measured: &mut Measured,
     ) {
-        let disagrees = |gauge: Option<Gauge>| gauge.is_some_and(|gauge| gauge.disagreeing > 0);
+        let disagrees = |error_summary: Option<ErrorSummary>| {
+            error_summary.is_some_and(|error_summary| error_summary.disagreeing > 0)
+        };
         if !disagrees(measured.cumulative) || disagrees(measured.introduced) {
             return;
         }
@@ -303,12 +306,12 @@ impl<'a> Follow<'a> {
             measured.nonfinite = again.nonfinite;
             measured.lost = again.lost;
             measured.patterns = again.patterns;
-            measured.portrait = None;
+            measured.error_profile = None;
         }
     }
 
     /// The error that an honest 16-bit backend would have at the same operator.
-    fn half(&mut self, executed: &Executed, expected: &[Tensor]) -> Option<Gauge> {
+    fn half(&mut self, executed: &Executed, expected: &[Tensor]) -> Option<ErrorSummary> {
         if executed.moves.is_some() {
             return worst(expected.iter().zip(&rounded(expected)));
         }
@@ -322,7 +325,7 @@ impl<'a> Follow<'a> {
 fn disregard(measured: &mut Measured, why: &str) {
     measured.unchecked = Some(why.to_owned());
     (measured.introduced, measured.cumulative, measured.excess) = (None, None, None);
-    (measured.nonfinite, measured.lost, measured.portrait) = (None, None, None);
+    (measured.nonfinite, measured.lost, measured.error_profile) = (None, None, None);
     measured.patterns.clear();
 }
 
@@ -358,33 +361,33 @@ fn blank(executed: &Executed) -> Measured {
         handover: None,
         blind: false,
         patterns: Vec::new(),
-        portrait: None,
+        error_profile: None,
         unchecked: None,
         float: true,
-        freedom: match executed.moves {
-            Some(_) => Freedom::Moves,
-            None => Freedom::of(&operator.op_type),
+        exactness: match executed.moves {
+            Some(_) => Exactness::Exact,
+            None => Exactness::of(&operator.op_type),
         },
     }
 }
 
-/// The worst gauge of several pairs; `None` if any pair cannot be compared.
-fn worst<'t>(pairs: impl Iterator<Item = (&'t Tensor, &'t Tensor)>) -> Option<Gauge> {
+/// The worst error summary of several pairs; `None` if any pair cannot be compared.
+fn worst<'t>(pairs: impl Iterator<Item = (&'t Tensor, &'t Tensor)>) -> Option<ErrorSummary> {
     let mut worst = None;
     for (reference, candidate) in pairs {
-        let gauge = gauge(reference, candidate)?;
-        worst = Some(worst.map_or(gauge, |worst: Gauge| worst.worse(gauge)));
+        let error_summary = error_summary(reference, candidate)?;
+        worst = Some(worst.map_or(error_summary, |worst: ErrorSummary| worst.worse(error_summary)));
     }
     worst
 }
 
 /// The error that the candidate's inputs already had.
-fn inherited(clean: &Clean, inputs: &[Operand]) -> Option<Gauge> {
+fn inherited(clean: &Clean, inputs: &[Operand]) -> Option<ErrorSummary> {
     let pairs = clean.inputs.iter().zip(inputs).filter_map(|(clean, input)| match (clean, input) {
-        (Some(clean), Operand::Value(input)) => gauge(clean, input),
+        (Some(clean), Operand::Value(input)) => error_summary(clean, input),
         _ => None,
     });
-    pairs.reduce(Gauge::worse)
+    pairs.reduce(ErrorSummary::worse)
 }
 
 /// Operators that combine two operands element by element, as ONNX and MNN name them.
@@ -415,15 +418,15 @@ fn patterns(
         .collect()
 }
 
-/// The portrait of the output that has the operator's error.
-fn worst_portrait(
+/// The error profile of the output that has the operator's error.
+fn worst_error_profile(
     expected: &[Tensor],
     outputs: &[&Tensor],
-    introduced: Option<Gauge>,
-) -> Option<Portrait> {
+    introduced: Option<ErrorSummary>,
+) -> Option<ErrorProfile> {
     let mut pairs = expected.iter().zip(outputs);
-    let (reference, candidate) = pairs.find(|(r, c)| gauge(r, c) == introduced)?;
-    portrait(reference, candidate)
+    let (reference, candidate) = pairs.find(|(r, c)| error_summary(r, c) == introduced)?;
+    error_profile(reference, candidate)
 }
 
 fn absmax(tensor: &Tensor) -> f64 {

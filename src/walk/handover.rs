@@ -2,7 +2,7 @@
 //! operator is wrong on the values it reads.
 
 use super::contract::{Clean, Executed, Operand};
-use super::gauge::gauge;
+use super::error_summary::error_summary;
 use crate::tensor::{Digest, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,7 +50,8 @@ impl Written {
     }
 
     fn between(&self, clean: &Tensor, read: &Tensor) -> Option<Handover> {
-        let error = |clean, found| gauge(clean, found).map(|gauge| gauge.rel_l2);
+        let error =
+            |clean, found| error_summary(clean, found).map(|error_summary| error_summary.rel_l2);
         let read = error(clean, read).filter(|read| *read > READ)?;
         let writers = self.0.get(&digest(clean))?;
         let writer = writers.iter().max_by(|a, b| a.error.total_cmp(&b.error))?;
@@ -68,7 +69,7 @@ impl Written {
                 else {
                     return None;
                 };
-                let read = gauge(clean, read)?.rel_l2;
+                let read = error_summary(clean, read)?.rel_l2;
                 (*error > READ && *error > TIMES * read).then_some(*at)
             }
             _ => None,
@@ -80,10 +81,10 @@ impl Written {
     pub(super) fn remember(&mut self, name: &str, at: usize, clean: &Clean, outputs: &[&Tensor]) {
         let read: Vec<Digest> = clean.inputs.iter().flatten().map(digest).collect();
         for (right, output) in clean.outputs.iter().zip(outputs) {
-            if let Some(gauge) = gauge(right, output) {
+            if let Some(error_summary) = error_summary(right, output) {
                 let digest = digest(right);
                 let is_common = read.contains(&digest) || is_constant(right);
-                let (name, error) = (name.to_owned(), gauge.rel_l2);
+                let (name, error) = (name.to_owned(), error_summary.rel_l2);
                 self.0.entry(digest).or_default().push(Writer { name, at, error, is_common });
             }
         }

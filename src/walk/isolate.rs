@@ -5,11 +5,12 @@
 
 use super::conclude::conclude;
 use super::contract::Operator;
-use super::floor::StorageCensus;
 use super::follow::Follow;
 use super::journal::{Journal, Known};
 use super::node_reference::operators;
 use super::role::{Role, assign_roles};
+use super::rounding_floor::StorageCensus;
+use super::strategy::Strategy;
 use super::task::{Alone, Task};
 use super::trace::{Measured, Trace, Trust, WalkReport};
 use crate::engine::{Execution, NodeSteps, Outcome};
@@ -65,7 +66,7 @@ pub fn isolate(
     }
     let (measured, _) = follow.finish();
     let trace = Trace { measured, storage: task.storage(), final_half: None };
-    let mut report = conclude("isolate", &trace, &tally.trust(), names);
+    let mut report = conclude(Strategy::Isolate, &trace, &tally.trust(), names);
     (report.ops_total, report.interrupted) = (steps.len(), interrupted);
     report.sources.extend(ends_alike(&report, whole.outcome));
     Ok((whole, Some(report)))

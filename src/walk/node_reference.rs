@@ -1,7 +1,7 @@
 //! tract as a reference, at the level of ONNX nodes.
 
 use super::contract::{Anatomy, Clean, Operand, Operator, Reference, Unchecked};
-use super::floor::round_to_f16;
+use super::rounding_floor::round_to_f16;
 use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{NodeSteps, Output};
 use crate::graph::Model;

@@ -1,8 +1,8 @@
 //! Assigns roles from measurements: which operators introduce error and which only pass it on.
 
-use super::floor::{HONEST, Storage, operator_floor};
-use super::freedom::Freedom;
-use super::gauge::Gauge;
+use super::error_summary::ErrorSummary;
+use super::exactness::Exactness;
+use super::rounding_floor::{FLOOR_FACTOR, Storage, operator_floor};
 use super::trace::Measured;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,8 @@ pub enum Role {
     /// The operator introduces error.
     Source,
     /// The operator passes error on.
-    Carrier,
+    #[serde(rename = "carrier")]
+    Propagator,
     /// The operator makes inherited error larger, honestly.
     Amplifier,
     /// The operator makes inherited error smaller.
@@ -30,7 +31,7 @@ impl Role {
     pub fn name(self) -> &'static str {
         match self {
             Role::Source => "source",
-            Role::Carrier => "carrier",
+            Role::Propagator => "propagator",
             Role::Amplifier => "amplifier",
             Role::Absorber => "absorber",
             Role::Clean => "clean",
@@ -47,23 +48,23 @@ fn role(measured: &Measured, storage: Storage) -> Role {
     if is_accused(measured, storage) {
         return Role::Source;
     }
-    let floor = operator_floor(storage, measured.freedom, measured.half);
-    let Some(cumulative) = measured.cumulative else { return Role::Carrier };
-    let inherited = measured.inherited.map_or(0.0, |gauge| gauge.rel_l2);
+    let floor = operator_floor(storage, measured.exactness, measured.half);
+    let Some(cumulative) = measured.cumulative else { return Role::Propagator };
+    let inherited = measured.inherited.map_or(0.0, |error_summary| error_summary.rel_l2);
     if cumulative.disagreeing > 0 {
-        return Role::Carrier;
+        return Role::Propagator;
     }
     if cumulative.rel_l2 <= 2.0 * floor {
         // Almost no error is left: was there error before?
         return if inherited > 2.0 * FACTOR * floor { Role::Absorber } else { Role::Clean };
     }
-    let introduced = measured.introduced.map_or(0.0, |gauge| gauge.rel_l2);
+    let introduced = measured.introduced.map_or(0.0, |error_summary| error_summary.rel_l2);
     if cumulative.rel_l2 > FACTOR * (inherited + introduced).max(floor) {
         Role::Amplifier
     } else if FACTOR * cumulative.rel_l2 < inherited {
         Role::Absorber
     } else {
-        Role::Carrier
+        Role::Propagator
     }
 }
 
@@ -88,7 +89,7 @@ pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
 /// plain loop over 6,400 elements needs 3.7 if many of them are equal (`GlobalAveragePool` by ONNX Runtime).
 const BOUNDED: f64 = 4.0;
 
-fn is_rounded(introduced: &Gauge, storage: Storage) -> bool {
+fn is_rounded(introduced: &ErrorSummary, storage: Storage) -> bool {
     introduced.explained_by.is_some_and(|found| storage.rounds_like(found.format))
 }
 
@@ -96,7 +97,7 @@ fn is_rounded(introduced: &Gauge, storage: Storage) -> bool {
 const ONE_OPERATOR: f64 = 1e-5;
 
 /// Whether the error is far above rounding, and beyond the storage's limit for one operator of this kind.
-fn is_source(introduced: &Gauge, measured: &Measured, storage: Storage) -> bool {
+fn is_source(introduced: &ErrorSummary, measured: &Measured, storage: Storage) -> bool {
     // Integers and booleans are not rounded.
     if !measured.float {
         return introduced.mismatched > 0;
@@ -108,12 +109,12 @@ fn is_source(introduced: &Gauge, measured: &Measured, storage: Storage) -> bool 
     }
     // The negation makes NaN count as out of range. Subnormals may be flushed.
     let is_normal = !(introduced.max_abs < f64::from(f32::MIN_POSITIVE));
-    let floor = operator_floor(storage, measured.freedom, measured.half);
-    let is_far = !(introduced.rel_l2 <= HONEST * floor);
-    match (storage, measured.freedom) {
-        (Storage::F32, Freedom::Moves) => is_normal,
-        (Storage::F32, Freedom::Once) => is_far && is_normal,
-        (Storage::F32, Freedom::Free) => {
+    let floor = operator_floor(storage, measured.exactness, measured.half);
+    let is_far = !(introduced.rel_l2 <= FLOOR_FACTOR * floor);
+    match (storage, measured.exactness) {
+        (Storage::F32, Exactness::Exact) => is_normal,
+        (Storage::F32, Exactness::CorrectlyRounded) => is_far && is_normal,
+        (Storage::F32, Exactness::Approximate) => {
             is_far && !(introduced.is_within(storage) && introduced.rel_l2 <= ONE_OPERATOR)
         }
         _ => is_far && !introduced.is_within(storage),
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     fn measured(introduced: f64, cumulative: f64, inherited: f64) -> Measured {
-        let gauge = |rel_l2: f64| Gauge {
+        let error_summary = |rel_l2: f64| ErrorSummary {
             rel_l2,
             max_abs: rel_l2,
             mismatched: u64::from(rel_l2 > 0.0),
@@ -133,7 +134,7 @@ mod tests {
             within_f32: rel_l2 < 1e-4,
             within_f16: rel_l2 < 1e-2,
             within_bf16: rel_l2 < 8e-2,
-            ..Gauge::ZERO
+            ..ErrorSummary::ZERO
         };
         Measured {
             weights: None,
@@ -141,10 +142,10 @@ mod tests {
             name: "op".into(),
             op_type: "Op".into(),
             backend: "cpu".into(),
-            cumulative: Some(gauge(cumulative)),
-            inherited: Some(gauge(inherited)),
+            cumulative: Some(error_summary(cumulative)),
+            inherited: Some(error_summary(inherited)),
             conversion: None,
-            introduced: Some(gauge(introduced)),
+            introduced: Some(error_summary(introduced)),
             excess: None,
             kernel: None,
             witness: None,
@@ -157,10 +158,10 @@ mod tests {
             handover: None,
             blind: false,
             patterns: vec![],
-            portrait: None,
+            error_profile: None,
             unchecked: None,
             float: true,
-            freedom: Freedom::Free,
+            exactness: Exactness::Approximate,
         }
     }
 
@@ -169,8 +170,8 @@ mod tests {
         let role_of = |i, c, h, storage| role(&measured(i, c, h), storage);
         assert_eq!(role_of(0.3, 0.3, 0.0, Storage::F32), Role::Source);
         assert_eq!(role_of(0.3, 0.3, 0.0, Storage::F16), Role::Source);
-        assert_eq!(role_of(1e-3, 1e-3, 0.0, Storage::F16), Role::Carrier);
-        assert_eq!(role_of(0.0, 0.3, 0.3, Storage::F32), Role::Carrier);
+        assert_eq!(role_of(1e-3, 1e-3, 0.0, Storage::F16), Role::Propagator);
+        assert_eq!(role_of(0.0, 0.3, 0.3, Storage::F32), Role::Propagator);
         assert_eq!(role_of(0.0, 0.3, 0.01, Storage::F32), Role::Amplifier);
         assert_eq!(role_of(0.0, 0.01, 0.3, Storage::F32), Role::Absorber);
         assert_eq!(role_of(0.0, 0.0, 0.3, Storage::F32), Role::Absorber);
@@ -179,16 +180,16 @@ mod tests {
     }
     #[test]
     fn what_may_not_differ_at_all_is_held_to_it() {
-        let accused = |rel_l2, freedom, storage| {
-            is_accused(&Measured { freedom, ..measured(rel_l2, rel_l2, 0.0) }, storage)
+        let accused = |rel_l2, exactness, storage| {
+            is_accused(&Measured { exactness, ..measured(rel_l2, rel_l2, 0.0) }, storage)
         };
         // Within the tolerance of f32, but far more than one rounding.
-        assert!(accused(9e-6, Freedom::Moves, Storage::F32));
-        assert!(accused(9e-6, Freedom::Once, Storage::F32));
-        assert!(!accused(9e-6, Freedom::Free, Storage::F32));
-        assert!(accused(9e-5, Freedom::Free, Storage::F32));
-        assert!(!accused(9e-6, Freedom::Moves, Storage::F16));
+        assert!(accused(9e-6, Exactness::Exact, Storage::F32));
+        assert!(accused(9e-6, Exactness::CorrectlyRounded, Storage::F32));
+        assert!(!accused(9e-6, Exactness::Approximate, Storage::F32));
+        assert!(accused(9e-5, Exactness::Approximate, Storage::F32));
+        assert!(!accused(9e-6, Exactness::Exact, Storage::F16));
         // A flushed subnormal.
-        assert!(!accused(1e-39, Freedom::Moves, Storage::F32));
+        assert!(!accused(1e-39, Exactness::Exact, Storage::F32));
     }
 }

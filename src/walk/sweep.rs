@@ -4,10 +4,10 @@
 //! error is absorbed (multiplied by zero, clipped) before it reaches an output. No bisection can see those.
 
 use super::contract::{Executed, Operand, Operator};
-use super::floor::StorageCensus;
+use super::exactness::Exactness;
 use super::follow::Follow;
-use super::freedom::Freedom;
 use super::node_reference::operators;
+use super::rounding_floor::StorageCensus;
 use super::task::Task;
 use super::trace::Measured;
 use crate::engine::{Execution, NodeSteps, Outcome};
@@ -102,7 +102,7 @@ fn measure(
     let (mut measured, _) = follow.finish();
     // An output value may be rounded once more than the value that the next operator reads.
     for measured in &mut measured {
-        measured.freedom = measured.freedom.max(Freedom::Once);
+        measured.exactness = measured.exactness.max(Exactness::CorrectlyRounded);
         // Only a device that stores every value reads the same values as it shows.
         measured.excess = measured.excess.take().filter(|found| found.declared);
     }

@@ -1,8 +1,8 @@
 //! The needs of the strategies without taps: a network, an engine's session, and ways to run the network's parts.
 
 use super::contract::{Executed, Operand, Operator};
-use super::floor::Storage;
 use super::node_reference::NodeReference;
+use super::rounding_floor::Storage;
 use crate::bounds::Arithmetic;
 use crate::engine::{Execution, NodeSteps, Outcome, Request, Second, Session};
 use crate::graph::Model;

@@ -1,15 +1,16 @@
 //! The result of a walk: the measurements of every operator, and the conclusions from them.
 
 use super::contract::KernelError;
-use super::floor::Storage;
-use super::freedom::Freedom;
-use super::gauge::Gauge;
+use super::error_summary::ErrorSummary;
+use super::exactness::Exactness;
 use super::handover::Handover;
 use super::nonfinite::{Lost, NonfiniteFinding};
 use super::role::Role;
+use super::rounding_floor::Storage;
 use super::search::Answer;
+use super::strategy::Strategy;
 use crate::bounds::Excess;
-use crate::compare::{Explanation, Pattern, Portrait};
+use crate::compare::{ErrorProfile, Explanation, Pattern};
 use crate::graph::ValueName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,13 +27,13 @@ pub struct Measured {
     /// The backend that ran it.
     pub backend: String,
     /// Error of the candidate's value against the clean stream's. Absent if the stream lacks the value.
-    pub cumulative: Option<Gauge>,
+    pub cumulative: Option<ErrorSummary>,
     /// The same error for the worst of the operator's inputs.
-    pub inherited: Option<Gauge>,
+    pub inherited: Option<ErrorSummary>,
     /// Error of the clean stream itself against tract, if the value exists in the ONNX file.
-    pub conversion: Option<Gauge>,
+    pub conversion: Option<ErrorSummary>,
     /// Error against the reference computing this operator on the candidate's own inputs.
-    pub introduced: Option<Gauge>,
+    pub introduced: Option<ErrorSummary>,
     /// The elements compared with their bounds on the candidate's own inputs, if bounds are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excess: Option<Excess>,
@@ -40,14 +41,14 @@ pub struct Measured {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightCost>,
     /// Error that the reference itself makes with 16-bit inputs, weights and outputs.
-    pub half: Option<Gauge>,
+    pub half: Option<ErrorSummary>,
     /// The witness's own error here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelError>,
     /// How far the witness is from the candidate, if only the witness is wrong. On the same inputs, the session's
     /// reference agrees with the candidate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub witness: Option<Gauge>,
+    pub witness: Option<ErrorSummary>,
     /// The largest magnitude in the outputs.
     pub absmax: f64,
     /// Non-finite elements that the operator itself caused, and the cause.
@@ -67,9 +68,10 @@ pub struct Measured {
     pub handover: Option<Handover>,
     /// Patterns of the difference, if the operator introduces one.
     pub patterns: Vec<Pattern>,
-    /// The portrait of the introduced error, if the error seemed larger than rounding.
+    /// The error profile of the introduced error, if the error seemed larger than rounding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub portrait: Option<Box<Portrait>>,
+    #[serde(rename = "portrait")]
+    pub error_profile: Option<Box<ErrorProfile>>,
     /// The reason, if the operator was not compared.
     pub unchecked: Option<String>,
     /// Whether an operator that would move elements leaves these in order. Such elements cannot show a wrong move.
@@ -78,7 +80,8 @@ pub struct Measured {
     /// Whether any output is floating-point.
     pub float: bool,
     /// How far honest implementations of the operator may differ.
-    pub freedom: Freedom,
+    #[serde(rename = "freedom")]
+    pub exactness: Exactness,
 }
 
 /// Error from weights that differ from the original network's, apart from the backend's error.
@@ -86,11 +89,11 @@ pub struct Measured {
 pub struct WeightCost {
     /// Error from the operator's own weights: the reference with the stored weights against the reference with the
     /// original weights. Both run on the candidate's inputs.
-    pub introduced: Option<Gauge>,
+    pub introduced: Option<ErrorSummary>,
     /// Error from all weights up to here: the clean stream against the original network's.
-    pub cumulative: Option<Gauge>,
+    pub cumulative: Option<ErrorSummary>,
     /// Error of the candidate's value against the original network's, from weights and backend together.
-    pub together: Option<Gauge>,
+    pub together: Option<ErrorSummary>,
 }
 
 /// One tapped run: every operator, and the storage format that its values show.
@@ -102,7 +105,7 @@ pub struct Trace {
     pub storage: Storage,
     /// The clean stream against itself with 16-bit inputs, weights and outputs throughout. This is the floor of the
     /// final outputs.
-    pub final_half: Option<Gauge>,
+    pub final_half: Option<ErrorSummary>,
 }
 
 /// Whether the finding can be trusted.
@@ -291,9 +294,10 @@ pub struct OpReport {
     pub headroom_used: f64,
     /// Patterns of the difference.
     pub diagnosis: Vec<Pattern>,
-    /// The portrait of the introduced error, for the first sources only.
+    /// The error profile of the introduced error, for the first sources only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub portrait: Option<Box<Portrait>>,
+    #[serde(rename = "portrait")]
+    pub error_profile: Option<Box<ErrorProfile>>,
 }
 
 impl OpReport {
@@ -355,8 +359,8 @@ pub struct Misshapen {
 /// The walk in the report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WalkReport {
-    /// `follow`, `cut` or `isolate`.
-    pub strategy: String,
+    /// How the operators were compared.
+    pub strategy: Strategy,
     /// Runs of the candidate, tapped and untapped.
     pub candidate_runs: usize,
     /// Operators that the candidate executed.

@@ -4,46 +4,26 @@
 //! to stderr and becomes evidence. The parent enforces the deadline.
 
 mod cache;
-mod chatter;
-mod contents;
-mod conversation;
+mod child;
 mod convert;
-mod converted;
-mod ending;
-mod environment;
-mod fell_back;
-mod frame;
-mod host;
-#[cfg(fuzzing)]
-mod hostile;
+mod features;
 mod interruption;
-mod kin;
-mod memory;
-#[cfg(feature = "mnn")]
-mod mnn;
-mod mnn_engine;
-mod onnx;
-mod onnx_engine;
-mod open;
-mod ort;
-mod program;
-mod protocol;
-mod resident;
-mod sim;
-mod sim_engine;
-mod supervise;
+mod parent;
+mod wire;
 
 pub use cache::cache_folder;
-pub use conversation::{Announced, Walked, Walker};
-pub use convert::{ConvertError, Converter, MNN_VERSION, find_converter};
-pub use converted::{Change, compare_converted, converted_operators};
-pub use environment::opencl_drivers;
-pub use host::serve;
-#[cfg(fuzzing)]
-pub use hostile::hear;
+pub use child::device_run::{DeviceRun, NodeStop, Passed};
+pub use child::environment::opencl_drivers;
+pub use child::host::serve;
+pub use convert::converted::{Change, compare_converted, converted_operators};
+pub use convert::converter::{Converter, MNN_VERSION, find_converter};
+pub use convert::error::ConvertError;
 pub use interruption::{interrupt, interrupted};
-pub use mnn_engine::{MnnEngine, probe};
-pub use onnx_engine::OnnxEngine;
-pub use program::WorkerProgram;
-pub use protocol::ProbeReport;
-pub use sim_engine::SimEngine;
+pub use parent::conversation::{Announced, Walked, Walker};
+pub use parent::mnn_engine::{MnnEngine, probe};
+pub use parent::onnx_engine::OnnxEngine;
+pub use parent::program::WorkerProgram;
+pub use parent::sim_engine::SimEngine;
+#[cfg(fuzzing)]
+pub use wire::hostile::hear;
+pub use wire::protocol::ProbeReport;

@@ -20,6 +20,11 @@ impl NodeSteps {
         self.own_kernel(step, &inputs)
     }
 
+    /// The part of a step's result that ONNX leaves open on these inputs, if there is one.
+    pub fn left_open(&self, step: usize, inputs: &[Option<Tensor>]) -> Option<&'static str> {
+        crate::kernels::left_open(&self.node(step).1, inputs)
+    }
+
     /// Compares a candidate's outputs on these inputs with the bounds of its arithmetic; `None` if offby has no
     /// kernel for the node. `near` contains results of a correct implementation in `f32`.
     pub fn weigh(

@@ -77,6 +77,7 @@ function powerText(power) {
 }
 
 const ROLES = { source: "◆", carrier: "●", amplifier: "▲", absorber: "▼", clean: "○" };
+const roleName = (role) => (role === "carrier" ? "propagator" : role);
 
 const tip = document.getElementById("tip");
 

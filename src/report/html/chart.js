@@ -74,7 +74,7 @@ function opWords(op) {
   const found = op.nonfinite ? `${op.nonfinite.nan} NaN, ${op.nonfinite.inf} infinite` : size(op.introduced);
   const lines = [
     `${op.index}  ${op.name}`,
-    `${op.op_type}${op.onnx_node ? ", ONNX " + op.onnx_node : ""}; ${ROLES[op.role]} ${op.role}`,
+    `${op.op_type}${op.onnx_node ? ", ONNX " + op.onnx_node : ""}; ${ROLES[op.role]} ${roleName(op.role)}`,
     `introduced ${found}, floor ${size(op.floor)}, cumulative ${op.disagreeing ? "NaN or infinite" : size(op.cumulative)}`,
   ];
   return lines.join("\n");

@@ -1,6 +1,6 @@
 //! A report as one page on its own: no network, no other file, no server.
 //!
-//! The verdict is written here and can be read without scripts. In the browser, `*.js` draws charts, portraits
+//! The verdict is written here and can be read without scripts. In the browser, `*.js` draws charts, profiles
 //! and the table of operators from the report itself, which the page contains as JSON.
 
 use super::bench_text::bench_line;

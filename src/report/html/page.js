@@ -102,7 +102,7 @@ function opDetail(op, walk) {
   const found = op.nonfinite;
   const explained = op.explained_by ? `${op.explained_by.format}, ${op.explained_by.rounding}` : null;
   return [
-    h("h3", {}, `${ROLES[op.role]} ${op.role}: `, h("code", {}, op.name)),
+    h("h3", {}, `${ROLES[op.role]} ${roleName(op.role)}: `, h("code", {}, op.name)),
     facts([
       ["operator", `${op.index} of ${walk.ops_total}`], ["type", op.op_type], ["backend", op.backend], ["ONNX node", op.onnx_node],
       ["introduced", found || op.introduced_disagreeing ? "NaN or infinities" : size(op.introduced)], ["floor", size(op.floor)], ["times the floor", found || op.introduced_disagreeing ? null : size(op.ratio)],

@@ -7,7 +7,7 @@ const COLUMNS = [
   { title: "op", wide: 3.6, key: (op) => op.index, number: true, cell: (op) => String(op.index) },
   { title: "name", wide: 22, key: (op) => op.name },
   { title: "type", wide: 8, key: (op) => op.op_type, cell: (op) => op.op_type },
-  { title: "role", wide: 7, key: (op) => Object.keys(ROLES).indexOf(op.role), cell: (op) => `${ROLES[op.role]} ${op.role}`, class: "role" },
+  { title: "role", wide: 7, key: (op) => Object.keys(ROLES).indexOf(op.role), cell: (op) => `${ROLES[op.role]} ${roleName(op.role)}`, class: "role" },
   { title: "introduced", wide: 6.6, key: (op) => (op.nonfinite ? Infinity : op.introduced), number: true, cell: (op) => (op.nonfinite ? "NaN/inf" : size(op.introduced)) },
   { title: "floor", wide: 5.4, key: (op) => op.floor, number: true, cell: (op) => size(op.floor) },
   { title: "ratio", wide: 5.4, key: (op) => op.ratio, number: true, cell: (op) => size(op.ratio) },
@@ -18,7 +18,7 @@ const COLUMNS = [
 /** The table of one walk; `choose(op)` is called for the operator whose name was clicked. */
 function opTable(walk, choose) {
   const unchecked = new Map(walk.ops_unchecked.map((op) => [op.name, op.reason]));
-  const words = walk.ops.map((op) => `${op.index} ${op.name} ${op.op_type} ${op.onnx_node ?? ""} ${op.role} ${op.backend}`.toLowerCase());
+  const words = walk.ops.map((op) => `${op.index} ${op.name} ${op.op_type} ${op.onnx_node ?? ""} ${roleName(op.role)} ${op.backend}`.toLowerCase());
   const state = { text: "", role: "", by: 0, down: false, page: 0, chosen: null };
   const body = h("tbody");
   const said = h("span", { role: "status", class: "soft" });
@@ -27,7 +27,7 @@ function opTable(walk, choose) {
 
   const search = h("input", { type: "search", placeholder: "Search names, types, nodes", "aria-label": "Search operators", oninput: () => { state.text = search.value; find(); } });
   const roles = h("select", { "aria-label": "Role", onchange: () => { state.role = roles.value; find(); } },
-    h("option", { value: "" }, "every role"), Object.keys(ROLES).map((role) => h("option", { value: role }, `${ROLES[role]} ${role}`)));
+    h("option", { value: "" }, "every role"), Object.keys(ROLES).map((role) => h("option", { value: role }, `${ROLES[role]} ${roleName(role)}`)));
   const heads = COLUMNS.map((column, at) => h("th", { class: column.number ? "number" : null, scope: "col" },
     h("button", { type: "button", onclick: () => { state.down = state.by === at ? !state.down : Boolean(column.number) && at > 0; state.by = at; find(); } }, column.title)));
 

@@ -258,9 +258,10 @@ fn worst(report: &Report, most: usize) -> Vec<String> {
         }
     }
     let walks = report.targets.iter().filter_map(|target| target.walk.as_ref());
-    let first = walks.flat_map(|walk| &walk.ops).find_map(|op| Some((op, op.portrait.as_ref()?)));
-    if let Some((op, portrait)) = first {
-        add(format!("source {}", name(&op.name)), &portrait.worst);
+    let first =
+        walks.flat_map(|walk| &walk.ops).find_map(|op| Some((op, op.error_profile.as_ref()?)));
+    if let Some((op, error_profile)) = first {
+        add(format!("source {}", name(&op.name)), &error_profile.worst);
     }
     if rows.is_empty() {
         return Vec::new();

@@ -1,0 +1,38 @@
+//! An ONNX network on the worker's own engine, which is tract. A worker in a different place runs tract on a different
+//! processor.
+
+use super::reply::Send;
+use crate::engine::{Engine as _, Execution, Output, Request, Tract};
+use crate::graph::Model;
+use crate::inputs::Feed;
+use crate::worker::wire::contents::NETWORK;
+use crate::worker::wire::protocol::{Reply, pack};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// Runs the network and answers.
+pub(in crate::worker) fn run(
+    model: &[u8],
+    feeds: Vec<Output>,
+    repeats: usize,
+    send: &mut Send<'_>,
+) -> io::Result<()> {
+    let model = match Model::from_bytes(model, Path::new(NETWORK)) {
+        Ok(model) => model,
+        Err(error) => return send(&Reply::Rejected { reason: error.to_string() }, &[]),
+    };
+    let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
+    // The parent enforces the deadline.
+    let request = Request { model: &model, feeds: &feeds, repeats, deadline: Duration::MAX };
+    match (Tract::default()).execute(&request) {
+        Execution { ran_on: Some(ran_on), runs: Some(runs), outputs, .. } => {
+            let (outputs, body) = pack(outputs.iter().map(|o| (&o.name, &o.tensor)));
+            send(&Reply::Ran { outputs, runs, ran_on }, &body)
+        }
+        refused => {
+            let reason = refused.reason.unwrap_or_else(|| refused.outcome.to_string());
+            send(&Reply::Rejected { reason }, &[])
+        }
+    }
+}

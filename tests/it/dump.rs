@@ -1,0 +1,153 @@
+//! Walking from dumps alone: faults are planted in the stream of the reference, and its values dumped.
+
+use crate::support::{debug_model, finish_json, first_target, offby};
+use offby::engine::NodeSteps;
+use offby::graph::Model;
+use offby::inputs::{Feed, draw};
+use offby::tensor::{Tensor, write_npy};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+const NETWORK: &str = "efformer_mlp_3.onnx";
+
+/// A network with the values of a device that is wrong in one node.
+struct Device {
+    values: BTreeMap<String, Tensor>,
+    /// The label of the wrong node.
+    culprit: String,
+}
+
+/// Every element of the culprit's output is 1 % too large, and the rest of the network runs on that. `None` is an
+/// honest device.
+fn device(model: &Model, feeds: &[Feed], culprit: Option<usize>) -> Device {
+    let mut steps = NodeSteps::new(model).unwrap();
+    steps.start(feeds).unwrap();
+    let mut values = steps.values().clone();
+    for step in 0..steps.len() {
+        let inputs = steps.inputs(step).unwrap();
+        let mut outputs = steps.compute(step, &inputs, &Tensor::clone).unwrap();
+        if Some(step) == culprit {
+            let Tensor::F32(array) = &outputs[0] else { panic!("not f32") };
+            outputs[0] = Tensor::F32(array.mapv(|value| value * 1.01));
+        }
+        steps.store(step, &outputs);
+        values.extend(steps.writes(step).iter().cloned().zip(outputs));
+    }
+    Device { values, culprit: culprit.map_or(String::new(), |culprit| steps.node(culprit).0) }
+}
+
+/// The verdict of a walk from a folder with some of the values, and the source with its piece.
+fn walked(device: &Device, is_dumped: &dyn Fn(&str) -> bool) -> (i32, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, tensor) in device.values.iter().filter(|(name, _)| is_dumped(name)) {
+        // Tools write names as files can have them.
+        write_npy(&folder.path().join(format!("{}.npy", name.replace(['/', ':'], "_"))), tensor)
+            .unwrap();
+    }
+    let mut command = offby();
+    command.arg("walk").arg(debug_model(NETWORK)).arg("--got").arg(folder.path());
+    let (code, report) = finish_json({
+        command.args(["--json", "-"]);
+        command
+    });
+    (code, first_target(&report).clone())
+}
+
+/// The nodes among which the culprit must be: those of each source's piece, or the source itself.
+fn suspects(target: &Value) -> BTreeSet<String> {
+    let sources: Vec<&str> =
+        target["walk"]["sources"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let ops = target["walk"]["ops"].as_array().unwrap();
+    let of = |op: &Value| -> Vec<String> {
+        match op["piece"].as_array() {
+            Some(piece) => piece.iter().map(|node| node.as_str().unwrap().to_owned()).collect(),
+            None => vec![op["name"].as_str().unwrap().to_owned()],
+        }
+    };
+    ops.iter().filter(|op| sources.contains(&op["name"].as_str().unwrap())).flat_map(of).collect()
+}
+
+fn network() -> (Model, Vec<Feed>) {
+    let model = Model::load(Path::new(&debug_model(NETWORK))).unwrap();
+    let feeds = draw(&model, &BTreeMap::new()).unwrap();
+    (model, feeds)
+}
+
+#[test]
+fn a_whole_dump_names_the_node() {
+    let (model, feeds) = network();
+    let count = NodeSteps::new(&model).unwrap().len();
+    for culprit in 0..count {
+        let device = device(&model, &feeds, Some(culprit));
+        let (code, target) = walked(&device, &|_| true);
+        assert_eq!(code, 1, "{target}");
+        assert_eq!(suspects(&target), BTreeSet::from([device.culprit.clone()]), "{target}");
+    }
+}
+
+/// With few values the culprit is in the piece that is named, and the proposed values find it in ⌈log2⌉ rounds.
+#[test]
+fn a_part_of_a_dump_names_a_piece_and_what_to_dump_next() {
+    let (model, feeds) = network();
+    let ends = [model.inputs()[0].name.to_string(), model.outputs()[0].to_string()];
+    for culprit in [0, 3, 7, 12] {
+        let device = device(&model, &feeds, Some(culprit));
+        let mut known: BTreeSet<String> = ends.iter().cloned().collect();
+        let mut most = usize::MAX;
+        let mut rounds = 0;
+        while most > 1 {
+            let (code, target) = walked(&device, &|name| known.contains(name));
+            let found = suspects(&target);
+            assert_eq!(code, 1, "{target}");
+            assert!(found.contains(&device.culprit), "{} is not in {found:?}", device.culprit);
+            assert!(found.len() < most);
+            most = found.len();
+            let next = target["walk"]["ops"].as_array().unwrap().iter();
+            known.extend(next.filter_map(|op| op["decided_by"].as_str().map(str::to_owned)));
+            rounds += 1;
+        }
+        // 16 nodes: four halvings, and the walk that shows the last one.
+        assert!(rounds <= 6, "{rounds} rounds for {}", device.culprit);
+    }
+}
+
+#[test]
+fn an_honest_dump_accuses_no_node() {
+    let (model, feeds) = network();
+    let device = device(&model, &feeds, None);
+    let (code, target) = walked(&device, &|name| name.len() % 2 == 0 || name == "output");
+    assert_eq!((code, suspects(&target)), (0, BTreeSet::new()), "{target}");
+}
+
+#[test]
+fn what_is_no_dump_is_refused_with_a_hint() {
+    let refused = |dump: &Path, word: &str| {
+        let mut command = offby();
+        command.arg("walk").arg(debug_model(NETWORK)).arg("--got").arg(dump);
+        let (code, _, stderr) = crate::support::finish(command);
+        assert!(code == 2 && stderr.contains(word) && stderr.contains("hint: "), "{stderr}");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    refused(&folder.path().join("none"), "No such file");
+    refused(folder.path(), "no tensor");
+    let tensor = Tensor::from_f32(&[1], vec![1.0]).unwrap();
+    write_npy(&folder.path().join("stranger.npy"), &tensor).unwrap();
+    refused(folder.path(), "--map");
+}
+
+/// A dump that lacks the network's output is no answer about that output, and says so.
+#[test]
+fn outputs_that_were_not_dumped_are_named() {
+    let (model, feeds) = network();
+    let device = device(&model, &feeds, None);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, tensor) in device.values.iter().filter(|(name, _)| name.contains("act/Erf")) {
+        write_npy(&folder.path().join(format!("{}.npy", name.replace('/', "_"))), tensor).unwrap();
+    }
+    let mut command = offby();
+    command.arg("walk").arg(debug_model(NETWORK)).arg("--got").arg(folder.path());
+    let (code, stdout, stderr) = crate::support::finish(command);
+    assert_eq!((code, &*stderr), (0, ""), "{stdout}");
+    assert!(stdout.contains("which were not compared: `output`"), "{stdout}");
+}

@@ -1,0 +1,117 @@
+//! Engines other than MNN: ONNX Runtime through its C library, and ncnn behind a worker in Python.
+
+use crate::support::judge::Judge;
+use crate::support::{debug_model, finish, finish_json, first_target, need, offby};
+use offby::graph::{Attribute, Network};
+use offby::tensor::Dtype::F32;
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+
+fn run(model: &PathBuf, arguments: &[&str]) -> (i32, Value) {
+    let mut command = offby();
+    command.arg("run").arg(model).args(["--json", "-", "--repeat", "1"]).args(arguments);
+    finish_json(command)
+}
+
+fn debug_networks() -> Vec<PathBuf> {
+    let folder = debug_model("split_view.onnx").parent().unwrap().to_owned();
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|end| end == "onnx")).collect()
+}
+
+#[test]
+#[ignore = "needs the driver of ort:cpu"]
+fn onnx_runtime_agrees_with_tract_on_every_debug_network() {
+    need("ort:cpu");
+    // One command for all networks: its text names every network that does not agree.
+    let mut command = offby();
+    command.arg("run").args(debug_networks()).args(["--on", "ort:cpu", "--repeat", "2"]);
+    let (code, stdout, _) = finish(command);
+    assert_eq!(code, 0, "{stdout}");
+    assert_eq!(stdout.matches("ort:cpu agrees").count(), debug_networks().len(), "{stdout}");
+}
+
+/// An engine without taps is walked by making every value an output.
+#[test]
+#[ignore = "needs the driver of ort:cpu"]
+fn onnx_runtime_is_walked_on_every_debug_network() {
+    need("ort:cpu");
+    for model in debug_networks() {
+        let mut command = offby();
+        command.arg("walk").arg(&model).args(["--on", "ort:cpu", "--json", "-"]);
+        let (code, report) = finish_json(command);
+        let target = first_target(&report);
+        let walk = &target["walk"];
+        assert_eq!(code, 0, "{}: {target:#}", model.display());
+        assert_eq!(walk["strategy"], "dump", "{}: {target:#}", model.display());
+        assert_eq!(walk["sources"].as_array().unwrap().len(), 0, "{}", model.display());
+        assert_eq!(walk["ops_compared"], walk["ops_total"], "{}", model.display());
+    }
+}
+
+#[test]
+fn without_its_library_onnx_runtime_is_unavailable() {
+    let mut command = offby();
+    command.arg("run").arg(debug_model("small_mlp.onnx")).args(["--on", "ort:cpu", "--json", "-"]);
+    command.env("ORT_DYLIB_PATH", "/there/is/no/libonnxruntime.so");
+    let (code, report) = finish_json(command);
+    let verdict = &first_target(&report)["verdict"];
+    assert_eq!((code, verdict["kind"].as_str().unwrap()), (3, "unavailable"), "{report:#}");
+    assert!(verdict["hint"].as_str().unwrap().contains("pip install onnxruntime"), "{verdict}");
+}
+
+#[test]
+#[ignore = "needs onnx and onnxruntime for Python"]
+fn ncnn_on_vulkan_runs_debug_networks_behind_a_worker_in_python() {
+    let judge = Judge::start();
+    let python = judge.python().display();
+    let via = format!("{python} examples/ncnn_worker.py");
+    for model in ["basic_block.onnx", "split_view_small.onnx", "group_norm.onnx"] {
+        let (code, report) = run(&debug_model(model), &["--on", "ext:ncnn", "--via", &via]);
+        let target = first_target(&report);
+        assert_eq!(code, 0, "{model}: {target:#}");
+        assert_eq!(target["ran_on"]["engine"], "ncnn");
+        assert_eq!(target["ran_on"]["backend"], "vulkan");
+        assert!(target["ran_on"]["operators"]["vulkan"].as_u64().unwrap() > 0);
+    }
+    let (code, report) = run(&debug_model("rms_norm.onnx"), &["--on", "ext:ncnn", "--via", &via]);
+    let sentence = first_target(&report)["verdict"]["sentence"].as_str().unwrap().to_owned();
+    assert_eq!(code, 3, "{report:#}");
+    assert!(sentence.contains("no batch of 4"), "{sentence}");
+}
+
+/// MNN's Softmax on Vulkan reads the row's maximum from shared memory. Then it writes partial sums over the
+/// maximum, without a barrier in between. llvmpipe runs one subgroup after the other, so all but the first read
+/// a sum. A row one element longer than a subgroup has lanes shows the fault, for any number of lanes.
+#[test]
+#[ignore = "needs the driver of mnn:vulkan:high"]
+fn softmax_on_vulkan_is_right_within_one_subgroup_only() {
+    need("mnn:vulkan:high");
+    let folder = tempfile::tempdir().unwrap();
+    let targets = folder.path().join("targets.yaml");
+    fs::write(&targets, lanes(4) + &lanes(8)).unwrap();
+    for (name, length, expected) in [("4", 4, 0), ("4", 5, 1), ("8", 8, 0), ("8", 9, 1)] {
+        let model = folder.path().join(format!("softmax{length}.onnx"));
+        let network = Network::new("softmax").input("x", F32, &[1, 1, 1, length]);
+        let axis = [("axis", Attribute::Int(3))];
+        let network = network.node("s", "Softmax", &["x"], &["y"], &axis);
+        let bytes = network.output("y", F32, &[1, 1, 1, length]).to_bytes();
+        fs::write(&model, bytes).unwrap();
+        let targets = targets.to_str().unwrap();
+        let on = format!("lanes-{name}");
+        let (code, report) = run(&model, &["--input", "zeros", "--on", &on, "--targets", targets]);
+        let driver = first_target(&report)["ran_on"]["driver"].as_str().unwrap().to_owned();
+        assert!(driver.ends_with(&format!("subgroups of {name}")), "{driver}");
+        assert_eq!(code, expected, "{length} elements, subgroups of {name}: {report:#}");
+    }
+}
+
+/// llvmpipe with this many lanes. Its disk cache would return kernels made for a different number.
+fn lanes(count: usize) -> String {
+    let head = if count == 4 { "targets:\n" } else { "" };
+    let bits = 32 * count;
+    format!(
+        "{head}  - name: lanes-{count}\n    target: mnn:vulkan:high\n    environment: {{LP_NATIVE_VECTOR_WIDTH: \"{bits}\", MESA_SHADER_CACHE_DISABLE: \"true\"}}\n"
+    )
+}
