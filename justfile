@@ -39,15 +39,16 @@ web screenshots=(cache / "web" / "screenshots"):
 
 # Everything CI checks, in its order; a missing driver is a failure, and random tests have a fixed seed.
 ci:
-    cargo fmt --check
+    cargo fmt --all --check
     python3 scripts/prose --check
-    cargo clippy --release --all-targets -- -D warnings
+    cargo clippy --release --workspace --all-targets -- -D warnings
     cargo check --release --no-default-features --all-targets
+    PROPTEST_RNG_SEED=1 cargo test -p offby-compare
     PROPTEST_RNG_SEED=1 cargo test --release --lib --test tidy --test torture
     PROPTEST_RNG_SEED=1 cargo test --release --test it -- --include-ignored --skip sweep_
     cargo test --release --doc
     scripts/wheel check
-    RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
     just deny
 
 # What dependencies bring in: licences, sources, and known advisories where their database can be reached.
@@ -71,7 +72,7 @@ worker command:
 
 # Time the comparison: all metrics in one pass, against merely summing and against numpy.
 bench:
-    cargo bench --bench compare
+    cargo bench -p offby-compare --bench compare
 
 # Walk debug networks with five seeds on the OpenCL, Vulkan and CPU backends and on honest simulated devices: no source may show.
 sweep:
@@ -110,7 +111,7 @@ debug-models:
 
 # Format the sources.
 fmt:
-    cargo fmt
+    cargo fmt --all
 
 # Delete everything kept outside the clone: the build (MNN: 11 minutes), the converter, conversions.
 [confirm("Delete the build cache, the converter and the cached conversions? [y/N]")]

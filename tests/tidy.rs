@@ -1,15 +1,18 @@
-//! The project's laws, enforced by a test: which modules may import each other, how long code may be, where
-//! `unsafe`, printing and third-party types may be used, and which names are banned.
+//! The project's laws, enforced by a test: which rooms may import each other, that no files import each other in
+//! circles, how long code may be, where third-party types may be used, and which names are banned.
 //!
-//! The tables come first, then one test per law, then the scanner. A law collects all its breaches, each with
-//! file and line, before it fails. The scanner does not parse Rust: it blanks comments and literals, and reads
-//! the rest as words and braces.
+//! The tables come first, then one test per law, then the reading of sources with `syn`. A law collects all its
+//! breaches before it fails. Printing, exits and `unsafe` are laws of the compiler (`[workspace.lints]`).
 
 #![allow(clippy::print_stdout, reason = "the medians are printed for whoever asks for them")]
 
+use proc_macro2::{TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use syn::spanned::Spanned as _;
+use syn::visit::{self, Visit};
+use syn::{ImplItemFn, Item, ItemFn, ItemMod, ItemUse, Macro, UseTree, Visibility};
 
 /// Every room of `src/`, with the rooms that it may import. Only `main` imports `cli`, and only `session` and
 /// `cli` import `report`.
@@ -72,12 +75,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("zstd", &["src/bundle"]),
 ];
 
-/// Where `unsafe` may be used.
-const UNSAFE_HOME: &str = "src/worker/child/mnn";
-/// Where offby may print and exit.
-const PRINTING_HOMES: &[&str] = &["src/cli", "src/main"];
-/// The macros that print.
-const PRINTING_MACROS: &[&str] = &["println", "print", "eprintln", "eprint", "dbg"];
 /// Names that do not describe the content.
 const BANNED_NAMES: &[&str] = &["utils", "helpers", "common", "manager", "data", "golden"];
 /// Reminders in comments, in two halves so this file does not accuse itself.
@@ -86,6 +83,11 @@ const REMINDERS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!(
 const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 /// Folders that the laws do not cover.
 const SKIPPED_FOLDERS: &[&str] = &[".git", ".venv", "target"];
+
+/// The folders of the library's modules. Paths below them are paths of modules.
+const ROOTS: &[&str] = &["src/", "crates/compare/src/"];
+/// All folders with Rust code.
+const FOLDERS: &[&str] = &["src", "crates", "tests", "examples"];
 
 /// Lines a source file may have before its tests.
 const MAX_FILE: usize = 500;
@@ -98,59 +100,76 @@ const FLAT_TABLE: &str = "// a flat table";
 
 #[test]
 fn rooms_import_only_what_the_table_allows() {
-    let sources = rust_sources(&["src"]);
-    let breaches = sources.iter().flat_map(|source| forbidden_imports(source, &sources)).collect();
+    let house = House::read();
+    let mut breaches = Vec::new();
+    for source in &house.sources {
+        let room = source.room();
+        let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
+            breaches
+                .push(format!("{}: add the room `{room}` to ROOMS in tests/tidy.rs", source.path));
+            continue;
+        };
+        for (line, path) in &source.paths {
+            let Some(other) =
+                path.first().filter(|other| ROOMS.iter().any(|(name, _)| name == other))
+            else {
+                continue;
+            };
+            if other != room && !allowed.contains(&other.as_str()) && room != "lib" {
+                breaches.push(format!("{}:{line}: `{room}` may not import `{other}`", source.path));
+            }
+        }
+    }
     keep("a room imports only what the table in tests/tidy.rs allows", breaches);
 }
 
-fn forbidden_imports(source: &Source, all: &[Source]) -> Vec<String> {
-    let (path, room) = (&source.path, source.room());
-    let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
-        let remedy = "add it to ROOMS in tests/tidy.rs, with the rooms it may import";
-        return vec![format!("{path}: room `{room}` is not in the table: {remedy}")];
-    };
-    imports(source, all)
-        .into_iter()
-        .filter(|(_, other)| *other != room && !allowed.contains(other))
-        .map(|(at, other)| format!("{}: `{room}` may not import `{other}`", source.place(at)))
-        .collect()
+/// A room's table has only rooms above it, so no rooms import each other.
+#[test]
+fn the_table_has_no_circles() {
+    for (at, (room, allowed)) in ROOMS.iter().enumerate() {
+        for other in *allowed {
+            let above = ROOMS[..at].iter().any(|(name, _)| name == other);
+            assert!(above, "`{room}` may import `{other}`, which is not above it");
+        }
+    }
 }
 
 #[test]
-fn rooms_do_not_import_each_other_in_circles() {
-    let sources = rust_sources(&["src"]);
-    let mut edges = BTreeMap::<&str, BTreeSet<&str>>::new();
-    for source in &sources {
-        let others = imports(source, &sources).into_iter().map(|(_, other)| other);
-        edges.entry(source.room()).or_default().extend(others.filter(|o| *o != source.room()));
+fn files_do_not_import_each_other_in_circles() {
+    let house = House::read();
+    let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for source in &house.sources {
+        for (_, path) in source.paths.iter().filter(|_| source.room() != "lib") {
+            if let Some(other) = house.file_of(path).filter(|other| *other != source.path) {
+                edges.entry(&source.path).or_default().insert(other);
+            }
+        }
     }
-    keep("no import cycles", cycle(&edges).map(|rooms| rooms.join(" -> ")).into_iter().collect());
+    let breaches = circles(&edges).into_iter().map(|files| files.join(" <-> ")).collect();
+    keep("no files import each other in circles", breaches);
 }
 
 #[test]
 fn every_rust_file_says_what_it_is() {
-    let sources = rust_sources(&["src", "tests", "benches", "examples"]);
-    let headless = sources.iter().filter(|source| !source.text.starts_with("//!"));
-    let breaches = headless.map(|source| format!("{}:1: no `//!` head", source.path)).collect();
-    keep("every file begins with `//!`", breaches);
+    let headless = rust_files(FOLDERS).into_iter().filter(|(_, text)| !text.starts_with("//!"));
+    keep("every file begins with `//!`", headless.map(|(path, _)| path).collect());
 }
 
 #[test]
 fn files_and_functions_stay_short() {
-    let mut breaches = Vec::new();
-    let (mut file_sizes, mut function_sizes) = (Vec::new(), Vec::new());
-    for source in rust_sources(&["src"]) {
-        let lines = line_of(&source.code, source.tests_at()) - 1;
-        if lines > MAX_FILE {
-            breaches.push(format!("{}:1: {lines} lines without its tests", source.path));
+    let (mut breaches, mut file_sizes, mut function_sizes) = (Vec::new(), Vec::new(), Vec::new());
+    for source in House::read().sources {
+        if source.lines > MAX_FILE {
+            breaches.push(format!("{}: {} lines without its tests", source.path, source.lines));
         }
-        file_sizes.push(lines);
-        for function in functions(&source.code) {
-            let Function { name, line, lines } = function;
-            if lines > MAX_FUNCTION && !is_flat_table(&source.text, line) {
+        file_sizes.push(source.lines);
+        for Function { name, line, lines } in &source.functions {
+            let is_table = source.text.lines().nth(line.saturating_sub(2));
+            let is_table = is_table.is_some_and(|above| above.trim_start().starts_with(FLAT_TABLE));
+            if *lines > MAX_FUNCTION && !is_table {
                 breaches.push(format!("{}:{line}: `{name}` has {lines} lines", source.path));
             }
-            function_sizes.push(lines);
+            function_sizes.push(*lines);
         }
     }
     println!("lines: median file {}, function {}", median(file_sizes), median(function_sizes));
@@ -158,67 +177,30 @@ fn files_and_functions_stay_short() {
 }
 
 #[test]
-fn unsafe_code_stays_in_its_room() {
-    let law = format!("`unsafe` only under {UNSAFE_HOME}");
-    keep(&law, strangers(&rust_sources(&["src"]), "unsafe", &[UNSAFE_HOME]));
-}
-
-#[test]
-fn only_the_command_line_prints_and_exits() {
-    let mut breaches = Vec::new();
-    for source in rust_sources(&["src"]) {
-        if PRINTING_HOMES.iter().any(|home| source.lives_in(home)) {
-            continue;
-        }
-        for macro_name in PRINTING_MACROS {
-            let calls = words(&source.code, macro_name);
-            let calls = calls.filter(|at| source.code[at + macro_name.len()..].starts_with('!'));
-            breaches.extend(calls.map(|at| format!("{}: {macro_name}!", source.place(at))));
-        }
-        let exits = words(&source.code, "process::exit");
-        breaches.extend(exits.map(|at| format!("{}: process::exit", source.place(at))));
-    }
-    keep("printing and exiting only in src/cli and src/main.rs", breaches);
-}
-
-#[test]
 fn nothing_bears_a_name_that_says_nothing() {
-    let mut breaches = Vec::new();
-    for source in rust_sources(&["src", "tests", "benches", "examples"]) {
-        let names = source.path.trim_end_matches(".rs").split('/');
-        let banned = names.filter(|name| BANNED_NAMES.contains(name));
-        breaches.extend(banned.map(|name| format!("{}: `{name}`", source.path)));
-        for at in words(&source.code, "mod") {
-            let name = identifier(&source.code[at + "mod".len()..]);
-            if BANNED_NAMES.contains(&name) {
-                breaches.push(format!("{}: `mod {name}`", source.place(at)));
-            }
-        }
-    }
+    let named = |(path, _): &(String, String)| {
+        path.trim_end_matches(".rs").split('/').any(|name| BANNED_NAMES.contains(&name))
+    };
+    let breaches = rust_files(FOLDERS).into_iter().filter(named).map(|(path, _)| path).collect();
     keep(&format!("never called any of {BANNED_NAMES:?}"), breaches);
 }
 
 #[test]
 fn third_party_types_stay_home() {
-    let sources = rust_sources(&["src"]);
+    let house = House::read();
     for (name, homes) in HOMES {
-        let abroad =
-            sources.iter().filter(|source| !homes.iter().any(|home| source.lives_in(home)));
-        let paths = abroad.flat_map(|source| {
-            crate_paths(&source.code, name).map(|at| format!("{}: `{name}`", source.place(at)))
-        });
-        keep(&format!("`{name}` only in {homes:?}"), paths.collect());
+        let at_home = |path: &str| {
+            homes.iter().any(|home| {
+                path.strip_prefix(home).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+            })
+        };
+        let abroad = house.sources.iter().filter(|source| !at_home(&source.path));
+        let used = abroad.filter(|source| source.crates.contains(*name));
+        keep(
+            &format!("`{name}` only in {homes:?}"),
+            used.map(|source| source.path.clone()).collect(),
+        );
     }
-}
-
-/// Where a path begins at a crate, or the crate itself is imported; one of our own items may share its name.
-fn crate_paths<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
-    words(code, name).filter(move |&at| {
-        let (before, after) = (code[..at].trim_end(), code[at + name.len()..].trim_start());
-        let imported = before.ends_with("use") || before.ends_with("extern crate");
-        let ours = before.strip_suffix("::").is_some_and(|path| path.ends_with(is_word));
-        !ours && (after.starts_with("::") || imported)
-    })
 }
 
 #[test]
@@ -235,7 +217,12 @@ fn no_reminders_and_no_paths_of_one_machine() {
 }
 
 fn remarks(line: &str) -> impl Iterator<Item = &'static str> {
-    let reminders = REMINDERS.iter().filter(move |word| words(line, word).next().is_some());
+    let reminders = REMINDERS.iter().filter(move |word| {
+        line.match_indices(**word).any(|(at, _)| {
+            let (before, after) = (&line[..at], &line[at + word.len()..]);
+            !before.ends_with(is_word) && !after.starts_with(is_word)
+        })
+    });
     let paths = MACHINE_PATHS.iter().filter(move |path| has_absolute(line, path));
     reminders.chain(paths).copied()
 }
@@ -248,67 +235,277 @@ fn has_absolute(line: &str, folder: &str) -> bool {
     })
 }
 
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
 /// Fails with all breaches of a law.
 #[track_caller]
 fn keep(law: &str, breaches: Vec<String>) {
     assert!(breaches.is_empty(), "{law}; but\n  {}\n", breaches.join("\n  "));
 }
 
-/// Where a word is used outside its homes.
-fn strangers(sources: &[Source], word: &str, homes: &[&str]) -> Vec<String> {
-    let abroad = sources.iter().filter(|source| !homes.iter().any(|home| source.lives_in(home)));
-    abroad
-        .flat_map(|source| words(&source.code, word).map(|at| source.place(at)))
-        .map(|place| format!("{place}: `{word}`"))
-        .collect()
+// --- the house ---------------------------------------------------------------
+
+/// All modules of the library.
+struct House {
+    sources: Vec<Source>,
 }
 
-// --- files ------------------------------------------------------------------
-
-/// A Rust file; `code` is its text with comments and literals blanked, line for line.
+/// A module's file.
 struct Source {
     path: String,
     text: String,
-    code: String,
+    /// The path of the module, empty for the root.
+    module: Vec<String>,
+    /// The names that the file hands on from other modules, with their full paths.
+    exports: Vec<(String, Vec<String>)>,
+    /// The full paths of the library that the code names outside its tests, with their lines.
+    paths: Vec<(usize, Vec<String>)>,
+    /// First names of all other paths: crates, types and modules in scope.
+    crates: BTreeSet<String>,
+    functions: Vec<Function>,
+    /// Lines before the tests.
+    lines: usize,
+}
+
+/// A function with a body; `lines` counts from `fn` to its closing brace.
+struct Function {
+    name: String,
+    line: usize,
+    lines: usize,
+}
+
+impl House {
+    fn read() -> Self {
+        let files = rust_files(&["src", "crates"]);
+        let modules = files.into_iter().filter_map(|(path, text)| {
+            let inside = ROOTS.iter().find_map(|root| path.strip_prefix(root))?.to_owned();
+            Some(Source::read(path, text, &inside))
+        });
+        let sources: Vec<Source> = modules.collect();
+        assert!(sources.len() > 100, "a law about no files would always hold");
+        House { sources }
+    }
+
+    /// The file that defines what a full path names. A `mod.rs` that only hands a name on is passed through.
+    fn file_of(&self, path: &[String]) -> Option<&str> {
+        let mut path = path.to_vec();
+        for _ in 0..8 {
+            let module = (0..=path.len()).rev().find_map(|length| {
+                self.sources.iter().find(|source| source.module == path[..length])
+            })?;
+            let next = path.get(module.module.len());
+            let handed_on =
+                next.and_then(|next| module.exports.iter().find(|(name, _)| name == next));
+            match handed_on {
+                Some((_, origin)) => {
+                    let rest = path.split_off(module.module.len() + 1);
+                    path = [origin.clone(), rest].concat();
+                }
+                None => return Some(&module.path),
+            }
+        }
+        None
+    }
 }
 
 impl Source {
-    fn new(path: &str, text: &str) -> Self {
-        Source { path: path.to_owned(), text: text.to_owned(), code: code_of(text) }
-    }
-
-    /// The first folder below `src/`, or the file that represents it.
-    fn room(&self) -> &str {
-        let inside = self.path.trim_start_matches("src/").trim_end_matches(".rs");
-        inside.split('/').next().unwrap_or(inside)
-    }
-
-    /// How many modules deep the file is: 0 for `src/lib.rs`, 2 for `src/tensor/index.rs`.
-    fn depth(&self) -> usize {
-        let path = self.path.trim_end_matches("/mod.rs");
-        if matches!(path, "src/lib.rs" | "src/main.rs") { 0 } else { path.matches('/').count() }
-    }
-
-    fn lives_in(&self, home: &str) -> bool {
-        let rest = self.path.strip_prefix(home);
-        rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
-    }
-
-    /// Where the trailing `#[cfg(test)] mod tests` begins, or the end of the file.
-    fn tests_at(&self) -> usize {
-        let is_tests = |(at, _): &(usize, &str)| {
-            let mut lines = self.code[*at..].lines().map(str::trim);
-            let item = lines.find(|line| !line.is_empty() && !line.starts_with("#["));
-            item.is_some_and(|item| item.starts_with("mod tests"))
+    fn read(path: String, text: String, inside: &str) -> Self {
+        let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let trimmed = inside.trim_end_matches(".rs").trim_end_matches("/mod");
+        let module: Vec<String> = match trimmed {
+            "lib" | "main" => Vec::new(),
+            inner => inner.split('/').map(str::to_owned).collect(),
         };
-        let tests = self.code.match_indices("#[cfg(test)]").find(is_tests);
-        tests.map_or(self.code.len(), |(at, _)| at)
+        let children = file.items.iter().filter_map(|item| match item {
+            Item::Mod(item) if item.content.is_none() => Some(item.ident.to_string()),
+            _ => None,
+        });
+        let mut reader = Reader {
+            children: children.collect(),
+            inside: module.clone(),
+            exports: Vec::new(),
+            paths: Vec::new(),
+            crates: BTreeSet::new(),
+            functions: Vec::new(),
+            tests_at: text.lines().count() + 1,
+        };
+        reader.visit_file(&file);
+        let Reader { exports, paths, crates, functions, tests_at, .. } = reader;
+        let lines = tests_at - 1;
+        Source { path, text, module, exports, paths, crates, functions, lines }
     }
 
-    fn place(&self, at: usize) -> String {
-        format!("{}:{}", self.path, line_of(&self.code, at))
+    /// The first folder below the root, or the file that represents it.
+    fn room(&self) -> &str {
+        let root = if self.path.ends_with("main.rs") { "main" } else { "lib" };
+        self.module.first().map_or(root, String::as_str)
     }
 }
+
+/// Reads a file's paths and functions, and leaves its tests out.
+struct Reader {
+    children: BTreeSet<String>,
+    inside: Vec<String>,
+    exports: Vec<(String, Vec<String>)>,
+    paths: Vec<(usize, Vec<String>)>,
+    crates: BTreeSet<String>,
+    functions: Vec<Function>,
+    tests_at: usize,
+}
+
+impl Reader {
+    /// A path as the code writes it, from the library's root; `None` for other paths.
+    fn full(&self, path: &[String]) -> Option<Vec<String>> {
+        let (first, rest) = path.split_first()?;
+        match first.as_str() {
+            "crate" | "offby" | "offby_compare" => Some(rest.to_vec()),
+            "self" => Some([&self.inside, rest].concat()),
+            "super" => {
+                let climbs = path.iter().take_while(|name| *name == "super").count();
+                let kept = self.inside.len().checked_sub(climbs)?;
+                Some([&self.inside[..kept], &path[climbs..]].concat())
+            }
+            child if self.children.contains(child) => Some([&self.inside, path].concat()),
+            _ => None,
+        }
+    }
+
+    fn note(&mut self, line: usize, path: Vec<String>) {
+        match self.full(&path) {
+            Some(full) => self.paths.push((line, full)),
+            None => self.crates.extend(path.into_iter().next()),
+        }
+    }
+
+    /// Paths inside a macro's arguments, which `syn` does not parse.
+    fn tokens(&mut self, tokens: TokenStream) {
+        let (mut path, mut colons): (Vec<String>, usize) = (Vec::new(), 0);
+        let mut line = 0;
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) if path.is_empty() || colons == 2 => {
+                    line = ident.span().start().line;
+                    path.push(ident.to_string());
+                    colons = 0;
+                }
+                TokenTree::Punct(punct) if punct.as_char() == ':' && colons < 2 => colons += 1,
+                other => {
+                    self.end(line, &mut path);
+                    colons = 0;
+                    match other {
+                        TokenTree::Ident(ident) => path.push(ident.to_string()),
+                        TokenTree::Group(group) => self.tokens(group.stream()),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        self.end(line, &mut path);
+    }
+
+    fn end(&mut self, line: usize, path: &mut Vec<String>) {
+        if path.len() > 1 {
+            self.note(line, path.clone());
+        }
+        path.clear();
+    }
+
+    fn function(&mut self, name: &syn::Ident, from: usize, to: usize) {
+        self.functions.push(Function { name: name.to_string(), line: from, lines: to - from + 1 });
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader {
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        let is_test = item.attrs.iter().any(|attribute| {
+            attribute.path().is_ident("cfg")
+                && attribute.parse_args::<syn::Path>().is_ok_and(|what| what.is_ident("test"))
+        });
+        if is_test {
+            self.tests_at = self.tests_at.min(item.span().start().line);
+            return;
+        }
+        if item.content.is_some() {
+            self.inside.push(item.ident.to_string());
+            visit::visit_item_mod(self, item);
+            self.inside.pop();
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        let is_public = !matches!(item.vis, Visibility::Inherited);
+        for (path, name) in leaves(&item.tree, &[]) {
+            match self.full(&path) {
+                Some(full) if is_public => self.exports.push((name, full)),
+                _ => self.note(item.span().start().line, path),
+            }
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let names: Vec<String> = path.segments.iter().map(|one| one.ident.to_string()).collect();
+        if names.len() > 1 {
+            self.note(path.span().start().line, names);
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, item: &'ast Macro) {
+        self.tokens(item.tokens.clone());
+        visit::visit_macro(self, item);
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast ItemFn) {
+        self.function(&item.sig.ident, item.sig.span().start().line, item.block.span().end().line);
+        visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
+        self.function(&item.sig.ident, item.sig.span().start().line, item.block.span().end().line);
+        visit::visit_impl_item_fn(self, item);
+    }
+}
+
+/// The full paths of a use tree, each with the name that it brings into scope.
+fn leaves(tree: &UseTree, before: &[String]) -> Vec<(Vec<String>, String)> {
+    let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
+    match tree {
+        UseTree::Path(path) => leaves(&path.tree, &with(&path.ident)),
+        UseTree::Name(name) if name.ident == "self" => {
+            vec![(before.to_vec(), before.last().cloned().unwrap_or_default())]
+        }
+        UseTree::Name(name) => vec![(with(&name.ident), name.ident.to_string())],
+        UseTree::Rename(name) => vec![(with(&name.ident), name.rename.to_string())],
+        UseTree::Glob(_) => vec![(before.to_vec(), "*".to_owned())],
+        UseTree::Group(group) => group.items.iter().flat_map(|item| leaves(item, before)).collect(),
+    }
+}
+
+/// The groups of files that reach each other.
+fn circles<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<Vec<&'a str>> {
+    let reached = |from: &'a str| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
+        while let Some(file) = open.pop() {
+            let next = edges.get(file).into_iter().flatten().copied();
+            open.extend(next.filter(|other| seen.insert(*other)));
+        }
+        seen
+    };
+    let all: BTreeMap<&str, BTreeSet<&str>> =
+        edges.keys().map(|file| (*file, reached(file))).collect();
+    let mut groups = BTreeSet::new();
+    for (file, seen) in &all {
+        if seen.contains(file) {
+            let back = |other: &&&str| all.get(**other).is_some_and(|seen| seen.contains(file));
+            groups.insert(seen.iter().filter(back).copied().collect::<Vec<_>>());
+        }
+    }
+    groups.into_iter().collect()
+}
+
+// --- files ------------------------------------------------------------------
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -320,17 +517,15 @@ fn shown(path: &Path) -> String {
     path.display().to_string().replace('\\', "/")
 }
 
-/// The Rust files under folders of the repository; a law about no files would always hold.
-fn rust_sources(folders: &[&str]) -> Vec<Source> {
+/// The Rust files under folders of the repository, with their text.
+fn rust_files(folders: &[&str]) -> Vec<(String, String)> {
     let files = folders.iter().flat_map(|folder| files_under(&repository().join(folder)));
     let rust = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    let read = |path: PathBuf| {
+    rust.map(|path| {
         let text = fs::read_to_string(&path).expect("a Rust file is readable UTF-8");
-        Source::new(&shown(&path), &text)
-    };
-    let sources: Vec<Source> = rust.map(read).collect();
-    assert!(!sources.is_empty(), "no Rust file under {folders:?}");
-    sources
+        (shown(&path), text)
+    })
+    .collect()
 }
 
 /// All files under a folder that may be missing, in order; links are not followed.
@@ -354,356 +549,66 @@ fn files_under(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-// --- imports ----------------------------------------------------------------
-
-/// The rooms that a file names, in `use` or inside an expression, and where.
-fn imports<'a>(source: &'a Source, all: &'a [Source]) -> Vec<(usize, &'a str)> {
-    let trees = root_paths(source);
-    let named = trees.flat_map(|at| heads(&source.code[at..]).into_iter().map(move |n| (at, n)));
-    named.map(|(at, name)| (at, owner(name, all))).collect()
-}
-
-/// Where paths continue after the crate's root: after `crate::`, `offby::` or enough `super::`.
-fn root_paths(source: &Source) -> impl Iterator<Item = usize> {
-    let (code, tests_at) = (&source.code, source.tests_at());
-    let absolute = ["crate::", "offby::"].into_iter().flat_map(move |root| {
-        words(code, root.trim_end_matches(':'))
-            .filter(move |&at| code[at..].starts_with(root))
-            .map(move |at| at + root.len())
-    });
-    let first_super = |at: &usize| !code[..*at].ends_with("super::");
-    let climbing = words(code, "super").filter(first_super).filter_map(move |at| {
-        let rest = code[at..].trim_start_matches("super::");
-        let climbed = (code.len() - at - rest.len()) / "super::".len();
-        let depth = source.depth() + usize::from(at >= tests_at);
-        (climbed > 0 && climbed >= depth).then_some(code.len() - rest.len())
-    });
-    absolute.chain(climbing)
-}
-
-/// The first names of a use tree: `a` of `a::b`, `a` and `b` of `{a::c, b::{d, e}}`.
-fn heads(tree: &str) -> Vec<&str> {
-    let Some(group) = tree.strip_prefix('{') else { return vec![head(tree)] };
-    let (mut heads, mut depth, mut start) = (Vec::new(), 0, 0);
-    for (at, c) in group.char_indices() {
-        match c {
-            ',' | '}' if depth == 0 => {
-                heads.push(head(&group[start..at]));
-                start = at + 1;
-            }
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => {}
-        }
-        if c == '}' && start == at + 1 {
-            break;
-        }
-    }
-    heads.retain(|name| !name.is_empty() && *name != "self");
-    heads
-}
-
-/// The first name of a path; `*` is kept, because it imports every room.
-fn head(path: &str) -> &str {
-    let path = path.trim_start();
-    if path.starts_with('*') { "*" } else { identifier(path) }
-}
-
-/// The room of a name at the crate's root: itself, or the room that exports it as a macro.
-fn owner<'a>(name: &'a str, all: &'a [Source]) -> &'a str {
-    let definition = format!("macro_rules! {name}");
-    let exports = |source: &&Source| words(&source.code, &definition).next().is_some();
-    let is_room = all.iter().any(|source| source.room() == name);
-    if is_room { name } else { all.iter().find(exports).map_or(name, Source::room) }
-}
-
-/// A cycle among the rooms, its first room repeated at the end.
-fn cycle<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<Vec<&'a str>> {
-    edges.keys().find_map(|&room| cycle_after(vec![room], edges))
-}
-
-fn cycle_after<'a>(
-    path: Vec<&'a str>,
-    edges: &BTreeMap<&'a str, BTreeSet<&'a str>>,
-) -> Option<Vec<&'a str>> {
-    let nexts = path.last().and_then(|last| edges.get(last))?;
-    nexts.iter().find_map(|next| {
-        let longer = [&path[..], &[*next]].concat();
-        match path.iter().position(|room| room == next) {
-            Some(start) => Some(longer[start..].to_vec()),
-            None => cycle_after(longer, edges),
-        }
-    })
-}
-
-// --- code as words and braces -----------------------------------------------
-
-/// A function with a body; `lines` counts from `fn` to its closing brace.
-struct Function<'a> {
-    name: &'a str,
-    line: usize,
-    lines: usize,
-}
-
-fn functions(code: &str) -> Vec<Function<'_>> {
-    let function = |at: usize| {
-        let rest = &code[at..];
-        let name = identifier(rest["fn".len()..].trim_start());
-        let body = body_at(rest)?;
-        let end = body + block_length(&rest[body..]);
-        let (line, last) = (line_of(code, at), line_of(code, at + end));
-        (!name.is_empty()).then_some(Function { name, line, lines: last - line + 1 })
-    };
-    words(code, "fn").filter_map(function).collect()
-}
-
-/// Where the body's brace opens; `None` for a signature that ends in `;`.
-fn body_at(signature: &str) -> Option<usize> {
-    let mut depth = 0;
-    for (at, c) in signature.char_indices() {
-        match c {
-            '(' | '[' => depth += 1,
-            ')' | ']' => depth -= 1,
-            '{' if depth == 0 => return Some(at),
-            ';' if depth == 0 => return None,
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Bytes from an opening brace up to the one that closes it.
-fn block_length(block: &str) -> usize {
-    let mut depth = 0;
-    for (at, c) in block.char_indices() {
-        depth += match c {
-            '{' => 1,
-            '}' => -1,
-            _ => 0,
-        };
-        if depth == 0 {
-            return at;
-        }
-    }
-    block.len()
-}
-
-fn is_flat_table(text: &str, line: usize) -> bool {
-    let above = text.lines().nth(line.saturating_sub(2));
-    above.is_some_and(|above| above.trim_start().starts_with(FLAT_TABLE))
-}
-
-/// The text with the characters of comments and literals blanked; lines stay lines.
-fn code_of(text: &str) -> String {
-    let (mut code, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(first) = rest.chars().next() {
-        let dead = not_code(rest);
-        let (taken, left) = rest.split_at(dead.max(first.len_utf8()));
-        let blank = |c: char| if dead > 0 && c != '\n' { ' ' } else { c };
-        code.extend(taken.chars().map(blank));
-        rest = left;
-    }
-    code
-}
-
-/// The length in bytes of the comment or literal that the text begins with, or 0.
-fn not_code(text: &str) -> usize {
-    match text.as_bytes() {
-        [b'/', b'/', ..] => text.find('\n').unwrap_or(text.len()),
-        [b'/', b'*', ..] => block_comment_length(text),
-        [b'"', ..] => quoted_length(text, '"'),
-        [b'r', b'"' | b'#', ..] => raw_string_length(text),
-        [b'\'', ..] => character_length(text),
-        _ => 0,
-    }
-}
-
-fn block_comment_length(text: &str) -> usize {
-    let (mut depth, mut at) = (0, 0);
-    while at < text.len() {
-        let pair = text.as_bytes().get(at..at + 2);
-        match pair {
-            Some(b"/*") => depth += 1,
-            Some(b"*/") => depth -= 1,
-            _ => {}
-        }
-        at += if matches!(pair, Some(b"/*" | b"*/")) { 2 } else { 1 };
-        if depth == 0 {
-            return at;
-        }
-    }
-    text.len()
-}
-
-/// The length of a literal between two `quote`s, with its backslash escapes.
-fn quoted_length(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            _ if c == quote => return at + c.len_utf8(),
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-/// The length of `r#"..."#`; 0 for a raw identifier.
-fn raw_string_length(text: &str) -> usize {
-    let hashes = text[1..].len() - text[1..].trim_start_matches('#').len();
-    let open = 1 + hashes;
-    if !text[open..].starts_with('"') {
-        return 0;
-    }
-    let close = format!("\"{}", "#".repeat(hashes));
-    text[open + 1..].find(&close).map_or(text.len(), |at| open + 1 + at + close.len())
-}
-
-/// The length of `'x'` or `'\n'`; 0 for a lifetime.
-fn character_length(text: &str) -> usize {
-    let mut inside = text.chars().skip(1);
-    let is_literal = inside.next() == Some('\\') || inside.next() == Some('\'');
-    if is_literal { quoted_length(text, '\'') } else { 0 }
-}
-
-/// Where `word` occurs as a whole word.
-fn words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
-    text.match_indices(word).map(|(at, _)| at).filter(move |at| {
-        let before = text[..*at].chars().next_back();
-        let after = text[at + word.len()..].chars().next();
-        !before.is_some_and(is_word) && !after.is_some_and(is_word)
-    })
-}
-
-/// The identifier that the text begins with, after spaces; empty if there is none.
-fn identifier(text: &str) -> &str {
-    let text = text.trim_start();
-    let end = text.find(|c: char| !is_word(c)).unwrap_or(text.len());
-    &text[..end]
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-/// The line of a position, counted from 1.
-fn line_of(text: &str, at: usize) -> usize {
-    1 + text[..at].matches('\n').count()
-}
-
 fn median(mut sizes: Vec<usize>) -> usize {
     sizes.sort_unstable();
     sizes.get(sizes.len() / 2).copied().unwrap_or_default()
 }
 
-// --- the scanner on samples -------------------------------------------------
+// --- the reading on samples ---------------------------------------------------
 
-fn imported<'a>(source: &'a Source, all: &'a [Source]) -> Vec<&'a str> {
-    imports(source, all).into_iter().map(|(_, room)| room).collect()
-}
-
-#[test]
-fn comments_and_literals_are_blanked() {
-    for (text, code) in [
-        ("a // unsafe\nb", "a b"),
-        ("a /* /* { */ } */ b", "a b"),
-        (r#"("\"{", '{', '\'', b'"')"#, "( , , , b )"),
-        (r###"r#"{"# r#fn br"\" x"###, "r#fn b x"),
-        ("fn f<'a>(x: &'a str) { 'l: loop {} }", "fn f<'a>(x: &'a str) { 'l: loop {} }"),
-        ("\"a\nb\" c", "c"),
-    ] {
-        let left = code_of(text);
-        assert_eq!(left.split_whitespace().collect::<Vec<_>>().join(" "), code, "{text}");
-        assert_eq!((left.len(), left.lines().count()), (text.len(), text.lines().count()));
-    }
-}
-
-#[test]
-fn functions_are_counted_from_fn_to_brace() {
-    let code = code_of("fn a() {}\nfn b(\n    x: [u8; 2],\n) -> fn(u8) {\n    if x { \"}\" }\n}\n");
-    let seen = functions(&code).iter().map(|f| (f.name, f.line, f.lines)).collect::<Vec<_>>();
-    assert_eq!(seen, [("a", 1, 1), ("b", 2, 5)]);
-    let bodiless = "trait T {\n    fn only_declared(&self);\n}\ntype F = fn(u8);\n";
-    assert!(functions(bodiless).is_empty());
-}
-
-#[test]
-fn a_marker_above_exempts_a_table() {
-    let text = "/// Docs.\n// a flat table: one row per op\nfn table() {}\nfn other() {}\n";
-    assert!(is_flat_table(text, 3));
-    assert!(!is_flat_table(text, 4) && !is_flat_table(text, 1));
-}
-
-#[test]
-fn trailing_tests_do_not_count() {
-    let text = "//! Head.\nfn a() {}\n\n#[cfg(test)]\n#[allow(dead_code)]\nmod tests {\n}\n";
-    let source = Source::new("src/tensor/index.rs", text);
-    assert_eq!(line_of(&source.code, source.tests_at()), 4);
-    let hidden = Source::new("src/tensor/index.rs", "#[cfg(test)]\nuse a::b;\n");
-    assert_eq!(hidden.tests_at(), hidden.code.len());
+fn source(path: &str, text: &str) -> Source {
+    let inside = path.trim_start_matches("src/").to_owned();
+    Source::read(path.to_owned(), text.to_owned(), &inside)
 }
 
 #[test]
 fn imports_are_seen_however_they_are_written() {
-    let tensor = Source::new("src/tensor/value.rs", "macro_rules! with_array { () => {} }");
-    let all = [tensor, Source::new("src/graph/mod.rs", "")];
-    for (path, text, rooms) in [
-        ("src/walk/a.rs", "use crate::graph::Cut; // crate::cli", vec!["graph"]),
-        ("src/walk/a.rs", "use crate::{\n graph::{self, Cut},\n case, };", vec!["graph", "case"]),
-        ("src/walk/a.rs", "fn f() { crate::with_array!(t, a => a.len()) }", vec!["tensor"]),
-        ("src/walk/a.rs", "use crate::*; pub(crate) fn f() {}", vec!["*"]),
-        ("src/walk/a.rs", "use super::Walk; use super::super::graph;", vec!["graph"]),
-        ("src/walk/mod.rs", "use super::graph;", vec!["graph"]),
-        ("src/walk/mod.rs", "#[cfg(test)]\nmod tests { use super::*; }", vec![]),
-        ("src/main.rs", "use offby::cli; fn main() { my_offby::x() }", vec!["cli"]),
+    for (path, text, seen) in [
+        ("src/walk/a.rs", "use crate::graph::Cut; // crate::cli", "graph::Cut"),
+        ("src/walk/a.rs", "use crate::{graph::{self, Cut}, case};", "graph graph::Cut case"),
+        ("src/walk/a.rs", "fn f() { print!(\"{}\", crate::case::x()) }", "case::x"),
+        ("src/walk/a.rs", "use super::Walk; use super::super::graph;", "walk::Walk graph"),
+        ("src/walk/mod.rs", "mod a; use a::B; use super::graph;", "walk::a::B graph"),
+        ("src/walk/mod.rs", "#[cfg(test)]\nmod tests { use super::*; }", ""),
+        ("src/main.rs", "use offby::cli; fn main() { my_offby::x() }", "cli"),
     ] {
-        assert_eq!(imported(&Source::new(path, text), &all), rooms, "{text}");
+        let read = source(path, text);
+        let found: Vec<String> = read.paths.iter().map(|(_, path)| path.join("::")).collect();
+        assert_eq!(found.join(" "), seen, "{text}");
     }
 }
 
 #[test]
-fn an_unknown_room_is_told_to_join_the_table() {
-    let all = [Source::new("src/attic/mod.rs", "")];
-    assert!(forbidden_imports(&all[0], &all)[0].contains("add it to ROOMS"));
-    let all = [Source::new("src/tensor/mod.rs", "\nuse crate::graph::Cut;")];
-    let breach = "src/tensor/mod.rs:2: `tensor` may not import `graph`";
-    assert_eq!(forbidden_imports(&all[0], &all), [breach]);
+fn a_face_hands_names_on() {
+    let sources = vec![
+        source("src/walk/mod.rs", "mod a; pub use a::B; pub struct C;"),
+        source("src/walk/a.rs", "pub struct B;"),
+    ];
+    let house = House { sources };
+    let file = |path: &str| {
+        let path: Vec<String> = path.split("::").map(str::to_owned).collect();
+        house.file_of(&path).map(str::to_owned)
+    };
+    assert_eq!(file("walk::B::new").as_deref(), Some("src/walk/a.rs"));
+    assert_eq!(file("walk::C").as_deref(), Some("src/walk/mod.rs"));
 }
 
 #[test]
-fn the_table_itself_is_sound() {
-    let edges: BTreeMap<_, BTreeSet<_>> =
-        ROOMS.iter().map(|(room, others)| (*room, others.iter().copied().collect())).collect();
-    assert_eq!(cycle(&edges), None);
-    let knows = |room| edges.iter().filter(move |(_, others)| others.contains(room));
-    assert!(knows("cli").all(|(room, _)| *room == "main"));
-    assert!(knows("report").all(|(room, _)| ["session", "cli", "main"].contains(room)));
+fn functions_are_counted_from_fn_to_brace() {
+    let text = "fn a() {}\nfn b(\n    x: [u8; 2],\n) {\n    if x { \"}\" }\n}\ntrait T {\n    fn c();\n}\n";
+    let seen: Vec<(String, usize, usize)> = source("src/walk/a.rs", text)
+        .functions
+        .into_iter()
+        .map(|f| (f.name, f.line, f.lines))
+        .collect();
+    assert_eq!(seen, [("a".to_owned(), 1, 1), ("b".to_owned(), 2, 5)]);
 }
 
 #[test]
-fn a_cycle_is_named_room_by_room() {
-    let edges = [("a", ["b"]), ("b", ["c"]), ("c", ["b"])].map(|(from, to)| (from, to.into()));
-    assert_eq!(cycle(&edges.into()), Some(vec!["b", "c", "b"]));
-}
-
-#[test]
-fn crates_are_known_by_their_paths() {
-    for (code, count) in [
-        ("use tar::Archive; fn f() { tar::Builder::new() }", 2),
-        ("use tar as t; extern crate tar;", 2),
-        ("let x: &tar :: Header = ::tar::of();", 2),
-        ("use super::tar; struct S { tar: u8 } fn tar() { super::tar::open(self.tar) }", 0),
-    ] {
-        assert_eq!(crate_paths(code, "tar").count(), count, "{code}");
-    }
-}
-
-#[test]
-fn homes_are_folders_or_the_file_of_that_name() {
-    for (path, home) in [("src/cli.rs", true), ("src/cli/run.rs", true), ("src/client.rs", false)] {
-        assert_eq!(Source::new(path, "").lives_in("src/cli"), home, "{path}");
-    }
+fn circles_are_found_as_groups() {
+    let edges = [("a", vec!["b"]), ("b", vec!["c"]), ("c", vec!["b"]), ("d", vec!["a"])];
+    let edges = edges.into_iter().map(|(from, to)| (from, to.into_iter().collect())).collect();
+    assert_eq!(circles(&edges), [vec!["b", "c"]]);
 }
 
 #[test]

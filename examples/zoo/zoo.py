@@ -164,7 +164,7 @@ def write(rows: list[tuple[str, bool]], destination: Path) -> None:
     lines += ["", "| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads), *[text for text, _ in rows], ""]
     true = sum(is_true for _, is_true in rows)
     lines.append(f"{true} of {len(rows)} rows are true throughout.")
-    lines += Path(__file__).with_name("before.md").read_text().splitlines()
+    lines += ["", *("#" + Path(__file__).with_name("before.md").read_text()).splitlines()]
     destination.write_text("\n".join(lines) + "\n")
 
 

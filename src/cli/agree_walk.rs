@@ -6,7 +6,7 @@ use super::matrix_from::cell;
 use super::screen;
 use crate::agree::{Agree, Blame, WalkedInput, Worst};
 use crate::engine::Request;
-use crate::session::{Failure, Reference, Session, Settings};
+use crate::session::{Evaluator, Failure, Reference, Settings};
 use crate::worker::interrupted;
 
 /// Walks the worst inputs of each target that can be walked, as many as the user asked for.
@@ -35,7 +35,7 @@ pub(super) fn walk_worst(opened: &Opened<'_>, agree: &mut Agree) -> Result<(), F
                 break;
             }
             let settings = Settings { user: opened.user, ..Settings::default() };
-            let session = Session::new(request, &opened.registry, &reference, settings);
+            let session = Evaluator::new(request, &opened.registry, &reference, settings);
             let found = session.follow(target, None, &mut |_| ())?;
             if interrupted() {
                 break;

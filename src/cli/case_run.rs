@@ -9,7 +9,7 @@ use crate::graph::Model;
 use crate::inputs::{Feed, InputError, draw};
 use crate::report::{CaseReport, CaseStatus, CaseTargetReport, TargetReport};
 use crate::session::Registry;
-use crate::session::{Failure, Reference, Session, Settings};
+use crate::session::{Evaluator, Failure, Reference, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ fn try_run(
             .iter()
             .any(|e| e.expect.as_ref().is_some_and(|e| e.allow == Some(Allowed::Overflow)));
         let settings = Settings { allow_converter, allow_overflow, ..settings.clone() };
-        let session = Session::new(request, registry, &reference, settings);
+        let session = Evaluator::new(request, registry, &reference, settings);
         let report = match registry.walker(&target).filter(|_| walk) {
             Some(_) => session.judge_walked(&target, session.follow(&target, None, &mut |_| ())?),
             None => session.run(&target),

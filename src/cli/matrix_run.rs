@@ -18,7 +18,7 @@ use crate::inputs::Feed;
 use crate::matrix::{Cell, Matrix, Row, RowInput, Shard};
 use crate::report::TargetReport;
 use crate::session::Registry;
-use crate::session::{Failure, Reference, Session, Settings, tolerance_of};
+use crate::session::{Evaluator, Failure, Reference, Settings, tolerance_of};
 use crate::tensor::Digest;
 use crate::verdict::News;
 use crate::walk::{By, Goal, Journal, Known, Plan};
@@ -265,7 +265,7 @@ impl Sweep<'_> {
         let request = Request { model, feeds, repeats: REPEATS, deadline: opened.deadline };
         let targets = self.targets.iter().map(|(_, target)| target.clone()).collect();
         let settings = Settings { targets, ..Settings::default() };
-        let session = Session::new(request, &self.registry, reference, settings);
+        let session = Evaluator::new(request, &self.registry, reference, settings);
         let whole = session.run(target);
         if whole.verdict.kind.news() != News::Bad {
             return cell(&whole);
@@ -280,7 +280,7 @@ impl Sweep<'_> {
 
     /// Walks, and searches for a fallback if the user asks for one. If the search fails, walks without
     /// it.
-    fn walk(&self, session: &Session<'_>, target: &Target) -> Result<Walked, Failure> {
+    fn walk(&self, session: &Evaluator<'_>, target: &Target) -> Result<Walked, Failure> {
         let goal = Goal::Tolerance(tolerance_of(target, session.truth(), None));
         let plan = Plan { by: By::Type, goal, raise: false, expected: session.truth().to_vec() };
         if self.args.fallback {

@@ -17,7 +17,6 @@ mod conformance;
 mod cut;
 mod diff;
 mod doctor;
-mod environment;
 mod fallback;
 mod jobs;
 mod matrix;

@@ -2,22 +2,17 @@
 
 use super::answer::{self, Unwritten};
 use super::args::{FeedArgs, FiniteArgs, NetworkArgs, ToleranceArgs};
-use super::environment::environment;
 use super::place::read_reference;
 use super::place_for_results::can_hold_results;
 use super::stored::store_tensors;
 use crate::compare::Tolerance;
 use crate::engine::{Output, Request, Target};
 use crate::graph::{Model, ValueName};
-use crate::inputs::{Feed, Normalization, draw, parse_inputs, shapes_given};
-use crate::report::{
-    InputReport, ModelReport, Report, SCHEMA, TargetReport, ToolReport, report_html,
-    report_markdown, without_private_paths,
-};
-use crate::session::Registry;
-use crate::session::{Failure, Reference, Session, Settings};
+use crate::inputs::{Feed, Normalization};
+use crate::report::{ModelReport, Report, TargetReport, report_html, report_markdown};
+use crate::session::{Evaluator, Failure, Feeding, Reference, Registry, Settings, saved_report};
 use crate::tensor::Tensor;
-use crate::worker::{Converter, find_converter, interrupted};
+use crate::worker::{Converter, find_converter};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,7 +62,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Adds remarks on the reference's outputs and on the feeds.
-    pub(super) fn remark(&self, report: &mut Report, session: &Session<'_>) {
+    pub(super) fn remark(&self, report: &mut Report, session: &Evaluator<'_>) {
         report.nonfinite = session.nonfinite().to_vec();
         report.blind = session.blind();
     }
@@ -105,8 +100,8 @@ impl<'a> Prepared<'a> {
         &'s self,
         reference: &'s Reference,
         targets: &[Target],
-    ) -> Session<'s> {
-        Session::new(self.request(), &self.registry, reference, self.settings(targets))
+    ) -> Evaluator<'s> {
+        Evaluator::new(self.request(), &self.registry, reference, self.settings(targets))
     }
 
     /// The folder for results, if the user named one.
@@ -134,25 +129,8 @@ impl<'a> Prepared<'a> {
         reference: &Reference,
         targets: Vec<TargetReport>,
     ) -> Report {
-        let report = Report {
-            schema: SCHEMA.into(),
-            tool: ToolReport::this(),
-            command: command.into(),
-            model: self.model_report(),
-            inputs: self.feeds.iter().map(describe_feed).collect(),
-            reference: reference.target.to_string(),
-            reference_ran_on: reference.execution.ran_on.clone(),
-            reference_confirmed_by: reference.confirmed_by().map(str::to_owned),
-            reference_note: reference.note.clone(),
-            targets,
-            nonfinite: Vec::new(),
-            blind: Vec::new(),
-            strategies: None,
-            environment: Some(environment(&converter(self.args))),
-            interrupted: interrupted(),
-            judged_again: None,
-        };
-        without_private_paths(report, std::env::var("HOME").ok().as_deref())
+        let path = &self.args.model.path;
+        saved_report(command, path, &self.request(), &self.registry, reference, targets)
     }
 
     /// The network, for a report.
@@ -211,24 +189,13 @@ pub(super) fn load_given(
     args: &FeedArgs,
     given: &BTreeMap<ValueName, Tensor>,
 ) -> Result<(Model, Vec<Feed>), Failure> {
-    let mut model = Model::load(path)?;
-    let normalization = Normalization::new(&args.mean, &args.std)?;
-    let specs = parse_inputs(&args.input, model.inputs(), &normalization)?;
-    let mut shapes = shapes_given(&specs, model.inputs());
-    let is_input = |name: &ValueName| model.inputs().iter().any(|input| input.name == *name);
-    let given: BTreeMap<_, _> =
-        given.iter().filter(|(name, _)| is_input(name) && !specs.contains_key(*name)).collect();
-    shapes.extend(given.iter().map(|(name, tensor)| ((*name).clone(), tensor.shape().to_vec())));
-    shapes.extend(parse_shapes(&args.shape)?);
-    model.fix_shapes(&shapes)?;
-    let mut feeds = draw(&model, &specs)?;
-    for feed in &mut feeds {
-        let same = given.get(&feed.name).and_then(|given| given.exactly(feed.tensor.dtype()).ok());
-        if let Some(tensor) = same {
-            *feed = Feed::new(feed.name.clone(), "dumped", tensor);
-        }
-    }
-    Ok((model, feeds))
+    let feeding = Feeding {
+        specs: args.input.clone(),
+        shapes: parse_shapes(&args.shape)?,
+        normalization: Normalization::new(&args.mean, &args.std)?,
+        given: given.clone(),
+    };
+    feeding.feed(Model::load(path)?)
 }
 
 fn parse_shapes(texts: &[String]) -> Result<BTreeMap<ValueName, Vec<usize>>, Failure> {
@@ -271,17 +238,6 @@ pub(super) fn user_tolerance(args: &ToleranceArgs) -> Result<Option<Tolerance>, 
     }
     let given = args.atol.is_some() || args.rtol.is_some();
     Ok(given.then(|| Tolerance::user(args.atol.unwrap_or(0.0), args.rtol.unwrap_or(0.0))))
-}
-
-fn describe_feed(feed: &Feed) -> InputReport {
-    InputReport {
-        name: feed.name.clone(),
-        shape: feed.tensor.shape().to_vec(),
-        dtype: feed.tensor.dtype(),
-        spec: feed.spec.clone(),
-        note: feed.note.clone(),
-        digest: feed.digest.clone(),
-    }
 }
 
 /// A value or target name as a file name.

@@ -12,7 +12,7 @@ use crate::engine::{Output, Request, SimTarget, Target};
 use crate::graph::ValueName;
 use crate::report::{ReplayReport, Sameness, TargetReport, ToolReport, replay_text};
 use crate::session::Registry;
-use crate::session::{Failure, Reference, Session, Settings};
+use crate::session::{Evaluator, Failure, Reference, Settings};
 use crate::shrink::Specimen;
 use crate::verdict::exit_code;
 use crate::worker::find_converter;
@@ -110,7 +110,7 @@ pub(super) fn run_on(
     let (model, feeds) = (&specimen.model, &specimen.feeds[..]);
     let request = Request { model, feeds, repeats: REPEATS, deadline };
     let reference = Reference::run(registry, &request, reference)?;
-    let session = Session::new(request, registry, &reference, Settings::default());
+    let session = Evaluator::new(request, registry, &reference, Settings::default());
     let execution = registry.engine(target).execute(&request);
     let found = execution.outputs.clone();
     let report = session.judge_run(target, execution);

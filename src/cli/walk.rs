@@ -7,7 +7,7 @@ use super::screen;
 use super::walk_dump::walk_dump;
 use crate::engine::Target;
 use crate::report::{Report, TargetReport, evidence_text, walk_text};
-use crate::session::{Failure, Search, Session};
+use crate::session::{Evaluator, Failure, Search};
 use crate::verdict::{StrategyAgreement, compare_strategies, exit_code};
 use crate::walk::{Strategy, WalkReport};
 
@@ -61,7 +61,7 @@ fn agreement(report: &Report, strategies: &[Strategy]) -> Option<StrategyAgreeme
 /// One target to walk.
 struct Walk<'a> {
     prepared: &'a Prepared<'a>,
-    session: &'a Session<'a>,
+    session: &'a Evaluator<'a>,
     target: &'a Target,
 }
 

@@ -7,7 +7,7 @@ use crate::engine::{DumpTarget, Execution, Output, RanOn, Runs, Target, Values};
 use crate::graph::{Cut, Model, Topology, ValueName};
 use crate::inputs::{NamePlan, plan_names, read_dump};
 use crate::report::{TargetReport, walk_text};
-use crate::session::{Failure, Session};
+use crate::session::{Evaluator, Failure};
 use crate::tensor::{Dtype, Format, Tensor};
 use crate::verdict::exit_code;
 use crate::walk::fitted;
@@ -45,7 +45,7 @@ pub(super) fn walk_dump(args: &WalkArgs, dump: &Path) -> Result<u8, Failure> {
 /// Reports a walk of tensors that no engine computed now. The evidence, which is on how they were matched, is shown.
 pub(super) fn answer_dump(
     prepared: &Prepared<'_>,
-    session: &Session<'_>,
+    session: &Evaluator<'_>,
     command: &str,
     all: bool,
     target: TargetReport,

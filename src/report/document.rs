@@ -10,7 +10,7 @@ use crate::tensor::{Digest, Dtype};
 use crate::verdict::{
     Finding, INCONCLUSIVE, Origin, Ruling, StrategyAgreement, Verdict, exit_code,
 };
-use crate::walk::{Blind, ErrorSummary, Fallback, NonfiniteOutput, WalkReport};
+use crate::walk::{Blind, ErrorSummary, Fallback, NonfiniteOutput, OpReport, Role, WalkReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -164,6 +164,14 @@ pub struct TargetReport {
     pub fallback: Option<Fallback>,
     /// The verdict on the target.
     pub verdict: Verdict,
+}
+
+impl TargetReport {
+    /// The operators that introduce error, in the order in which the target ran them. Empty without a walk.
+    pub fn sources(&self) -> impl Iterator<Item = &OpReport> {
+        let ops = self.walk.iter().flat_map(|walk| &walk.ops);
+        ops.filter(|op| op.role == Role::Source)
+    }
 }
 
 /// An operator that began to run.

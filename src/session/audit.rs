@@ -6,7 +6,7 @@
 use super::known::is_known;
 use super::node::{run_node, second};
 use super::reference::Reference;
-use super::{Session, judged_by};
+use super::{Evaluator, judged_by};
 use crate::compare::{CompareOptions, compare_with, judge};
 use crate::engine::Session as EngineSession;
 use crate::engine::{
@@ -40,7 +40,7 @@ pub(super) enum Scope {
     Whole,
 }
 
-impl Session<'_> {
+impl Evaluator<'_> {
     /// The referees' rulings, asked once for each scope.
     pub(super) fn audit(&self, scope: Scope) -> &Audit {
         let Reference { known, whole, .. } = self.reference;
@@ -181,7 +181,7 @@ struct Asked<'e> {
 
 impl<'e> Asked<'e> {
     /// ONNX Runtime, and one engine for each other code among the targets.
-    fn engines(session: &Session<'_>) -> Vec<(Code, bool, Box<dyn Engine>)> {
+    fn engines(session: &Evaluator<'_>) -> Vec<(Code, bool, Box<dyn Engine>)> {
         let mine = Code::of(&session.reference.target);
         let mut engines = Vec::new();
         if mine != Code::OnnxRuntime {
@@ -198,7 +198,7 @@ impl<'e> Asked<'e> {
         engines
     }
 
-    fn new(session: &Session<'_>, engines: &'e [(Code, bool, Box<dyn Engine>)]) -> Self {
+    fn new(session: &Evaluator<'_>, engines: &'e [(Code, bool, Box<dyn Engine>)]) -> Self {
         let sessions = engines
             .iter()
             .map(|(code, is_referee, engine)| (code.clone(), *is_referee, engine.session()));

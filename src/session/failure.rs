@@ -75,6 +75,14 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.line())
+    }
+}
+
+impl std::error::Error for Failure {}
+
 impl From<NpyError> for Failure {
     fn from(error: NpyError) -> Self {
         let hint = "offby reads numpy's .npy files of plain numbers, as numpy.save writes them";

@@ -1,6 +1,6 @@
 //! Finds non-finite outputs of the reference, and walks the reference to the nodes that made them so.
 
-use super::{Failure, Session, node_names};
+use super::{Evaluator, Failure, node_names};
 use crate::bounds::Arithmetic;
 use crate::engine::NodeSteps;
 use crate::report::TargetReport;
@@ -10,7 +10,7 @@ use crate::walk::{
     watch,
 };
 
-impl Session<'_> {
+impl Evaluator<'_> {
     /// The reference's outputs with non-finite elements, and the nodes at which those begin. If there are any,
     /// the session steps through the reference.
     pub fn nonfinite(&self) -> &[NonfiniteOutput] {

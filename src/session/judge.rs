@@ -2,7 +2,7 @@
 //!
 //! `run` and `walk` both use this module, so they cannot contradict each other.
 
-use super::Session;
+use super::Evaluator;
 use super::audit::{Audit, Scope, agrees};
 use super::examine::{Truth, examine};
 use super::overflow::{self, Overflow};
@@ -20,7 +20,11 @@ const NEAR: f64 = 1e-2;
 
 /// Compares a target with the reference, and asks the referees if they may change the verdict. Values that the
 /// target's storage cannot hold come first. If the user allows such a loss, the other elements are judged.
-pub(super) fn judge(session: &Session<'_>, target: &Target, execution: &Execution) -> TargetReport {
+pub(super) fn judge(
+    session: &Evaluator<'_>,
+    target: &Target,
+    execution: &Execution,
+) -> TargetReport {
     let format = arithmetic_of(target, session.request.model).format;
     let may_lose = format != Format::F32 && session.settings.user.is_none();
     let lost = || Overflow::of(format, session.truth(), &execution.outputs);
@@ -44,7 +48,7 @@ pub(super) fn judge(session: &Session<'_>, target: &Target, execution: &Executio
     }
 }
 
-fn judge_all(session: &Session<'_>, target: &Target, execution: &Execution) -> TargetReport {
+fn judge_all(session: &Evaluator<'_>, target: &Target, execution: &Execution) -> TargetReport {
     let truth = Truth { outputs: session.truth(), source: Some(&session.source) };
     let user = session.settings.user;
     let mut report = examine(target, execution, truth, user);
@@ -67,7 +71,7 @@ fn judge_all(session: &Session<'_>, target: &Target, execution: &Execution) -> T
 
 /// The report that follows from the referees' rulings.
 fn ruled(
-    session: &Session<'_>,
+    session: &Evaluator<'_>,
     target: &Target,
     mut report: TargetReport,
     execution: &Execution,
@@ -235,7 +239,7 @@ fn like(values: Vec<f64>, tensor: &Tensor, count: usize) -> Tensor {
 }
 
 /// Whether an engine's outputs agree with the right ones, judged as for any target.
-pub(super) fn all_agree(session: &Session<'_>, target: &Target, outputs: &[Output]) -> bool {
+pub(super) fn all_agree(session: &Evaluator<'_>, target: &Target, outputs: &[Output]) -> bool {
     let truth = session.truth();
     truth.iter().all(|right| {
         let found = outputs.iter().find(|output| output.name == right.name);

@@ -5,8 +5,11 @@
 //! engines. `run` and `walk` reach their verdicts here, by the same judgement.
 
 mod audit;
+mod environment;
 mod examine;
+mod facade;
 mod failure;
+mod feeding;
 mod finite;
 mod inheritance;
 mod judge;
@@ -18,16 +21,20 @@ mod outputs;
 mod overflow;
 mod reference;
 mod registry;
+mod saved;
 mod search;
 mod spread;
 mod walk;
 
 pub use examine::{examine_against, judged_by, tolerance_of};
+pub use facade::{Session, SessionBuilder};
 pub use failure::Failure;
+pub use feeding::Feeding;
 pub use moved::MovedRuns;
 pub use node::node_names;
 pub use reference::{Reference, no_reference};
 pub use registry::{Registry, this_program};
+pub use saved::saved_report;
 pub use search::{Engines, Search, arithmetic_of};
 pub use walk::not_walkable;
 
@@ -58,7 +65,7 @@ pub struct Settings {
 }
 
 /// One network with its feeds, and the reference's outputs.
-pub struct Session<'a> {
+pub struct Evaluator<'a> {
     request: Request<'a>,
     registry: &'a Registry,
     reference: &'a Reference,
@@ -70,7 +77,7 @@ pub struct Session<'a> {
     unwritten: RefCell<Vec<Failure>>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Evaluator<'a> {
     /// A session on the reference's outputs for the same request.
     pub fn new(
         request: Request<'a>,
@@ -79,7 +86,7 @@ impl<'a> Session<'a> {
         settings: Settings,
     ) -> Self {
         let source = Source::new(request, registry.engine(&reference.target));
-        Session {
+        Evaluator {
             request,
             registry,
             reference,

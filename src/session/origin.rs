@@ -6,7 +6,7 @@
 //! A part whose removal changes the node's meaning but not its conversion is dropped by the converter.
 //! Otherwise the kernel is to blame.
 
-use super::Session;
+use super::Evaluator;
 use super::audit::on_cpu;
 use super::node::run_node;
 use crate::engine::{Engine, NodeSteps, Session as EngineSession, Target};
@@ -39,7 +39,7 @@ pub(super) struct Walked<'a> {
 
 /// Why the engine's own CPU differs from the reference; `None` if the search finds no reason.
 pub(super) fn find_origin(
-    session: &Session<'_>,
+    session: &Evaluator<'_>,
     target: &Target,
     walked: &Walked<'_>,
 ) -> Option<Origin> {
@@ -81,7 +81,7 @@ struct Search<'e> {
 }
 
 impl<'e> Search<'e> {
-    fn new(session: &Session<'e>, engine: &'e dyn Engine, converter: Converter) -> Option<Self> {
+    fn new(session: &Evaluator<'e>, engine: &'e dyn Engine, converter: Converter) -> Option<Self> {
         let request = session.request;
         let steps = NodeSteps::with_second(request.model, session.second()).ok()?;
         let numbers = (0..steps.len()).map(|step| (steps.node(step).0, step)).collect();

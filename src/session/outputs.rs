@@ -2,12 +2,12 @@
 //! all. The walk then is one of a dump.
 
 use super::walk::not_walkable;
-use super::{Failure, Session};
+use super::{Evaluator, Failure};
 use crate::engine::{Execution, NodeSteps, Outcome, Request, Target, Values};
 use crate::graph::{Boundary, Cut, Model};
 use crate::report::TargetReport;
 
-impl Session<'_> {
+impl Evaluator<'_> {
     /// Whether the target takes ONNX files, so truncated networks can be put to it.
     pub fn can_be_searched(&self, target: &Target) -> bool {
         matches!(target.itself(), Target::Ort(_) | Target::Ext(_))

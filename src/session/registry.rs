@@ -24,6 +24,11 @@ impl Registry {
         Ok(Registry { converter, worker: this_program()?.with_memory(memory) })
     }
 
+    /// The registry that starts a given program as its worker.
+    pub fn with_program(converter: Converter, worker: WorkerProgram) -> Self {
+        Registry { converter, worker }
+    }
+
     /// How MNN models are made.
     pub fn converter(&self) -> &Converter {
         &self.converter

@@ -1,7 +1,7 @@
 //! The strategies that search from outside, with their sessions, storage and journal.
 
 use super::walk::not_walkable;
-use super::{Failure, Session, node_names};
+use super::{Evaluator, Failure, node_names};
 use crate::bounds::Arithmetic;
 use crate::engine::{Backend, Engine, Execution, MnnTarget, Second, Target};
 use crate::graph::Model;
@@ -31,7 +31,7 @@ impl Search {
     }
 }
 
-impl Session<'_> {
+impl Evaluator<'_> {
     /// Searches; returns the execution of the whole network and the findings.
     pub(super) fn run_search(
         &self,
@@ -112,7 +112,7 @@ impl Engines {
     ///
     /// # Errors
     /// If the target is tract.
-    pub fn of(session: &Session<'_>, target: &Target) -> Result<Self, Failure> {
+    pub fn of(session: &Evaluator<'_>, target: &Target) -> Result<Self, Failure> {
         let companion = match target.itself() {
             Target::Tract | Target::TractF64 | Target::TractPlain
                 if *target == session.reference.target =>
@@ -141,7 +141,7 @@ impl Engines {
     /// The task for a strategy.
     fn task<'a>(
         &'a self,
-        session: &Session<'a>,
+        session: &Evaluator<'a>,
         target: &Target,
         announce: &'a mut dyn FnMut(&str),
     ) -> Task<'a> {

@@ -6,7 +6,7 @@
 //! no engine can agree closely, and none is accused. If an output differs by more than all of this, rounding is
 //! not the cause, even within a tolerance.
 
-use super::Session;
+use super::Evaluator;
 use super::moved::{ELEMENT, MovedRuns, RUNS};
 use super::search::arithmetic_of;
 use crate::bounds::{Arithmetic, median};
@@ -41,7 +41,7 @@ impl Limits {
     const UNDECLARED: Limits = Limits { whole: 16.0, element: 128.0 };
 }
 
-impl Session<'_> {
+impl Evaluator<'_> {
     /// The report, with a new verdict if the spread of the outputs contradicts the old one. Rounding alone
     /// explains a difference within the spread, and no difference beyond it.
     pub(super) fn hold_to_spread(

@@ -4,7 +4,7 @@ use super::inheritance::follow_inheritance;
 use super::judge::all_agree;
 use super::origin::{Walked as Followed, find_origin};
 use super::search::arithmetic_of;
-use super::{Failure, Search, Session, node_names};
+use super::{Evaluator, Failure, Search, node_names};
 use crate::compare::Agreement;
 use crate::engine::{Execution, Outcome, Target, Values};
 use crate::graph::ValueName;
@@ -16,7 +16,7 @@ use crate::walk::{
 };
 use crate::worker::{Announced, Walked};
 
-impl Session<'_> {
+impl Evaluator<'_> {
     /// Follows the operators of a target.
     ///
     /// # Errors

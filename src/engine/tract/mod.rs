@@ -8,6 +8,7 @@ mod own;
 mod piece;
 mod replaced;
 mod steps;
+mod tiles;
 
 pub use piece::Values;
 pub use steps::{ComputeNode, NodeSteps, Second};
@@ -151,10 +152,10 @@ impl Tract {
     ) -> TractResult<TVec<TValue>> {
         let with_f64 = self.f64;
         plan.spawn()?.run_plan_with_eval(values, |context, state, node, inputs| {
-            if with_f64 {
-                eval_f64(context, state, node, inputs)
-            } else {
-                eval(context, state, node, inputs)
+            match tiles::in_tiles(node, &inputs)? {
+                Some(outputs) => Ok(outputs),
+                None if with_f64 => eval_f64(context, state, node, inputs),
+                None => eval(context, state, node, inputs),
             }
         })
     }

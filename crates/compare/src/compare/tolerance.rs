@@ -19,6 +19,15 @@ impl Tolerance {
     /// Only equality passes.
     pub const EXACT: Tolerance = Tolerance { rtol: 0.0, atol: 0.0, atol_typical: 0.0 };
 
+    /// Results in `f64`.
+    pub const F64: Tolerance = share(1e-9);
+    /// Results in `f32`.
+    pub const F32: Tolerance = share(1e-4);
+    /// Results that a device stores in `f16`.
+    pub const F16: Tolerance = share(1e-2);
+    /// Results that a device stores in `bf16`.
+    pub const BF16: Tolerance = share(8e-2);
+
     /// A user's tolerance: an absolute and a relative part.
     pub fn user(atol: f64, rtol: f64) -> Self {
         Tolerance { rtol, atol, atol_typical: 0.0 }
@@ -63,16 +72,29 @@ pub struct Storage {
 
 /// The storage formats that offby knows.
 pub const STORAGE: [Storage; 6] = [
-    row("f64", 1e-9, "sums in a different order differ in the last of 16 digits"),
-    row("f32", 1e-4, "sums in a different order and fast functions cost 3 of 7 digits"),
-    row("tf32", 1e-2, "11 bits of significand, as f16"),
-    row("f16", 1e-2, "11 bits of significand: 5e-4 for each rounding, and there are many in a row"),
-    row("bf16", 8e-2, "8 bits of significand: 4e-3 for each rounding, and there are many in a row"),
-    row("integer", 0.0, "integers are exact"),
+    row("f64", Tolerance::F64, "sums in a different order differ in the last of 16 digits"),
+    row("f32", Tolerance::F32, "sums in a different order and fast functions cost 3 of 7 digits"),
+    row("tf32", Tolerance::F16, "11 bits of significand, as f16"),
+    row(
+        "f16",
+        Tolerance::F16,
+        "11 bits of significand: 5e-4 for each rounding, and there are many in a row",
+    ),
+    row(
+        "bf16",
+        Tolerance::BF16,
+        "8 bits of significand: 4e-3 for each rounding, and there are many in a row",
+    ),
+    row("integer", Tolerance::EXACT, "integers are exact"),
 ];
 
-const fn row(name: &'static str, share: f64, reason: &'static str) -> Storage {
-    Storage { name, tolerance: Tolerance { rtol: share, atol: 0.0, atol_typical: share }, reason }
+/// The same share of the element and of the typical magnitude.
+const fn share(share: f64) -> Tolerance {
+    Tolerance { rtol: share, atol: 0.0, atol_typical: share }
+}
+
+const fn row(name: &'static str, tolerance: Tolerance, reason: &'static str) -> Storage {
+    Storage { name, tolerance, reason }
 }
 
 impl Storage {

@@ -7,8 +7,8 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark's output is its result")]
 
-use offby::compare::compare;
-use offby::tensor::{Tensor, write_npy};
+use offby_compare::compare::compare;
+use offby_compare::tensor::{Tensor, write_npy};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::hint::black_box;
