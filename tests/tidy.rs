@@ -19,6 +19,7 @@ use syn::{ImplItemFn, Item, ItemFn, ItemMod, ItemUse, Macro, UseTree, Visibility
 const ROOMS: &[(&str, &[&str])] = &[
     ("tensor", &[]),
     ("compare", &["tensor"]),
+    ("close", &["tensor", "compare"]),
     ("graph", &["tensor"]),
     ("inputs", &["tensor", "graph"]),
     ("kernels", &["tensor", "graph"]),

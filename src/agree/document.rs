@@ -1,6 +1,7 @@
 //! A saved run over a data set: `schema: "offby.agree/1"`. It contains neither times nor the machine's name, so
 //! the same answers are the same bytes.
 
+use super::error::AGREE_SCHEMA;
 use super::error::AgreeError;
 use super::figures::Figures;
 use super::measure::Task;
@@ -11,9 +12,6 @@ use crate::tensor::Digest;
 use crate::verdict::{Kind, exit_code};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-
-/// The schema that this version writes.
-pub const AGREE_SCHEMA: &str = "offby.agree/1";
 
 /// How many operators the sentence names if none is to blame for all inputs.
 const MOST_NAMED: usize = 3;

@@ -1,6 +1,5 @@
 //! Why results over a data set cannot be read or merged.
 
-use super::AGREE_SCHEMA;
 use thiserror::Error;
 
 /// What is wrong with a saved result.
@@ -59,3 +58,6 @@ impl AgreeError {
         }
     }
 }
+
+/// The schema that this version writes.
+pub const AGREE_SCHEMA: &str = "offby.agree/1";

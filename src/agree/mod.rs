@@ -20,10 +20,8 @@ mod verdict;
 mod worst;
 
 pub use classes::{Choice, Classes, Flip};
-pub use document::{
-    AGREE_SCHEMA, Agree, Blame, DataFacts, Lane, ModelFacts, WalkedInput, read_agree,
-};
-pub use error::AgreeError;
+pub use document::{Agree, Blame, DataFacts, Lane, ModelFacts, WalkedInput, read_agree};
+pub use error::{AGREE_SCHEMA, AgreeError};
 pub use figures::{Drop, Figures, Quantiles, Share};
 pub use journal::{Journal, Position};
 pub use measure::{Rule, Task, measure};

@@ -176,6 +176,9 @@ fn check(folder: &Path, file: &BundledFile) -> Result<(), ManifestError> {
     }
 }
 
+/// The document of a simulated device in a bundle.
+pub const DEVICE: &str = "device.yaml";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ mod scripts;
 
 pub use archive::{ArchiveError, LIMITS, Limits, files_of, folder_size, pack, unpack, unpack_from};
 pub use manifest::{
-    BUNDLE_SCHEMA, BundledFile, BundledFinding, LeftOut, Manifest, ManifestError, manifest_from,
-    read_manifest, write_manifest,
+    BUNDLE_SCHEMA, BundledFile, BundledFinding, DEVICE, LeftOut, Manifest, ManifestError,
+    manifest_from, read_manifest, write_manifest,
 };
 pub use scripts::{MnnSettings, Reproduction, cpp, python, readme};

@@ -1,5 +1,6 @@
 //! The case file: its keys, and reading and writing it.
 
+use super::text::Written;
 use super::yaml::read_yaml;
 use super::{CaseError, text};
 use crate::compare::{Format, Rounding};
@@ -291,4 +292,8 @@ fn tract() -> Target {
 
 fn is_tract(target: &Target) -> bool {
     *target == Target::Tract
+}
+
+impl Written for ExplainedBy {
+    const WHAT: &'static str = "a format and a rounding, such as f16 toward-zero";
 }

@@ -1,7 +1,6 @@
 //! Values of a case file that are written as text. They are parsed at their place, so an error
 //! knows its line and column. They are written as they are read.
 
-use super::document::ExplainedBy;
 use crate::engine::{Target, TargetError, Via, ViaError};
 use crate::graph::ValueName;
 use crate::inputs::{InputError, Spec};
@@ -31,10 +30,6 @@ impl Written for Spec {
 
 impl Written for Via {
     const WHAT: &'static str = "a command such as ssh board offby worker";
-}
-
-impl Written for ExplainedBy {
-    const WHAT: &'static str = "a format and a rounding, such as f16 toward-zero";
 }
 
 /// The problem of a text, and the advice.

@@ -7,6 +7,7 @@
 
 mod boxes;
 mod chooser;
+mod fed;
 mod ranks;
 mod scores;
 mod source;
@@ -15,6 +16,7 @@ mod source;
 mod tests;
 
 pub use chooser::Chooser;
+pub use fed::Fed;
 pub use source::Source;
 
 use crate::compare::{
@@ -43,15 +45,6 @@ pub struct Choice {
     pub margin: Option<f64>,
     /// How far apart these values may be.
     pub floor: Option<f64>,
-}
-
-/// A value behind a choice.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fed {
-    /// The reference's tensor.
-    pub tensor: Tensor,
-    /// Whether nodes computed the value. Other values are the same on both sides, unless storing rounds them.
-    pub is_computed: bool,
 }
 
 /// Judges a target's choices. `fed` holds the chooser's inputs, `None` for an omitted input. Returns `None` if

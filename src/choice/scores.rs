@@ -1,6 +1,6 @@
 //! Values behind choices, and the count of choices by how near they were.
 
-use super::Fed;
+use super::fed::Fed;
 use crate::compare::{Tolerance, typical_magnitude};
 
 /// Values, and the slack of each value.

@@ -2,7 +2,8 @@
 //! values as outputs.
 
 use super::chooser::Chooser;
-use super::{Choice, Fed, look};
+use super::fed::Fed;
+use super::{Choice, look};
 use crate::compare::Judging;
 use crate::engine::{Engine, Outcome, Request};
 use crate::graph::{Cut, Model, ValueName};

@@ -1,7 +1,7 @@
 //! `--walk-worst`: walks the operators for the worst inputs of each target, and checks whether the
 //! same operators cause the error.
 
-use super::agree_run::Opened;
+use super::agree_opened::Opened;
 use super::matrix_from::cell;
 use super::screen;
 use crate::agree::{Agree, Blame, WalkedInput, Worst};

@@ -8,8 +8,8 @@ use super::report::{read_saved, text_for_file};
 use super::screen;
 use super::stored::{load_specimen, relative_to, store_tensors};
 use crate::bundle::{
-    BUNDLE_SCHEMA, BundledFinding, LeftOut, Manifest, MnnSettings, Reproduction, cpp, folder_size,
-    pack, python, readme, write_manifest,
+    BUNDLE_SCHEMA, BundledFinding, DEVICE, LeftOut, Manifest, MnnSettings, Reproduction, cpp,
+    folder_size, pack, python, readme, write_manifest,
 };
 use crate::case::{Case, CaseTarget, Expectation, write_device};
 use crate::engine::{Backend, Output, Precision, SimTarget, Target, Weights};
@@ -28,8 +28,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The document of a simulated device in a bundle.
-pub(super) const DEVICE: &str = "device.yaml";
 /// Files to leave out of a bundle that is too large, in this order, each with the cost for the reader.
 const SPARE: &[(&str, &str)] = &[
     ("model.mnn", "it is made again from model.onnx by MNN's converter"),

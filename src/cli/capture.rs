@@ -1,6 +1,6 @@
 //! `offby cut --capture`: stores input values, expected outputs and a case file next to the new model.
 
-use super::prepare::file_name;
+use super::stored::file_name;
 use super::stored::{relative_to, store_tensors};
 use crate::case::Case;
 use crate::graph::{Model, ValueName};

@@ -3,6 +3,7 @@
 mod agree;
 mod agree_args;
 mod agree_lane;
+mod agree_opened;
 mod agree_run;
 mod agree_walk;
 mod answer;
@@ -39,7 +40,7 @@ mod walk_dump;
 
 use crate::session::Failure;
 use crate::worker::interrupt;
-use args::{Arguments, Command};
+use args::{Arguments, Command, ReportCommand};
 use clap::Parser as _;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -98,7 +99,10 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Case(args) => case::case(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Diff(args) => diff::diff(&args),
-        Command::Report(args) => report::report(&args),
+        Command::Report(args) => match &args.command {
+            ReportCommand::Render(args) => report::render(args),
+            ReportCommand::Bundle(args) => bundle::bundle(args),
+        },
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Completions(args) => shell::completions(&args),

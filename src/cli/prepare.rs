@@ -4,7 +4,7 @@ use super::answer::{self, Unwritten};
 use super::args::{FeedArgs, FiniteArgs, NetworkArgs, ToleranceArgs};
 use super::place::read_reference;
 use super::place_for_results::can_hold_results;
-use super::stored::store_tensors;
+use super::stored::{file_name, store_tensors};
 use crate::compare::Tolerance;
 use crate::engine::{Output, Request, Target};
 use crate::graph::{Model, ValueName};
@@ -238,11 +238,4 @@ pub(super) fn user_tolerance(args: &ToleranceArgs) -> Result<Option<Tolerance>, 
     }
     let given = args.atol.is_some() || args.rtol.is_some();
     Ok(given.then(|| Tolerance::user(args.atol.unwrap_or(0.0), args.rtol.unwrap_or(0.0))))
-}
-
-/// A value or target name as a file name.
-pub(super) fn file_name(name: &str) -> String {
-    name.chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
-        .collect()
 }

@@ -2,10 +2,10 @@
 
 use super::answer;
 use super::args::ReplayArgs;
-use super::bundle::DEVICE;
 use super::place::{in_place, read_target};
 use super::screen;
 use super::stored::load_specimen;
+use crate::bundle::DEVICE;
 use crate::bundle::{LIMITS, Manifest, read_manifest, unpack};
 use crate::case::{load_device, resolve};
 use crate::engine::{Output, Request, SimTarget, Target};

@@ -1,7 +1,6 @@
 //! `offby report render`: a saved report in a different form, judged again if a tolerance is given.
 
-use super::args::{Form, RenderArgs, ReportArgs, ReportCommand};
-use super::bundle::bundle;
+use super::args::{Form, RenderArgs};
 use super::prepare::user_tolerance;
 use super::screen;
 use crate::report::{
@@ -14,15 +13,7 @@ use std::path::Path;
 /// Columns of text in a file.
 const FILE_WIDTH: usize = 100;
 
-/// Runs the subcommand; returns the exit code.
-pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
-    match &args.command {
-        ReportCommand::Render(args) => render(args),
-        ReportCommand::Bundle(args) => bundle(args),
-    }
-}
-
-fn render(args: &RenderArgs) -> Result<u8, Failure> {
+pub(super) fn render(args: &RenderArgs) -> Result<u8, Failure> {
     let user = user_tolerance(&args.tolerance)?;
     let (saved, mut report) = read_saved(&args.report)?;
     if let Some(user) = user {

@@ -1,6 +1,5 @@
 //! Stores the tensors of a network's values as files, and reads a network and its feeds from files.
 
-use super::prepare::file_name;
 use crate::graph::{Model, ValueName};
 use crate::inputs::{Spec, draw};
 use crate::session::Failure;
@@ -59,6 +58,13 @@ fn unique_files(names: &[&ValueName]) -> Vec<String> {
         free.unwrap_or(stem) + ".npy"
     };
     names.iter().map(file).collect()
+}
+
+/// A value or target name as a file name.
+pub(super) fn file_name(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,27 +1,12 @@
 //! ONNX external data: tensors whose bytes are stored in files next to the model.
 
-use super::model::PROTOBUF_LIMIT;
-use super::{CutError, Model};
+use super::CutError;
+use super::limit::PROTOBUF_LIMIT;
 use prost::Message as _;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Component, Path};
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, tensor_proto::DataLocation};
-
-impl Model {
-    /// The current model in one piece, for transfer: the bytes need no external data files.
-    ///
-    /// # Errors
-    /// When external data cannot be read, or the result does not fit a protobuf message.
-    pub fn to_whole_bytes(&self) -> Result<Vec<u8>, CutError> {
-        if !self.proto().graph.iter().flat_map(tensors).any(is_external) {
-            return Ok(self.to_bytes());
-        }
-        let mut proto = self.proto().clone();
-        inline(&mut proto, self.path().parent().unwrap_or(Path::new("")))?;
-        Ok(proto.encode_to_vec())
-    }
-}
 
 /// Whether the tensor's bytes are stored in a separate file.
 pub(super) fn is_external(tensor: &TensorProto) -> bool {
@@ -85,7 +70,7 @@ fn lost(tensor: &TensorProto, reason: String) -> CutError {
 }
 
 /// Every tensor stored in a graph, in its nodes' attributes and in their subgraphs.
-fn tensors(graph: &GraphProto) -> Vec<&TensorProto> {
+pub(super) fn tensors(graph: &GraphProto) -> Vec<&TensorProto> {
     // Depth is bounded: protobuf decoding stops at 100 levels.
     let mut found: Vec<&TensorProto> = graph.initializer.iter().collect();
     found.extend(graph.sparse_initializer.iter().flat_map(|s| s.values.iter().chain(&s.indices)));

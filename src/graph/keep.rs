@@ -1,6 +1,6 @@
 //! Copies the parts of a model that survive a cut.
 
-use super::cut::{Cut, Needed};
+use super::boundary::{Cut, Needed};
 use super::value_info::{declare, elem_type};
 use super::wiring::{Wiring, sparse_name};
 use super::{ValueName, element_type, tensor_proto};

@@ -3,6 +3,7 @@
 //! Only this room knows protobuf. Outside it, only the tract engine sees the decoded types.
 
 mod attribute;
+mod boundary;
 mod constancy;
 mod content;
 mod cut;
@@ -12,21 +13,24 @@ mod element_type;
 mod error;
 mod external;
 mod keep;
+mod limit;
 mod model;
 mod name;
 mod network;
+mod order;
 mod shape;
 mod solo;
 mod tensor_proto;
 mod topology;
 mod usage;
 mod value_info;
+mod whole;
 mod widen;
 mod wiring;
 
 pub use attribute::attributes_of;
+pub use boundary::{Boundary, Cut};
 pub use content::Content;
-pub use cut::{Boundary, Cut};
 pub use cut_error::{CutError, Unused};
 pub use edit::{Edit, Integers};
 pub use error::{ModelError, ShapeError};

@@ -1,5 +1,6 @@
 //! Loads, checks and inspects ONNX models.
 
+use super::limit::PROTOBUF_LIMIT;
 use super::wiring::sparse_name;
 use super::{Content, ModelError, TensorProtoError, ValueInfo, ValueName, external, from_proto};
 use crate::tensor::{Digest, Tensor};
@@ -10,9 +11,6 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
-
-/// The size limit of a protobuf message.
-pub(super) const PROTOBUF_LIMIT: u64 = i32::MAX as u64;
 
 /// An ONNX model with at least one node, one output and an opset. All inputs are tensors of numbers.
 #[derive(Debug, Clone)]

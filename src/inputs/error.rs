@@ -172,7 +172,7 @@ impl InputError {
                 format!("did you mean `{closest}`?")
             }
             InputError::UnknownSpec { .. } => {
-                format!("write one of: {}", super::spec::USAGES.join(", "))
+                format!("write one of: {}", USAGES.join(", "))
             }
             InputError::NothingInside { known, .. } => {
                 let known: Vec<String> = known.iter().map(|name| format!("{name}.npy")).collect();
@@ -249,3 +249,18 @@ fn shape_hint(path: &std::path::Path, found: &[usize], wanted: &[usize]) -> Stri
         "give a file of the input's shape, or set the input's with `--shape`".to_owned()
     }
 }
+
+/// The notation of every spec, for hints and help.
+pub(super) const USAGES: [&str; 11] = [
+    "arange",
+    "ones",
+    "zeros",
+    "const:VALUE",
+    "sine",
+    "normal:SEED",
+    "uniform:LO,HI,SEED",
+    "edge:SEED",
+    "ids:SEED",
+    "a .npy, .pb, .png or .jpg file",
+    "a folder or an .npz with an array for each input",
+];

@@ -1,26 +1,12 @@
 //! Input specs: the user's notation for what to feed.
 
+use super::error::USAGES;
 use super::{InputError, Normalization};
 use crate::graph::closest;
 use crate::tensor::Dtype;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-
-/// The notation of every spec, for hints and help.
-pub(super) const USAGES: [&str; 11] = [
-    "arange",
-    "ones",
-    "zeros",
-    "const:VALUE",
-    "sine",
-    "normal:SEED",
-    "uniform:LO,HI,SEED",
-    "edge:SEED",
-    "ids:SEED",
-    "a .npy, .pb, .png or .jpg file",
-    "a folder or an .npz with an array for each input",
-];
 
 const WORDS: [&str; 9] =
     ["arange", "ones", "zeros", "const", "sine", "normal", "uniform", "edge", "ids"];

@@ -2,9 +2,10 @@
 //!
 //! If all keys of a query are masked, the result is zeros, as the errata of the standard say.
 
+use super::call::Kernel;
 use super::call::Reals;
 use super::layout::{broadcast, broadcast_strides, count, flag, float, floats, int, only_reals};
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::Tensor;
 
 /// The kernels of this file.

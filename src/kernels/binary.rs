@@ -2,9 +2,8 @@
 //!
 //! Integers are computed exactly and wrap in their own type.
 
-use super::Kernel;
-use super::broadcast::{common, room, spread};
-use super::call::{Call, Reals, Refused};
+use super::broadcast::{shape_of, spread};
+use super::call::{Call, Kernel, Reals, Refused};
 use super::number::{Numbers, Wholes, flag, tensor_of};
 use super::sum::{greater, smaller, sum};
 use super::{cast, power};
@@ -44,23 +43,6 @@ pub(super) const BINARY: &[(&str, Kernel)] = &[
 enum Operands {
     Reals(Vec<Vec<f64>>),
     Wholes(Vec<Vec<i128>>, Dtype),
-}
-
-/// The common shape of some inputs. Before opset 7 the inputs must already have the same shape.
-pub(super) fn shape_of(call: &Call<'_>, places: &[usize]) -> Result<Vec<usize>, Refused> {
-    let mut shapes = Vec::new();
-    for &place in places {
-        shapes.push(call.needed(place)?.shape());
-    }
-    if call.opset < 7 && shapes.windows(2).any(|pair| pair[0] != pair[1]) {
-        return Err("broadcasting before opset 7 follows other rules".into());
-    }
-    let shape = common(&shapes)?;
-    // A result as large as an existing input needs no check of its size.
-    if !shapes.contains(&shape.as_slice()) {
-        room(&shape)?;
-    }
-    Ok(shape)
 }
 
 /// Some inputs, all floating-point or all of one integer type, broadcast to a shape.

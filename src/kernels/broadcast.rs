@@ -1,6 +1,6 @@
 //! Broadcasting as in numpy: axes are matched from the last one, and an extent of 1 repeats.
 
-use super::call::Refused;
+use super::call::{Call, Refused};
 use crate::tensor::{ShapeText, element_count};
 use ndarray::{ArrayView, IxDyn};
 
@@ -63,6 +63,23 @@ pub(super) fn gathered<T: Copy>(
     let order: Vec<usize> = axes(false).chain(axes(true)).collect();
     let view = ArrayView::from_shape(IxDyn(shape), values).map_err(|error| error.to_string())?;
     Ok(view.permuted_axes(IxDyn(&order)).iter().copied().collect())
+}
+
+/// The common shape of some inputs. Before opset 7 the inputs must already have the same shape.
+pub(super) fn shape_of(call: &Call<'_>, places: &[usize]) -> Result<Vec<usize>, Refused> {
+    let mut shapes = Vec::new();
+    for &place in places {
+        shapes.push(call.needed(place)?.shape());
+    }
+    if call.opset < 7 && shapes.windows(2).any(|pair| pair[0] != pair[1]) {
+        return Err("broadcasting before opset 7 follows other rules".into());
+    }
+    let shape = common(&shapes)?;
+    // A result as large as an existing input needs no check of its size.
+    if !shapes.contains(&shape.as_slice()) {
+        room(&shape)?;
+    }
+    Ok(shape)
 }
 
 #[cfg(test)]

@@ -112,3 +112,6 @@ pub(super) fn axis_of(axis: i64, rank: usize) -> Result<usize, Refused> {
         .filter(|&counted| counted < rank.max(1))
         .ok_or_else(|| format!("axis {axis} is not one of {rank}"))
 }
+
+/// Computes one operator.
+pub(crate) type Kernel = fn(&Call<'_>) -> Result<Vec<Tensor>, Refused>;

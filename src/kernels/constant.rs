@@ -1,11 +1,12 @@
 //! Operators that make tensors: constants, ranges, shapes, and tensors of ones and zeros.
 
+use super::call::Kernel;
 use super::cast;
 use super::layout::{
     axis_in, count, extent, int, join, longs, longs_needed, only, only_reals, pick, reshaped,
     strides, typed,
 };
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::graph::Attribute;
 use crate::tensor::{Dtype, Tensor, multi_index};
 use half::{bf16, f16};

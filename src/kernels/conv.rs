@@ -2,10 +2,11 @@
 //!
 //! Whole-number convolutions subtract their zero points first and are exact.
 
+use super::call::Kernel;
 use super::call::Reals;
 use super::layout::{count, floats, floats_if_there, int, ints, only, only_reals, typed};
 use super::window::{Windows, split};
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::{Dtype, Tensor, element_count};
 
 /// The kernels of this file.

@@ -5,11 +5,12 @@
 //! the bias alone. ONNX Runtime does this; the standard does not say. `SAME_UPPER` and `SAME_LOWER`
 //! refuse this case, because engines disagree on the extents of the output.
 
+use super::call::Kernel;
 use super::call::Reals;
 use super::conv::{bias_of, groups, kernel_of};
 use super::layout::{count, extent, floats, ints, only_reals, per_axis};
 use super::window::{AutoPad, Windows, split};
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::{Tensor, element_count};
 
 /// The kernels of this file.

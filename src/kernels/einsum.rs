@@ -2,9 +2,10 @@
 //!
 //! One loop runs over all combinations of the axes, so the kernel is slow. An ellipsis is refused.
 
+use super::call::Kernel;
 use super::call::Reals;
 use super::layout::{advance, count, flat, floats, only_reals, strides, text};
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 

@@ -2,8 +2,9 @@
 //!
 //! A negative index counts from the back. An index outside its axis is refused.
 
+use super::call::Kernel;
 use super::layout::{advance, axis_in, count, flat, int, longs_needed, only, pick, strides};
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::Tensor;
 
 /// The kernels of this file.

@@ -4,8 +4,9 @@
 //! Padding is applied to each tap, not to the sampling position, as in PyTorch and ONNX Runtime.
 //! The difference matters only for the cubic mode with `border`.
 
+use super::call::Kernel;
 use super::layout::{count, flag, floats, only_reals, strides, text};
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::{Tensor, element_count};
 
 /// The kernels of this file.

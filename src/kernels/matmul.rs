@@ -2,13 +2,14 @@
 //!
 //! A product is one plain sum for each element, in `f64`. Products of 8-bit whole numbers are exact.
 
+use super::call::Kernel;
 use super::call::Reals;
 use super::conv::{bytes, to_i32};
 use super::layout::{
     advance, broadcast, broadcast_strides, count, flag, flat, float, floats, floats_if_there,
     longs_if_there, only, only_reals, typed,
 };
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::Tensor;
 use crate::with_array;
 

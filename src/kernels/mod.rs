@@ -42,13 +42,11 @@ mod unary;
 mod window;
 
 pub use addends::Sums;
+pub(crate) use call::Kernel;
 pub use call::{Call, Refused};
 pub use rows::{Row, Rows};
 
 use crate::tensor::Tensor;
-
-/// Computes one operator.
-pub(crate) type Kernel = fn(&Call<'_>) -> Result<Vec<Tensor>, Refused>;
 
 /// The tables of all kernels, one for each kind of operator.
 const TABLES: &[&[(&str, Kernel)]] = &[

@@ -3,11 +3,12 @@
 //! An element keeps its type and its bits. Each kernel lists the flat source position of every
 //! element of the result, and [`pick`] copies the elements from there.
 
+use super::call::Kernel;
 use super::layout::{
     advance, axis_in, broadcast, broadcast_strides, count, extent, flag, flat, int, ints, join,
     longs_needed, longs_or_ints, only, pick, reshaped, strides, text,
 };
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::Tensor;
 
 /// The kernels of this file.

@@ -2,9 +2,8 @@
 //!
 //! All values are computed in `f64`, for any `stash_type`, because the formula means exact values.
 
-use super::Kernel;
 use super::broadcast::{room, spread};
-use super::call::{Call, Reals, Refused};
+use super::call::{Call, Kernel, Reals, Refused};
 use super::lanes::{Lanes, place_of};
 use super::number::{flag, floats};
 use super::reduce::length;

@@ -3,10 +3,11 @@
 //! The largest element of a window with a NaN is the NaN. Padding never counts in a maximum. In a
 //! mean, padding counts only if `count_include_pad` is set.
 
+use super::call::Kernel;
 use super::call::Reals;
 use super::layout::{count, extent, flag, floats, int, ints, longs, only_reals, pick};
 use super::window::{AutoPad, Tap, Windows, split};
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::{Tensor, element_count};
 
 /// The kernels of this file.

@@ -1,6 +1,6 @@
 //! `Pow`: the result has the type of the base. The exponent may have a different type.
 
-use super::binary::shape_of;
+use super::broadcast::shape_of;
 use super::broadcast::spread;
 use super::call::{Call, Reals, Refused};
 use super::number::{Numbers, Wholes};

@@ -3,9 +3,8 @@
 //! The standard divides by the scale in the precision of the scale. That precision can decide
 //! whether a number falls above or below a half. So the division here is rounded as in the standard.
 
-use super::Kernel;
 use super::broadcast::spread;
-use super::call::{Call, Reals, Refused};
+use super::call::{Call, Kernel, Reals, Refused};
 use super::cast::{dtype_of, rounded};
 use super::lanes::place_of;
 use super::number::{Wholes, floats, limits};

@@ -4,9 +4,10 @@
 //! not ask for a node with this attribute. Each direction and each sequence of the batch is
 //! computed on its own.
 
+use super::call::Kernel;
 use super::call::Reals;
 use super::layout::{count, flag, floats, floats_if_there, int, longs_if_there, text};
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::Tensor;
 
 /// The kernels of this file.

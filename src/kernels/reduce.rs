@@ -2,9 +2,8 @@
 //!
 //! Sums of floating-point numbers are compensated. Integers stay exact and wrap in their own type.
 
-use super::Kernel;
 use super::broadcast::{gathered, room};
-use super::call::{Call, Reals, Refused};
+use super::call::{Call, Kernel, Reals, Refused};
 use super::lanes::place_of;
 use super::number::{Numbers, Wholes, flag, limits};
 use super::order;

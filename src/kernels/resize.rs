@@ -3,13 +3,14 @@
 //! Each place of the result has a few taps along the axis, with weights. An axis that keeps its extent
 //! at scale 1 is skipped. `Upsample` is the older operator, without a transformation of coordinates.
 
+use super::call::Kernel;
 use super::call::Reals;
 use super::layout::{
     axis_in, count, extent, flag, float, floats, floats_if_there, int, ints, longs_if_there, only,
     only_reals, pick, text,
 };
 use super::resize_axis::{Axis, Curve, Nearest, Transform};
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::graph::Attribute;
 use crate::tensor::Tensor;
 

@@ -4,11 +4,12 @@
 //! updates of one element. This kernel refuses them, because engines disagree on the update that
 //! stays. A reduction is computed in `f64` and supports floating-point elements only.
 
+use super::call::Kernel;
 use super::gather::{element_places, tuple_places};
 use super::layout::{
     axis_in, count, floats, int, join, longs_needed, only, only_reals, pick, text,
 };
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::Tensor;
 
 /// The kernels of this file.

@@ -2,11 +2,12 @@
 //!
 //! Each axis of the result is a list of positions along the input's axis; `None` is a filled place.
 
+use super::call::Kernel;
 use super::layout::{
     axis_in, count, extent, float, int, ints, join, longs_if_there, longs_needed, longs_or_ints,
     only, pick, reshaped, strides, text,
 };
-use super::{Call, Kernel, Refused};
+use super::{Call, Refused};
 use crate::tensor::{Dtype, Tensor};
 use half::{bf16, f16};
 

@@ -3,8 +3,7 @@
 //! Before opset 13 the operators flatten their input to a matrix and work on its rows. From then on
 //! they work along one axis. A lane of minus infinities gives NaN, as the formula does.
 
-use super::Kernel;
-use super::call::{Call, Reals, Refused};
+use super::call::{Call, Kernel, Reals, Refused};
 use super::lanes::Lanes;
 use super::number::floats;
 use super::order::best;

@@ -2,10 +2,9 @@
 //!
 //! Most operators take floating-point elements only. If the standard allows integers, they stay exact.
 
-use super::Kernel;
 use super::activation as act;
 use super::broadcast::spread;
-use super::call::{Call, Reals, Refused};
+use super::call::{Call, Kernel, Reals, Refused};
 use super::number::{Numbers, Wholes, flag, floats, tensor_of};
 use super::sum::{greater, smaller};
 use crate::tensor::{Dtype, Format, Tensor};

@@ -1,14 +1,12 @@
 //! The matrix as it is saved: `schema: "offby.matrix/1"`. The file contains neither times nor the machine's
 //! name, so equal cells are equal bytes.
 
+use super::error::MATRIX_SCHEMA;
 use super::{Cell, Changes, MatrixError};
 use crate::graph::ValueName;
 use crate::tensor::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The schema this version writes.
-pub const MATRIX_SCHEMA: &str = "offby.matrix/1";
 
 /// Networks against targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,5 @@
 //! Why matrices cannot be read or merged.
 
-use super::MATRIX_SCHEMA;
 use thiserror::Error;
 
 /// An error in a matrix, or in a request for one.
@@ -76,3 +75,6 @@ impl MatrixError {
         }
     }
 }
+
+/// The schema this version writes.
+pub const MATRIX_SCHEMA: &str = "offby.matrix/1";

@@ -4,14 +4,16 @@
 
 mod cell;
 mod change;
+mod changes;
 mod document;
 mod error;
 mod merge;
 mod shard;
 
 pub use cell::{Cell, Fallback, Mark, Moved, Source};
-pub use change::{Change, Changes, State, compare};
-pub use document::{Column, MATRIX_SCHEMA, Matrix, Row, RowInput, read_matrix};
-pub use error::MatrixError;
+pub use change::compare;
+pub use changes::{Change, Changes, State};
+pub use document::{Column, Matrix, Row, RowInput, read_matrix};
+pub use error::{MATRIX_SCHEMA, MatrixError};
 pub use merge::merge;
 pub use shard::Shard;

@@ -1,7 +1,7 @@
 //! The terminal view of a search by truncation: every cut and its result.
 
+use super::notes::bodies;
 use super::text::{table_with_names, wrapped};
-use super::walk_text::bodies;
 use crate::walk::{Answer, Probe, WalkReport};
 
 /// The truncations in the order of their runs, and the number of runs.

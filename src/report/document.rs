@@ -1,9 +1,8 @@
 //! The report as it is saved: `schema: "offby.report/1"`. Fields may be added; names do not change.
 
-use super::judging::{JudgedAgain, JudgedBy};
 use crate::bench::Bench;
 use crate::choice::Choice;
-use crate::compare::{Agreement, Comparison, Explanation, Judgement};
+use crate::compare::{Agreement, Comparison, Explanation, Judgement, Tolerance};
 use crate::engine::{Ended, Outcome, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype};
@@ -243,5 +242,35 @@ impl OutputReport {
             judgement: &self.judgement,
             beyond: self.beyond_tolerance,
         }
+    }
+}
+
+/// The tolerances that an output was judged by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JudgedBy {
+    /// The row of the table of tolerances for an honest backend: the reference's element type.
+    pub strict: String,
+    /// The row for the storage format that the target declares; absent if the target declares none.
+    pub declared: Option<String>,
+    /// The tolerance that the user allowed in place of both.
+    pub user: Option<Tolerance>,
+}
+
+/// The tolerance that a saved report was judged again by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct JudgedAgain {
+    /// Absolute.
+    pub atol: f64,
+    /// Relative to the reference element.
+    pub rtol: f64,
+}
+
+impl JudgedAgain {
+    /// The sentence that every rendering contains.
+    pub fn words(&self) -> String {
+        format!(
+            "judged again from the saved numbers, with --atol {:e} --rtol {:e}",
+            self.atol, self.rtol
+        )
     }
 }

@@ -6,43 +6,12 @@
 //! need values missing from the file: the values that a choice was made from, and the reference as it was before
 //! referees corrected it. `judged_by` names the other grounds of the judgement.
 
-use super::document::{OutputReport, Report, TargetReport};
+use super::document::{JudgedAgain, JudgedBy, OutputReport, Report, TargetReport};
 use crate::compare::{
     Agreement, Comparison, Declared, Judgement, JudgementRule, Judging, Storage, Tolerance, judge,
 };
 use crate::engine::{Execution, Outcome, Target};
 use crate::verdict::{Facts, Finding, Kind, News, Verdict, decide, refine};
-use serde::{Deserialize, Serialize};
-
-/// The tolerances that an output was judged by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct JudgedBy {
-    /// The row of the table of tolerances for an honest backend: the reference's element type.
-    pub strict: String,
-    /// The row for the storage format that the target declares; absent if the target declares none.
-    pub declared: Option<String>,
-    /// The tolerance that the user allowed in place of both.
-    pub user: Option<Tolerance>,
-}
-
-/// The tolerance that a saved report was judged again by.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct JudgedAgain {
-    /// Absolute.
-    pub atol: f64,
-    /// Relative to the reference element.
-    pub rtol: f64,
-}
-
-impl JudgedAgain {
-    /// The sentence that every rendering contains.
-    pub fn words(&self) -> String {
-        format!(
-            "judged again from the saved numbers, with --atol {:e} --rtol {:e}",
-            self.atol, self.rtol
-        )
-    }
-}
 
 impl JudgedBy {
     /// The tolerances that the rows name.

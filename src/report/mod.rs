@@ -33,12 +33,12 @@ pub use cases::{
 };
 pub use conformance::{conformance_markdown, conformance_text};
 pub use document::{
-    BegunReport, EnvironmentReport, InputReport, ModelReport, OutputReport, Report, SCHEMA,
-    TargetReport, ToolReport,
+    BegunReport, EnvironmentReport, InputReport, JudgedAgain, JudgedBy, ModelReport, OutputReport,
+    Report, SCHEMA, TargetReport, ToolReport,
 };
 pub use fallback_text::fallback_text;
 pub use html::report_html;
-pub use judging::{JudgedAgain, JudgedBy, judge_again};
+pub use judging::judge_again;
 pub use junit::report_junit;
 pub use markdown::report_markdown;
 pub use matrix::{matrix_html, matrix_markdown, matrix_text};

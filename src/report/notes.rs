@@ -86,3 +86,15 @@ fn of_cpu(target: &TargetReport, walk: &WalkReport) -> Option<String> {
         _ => format!("MNN's CPU differs from the reference, too, from `{first}` on"),
     })
 }
+
+/// The nodes in bodies, which are not operators of the walk.
+pub(super) fn bodies(walk: &WalkReport) -> String {
+    let count: usize = walk.bodies.values().sum();
+    let owners: Vec<&str> = walk.bodies.keys().map(String::as_str).collect();
+    let owners = owners.join(" and ");
+    match count {
+        0 => String::new(),
+        1 => format!("; 1 node in a body of {owners} was not looked at by itself"),
+        n => format!("; {n} nodes in bodies of {owners} were not looked at one by one"),
+    }
+}

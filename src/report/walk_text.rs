@@ -5,7 +5,7 @@ use super::bench_text::bench_text;
 use super::cut_text::cut_text;
 use super::document::{Report, TargetReport};
 use super::fallback_text::fallback_text;
-use super::notes::notes;
+use super::notes::{bodies, notes};
 use super::text::{
     heading, needed_text, previews_of, remarks_text, run_text, shortened, table_with_names,
     verdict_text, wrapped,
@@ -177,18 +177,6 @@ fn reasons(unchecked: &[UncheckedOp], width: usize) -> String {
         [] => String::new(),
     };
     reasons.iter().take(REASONS).map(|reason| wrapped(&line(reason), width)).collect()
-}
-
-/// The nodes in bodies, which are not operators of the walk.
-pub(super) fn bodies(walk: &WalkReport) -> String {
-    let count: usize = walk.bodies.values().sum();
-    let owners: Vec<&str> = walk.bodies.keys().map(String::as_str).collect();
-    let owners = owners.join(" and ");
-    match count {
-        0 => String::new(),
-        1 => format!("; 1 node in a body of {owners} was not looked at by itself"),
-        n => format!("; {n} nodes in bodies of {owners} were not looked at one by one"),
-    }
 }
 
 /// How much of the network a dump covers.

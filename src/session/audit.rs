@@ -5,40 +5,17 @@
 
 use super::known::is_known;
 use super::node::{run_node, second};
-use super::reference::Reference;
+use super::reference::{Audit, Reference};
+use super::registry::on_cpu;
 use super::{Evaluator, judged_by};
 use crate::compare::{CompareOptions, compare_with, judge};
 use crate::engine::Session as EngineSession;
-use crate::engine::{
-    Backend, Engine, MnnTarget, NodeSteps, OrtTarget, Outcome, Output, Precision, Request, Second,
-    Target, Tract,
-};
+use crate::engine::{Engine, NodeSteps, OrtTarget, Outcome, Request, Second, Target, Tract};
 use crate::tensor::{Tensor, narrowed};
 use crate::verdict::{Code, Party, Ruling};
 use crate::worker::interrupted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// The referees' rulings on the reference.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Audit {
-    /// The nodes where the reference is wrong or disputed, in the order of evaluation.
-    pub(super) rulings: Vec<Ruling>,
-    /// The outputs with the right value at each node where the reference is wrong. A disputed node keeps the
-    /// reference's value.
-    pub(super) corrected: Vec<Output>,
-    /// The outputs with a second dissenter's value at each of those nodes.
-    pub(super) other: Vec<Output>,
-}
-
-/// Which nodes the audit checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// Operators that the reference's code is known to compute wrongly.
-    Known,
-    /// Every node.
-    Whole,
-}
 
 impl Evaluator<'_> {
     /// The referees' rulings, asked once for each scope.
@@ -296,24 +273,11 @@ fn like(computed: Vec<Tensor>, outputs: &[Tensor]) -> Vec<Tensor> {
     computed.into_iter().zip(types).map(|(tensor, dtype)| narrowed(tensor, dtype)).collect()
 }
 
-/// An engine's own CPU in full precision, which runs most of the engine's code.
-pub(super) fn on_cpu(target: &Target) -> Target {
-    let cpu = |weights| {
-        Target::Mnn(MnnTarget {
-            backend: Backend::Cpu,
-            precision: Precision::High,
-            threads: None,
-            memory: None,
-            tune: None,
-            weights,
-        })
-    };
-    match target {
-        Target::Mnn(target) => cpu(target.weights),
-        Target::At(placed) => match placed.target.as_ref() {
-            Target::Mnn(target) => cpu(target.weights).at(placed.place.clone()),
-            _ => target.clone(),
-        },
-        other => other.clone(),
-    }
+/// Which nodes the audit checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Operators that the reference's code is known to compute wrongly.
+    Known,
+    /// Every node.
+    Whole,
 }

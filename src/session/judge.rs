@@ -3,10 +3,11 @@
 //! `run` and `walk` both use this module, so they cannot contradict each other.
 
 use super::Evaluator;
-use super::audit::{Audit, Scope, agrees};
+use super::audit::{Scope, agrees};
 use super::examine::{Truth, examine};
 use super::overflow::{self, Overflow};
-use super::search::arithmetic_of;
+use super::reference::Audit;
+use super::registry::arithmetic_of;
 use crate::compare::{Agreement, preview};
 use crate::engine::{Execution, Outcome, Output, Target};
 use crate::report::TargetReport;

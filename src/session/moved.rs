@@ -1,6 +1,6 @@
 //! Runs of the reference with every rounding moved at random, by as much as a target's storage costs.
 
-use super::search::arithmetic_of;
+use super::registry::arithmetic_of;
 use crate::bounds::{Approximation, ApproximationError, Arithmetic, MNN_CPU, ONNX_RUNTIME};
 use crate::engine::{Backend, MnnTarget, NodeSteps, Output, Request, Second, Target};
 use crate::graph::{Attribute, ValueName};

@@ -7,8 +7,8 @@
 //! Otherwise the kernel is to blame.
 
 use super::Evaluator;
-use super::audit::on_cpu;
 use super::node::run_node;
+use super::registry::on_cpu;
 use crate::engine::{Engine, NodeSteps, Session as EngineSession, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;

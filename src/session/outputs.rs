@@ -1,7 +1,7 @@
 //! Walking an engine that shows no operators: every value becomes an output of the network, and one run gives them
 //! all. The walk then is one of a dump.
 
-use super::walk::not_walkable;
+use super::registry::not_walkable;
 use super::{Evaluator, Failure};
 use crate::engine::{Execution, NodeSteps, Outcome, Request, Target, Values};
 use crate::graph::{Boundary, Cut, Model};

@@ -1,8 +1,8 @@
 //! The reference of a session: the target whose outputs the other targets are compared with.
 
-use super::audit::Audit;
 use super::{Failure, Registry};
-use crate::engine::{Execution, OrtTarget, Outcome, Request, Target};
+use crate::engine::{Execution, OrtTarget, Outcome, Output, Request, Target};
+use crate::verdict::Ruling;
 use std::sync::{Arc, OnceLock};
 
 /// A reference that ran.
@@ -92,4 +92,16 @@ pub fn no_reference(reference: &Target, truth: &Execution) -> Failure {
         "without a reference no output can be compared; choose a different one, such as --reference ort:cpu or --reference mnn:cpu:high".into()
     });
     Failure::new(format!("run the reference {reference}: {reason}"), hint)
+}
+
+/// The referees' rulings on the reference.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Audit {
+    /// The nodes where the reference is wrong or disputed, in the order of evaluation.
+    pub(super) rulings: Vec<Ruling>,
+    /// The outputs with the right value at each node where the reference is wrong. A disputed node keeps the
+    /// reference's value.
+    pub(super) corrected: Vec<Output>,
+    /// The outputs with a second dissenter's value at each of those nodes.
+    pub(super) other: Vec<Output>,
 }

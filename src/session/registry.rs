@@ -1,7 +1,12 @@
 //! The engine for each target: the only module that knows all engines.
 
 use super::Failure;
-use crate::engine::{Engine, MnnTarget, OrtTarget, Place, SimTarget, Target, Tract};
+use crate::bounds::Arithmetic;
+use crate::engine::{
+    Backend, Engine, MnnTarget, OrtTarget, Place, Precision, SimTarget, Target, Tract,
+};
+use crate::graph::Model;
+use crate::tensor::Format;
 use crate::worker::{Converter, MnnEngine, OnnxEngine, SimEngine, Walker, WorkerProgram};
 
 /// Settings that engines need beyond their target.
@@ -96,4 +101,46 @@ pub fn this_program() -> Result<WorkerProgram, Failure> {
         )
     })?;
     Ok(WorkerProgram::offby(path))
+}
+
+/// An engine's own CPU in full precision, which runs most of the engine's code.
+pub(super) fn on_cpu(target: &Target) -> Target {
+    let cpu = |weights| {
+        Target::Mnn(MnnTarget {
+            backend: Backend::Cpu,
+            precision: Precision::High,
+            threads: None,
+            memory: None,
+            tune: None,
+            weights,
+        })
+    };
+    match target {
+        Target::Mnn(target) => cpu(target.weights),
+        Target::At(placed) => match placed.target.as_ref() {
+            Target::Mnn(target) => cpu(target.weights).at(placed.place.clone()),
+            _ => target.clone(),
+        },
+        other => other.clone(),
+    }
+}
+
+/// How the target computes and stores: as it declares, or else as the network itself does.
+pub fn arithmetic_of(target: &Target, model: &Model) -> Arithmetic {
+    let own = if model.is_narrow() { Format::F16 } else { Format::F32 };
+    Arithmetic { format: target.declared_storage().unwrap_or(own), ..target.arithmetic() }
+}
+
+/// The failure of a walk on a target that does not expose its operators.
+pub fn not_walkable(target: &Target) -> Failure {
+    if matches!(target.itself(), Target::Ort(_) | Target::Ext(_)) {
+        return Failure::new(
+            format!("follow the operators of {target}: this engine does not expose operators"),
+            "`offby walk` searches it from outside, with --strategy cut or --strategy isolate",
+        );
+    }
+    Failure::new(
+        format!("walk {target}: it is the reference"),
+        "walk one of MNN's backends, such as mnn:vulkan:low",
+    )
 }

@@ -1,11 +1,9 @@
 //! The strategies that search from outside, with their sessions, storage and journal.
 
-use super::walk::not_walkable;
+use super::registry::{arithmetic_of, not_walkable, on_cpu};
 use super::{Evaluator, Failure, node_names};
-use crate::bounds::Arithmetic;
 use crate::engine::{Backend, Engine, Execution, MnnTarget, Second, Target};
-use crate::graph::Model;
-use crate::tensor::{Digest, Format};
+use crate::tensor::Digest;
 use crate::walk::{self, Journal, Strategy, Task, WalkReport};
 use crate::worker::interrupted;
 use serde::Serialize;
@@ -120,7 +118,7 @@ impl Engines {
                 return Err(not_walkable(target));
             }
             Target::Mnn(MnnTarget { backend: Backend::Cpu, .. }) => None,
-            Target::Mnn(_) => Some(super::audit::on_cpu(target)),
+            Target::Mnn(_) => Some(on_cpu(target)),
             _ => None,
         };
         let companion = companion.map(|companion| session.registry.engine(&companion));
@@ -158,12 +156,6 @@ impl Engines {
             interrupted,
         }
     }
-}
-
-/// How the target computes and stores: as it declares, or else as the network itself does.
-pub fn arithmetic_of(target: &Target, model: &Model) -> Arithmetic {
-    let own = if model.is_narrow() { Format::F16 } else { Format::F32 };
-    Arithmetic { format: target.declared_storage().unwrap_or(own), ..target.arithmetic() }
 }
 
 fn failed(search: Search, reason: &str) -> Failure {

@@ -8,7 +8,7 @@
 
 use super::Evaluator;
 use super::moved::{ELEMENT, MovedRuns, RUNS};
-use super::search::arithmetic_of;
+use super::registry::arithmetic_of;
 use crate::bounds::{Arithmetic, median};
 use crate::compare::Agreement;
 use crate::engine::{Output, Target};

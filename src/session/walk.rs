@@ -3,7 +3,7 @@
 use super::inheritance::follow_inheritance;
 use super::judge::all_agree;
 use super::origin::{Walked as Followed, find_origin};
-use super::search::arithmetic_of;
+use super::registry::{arithmetic_of, not_walkable, on_cpu};
 use super::{Evaluator, Failure, Search, node_names};
 use crate::compare::Agreement;
 use crate::engine::{Execution, Outcome, Target, Values};
@@ -128,8 +128,7 @@ impl Evaluator<'_> {
         }
         if let (Some(walk), Some(walked)) = (&mut report.walk, walked) {
             let clean = &walked.reference;
-            let is_same =
-                !clean.is_empty() && all_agree(self, &super::audit::on_cpu(target), clean);
+            let is_same = !clean.is_empty() && all_agree(self, &on_cpu(target), clean);
             if is_same {
                 // Names are the converter's: if the end result is right, a differing value on the way is a
                 // different value under the same name.
@@ -246,18 +245,4 @@ fn begun(walked: &Walked) -> Vec<BegunReport> {
         name: announced.name.clone(),
     };
     walked.begun.iter().map(one).collect()
-}
-
-/// The failure of a walk on a target that does not expose its operators.
-pub fn not_walkable(target: &Target) -> Failure {
-    if matches!(target.itself(), Target::Ort(_) | Target::Ext(_)) {
-        return Failure::new(
-            format!("follow the operators of {target}: this engine does not expose operators"),
-            "`offby walk` searches it from outside, with --strategy cut or --strategy isolate",
-        );
-    }
-    Failure::new(
-        format!("walk {target}: it is the reference"),
-        "walk one of MNN's backends, such as mnn:vulkan:low",
-    )
 }

@@ -21,8 +21,8 @@ mod window;
 
 pub use condition::Condition;
 pub use fault::{Before, During, Fault, Planted};
-pub use operation::NodeFacts;
-pub use simulator::{Breakdown, Moment, Simulator};
+pub use operation::{Moment, NodeFacts};
+pub use simulator::{Breakdown, Simulator};
 pub use storage::{Overflow, StorageRules, Subnormals};
 
 use crate::bounds::Arithmetic;

@@ -135,3 +135,12 @@ pub(super) fn each(right: &[Tensor], change: impl Fn(usize, f32) -> f32) -> Vec<
 pub(super) fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
     (shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product())
 }
+
+/// The current run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moment {
+    /// The number of the run, counted from 1.
+    pub run: usize,
+    /// Whether the caller reads every node's outputs.
+    pub watched: bool,
+}

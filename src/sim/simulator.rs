@@ -2,22 +2,13 @@
 
 use super::fault::{Before, During, Fault, Planted};
 use super::inject::inject;
-use super::operation::{NodeFacts, Operation, each};
+use super::operation::{Moment, NodeFacts, Operation, each};
 use super::{Accumulate, Device, sums};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Op types whose second input is a matrix or kernel of weights.
 const WEIGHTED: &[&str] = &["Conv", "MatMul", "Gemm"];
-
-/// The current run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Moment {
-    /// The number of the run, counted from 1.
-    pub run: usize,
-    /// Whether the caller reads every node's outputs.
-    pub watched: bool,
-}
 
 /// The ways a device can fail.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! the node alone confirms the finding.
 
 use super::kind::{Confidence, Kind, News, Verdict};
-use super::walk::diagnosis;
+use super::phrases::{self, diagnosis};
 use crate::walk::{Answer, Confirmation, OpReport, Probe, Role, WalkReport};
 
 /// The verdict on a target that was found to be wrong as a whole.
@@ -175,16 +175,16 @@ fn measured(who: &str, op: &OpReport, walk: &WalkReport) -> String {
             found.count(),
             found.words()
         ),
-        (None, _) if let Some(words) = super::walk::lost(op) => {
+        (None, _) if let Some(words) = phrases::lost(op) => {
             format!("and {who} loses values: {words}")
         }
         (None, Some(_)) if op.introduced_disagreeing > 0 => {
-            format!("and {who} is wrong: {}", super::walk::disagreement(op))
+            format!("and {who} is wrong: {}", phrases::disagreement(op))
         }
         (None, Some(_)) if op.wrong_integers > 0 => {
-            format!("and {who} gives {}", super::walk::wrong_integers(op))
+            format!("and {who} gives {}", phrases::wrong_integers(op))
         }
-        (None, error) if let Some(words) = super::walk::beyond(op, error) => {
+        (None, error) if let Some(words) = phrases::beyond(op, error) => {
             format!("and {who} introduces {words}")
         }
         (None, Some(introduced)) => format!(

@@ -3,6 +3,7 @@
 mod cut;
 mod kind;
 mod origin;
+mod phrases;
 mod ruling;
 mod sentence;
 mod strategies;

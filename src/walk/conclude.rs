@@ -3,13 +3,11 @@
 use super::Storage;
 use super::error_summary::ErrorSummary;
 use super::mapping::map_to_nodes;
+use super::measured::{Measured, WeightCost};
 use super::role::{Role, assign_roles};
 use super::rounding_floor::{floor, operator_floor};
 use super::strategy::Strategy;
-use super::trace::{
-    ChangedFeed, Measured, OpReport, Trace, Trust, UncheckedOp, WalkReport, WeightCost,
-    WeightReport,
-};
+use super::trace::{ChangedFeed, OpReport, Trace, Trust, UncheckedOp, WalkReport, WeightReport};
 use std::collections::BTreeMap;
 
 /// The most profiles that a report keeps.

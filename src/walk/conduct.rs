@@ -1,11 +1,12 @@
 //! One complete walk: a tapped run, a second tapped run, and untapped runs as proof.
 
-use super::contract::{Candidate, Executed, Operand, Operator, Reference};
+use super::contract::{Announce, Candidate, Executed, Operand, Reference};
 use super::error_summary::{ErrorSummary, error_summary};
 use super::follow::Follow;
+use super::measured::Measured;
 use super::role::{Role, assign_roles, is_accused};
 use super::rounding_floor::{Storage, StorageCensus};
-use super::trace::{Measured, Trace, Trust};
+use super::trace::{Trace, Trust};
 use crate::engine::{Output, Runs, same_bytes};
 use crate::tensor::{Digest, Tensor};
 use std::time::Instant;
@@ -24,9 +25,6 @@ pub struct Walked {
     /// The outputs of the reference's clean stream.
     pub clean: Vec<Output>,
 }
-
-/// Receives each operator before it runs.
-pub type Announce<'a> = dyn FnMut(usize, &Operator) + 'a;
 
 /// Receives the first tapped run's measurements as soon as that run is over. They stay valid even if the runs that
 /// should prove them fail.

@@ -1,6 +1,5 @@
 //! The interfaces that the walk needs from a candidate and from a reference, for any engine.
 
-use super::conduct::Announce;
 use super::error_summary::ErrorSummary;
 use crate::bounds::Excess;
 use crate::engine::Output;
@@ -249,3 +248,6 @@ pub trait Reference {
     /// Returns the reason if the operator is not in the clean stream.
     fn advance(&mut self, operator: &Operator) -> Result<Clean, Unchecked>;
 }
+
+/// Receives each operator before it runs.
+pub type Announce<'a> = dyn FnMut(usize, &Operator) + 'a;

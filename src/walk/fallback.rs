@@ -1,13 +1,14 @@
 //! Finds the smallest set of operators that must run elsewhere to make the output right again. Each set is tried in a
 //! run of the network.
 
-use super::conduct::{Announce, Walked};
+use super::conduct::Walked;
+use super::contract::Announce;
 use super::error_summary::{ErrorSummary, error_summary};
+use super::measured::Measured;
 use super::overrides::{Compute, Overridable, Overrides, Transfers};
 use super::role::{Role, assign_roles};
 use super::rounding_floor::{FLOOR_FACTOR, Storage, floor};
 use super::smallest::{Set, smallest};
-use super::trace::Measured;
 use crate::compare::{CompareOptions, Tolerance, compare_with};
 use crate::engine::Output;
 use crate::tensor::Tensor;

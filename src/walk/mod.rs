@@ -23,6 +23,7 @@ mod isolate;
 mod journal;
 mod line;
 mod mapping;
+mod measured;
 mod movement;
 mod node_reference;
 mod nonfinite;
@@ -44,10 +45,10 @@ pub use births::{Birth, NonfiniteOutput, find_births, watch};
 pub use blind::{Blind, find_blind};
 pub use cause::Cause;
 pub use conclude::conclude;
-pub use conduct::{Announce, Traced, Walked, conduct};
+pub use conduct::{Traced, Walked, conduct};
 pub use contract::{
-    Anatomy, Block, Candidate, Clean, Executed, KernelError, Operand, Operator, Reference, TILES,
-    Unchecked,
+    Anatomy, Announce, Block, Candidate, Clean, Executed, KernelError, Operand, Operator,
+    Reference, TILES, Unchecked,
 };
 pub use cut::{cut, is_honest};
 pub use dumped::{Dumped, fitted, walk_dumped};
@@ -58,6 +59,7 @@ pub use handover::Handover;
 pub use isolate::isolate;
 pub use journal::{Journal, Known};
 pub use mapping::{map_to_nodes, without_suffixes};
+pub use measured::{Measured, WeightCost};
 pub use node_reference::{NodeReference, operators};
 pub use nonfinite::{Lost, NonfiniteFinding};
 pub use overrides::{Compute, Overridable, Overrides, Transfers};
@@ -67,6 +69,6 @@ pub use search::Answer;
 pub use strategy::Strategy;
 pub use task::Task;
 pub use trace::{
-    ChangedFeed, Confirmation, Measured, Misshapen, OpReport, Probe, Trace, Trust, UncheckedOp,
-    Untimely, WalkReport, WeightCost, WeightReport,
+    ChangedFeed, Confirmation, Misshapen, OpReport, Probe, Trace, Trust, UncheckedOp, Untimely,
+    WalkReport, WeightReport,
 };

@@ -1,7 +1,7 @@
 //! Output overrides: a run of the candidate with chosen operators computed elsewhere. They run on the candidate's own inputs,
 //! and their outputs are written back. All else stays unchanged.
 
-use super::conduct::Announce;
+use super::contract::Announce;
 use super::contract::{Block, Candidate, Operand, Operator, Unchecked};
 use super::movement;
 use crate::engine::Output;

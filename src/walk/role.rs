@@ -2,8 +2,8 @@
 
 use super::error_summary::ErrorSummary;
 use super::exactness::Exactness;
+use super::measured::Measured;
 use super::rounding_floor::{FLOOR_FACTOR, Storage, operator_floor};
-use super::trace::Measured;
 use serde::{Deserialize, Serialize};
 
 /// Error that grows by this factor counts as amplified, and error that shrinks by it as absorbed.

@@ -6,10 +6,10 @@
 use super::contract::{Executed, Operand, Operator};
 use super::exactness::Exactness;
 use super::follow::Follow;
+use super::measured::Measured;
 use super::node_reference::operators;
 use super::rounding_floor::StorageCensus;
 use super::task::Task;
-use super::trace::Measured;
 use crate::engine::{Execution, NodeSteps, Outcome};
 use crate::graph::{Cut, ValueName};
 use crate::tensor::Tensor;

@@ -1,9 +1,8 @@
 //! The result of a walk: the measurements of every operator, and the conclusions from them.
 
-use super::contract::KernelError;
 use super::error_summary::ErrorSummary;
-use super::exactness::Exactness;
 use super::handover::Handover;
+use super::measured::{Measured, is_zero};
 use super::nonfinite::{Lost, NonfiniteFinding};
 use super::role::Role;
 use super::rounding_floor::Storage;
@@ -14,87 +13,6 @@ use crate::compare::{ErrorProfile, Explanation, Pattern};
 use crate::graph::ValueName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// The measurements of one operator, in the order of execution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
-    /// The operator's position in the order of execution.
-    pub index: usize,
-    /// The operator's name. If the engine repeats it, `#2`, `#3`... make it unique.
-    pub name: String,
-    /// The engine's name for the operator type.
-    pub op_type: String,
-    /// The backend that ran it.
-    pub backend: String,
-    /// Error of the candidate's value against the clean stream's. Absent if the stream lacks the value.
-    pub cumulative: Option<ErrorSummary>,
-    /// The same error for the worst of the operator's inputs.
-    pub inherited: Option<ErrorSummary>,
-    /// Error of the clean stream itself against tract, if the value exists in the ONNX file.
-    pub conversion: Option<ErrorSummary>,
-    /// Error against the reference computing this operator on the candidate's own inputs.
-    pub introduced: Option<ErrorSummary>,
-    /// The elements compared with their bounds on the candidate's own inputs, if bounds are known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub excess: Option<Excess>,
-    /// Error from the stored weights, if they differ from the original network's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<WeightCost>,
-    /// Error that the reference itself makes with 16-bit inputs, weights and outputs.
-    pub half: Option<ErrorSummary>,
-    /// The witness's own error here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kernel: Option<KernelError>,
-    /// How far the witness is from the candidate, if only the witness is wrong. On the same inputs, the session's
-    /// reference agrees with the candidate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub witness: Option<ErrorSummary>,
-    /// The largest magnitude in the outputs.
-    pub absmax: f64,
-    /// Non-finite elements that the operator itself caused, and the cause.
-    pub nonfinite: Option<NonfiniteFinding>,
-    /// Elements that are non-finite in the reference, on the same inputs, and different here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lost: Option<Lost>,
-    /// Non-finite elements that the operator rightly computes from its finite inputs. The inputs are to blame. The
-    /// clean stream has numbers there, or is itself the stream under the walk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub born: Option<NonfiniteFinding>,
-    /// Zeros whose sign differs from the reference's, on the same inputs.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub zero_signs: u64,
-    /// An input that differs from the value that its operator wrote.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handover: Option<Handover>,
-    /// Patterns of the difference, if the operator introduces one.
-    pub patterns: Vec<Pattern>,
-    /// The error profile of the introduced error, if the error seemed larger than rounding.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[serde(rename = "portrait")]
-    pub error_profile: Option<Box<ErrorProfile>>,
-    /// The reason, if the operator was not compared.
-    pub unchecked: Option<String>,
-    /// Whether an operator that would move elements leaves these in order. Such elements cannot show a wrong move.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub blind: bool,
-    /// Whether any output is floating-point.
-    pub float: bool,
-    /// How far honest implementations of the operator may differ.
-    #[serde(rename = "freedom")]
-    pub exactness: Exactness,
-}
-
-/// Error from weights that differ from the original network's, apart from the backend's error.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct WeightCost {
-    /// Error from the operator's own weights: the reference with the stored weights against the reference with the
-    /// original weights. Both run on the candidate's inputs.
-    pub introduced: Option<ErrorSummary>,
-    /// Error from all weights up to here: the clean stream against the original network's.
-    pub cumulative: Option<ErrorSummary>,
-    /// Error of the candidate's value against the original network's, from weights and backend together.
-    pub together: Option<ErrorSummary>,
-}
 
 /// One tapped run: every operator, and the storage format that its values show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -327,10 +245,6 @@ pub struct Untimely {
     pub op: String,
     /// The earlier operator at which the inputs lost their value, if that is known.
     pub from: Option<String>,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// A feed that the candidate stores with different values.

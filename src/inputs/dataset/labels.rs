@@ -1,7 +1,6 @@
 //! The right class for each input of a data set.
 
-use super::listing::has_ending;
-use super::refuse;
+use super::file::{has_ending, refuse};
 use crate::inputs::InputError;
 use crate::tensor::{Digest, NpyRows, Tensor};
 use std::fs::{self, File};

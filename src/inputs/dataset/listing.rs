@@ -1,8 +1,10 @@
 //! Lists the inputs at the path of a data set.
 
+use super::file::{has_ending, refuse};
 use super::labels::Labels;
 use super::rows::Rows;
-use super::{Source, refuse};
+use super::source::Source;
+
 use crate::graph::{ResolvedInput, ValueName, read_tensor_proto};
 use crate::inputs::{InputError, stored};
 use crate::tensor::Tensor;
@@ -96,9 +98,4 @@ pub(super) fn test_outputs(
 
 pub(super) fn is_picture(path: &Path) -> bool {
     has_ending(path, &["png", "jpg", "jpeg"])
-}
-
-pub(super) fn has_ending(path: &Path, endings: &[&str]) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("").to_lowercase();
-    endings.contains(&ending.as_str())
 }

@@ -1,17 +1,20 @@
 //! Data sets: many inputs for one network. Each input is read when its turn comes, and only the list of the
 //! inputs is kept in memory.
 
+mod file;
 mod labels;
 mod listing;
 mod rows;
+mod source;
 
 use super::picture::{self, Framing, Normalization};
 use super::{Feed, InputError, stored};
 use crate::graph::{ResolvedInput, ValueName};
 use crate::tensor::{Digest, Tensor};
+use file::{has_ending, refuse};
 use labels::Labels;
 use listing::Listed;
-use rows::Rows;
+use source::Source;
 use std::path::{Path, PathBuf};
 
 /// How an image is prepared before it is fed.
@@ -45,17 +48,6 @@ pub struct Dataset {
     source: Source,
     labels: Labels,
     preparation: Preparation,
-}
-
-/// The source of the inputs.
-#[derive(Debug)]
-enum Source {
-    /// Each input from its own file, for a network of one input.
-    Files(Vec<PathBuf>),
-    /// Each input from a folder `test_data_set_N`, as in ONNX's own tests.
-    Tests(Vec<PathBuf>),
-    /// Each input from one row of the same arrays.
-    Rows(Rows),
 }
 
 impl Dataset {
@@ -187,7 +179,7 @@ impl Dataset {
         let Preparation { framing, normalization } = &self.preparation;
         if listing::is_picture(path) {
             picture::read(path, normalization, *framing, input)
-        } else if listing::has_ending(path, &["pb"]) {
+        } else if has_ending(path, &["pb"]) {
             stored::pb(path, input)
         } else {
             rows::fitted(crate::tensor::read_npy(path)?, path, input)
@@ -200,10 +192,6 @@ impl Dataset {
         let beside = || path.strip_prefix(self.path.parent()?).ok();
         listed.or_else(beside).unwrap_or(path).display().to_string()
     }
-}
-
-fn refuse(path: &Path, problem: impl Into<String>, remedy: &'static str) -> InputError {
-    InputError::Dataset { path: path.to_owned(), problem: problem.into(), remedy }
 }
 
 #[cfg(test)]

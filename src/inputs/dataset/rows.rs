@@ -1,7 +1,7 @@
 //! Inputs that are rows of the same arrays: an `.npy`, or an `.npz` with an array for each input.
 
+use super::file::refuse;
 use super::labels::Labels;
-use super::refuse;
 use crate::graph::ResolvedInput;
 use crate::inputs::{InputError, stored};
 use crate::tensor::{Digest, Dtype, NpyRows, Tensor};

@@ -1,6 +1,7 @@
 //! Tensors that a device or framework dumped, and which ONNX value each of them is.
 
 mod names;
+mod refusal;
 mod safetensors;
 
 pub use names::{NamePlan, plan_names};
@@ -8,6 +9,7 @@ pub use names::{NamePlan, plan_names};
 use super::{InputError, stored};
 use crate::graph::read_tensor_proto;
 use crate::tensor::{Dtype, Tensor, read_npy};
+use refusal::refuse;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -88,8 +90,4 @@ fn raw_files(manifest: &Path) -> Result<Vec<(String, Tensor)>, InputError> {
         Ok((raw.name, tensor))
     };
     files.into_iter().map(read).collect()
-}
-
-fn refuse(path: &Path, problem: String) -> InputError {
-    InputError::Dump { path: path.to_owned(), problem }
 }

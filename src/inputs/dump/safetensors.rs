@@ -1,6 +1,6 @@
 //! The safetensors format: a JSON header with types, shapes and offsets, then the elements.
 
-use super::refuse;
+use super::refusal::refuse;
 use crate::inputs::InputError;
 use crate::tensor::{Dtype, Tensor};
 use serde::Deserialize;

@@ -4,7 +4,8 @@
 
 use super::beside::Beside;
 use super::session::{Api, Op, Refusal, Session, Tap, TensorRef};
-use super::stepper::{Names, Stepper};
+use super::stepper::Stepper;
+use super::taps::Names;
 use super::{read_outputs, write_feeds};
 use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{Backend, MnnTarget, Output, Precision};

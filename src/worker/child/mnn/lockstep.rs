@@ -2,7 +2,7 @@
 //! operator as it runs. So the module runs on a separate thread, which waits at the requested operators.
 
 use super::session::{Movable, Op, Refusal, Session, Tap, TensorRef};
-use super::stepper::{Names, ReadTap, WriteTap};
+use super::taps::{Names, ReadTap, WriteTap};
 use crate::walk::{Operand, Operator, Unchecked};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -14,6 +14,7 @@ mod log;
 mod overrides;
 mod session;
 mod stepper;
+mod taps;
 mod walk;
 
 use crate::engine::{MnnTarget, Output, RanOn};

@@ -2,7 +2,8 @@
 
 use super::follow::{MnnCandidate, blocks, operand};
 use super::session::{Op, Refusal, Tap, TensorRef, type_number};
-use super::stepper::{Names, Stepper};
+use super::stepper::Stepper;
+use super::taps::Names;
 use super::{read_outputs, write_feeds};
 use crate::engine::Output;
 use crate::tensor::Tensor;

@@ -1,0 +1,63 @@
+//! Phrases about one operator that several verdicts share.
+
+use crate::compare::general;
+use crate::walk::OpReport;
+
+/// How far an operator's elements are beyond their bounds, in words; `None` if no bound is known.
+pub(super) fn beyond(op: &OpReport, error: Option<f64>) -> Option<String> {
+    let found = op.excess.as_ref()?;
+    let format = found.mode.format;
+    let worst = found.worst.as_ref().filter(|_| found.is_source())?;
+    Some(format!(
+        "a relative error of {:.2e} on the same inputs; {} of {} elements are beyond what {format} rounding allows, the worst ×{:.0}: {} at {:?}, where {} is right",
+        error.unwrap_or(f64::NAN),
+        found.far,
+        found.elements,
+        found.excess,
+        general(worst.found),
+        worst.index,
+        general(worst.right)
+    ))
+}
+
+pub(super) fn diagnosis(op: &OpReport) -> Vec<String> {
+    op.diagnosis
+        .iter()
+        .map(|pattern| {
+            format!(
+                "looks like {}: {}; to check: {}",
+                pattern.name, pattern.words, pattern.disproof
+            )
+        })
+        .collect()
+}
+
+/// Elements that are finite on one side only, or non-finite and different on both sides.
+pub(super) fn disagreement(op: &OpReport) -> String {
+    match (op.lost, op.introduced_disagreeing) {
+        (Some(lost), _) => lost.words(),
+        (None, n) => {
+            format!("{n} elements are NaN or infinite on one side only, on the same inputs")
+        }
+    }
+}
+
+/// The values that the storage cannot hold, in words; `None` if the operator also has a different fault.
+pub(super) fn lost(op: &OpReport) -> Option<String> {
+    let found = op.excess.as_ref().filter(|found| found.overflown > 0 && !found.is_source())?;
+    let format = found.mode.format;
+    Some(format!(
+        "{} of {} elements are beyond the largest value of {format}, {}, and are lost",
+        found.overflown,
+        found.elements,
+        general(format.max())
+    ))
+}
+
+/// The wrong integers, in words. Integers are exact, so no rounding excuses a wrong one.
+pub(super) fn wrong_integers(op: &OpReport) -> String {
+    match op.wrong_integers {
+        1 => "1 integer that is not the reference's, on the same inputs".to_owned(),
+        n => format!("{n} integers that are not the reference's, on the same inputs"),
+    }
+}
