@@ -66,7 +66,7 @@ pub(crate) fn run(
             arithmetic: trial.device.arithmetic(),
             deadline,
             announce: &mut announce,
-            interrupted: || false,
+            interrupted: Box::new(|| false),
         };
         let (execution, report) = match strategy {
             "cut" => cut(&mut task, &names, &mut Journal::default())?,

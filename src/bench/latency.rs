@@ -1,9 +1,10 @@
 //! Computes the reported numbers from the seconds of single runs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The measured times of one target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Bench {
     /// Seconds from the start of opening to the first outputs, kernel compilation and tuning included.
     pub first_result: f64,
@@ -15,7 +16,7 @@ pub struct Bench {
 }
 
 /// Seconds of one run, feeding and reading included, over many runs.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// The number of runs.
     pub iterations: usize,
@@ -34,7 +35,7 @@ pub struct Latency {
 /// How many times as long as a second target: the shortest run of a turn over the shortest run of the
 /// second target's same turn. Other work of the machine only makes runs longer, and affects adjacent
 /// turns alike.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ratio {
     /// The median over the turns.
     pub median: f64,

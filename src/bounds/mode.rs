@@ -1,6 +1,7 @@
 //! How a device computes and stores, as far as the device declares it. Undeclared properties are tried.
 
 use crate::tensor::{Format, Rounding};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The known properties of a device's arithmetic.
@@ -17,7 +18,7 @@ pub struct Arithmetic {
 }
 
 /// One possible way for a device to compute and store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mode {
     /// The format of stored values.
     pub format: Format,

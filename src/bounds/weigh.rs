@@ -6,6 +6,7 @@ use super::formula::{Formula, formula, is_approximated};
 use super::mode::{Arithmetic, Mode};
 use crate::kernels::{Call, Sums, compute};
 use crate::tensor::{Format, Tensor, multi_index};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Beyond this many bounds a difference is not rounding. A device that declares to round but cuts digits off has
@@ -24,7 +25,7 @@ const APPROXIMATED: f64 = 1000.0;
 const BUDGET: usize = 1 << 26;
 
 /// The differences of one operator's elements in units of their bounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Excess {
     /// The largest |d| / B; 0 if every element is exact.
     pub excess: f64,
@@ -55,7 +56,7 @@ pub struct Excess {
 }
 
 /// An element, and its distance from the right value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Worst {
     /// The number of the operator's output.
     pub output: usize,

@@ -28,7 +28,7 @@ use scores::{Scores, Tally};
 use serde::{Deserialize, Serialize};
 
 /// Choices that differ from the reference's, and how near they were.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Choice {
     /// The node that chose.
     pub node: String,

@@ -393,6 +393,8 @@ pub(super) enum ReportCommand {
     Render(RenderArgs),
     /// Pack a report, and all files needed to reproduce its finding, into one file for a ticket
     Bundle(BundleArgs),
+    /// Print the JSON Schema of report.json
+    Schema,
 }
 
 #[derive(Debug, Args)]

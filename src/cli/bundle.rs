@@ -264,7 +264,8 @@ impl Stage<'_> {
         let Target::Mnn(target) = self.target.itself() else { return Ok(Vec::new()) };
         let weights = target.weights.unwrap_or(Weights::Fp32);
         let model = &self.found.specimen.model;
-        let converted = registry.converter().convert(model, weights, deadline);
+        let converted =
+            registry.converter().convert(model, weights, deadline, registry.interrupt());
         match converted {
             Ok(path) => {
                 let bytes = fs::read(&path).map_err(|error| Failure::write(&path, error))?;

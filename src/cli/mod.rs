@@ -39,7 +39,7 @@ mod walk;
 mod walk_dump;
 
 use crate::session::Failure;
-use crate::worker::interrupt;
+use crate::worker::Interrupt;
 use args::{Arguments, Command, ReportCommand};
 use clap::Parser as _;
 use std::panic::catch_unwind;
@@ -76,7 +76,7 @@ pub fn main() -> ExitCode {
 /// The first Ctrl-C ends the current run, and the command reports its findings so far. The second ends this program.
 #[expect(clippy::exit, reason = "a user who asks twice does not wait")]
 fn listen_for_interruption() {
-    let heard = || match interrupt() {
+    let heard = || match Interrupt::of_process().set() {
         true => screen::note(
             "interrupted: stopping the runs and reporting what was found; press Ctrl-C again to exit at once",
         ),
@@ -102,6 +102,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Report(args) => match &args.command {
             ReportCommand::Render(args) => report::render(args),
             ReportCommand::Bundle(args) => bundle::bundle(args),
+            ReportCommand::Schema => report::schema(),
         },
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Compare(args) => compare::compare(&args),

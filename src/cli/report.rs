@@ -4,7 +4,8 @@ use super::args::{Form, RenderArgs};
 use super::prepare::user_tolerance;
 use super::screen;
 use crate::report::{
-    Report, judge_again, read_report, report_html, report_junit, report_markdown, report_text,
+    Report, judge_again, read_report, report_html, report_junit, report_markdown, report_schema,
+    report_text,
 };
 use crate::session::Failure;
 use std::fs;
@@ -30,6 +31,12 @@ pub(super) fn render(args: &RenderArgs) -> Result<u8, Failure> {
     }
     // The exit code matches the rendered verdict.
     Ok(report.exit_code())
+}
+
+/// Prints the JSON Schema of a report.
+pub(super) fn schema() -> Result<u8, Failure> {
+    screen::show(&report_schema());
+    Ok(0)
 }
 
 /// A saved report: the file's text and the parsed report.

@@ -20,12 +20,13 @@ pub use tract::{ComputeNode, NodeSteps, Second, Tract, VERSION as TRACT_VERSION,
 
 use crate::graph::Model;
 use crate::inputs::Feed;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The engine, backend and device that really ran, as opposed to the requested ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RanOn {
     /// The engine: `tract`, `mnn`.
     pub engine: String,

@@ -4,11 +4,12 @@ use super::RanOn;
 use crate::graph::ValueName;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How an engine's run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The engine ran on the requested backend and returned outputs.
@@ -49,7 +50,9 @@ impl fmt::Display for Outcome {
 }
 
 /// How a worker process ended without an answer: the evidence for the outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// No usable worker: its command could not be started, or its version is a different one.
@@ -99,7 +102,7 @@ pub fn same_bytes(a: &[Output], b: &[Output]) -> bool {
 }
 
 /// Repeated runs on the same inputs: whether their bytes agree, and their times.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Runs {
     /// How often the network ran.
     pub repeats: usize,

@@ -118,9 +118,9 @@ fn shown(cell: &Cell) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
     use crate::tensor::Digest;
     use crate::verdict::Kind;
+    use std::collections::BTreeMap;
 
     fn cell(kind: Kind, sources: &[&str]) -> Cell {
         let source =

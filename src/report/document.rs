@@ -10,6 +10,7 @@ use crate::verdict::{
     Finding, INCONCLUSIVE, Origin, Ruling, StrategyAgreement, Verdict, exit_code,
 };
 use crate::walk::{Blind, ErrorSummary, Fallback, NonfiniteOutput, OpReport, Role, WalkReport};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 pub const SCHEMA: &str = "offby.report/1";
 
 /// All findings of one command: enough to render the report again without a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
@@ -62,7 +63,7 @@ pub struct Report {
 }
 
 /// The machine and the command of a report. Neither host nor user is named.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EnvironmentReport {
     /// The operating system and its kernel.
     pub os: String,
@@ -79,7 +80,7 @@ pub struct EnvironmentReport {
 }
 
 /// The program that wrote a report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolReport {
     /// `offby`.
     pub name: String,
@@ -98,7 +99,7 @@ impl ToolReport {
 }
 
 /// A network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelReport {
     /// The file as the user named it; an absolute path is cut to the file's name.
     pub path: String,
@@ -109,7 +110,7 @@ pub struct ModelReport {
 }
 
 /// One input's tensor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InputReport {
     /// The input's name.
     pub name: ValueName,
@@ -127,7 +128,7 @@ pub struct InputReport {
 }
 
 /// One candidate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetReport {
     /// The target as `--on` names it.
     pub target: String,
@@ -174,7 +175,7 @@ impl TargetReport {
 }
 
 /// An operator that began to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BegunReport {
     /// Its place in the order of execution.
     pub index: usize,
@@ -185,7 +186,7 @@ pub struct BegunReport {
 }
 
 /// One output of one candidate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OutputReport {
     /// The output's name.
     pub name: ValueName,
@@ -246,7 +247,7 @@ impl OutputReport {
 }
 
 /// The tolerances that an output was judged by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JudgedBy {
     /// The row of the table of tolerances for an honest backend: the reference's element type.
     pub strict: String,
@@ -257,7 +258,7 @@ pub struct JudgedBy {
 }
 
 /// The tolerance that a saved report was judged again by.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JudgedAgain {
     /// Absolute.
     pub atol: f64,

@@ -13,7 +13,6 @@ use crate::engine::Session as EngineSession;
 use crate::engine::{Engine, NodeSteps, OrtTarget, Outcome, Request, Second, Target, Tract};
 use crate::tensor::{Tensor, narrowed};
 use crate::verdict::{Code, Party, Ruling};
-use crate::worker::interrupted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -77,7 +76,7 @@ impl Evaluator<'_> {
         // The values with a second dissenter's outputs, from the first ruling on.
         let mut other: Option<BTreeMap<String, Tensor>> = None;
         for step in 0..steps.len() {
-            if interrupted() {
+            if self.registry.interrupt().is_set() {
                 return Ok(Audit::default());
             }
             let inputs = steps.inputs(step)?;

@@ -8,7 +8,7 @@ use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
 use crate::report::{Report, TargetReport};
 use crate::tensor::Tensor;
-use crate::worker::{Converter, WorkerProgram, find_converter};
+use crate::worker::{Converter, Interrupt, WorkerProgram, find_converter};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ pub struct SessionBuilder {
     timeout: Duration,
     repeats: usize,
     tolerance: Option<Tolerance>,
+    interrupt: Interrupt,
 }
 
 impl SessionBuilder {
@@ -96,6 +97,12 @@ impl SessionBuilder {
         self
     }
 
+    /// A token that stops the session's runs when it is set, such as by a signal handler or another thread.
+    pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
+        self.interrupt = interrupt;
+        self
+    }
+
     /// Feeds the network and runs the reference once.
     ///
     /// # Errors
@@ -103,7 +110,7 @@ impl SessionBuilder {
     pub fn open(self) -> Result<Session, Failure> {
         let path = self.model.path().to_owned();
         let (model, feeds) = self.feeding.feed(self.model)?;
-        let worker = WorkerProgram::offby(self.worker);
+        let worker = WorkerProgram::offby(self.worker).with_interrupt(self.interrupt);
         let registry =
             Registry::with_program(self.converter.unwrap_or_else(find_converter), worker);
         let request =
@@ -164,6 +171,7 @@ impl Session {
             timeout: TIMEOUT,
             repeats: REPEATS,
             tolerance: None,
+            interrupt: Interrupt::default(),
         }
     }
 

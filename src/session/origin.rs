@@ -15,7 +15,7 @@ use crate::inputs::Feed;
 use crate::tensor::{ShapeText, Tensor};
 use crate::verdict::{Code, Origin, OriginKind, distance, is_within};
 use crate::walk::{ErrorSummary, Trace, WalkReport, map_to_nodes};
-use crate::worker::{Converter, compare_converted, converted_operators, find_converter};
+use crate::worker::{Converter, Interrupt, compare_converted, converted_operators, find_converter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -74,6 +74,7 @@ struct Search<'e> {
     converter: Converter,
     model: &'e Model,
     deadline: Duration,
+    interrupt: Interrupt,
     /// The step of each node's label.
     numbers: BTreeMap<String, usize>,
     /// The steps behind the wrong outputs.
@@ -92,6 +93,7 @@ impl<'e> Search<'e> {
             converter,
             model: request.model,
             deadline: request.deadline,
+            interrupt: session.registry.interrupt().clone(),
             numbers,
             concerned: BTreeSet::new(),
         })
@@ -241,10 +243,13 @@ impl<'e> Search<'e> {
         outputs: &[Tensor],
         found: &[Tensor],
     ) -> Option<String> {
-        let whole = converted_operators(&self.converter, alone, self.deadline).ok()?;
+        let whole =
+            converted_operators(&self.converter, alone, self.deadline, &self.interrupt).ok()?;
         let without = alone.without_each_part();
         without.into_iter().find_map(|(part, changed)| {
-            let other = converted_operators(&self.converter, &changed, self.deadline).ok()?;
+            let other =
+                converted_operators(&self.converter, &changed, self.deadline, &self.interrupt)
+                    .ok()?;
             // Whether the engine computes the node as if the part were missing.
             let is_that = || {
                 let other = self.means(step, &changed, inputs);
@@ -281,7 +286,8 @@ impl<'e> Search<'e> {
     /// Compares the given file with a fresh conversion, and names the first difference.
     fn edited(&self, ready: &std::path::Path, walked: &Walked<'_>) -> Option<Origin> {
         let change =
-            compare_converted(&self.converter, self.model, ready, self.deadline).ok()??;
+            compare_converted(&self.converter, self.model, ready, self.deadline, &self.interrupt)
+                .ok()??;
         let names = super::node_names(self.model);
         let (nodes, _) = map_to_nodes(std::slice::from_ref(&change.operator), &names);
         let label = nodes.into_iter().flatten().next()?;

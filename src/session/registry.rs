@@ -7,7 +7,9 @@ use crate::engine::{
 };
 use crate::graph::Model;
 use crate::tensor::Format;
-use crate::worker::{Converter, MnnEngine, OnnxEngine, SimEngine, Walker, WorkerProgram};
+use crate::worker::{
+    Converter, Interrupt, MnnEngine, OnnxEngine, SimEngine, Walker, WorkerProgram,
+};
 
 /// Settings that engines need beyond their target.
 #[derive(Debug, Clone)]
@@ -37,6 +39,11 @@ impl Registry {
     /// How MNN models are made.
     pub fn converter(&self) -> &Converter {
         &self.converter
+    }
+
+    /// The token that stops the engines' work.
+    pub fn interrupt(&self) -> &Interrupt {
+        self.worker.interrupt()
     }
 
     /// The same engines with a different converter.

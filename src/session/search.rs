@@ -5,7 +5,6 @@ use super::{Evaluator, Failure, node_names};
 use crate::engine::{Backend, Engine, Execution, MnnTarget, Second, Target};
 use crate::tensor::Digest;
 use crate::walk::{self, Journal, Strategy, Task, WalkReport};
-use crate::worker::interrupted;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
@@ -144,6 +143,7 @@ impl Engines {
         announce: &'a mut dyn FnMut(&str),
     ) -> Task<'a> {
         let request = session.request;
+        let interrupt = session.registry.interrupt().clone();
         Task {
             model: request.model,
             feeds: request.feeds,
@@ -153,7 +153,7 @@ impl Engines {
             arithmetic: arithmetic_of(target, request.model),
             deadline: request.deadline,
             announce,
-            interrupted,
+            interrupted: Box::new(move || interrupt.is_set()),
         }
     }
 }

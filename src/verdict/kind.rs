@@ -1,10 +1,11 @@
 //! The kinds of verdict, and the exit code of each kind.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The kind of a verdict on a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The target agrees with the reference.
@@ -108,7 +109,7 @@ impl fmt::Display for Kind {
 }
 
 /// How often a finding was seen: `reproduced` of `of` runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Confidence {
     /// The number of runs that showed the finding.
     pub reproduced: usize,
@@ -117,7 +118,7 @@ pub struct Confidence {
 }
 
 /// The verdict on one target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// The kind.
     pub kind: Kind,

@@ -1,9 +1,10 @@
 //! The origin of the difference between an engine's own CPU and the reference.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The fault that exists before any backend is examined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OriginKind {
     /// The converter changed the network: a constant, an operator or an attribute differs.
@@ -13,7 +14,7 @@ pub enum OriginKind {
 }
 
 /// The node at which an engine's own CPU departs from the reference, and the reason.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// Whether the converter or the kernel is to blame.
     pub kind: OriginKind,

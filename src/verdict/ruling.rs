@@ -7,6 +7,7 @@
 use crate::engine::Target;
 use crate::tensor::{Dtype, Tensor};
 use crate::walk::{ErrorSummary, Storage, error_summary};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ use std::collections::BTreeSet;
 pub const NEARER: f64 = 8.0;
 
 /// The code that computed a value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// offby's own kernels.
@@ -80,7 +81,7 @@ pub enum Found {
 }
 
 /// The distance of one party from the reference, and its side.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Opinion {
     /// The code.
     pub code: Code,
@@ -98,7 +99,7 @@ pub struct Opinion {
 }
 
 /// A node with a wrong or disputed value of the reference.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ruling {
     /// The node's label.
     pub node: String,

@@ -1,11 +1,12 @@
 //! Compares several strategies on one target: the nodes they name, and the meaning of differences.
 
 use crate::walk::{Strategy, WalkReport};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The nodes that the strategies name, and how these nodes agree.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StrategyAgreement {
     /// One sentence for each finding.
     pub sentences: Vec<String>,
@@ -14,7 +15,7 @@ pub struct StrategyAgreement {
 }
 
 /// The nodes that one strategy names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Named {
     /// The strategy.
     pub strategy: Strategy,

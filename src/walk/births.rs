@@ -12,11 +12,12 @@ use super::trace::Trace;
 use crate::engine::{NodeSteps, Output};
 use crate::inputs::Feed;
 use crate::tensor::{Dtype, Format, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An origin of non-finite values in the reference.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Birth {
     /// A node computes them from finite inputs, or NaN from infinities.
@@ -68,7 +69,7 @@ impl Birth {
 }
 
 /// An output of the reference with non-finite elements.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NonfiniteOutput {
     /// The output's name.
     pub output: String,

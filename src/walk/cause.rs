@@ -4,10 +4,13 @@
 
 use super::reach::Reach;
 use crate::tensor::Format;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The reason why an operator's output contains non-finite values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A NaN among the inputs.

@@ -5,6 +5,7 @@ use crate::bounds::Excess;
 use crate::engine::Output;
 use crate::graph::Attribute;
 use crate::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -107,7 +108,7 @@ pub type Unchecked = String;
 pub const TILES: f64 = 1e-3;
 
 /// The error of a witness's operator against the reference, on the witness's own inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KernelError {
     /// The size of the error.
     #[serde(rename = "gauge")]

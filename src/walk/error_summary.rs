@@ -3,10 +3,11 @@
 use super::rounding_floor::Storage;
 use crate::compare::{CompareOptions, Comparison, Explanation, STORAGE, compare_with};
 use crate::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The difference between two tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorSummary {
     /// ‖d‖₂ / ‖r‖₂ over pairs that are both finite; 1 if only the reference is all zero.
     pub rel_l2: f64,

@@ -2,10 +2,13 @@
 //! element from one addition or product may differ by one rounding. Sums in a different order and fast functions may
 //! differ by more.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How exactly an operator is defined: the most exact class first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Exactness {
     /// Values are moved or chosen, or are whole numbers. The result is exact.
     #[serde(rename = "moves")]

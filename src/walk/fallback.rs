@@ -12,12 +12,13 @@ use super::smallest::{Set, smallest};
 use crate::compare::{CompareOptions, Tolerance, compare_with};
 use crate::engine::Output;
 use crate::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// The unit that is moved: single operators, or all operators of a type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
     /// Single operators.
@@ -27,7 +28,7 @@ pub enum By {
 }
 
 /// The condition for an output to be right again.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
     /// Every element is within this tolerance, or the difference is one rounding to the storage.
@@ -63,7 +64,7 @@ pub struct Plan {
 }
 
 /// One operator, or one type of operator, that must run elsewhere.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// The name of the operator or of the type.
     pub name: String,
@@ -79,7 +80,7 @@ pub struct Member {
 }
 
 /// The remaining error if the worst members are computed elsewhere.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TradePoint {
     /// The number of members.
     pub members: usize,
@@ -92,7 +93,7 @@ pub struct TradePoint {
 }
 
 /// Median seconds of whole runs, including writing the inputs and reading the outputs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// The network on its own.
     pub before: f64,
@@ -106,7 +107,7 @@ pub struct Latency {
 }
 
 /// The result of the search: the smallest set found, or none.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fallback {
     /// The unit that is moved.
     pub by: By,

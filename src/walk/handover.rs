@@ -4,11 +4,12 @@
 use super::contract::{Clean, Executed, Operand};
 use super::error_summary::error_summary;
 use crate::tensor::{Digest, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// An input that differs from the written value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Handover {
     /// The operator that wrote the value.
     pub from: String,

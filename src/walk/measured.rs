@@ -7,10 +7,11 @@ use super::handover::Handover;
 use super::nonfinite::{Lost, NonfiniteFinding};
 use crate::bounds::Excess;
 use crate::compare::{ErrorProfile, Pattern};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The measurements of one operator, in the order of execution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     /// The operator's position in the order of execution.
     pub index: usize,
@@ -79,7 +80,7 @@ pub struct Measured {
 }
 
 /// Error from weights that differ from the original network's, apart from the backend's error.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WeightCost {
     /// Error from the operator's own weights: the reference with the stored weights against the reference with the
     /// original weights. Both run on the candidate's inputs.

@@ -5,6 +5,7 @@ use super::cause::{Cause, Element};
 use super::contract::Anatomy;
 use super::reach::{Reach, Reaching};
 use crate::tensor::{Format, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ const LOOKED_AT: usize = 64;
 const MOST_VISITED: usize = 1 << 22;
 
 /// Non-finite values that an operator caused.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NonfiniteFinding {
     /// The operator.
     pub op: String,
@@ -71,7 +72,7 @@ pub(super) fn count(nan: u64, inf: u64) -> String {
 }
 
 /// Elements that are non-finite in the reference, on the same inputs, and different in the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lost {
     /// Numbers that are NaN in the reference.
     pub nan: u64,

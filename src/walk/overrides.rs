@@ -6,6 +6,7 @@ use super::contract::{Block, Candidate, Operand, Operator, Unchecked};
 use super::movement;
 use crate::engine::Output;
 use crate::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -30,7 +31,7 @@ pub trait Overridable: Candidate {
 }
 
 /// The transfers between the device and the CPU in one such run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Transfers {
     /// The number of tensors.
     pub tensors: usize,

@@ -4,13 +4,14 @@ use super::error_summary::ErrorSummary;
 use super::exactness::Exactness;
 use super::measured::Measured;
 use super::rounding_floor::{FLOOR_FACTOR, Storage, operator_floor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Error that grows by this factor counts as amplified, and error that shrinks by it as absorbed.
 pub const FACTOR: f64 = 4.0;
 
 /// An operator's part in the error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The operator introduces error.

@@ -4,10 +4,11 @@
 //! Errors are not monotone along a network, because a clip absorbs them. So the search finds *a* turn from agreement to
 //! divergence, proven on both sides. The caller confirms whether it is the only turn.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A probe's answer at one position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// All values up to here are right.

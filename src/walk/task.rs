@@ -29,7 +29,7 @@ pub struct Task<'a> {
     /// Receives a description of each step before it starts.
     pub announce: &'a mut dyn FnMut(&str),
     /// Whether the user has ended the search. The search then returns the findings so far.
-    pub interrupted: fn() -> bool,
+    pub interrupted: Box<dyn Fn() -> bool>,
 }
 
 impl<'a> Task<'a> {

@@ -11,11 +11,12 @@ use super::strategy::Strategy;
 use crate::bounds::Excess;
 use crate::compare::{ErrorProfile, Explanation, Pattern};
 use crate::graph::ValueName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One tapped run: every operator, and the storage format that its values show.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trace {
     /// Every executed operator.
     pub measured: Vec<Measured>,
@@ -27,7 +28,7 @@ pub struct Trace {
 }
 
 /// Whether the finding can be trusted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trust {
     /// Runs of the candidate, tapped and untapped.
     pub candidate_runs: usize,
@@ -58,7 +59,7 @@ impl Trust {
 }
 
 /// An operator that was not compared, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UncheckedOp {
     /// The operator's name.
     pub name: String,
@@ -79,7 +80,7 @@ impl WalkReport {
 }
 
 /// One truncation of the network, and its answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Probe {
     /// The last node that the truncation keeps, by its position in the order of evaluation.
     pub at: usize,
@@ -107,7 +108,7 @@ pub struct Probe {
 }
 
 /// The result of trying a search's finding again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Confirmation {
     /// One run with every value up to the finding as an output showed operators that introduce error. They are the
@@ -129,7 +130,7 @@ pub enum Confirmation {
 }
 
 /// One operator in the report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OpReport {
     /// The operator's position in the order of execution.
     pub index: usize,
@@ -228,7 +229,7 @@ impl OpReport {
 }
 
 /// Error of one operator's value from the stored weights, in relative L2. The backend's error is its `cumulative`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WeightReport {
     /// From the operator's own weights.
     pub introduced: Option<f64>,
@@ -239,7 +240,7 @@ pub struct WeightReport {
 }
 
 /// An operator that is right on its inputs, and computes NaN or infinities that are numbers in the reference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Untimely {
     /// The operator.
     pub op: String,
@@ -248,7 +249,7 @@ pub struct Untimely {
 }
 
 /// A feed that the candidate stores with different values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangedFeed {
     /// The first operator that reads the feed.
     pub operator: String,
@@ -258,7 +259,7 @@ pub struct ChangedFeed {
 
 /// A value that cannot be the reference's, in any layout that offby knows: its shape is wrong, or its element type
 /// cannot hold the values.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Misshapen {
     /// The node that writes the value.
     pub node: String,
@@ -271,7 +272,7 @@ pub struct Misshapen {
 }
 
 /// The walk in the report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WalkReport {
     /// How the operators were compared.
     pub strategy: Strategy,

@@ -18,7 +18,7 @@ pub use child::host::serve;
 pub use convert::converted::{Change, compare_converted, converted_operators};
 pub use convert::converter::{Converter, MNN_VERSION, find_converter};
 pub use convert::error::ConvertError;
-pub use interruption::{interrupt, interrupted};
+pub use interruption::{Interrupt, interrupted};
 pub use parent::conversation::{Announced, Walked, Walker};
 pub use parent::mnn_engine::{MnnEngine, probe};
 pub use parent::onnx_engine::OnnxEngine;

@@ -326,3 +326,22 @@ fn a_page_holds_its_report_safely() {
         assert!(!script.contains(outside), "{outside}");
     }
 }
+
+/// `OFFBY_RENEW=1` writes the schema anew. A change that is not an addition needs a new version of the schema.
+#[test]
+fn the_schema_is_the_committed_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.schema.json");
+    let mut command = offby();
+    command.args(["report", "schema"]);
+    let (code, schema, stderr) = finish(command);
+    assert_eq!(code, 0, "{stderr}");
+    if std::env::var_os("OFFBY_RENEW").is_some() {
+        fs::write(&path, &schema).unwrap();
+    }
+    assert!(
+        fs::read_to_string(&path).unwrap_or_default() == schema,
+        "renew docs/report.schema.json"
+    );
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(schema["title"], "offby.report/1");
+}

@@ -81,7 +81,7 @@ fn searched(model: &Model, feeds: &[Feed], inject: Inject) -> WalkReport {
         arithmetic: offby::bounds::Arithmetic::default(),
         deadline: Duration::from_secs(60),
         announce: &mut |_| (),
-        interrupted: || false,
+        interrupted: Box::new(|| false),
     };
     let (_, report) = cut(&mut task, &BTreeMap::new(), &mut Journal::default()).unwrap();
     report.unwrap()

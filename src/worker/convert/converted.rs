@@ -4,6 +4,7 @@ use super::converter::{Converter, PYTHON_ENTRY, run_to_end};
 use super::error::ConvertError;
 use crate::engine::Weights;
 use crate::graph::Model;
+use crate::worker::interruption::Interrupt;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -30,8 +31,14 @@ pub fn converted_operators(
     converter: &Converter,
     model: &Model,
     patience: Duration,
+    interrupt: &Interrupt,
 ) -> Result<Vec<Value>, ConvertError> {
-    operators(converter, &converter.convert(model, Weights::Fp32, patience)?, patience)
+    operators(
+        converter,
+        &converter.convert(model, Weights::Fp32, patience, interrupt)?,
+        patience,
+        interrupt,
+    )
 }
 
 /// The first operator of a converted network that differs from a fresh conversion; `None` if all are equal.
@@ -43,10 +50,13 @@ pub fn compare_converted(
     model: &Model,
     ready: &Path,
     patience: Duration,
+    interrupt: &Interrupt,
 ) -> Result<Option<Change>, ConvertError> {
-    let fresh = converter.convert(model, Weights::Fp32, patience)?;
-    let [fresh, ready] =
-        [operators(converter, &fresh, patience)?, operators(converter, ready, patience)?];
+    let fresh = converter.convert(model, Weights::Fp32, patience, interrupt)?;
+    let [fresh, ready] = [
+        operators(converter, &fresh, patience, interrupt)?,
+        operators(converter, ready, patience, interrupt)?,
+    ];
     Ok(first_change(&fresh, &ready))
 }
 
@@ -55,6 +65,7 @@ fn operators(
     converter: &Converter,
     model: &Path,
     patience: Duration,
+    interrupt: &Interrupt,
 ) -> Result<Vec<Value>, ConvertError> {
     let workspace = tempfile::tempdir()?;
     let shown = workspace.path().join("model.json");
@@ -71,7 +82,7 @@ fn operators(
     command.current_dir(workspace.path());
     command.args(["-f", "MNN", "--modelFile"]).arg(fs::canonicalize(model)?);
     command.arg("--JsonFile").arg(&shown);
-    let words = run_to_end(command, workspace.path(), patience)?;
+    let words = run_to_end(command, workspace.path(), patience, interrupt)?;
     let refused = |reason: String| ConvertError::Refused { reason, words: vec![words.clone()] };
     let text = fs::read(&shown)?;
     let shown: Value = serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;

@@ -7,7 +7,7 @@ use crate::engine::Weights;
 use crate::graph::Model;
 use crate::tensor::Digest;
 use crate::worker::cache::cache_folder;
-use crate::worker::interruption::interrupted;
+use crate::worker::interruption::Interrupt;
 use std::env;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _};
@@ -72,12 +72,13 @@ impl Converter {
         model: &Model,
         weights: Weights,
         patience: Duration,
+        interrupt: &Interrupt,
     ) -> Result<PathBuf, ConvertError> {
         match self {
             Converter::Ready(path) => Ok(path.clone()),
             Converter::Missing => Err(ConvertError::Missing),
             Converter::Native(_) | Converter::Python(_) => {
-                self.through_cache(model, weights, patience)
+                self.through_cache(model, weights, patience, interrupt)
             }
         }
     }
@@ -87,6 +88,7 @@ impl Converter {
         model: &Model,
         weights: Weights,
         patience: Duration,
+        interrupt: &Interrupt,
     ) -> Result<PathBuf, ConvertError> {
         let folder = cache_folder().join("converted");
         fs::create_dir_all(&folder)?;
@@ -103,7 +105,7 @@ impl Converter {
             path
         };
         let made = workspace.path().join("model.mnn");
-        self.run(&source, &made, weights, workspace.path(), patience)?;
+        self.run(&source, &made, weights, workspace.path(), patience, interrupt)?;
         // Renaming is atomic, so two simultaneous conversions of one model both succeed.
         fs::rename(&made, &kept)?;
         Ok(kept)
@@ -122,6 +124,7 @@ impl Converter {
         weights: Weights,
         workspace: &Path,
         patience: Duration,
+        interrupt: &Interrupt,
     ) -> Result<(), ConvertError> {
         let mut command = match self {
             Converter::Native(program) => Command::new(program),
@@ -133,7 +136,7 @@ impl Converter {
             Converter::Ready(_) | Converter::Missing => return Err(ConvertError::Missing),
         };
         command.args(arguments(source, made, weights));
-        check_made(made, &run_to_end(command, workspace, patience)?)
+        check_made(made, &run_to_end(command, workspace, patience, interrupt)?)
     }
 }
 
@@ -158,12 +161,13 @@ impl<'c> Conversions<'c> {
         model: &Model,
         weights: Weights,
         patience: Duration,
+        interrupt: &Interrupt,
     ) -> Result<PathBuf, ConvertError> {
         let Converter::Python(python) = self.converter else {
-            return self.converter.convert(model, weights, patience);
+            return self.converter.convert(model, weights, patience, interrupt);
         };
         if model.path().is_file() {
-            return self.converter.convert(model, weights, patience);
+            return self.converter.convert(model, weights, patience, interrupt);
         }
         let mut resident = match self.resident.take() {
             Some(resident) => resident,
@@ -174,7 +178,7 @@ impl<'c> Conversions<'c> {
         if made.exists() {
             fs::remove_file(&made)?;
         }
-        let said = resident.convert(&arguments(&source, &made, weights), patience)?;
+        let said = resident.convert(&arguments(&source, &made, weights), patience, interrupt)?;
         self.resident = Some(resident);
         check_made(&made, &said)?;
         Ok(made)
@@ -240,6 +244,7 @@ pub(in crate::worker) fn run_to_end(
     mut command: Command,
     workspace: &Path,
     patience: Duration,
+    interrupt: &Interrupt,
 ) -> Result<String, ConvertError> {
     let path = workspace.join("words");
     let words = File::create(&path)?;
@@ -248,10 +253,10 @@ pub(in crate::worker) fn run_to_end(
     let mut child = command.process_group(0).spawn()?;
     let until = Instant::now() + patience;
     while child.try_wait()?.is_none() {
-        if interrupted() || Instant::now() >= until {
+        if interrupt.is_set() || Instant::now() >= until {
             child.kill()?;
             child.wait()?;
-            return Err(match interrupted() {
+            return Err(match interrupt.is_set() {
                 true => ConvertError::Interrupted,
                 false => ConvertError::TimedOut,
             });

@@ -1,7 +1,7 @@
 //! A converter that stays loaded: MNN's Python module, loaded once for many small models in a row.
 
 use super::error::ConvertError;
-use crate::worker::interruption::interrupted;
+use crate::worker::interruption::Interrupt;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -72,6 +72,7 @@ impl Resident {
         &mut self,
         arguments: &[String],
         patience: Duration,
+        interrupt: &Interrupt,
     ) -> Result<String, ConvertError> {
         let before = fs::metadata(&self.words)?.len();
         let line = serde_json::to_string(arguments).expect("strings are JSON");
@@ -88,7 +89,7 @@ impl Resident {
             match self.answers.recv_timeout(left.min(LOOK)) {
                 Ok(()) => return self.said(before),
                 Err(RecvTimeoutError::Disconnected) => return Err(lost(self.said(before)?)),
-                Err(RecvTimeoutError::Timeout) if interrupted() => {
+                Err(RecvTimeoutError::Timeout) if interrupt.is_set() => {
                     return Err(ConvertError::Interrupted);
                 }
                 Err(RecvTimeoutError::Timeout) if left.is_zero() => {

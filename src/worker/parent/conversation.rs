@@ -7,7 +7,6 @@ use super::supervise::{Remains, Worker};
 use crate::engine::{Backend, Execution, Outcome, Output, RanOn, Request};
 use crate::tensor::Digest;
 use crate::walk::{Fallback, Plan, Trace, Trust};
-use crate::worker::interruption::interrupted;
 use crate::worker::wire::contents::Message;
 use crate::worker::wire::protocol::{Ask, Reply, unpack};
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,7 +115,7 @@ impl KeptWorker {
         announced: &mut dyn FnMut(&Announced),
     ) -> Conversation {
         let mut conversation = Conversation::new(self.program.evidence());
-        if interrupted() {
+        if self.program.interrupt().is_set() {
             conversation.end = Err(Ending::Interrupted);
             return conversation;
         }

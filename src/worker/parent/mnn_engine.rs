@@ -74,7 +74,12 @@ impl Session for MnnSession<'_> {
         let request = self.engine.worker.within(request);
         let message = self
             .conversions
-            .convert(request.model, self.engine.weights(), request.deadline)
+            .convert(
+                request.model,
+                self.engine.weights(),
+                request.deadline,
+                self.engine.worker.interrupt(),
+            )
             .map_err(refused_conversion)
             .and_then(|model| self.engine.run_message(&model, &request));
         self.worker.execute(message, Some(self.engine.target.backend), request.deadline)
@@ -152,7 +157,12 @@ impl MnnEngine {
     }
 
     fn convert(&self, request: &Request<'_>, weights: Weights) -> Result<PathBuf, Box<Execution>> {
-        let made = self.converter.convert(request.model, weights, request.deadline);
+        let made = self.converter.convert(
+            request.model,
+            weights,
+            request.deadline,
+            self.worker.interrupt(),
+        );
         made.map_err(refused_conversion)
     }
 }

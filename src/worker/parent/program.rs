@@ -3,6 +3,7 @@
 use super::descendants::Descendants;
 use super::ending::Ending;
 use crate::engine::{Ended, Place, Request};
+use crate::worker::interruption::Interrupt;
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub struct WorkerProgram {
     environment: BTreeMap<String, String>,
     timeout: Option<Duration>,
     memory: Option<u64>,
+    interrupt: Interrupt,
     /// Whether all processes that the worker starts end with the worker, in any session.
     is_ours: bool,
 }
@@ -30,12 +32,30 @@ impl WorkerProgram {
     /// A local program with these arguments, which is a worker of ours.
     pub fn ours(program: PathBuf, arguments: Vec<String>) -> Self {
         let (environment, timeout, memory) = (BTreeMap::new(), None, None);
-        WorkerProgram { program, arguments, environment, timeout, memory, is_ours: true }
+        WorkerProgram {
+            program,
+            arguments,
+            environment,
+            timeout,
+            memory,
+            interrupt: Interrupt::of_process(),
+            is_ours: true,
+        }
     }
 
     /// The same program with a limit to the worker's memory, in bytes.
     pub fn with_memory(self, limit: Option<u64>) -> Self {
         WorkerProgram { memory: limit, ..self }
+    }
+
+    /// The same program, whose work stops if this token is set.
+    pub fn with_interrupt(self, interrupt: Interrupt) -> Self {
+        WorkerProgram { interrupt, ..self }
+    }
+
+    /// The token that stops the worker's work.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
     }
 
     /// The worker of a place. If the place has no worker, this worker with the place's environment.

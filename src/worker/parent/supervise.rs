@@ -6,7 +6,7 @@ use super::memory::Watch;
 use super::program::WorkerProgram;
 use super::stderr_log::StderrLog;
 use crate::engine::Ended;
-use crate::worker::interruption::interrupted;
+use crate::worker::interruption::Interrupt;
 use crate::worker::wire::frame::{FrameError, read_frame, write_frame};
 use crate::worker::wire::protocol::{Ask, PROTOCOL, Reply, VERSION};
 use rustix::process::{
@@ -48,6 +48,7 @@ pub(in crate::worker) struct Worker {
     speaking: Arc<AtomicBool>,
     stderr_log: Option<StderrLog>,
     deadline: Instant,
+    interrupt: Interrupt,
     /// Whether the child was ended. Its process number may belong to a different process by now.
     is_over: bool,
 }
@@ -75,6 +76,7 @@ impl Worker {
             asks: slot(child.stdin.take()),
             replies: read_replies(child.stdout.take(), Arc::clone(&speaking)),
             speaking,
+            interrupt: program.interrupt().clone(),
             stderr_log: child.stderr.take().map(StderrLog::of),
             deadline: Instant::now() + patience,
             is_over: false,
@@ -172,7 +174,7 @@ impl Worker {
     fn wait_for<T>(&self, channel: &Receiver<T>) -> Result<Option<T>, Ending> {
         let mut dead_since = None;
         loop {
-            if interrupted() {
+            if self.interrupt.is_set() {
                 // An item that has already arrived is not lost.
                 return channel.try_recv().map(Some).map_err(|_| Ending::Interrupted);
             }
@@ -232,7 +234,7 @@ impl Worker {
     pub(in crate::worker) fn dismiss(mut self) -> Remains {
         self.asks = slot(None);
         let until = Instant::now() + PARTING;
-        while status(&self.child).is_none() && Instant::now() < until && !interrupted() {
+        while status(&self.child).is_none() && Instant::now() < until && !self.interrupt.is_set() {
             thread::sleep(Duration::from_millis(1));
         }
         self.finish()

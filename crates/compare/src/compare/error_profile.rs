@@ -26,6 +26,7 @@ const CHUNK: usize = 4096;
 
 /// The differences of a candidate from a reference, ready to be drawn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorProfile {
     /// The extent of each axis.
     pub shape: Vec<usize>,
@@ -41,6 +42,7 @@ pub struct ErrorProfile {
 
 /// Errors by size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Histogram {
     /// Level `n` begins at 10^((start + n) / 4).
     pub start: i32,
@@ -54,6 +56,7 @@ pub struct Histogram {
 
 /// The largest error in each part of the tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorMap {
     /// The axis that the rows show.
     pub rows: Axis,
@@ -66,6 +69,7 @@ pub struct ErrorMap {
 
 /// One direction of a map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Axis {
     /// The name, such as `channel (axis 1)`.
     pub name: String,

@@ -18,17 +18,21 @@ const ROUNDING: f64 = 1e-12;
 
 /// One point of the frontier.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Needed {
     /// The relative tolerance.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub rtol: f64,
     /// The least absolute tolerance that every finite pair meets at this relative tolerance.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub atol: f64,
 }
 
 /// The frontier at its grid points, `rtol` ascending from 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Frontier(pub Vec<Needed>);
 

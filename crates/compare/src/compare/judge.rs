@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// How far the tensors agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Agreement {
     /// Equal, or within the tolerance that applies.
@@ -80,6 +81,7 @@ impl Judging {
 
 /// What a judgement rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum JudgementRule {
     /// The comparison holds no measured difference.
@@ -125,6 +127,7 @@ impl JudgementRule {
 
 /// An agreement and the rule behind it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Judgement {
     /// How far the tensors agree.
     pub agreement: Agreement,

@@ -10,6 +10,7 @@ use thiserror::Error;
 /// Error metrics cover the pairs with two finite values. [`Nonfinite`] covers the other pairs, so one infinity can
 /// neither hide nor drown the rest. Below, d = candidate − reference and r = reference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Comparison {
     /// The number of elements of each tensor.
     pub elements: u64,
@@ -19,24 +20,31 @@ pub struct Comparison {
     pub mismatched: u64,
     /// max |d|.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub max_abs: f64,
     /// max |d| / |r| over r ≠ 0. No ratio exists for r = 0, but `max_abs` covers those elements.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub max_rel: f64,
     /// Mean of |d|.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub mean_abs: f64,
     /// Root of the mean of d².
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub rmse: f64,
     /// Σd² / Σr²: 0 if both sums are 0, infinite if only Σr² is 0.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub nmse: f64,
     /// ‖d‖₂ / ‖r‖₂, the root of `nmse`.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub rel_l2: f64,
     /// Cosine of the angle between the tensors: 1 if both are all zero, 0 if only one is.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub cosine: f64,
     /// Largest distance in units in the last place, after rounding both values to `f32`. `None` for integers.
     pub max_ulp_f32: Option<u64>,
@@ -53,6 +61,7 @@ pub struct Comparison {
     /// Median |r| of at most 4,096 evenly strided, finite, non-zero elements, or 0 without such elements. No single
     /// outlier can inflate this scale. Sentinels, such as masked scores, do not count.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub typical: f64,
     /// The least absolute tolerance that every finite pair meets, for each of several relative tolerances.
     pub needed: Frontier,
@@ -82,6 +91,7 @@ impl Comparison {
 
 /// Non-finite values on either side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Nonfinite {
     /// Non-finite values of the reference.
     pub reference: Census,
@@ -93,6 +103,7 @@ pub struct Nonfinite {
 
 /// Counts of the non-finite elements of one tensor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Census {
     /// Not a number.
     pub nan: u64,
@@ -142,6 +153,7 @@ pub(super) fn same(reference: f64, candidate: f64) -> bool {
 
 /// Why two tensors cannot be compared. Tensors of different form never count as agreeing.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum Incomparable {
     /// The shapes differ.

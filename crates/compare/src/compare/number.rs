@@ -3,10 +3,14 @@
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
+/// A float as JSON has it.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
-enum Written {
+pub(super) enum Written {
+    /// A finite number.
     Number(f64),
+    /// `nan`, `inf` or `-inf`.
     Word(String),
 }
 

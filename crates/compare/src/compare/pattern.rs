@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// One resemblance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pattern {
     /// The rule's name, such as `all zero` or `tail`.
     pub name: String,

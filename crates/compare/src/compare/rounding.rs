@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The rounding that best explains the differing elements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Explanation {
     /// The storage format.
     pub format: Format,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// An element passes if |d| ≤ `rtol`·|r| + max(`atol`, `atol_typical`·typical). Here typical is
 /// [`Comparison::typical`], so the absolute part follows the tensor's scale, not its largest value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tolerance {
     /// The part relative to the reference element.
     pub rtol: f64,
@@ -61,6 +62,7 @@ impl Tolerance {
 
 /// A storage format, and the tolerance of results stored in it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Storage {
     /// The name, such as `f32`, `bf16` or `integer`.
     pub name: &'static str,

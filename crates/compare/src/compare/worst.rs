@@ -8,14 +8,17 @@ use std::cmp::Ordering;
 
 /// One element on which the tensors differ.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Worst {
     /// Its position along each axis.
     pub index: Vec<usize>,
     /// The reference's value. Integers beyond 2^53 are rounded, but `reference_bits` is exact.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub reference: f64,
     /// The candidate's value.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
     pub candidate: f64,
     /// The reference's element as stored, in hexadecimal: `0x3f800000`.
     pub reference_bits: String,

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 
 /// A SHA-256 digest, shown as `sha256:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Digest(String);
 
 impl Digest {

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// A format that a backend may store its values in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// IEEE 754 binary32: 24 bits of significand.
@@ -81,6 +82,7 @@ impl fmt::Display for Format {
 
 /// How to drop the digits that do not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Rounding {
     /// To the nearest value, ties to even. Beyond the largest value, the result is infinity.
