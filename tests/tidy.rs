@@ -205,6 +205,34 @@ fn third_party_types_stay_home() {
 }
 
 #[test]
+fn every_dependency_is_used() {
+    let house = House::read();
+    let mut breaches = Vec::new();
+    for (manifest, folder) in [("Cargo.toml", "src/"), ("crates/compare/Cargo.toml", "crates/")] {
+        let text = fs::read_to_string(repository().join(manifest)).expect("a manifest is readable");
+        let (_, after) =
+            text.split_once("\n[dependencies]\n").expect("a manifest has dependencies");
+        let lines = after.lines().take_while(|line| !line.starts_with('['));
+        let names = lines.filter_map(|line| Some(line.split_once(" = ")?.0));
+        for name in names {
+            // The only package whose crate has a different name.
+            let name = if name == "prettytable-rs" { "prettytable" } else { name };
+            let name = name.replace('-', "_");
+            let used = |source: &&Source| source.text.contains(&format!("{name}::"));
+            if !house
+                .sources
+                .iter()
+                .filter(|one| one.path.starts_with(folder))
+                .any(|one| used(&one))
+            {
+                breaches.push(format!("{manifest}: `{name}`"));
+            }
+        }
+    }
+    keep("every dependency is used", breaches);
+}
+
+#[test]
 fn no_reminders_and_no_paths_of_one_machine() {
     let mut breaches = Vec::new();
     for path in files_under(&repository()) {

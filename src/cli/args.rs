@@ -332,7 +332,7 @@ pub(super) enum AskedStrategy {
 }
 
 impl AskedStrategy {
-    /// The strategies of a walk, in the order in which they run.
+    /// The strategies of a walk, in their order.
     pub(super) fn strategies(self) -> &'static [Strategy] {
         match self {
             AskedStrategy::Follow => &[Strategy::Follow],

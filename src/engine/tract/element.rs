@@ -20,32 +20,30 @@ const DTYPES: &[(Dtype, DatumType)] = &[
     (Dtype::Bool, DatumType::Bool),
 ];
 
-pub(super) fn to_tract(tensor: &Tensor) -> TractResult<tract_onnx::prelude::Tensor> {
-    let dtype = tensor.dtype();
-    let found = DTYPES.iter().find(|(ours, _)| *ours == dtype);
-    let (_, theirs) =
-        found.ok_or_else(|| TractError::msg(format!("tract has no element type {dtype}")))?;
-    from_bytes(*theirs, tensor.shape(), &tensor.to_bytes())
-}
-
-fn from_bytes(
-    datum: DatumType,
-    shape: &[usize],
-    bytes: &[u8],
-) -> TractResult<tract_onnx::prelude::Tensor> {
-    let mut made = tract_onnx::prelude::Tensor::zero_dt(datum, shape)?;
-    made.try_as_plain_ram_mut()?.as_bytes_mut().copy_from_slice(bytes);
-    Ok(made)
+/// Takes the tensor, because a large one should not exist twice.
+pub(super) fn to_tract(tensor: Tensor) -> TractResult<tract_onnx::prelude::Tensor> {
+    Ok(match tensor {
+        Tensor::F32(array) => array.into(),
+        Tensor::F16(array) => array.into(),
+        Tensor::F64(array) => array.into(),
+        Tensor::I8(array) => array.into(),
+        Tensor::I16(array) => array.into(),
+        Tensor::I32(array) => array.into(),
+        Tensor::I64(array) => array.into(),
+        Tensor::U8(array) => array.into(),
+        Tensor::U16(array) => array.into(),
+        Tensor::U32(array) => array.into(),
+        Tensor::U64(array) => array.into(),
+        Tensor::Bool(array) => array.into(),
+        Tensor::Bf16(_) => return Err(TractError::msg("tract has no element type bf16")),
+    })
 }
 
 pub(super) fn from_tract(name: &ValueName, value: &TValue) -> TractResult<Tensor> {
     let datum = value.datum_type();
     // tract returns shapes as symbolic dimensions; as numbers they are plain i64.
-    let value = if datum.is_tdim() {
-        value.cast_to::<i64>()?.into_owned()
-    } else {
-        value.clone().into_tensor()
-    };
+    let numbers = datum.is_tdim().then(|| value.cast_to::<i64>()).transpose()?;
+    let value: &tract_onnx::prelude::Tensor = numbers.as_deref().unwrap_or(value);
     let datum = value.datum_type();
     let found = DTYPES.iter().find(|(_, theirs)| *theirs == datum);
     let (ours, _) = found

@@ -176,7 +176,7 @@ impl Tract {
         match tensor {
             Tensor::F32(array) if self.f64 => Ok(array.mapv(f64::from).into()),
             Tensor::F16(_) | Tensor::Bf16(_) if !self.plain => self.as_tract(&widened(tensor)),
-            other => to_tract(other),
+            other => to_tract(other.clone()),
         }
     }
 }

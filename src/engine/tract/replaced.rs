@@ -244,6 +244,8 @@ impl Kernel {
             let value = if left_out { None } else { given.next() };
             inputs.push(value.map(|value| from_tract(&name, value)).transpose()?);
         }
+        // For every operator in the table, ONNX gives the result the type of the inputs.
+        let float = inputs.iter().flatten().map(Tensor::dtype).find(|dtype| dtype.is_float());
         let call = Call {
             op_type: &self.op_type,
             opset: self.opset,
@@ -252,14 +254,14 @@ impl Kernel {
             outputs: self.written.len(),
         };
         let outputs = compute(&call).ok_or_else(|| TractError::msg("offby has no kernel"))?;
+        // A large input should not stay until the results are narrow.
+        drop(inputs);
         let outputs = outputs.map_err(|reason| TractError::msg(format!("offby: {reason}")))?;
-        // For every operator in the table, ONNX gives the result the type of the inputs.
-        let float = inputs.iter().flatten().map(Tensor::dtype).find(|dtype| dtype.is_float());
         let narrow = |tensor: Tensor| match float {
             Some(dtype) if tensor.dtype().is_float() => narrowed(tensor, dtype),
             _ => tensor,
         };
         let written = outputs.into_iter().zip(&self.written).filter(|(_, written)| **written);
-        written.map(|(tensor, _)| Ok(to_tract(&narrow(tensor))?.into_tvalue())).collect()
+        written.map(|(tensor, _)| Ok(to_tract(narrow(tensor))?.into_tvalue())).collect()
     }
 }

@@ -235,11 +235,35 @@ impl NodeSteps {
         change: &dyn Fn(&Tensor) -> Tensor,
     ) -> Result<(), String> {
         let inputs = self.inputs(step)?;
-        let outputs: Vec<Tensor> =
-            self.compute(step, &inputs, change)?.iter().map(change).collect();
+        // The stream's own copies would only use memory while the step runs.
+        let spent = self.take_spent(step);
+        let outputs = match self.compute(step, &inputs, change) {
+            Ok(outputs) => outputs,
+            Err(reason) => {
+                for (name, input) in self.steps[step].reads.iter().zip(inputs) {
+                    if let (true, Some(input)) = (spent.contains(name), input) {
+                        self.values.insert(name.clone(), input);
+                    }
+                }
+                return Err(reason);
+            }
+        };
+        drop(inputs);
+        let outputs: Vec<Tensor> = outputs.iter().map(change).collect();
         self.store(step, &outputs);
         self.forget(step);
         Ok(())
+    }
+
+    /// Drops the inputs of a step that no later step and no output reads, and returns their names.
+    fn take_spent(&mut self, step: usize) -> BTreeSet<String> {
+        let is_last = |name: &&String| {
+            self.readers.get(*name).is_some_and(|steps| steps.last() == Some(&step))
+        };
+        let spent: BTreeSet<String> =
+            self.steps[step].reads.iter().filter(is_last).cloned().collect();
+        self.values.retain(|name, _| !spent.contains(name));
+        spent
     }
 
     /// Drops the values that no step after this one reads, except this step's own outputs.

@@ -24,7 +24,7 @@ const FUSED: usize = 6;
 const KEPT: usize = 3 * FUSED;
 
 /// The most memory for the values of steps that were compared.
-const MOST_BYTES: usize = 128 << 20;
+const MOST_BYTES: usize = 64 << 20;
 
 /// How often dropped values are computed again in one walk. Each time costs a part of a run of the reference.
 const RECALLS: usize = 8;
