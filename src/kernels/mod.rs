@@ -88,6 +88,13 @@ pub fn compute(call: &Call<'_>) -> Option<Result<Vec<Tensor>, Refused>> {
     kernel(call.op_type).map(|kernel| kernel(call))
 }
 
+/// Whether each element of the result depends on the element at the same place of the first input alone, and both are
+/// floating-point numbers. Such a node can be computed in pieces.
+pub(crate) fn is_elementwise(op_type: &str) -> bool {
+    const OF_OTHER_TYPES: [&str; 4] = ["BitwiseNot", "IsInf", "IsNaN", "Not"];
+    unary::UNARY.iter().any(|(name, _)| *name == op_type) && !OF_OTHER_TYPES.contains(&op_type)
+}
+
 /// The part of a node's result that ONNX leaves open on these inputs, if there is one. offby's kernels then follow
 /// numpy, and other implementations may differ: ONNX Runtime's ReduceMax keeps a NaN only in the first place.
 pub fn left_open(op_type: &str, inputs: &[Option<Tensor>]) -> Option<&'static str> {

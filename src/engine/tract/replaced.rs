@@ -5,8 +5,8 @@
 
 use super::element::{from_tract, to_tract};
 use crate::graph::{Attribute, ValueName, attributes_of};
-use crate::kernels::{Call, compute};
-use crate::tensor::{Tensor, narrowed};
+use crate::kernels::{Call, compute, is_elementwise};
+use crate::tensor::{Dtype, Tensor, narrowed};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use tract_onnx::Onnx;
@@ -96,6 +96,9 @@ fn build(
     };
     Ok((Box::new(Replaced { theirs, kernel: Arc::new(kernel) }), closures))
 }
+
+/// The elements that an elementwise node computes at once.
+const PIECE: usize = 1 << 20;
 
 /// Attributes that offby's kernels know only with this value, if at all: tract computes the other forms.
 const UNKNOWN_FORMS: &[(&str, i64)] =
@@ -246,22 +249,52 @@ impl Kernel {
         }
         // For every operator in the table, ONNX gives the result the type of the inputs.
         let float = inputs.iter().flatten().map(Tensor::dtype).find(|dtype| dtype.is_float());
-        let call = Call {
-            op_type: &self.op_type,
-            opset: self.opset,
-            attributes: &self.attributes,
-            inputs: &inputs,
-            outputs: self.written.len(),
+        let outputs = match self.in_pieces(&inputs)? {
+            Some(output) => vec![output],
+            None => self.computed(&inputs)?,
         };
-        let outputs = compute(&call).ok_or_else(|| TractError::msg("offby has no kernel"))?;
         // A large input should not stay until the results are narrow.
         drop(inputs);
-        let outputs = outputs.map_err(|reason| TractError::msg(format!("offby: {reason}")))?;
         let narrow = |tensor: Tensor| match float {
             Some(dtype) if tensor.dtype().is_float() => narrowed(tensor, dtype),
             _ => tensor,
         };
         let written = outputs.into_iter().zip(&self.written).filter(|(_, written)| **written);
         written.map(|(tensor, _)| Ok(to_tract(narrow(tensor))?.into_tvalue())).collect()
+    }
+
+    fn computed(&self, inputs: &[Option<Tensor>]) -> TractResult<Vec<Tensor>> {
+        let call = Call {
+            op_type: &self.op_type,
+            opset: self.opset,
+            attributes: &self.attributes,
+            inputs,
+            outputs: self.written.len(),
+        };
+        let outputs = compute(&call).ok_or_else(|| TractError::msg("offby has no kernel"))?;
+        outputs.map_err(|reason| TractError::msg(format!("offby: {reason}")))
+    }
+
+    /// The result of a large elementwise node. In `f64`, the whole of both tensors would take four times their memory.
+    fn in_pieces(&self, inputs: &[Option<Tensor>]) -> TractResult<Option<Tensor>> {
+        let Some((Some(Tensor::F32(array)), others)) = inputs.split_first() else {
+            return Ok(None);
+        };
+        let Some(all) = array.as_slice().filter(|all| all.len() > PIECE) else { return Ok(None) };
+        if !is_elementwise(&self.op_type) {
+            return Ok(None);
+        }
+        let mut results: Vec<f32> = Vec::with_capacity(all.len());
+        for piece in all.chunks(PIECE) {
+            let piece = Tensor::from_f32(&[piece.len()], piece.to_vec())?;
+            let given: Vec<Option<Tensor>> =
+                std::iter::once(Some(piece)).chain(others.iter().cloned()).collect();
+            let result = self.computed(&given)?.into_iter().next();
+            match result.map(|result| narrowed(result, Dtype::F32)) {
+                Some(Tensor::F32(result)) => results.extend(result.iter()),
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(Tensor::from_f32(array.shape(), results)?))
     }
 }
