@@ -33,7 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bench", &["tensor", "graph", "engine"]),
     ("matrix", &["tensor", "graph", "engine", "walk", "verdict"]),
     ("agree", &["tensor", "compare", "choice", "graph", "inputs", "engine", "verdict", "matrix"]),
-    ("case", &["graph", "inputs", "compare", "sim", "engine", "verdict"]),
+    ("case", &["tensor", "graph", "inputs", "compare", "sim", "engine", "verdict"]),
     ("bundle", &["tensor"]),
     ("shrink", &["tensor", "graph", "inputs", "compare", "bounds", "engine", "walk"]),
     (

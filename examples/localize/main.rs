@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a program to be read")]
 
+mod dumps;
 mod fallback;
 mod honest;
 mod margin;
@@ -27,7 +28,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use strategies::STRATEGIES;
+use strategies::{STRATEGIES, USUAL};
 use tally::Tally;
 
 /// Plants faults at random and counts which strategies name them.
@@ -76,7 +77,8 @@ fn main() -> Result<(), String> {
     let chosen: Vec<&'static str> = STRATEGIES
         .into_iter()
         .filter(|name| {
-            arguments.strategies.is_empty() || arguments.strategies.iter().any(|s| s == name)
+            let asked = &arguments.strategies;
+            if asked.is_empty() { USUAL.contains(name) } else { asked.iter().any(|s| s == name) }
         })
         .collect();
     let worker = WorkerProgram::offby(arguments.offby);

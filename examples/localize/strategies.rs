@@ -1,5 +1,6 @@
 //! The strategies as `offby walk` runs them: the device in a child process.
 
+use crate::dumps;
 use crate::plant::Trial;
 use offby::engine::{Engine as _, Request, SimTarget};
 use offby::graph::Model;
@@ -10,7 +11,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The strategies by name.
-pub(crate) const STRATEGIES: [&str; 3] = ["follow", "cut", "isolate"];
+pub(crate) const STRATEGIES: [&str; 7] =
+    ["follow", "cut", "isolate", "dump", "dump-50", "dump-20", "dump-5"];
+/// The strategies that run if no other is asked for.
+pub(crate) const USUAL: [&str; 3] = ["follow", "cut", "isolate"];
 
 /// The findings of one strategy.
 pub(crate) struct Found {
@@ -49,6 +53,17 @@ pub(crate) fn run(
     let engine = SimEngine { target, worker: worker.clone() };
     let deadline = Duration::from_secs(60);
     let names = BTreeMap::new();
+    let share = match strategy {
+        "dump" => Some(1.0),
+        "dump-50" => Some(0.5),
+        "dump-20" => Some(0.2),
+        "dump-5" => Some(0.05),
+        _ => None,
+    };
+    if let Some(share) = share {
+        let (report, rounds) = dumps::walk(trial, model, feeds, share)?;
+        return Ok(Found { runs: rounds, ..found(report, started) });
+    }
     let report = if strategy == "follow" {
         let request = Request { model, feeds, repeats: 1, deadline };
         let walked = engine.walk(&request, None, &mut |_| ());

@@ -2,6 +2,9 @@
 //! `test_data_set_N` with `input_I.pb` and `output_I.pb`. A large network is `X.onnx` next to
 //! `X_output_I.pb`. Its weights are made by nodes, and its inputs count up from 0 to 1.
 
+use crate::graph::{Model, ValueName, tensor_bytes};
+use crate::inputs::Feed;
+use crate::tensor::Tensor;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -91,6 +94,28 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
+}
+
+/// Writes a test: a model, its inputs and its expected outputs.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_backend_test(
+    folder: &Path,
+    model: &Model,
+    inputs: &[&Feed],
+    outputs: &[(&ValueName, &Tensor)],
+) -> io::Result<()> {
+    let set = folder.join("test_data_set_0");
+    fs::create_dir_all(&set)?;
+    fs::write(folder.join("model.onnx"), model.to_bytes())?;
+    let inputs = inputs.iter().map(|feed| ("input", &feed.name, &feed.tensor));
+    let outputs = outputs.iter().map(|(name, tensor)| ("output", *name, *tensor));
+    let numbered = inputs.enumerate().chain(outputs.enumerate());
+    for (number, (kind, name, tensor)) in numbered {
+        fs::write(set.join(format!("{kind}_{number}.pb")), tensor_bytes(name.as_str(), tensor))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod targets;
 mod text;
 mod yaml;
 
-pub use backend_tests::{BackendTest, find_backend_tests};
+pub use backend_tests::{BackendTest, find_backend_tests, write_backend_test};
 pub use device::{
     DeviceError, device_from, device_names, load_device, resolve, resolve_beside, write_device,
 };

@@ -34,6 +34,8 @@ pub(super) enum Command {
     Bench(BenchArgs),
     /// Truncate a network: keep the part between chosen input values and output values
     Cut(CutArgs),
+    /// Write each different node as a test with its inputs and expected outputs
+    Explode(ExplodeArgs),
     /// Find the smallest set of operators that must run on the CPU for a correct output
     Fallback(FallbackArgs),
     /// Shrink a network, its shapes and its values to a minimal reproduction of an error
@@ -364,6 +366,18 @@ pub(super) struct CutArgs {
     pub(super) capture: bool,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplodeArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    /// Folder for the tests
+    #[arg(short = 'o', long = "output", value_name = "DIR")]
+    pub(super) output: PathBuf,
+    /// Print only errors
+    #[arg(short, long)]
+    pub(super) quiet: bool,
 }
 
 #[derive(Debug, Args)]

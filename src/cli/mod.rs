@@ -18,6 +18,7 @@ mod conformance;
 mod cut;
 mod diff;
 mod doctor;
+mod explode;
 mod fallback;
 mod jobs;
 mod matrix;
@@ -92,6 +93,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Walk(args) => walk::walk(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Cut(args) => cut::cut(&args),
+        Command::Explode(args) => explode::explode(&args),
         Command::Fallback(args) => fallback::fallback(&args),
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Matrix(args) => matrix::matrix(&args),

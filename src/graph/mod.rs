@@ -40,7 +40,7 @@ pub use network::{Attribute, Network};
 pub use shape::{LARGEST_INPUT, ResolvedInput};
 pub use solo::Solo;
 pub use tensor_proto::{
-    TensorProtoError, from_proto, read_tensor_proto, tensor_proto_from, to_proto,
+    TensorProtoError, from_proto, read_tensor_proto, tensor_bytes, tensor_proto_from, to_proto,
 };
 pub use topology::Topology;
 pub use usage::Usage;

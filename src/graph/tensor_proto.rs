@@ -127,6 +127,11 @@ pub fn from_proto(proto: &TensorProto, folder: &Path) -> Result<Tensor, TensorPr
     }
 }
 
+/// The bytes of a `TensorProto` file.
+pub fn tensor_bytes(name: &str, tensor: &Tensor) -> Vec<u8> {
+    to_proto(name, tensor).encode_to_vec()
+}
+
 /// The `TensorProto` of a tensor, its elements as raw little-endian bytes.
 pub fn to_proto(name: &str, tensor: &Tensor) -> TensorProto {
     TensorProto {

@@ -34,7 +34,7 @@ pub use facade::{Session, SessionBuilder};
 pub use failure::Failure;
 pub use feeding::Feeding;
 pub use moved::MovedRuns;
-pub use node::node_names;
+pub use node::{node_names, second as second_engine};
 pub use reference::{Reference, no_reference};
 pub use registry::{Registry, arithmetic_of, not_walkable, this_program};
 pub use saved::saved_report;

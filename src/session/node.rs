@@ -28,7 +28,7 @@ pub(super) fn run_node(
 }
 
 /// An engine that computes the nodes that tract refuses, or every node.
-pub(super) fn second(engine: Box<dyn Engine>, deadline: Duration, first: bool) -> Second {
+pub fn second(engine: Box<dyn Engine>, deadline: Duration, first: bool) -> Second {
     // The session borrows from its engine and must outlive this call. An engine is a few names and paths, and a
     // command makes a handful of engines: they stay until the process ends.
     let mut session = Box::leak(engine).session();

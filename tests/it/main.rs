@@ -19,6 +19,7 @@ mod debug_models;
 mod diff;
 mod dump;
 mod engines;
+mod explode;
 mod fallback;
 mod interruption;
 mod law;

@@ -1,6 +1,8 @@
 //! Tensors that a device or framework dumped, and which ONNX value each of them is.
 
 mod names;
+mod pickle;
+mod pt;
 mod refusal;
 mod safetensors;
 
@@ -20,8 +22,8 @@ const MANIFEST_LIMIT: u64 = 16 << 20;
 
 /// The tensors of a dump by the names that the dump has for them.
 ///
-/// A dump is an `.npz` or `.safetensors` file, or a folder of `.npy`, `.pb` and `.tensorproto` files, archives, and
-/// raw files that a `manifest.json` describes.
+/// A dump is an `.npz`, `.safetensors`, `.pt` or `.pth` file, or a folder of `.npy`, `.pb` and `.tensorproto` files,
+/// archives, and raw files that a `manifest.json` describes.
 ///
 /// # Errors
 /// If the dump cannot be read or has no tensor.
@@ -50,6 +52,7 @@ fn read_file(path: &Path, tensors: &mut BTreeMap<String, Tensor>) -> Result<(), 
         "pb" | "tensorproto" => _ = tensors.insert(stem(), read_tensor_proto(path)?),
         "npz" => tensors.extend(stored::members(path)?),
         "safetensors" => tensors.extend(safetensors::read(path)?),
+        "pt" | "pth" => tensors.extend(pt::read(path, &stem())?),
         "json" if path.file_name().is_some_and(|name| name == "manifest.json") => {
             tensors.extend(raw_files(path)?);
         }

@@ -1,0 +1,110 @@
+//! Walks from dumps alone: the values of a simulated device, whole or in part, without the device.
+
+use crate::plant::Trial;
+use offby::engine::Values;
+use offby::graph::Model;
+use offby::inputs::{Feed, Random};
+use offby::sim::{Fault, Simulator};
+use offby::walk::{Dumped, OpReport, Role, WalkReport, walk_dumped};
+use offby::worker::DeviceRun;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most values that a walk may ask for, one after the other.
+const MOST_ROUNDS: usize = 32;
+
+/// Walks a dump that has about this share of the values, and all outputs. Then dumps the value that the walk asks for,
+/// until it names single nodes. Returns the first walk's report, with planted nodes in place of the pieces that they
+/// are in, and the number of walks.
+pub(crate) fn walk(
+    trial: &Trial,
+    model: &Model,
+    feeds: &[Feed],
+    share: f64,
+) -> Result<(WalkReport, usize), String> {
+    let all = values(trial, model, feeds)?;
+    let mut random = Random::new(trial.input ^ 0x5eed);
+    let is_output = |name: &str| model.outputs().iter().any(|output| output.as_str() == name);
+    let mut dumped: BTreeSet<String> =
+        all.keys().filter(|name| is_output(name) || random.unit() < share).cloned().collect();
+    let first = report(trial, model, feeds, &all, &dumped)?;
+    let (mut now, mut rounds) = (first.clone(), 1);
+    while let Some(next) = asked(&now) {
+        if rounds == MOST_ROUNDS || !dumped.insert(next) {
+            break;
+        }
+        now = report(trial, model, feeds, &all, &dumped)?;
+        rounds += 1;
+    }
+    let suspects = sources(&first).map(|op| op.piece.len().max(1)).max().unwrap_or(1);
+    let most = suspects.next_power_of_two().ilog2() as usize;
+    // Several faults may each need their own values.
+    if trial.planted.len() == 1 && rounds - 1 > most {
+        return Err(format!(
+            "{} values were asked for, and {suspects} suspects need {most}",
+            rounds - 1
+        ));
+    }
+    let named = named(&now, trial);
+    if !named.is_superset(&self::named(&first, trial)) {
+        return Err("a node that was in a piece is lost when more values are known".to_owned());
+    }
+    let named = self::named(&first, trial).into_iter().collect();
+    Ok((WalkReport { sources: named, ..first }, rounds))
+}
+
+/// The value that the walk asks for next.
+fn asked(report: &WalkReport) -> Option<String> {
+    sources(report).find_map(|op| op.decided_by.clone())
+}
+
+fn sources(report: &WalkReport) -> impl Iterator<Item = &OpReport> {
+    report.ops.iter().filter(|op| op.role == Role::Source)
+}
+
+/// The planted nodes in the accused pieces, and the ends of the pieces without one.
+fn named(report: &WalkReport, trial: &Trial) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for op in sources(report) {
+        let is_in = |label: &&String| op.name == **label || op.piece.contains(label);
+        let planted: Vec<&String> =
+            trial.planted.iter().map(|(_, label)| label).filter(is_in).collect();
+        match planted.is_empty() {
+            true => _ = named.insert(op.name.clone()),
+            false => named.extend(planted.into_iter().cloned()),
+        }
+    }
+    named
+}
+
+fn report(
+    trial: &Trial,
+    model: &Model,
+    feeds: &[Feed],
+    all: &Values,
+    dumped: &BTreeSet<String>,
+) -> Result<WalkReport, String> {
+    let values: Values = all
+        .iter()
+        .filter(|(name, _)| dumped.contains(*name))
+        .map(|(n, t)| (n.clone(), t.clone()))
+        .collect();
+    let arithmetic = trial.device.arithmetic();
+    let dump = Dumped { model, feeds, values: &values, arithmetic, second: None };
+    walk_dumped(&dump, &BTreeMap::new())
+}
+
+/// All values of the device's run, of its second run if the fault is in that run only.
+fn values(trial: &Trial, model: &Model, feeds: &[Feed]) -> Result<Values, String> {
+    let mut run = DeviceRun::new(model, feeds, Simulator::new(trial.device.clone()))?;
+    let again = trial.planted.iter().any(|(kind, _)| *kind == Fault::SecondRun);
+    let mut values = Values::new();
+    for _ in 0..if again { 2 } else { 1 } {
+        run.begin(false)?;
+        for step in 0..run.steps().len() {
+            let (_, outputs) = run.advance(step).map_err(|stop| format!("{stop:?}"))?;
+            let names = run.steps().writes(step).to_vec();
+            values.extend(names.into_iter().zip(outputs));
+        }
+    }
+    Ok(values)
+}
