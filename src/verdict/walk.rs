@@ -399,11 +399,6 @@ fn next_step(op: &OpReport) -> String {
     }
     if !op.piece.is_empty() {
         let nodes: Vec<String> = op.piece.iter().map(|node| format!("`{node}`")).collect();
-        if let [only] = nodes.as_slice() {
-            return format!(
-                "the error is introduced in {only}: only it is part of all pieces that differ"
-            );
-        }
         let next =
             op.decided_by.as_ref().map(|value| format!("; dump `{value}` to decide between them"));
         return format!(

@@ -95,19 +95,17 @@ fn describe(report: &mut WalkReport, steps: &NodeSteps, pieces: &[BTreeSet<usize
         .map(|(_, piece)| piece)
         .collect();
     for (op, piece) in report.ops.iter_mut().zip(pieces).filter(|(_, piece)| piece.len() > 1) {
-        let suspects = match op.role {
-            Role::Source => shared(piece, &sources),
-            _ => piece.clone(),
-        };
-        op.piece = suspects.iter().map(label).collect();
-        if op.role == Role::Source && suspects.len() > 1 {
-            op.decided_by = deciding(steps, piece, &suspects);
+        op.piece = piece.iter().map(label).collect();
+        if op.role == Role::Source {
+            let suspects = Some(shared(piece, &sources)).filter(|suspects| suspects.len() > 1);
+            op.decided_by = deciding(steps, piece, suspects.as_ref().unwrap_or(piece));
         }
     }
 }
 
 /// The nodes of a piece that are in all other pieces which have a node in common with it: one wrong node shows in
-/// every piece that computes it.
+/// every piece that computes it. With several wrong nodes there may be another in each piece, so these nodes only decide
+/// which value to dump next.
 fn shared(piece: &BTreeSet<usize>, sources: &[&BTreeSet<usize>]) -> BTreeSet<usize> {
     let mut shared = piece.clone();
     for other in sources {
