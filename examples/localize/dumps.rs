@@ -26,7 +26,7 @@ pub(crate) fn walk(
     let is_output = |name: &str| model.outputs().iter().any(|output| output.as_str() == name);
     let mut dumped: BTreeSet<String> =
         all.keys().filter(|name| is_output(name) || random.unit() < share).cloned().collect();
-    let first = report(trial, model, feeds, &all, &dumped)?;
+    let mut first = report(trial, model, feeds, &all, &dumped)?;
     let (mut now, mut rounds) = (first.clone(), 1);
     while let Some(next) = asked(&now) {
         if rounds == MOST_ROUNDS || !dumped.insert(next) {
@@ -48,8 +48,8 @@ pub(crate) fn walk(
     if trial.planted.len() == 1 && !named(&now, trial).is_superset(&named(&first, trial)) {
         return Err("a node that was in a piece is lost when more values are known".to_owned());
     }
-    let named = named(&first, trial).into_iter().collect();
-    Ok((WalkReport { sources: named, ..first }, rounds))
+    first.sources = named(&first, trial).into_iter().collect();
+    Ok((first, rounds))
 }
 
 /// The value that the walk asks for next.

@@ -11,6 +11,7 @@ use std::fmt;
 /// How an engine's run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// The engine ran on the requested backend and returned outputs.
     Completed,

@@ -19,6 +19,7 @@ pub const SCHEMA: &str = "offby.report/1";
 
 /// All findings of one command: enough to render the report again without a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
@@ -129,6 +130,7 @@ pub struct InputReport {
 
 /// One candidate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct TargetReport {
     /// The target as `--on` names it.
     pub target: String,
@@ -187,6 +189,7 @@ pub struct BegunReport {
 
 /// One output of one candidate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct OutputReport {
     /// The output's name.
     pub name: ValueName,

@@ -7,6 +7,7 @@ use std::fmt;
 /// The kind of a verdict on a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Kind {
     /// The target agrees with the reference.
     Agrees,
@@ -119,6 +120,7 @@ pub struct Confidence {
 
 /// The verdict on one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct Verdict {
     /// The kind.
     pub kind: Kind,

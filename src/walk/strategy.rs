@@ -7,6 +7,7 @@ use std::fmt;
 /// How a walk came to its measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Strategy {
     /// One run of the target, with each operator compared on the target's own inputs.
     Follow,

@@ -131,6 +131,7 @@ pub enum Confirmation {
 
 /// One operator in the report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct OpReport {
     /// The operator's position in the order of execution.
     pub index: usize,
@@ -273,6 +274,7 @@ pub struct Misshapen {
 
 /// The walk in the report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct WalkReport {
     /// How the operators were compared.
     pub strategy: Strategy,

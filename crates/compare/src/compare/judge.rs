@@ -83,6 +83,7 @@ impl Judging {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum JudgementRule {
     /// The comparison holds no measured difference.
     Unmeasured,

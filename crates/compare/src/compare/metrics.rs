@@ -11,6 +11,7 @@ use thiserror::Error;
 /// neither hide nor drown the rest. Below, d = candidate − reference and r = reference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Comparison {
     /// The number of elements of each tensor.
     pub elements: u64,
