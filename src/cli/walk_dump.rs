@@ -3,7 +3,7 @@
 use super::args::{Stored, WalkArgs};
 use super::prepare::{Prepared, load_given};
 use super::screen;
-use crate::engine::{DumpTarget, Execution, Output, RanOn, Runs, Target, Values};
+use crate::engine::{DUMP, DumpTarget, Execution, Output, RanOn, Runs, Target, Values};
 use crate::graph::{Cut, Model, Topology, ValueName};
 use crate::inputs::{NamePlan, plan_names, read_dump};
 use crate::report::{TargetReport, walk_text};
@@ -175,7 +175,7 @@ pub(super) fn execution(dump: &Path, values: &Values, right: &[Output]) -> Execu
     let ran_on = RanOn {
         engine: "dump".into(),
         engine_version: String::new(),
-        backend: "dump".into(),
+        backend: DUMP.into(),
         device: dump.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         driver: String::new(),
         api: None,

@@ -25,6 +25,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The backend of operators that a processor runs.
+pub const CPU: &str = "cpu";
+/// The backend of simulated devices.
+pub const SIMULATED: &str = "simulated";
+/// The backend of values that another tool dumped.
+pub const DUMP: &str = "dump";
+
 /// The engine, backend and device that really ran, as opposed to the requested ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RanOn {

@@ -3,7 +3,7 @@
 use super::document::{INTERRUPTED, InputReport, OutputReport, Report, TargetReport};
 use super::remarks::{remarks, sentence};
 use crate::compare::{Agreement, Comparison, Judgement};
-use crate::engine::RanOn;
+use crate::engine::{CPU, RanOn, SIMULATED};
 use crate::tensor::ShapeText;
 use crate::verdict::Kind;
 use prettytable::format::{FormatBuilder, TableFormat};
@@ -191,7 +191,7 @@ fn place(target: &TargetReport) -> String {
     if target.target.starts_with("ext:") {
         return shortened(&format!("{}, {}", ran_on.engine, ran_on.backend), 20);
     }
-    if ["cpu", "simulated"].contains(&ran_on.backend.as_str()) {
+    if [CPU, SIMULATED].contains(&ran_on.backend.as_str()) {
         return ran_on.backend.clone();
     }
     let device = ran_on.device.split(" (").next().unwrap_or_default();
@@ -278,7 +278,7 @@ pub(super) fn needed_text(target: &TargetReport, width: usize) -> String {
 
 /// A finding on a simulated device must never be taken for a finding on a real one.
 pub(super) fn simulated(target: &str, ran_on: Option<&RanOn>) -> Option<String> {
-    let title = match ran_on.filter(|ran_on| ran_on.backend == "simulated") {
+    let title = match ran_on.filter(|ran_on| ran_on.backend == SIMULATED) {
         Some(ran_on) => ran_on.device.as_str(),
         None if target.starts_with("sim:") => "simulated device",
         None => return None,

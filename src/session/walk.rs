@@ -6,7 +6,7 @@ use super::origin::{Walked as Followed, find_origin};
 use super::registry::{arithmetic_of, not_walkable, on_cpu};
 use super::{Evaluator, Failure, Search, node_names};
 use crate::compare::Agreement;
-use crate::engine::{Execution, Outcome, Target, Values};
+use crate::engine::{CPU, Execution, Outcome, Target, Values};
 use crate::graph::ValueName;
 use crate::report::{BegunReport, TargetReport};
 use crate::verdict::{News, Ruling, accept_converter, refine};
@@ -210,7 +210,7 @@ const LOOPS: [&str; 2] = ["If", "While"];
 /// unwritten, so each run has other numbers there. The operators in their bodies are judged by themselves.
 fn excuse_loops(walk: &mut WalkReport) {
     let is_loop = |op: &&mut OpReport| {
-        op.role == Role::Source && op.backend == "cpu" && LOOPS.contains(&op.op_type.as_str())
+        op.role == Role::Source && op.backend == CPU && LOOPS.contains(&op.op_type.as_str())
     };
     for op in walk.ops.iter_mut().filter(is_loop) {
         op.role = Role::Propagator;

@@ -5,7 +5,7 @@ use super::origin::{Origin, OriginKind, spelled};
 use super::phrases::{beyond, diagnosis, disagreement, lost, wrong_integers};
 use super::sentence::Finding;
 use crate::compare::JudgementRule;
-use crate::engine::Outcome;
+use crate::engine::{CPU, DUMP, Outcome, SIMULATED};
 use crate::walk::{FLOOR_FACTOR, Handover, OpReport, Role, Storage, Strategy, WalkReport};
 
 /// The facts from a walk, apart from the verdict on the whole outputs.
@@ -408,12 +408,12 @@ fn next_step(op: &OpReport) -> String {
             next.unwrap_or_default()
         );
     }
-    if op.backend == "simulated" {
+    if op.backend == SIMULATED {
         return format!(
             "in the ONNX file this is {node}; the device is simulated, and its faults stand in its document"
         );
     }
-    if ["cpu", "dump"].contains(&op.backend.as_str()) {
+    if [CPU, DUMP].contains(&op.backend.as_str()) {
         return format!(
             "in the ONNX file this is {node}; attach this report to an issue of the engine that computed it"
         );

@@ -13,7 +13,7 @@ use super::rounding_floor::{StorageCensus, round_to_f16};
 use super::strategy::Strategy;
 use super::trace::{Misshapen, Trace, Trust, WalkReport};
 use crate::bounds::{Arithmetic, Excess};
-use crate::engine::{NodeSteps, Output, Second, Values};
+use crate::engine::{DUMP, NodeSteps, Output, Second, Values};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::{Dtype, ShapeText, Tensor};
@@ -62,7 +62,7 @@ pub fn walk_dumped(
         let executed = Executed {
             index: step,
             operator,
-            backend: "dump".into(),
+            backend: DUMP.into(),
             inputs: found.inputs.iter().map(operand).collect(),
             outputs: found.dumped.into_iter().map(Ok).collect(),
             moves: None,

@@ -10,7 +10,7 @@ use super::role::{Role, assign_roles};
 use super::rounding_floor::{FLOOR_FACTOR, Storage, floor};
 use super::smallest::{Set, smallest};
 use crate::compare::{CompareOptions, Tolerance, compare_with};
-use crate::engine::Output;
+use crate::engine::{CPU, Output};
 use crate::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -276,8 +276,8 @@ fn size(introduced: &ErrorSummary) -> f64 {
 
 /// An operator that already ran on the CPU need not move there, unless all operators ran there.
 fn on_device(measured: &[Measured]) -> impl Fn(&Measured) -> bool {
-    let all_on_cpu = measured.iter().all(|op| op.backend == "cpu");
-    move |op| all_on_cpu || op.backend != "cpu"
+    let all_on_cpu = measured.iter().all(|op| op.backend == CPU);
+    move |op| all_on_cpu || op.backend != CPU
 }
 
 fn fixed(walked: &Walked) -> Vec<(String, String)> {

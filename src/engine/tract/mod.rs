@@ -164,11 +164,11 @@ impl Tract {
         RanOn {
             engine: "tract".into(),
             engine_version: VERSION.into(),
-            backend: "cpu".into(),
+            backend: super::CPU.into(),
             device: if self.f64 { "host, f64" } else { "host, f32" }.into(),
             driver: String::new(),
             api: None,
-            operators: BTreeMap::from([("cpu".to_owned(), nodes)]),
+            operators: BTreeMap::from([(super::CPU.to_owned(), nodes)]),
         }
     }
 

@@ -185,7 +185,7 @@ fn ran_on(matrix: &Matrix, column: &Column) -> String {
 
 fn place(ran_on: &RanOn) -> String {
     let device = ran_on.device.trim_matches(['\0', ' ']);
-    if ran_on.backend == "simulated" {
+    if ran_on.backend == crate::engine::SIMULATED {
         return device.to_owned();
     }
     let driver = ran_on.driver.trim_matches(['\0', ' ']);

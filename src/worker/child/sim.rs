@@ -4,7 +4,7 @@
 use super::device_run::{DeviceRun, NodeStop, Passed};
 use super::open::{OpenNetwork, Stop};
 use super::reply::{Send, send_walked};
-use crate::engine::{Output, RanOn, TRACT_VERSION};
+use crate::engine::{Output, RanOn, SIMULATED, TRACT_VERSION};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::sim::{Breakdown, Device, Simulator};
@@ -128,7 +128,7 @@ fn open_candidate(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Netwo
     let ran_on = RanOn {
         engine: "sim".into(),
         engine_version: TRACT_VERSION.into(),
-        backend: "simulated".into(),
+        backend: SIMULATED.into(),
         device,
         driver: String::new(),
         api: None,
@@ -184,7 +184,7 @@ impl SimCandidate {
             observe(&Executed {
                 index,
                 operator: operator.clone(),
-                backend: "simulated".into(),
+                backend: SIMULATED.into(),
                 inputs: inputs.into_iter().map(operand).collect(),
                 outputs: outputs.into_iter().map(Ok).collect(),
                 moves: None,
