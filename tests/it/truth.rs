@@ -17,6 +17,8 @@ const AGREES: Kinds = &["agrees"];
 const RIGHT: Kinds = &["agrees", "explained", "reference_wrong"];
 /// Wrong by more than rounding.
 const WRONG: Kinds = &["divergent", "nonfinite", "converter", "cpu_kernel"];
+/// Wrong by more than rounding, or from run to run.
+const UNSTABLE: Kinds = &["divergent", "nonfinite", "converter", "cpu_kernel", "nondeterministic"];
 const CONVERTER: Kinds = &["converter"];
 const CPU_KERNEL: Kinds = &["cpu_kernel"];
 const DIVERGENT: Kinds = &["divergent"];
@@ -278,7 +280,9 @@ const LOADING: &[Row] = &[
     ("h21c", "", ALL, AGREES, AGREES, &[]),
     ("h23", "", ALL, AGREES, AGREES, &[]),
     ("h25", "", ORT, AGREES, NO_WALK, &[]),
-    ("h25", "", MNN, WRONG, WRONG, &["ScatterND|GatherND"]),
+    ("h25", "", CPU, WRONG, WRONG, &["ScatterND|GatherND"]),
+    // MNN reads before the data for a negative index: what is there may change from run to run.
+    ("h25", "", GPU, UNSTABLE, UNSTABLE, &[]),
     ("h26", "", ORT, AGREES, NO_WALK, &[]),
     ("h26", "", MNN, REJECTED, REJECTED, &[]),
     ("h44b", "", ALL, AGREES, AGREES, &[]),
