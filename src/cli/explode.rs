@@ -114,14 +114,16 @@ fn text(tests: &[Test], model: &Model, folder: &Path) -> String {
         let count = by_type.entry(&test.op_type).or_default();
         *count = (count.0 + 1, count.1 + test.nodes.len());
     }
-    let rows = by_type
-        .iter()
-        .map(|(op_type, (tests, nodes))| format!("  {tests} {op_type} for {nodes} nodes\n"));
+    let counted =
+        |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let rows = by_type.iter().map(|(op_type, (tests, nodes))| {
+        format!("  {op_type}: {} for {}\n", counted(*tests, "test"), counted(*nodes, "node"))
+    });
+    let covered = tests.iter().map(|test| test.nodes.len()).sum::<usize>();
     format!(
-        "{} tests for {} of {} nodes in {}\n{}run them: offby case run --onnx-backend-tests {} --on TARGET\n",
-        tests.len(),
-        tests.iter().map(|test| test.nodes.len()).sum::<usize>(),
-        model.node_count(),
+        "{} for {covered} of {} in {}\n{}run them: offby case run --onnx-backend-tests {} --on TARGET\n",
+        counted(tests.len(), "test"),
+        counted(model.node_count(), "node"),
         folder.display(),
         rows.collect::<String>(),
         folder.display()
