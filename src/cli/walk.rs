@@ -74,33 +74,24 @@ impl Walk<'_> {
 
     fn follow(&self, announce: impl Fn(&str)) -> Result<TargetReport, Failure> {
         let Walk { prepared, session, target } = self;
-        if prepared.registry.walker(target).is_none() {
-            return match session.walk_by_outputs(target, &mut |text| announce(text)) {
-                // What cannot be asked for its values is searched from outside.
-                Err(why) if session.can_be_searched(target) => {
-                    let mut report = self.search(Search::Cut, announce)?;
-                    report
-                        .evidence
-                        .push(format!("{}; searched by truncations instead", why.line()));
-                    Ok(report)
-                }
-                found => found,
-            };
-        }
-        announce("opening");
-        let walked = session.follow(target, None, &mut |operator| {
-            announce(&format!("{} {} {}", operator.index, operator.op_type, operator.name));
+        let report = session.walk(target, &mut |text| announce(text), &mut |walked| {
+            prepared.keep(&target.to_string(), &walked.execution.outputs);
+            prepared.keep("witness", &walked.reference);
         })?;
-        prepared.keep(&target.to_string(), &walked.execution.outputs);
-        prepared.keep("witness", &walked.reference);
-        Ok(session.judge_walked(target, walked))
+        self.note_unwritten();
+        Ok(report)
     }
 
     /// Runs a strategy that works from outside, on the ONNX graph.
     fn search(&self, search: Search, announce: impl Fn(&str)) -> Result<TargetReport, Failure> {
-        let Walk { prepared, session, target } = self;
+        let Walk { session, target, .. } = self;
         let report = session.search(target, search, &mut |text| announce(text))?;
-        session.take_unwritten().into_iter().for_each(|failure| prepared.note(Err(failure)));
+        self.note_unwritten();
         Ok(report)
+    }
+
+    fn note_unwritten(&self) {
+        let failures = self.session.take_unwritten();
+        failures.into_iter().for_each(|failure| self.prepared.note(Err(failure)));
     }
 }

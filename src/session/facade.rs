@@ -1,7 +1,7 @@
 //! The session that programs use: a network with its inputs and a reference, against which targets are compared
 //! and walked. The command line does the same in its own steps, because it shows progress and stores files.
 
-use super::{Evaluator, Failure, Feeding, Reference, Registry, Search, Settings, saved_report};
+use super::{Evaluator, Failure, Feeding, Reference, Registry, Settings, saved_report};
 use crate::compare::Tolerance;
 use crate::engine::{Request, Target};
 use crate::graph::{Model, ValueName};
@@ -12,7 +12,7 @@ use crate::worker::{Converter, Interrupt, WorkerProgram, find_converter};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The seconds that one run of a target may take, as on the command line.
+/// The time that one run of a target may take, as on the command line.
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// How often a target runs in a comparison.
 const REPEATS: usize = 3;
@@ -197,21 +197,8 @@ impl Session {
     /// If the target cannot be walked at all.
     pub fn walk(&self, target: &Target) -> Result<Report, Failure> {
         let evaluator = self.evaluator(std::slice::from_ref(target));
-        let walked = self.walked(&evaluator, target)?;
+        let walked = evaluator.walk(target, &mut |_| (), &mut |_| ())?;
         Ok(self.report("walk", &evaluator, vec![walked]))
-    }
-
-    fn walked(&self, evaluator: &Evaluator<'_>, target: &Target) -> Result<TargetReport, Failure> {
-        if self.registry.walker(target).is_some() {
-            let walked = evaluator.follow(target, None, &mut |_| ())?;
-            return Ok(evaluator.judge_walked(target, walked));
-        }
-        match evaluator.walk_by_outputs(target, &mut |_| ()) {
-            Err(_) if evaluator.can_be_searched(target) => {
-                evaluator.search(target, Search::Cut, &mut |_| ())
-            }
-            found => found,
-        }
     }
 
     fn evaluator(&self, targets: &[Target]) -> Evaluator<'_> {

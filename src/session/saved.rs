@@ -7,7 +7,6 @@ use crate::inputs::Feed;
 use crate::report::{
     InputReport, ModelReport, Report, SCHEMA, TargetReport, ToolReport, without_private_paths,
 };
-use crate::worker::interrupted;
 use std::path::Path;
 
 /// The report of a command on one network, without remarks on its values.
@@ -38,7 +37,7 @@ pub fn saved_report(
         blind: Vec::new(),
         strategies: None,
         environment: Some(environment(registry.converter())),
-        interrupted: interrupted(),
+        interrupted: registry.interrupt().is_set(),
         judged_again: None,
     };
     without_private_paths(report, std::env::var("HOME").ok().as_deref())

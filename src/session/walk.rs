@@ -31,6 +31,37 @@ impl Evaluator<'_> {
         Ok(engine.walk(&self.request, plan, announced))
     }
 
+    /// Walks a target: follows its operators, or asks for every value as an output, or searches from outside.
+    /// `walked` receives the values of a target that was followed.
+    ///
+    /// # Errors
+    /// If the target cannot be walked at all.
+    pub fn walk(
+        &self,
+        target: &Target,
+        announce: &mut dyn FnMut(&str),
+        walked: &mut dyn FnMut(&Walked),
+    ) -> Result<TargetReport, Failure> {
+        if self.registry.walker(target).is_none() {
+            return match self.walk_by_outputs(target, announce) {
+                // What cannot be asked for its values is searched from outside.
+                Err(why) if self.can_be_searched(target) => {
+                    let mut report = self.search(target, Search::Cut, announce)?;
+                    let reason = format!("{}; searched by truncations instead", why.line());
+                    report.evidence.push(reason);
+                    Ok(report)
+                }
+                found => found,
+            };
+        }
+        announce("opening");
+        let found = self.follow(target, None, &mut |operator| {
+            announce(&format!("{} {} {}", operator.index, operator.op_type, operator.name));
+        })?;
+        walked(&found);
+        Ok(self.judge_walked(target, found))
+    }
+
     /// Judges a walk's findings like a run: with the same reference and the same judgement.
     pub fn judge_walked(&self, target: &Target, mut walked: Walked) -> TargetReport {
         let names = node_names(self.request.model);

@@ -27,7 +27,7 @@ pub(super) enum Value {
     Name(Name),
     /// The elements of tensors: a file of the archive.
     Storage {
-        dtype: Option<Dtype>,
+        dtype: Dtype,
         key: String,
     },
     /// A tensor in a storage.
@@ -376,7 +376,7 @@ fn storage(id: Value) -> Result<Value, String> {
         [Value::Text(word), Value::Name(Name::Storage(dtype)), Value::Text(key), ..]
             if word == "storage" =>
         {
-            Ok(Value::Storage { dtype: Some(*dtype), key: key.clone() })
+            Ok(Value::Storage { dtype: *dtype, key: key.clone() })
         }
         _ => Err("the id of a storage has an unknown form".into()),
     }
@@ -398,7 +398,7 @@ fn called(callee: &Value, arguments: Value) -> Result<Value, String> {
 
 fn tensor(arguments: &[Value]) -> Result<Value, String> {
     let [
-        Value::Storage { dtype: Some(dtype), key },
+        Value::Storage { dtype, key },
         Value::Int(offset),
         Value::Tuple(shape),
         Value::Tuple(strides),
