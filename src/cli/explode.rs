@@ -10,6 +10,7 @@ use crate::case::write_backend_test;
 use crate::engine::{NodeSteps, OrtTarget, Target};
 use crate::graph::Model;
 use crate::inputs::Feed;
+use crate::report::plural;
 use crate::session::{Failure, Registry, second_engine};
 use crate::tensor::{ShapeText, Tensor};
 use crate::worker::find_converter;
@@ -114,16 +115,14 @@ fn text(tests: &[Test], model: &Model, folder: &Path) -> String {
         let count = by_type.entry(&test.op_type).or_default();
         *count = (count.0 + 1, count.1 + test.nodes.len());
     }
-    let counted =
-        |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let rows = by_type.iter().map(|(op_type, (tests, nodes))| {
-        format!("  {op_type}: {} for {}\n", counted(*tests, "test"), counted(*nodes, "node"))
+        format!("  {op_type}: {} for {}\n", plural(*tests, "test"), plural(*nodes, "node"))
     });
     let covered = tests.iter().map(|test| test.nodes.len()).sum::<usize>();
     format!(
         "{} for {covered} of {} in {}\n{}run them: offby case run --onnx-backend-tests {} --on TARGET\n",
-        counted(tests.len(), "test"),
-        counted(model.node_count(), "node"),
+        plural(tests.len(), "test"),
+        plural(model.node_count(), "node"),
         folder.display(),
         rows.collect::<String>(),
         folder.display()

@@ -42,6 +42,7 @@ pub use html::report_html;
 pub use judging::judge_again;
 pub use junit::report_junit;
 pub use markdown::report_markdown;
+pub(crate) use matrix::plural;
 pub use matrix::{matrix_html, matrix_markdown, matrix_text};
 pub use printable::printable;
 pub use privacy::{without_home, without_private_paths};

@@ -49,7 +49,8 @@ fn title(matrix: &Matrix) -> String {
     format!("{rows} on {}", plural(matrix.columns.len(), "target"))
 }
 
-fn plural(count: usize, what: &str) -> String {
+/// `1 target`, `3 targets`.
+pub(crate) fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
