@@ -43,6 +43,7 @@ use crate::session::Failure;
 use crate::worker::Interrupt;
 use args::{Arguments, Command, ReportCommand};
 use clap::Parser as _;
+use clap::error::{ContextKind, ContextValue};
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
@@ -56,7 +57,7 @@ const INTERRUPTED_TWICE: i32 = 130;
 ///
 /// Exit codes: 0 all targets agree, 1 a target diverges, 2 offby's own failure, 3 inconclusive.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| advised(error).exit());
     if !matches!(arguments.command, Command::Worker) {
         listen_for_interruption();
     }
@@ -72,6 +73,17 @@ pub fn main() -> ExitCode {
             ExitCode::from(OWN_FAILURE)
         }
     }
+}
+
+/// A wrong command line, with a hint if several targets were given to a command that takes one.
+fn advised(mut error: clap::Error) -> clap::Error {
+    let about = |kind| error.get(kind).map(ToString::to_string);
+    let given = about(ContextKind::InvalidArg).filter(|given| given.starts_with("--on"));
+    if given.is_some() && given == about(ContextKind::PriorArg) {
+        let hint = "this command takes one target; `offby run` compares several";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
+    }
+    error
 }
 
 /// The first Ctrl-C ends the current run, and the command reports its findings so far. The second ends this program.

@@ -30,7 +30,7 @@ pub(super) fn title(report: &Report) -> String {
     let kind = match target.verdict.kind {
         Kind::Agrees => "agrees with the reference",
         Kind::Explained => "differs by no more than its storage format costs",
-        Kind::Precision => "loses more precision than allowed, by honest rounding",
+        Kind::Precision => "loses more precision than allowed, by rounding alone",
         Kind::Divergent => "gives wrong values",
         Kind::Nonfinite => "gives NaN or infinities",
         Kind::Converter => "runs a different network, because of the engine's converter",
@@ -167,7 +167,7 @@ fn beyond_rounding(walk: &WalkReport, op: &OpReport) -> String {
     }
     let size = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |x| format!("{x:.1e}"));
     format!(
-        "an honest {} backend would introduce {:.1e} at the first source; it introduces {}, {} times that",
+        "a fault-free {} backend would introduce {:.1e} at the first source; it introduces {}, {} times that",
         walk.storage.name(),
         op.floor,
         size(op.introduced),

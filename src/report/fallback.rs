@@ -97,7 +97,7 @@ fn goal(fallback: &Fallback) -> String {
         Goal::Tolerance(Tolerance { rtol, atol_typical, .. }) => {
             format!("rtol {rtol:.0e} and {atol_typical:.0e} of the typical magnitude")
         }
-        Goal::Floor => "16 times the error of an honest backend at most".into(),
+        Goal::Floor => "16 times the error of a fault-free backend at most".into(),
         Goal::Top1 => "the largest element of each row in its place".into(),
     }
 }

@@ -22,6 +22,7 @@ mod remarks;
 mod replay;
 mod schema;
 mod shrink;
+mod spans;
 mod text;
 mod walk_text;
 mod weights;

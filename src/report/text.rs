@@ -186,7 +186,7 @@ fn row(target: &TargetReport, output: Option<&OutputReport>, is_named: bool) -> 
 
 /// Backend and the first word of the device: `vulkan, llvmpipe`. An external target does not name its engine: for
 /// that target, engine and backend.
-fn place(target: &TargetReport) -> String {
+pub(super) fn place(target: &TargetReport) -> String {
     let Some(ran_on) = &target.ran_on else { return "-".to_owned() };
     if target.target.starts_with("ext:") {
         return shortened(&format!("{}, {}", ran_on.engine, ran_on.backend), 20);
@@ -234,7 +234,17 @@ fn previews(targets: &[TargetReport], reference: &str, name: &str, width: usize)
         true => format!(" {who:<longest$}  {preview}\n"),
         false => format!(" {who}\n   {}", wrapped(preview, width.saturating_sub(3))),
     };
-    format!("\noutput `{name}`\n{}", rows.iter().map(line).collect::<String>())
+    let error = error_of_walk(targets, name);
+    format!("\noutput `{name}`{error}\n{}", rows.iter().map(line).collect::<String>())
+}
+
+/// The error of an output. A walk has no table of outputs that has it.
+fn error_of_walk(targets: &[TargetReport], name: &str) -> String {
+    let [TargetReport { outputs, walk: Some(_), .. }] = targets else { return String::new() };
+    let output = outputs.iter().find(|output| output.name.as_str() == name);
+    output.and_then(|output| output.comparison.as_ref()).map_or(String::new(), |measured| {
+        format!(": relative L2 {}, max abs {}", relative(measured), number(measured.max_abs))
+    })
 }
 
 pub(super) fn verdict_text(
@@ -306,7 +316,7 @@ fn needed(judgement: &Judgement, width: usize) -> String {
     let Some(needed) = &judgement.needed else { return String::new() };
     wrapped(
         &format!(
-            "the smallest tolerance that accepts this: --rtol {} --atol {:.3e}",
+            "with --rtol {} this output passes from --atol {:.3e} on",
             needed.rtol, needed.atol
         ),
         width,

@@ -7,7 +7,7 @@ use super::document::{Report, TargetReport};
 use super::fallback_text::fallback_text;
 use super::notes::{bodies, notes};
 use super::text::{
-    heading, needed_text, previews_of, remarks_text, run_text, shortened, table_with_names,
+    heading, needed_text, place, previews_of, remarks_text, run_text, shortened, table_with_names,
     verdict_text, wrapped,
 };
 use super::weights::weights_text;
@@ -28,8 +28,8 @@ const TIGHT: f64 = 1e-4;
 const REASONS: usize = 3;
 /// How many rows the table of the operators that matter may have.
 const MOST_ROWS: usize = 40;
-/// The meaning of the columns and roles, for a walk that names a source.
-const LEGEND: &str = "introduced: the operator's error on its own inputs; floor: what rounding costs there; cumulative: the error of its value in the whole run; a source introduces error, a propagator passes it on";
+/// The meaning of the columns.
+const COLUMNS: &str = "introduced: the operator's error on its own inputs; floor: what rounding costs there; ratio: introduced / floor; cumulative: the error of its value in the whole run; errors are relative (L2)";
 
 /// A saved report, as its own command printed the report.
 pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
@@ -58,9 +58,7 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
                 text.push_str(&operators(walk, all, width));
                 text.push_str(&weights_text(walk, width));
                 text.push_str(&facts(target, walk, width));
-                if !walk.sources.is_empty() {
-                    text.push_str(&wrapped(LEGEND, width));
-                }
+                text.push_str(&legend(walk, width));
             }
         }
         let previews = previews_of(std::slice::from_ref(target), "reference", width);
@@ -146,6 +144,18 @@ fn ratio_text(ratio: f64) -> String {
     if ratio < 1e4 { format!("{ratio:.1}") } else { format!("{ratio:.0e}") }
 }
 
+/// The meaning of the columns, and of the roles that occur.
+fn legend(walk: &WalkReport, width: usize) -> String {
+    if walk.ops_compared == 0 {
+        return String::new();
+    }
+    let occurs = |role: &Role| walk.ops.iter().any(|op| op.role == *role);
+    let roles = [Role::Source, Role::Propagator, Role::Amplifier, Role::Absorber, Role::Clean];
+    let meaning = |role: Role| format!("{}: {}", role.name(), role.meaning());
+    let roles: Vec<String> = roles.into_iter().filter(occurs).map(meaning).collect();
+    wrapped(COLUMNS, width) + &wrapped(&roles.join("; "), width)
+}
+
 /// `297 propagators, all within 1.2 x floor`.
 fn summary(rest: &[&OpReport]) -> String {
     let mut text = String::new();
@@ -199,7 +209,10 @@ fn dumped(walk: &WalkReport, runs: &str) -> String {
 fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
     let mut text = String::from("\n");
     let share = 100.0 * walk.float_share;
-    let unchecked = walk.ops_unchecked.len();
+    let unchecked = match walk.ops_unchecked.len() {
+        0 => String::new(),
+        n => format!(", {n} not"),
+    };
     let bodies = bodies(walk);
     if walk.strategy == Strategy::Reference {
         // Only the reference ran: there is no comparison.
@@ -208,13 +221,13 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
         return text + &note_lines(target, walk, width);
     }
     let runs = match walk.candidate_runs {
-        1 => "1 run of the target".to_owned(),
-        n => format!("{n} runs of the target"),
+        1 => format!("1 run on {}", place(target)),
+        n => format!("{n} runs on {}", place(target)),
     };
     let line = match walk.strategy == Strategy::Dump {
         true => dumped(walk, &runs),
         false => format!(
-            "{} of {} operators compared ({share:.1} % of those with floats), {unchecked} not; {:.0} % traced to ONNX nodes; {runs}; values stored as {}{bodies}",
+            "{} of {} operators compared ({share:.1} % of those with floats){unchecked}; {:.0} % traced to ONNX nodes; {runs}; values stored as {}{bodies}",
             walk.ops_compared,
             walk.ops_total,
             100.0 * walk.mapped_share,

@@ -318,7 +318,7 @@ fn rounding(walk: &WalkReport, error: f64, floor: f64) -> String {
     let storage = walk.storage.name();
     if walk.ops.is_empty() {
         return format!(
-            "a relative error of {error:.2e}, where an honest {storage} backend has {floor:.2e}"
+            "a relative error of {error:.2e}, where a fault-free {storage} backend has {floor:.2e}"
         );
     }
     let top: Vec<String> = contributors(walk).iter().map(|op| format!("`{}`", op.name)).collect();
@@ -327,7 +327,7 @@ fn rounding(walk: &WalkReport, error: f64, floor: f64) -> String {
         some => format!("; most comes from {}", some.join(", ")),
     };
     format!(
-        "no operator introduces more than {storage} rounding; it adds up to a relative error of {error:.2e}, where an honest {storage} backend has {floor:.2e}{most}"
+        "no operator introduces more than {storage} rounding; it adds up to a relative error of {error:.2e}, where a fault-free {storage} backend has {floor:.2e}{most}"
     )
 }
 
@@ -343,10 +343,12 @@ fn contributors(walk: &WalkReport) -> Vec<&OpReport> {
 fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String {
     let others = match sources.len() {
         1 => "; no other operator introduces error".to_owned(),
-        n if sources.iter().all(|op| op.op_type == first.op_type) => {
-            format!("; {} more do, each a {}", n - 1, first.op_type)
-        }
-        n => format!("; {} more do", n - 1),
+        n if sources.iter().all(|op| op.op_type == first.op_type) => match n - 1 {
+            1 => format!("; 1 more operator introduces error, also a {}", first.op_type),
+            more => format!("; {more} more operators introduce error, each a {}", first.op_type),
+        },
+        2 => "; 1 more operator introduces error".to_owned(),
+        n => format!("; {} more operators introduce error", n - 1),
     };
     let size = match (&first.nonfinite, first.introduced) {
         _ if let Some(words) = lost(first) => words,

@@ -38,6 +38,17 @@ impl Role {
             Role::Clean => "clean",
         }
     }
+
+    /// The role in words for a reader of reports.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Role::Source => "it introduces more error than rounding explains",
+            Role::Propagator => "its inputs are off, and it is right on them",
+            Role::Amplifier => "it is right, and makes the error of its inputs larger",
+            Role::Absorber => "it makes the error of its inputs smaller",
+            Role::Clean => "its whole error is at most twice the floor",
+        }
+    }
 }
 
 /// The role of every operator, given the candidate's storage.

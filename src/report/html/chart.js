@@ -26,7 +26,7 @@ function errorChart(walk, choose) {
   const legend = h("ul", { class: "legend" },
     key("cumulative: against the reference's own stream", "M0 6H26", "var(--cumulative)"),
     key("introduced: by the operator itself, on the same inputs", "M13 6h0.01", "var(--introduced)", 6),
-    key(`floor: what an honest ${walk.storage} backend introduces`, "M0 6H26", "var(--floor)", 1.6, "5 4"),
+    key(`floor: what a fault-free ${walk.storage} backend introduces`, "M0 6H26", "var(--floor)", 1.6, "5 4"),
     key("source, with its name", "M13 0l6 6l-6 6l-6 -6z", "var(--introduced)", 1, null, true),
     key("NaN or infinite", "M8 1l10 10M18 1l-10 10", "var(--introduced)", 2));
   return h("figure", {}, legend, plot(spec),

@@ -9,6 +9,7 @@ use super::document::{INTERRUPTED, Report, TargetReport};
 use super::fallback::{sentences, worth_a_table};
 use super::markdown::report_markdown;
 use super::remarks::{remarks, sentence};
+use super::spans::{Span, spans};
 use super::text::simulated;
 use crate::verdict::News;
 use crate::walk::Fallback;
@@ -105,15 +106,11 @@ pub(super) fn escaped(text: &str) -> String {
 
 /// Text of offby, names in backticks as code.
 pub(super) fn prose(text: &str) -> String {
-    let pieces: Vec<&str> = text.split('`').collect();
-    if pieces.len().is_multiple_of(2) {
-        return escaped(text);
-    }
-    let piece = |(at, piece): (usize, &&str)| match at % 2 {
-        0 => escaped(piece),
-        _ => format!("<code>{}</code>", escaped(piece)),
+    let markup = |span: &Span| match span {
+        Span::Words(words) => escaped(words),
+        Span::Name(name) => format!("<code>{}</code>", escaped(name)),
     };
-    pieces.iter().enumerate().map(piece).collect()
+    spans(text).iter().map(markup).collect()
 }
 
 fn lead(report: &Report) -> String {

@@ -1,5 +1,6 @@
 //! Markdown that cannot break: escaped texts, code spans, tables and fences.
 
+use crate::report::spans::{Span, spans};
 use std::fmt::Write as _;
 
 /// How many characters of a name a table cell may have.
@@ -7,16 +8,11 @@ const MOST: usize = 160;
 
 /// A text of offby that may quote names in backticks: code stays code, the rest is escaped.
 pub(in crate::report) fn prose(text: &str) -> String {
-    let pieces: Vec<&str> = text.split('`').collect();
-    // An odd number of backticks does not quote names.
-    if pieces.len().is_multiple_of(2) {
-        return escaped(&text.replace('`', "'"));
-    }
-    let piece = |(at, piece): (usize, &&str)| match at % 2 {
-        0 => escaped(piece),
-        _ => code(piece),
+    let markup = |span: &Span| match span {
+        Span::Words(words) => escaped(&words.replace('`', "'")),
+        Span::Name(name) => code(name),
     };
-    pieces.iter().enumerate().map(piece).collect()
+    spans(text).iter().map(markup).collect()
 }
 
 /// Foreign text as code: a name, a driver's message.
