@@ -74,6 +74,10 @@ worker command:
 bench:
     cargo bench -p offby-compare --bench compare
 
+# Time the readers of dumps on 1 GB in each format, and walk each dump: seconds and peak memory.
+bench-dumps: build
+    cargo run --release --example bench_dumps -- "$CARGO_TARGET_DIR/release/offby" "{{ cache }}/bench-dumps"
+
 # Walk debug networks with five seeds on the OpenCL, Vulkan and CPU backends and on honest simulated devices: no source may show.
 sweep:
     cargo test --release --test it -- --ignored --nocapture sweep_

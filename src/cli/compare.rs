@@ -9,7 +9,7 @@ use super::screen;
 use super::walk_dump::{answer_dump, execution};
 use crate::engine::{DumpTarget, NodeSteps, Second, Target, Values};
 use crate::graph::{Model, ValueName};
-use crate::inputs::Feed;
+use crate::inputs::{Dump, Feed};
 use crate::session::Failure;
 use crate::walk::align;
 use std::collections::BTreeMap;
@@ -35,7 +35,8 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
             aligned.insert(our.to_string(), tensor.clone());
         }
     }
-    let execution = execution(&args.second, &aligned, session.truth());
+    let aligned = Dump::from(aligned);
+    let execution = execution(&args.second, &aligned, session.truth())?;
     let mut target_report = session.judge_dumped(&target, &execution, &aligned)?;
     progress.finish_and_clear();
     target_report.evidence = described(&target_report.walk, &aligned, &ours, &second);
@@ -85,7 +86,7 @@ fn all_values(model: &Model, feeds: &[Feed], second: Option<Second>) -> Result<V
 /// How the networks were matched, and which node of the second writes the value of each source.
 fn described(
     walk: &Option<crate::walk::WalkReport>,
-    aligned: &Values,
+    aligned: &Dump,
     ours: &Values,
     second: &Model,
 ) -> Vec<String> {

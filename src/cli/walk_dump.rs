@@ -3,9 +3,9 @@
 use super::args::{Stored, WalkArgs};
 use super::prepare::{Prepared, load_given};
 use super::screen;
-use crate::engine::{DUMP, DumpTarget, Execution, Output, RanOn, Runs, Target, Values};
+use crate::engine::{DUMP, DumpTarget, Execution, Output, RanOn, Runs, Target};
 use crate::graph::{Cut, Model, Topology, ValueName};
-use crate::inputs::{NamePlan, plan_names, read_dump};
+use crate::inputs::{Dump, NamePlan, plan_names};
 use crate::report::{TargetReport, walk_text};
 use crate::session::{Evaluator, Failure};
 use crate::tensor::{Dtype, Format, Tensor};
@@ -20,10 +20,10 @@ const MOST: usize = 8;
 /// Reads, matches, walks and reports; returns the exit code.
 pub(super) fn walk_dump(args: &WalkArgs, dump: &Path) -> Result<u8, Failure> {
     let network = &args.network;
-    let (values, plan) = named(&Model::load(&network.model.path)?, args, dump)?;
-    let given: BTreeMap<ValueName, Tensor> =
-        values.iter().map(|(name, tensor)| (name.as_str().into(), tensor.clone())).collect();
-    let (whole, feeds) = load_given(&network.model.path, &network.model.feed, &given)?;
+    let model = Model::load(&network.model.path)?;
+    let (values, plan) = named(&model, args, dump)?;
+    let (whole, feeds) =
+        load_given(&network.model.path, &network.model.feed, &given(&model, &values)?)?;
     let model = up_to_dumped(&whole, &values)?;
     let mut prepared = Prepared::of(network, model, feeds)?.with_finite(args.finite);
     prepared.feeds.retain(|feed| prepared.model.inputs().iter().any(|i| i.name == feed.name));
@@ -34,7 +34,7 @@ pub(super) fn walk_dump(args: &WalkArgs, dump: &Path) -> Result<u8, Failure> {
     let session = prepared.session(&reference, &[]);
     let progress = screen::progress(network.output.quiet);
     progress.set_message(format!("walking {}", dump.display()));
-    let execution = execution(dump, &values, session.truth());
+    let execution = execution(dump, &values, session.truth())?;
     let mut target_report = session.judge_dumped(&target, &execution, &values)?;
     progress.finish_and_clear();
     target_report.evidence = described(&plan, &values);
@@ -72,23 +72,19 @@ impl Stored {
 }
 
 /// The dumped tensors by ONNX value.
-fn named(model: &Model, args: &WalkArgs, dump: &Path) -> Result<(Values, NamePlan), Failure> {
-    let mut tensors = read_dump(dump)?;
+fn named(model: &Model, args: &WalkArgs, dump: &Path) -> Result<(Dump, NamePlan), Failure> {
+    let tensors = Dump::open(dump)?;
     let inputs = model.inputs().iter().map(|input| input.name.to_string());
     let written = model.nodes().flat_map(|node| node.outputs.to_vec());
     let names: Vec<String> = inputs.chain(written).filter(|name| !name.is_empty()).collect();
-    let plan = plan_names(tensors.keys(), &names, &mapped(&args.map)?);
+    let plan = plan_names(tensors.names(), &names, &mapped(&args.map)?);
     if let Some((name, values)) = plan.ambiguous.first_key_value() {
         return Err(Failure::new(
             format!("match `{name}` of the dump: it may be {}", listed(values)),
             format!("say which one with --map '{name}=VALUE'"),
         ));
     }
-    let values: Values = plan
-        .matched
-        .iter()
-        .filter_map(|(name, value)| Some((value.clone(), tensors.remove(name)?)))
-        .collect();
+    let values = tensors.renamed(&plan.matched);
     if values.is_empty() {
         return Err(Failure::new(
             format!(
@@ -102,6 +98,15 @@ fn named(model: &Model, args: &WalkArgs, dump: &Path) -> Result<(Values, NamePla
         ));
     }
     Ok((values, plan))
+}
+
+/// The dumped inputs of the network.
+fn given(model: &Model, values: &Dump) -> Result<BTreeMap<ValueName, Tensor>, Failure> {
+    let mut given = BTreeMap::new();
+    for input in model.inputs() {
+        given.extend(values.read(input.name.as_str())?.map(|tensor| (input.name.clone(), tensor)));
+    }
+    Ok(given)
 }
 
 fn mapped(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
@@ -123,14 +128,14 @@ fn listed(names: &[String]) -> String {
 }
 
 /// The network up to the last dumped values, if its own outputs were not all dumped.
-fn up_to_dumped(model: &Model, values: &Values) -> Result<Model, Failure> {
-    let is_dumped = |name: &ValueName| values.contains_key(name.as_str());
+fn up_to_dumped(model: &Model, values: &Dump) -> Result<Model, Failure> {
+    let is_dumped = |name: &ValueName| values.contains(name.as_str());
     if model.outputs().iter().all(is_dumped) {
         return Ok(model.clone());
     }
     let topology = Topology::of(model);
     let computed: Vec<ValueName> = values
-        .keys()
+        .names()
         .map(|name| ValueName::from(name.as_str()))
         .filter(|name| topology.is_computed(name))
         .collect();
@@ -142,9 +147,9 @@ fn up_to_dumped(model: &Model, values: &Values) -> Result<Model, Failure> {
 }
 
 /// The network's outputs that the dump does not have: the verdict says nothing about them.
-fn left_out(whole: &Model, values: &Values) -> Option<String> {
+fn left_out(whole: &Model, values: &Dump) -> Option<String> {
     let outputs = whole.outputs().iter().map(ValueName::to_string);
-    let missing: Vec<String> = outputs.filter(|name| !values.contains_key(name)).collect();
+    let missing: Vec<String> = outputs.filter(|name| !values.contains(name)).collect();
     (!missing.is_empty()).then(|| {
         format!(
             "dump: it lacks these outputs of the network, which were not compared: {}",
@@ -154,8 +159,8 @@ fn left_out(whole: &Model, values: &Values) -> Option<String> {
 }
 
 /// The storage that the tensors' own types show.
-fn shown(values: &Values) -> Option<Format> {
-    let mut floats = values.values().map(Tensor::dtype).filter(|dtype| dtype.is_float());
+fn shown(values: &Dump) -> Option<Format> {
+    let mut floats = values.dtypes().filter(|dtype| dtype.is_float());
     let first = floats.next()?;
     let format = match first {
         Dtype::F16 => Format::F16,
@@ -166,12 +171,17 @@ fn shown(values: &Values) -> Option<Format> {
 }
 
 /// The device's outputs, as if it had run just now.
-pub(super) fn execution(dump: &Path, values: &Values, right: &[Output]) -> Execution {
-    let output = |right: &Output| {
-        let tensor = values.get(right.name.as_str())?;
-        let tensor = fitted(tensor, &right.tensor).unwrap_or_else(|| tensor.clone());
-        Some(Output { name: right.name.clone(), tensor })
-    };
+pub(super) fn execution(
+    dump: &Path,
+    values: &Dump,
+    right: &[Output],
+) -> Result<Execution, Failure> {
+    let mut outputs = Vec::new();
+    for right in right {
+        let Some(tensor) = values.read(right.name.as_str())? else { continue };
+        let tensor = fitted(&tensor, &right.tensor).unwrap_or(tensor);
+        outputs.push(Output { name: right.name.clone(), tensor });
+    }
     let ran_on = RanOn {
         engine: "dump".into(),
         engine_version: String::new(),
@@ -182,11 +192,11 @@ pub(super) fn execution(dump: &Path, values: &Values, right: &[Output]) -> Execu
         operators: BTreeMap::new(),
     };
     let runs = Runs { repeats: 1, identical: true, open_seconds: 0.0, seconds: Vec::new() };
-    Execution::completed(ran_on, right.iter().filter_map(output).collect(), runs)
+    Ok(Execution::completed(ran_on, outputs, runs))
 }
 
 /// How the dump was read.
-fn described(plan: &NamePlan, values: &Values) -> Vec<String> {
+fn described(plan: &NamePlan, values: &Dump) -> Vec<String> {
     let renamed: Vec<String> = plan
         .matched
         .iter()

@@ -20,7 +20,7 @@ mod stored;
 
 pub use assign::parse_inputs;
 pub use dataset::{Dataset, Preparation, Sample};
-pub use dump::{NamePlan, plan_names, read_dump};
+pub use dump::{Dump, NamePlan, plan_names};
 pub use error::InputError;
 pub use feed::{Feed, draw};
 pub use given::shapes_given;

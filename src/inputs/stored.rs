@@ -24,7 +24,7 @@ pub(super) fn read(spec: &Spec) -> Result<Tensor, InputError> {
 }
 
 /// An array of an archive that `numpy.savez` wrote.
-fn npz(path: &Path, member: &str) -> Result<Tensor, InputError> {
+pub(super) fn npz(path: &Path, member: &str) -> Result<Tensor, InputError> {
     let fail = |error: &dyn std::fmt::Display| InputError::Archive {
         path: path.to_owned(),
         problem: error.to_string(),
@@ -36,19 +36,16 @@ fn npz(path: &Path, member: &str) -> Result<Tensor, InputError> {
     Ok(npy_from(entry, size, path)?)
 }
 
-/// The arrays of an archive by name.
-pub(super) fn members(path: &Path) -> Result<Vec<(String, Tensor)>, InputError> {
+/// The names of an archive's arrays.
+pub(super) fn members(path: &Path) -> Result<Vec<String>, InputError> {
     let fail = |error: &dyn std::fmt::Display| InputError::Archive {
         path: path.to_owned(),
         problem: error.to_string(),
     };
     let file = File::open(path).map_err(|error| fail(&error))?;
     let archive = ZipArchive::new(file).map_err(|error| fail(&error))?;
-    let names: Vec<String> = archive
-        .file_names()
-        .filter_map(|name| Some(name.ok()?.strip_suffix(".npy")?.to_owned()))
-        .collect();
-    names.into_iter().map(|name| npz(path, &name).map(|tensor| (name, tensor))).collect()
+    let names = archive.file_names();
+    Ok(names.filter_map(|name| Some(name.ok()?.strip_suffix(".npy")?.to_owned())).collect())
 }
 
 /// Whether an archive has an array of this name.

@@ -5,6 +5,7 @@ use super::registry::not_walkable;
 use super::{Evaluator, Failure};
 use crate::engine::{Execution, NodeSteps, Outcome, Request, Target, Values};
 use crate::graph::{Boundary, Cut, Model};
+use crate::inputs::Dump;
 use crate::report::TargetReport;
 
 impl Evaluator<'_> {
@@ -44,10 +45,11 @@ impl Evaluator<'_> {
             .iter()
             .map(|output| (output.name.to_string(), output.tensor.clone()))
             .collect();
-        let mut report = self.judge_dumped(target, &execution, &values)?;
+        let changed = is_changed(&execution, &values);
+        let mut report = self.judge_dumped(target, &execution, &Dump::from(values))?;
         if let Some(walk) = &mut report.walk {
             walk.candidate_runs = execution.runs.as_ref().map_or(1, |runs| runs.repeats) + 1;
-            walk.splits_fusions = is_changed(&execution, &values);
+            walk.splits_fusions = changed;
         }
         Ok(report)
     }

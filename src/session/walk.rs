@@ -6,8 +6,9 @@ use super::origin::{Walked as Followed, find_origin};
 use super::registry::{arithmetic_of, not_walkable, on_cpu};
 use super::{Evaluator, Failure, Search, node_names};
 use crate::compare::Agreement;
-use crate::engine::{CPU, Execution, Outcome, Target, Values};
+use crate::engine::{CPU, Execution, Outcome, Target};
 use crate::graph::ValueName;
+use crate::inputs::Dump;
 use crate::report::{BegunReport, TargetReport};
 use crate::verdict::{News, Ruling, accept_converter, refine};
 use crate::walk::{
@@ -112,7 +113,7 @@ impl Evaluator<'_> {
         &self,
         target: &Target,
         execution: &Execution,
-        values: &Values,
+        values: &Dump,
     ) -> Result<TargetReport, Failure> {
         let model = self.request.model;
         let dumped = Dumped {

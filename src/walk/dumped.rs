@@ -13,9 +13,9 @@ use super::rounding_floor::{StorageCensus, round_to_f16};
 use super::strategy::Strategy;
 use super::trace::{Misshapen, Trace, Trust, WalkReport};
 use crate::bounds::{Arithmetic, Excess};
-use crate::engine::{DUMP, NodeSteps, Output, Second, Values};
+use crate::engine::{DUMP, NodeSteps, Output, Second};
 use crate::graph::Model;
-use crate::inputs::Feed;
+use crate::inputs::{Dump, Feed};
 use crate::tensor::{Dtype, ShapeText, Tensor};
 use crate::with_array;
 use std::cell::RefCell;
@@ -29,7 +29,7 @@ pub struct Dumped<'a> {
     /// The device's feeds.
     pub feeds: &'a [Feed],
     /// The device's values by their ONNX names.
-    pub values: &'a Values,
+    pub values: &'a Dump,
     /// How the device computes and stores, as far as that is known.
     pub arithmetic: Arithmetic,
     /// Computes the nodes that tract refuses.
@@ -164,7 +164,7 @@ impl Dumped<'_> {
 /// The values of a run in which dumped values replace computed ones.
 struct Stream<'d> {
     steps: NodeSteps,
-    values: &'d Values,
+    values: &'d Dump,
     /// Applied to constants, and to each value when it is computed or replaced.
     change: fn(&Tensor) -> Tensor,
     /// The nodes behind each value that was not dumped, back to dumped values.
@@ -206,9 +206,9 @@ impl<'d> Stream<'d> {
             Found { piece, inputs, places: Vec::new(), computed: Vec::new(), dumped: Vec::new() };
         for (place, name) in self.steps.writes(step).iter().enumerate() {
             let Some(output) = outputs.get_mut(place) else { continue };
-            let value = self.values.get(name);
-            let fitted = value.and_then(|value| fitted(value, output));
-            if let (Some(value), None) = (value, &fitted) {
+            let value = self.values.read(name).map_err(|error| error.to_string())?;
+            let fitted = value.as_ref().and_then(|value| fitted(value, output));
+            if let (Some(value), None) = (&value, &fitted) {
                 let (node, op_type) = self.steps.node(step);
                 let form =
                     |tensor: &Tensor| format!("{} {}", tensor.dtype(), ShapeText(tensor.shape()));

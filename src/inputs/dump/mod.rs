@@ -2,6 +2,8 @@
 
 mod names;
 mod pickle;
+mod place;
+mod polygraphy;
 mod pt;
 mod refusal;
 mod safetensors;
@@ -9,56 +11,132 @@ mod safetensors;
 pub use names::{NamePlan, plan_names};
 
 use super::{InputError, stored};
-use crate::graph::read_tensor_proto;
-use crate::tensor::{Dtype, Tensor, read_npy};
+use crate::tensor::{Dtype, Tensor};
+use place::Place;
 use refusal::refuse;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The largest manifest of raw files.
 const MANIFEST_LIMIT: u64 = 16 << 20;
 
-/// The tensors of a dump by the names that the dump has for them.
-///
-/// A dump is an `.npz`, `.safetensors`, `.pt` or `.pth` file, or a folder of `.npy`, `.pb` and `.tensorproto` files,
-/// archives, and raw files that a `manifest.json` describes.
-///
-/// # Errors
-/// If the dump cannot be read or has no tensor.
-pub fn read_dump(path: &Path) -> Result<BTreeMap<String, Tensor>, InputError> {
-    let fail = |error: std::io::Error| refuse(path, error.to_string());
-    let mut tensors = BTreeMap::new();
-    if !fs::metadata(path).map_err(fail)?.is_dir() {
-        read_file(path, &mut tensors)?;
-    } else {
-        for entry in fs::read_dir(path).map_err(fail)? {
-            read_file(&entry.map_err(fail)?.path(), &mut tensors)?;
+/// The tensors that a device or framework dumped, by name. Each is read when it is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Dump {
+    tensors: BTreeMap<String, Dumped>,
+}
+
+/// A tensor of a dump.
+#[derive(Debug, Clone)]
+struct Dumped {
+    place: Place,
+    dtype: Dtype,
+}
+
+impl Dump {
+    /// Opens an `.npz`, `.safetensors`, `.pt` or `.pth` file, outputs that Polygraphy saved as `.json`, or a folder of
+    /// `.npy`, `.pb` and `.tensorproto` files, of all these, and of raw files that a `manifest.json` describes.
+    ///
+    /// Every tensor is read once, so what is damaged is found before any work is done.
+    ///
+    /// # Errors
+    /// If a tensor of the dump cannot be read, or the dump has none.
+    pub fn open(path: &Path) -> Result<Self, InputError> {
+        let fail = |error: std::io::Error| refuse(path, error.to_string());
+        let mut places = Vec::new();
+        if !fs::metadata(path).map_err(fail)?.is_dir() {
+            places.extend(in_file(path, true)?);
+        } else {
+            for entry in fs::read_dir(path).map_err(fail)? {
+                places.extend(in_file(&entry.map_err(fail)?.path(), false)?);
+            }
+        }
+        let mut dump = Dump::default();
+        for (name, place) in places {
+            let dtype = place.read()?.dtype();
+            dump.tensors.insert(name, Dumped { place, dtype });
+        }
+        match dump.tensors.is_empty() {
+            true => Err(refuse(path, "it has no tensor in a format that offby reads".into())),
+            false => Ok(dump),
         }
     }
-    match tensors.is_empty() {
-        true => Err(refuse(path, "it has no tensor in a format that offby reads".into())),
-        false => Ok(tensors),
+
+    /// The names of the tensors.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.tensors.keys()
+    }
+
+    /// The number of tensors.
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether there is no tensor.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The element types of the tensors.
+    pub fn dtypes(&self) -> impl Iterator<Item = Dtype> {
+        self.tensors.values().map(|dumped| dumped.dtype)
+    }
+
+    /// Reads a tensor; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// If the tensor can no longer be read.
+    pub fn read(&self, name: &str) -> Result<Option<Tensor>, InputError> {
+        self.tensors.get(name).map(|dumped| dumped.place.read()).transpose()
+    }
+
+    /// The tensors with other names; those without a new name are left out.
+    #[must_use]
+    pub fn renamed(mut self, names: &BTreeMap<String, String>) -> Self {
+        let tensors = names
+            .iter()
+            .filter_map(|(old, new)| Some((new.clone(), self.tensors.remove(old)?)))
+            .collect();
+        Dump { tensors }
     }
 }
 
-/// Adds the tensors of a file. A file of an unknown kind has none.
-fn read_file(path: &Path, tensors: &mut BTreeMap<String, Tensor>) -> Result<(), InputError> {
+impl From<BTreeMap<String, Tensor>> for Dump {
+    fn from(tensors: BTreeMap<String, Tensor>) -> Self {
+        let here = |tensor: Tensor| Dumped { dtype: tensor.dtype(), place: Place::Here(tensor) };
+        Dump { tensors: tensors.into_iter().map(|(name, tensor)| (name, here(tensor))).collect() }
+    }
+}
+
+/// The tensors of a file. A file of an unknown kind has none. A text file in a folder may be anything.
+fn in_file(path: &Path, is_alone: bool) -> Result<Vec<(String, Place)>, InputError> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    match ending {
-        "npy" => _ = tensors.insert(stem(), read_npy(path)?),
-        "pb" | "tensorproto" => _ = tensors.insert(stem(), read_tensor_proto(path)?),
-        "npz" => tensors.extend(stored::members(path)?),
-        "safetensors" => tensors.extend(safetensors::read(path)?),
-        "pt" | "pth" => tensors.extend(pt::read(path, &stem())?),
-        "json" if path.file_name().is_some_and(|name| name == "manifest.json") => {
-            tensors.extend(raw_files(path)?);
+    let one = |place: fn(PathBuf) -> Place| vec![(stem(), place(path.to_owned()))];
+    Ok(match ending {
+        "npy" => one(Place::Npy),
+        "pb" | "tensorproto" => one(Place::Proto),
+        "npz" => {
+            let place =
+                |member: String| (member.clone(), Place::Npz { path: path.to_owned(), member });
+            stored::members(path)?.into_iter().map(place).collect()
         }
-        _ => {}
-    }
-    Ok(())
+        "safetensors" => safetensors::places(path)?,
+        "pt" | "pth" => pt::places(path, &stem())?,
+        "json" if path.file_name().is_some_and(|name| name == "manifest.json") => raw_files(path)?,
+        "json" => match polygraphy::read(path) {
+            Err(_) if !is_alone => Vec::new(),
+            read => read?.into_iter().map(|(name, tensor)| (name, Place::Here(tensor))).collect(),
+        },
+        _ => Vec::new(),
+    })
 }
 
 /// What a manifest says of one raw file.
@@ -72,7 +150,7 @@ struct Raw {
 }
 
 /// The raw files of a manifest: a list of `{"name", "file", "dtype", "shape"}`, elements little-endian and row-major.
-fn raw_files(manifest: &Path) -> Result<Vec<(String, Tensor)>, InputError> {
+fn raw_files(manifest: &Path) -> Result<Vec<(String, Place)>, InputError> {
     let fail = |problem: String| refuse(manifest, problem);
     let size = fs::metadata(manifest).map_err(|error| fail(error.to_string()))?.len();
     if size > MANIFEST_LIMIT {
@@ -81,16 +159,15 @@ fn raw_files(manifest: &Path) -> Result<Vec<(String, Tensor)>, InputError> {
     let text = fs::read_to_string(manifest).map_err(|error| fail(error.to_string()))?;
     let files: Vec<Raw> = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
     let folder = manifest.parent().unwrap_or(Path::new(""));
-    let read = |raw: Raw| {
+    let place = |raw: Raw| {
         let is_plain = Path::new(&raw.file).file_name().is_some_and(|name| *name == *raw.file);
         if !is_plain {
             return Err(fail(format!("`{}` is not a file name", raw.file)));
         }
-        let bytes = fs::read(folder.join(&raw.file))
-            .map_err(|error| fail(format!("{}: {error}", raw.file)))?;
-        let tensor = Tensor::from_bytes(raw.dtype, &raw.shape, &bytes)
-            .map_err(|error| fail(format!("{}: {error}", raw.file)))?;
-        Ok((raw.name, tensor))
+        let path = folder.join(&raw.file);
+        let length = fs::metadata(&path).map_err(|error| fail(format!("{}: {error}", raw.file)))?;
+        let (begin, length) = (0, length.len());
+        Ok((raw.name, Place::Bytes { path, begin, length, dtype: raw.dtype, shape: raw.shape }))
     };
-    files.into_iter().map(read).collect()
+    files.into_iter().map(place).collect()
 }

@@ -1,10 +1,10 @@
 //! Files of `torch.save`: a zip archive with a pickle and the elements of each storage.
 
 use super::pickle::{Value, View, unpickle};
+use super::place::Place;
 use super::refusal::refuse;
 use crate::inputs::InputError;
 use crate::tensor::{Tensor, element_count};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek};
 use std::path::Path;
@@ -16,16 +16,33 @@ const PICKLE_LIMIT: u64 = 64 << 20;
 const MOST_DEPTH: usize = 64;
 
 /// The tensors of a file. Names of nested dictionaries are joined by dots; a lone tensor has the name `stem`.
-pub(super) fn read(path: &Path, stem: &str) -> Result<Vec<(String, Tensor)>, InputError> {
+pub(super) fn places(path: &Path, stem: &str) -> Result<Vec<(String, Place)>, InputError> {
     let file = File::open(path).map_err(|error| refuse(path, error.to_string()))?;
-    from_archive(file, stem).map_err(|problem| refuse(path, problem))
+    let views = views(file, stem).map_err(|problem| refuse(path, problem))?;
+    let place =
+        |Named { name, member, view }| (name, Place::Torch { path: path.to_owned(), member, view });
+    Ok(views.into_iter().map(place).collect())
+}
+
+/// The elements of a view in row-major order, from the member of the archive that has its storage.
+pub(super) fn elements_of(path: &Path, name: &str, view: &View) -> Result<Tensor, InputError> {
+    let read = || {
+        let file = File::open(path).map_err(|error| error.to_string())?;
+        read_view(&mut ZipArchive::new(file).map_err(|error| error.to_string())?, name, view)
+    };
+    read().map_err(|problem| refuse(path, problem))
+}
+
+/// A tensor of an archive.
+struct Named {
+    name: String,
+    /// The member of the archive that has its storage.
+    member: String,
+    view: View,
 }
 
 /// The tensors of an archive.
-pub(super) fn from_archive(
-    file: impl std::io::Read + Seek,
-    stem: &str,
-) -> Result<Vec<(String, Tensor)>, String> {
+fn views(file: impl std::io::Read + Seek, stem: &str) -> Result<Vec<Named>, String> {
     let mut archive = ZipArchive::new(file).map_err(|error| {
         format!("{error}; offby reads files that torch.save of PyTorch 1.6 and later writes")
     })?;
@@ -41,19 +58,20 @@ pub(super) fn from_archive(
     let value = unpickle(&member(&mut archive, &pickle, PICKLE_LIMIT)?)?;
     let mut views = Vec::new();
     collect(&value, String::new(), 0, &mut views)?;
-    let mut storages: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    let mut tensors = Vec::new();
-    for (name, view) in views {
-        if !storages.contains_key(&view.key) {
-            let path = format!("{folder}data/{}", view.key);
-            storages.insert(view.key.clone(), member(&mut archive, &path, u64::MAX)?);
-        }
-        let name = if name.is_empty() { stem.to_owned() } else { name };
-        let tensor = elements(&view, &storages[&view.key]);
-        tensors
-            .push((name.clone(), tensor.map_err(|problem| format!("tensor `{name}`: {problem}"))?));
-    }
-    Ok(tensors)
+    let named = |(name, view): (String, View)| Named {
+        name: if name.is_empty() { stem.to_owned() } else { name },
+        member: format!("{folder}data/{}", view.key),
+        view,
+    };
+    Ok(views.into_iter().map(named).collect())
+}
+
+fn read_view(
+    archive: &mut ZipArchive<impl std::io::Read + Seek>,
+    name: &str,
+    view: &View,
+) -> Result<Tensor, String> {
+    elements(view, member(archive, name, u64::MAX)?).map_err(|problem| format!("{name}: {problem}"))
 }
 
 fn member(
@@ -105,7 +123,7 @@ fn collect(
 }
 
 /// The elements of a tensor in row-major order; its strides may be any.
-fn elements(view: &View, storage: &[u8]) -> Result<Tensor, String> {
+fn elements(view: &View, storage: Vec<u8>) -> Result<Tensor, String> {
     let View { dtype, offset, shape, strides, .. } = view;
     let (size, count) =
         (dtype.size(), element_count(shape).ok_or("its shape has too many elements")?);
@@ -118,6 +136,27 @@ fn elements(view: &View, storage: &[u8]) -> Result<Tensor, String> {
     if !is_inside || count.checked_mul(size).is_none_or(|bytes| bytes / 64 > storage.len()) {
         return Err("it is larger than its storage".into());
     }
+    let bytes = match is_plain(shape, strides) || count == 0 {
+        true => &storage[(offset * size).min(storage.len())..][..count * size],
+        false => &gathered(view, count, &storage),
+    };
+    Tensor::from_bytes(*dtype, shape, bytes).map_err(|error| error.to_string())
+}
+
+/// Whether the elements follow each other in row-major order.
+fn is_plain(shape: &[usize], strides: &[usize]) -> bool {
+    let mut next = 1usize;
+    shape.iter().zip(strides).rev().all(|(&extent, &stride)| {
+        let is_next = extent == 1 || stride == next;
+        next = next.saturating_mul(extent);
+        is_next
+    })
+}
+
+/// The elements one by one, in row-major order.
+fn gathered(view: &View, count: usize, storage: &[u8]) -> Vec<u8> {
+    let View { dtype, offset, shape, strides, .. } = view;
+    let size = dtype.size();
     let mut bytes = Vec::with_capacity(count * size);
     let mut index = vec![0usize; shape.len()];
     for _ in 0..count {
@@ -131,7 +170,7 @@ fn elements(view: &View, storage: &[u8]) -> Result<Tensor, String> {
             *i = 0;
         }
     }
-    Tensor::from_bytes(*dtype, shape, &bytes).map_err(|error| error.to_string())
+    bytes
 }
 
 #[cfg(test)]
@@ -152,6 +191,14 @@ mod tests {
             archive.write_all(bytes).unwrap();
         }
         archive.finish().unwrap()
+    }
+
+    fn from_archive(archive: Cursor<Vec<u8>>, stem: &str) -> Result<Vec<(String, Tensor)>, String> {
+        let views = views(archive.clone(), stem)?;
+        let mut archive = ZipArchive::new(archive).map_err(|error| error.to_string())?;
+        let tensor =
+            |named: Named| Ok((named.name, read_view(&mut archive, &named.member, &named.view)?));
+        views.into_iter().map(tensor).collect()
     }
 
     /// `{"w": tensor}` with a shape of 2x3, its transpose in memory.

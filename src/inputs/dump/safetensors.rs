@@ -1,12 +1,13 @@
 //! The safetensors format: a JSON header with types, shapes and offsets, then the elements.
 
+use super::place::Place;
 use super::refusal::refuse;
 use crate::inputs::InputError;
-use crate::tensor::{Dtype, Tensor};
+use crate::tensor::Dtype;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::Read as _;
 use std::path::Path;
 
 /// The longest header that the format allows.
@@ -20,7 +21,7 @@ struct Entry {
 }
 
 /// The tensors of a file.
-pub(super) fn read(path: &Path) -> Result<Vec<(String, Tensor)>, InputError> {
+pub(super) fn places(path: &Path) -> Result<Vec<(String, Place)>, InputError> {
     let fail = |problem: String| refuse(path, problem);
     let failed = |error: std::io::Error| refuse(path, error.to_string());
     let mut file = File::open(path).map_err(failed)?;
@@ -36,8 +37,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, Tensor)>, InputError> {
     let mut entries: BTreeMap<String, serde_json::Value> =
         serde_json::from_slice(&header).map_err(|error| fail(error.to_string()))?;
     entries.remove("__metadata__");
-    let mut tensors = Vec::new();
-    for (name, entry) in entries {
+    let place = |(name, entry): (String, serde_json::Value)| {
         let bad = |problem: &dyn std::fmt::Display| fail(format!("tensor `{name}`: {problem}"));
         let entry: Entry = serde_json::from_value(entry).map_err(|error| bad(&error))?;
         let dtype = dtype(&entry.dtype)
@@ -47,14 +47,16 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, Tensor)>, InputError> {
         if from > to || to > size.saturating_sub(begin) {
             return Err(bad(&format!("bytes {from} to {to} are not in the file")));
         }
-        let mut bytes = vec![0u8; usize::try_from(to - from).map_err(|error| bad(&error))?];
-        file.seek(SeekFrom::Start(begin + from)).map_err(|error| bad(&error))?;
-        file.read_exact(&mut bytes).map_err(|error| bad(&error))?;
-        let tensor =
-            Tensor::from_bytes(dtype, &entry.shape, &bytes).map_err(|error| bad(&error))?;
-        tensors.push((name, tensor));
-    }
-    Ok(tensors)
+        let place = Place::Bytes {
+            path: path.to_owned(),
+            begin: begin + from,
+            length: to - from,
+            dtype,
+            shape: entry.shape,
+        };
+        Ok((name, place))
+    };
+    entries.into_iter().map(place).collect()
 }
 
 fn dtype(name: &str) -> Option<Dtype> {
@@ -87,13 +89,19 @@ mod tests {
         file
     }
 
+    fn places_read(path: &Path) -> Result<Vec<crate::tensor::Tensor>, InputError> {
+        places(path)?.iter().map(|(_, place)| place.read()).collect()
+    }
+
     #[test]
     fn tensors_are_read_and_lies_are_refused() {
         let header = r#"{"__metadata__":{"format":"pt"},"a.b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
         let data = [1.5f32, -2.0].map(f32::to_le_bytes).concat();
-        let read_back = read(file(header, &data).path()).unwrap();
-        assert_eq!(read_back[0].0, "a.b");
-        assert_eq!(read_back[0].1.numbers(1), [1.5, -2.0]);
+        let whole = file(header, &data);
+        let places = places(whole.path()).unwrap();
+        assert_eq!(places[0].0, "a.b");
+        assert_eq!(places[0].1.read().unwrap().numbers(1), [1.5, -2.0]);
+        let read = |file: &Path| places_read(file).map(drop);
         let problem = |header: &str| read(file(header, &data).path()).unwrap_err().to_string();
         assert!(problem(&header.replace("8]", "80]")).contains("not in the file"));
         assert!(problem(&header.replace("F32", "F8")).contains("no element type F8"));

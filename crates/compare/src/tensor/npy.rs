@@ -1,9 +1,10 @@
 //! Reading and writing numpy's `.npy` files.
 
-use super::{Tensor, element_count};
+use super::{Dtype, Tensor, element_count};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder as _};
 use npyz::{
-    AutoSerialize, DType, Deserialize, NpyFile, Order, TypeChar, TypeStr, WriterBuilder as _,
+    AutoSerialize, DType, Deserialize, Endianness, NpyFile, NpyHeader, Order, TypeChar, TypeStr,
+    WriterBuilder as _,
 };
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write as _};
@@ -47,7 +48,7 @@ pub fn read_npy(path: &Path) -> Result<Tensor, NpyError> {
     let fail = |source| NpyError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(fail)?;
     let size = file.metadata().map_err(fail)?.len();
-    npy_from(BufReader::new(file), size, path)
+    npy_from(file, size, path)
 }
 
 /// Reads the same from a stream of `size` bytes. Errors name `path` as the source of the bytes. At most twice the
@@ -63,10 +64,30 @@ pub fn npy_from(mut stream: impl Read, size: u64, path: &Path) -> Result<Tensor,
     let DType::Plain(plain) = npy.dtype() else {
         return Err(NpyError::ElementType { path: path.to_owned(), descr });
     };
-    check_size(&npy, &plain, size).map_err(fail)?;
-    read_plain(npy, &plain, &Whole)
-        .map_err(fail)?
-        .ok_or(NpyError::ElementType { path: path.to_owned(), descr })
+    let count = check_size(&npy, &plain, size).map_err(fail)?;
+    let (header, order) = (npy.header().clone(), npy.order());
+    let bytes = exactly(npy.into_inner(), count).map_err(fail)?;
+    let is_as_in_memory = plain.endianness() != Endianness::Big && order == Order::C;
+    let tensor = match dtype_of(&plain).filter(|_| is_as_in_memory) {
+        // Much faster than element by element.
+        Some(dtype) => Some(from_bytes(&header, dtype, &bytes).map_err(fail)?),
+        None => read_plain(NpyFile::with_header(header, bytes.as_slice()), &plain, &Whole)
+            .map_err(fail)?,
+    };
+    tensor.ok_or(NpyError::ElementType { path: path.to_owned(), descr })
+}
+
+/// So many bytes of a stream. The caller has checked that the stream is that long.
+fn exactly(stream: impl Read, count: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+    stream.take(count).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn from_bytes(header: &NpyHeader, dtype: Dtype, bytes: &[u8]) -> io::Result<Tensor> {
+    let shape: Vec<usize> = header.shape().iter().map(|&dim| dim as usize).collect();
+    let short = |_| io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends too early");
+    Tensor::from_bytes(dtype, &shape, bytes).map_err(short)
 }
 
 /// The most characters of a header, as in numpy.
@@ -130,13 +151,14 @@ fn invalid(problem: &'static str) -> io::Error {
 }
 
 /// Refuses a header that claims more elements than the file holds, because the claim must not become an allocation.
-fn check_size<R: Read>(npy: &NpyFile<R>, plain: &TypeStr, size: u64) -> io::Result<()> {
+/// Returns the number of the elements' bytes.
+fn check_size<R: Read>(npy: &NpyFile<R>, plain: &TypeStr, size: u64) -> io::Result<u64> {
     let dims: Option<Vec<usize>> = npy.shape().iter().map(|&d| usize::try_from(d).ok()).collect();
     let bytes = dims
         .and_then(|dims| element_count(&dims))
         .and_then(|count| (count as u64).checked_mul(plain.size_field()));
     match bytes {
-        Some(bytes) if bytes <= size => Ok(()),
+        Some(bytes) if bytes <= size => Ok(bytes),
         _ => Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
             "the header promises more elements than the file holds",
@@ -144,26 +166,45 @@ fn check_size<R: Read>(npy: &NpyFile<R>, plain: &TypeStr, size: u64) -> io::Resu
     }
 }
 
+fn dtype_of(plain: &TypeStr) -> Option<Dtype> {
+    use TypeChar::{Bool, Float, Int, Uint};
+    Some(match (plain.type_char(), plain.size_field()) {
+        (Float, 4) => Dtype::F32,
+        (Float, 2) => Dtype::F16,
+        (Float, 8) => Dtype::F64,
+        (Int, 1) => Dtype::I8,
+        (Int, 2) => Dtype::I16,
+        (Int, 4) => Dtype::I32,
+        (Int, 8) => Dtype::I64,
+        (Uint, 1) => Dtype::U8,
+        (Uint, 2) => Dtype::U16,
+        (Uint, 4) => Dtype::U32,
+        (Uint, 8) => Dtype::U64,
+        (Bool, _) => Dtype::Bool,
+        _ => return None,
+    })
+}
+
 fn read_plain<R: Read>(
     npy: NpyFile<R>,
     plain: &TypeStr,
     extent: &impl Extent<R>,
 ) -> io::Result<Option<Tensor>> {
-    use TypeChar::{Bool, Float, Int, Uint};
-    Ok(Some(match (plain.type_char(), plain.size_field()) {
-        (Float, 4) => Tensor::F32(extent.read(npy)?),
-        (Float, 2) => Tensor::F16(extent.read(npy)?),
-        (Float, 8) => Tensor::F64(extent.read(npy)?),
-        (Int, 1) => Tensor::I8(extent.read(npy)?),
-        (Int, 2) => Tensor::I16(extent.read(npy)?),
-        (Int, 4) => Tensor::I32(extent.read(npy)?),
-        (Int, 8) => Tensor::I64(extent.read(npy)?),
-        (Uint, 1) => Tensor::U8(extent.read(npy)?),
-        (Uint, 2) => Tensor::U16(extent.read(npy)?),
-        (Uint, 4) => Tensor::U32(extent.read(npy)?),
-        (Uint, 8) => Tensor::U64(extent.read(npy)?),
-        (Bool, _) => Tensor::Bool(extent.read(npy)?),
-        _ => return Ok(None),
+    Ok(Some(match dtype_of(plain) {
+        Some(Dtype::F32) => Tensor::F32(extent.read(npy)?),
+        Some(Dtype::F16) => Tensor::F16(extent.read(npy)?),
+        Some(Dtype::F64) => Tensor::F64(extent.read(npy)?),
+        Some(Dtype::I8) => Tensor::I8(extent.read(npy)?),
+        Some(Dtype::I16) => Tensor::I16(extent.read(npy)?),
+        Some(Dtype::I32) => Tensor::I32(extent.read(npy)?),
+        Some(Dtype::I64) => Tensor::I64(extent.read(npy)?),
+        Some(Dtype::U8) => Tensor::U8(extent.read(npy)?),
+        Some(Dtype::U16) => Tensor::U16(extent.read(npy)?),
+        Some(Dtype::U32) => Tensor::U32(extent.read(npy)?),
+        Some(Dtype::U64) => Tensor::U64(extent.read(npy)?),
+        Some(Dtype::Bool) => Tensor::Bool(extent.read(npy)?),
+        // numpy has no name for bf16.
+        Some(Dtype::Bf16) | None => return Ok(None),
     }))
 }
 
