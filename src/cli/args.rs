@@ -102,9 +102,13 @@ pub(super) struct WalkArgs {
     /// Target to walk, such as mnn:vulkan:low, or the reference itself
     #[arg(long = "on", value_name = "TARGET", required_unless_present = "got")]
     pub(super) on: Option<String>,
-    /// Walk these dumped tensors of a device instead of a target: a folder, an .npz or a .safetensors file
+    /// Walk these dumped tensors of a device instead of a target: a folder, or an .npz, .safetensors, .pt or
+    /// Polygraphy .json file
     #[arg(long, value_name = "DUMP", conflicts_with_all = ["on", "strategy"])]
     pub(super) got: Option<PathBuf>,
+    /// Walk these tensors, too: a dump of the same run in the framework that exported the network
+    #[arg(long, value_name = "DUMP", requires = "got")]
+    pub(super) want: Option<PathBuf>,
     /// Match a dumped tensor with an ONNX value, if their names differ (repeatable)
     #[arg(long, value_name = "DUMPED=VALUE", requires = "got")]
     pub(super) map: Vec<String>,

@@ -40,7 +40,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
     let mut target_report = session.judge_dumped(&target, &execution, &aligned)?;
     progress.finish_and_clear();
     target_report.evidence = described(&target_report.walk, &aligned, &ours, &second);
-    answer_dump(&prepared, &session, "compare", args.all, target_report)
+    answer_dump(&prepared, &session, "compare", args.all, vec![target_report])
 }
 
 /// The second network, fed like the first: inputs of the same name, or else in the same order.

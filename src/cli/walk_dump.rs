@@ -5,11 +5,11 @@ use super::prepare::{Prepared, load_given};
 use super::screen;
 use crate::engine::{DUMP, DumpTarget, Execution, Output, RanOn, Runs, Target};
 use crate::graph::{Cut, Model, Topology, ValueName};
-use crate::inputs::{Dump, NamePlan, plan_names};
+use crate::inputs::{Dump, Feed, NamePlan, plan_names};
 use crate::report::{TargetReport, walk_text};
-use crate::session::{Evaluator, Failure};
+use crate::session::{Evaluator, Failure, Reference};
 use crate::tensor::{Dtype, Format, Tensor};
-use crate::verdict::exit_code;
+use crate::verdict::{News, exit_code};
 use crate::walk::fitted;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,27 +19,124 @@ const MOST: usize = 8;
 
 /// Reads, matches, walks and reports; returns the exit code.
 pub(super) fn walk_dump(args: &WalkArgs, dump: &Path) -> Result<u8, Failure> {
-    let network = &args.network;
-    let model = Model::load(&network.model.path)?;
-    let (values, plan) = named(&model, args, dump)?;
-    let (whole, feeds) =
-        load_given(&network.model.path, &network.model.feed, &given(&model, &values)?)?;
-    let model = up_to_dumped(&whole, &values)?;
-    let mut prepared = Prepared::of(network, model, feeds)?.with_finite(args.finite);
-    prepared.feeds.retain(|feed| prepared.model.inputs().iter().any(|i| i.name == feed.name));
-    let storage = args.storage.map(Stored::format).or_else(|| shown(&values));
-    let target = Target::Dump(DumpTarget { name: "dump".into(), storage });
-    let reference = prepared.reference()?;
-    // No target is asked: the device is elsewhere.
-    let session = prepared.session(&reference, &[]);
-    let progress = screen::progress(network.output.quiet);
+    let path = &args.network.model.path;
+    let model = Model::load(path)?;
+    let got = Given::read("dump", &model, args, dump)?;
+    let want = args.want.as_deref().map(|want| Given::read("want", &model, args, want));
+    let want = want.transpose()?;
+    let fed = fed(&model, &got, want.as_ref())?;
+    let (whole, feeds) = load_given(path, &args.network.model.feed, &fed)?;
+    let progress = screen::progress(args.network.output.quiet);
     progress.set_message(format!("walking {}", dump.display()));
-    let execution = execution(dump, &values, session.truth())?;
-    let mut target_report = session.judge_dumped(&target, &execution, &values)?;
+    let ground = Ground::new(args, &whole, &feeds, &got)?;
+    let session = ground.session();
+    let mut targets = vec![walked(&session, args, &whole, &got)?];
+    if let Some(want) = &want {
+        // The two dumps may end at different values.
+        let ground = Ground::new(args, &whole, &feeds, want)?;
+        targets.push(of_framework(walked(&ground.session(), args, &whole, want)?));
+    }
     progress.finish_and_clear();
-    target_report.evidence = described(&plan, &values);
-    target_report.evidence.extend(left_out(&whole, &values));
-    answer_dump(&prepared, &session, "walk", args.all, target_report)
+    answer_dump(&ground.prepared, &session, "walk", args.all, targets)
+}
+
+/// A dump, its tensors by ONNX value.
+struct Given<'a> {
+    /// The target's name in the report.
+    name: &'static str,
+    path: &'a Path,
+    values: Dump,
+    plan: NamePlan,
+}
+
+impl<'a> Given<'a> {
+    fn read(
+        name: &'static str,
+        model: &Model,
+        args: &WalkArgs,
+        path: &'a Path,
+    ) -> Result<Self, Failure> {
+        let (values, plan) = named(model, args, path)?;
+        Ok(Given { name, path, values, plan })
+    }
+}
+
+/// The network as far as a dump has its values, and the reference's run.
+struct Ground<'a> {
+    prepared: Prepared<'a>,
+    reference: Reference,
+}
+
+impl<'a> Ground<'a> {
+    fn new(
+        args: &'a WalkArgs,
+        whole: &Model,
+        feeds: &[Feed],
+        given: &Given<'_>,
+    ) -> Result<Self, Failure> {
+        let model = up_to_dumped(whole, &given.values)?;
+        let mut prepared =
+            Prepared::of(&args.network, model, feeds.to_vec())?.with_finite(args.finite);
+        prepared.feeds.retain(|feed| prepared.model.inputs().iter().any(|i| i.name == feed.name));
+        let reference = prepared.reference()?;
+        Ok(Ground { prepared, reference })
+    }
+
+    fn session(&self) -> Evaluator<'_> {
+        // No target is asked: the device is elsewhere.
+        self.prepared.session(&self.reference, &[])
+    }
+}
+
+fn walked(
+    session: &Evaluator<'_>,
+    args: &WalkArgs,
+    whole: &Model,
+    given: &Given<'_>,
+) -> Result<TargetReport, Failure> {
+    let values = &given.values;
+    let storage = args.storage.map(Stored::format).or_else(|| shown(values));
+    let target = Target::Dump(DumpTarget { name: given.name.into(), storage });
+    let execution = execution(given.path, values, session.truth())?;
+    let mut report = session.judge_dumped(&target, &execution, values)?;
+    report.evidence = described(given);
+    report.evidence.extend(left_out(whole, given));
+    Ok(report)
+}
+
+/// The report on the framework's own values: an error is the export's, not the device's.
+fn of_framework(mut report: TargetReport) -> TargetReport {
+    if report.verdict.kind.news() == News::Bad {
+        report.verdict.hint = Some(
+            "the ONNX network computes other values than the framework: report it to the exporter; the other dump is compared with the ONNX network"
+                .into(),
+        );
+    }
+    report
+}
+
+/// The dumped inputs of the network.
+fn fed(
+    model: &Model,
+    got: &Given<'_>,
+    want: Option<&Given<'_>>,
+) -> Result<BTreeMap<ValueName, Tensor>, Failure> {
+    let mut fed = BTreeMap::new();
+    for input in model.inputs() {
+        let name = input.name.as_str();
+        let ours = got.values.read(name)?;
+        let theirs = want.map_or(Ok(None), |want| want.values.read(name))?;
+        if let (Some(ours), Some(theirs)) = (&ours, &theirs)
+            && fitted(theirs, ours).is_none_or(|theirs| theirs != *ours)
+        {
+            return Err(Failure::new(
+                format!("walk both dumps: their tensors of the input `{name}` differ"),
+                "dump both runs with the same input",
+            ));
+        }
+        fed.extend(ours.or(theirs).map(|tensor| (input.name.clone(), tensor)));
+    }
+    Ok(fed)
 }
 
 /// Reports a walk of tensors that no engine computed now. The evidence, which is on how they were matched, is shown.
@@ -48,11 +145,12 @@ pub(super) fn answer_dump(
     session: &Evaluator<'_>,
     command: &str,
     all: bool,
-    target: TargetReport,
+    targets: Vec<TargetReport>,
 ) -> Result<u8, Failure> {
-    let lines: String = target.evidence.iter().map(|line| format!("{line}\n")).collect();
-    let code = exit_code([target.verdict.kind]);
-    let mut report = prepared.report(command, session.reference(), vec![target]);
+    let evidence = targets.iter().flat_map(|target| &target.evidence);
+    let lines: String = evidence.map(|line| format!("{line}\n")).collect();
+    let code = exit_code(targets.iter().map(|target| target.verdict.kind));
+    let mut report = prepared.report(command, session.reference(), targets);
     prepared.remark(&mut report, session);
     prepared.answer(&report, || {
         walk_text(&report, all, screen::width(), screen::painter()) + "\n" + &lines
@@ -100,15 +198,6 @@ fn named(model: &Model, args: &WalkArgs, dump: &Path) -> Result<(Dump, NamePlan)
     Ok((values, plan))
 }
 
-/// The dumped inputs of the network.
-fn given(model: &Model, values: &Dump) -> Result<BTreeMap<ValueName, Tensor>, Failure> {
-    let mut given = BTreeMap::new();
-    for input in model.inputs() {
-        given.extend(values.read(input.name.as_str())?.map(|tensor| (input.name.clone(), tensor)));
-    }
-    Ok(given)
-}
-
 fn mapped(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let pair = |text: &String| {
         let (dumped, value) = text.rsplit_once('=').ok_or_else(|| {
@@ -147,12 +236,13 @@ fn up_to_dumped(model: &Model, values: &Dump) -> Result<Model, Failure> {
 }
 
 /// The network's outputs that the dump does not have: the verdict says nothing about them.
-fn left_out(whole: &Model, values: &Dump) -> Option<String> {
+fn left_out(whole: &Model, given: &Given<'_>) -> Option<String> {
     let outputs = whole.outputs().iter().map(ValueName::to_string);
-    let missing: Vec<String> = outputs.filter(|name| !values.contains(name)).collect();
+    let missing: Vec<String> = outputs.filter(|name| !given.values.contains(name)).collect();
     (!missing.is_empty()).then(|| {
         format!(
-            "dump: it lacks these outputs of the network, which were not compared: {}",
+            "{}: it lacks these outputs of the network, which were not compared: {}",
+            given.name,
             listed(&missing)
         )
     })
@@ -196,19 +286,19 @@ pub(super) fn execution(
 }
 
 /// How the dump was read.
-fn described(plan: &NamePlan, values: &Dump) -> Vec<String> {
+fn described(Given { name: dump, values, plan, .. }: &Given<'_>) -> Vec<String> {
     let renamed: Vec<String> = plan
         .matched
         .iter()
         .filter(|(name, value)| name != value)
         .map(|(name, value)| format!("{name} = {value}"))
         .collect();
-    let mut lines = vec![format!("dump: {} tensors are values of the network", values.len())];
+    let mut lines = vec![format!("{dump}: {} tensors are values of the network", values.len())];
     if !renamed.is_empty() {
-        lines.push(format!("dump: by form: {}", listed(&renamed)));
+        lines.push(format!("{dump}: by form: {}", listed(&renamed)));
     }
     if !plan.unmatched.is_empty() {
-        lines.push(format!("dump: not in the network: {}", listed(&plan.unmatched)));
+        lines.push(format!("{dump}: not in the network: {}", listed(&plan.unmatched)));
     }
     lines
 }

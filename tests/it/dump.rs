@@ -37,21 +37,25 @@ fn device(model: &Model, feeds: &[Feed], culprit: Option<usize>) -> Device {
     Device { values, culprit: culprit.map_or(String::new(), |culprit| steps.node(culprit).0) }
 }
 
+/// Writes the values that are dumped, under names that files can have.
+fn write(device: &Device, folder: &Path, is_dumped: &dyn Fn(&str) -> bool) {
+    for (name, tensor) in device.values.iter().filter(|(name, _)| is_dumped(name)) {
+        write_npy(&folder.join(format!("{}.npy", name.replace(['/', ':'], "_"))), tensor).unwrap();
+    }
+}
+
 /// The verdict of a walk from a folder with some of the values, and the source with its piece.
 fn walked(device: &Device, is_dumped: &dyn Fn(&str) -> bool) -> (i32, Value) {
     let folder = tempfile::tempdir().unwrap();
-    for (name, tensor) in device.values.iter().filter(|(name, _)| is_dumped(name)) {
-        // Tools write names as files can have them.
-        write_npy(&folder.path().join(format!("{}.npy", name.replace(['/', ':'], "_"))), tensor)
-            .unwrap();
-    }
-    let mut command = offby();
-    command.arg("walk").arg(debug_model(NETWORK)).arg("--got").arg(folder.path());
-    let (code, report) = finish_json({
-        command.args(["--json", "-"]);
-        command
-    });
+    write(device, folder.path(), is_dumped);
+    let (code, report) = walk(&["--got".as_ref(), folder.path()]);
     (code, first_target(&report).clone())
+}
+
+fn walk(arguments: &[&Path]) -> (i32, Value) {
+    let mut command = offby();
+    command.arg("walk").arg(debug_model(NETWORK)).args(arguments).args(["--json", "-"]);
+    finish_json(command)
 }
 
 /// The nodes among which the culprit must be: those of each source's piece, or the source itself.
@@ -150,4 +154,83 @@ fn outputs_that_were_not_dumped_are_named() {
     let (code, stdout, stderr) = crate::support::finish(command);
     assert_eq!((code, &*stderr), (0, ""), "{stdout}");
     assert!(stdout.contains("which were not compared: `output`"), "{stdout}");
+}
+
+/// A dump of the framework tells faults of the export from faults of the device.
+#[test]
+fn the_frameworks_values_are_walked_too() {
+    let (model, feeds) = network();
+    let folder = tempfile::tempdir().unwrap();
+    let dump = |name: &str, culprit: Option<usize>| {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        let device = device(&model, &feeds, culprit);
+        write(&device, &path, &|_| true);
+        (path, device.culprit)
+    };
+    let ((got, engine), (right, _), (changed, export)) =
+        (dump("got", Some(7)), dump("right", None), dump("changed", Some(3)));
+    let both = |want: &Path| {
+        let (code, report) = walk(&["--got".as_ref(), &got, "--want".as_ref(), want]);
+        let sources = |at: usize| report["targets"][at]["walk"]["sources"].clone();
+        let hint = report["targets"][1]["verdict"]["hint"].as_str().unwrap_or_default().to_owned();
+        (code, sources(0), sources(1), hint)
+    };
+    let at = |node: &str| serde_json::json!([node]);
+    let (code, ours, theirs, _) = both(&right);
+    assert_eq!((code, ours, theirs), (1, at(&engine), serde_json::json!([])));
+    let (code, ours, theirs, hint) = both(&changed);
+    assert_eq!((code, ours, theirs), (1, at(&engine), at(&export)));
+    assert!(hint.contains("exporter"), "{hint}");
+}
+
+/// Both dumps must be of one run.
+#[test]
+fn dumps_with_other_inputs_are_refused() {
+    let (model, feeds) = network();
+    let folder = tempfile::tempdir().unwrap();
+    let [got, want] = ["got", "want"].map(|name| folder.path().join(name));
+    let device = device(&model, &feeds, None);
+    for path in [&got, &want] {
+        std::fs::create_dir(path).unwrap();
+        write(&device, path, &|_| true);
+    }
+    let Tensor::F32(input) = &feeds[0].tensor else { panic!("not f32") };
+    write_npy(&want.join("input.npy"), &Tensor::F32(input.mapv(|value| value + 1.0))).unwrap();
+    let mut command = offby();
+    command.arg("walk").arg(debug_model(NETWORK)).arg("--got").arg(got).arg("--want").arg(want);
+    let (code, _, stderr) = crate::support::finish(command);
+    assert!(code == 2 && stderr.contains("`input` differ"), "{stderr}");
+}
+
+/// Polygraphy's `--save-outputs` with every value marked as an output, and its `--save-inputs`.
+#[test]
+fn outputs_that_polygraphy_saved_are_walked() {
+    use base64::Engine as _;
+    let (model, feeds) = network();
+    let count = NodeSteps::new(&model).unwrap().len();
+    let device = device(&model, &feeds, Some(count / 2));
+    let folder = tempfile::tempdir().unwrap();
+    let one = folder.path().join("one.npy");
+    let array = |tensor: &Tensor| {
+        write_npy(&one, tensor).unwrap();
+        let text = base64::prelude::BASE64_STANDARD.encode(std::fs::read(&one).unwrap());
+        serde_json::json!({"array": text, "polygraphy_class": "ndarray"})
+    };
+    let input = model.inputs()[0].name.to_string();
+    let inputs = serde_json::json!([{ (input.as_str()): array(&device.values[&input]) }]);
+    let outputs: BTreeMap<&String, Value> = device
+        .values
+        .iter()
+        .filter(|(name, _)| **name != input)
+        .map(|(name, tensor)| (name, serde_json::json!({"values": array(tensor)})))
+        .collect();
+    let outputs =
+        serde_json::json!({"lst": [["onnxrt-runner", [{"outputs": outputs, "runtime": 0.1}]]]});
+    std::fs::remove_file(&one).unwrap();
+    std::fs::write(folder.path().join("inputs.json"), inputs.to_string()).unwrap();
+    std::fs::write(folder.path().join("outputs.json"), outputs.to_string()).unwrap();
+    let (code, report) = walk(&["--got".as_ref(), folder.path()]);
+    let found = suspects(first_target(&report));
+    assert_eq!((code, found), (1, BTreeSet::from([device.culprit])));
 }

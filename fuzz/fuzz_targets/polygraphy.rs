@@ -1,0 +1,8 @@
+//! JSON files of Polygraphy.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+mod dumps;
+
+fuzz_target!(|bytes: &[u8]| dumps::open("json", bytes));
