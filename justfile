@@ -105,6 +105,10 @@ referee-sweep *args: build
         "{{ cache }}/venv/bin/python" examples/referee_sweep/node_tests.py "{{ cache }}/onnx-node-tests"
     cargo run --release --example referee_sweep -- --offby "$CARGO_TARGET_DIR/release/offby" {{ args }}
 
+# Rewrite networks wrongly and honestly, and count what `offby compare` says (`scripts/up test` installs onnx).
+rewrites count="100" seed="1" *networks="debug-models/*.onnx": build
+    "{{ cache }}/venv/bin/python" examples/rewrites/rewrites.py "$CARGO_TARGET_DIR/release/offby" {{ count }} {{ seed }} {{ networks }}
+
 # End workers in every way at every stage, and see that each end is named as it was planted.
 torture *args:
     cargo test --release --test torture -- --deaths 1000 {{ args }}

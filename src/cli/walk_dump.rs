@@ -175,7 +175,7 @@ fn named(model: &Model, args: &WalkArgs, dump: &Path) -> Result<(Dump, NamePlan)
     let inputs = model.inputs().iter().map(|input| input.name.to_string());
     let written = model.nodes().flat_map(|node| node.outputs.to_vec());
     let names: Vec<String> = inputs.chain(written).filter(|name| !name.is_empty()).collect();
-    let plan = plan_names(tensors.names(), &names, &mapped(&args.map)?);
+    let plan = plan_names(tensors.names(), &names, &mapped(&args.map)?, &model.values_of_modules());
     if let Some((name, values)) = plan.ambiguous.first_key_value() {
         return Err(Failure::new(
             format!("match `{name}` of the dump: it may be {}", listed(values)),
@@ -192,6 +192,16 @@ fn named(model: &Model, args: &WalkArgs, dump: &Path) -> Result<(Dump, NamePlan)
             format!(
                 "say which value a tensor is with --map DUMPED=VALUE; the network has {}",
                 listed(&names)
+            ),
+        ));
+    }
+    let topology = Topology::of(model);
+    if !values.names().any(|name| topology.is_computed(&ValueName::from(name.as_str()))) {
+        return Err(Failure::new(
+            "walk the dump: it has only inputs of the network".to_owned(),
+            format!(
+                "dump values that nodes compute, or name them with --map DUMPED=VALUE; unmatched: {}",
+                listed(&plan.unmatched)
             ),
         ));
     }

@@ -31,6 +31,7 @@ impl Model {
         };
         external::inline(&mut proto, self.path().parent().unwrap_or(Path::new("")))?;
         let mut model = Model::assembled(proto, self.path())?;
+        model.exported = self.exported.clone();
         let path = new_path(self.path(), cut, model.digest().hex());
         model.set_path(path);
         Ok(model)

@@ -1,5 +1,6 @@
 //! Loads, checks and inspects ONNX models.
 
+use super::exporter::{Exported, exported};
 use super::limit::PROTOBUF_LIMIT;
 use super::wiring::sparse_name;
 use super::{Content, ModelError, TensorProtoError, ValueInfo, ValueName, external, from_proto};
@@ -22,6 +23,8 @@ pub struct Model {
     outputs: Vec<ValueName>,
     /// The file's own declarations, if shapes were fixed since.
     pub(super) declared: Option<Arc<Declared>>,
+    /// Where the nodes come from, by label, if the exporter wrote that.
+    pub(super) exported: Arc<BTreeMap<String, Exported>>,
     /// Inputs to which the user gave a shape without elements.
     pub(super) empty: BTreeSet<ValueName>,
 }
@@ -87,7 +90,8 @@ impl Model {
             // Protobuf decodes almost any bytes: a recognised foreign file is not a broken model.
             _ => not_onnx(content),
         })?;
-        let model = Model::from_proto(proto, path, Digest::of([bytes]))?;
+        let mut model = Model::from_proto(proto, path, Digest::of([bytes]))?;
+        model.exported = Arc::new(exported(bytes));
         let folder = path.parent().unwrap_or(Path::new(""));
         match external::first_missing(&model.proto, folder) {
             Some((tensor, reason)) => {
@@ -112,6 +116,7 @@ impl Model {
             inputs,
             outputs,
             declared: None,
+            exported: Arc::default(),
             empty: BTreeSet::new(),
         })
     }

@@ -7,7 +7,7 @@ use super::registry::{arithmetic_of, not_walkable, on_cpu};
 use super::{Evaluator, Failure, Search, node_names};
 use crate::compare::Agreement;
 use crate::engine::{CPU, Execution, Outcome, Target};
-use crate::graph::ValueName;
+use crate::graph::{Model, ValueName};
 use crate::inputs::Dump;
 use crate::report::{BegunReport, TargetReport};
 use crate::verdict::{News, Ruling, accept_converter, refine};
@@ -150,6 +150,7 @@ impl Evaluator<'_> {
         if let Some(walk) = &mut report.walk {
             walk.bodies = self.request.model.nodes_in_bodies();
             follow_inheritance(walk, self.request.model);
+            name_modules(walk, self.request.model);
             withdraw(walk, &report.rulings);
             if report.verdict.kind.news() == News::Good {
                 excuse_loops(walk);
@@ -218,6 +219,14 @@ fn withdraw(walk: &mut WalkReport, rulings: &[Ruling]) {
         }
     }
     walk.sources.retain(|source| !is_ruled(source));
+}
+
+/// Adds what the exporter wrote of each operator's node.
+fn name_modules(walk: &mut WalkReport, model: &Model) {
+    for op in &mut walk.ops {
+        let label = op.onnx_node.as_ref().unwrap_or(&op.name);
+        op.exported = model.exported(label).cloned();
+    }
 }
 
 /// Names the first value of a wrong form, if no other operator explains the outputs.

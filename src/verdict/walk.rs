@@ -394,6 +394,8 @@ fn signs(op: &OpReport) -> String {
 
 fn next_step(op: &OpReport) -> String {
     let node = op.onnx_node.as_deref().unwrap_or("an operator the converter added");
+    let from = op.exported.as_ref().map(|origin| format!(", from {}", origin.words()));
+    let node = format!("{node}{}", from.unwrap_or_default());
     if op.excess.as_ref().is_some_and(|found| found.overflown > 0 && !found.is_source()) {
         return format!(
             "in the ONNX file this is {node}; scale its values down, keep it in 32 bits, or accept it with --allow-overflow"

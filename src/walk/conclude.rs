@@ -104,6 +104,7 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         piece: Vec::new(),
         decided_by: None,
         onnx_node,
+        exported: None,
         cumulative: op.cumulative.map(|error_summary| error_summary.rel_l2),
         disagreeing: op.cumulative.map_or(0, |error_summary| error_summary.disagreeing),
         inherited: op.inherited.map(|error_summary| error_summary.rel_l2),

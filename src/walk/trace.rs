@@ -10,6 +10,7 @@ use super::search::Answer;
 use super::strategy::Strategy;
 use crate::bounds::Excess;
 use crate::compare::{ErrorProfile, Explanation, Pattern};
+use crate::graph::Exported;
 use crate::graph::ValueName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -149,6 +150,9 @@ pub struct OpReport {
     pub decided_by: Option<String>,
     /// The operator's ONNX node, or the span between its nearest named neighbours.
     pub onnx_node: Option<String>,
+    /// The module and source line that became the node, if the exporter wrote them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exported: Option<Exported>,
     /// Relative L2 error against the clean stream.
     pub cumulative: Option<f64>,
     /// Elements that are NaN or infinite on one side only, or not alike, against the clean stream.

@@ -17,11 +17,13 @@ pub struct NamePlan {
 }
 
 /// Matches names of a dump with values: as the user says, exactly, and with every character replaced that file names
-/// and identifiers cannot have. A name that could be several values is not guessed.
+/// and identifiers cannot have. Last, a module's name is the value that the module returns. A name that could be
+/// several values is not guessed.
 pub fn plan_names<'a>(
     dumped: impl IntoIterator<Item = &'a String>,
     values: &[String],
     given: &BTreeMap<String, String>,
+    modules: &BTreeMap<String, String>,
 ) -> NamePlan {
     let exact: BTreeSet<&str> = values.iter().map(String::as_str).collect();
     let mut by_form: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -43,7 +45,10 @@ pub fn plan_names<'a>(
     for (name, wanted) in by_form_only {
         let free = candidates(wanted, &by_form).into_iter().filter(|value| !named.contains(*value));
         match free.collect::<Vec<_>>().as_slice() {
-            [] => plan.unmatched.push(name.clone()),
+            [] => match modules.get(wanted).filter(|value| !named.contains(*value)) {
+                Some(value) => claimed.entry(value.clone()).or_default().push(name.clone()),
+                None => plan.unmatched.push(name.clone()),
+            },
             [only] => claimed.entry((*only).to_owned()).or_default().push(name.clone()),
             several => {
                 let several = several.iter().map(|value| (*value).to_owned()).collect();
@@ -103,26 +108,33 @@ mod tests {
 
     #[test]
     fn names_of_tools_are_understood_and_doubts_are_kept() {
+        let none = BTreeMap::new();
         let values: Vec<String> =
             ["/conv1/Conv_output_0", "relu:0", "a.b", "a_b", "y"].map(str::to_owned).to_vec();
         let dumped: Vec<String> =
             ["_conv1_Conv_output_0", "relu", "A/B", "y", "z"].map(str::to_owned).to_vec();
-        let plan = plan_names(&dumped, &values, &BTreeMap::new());
+        let plan = plan_names(&dumped, &values, &none, &none);
         assert_eq!(plan.matched["_conv1_Conv_output_0"], "/conv1/Conv_output_0");
         let short = ["conv1.Conv".to_owned()];
-        let shortened = plan_names(&short, &values, &BTreeMap::new());
+        let shortened = plan_names(&short, &values, &none, &none);
         assert_eq!(shortened.matched["conv1.Conv"], "/conv1/Conv_output_0");
         assert_eq!(plan.matched["relu"], "relu:0");
         assert_eq!(plan.matched["y"], "y");
         assert_eq!(plan.ambiguous["A/B"], ["a.b", "a_b"]);
         assert_eq!(plan.unmatched, ["z"]);
         let twice = ["relu".to_owned(), "relu_0".to_owned()];
-        let doubt = plan_names(&twice, &values, &BTreeMap::new());
+        let doubt = plan_names(&twice, &values, &none, &none);
         assert_eq!((doubt.matched.len(), doubt.ambiguous.len()), (0, 2));
         let again = ["y".to_owned(), "y_0".to_owned()];
-        let plan = plan_names(&again, &values, &BTreeMap::new());
+        let plan = plan_names(&again, &values, &none, &none);
         assert_eq!((&*plan.matched["y"], plan.unmatched), ("y", vec!["y_0".to_owned()]));
         let given = BTreeMap::from([("z".to_owned(), "a.b".to_owned())]);
-        assert_eq!(plan_names(&dumped, &values, &given).matched["z"], "a.b");
+        assert_eq!(plan_names(&dumped, &values, &given, &none).matched["z"], "a.b");
+        let modules = BTreeMap::from([("z".to_owned(), "relu:0".to_owned())]);
+        let alone = ["z".to_owned()];
+        assert_eq!(plan_names(&alone, &values, &none, &modules).matched["z"], "relu:0");
+        // `relu` is `relu:0` by form, and the module's name says the same value.
+        let doubt = plan_names(&dumped, &values, &none, &modules);
+        assert_eq!(doubt.ambiguous["z"], ["relu:0"]);
     }
 }

@@ -18,7 +18,7 @@ const COLUMNS = [
 /** The table of one walk; `choose(op)` is called for the operator whose name was clicked. */
 function opTable(walk, choose) {
   const unchecked = new Map(walk.ops_unchecked.map((op) => [op.name, op.reason]));
-  const words = walk.ops.map((op) => `${op.index} ${op.name} ${op.op_type} ${op.onnx_node ?? ""} ${roleName(op.role)} ${op.backend}`.toLowerCase());
+  const words = walk.ops.map((op) => `${op.index} ${op.name} ${op.op_type} ${op.onnx_node ?? ""} ${roleName(op.role)} ${op.backend} ${origin(op) ?? ""}`.toLowerCase());
   const state = { text: "", role: "", by: 0, down: false, page: 0, chosen: null };
   const body = h("tbody");
   const said = h("span", { role: "status", class: "soft" });
@@ -71,6 +71,12 @@ function opTable(walk, choose) {
   return element;
 }
 
+/** The module and source line that became an operator's node, if the exporter wrote them. */
+function origin(op) {
+  const { module, class: kind, line } = op.exported ?? {};
+  return [module && `module ${module}${kind ? ` (${kind})` : ""}`, line].filter(Boolean).join(", ") || null;
+}
+
 /** Missing measurements come last in both directions. */
 function order(key, sign) {
   const absent = (value) => value === null || value === undefined;
@@ -84,7 +90,7 @@ function order(key, sign) {
 function row(op, unchecked, state, choose) {
   const cells = COLUMNS.map((column) => {
     if (column.title !== "name") return h("td", { class: [column.number ? "number" : "", column.class ?? ""].join(" ").trim() || null }, column.cell(op));
-    const notes = [op.onnx_node && !op.name.startsWith(op.onnx_node) ? `ONNX ${op.onnx_node}` : null, unchecked.has(op.name) ? `not compared: ${unchecked.get(op.name)}` : null];
+    const notes = [op.onnx_node && !op.name.startsWith(op.onnx_node) ? `ONNX ${op.onnx_node}` : null, origin(op), unchecked.has(op.name) ? `not compared: ${unchecked.get(op.name)}` : null];
     return h("td", { class: "name" },
       h("button", { type: "button", onclick: () => choose(op, true) }, op.name),
       notes.filter(Boolean).map((note) => h("small", {}, note)));

@@ -63,13 +63,18 @@ fn row(op: &OpReport) -> [String; 9] {
         op.index.to_string(),
         name(&op.name),
         code(&op.op_type),
-        op.onnx_node.as_deref().map_or_else(|| "-".to_owned(), name),
+        op.onnx_node.as_deref().map_or_else(|| "-".to_owned(), name) + &origin(op),
         role.to_owned(),
         or_nonfinite(op.introduced, op.disagreeing_here()),
         number(Some(op.floor)),
         number(op.ratio),
         or_nonfinite(op.cumulative, op.disagreeing),
     ]
+}
+
+/// The module and source line of an operator's node.
+fn origin(op: &OpReport) -> String {
+    op.exported.as_ref().map_or(String::new(), |origin| format!(", {}", prose(&origin.words())))
 }
 
 fn probes(walk: &WalkReport, most: usize) -> String {
