@@ -1,6 +1,7 @@
 //! The command-line arguments, before validation.
 
 pub(super) use super::agree_args::AgreeArgs;
+use super::passes::Package;
 pub(super) use super::shared_args::{
     FeedArgs, FiniteArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
 };
@@ -68,8 +69,11 @@ pub(super) struct CompareArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
     /// Second network, with the same inputs and outputs
-    #[arg(value_name = "SECOND")]
-    pub(super) second: PathBuf,
+    #[arg(value_name = "SECOND", required_unless_present = "passes")]
+    pub(super) second: Option<PathBuf>,
+    /// Compare with each rewrite of this optimizer instead, which Python must have
+    #[arg(long, value_name = "PACKAGE", value_enum, conflicts_with = "second")]
+    pub(super) passes: Option<Package>,
     /// List every operator, not only the error sources and the operators just before them
     #[arg(long)]
     pub(super) all: bool,

@@ -25,6 +25,7 @@ mod matrix;
 mod matrix_from;
 mod matrix_run;
 mod network_name;
+mod passes;
 mod place;
 mod place_for_results;
 mod prepare;

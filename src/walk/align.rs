@@ -11,9 +11,11 @@ const SAME: f64 = 1e-3;
 
 /// The values of `second` by the names of `first`: equal names, and for the rest the nearest numbers.
 ///
-/// Constant values are not matched by their numbers, for any two of them are alike.
-pub fn align(first: &Values, second: &Values) -> Values {
+/// Constant values are not matched by their numbers, for any two of them are alike. Also returns which values were
+/// matched by their numbers alone.
+pub fn align(first: &Values, second: &Values) -> (Values, BTreeSet<String>) {
     let mut aligned = Values::new();
+    let mut by_numbers = BTreeSet::new();
     let mut taken = BTreeSet::new();
     for (name, tensor) in second.iter().filter(|(name, _)| first.contains_key(*name)) {
         taken.insert(name.as_str());
@@ -36,9 +38,12 @@ pub fn align(first: &Values, second: &Values) -> Values {
         let best = near
             .filter_map(|(_, other)| Some((apart(other)?, *other)))
             .min_by(|a, b| a.0.total_cmp(&b.0));
-        aligned.extend(best.map(|(_, other)| (name.clone(), other.clone())));
+        if let Some((_, other)) = best {
+            by_numbers.insert(name.clone());
+            aligned.insert(name.clone(), other.clone());
+        }
     }
-    aligned
+    (aligned, by_numbers)
 }
 
 /// The L2 norm of a tensor of floats that vary.
@@ -75,7 +80,7 @@ mod tests {
             ("y", &[1.0, 9.0]),
             ("x", &[5.0, 5.0]),
         ]);
-        let aligned = align(&first, &second);
+        let aligned = align(&first, &second).0;
         assert_eq!(aligned["a"], tensor(&[7.0, 8.0]), "a name decides, whatever the numbers are");
         assert_eq!(aligned["b"], tensor(&[3.0001, 4.0]));
         assert!(!aligned.contains_key("c") && !aligned.contains_key("d"));

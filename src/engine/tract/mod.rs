@@ -193,6 +193,14 @@ fn wide(model: &Model, engine: Tract) -> TractResult<Cow<'_, Model>> {
 
 /// The typed plan of a model, not decluttered, in `f32` or `f64`.
 fn load(model: &Model, engine: Tract) -> TractResult<TypedModel> {
+    if let Some(node) = model.nodes().find(|node| !is_known(node.domain, node.op_type)) {
+        return Err(TractError::msg(format!(
+            "node `{}`: tract has no {} of the domain {}",
+            node.label(),
+            node.op_type,
+            node.domain
+        )));
+    }
     let folder = model.path().parent().and_then(|folder| folder.to_str());
     let parsed = replaced::framework(engine.plain).parse(model.proto(), folder)?;
     if !parsed.unresolved_inputs.is_empty() {
@@ -205,6 +213,28 @@ fn load(model: &Model, engine: Tract) -> TractResult<TypedModel> {
             .transform(&mut typed)?;
     }
     Ok(typed)
+}
+
+/// ONNX Runtime's own operators that tract computes as ONNX Runtime does.
+const CONTRIBUTED: [&str; 8] = [
+    "BiasGelu",
+    "FastGelu",
+    "GatherBlockQuantized",
+    "Gelu",
+    "GroupQueryAttention",
+    "MatMulNBits",
+    "QuickGelu",
+    "SkipLayerNormalization",
+];
+
+/// Whether tract has the operator of a domain. tract itself looks only at the operator's name, and would compute ONNX's
+/// Conv for an operator of the same name in any domain.
+fn is_known(domain: &str, op_type: &str) -> bool {
+    match domain {
+        "" | "ai.onnx" | "ai.onnx.ml" => true,
+        "com.microsoft" => CONTRIBUTED.contains(&op_type),
+        _ => false,
+    }
 }
 
 /// Evaluates one node in `f64`, with offby's kernel if tract has none.

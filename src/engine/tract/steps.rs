@@ -327,6 +327,16 @@ impl NodeSteps {
         self.values.extend(writes.zip(outputs.iter().cloned()));
     }
 
+    /// The values that depend only on initializers, and the initializers.
+    pub fn constants(&self) -> &BTreeMap<String, Tensor> {
+        &self.constants
+    }
+
+    /// Replaces a constant, for the steps that are computed from now on.
+    pub fn replace_constant(&mut self, name: &str, tensor: Tensor) {
+        self.constants.insert(name.to_owned(), tensor);
+    }
+
     /// The network's outputs, once all steps are stored.
     ///
     /// # Errors
