@@ -7,6 +7,7 @@
 use super::conclude::conclude;
 use super::contract::{Anatomy, Clean, Executed, Operand, Operator, Reference, Unchecked};
 use super::error_summary::error_summary;
+use super::exactness::Exactness;
 use super::follow::Follow;
 use super::node_reference::{NodeReference, operators};
 use super::role::Role;
@@ -81,12 +82,21 @@ pub fn walk_dumped(
         follow.observe(&executed);
         pieces.push(found.piece);
     }
-    let (measured, _) = follow.finish();
+    let (mut measured, _) = follow.finish();
+    for (measured, piece) in measured.iter_mut().zip(&pieces).filter(|(_, piece)| piece.len() > 1) {
+        measured.exactness = exactness(&exact.steps, piece);
+    }
     let trace = Trace { measured, storage: format, final_half: None };
     let mut report = conclude(Strategy::Dump, &trace, &Trust::of_one_run(), names);
     report.misshapen = exact.misshapen;
     describe(&mut report, &exact.steps, &pieces);
     Ok(report)
+}
+
+/// The exactness of several nodes together: values that are only moved stay exact, and all else rounds more than once.
+fn exactness(steps: &NodeSteps, piece: &BTreeSet<usize>) -> Exactness {
+    let moves = |step: &usize| Exactness::of(&steps.node(*step).1) == Exactness::Exact;
+    if piece.iter().all(moves) { Exactness::Exact } else { Exactness::Approximate }
 }
 
 /// Adds the nodes of each piece, and which value decides between the nodes of a piece with a source.

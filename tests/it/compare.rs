@@ -83,6 +83,63 @@ fn a_wrong_rewrite_is_named_with_its_node() {
     assert_eq!(target["walk"]["sources"][0], "conv2", "{target}");
 }
 
+/// An optimizer folds the scale into the Conv and keeps the name of the Conv's value for another value.
+#[test]
+fn a_name_that_now_stands_for_another_value_accuses_nobody() {
+    let (Tensor::F32(w1), Tensor::F32(scale)) =
+        (weights(&[4, 4, 3, 3], 1.0), weights(&[4, 1, 1], 3.0))
+    else {
+        panic!("both are f32")
+    };
+    let second = |factor: f32| {
+        let folded: Vec<f32> = w1
+            .iter()
+            .enumerate()
+            .map(|(at, weight)| weight * scale[[at / 36, 0, 0]] * factor)
+            .collect();
+        Network::new("folded")
+            .input("x", Dtype::F32, &SHAPE)
+            .initializer("w1", &Tensor::from_f32(&[4, 4, 3, 3], folded).unwrap())
+            .initializer("w2", &weights(&[4, 4, 3, 3], 2.0))
+            .node("conv1", "Conv", &["x", "w1"], &["a"], &pads())
+            .node("relu", "Relu", &["a"], &["c"], &[])
+            .node("conv2", "Conv", &["c", "w2"], &["y"], &pads())
+            .output("y", Dtype::F32, &SHAPE)
+    };
+    let (code, target) = compared(original(), second(1.0));
+    assert_eq!((code, &target["walk"]["sources"]), (0, &serde_json::json!([])), "{target}");
+    // A wrong factor is found in the piece of the Conv and the scale.
+    let (code, target) = compared(original(), second(1.1));
+    assert_eq!(code, 1, "{target}");
+    let source = &target["walk"]["sources"][0];
+    let ops = target["walk"]["ops"].as_array().unwrap();
+    let op = ops.iter().find(|op| op["name"] == *source).unwrap();
+    assert!(op["piece"].as_array().unwrap().contains(&"conv1".into()), "{op}");
+}
+
+/// ONNX Runtime's layout of channels has operators of its own, which have the names of ONNX's.
+#[test]
+#[ignore = "needs onnx and onnxruntime for Python"]
+fn every_rewrite_of_an_optimizer_is_compared() {
+    let compare = |package: &str| {
+        let mut command = offby();
+        let model = crate::support::debug_model("efformer_mlp_3.onnx");
+        command.arg("compare").arg(model).args(["--passes", package, "--json", "-"]);
+        finish_json(command)
+    };
+    for package in ["ort:basic", "ort:all"] {
+        let (code, report) = compare(package);
+        let target = first_target(&report);
+        assert_eq!((code, &target["target"]), (0, &package.into()), "{target}");
+        assert_eq!(target["walk"]["sources"], serde_json::json!([]), "{target}");
+    }
+    let mut command = offby();
+    command.env("OFFBY_PYTHON", "/nowhere/python").arg("compare");
+    command.arg(crate::support::debug_model("efformer_mlp_3.onnx")).args(["--passes", "onnxsim"]);
+    let (code, _, stderr) = crate::support::finish(command);
+    assert!(code == 2 && stderr.contains("OFFBY_PYTHON=PATH"), "{stderr}");
+}
+
 #[test]
 fn networks_with_other_ends_are_refused() {
     let other = Network::new("other").input("x", Dtype::F32, &[2]).input("z", Dtype::F32, &[2]);
