@@ -23,6 +23,40 @@ fn compile_shim() {
     }
     build.compile("offby_mnn_shim");
     link_all_of_mnn(vendor);
+    #[cfg(feature = "opengl")]
+    compile_opengl(vendor);
+}
+
+/// MNN's OpenGL ES backend, which mnn-sys would link to libEGL and libGLESv2. Here both are opened at run time.
+#[cfg(feature = "opengl")]
+fn compile_opengl(vendor: &std::path::Path) {
+    const OURS: &str = "src/worker/child/mnn/gl";
+    println!("cargo:rerun-if-changed={OURS}");
+    let backend = vendor.join("source/backend/opengl");
+    let mut files = Vec::new();
+    let entries = std::fs::read_dir(&backend).expect("MNN has an OpenGL backend");
+    let paths = entries.map(|entry| entry.expect("the folder can be read").path());
+    files.extend(paths.filter(|path| path.extension().is_some_and(|end| end == "cpp")));
+    files.sort();
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++14").warnings(false).files(files).include(OURS);
+    for folder in [
+        "include",
+        "source",
+        "schema/current",
+        "3rd_party/flatbuffers/include",
+        "3rd_party/half",
+        "source/backend/opengl",
+    ] {
+        build.include(vendor.join(folder));
+    }
+    let mut loader = cc::Build::new();
+    loader.cpp(true).std("c++14").file(format!("{OURS}/gl.cpp")).include(OURS);
+    build.flag("-include").flag("GL/glew.h");
+    // Its operators register themselves, as those of Vulkan do.
+    build.link_lib_modifier("+whole-archive").link_lib_modifier("-bundle");
+    build.compile("offby_mnn_opengl");
+    loader.compile("offby_gl_loader");
 }
 
 /// MNN's Vulkan backend and its operators register themselves in static initialisers that nothing

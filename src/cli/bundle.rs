@@ -408,6 +408,7 @@ fn settings(target: &Target) -> Option<MnnSettings> {
         Backend::Cpu => (0, "CPU"),
         Backend::Cuda => (2, "CUDA"),
         Backend::Opencl => (3, "OPENCL"),
+        Backend::Opengl => (6, "OPENGL"),
         Backend::Vulkan => (7, "VULKAN"),
     };
     let (precision, python_precision) = match target.precision {

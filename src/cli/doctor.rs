@@ -41,7 +41,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Failure> {
         hint: None,
         required: true,
     }];
-    let backends = [Backend::Cpu, Backend::Vulkan, Backend::Opencl, Backend::Cuda];
+    let backends = [Backend::Cpu, Backend::Vulkan, Backend::Opencl, Backend::Opengl, Backend::Cuda];
     checks.extend(backends.map(|backend| check_backend(&worker, backend, here)));
     checks.push(check_converter());
     checks.push(check_referee(&worker));
@@ -67,7 +67,8 @@ fn check_backend(worker: &WorkerProgram, backend: Backend, here: bool) -> Check 
         weights: None,
     };
     let name = format!("mnn:{backend}");
-    let required = backend != Backend::Cuda;
+    // OpenGL ES is MNN's oldest backend, and few users miss it.
+    let required = !matches!(backend, Backend::Opengl | Backend::Cuda);
     match probe(worker, &target) {
         Ok(report) => {
             let device = report.device.map(|device| format!("{} ({})", device.name, device.driver));
@@ -92,6 +93,7 @@ fn install_hint(backend: Backend, here: bool) -> Option<String> {
     let packages = match backend {
         Backend::Vulkan => "libvulkan-dev mesa-vulkan-drivers",
         Backend::Opencl => "ocl-icd-opencl-dev mesa-opencl-icd",
+        Backend::Opengl => "libegl1 libgles2 libegl-mesa0",
         Backend::Cpu | Backend::Cuda => return None,
     };
     let drivers = opencl_drivers();

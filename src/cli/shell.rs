@@ -13,7 +13,11 @@ pub(super) fn long_version() -> String {
     if let Some(commit) = option_env!("OFFBY_COMMIT") {
         version.push_str(&format!(" ({commit})"));
     }
-    let backends = [("vulkan", cfg!(feature = "vulkan")), ("opencl", cfg!(feature = "opencl"))];
+    let backends = [
+        ("vulkan", cfg!(feature = "vulkan")),
+        ("opencl", cfg!(feature = "opencl")),
+        ("opengl", cfg!(feature = "opengl")),
+    ];
     let backends: Vec<&str> =
         backends.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
     let mnn = match cfg!(feature = "mnn") {

@@ -152,6 +152,8 @@ names! {
         Vulkan = "vulkan",
         /// OpenCL.
         Opencl = "opencl",
+        /// OpenGL ES compute shaders.
+        Opengl = "opengl",
         /// NVIDIA CUDA.
         Cuda = "cuda",
     }
@@ -321,6 +323,8 @@ impl MnnTarget {
     /// The storage format this precision allows the backend, if that format is narrower than `f32`.
     pub fn declared_storage(&self) -> Option<Format> {
         let is_narrow = match self.precision {
+            // Every shader of MNN says `precision mediump float`, whatever precision is asked.
+            _ if self.backend == Backend::Opengl => true,
             Precision::High => false,
             Precision::Normal => self.backend != Backend::Cpu,
             Precision::Low => true,

@@ -8,6 +8,7 @@ pub(in crate::worker) fn missing_from_build(backend: Backend) -> Option<(String,
         Backend::Cpu => cfg!(feature = "mnn"),
         Backend::Vulkan => cfg!(feature = "vulkan"),
         Backend::Opencl => cfg!(feature = "opencl"),
+        Backend::Opengl => cfg!(feature = "opengl"),
         Backend::Cuda => false,
     };
     if built {

@@ -64,6 +64,12 @@ pub(super) type RawTap =
 
 unsafe extern "C" {
     pub(super) fn offby_mnn_version() -> *const c_char;
+    #[cfg(feature = "opengl")]
+    pub(super) fn offby_gl_device(
+        device: *mut c_char,
+        driver: *mut c_char,
+        size: usize,
+    ) -> *const c_char;
     pub(super) fn offby_op_type(name: *const c_char) -> i32;
     pub(super) fn offby_last_error() -> *const c_char;
     pub(super) fn offby_needs_module(model: *const c_void, size: usize) -> i32;

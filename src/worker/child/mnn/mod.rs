@@ -17,7 +17,7 @@ mod stepper;
 mod taps;
 mod walk;
 
-use crate::engine::{MnnTarget, Output, RanOn};
+use crate::engine::{Backend, MnnTarget, Output, RanOn};
 use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor, narrowed};
 use crate::worker::child::open::{OpenNetwork, Stop, replace};
@@ -93,11 +93,22 @@ fn open_as_asked(
     feeds: &[Output],
     send: &mut Send<'_>,
 ) -> Result<(Session, RanOn), Stop> {
+    is_there(target.backend)?;
     let session = open_fitted(model, target, feeds)?;
     let as_asked = backend_name(session.forward_type()) == target.backend.name();
     let ran_on = ran_on(&session, target, as_asked);
     send(&Reply::Opened { ran_on: ran_on.clone(), as_asked }, &[]).map_err(Stop::Pipe)?;
     if as_asked { Ok((session, ran_on)) } else { Err(Stop::FellBack) }
+}
+
+/// Stops if MNN must not be asked for a backend. Without a driver, MNN's OpenGL backend aborts the process.
+fn is_there(backend: Backend) -> Result<(), Stop> {
+    if backend != Backend::Opengl {
+        return Ok(());
+    }
+    let hint = "apt-get install libegl1 libgles2 libegl-mesa0, or the GPU's own driver";
+    let unavailable = |reason| Stop::Unavailable { reason, hint: hint.to_owned() };
+    device::of(backend).map(drop).map_err(unavailable)
 }
 
 /// A session that fits the feeds. If a session cannot compute the network's shapes, opens a module instead.

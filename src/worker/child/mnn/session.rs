@@ -20,6 +20,7 @@ pub(super) fn forward_type(backend: Backend) -> i32 {
         Backend::Cpu => MNNForwardType::MNN_FORWARD_CPU,
         Backend::Cuda => MNNForwardType::MNN_FORWARD_CUDA,
         Backend::Opencl => MNNForwardType::MNN_FORWARD_OPENCL,
+        Backend::Opengl => MNNForwardType::MNN_FORWARD_OPENGL,
         Backend::Vulkan => MNNForwardType::MNN_FORWARD_VULKAN,
     };
     forward_type as i32
@@ -31,6 +32,7 @@ pub(super) fn backend_name(forward_type: i32) -> &'static str {
         0 | 13 => "cpu",
         2 => "cuda",
         3 => "opencl",
+        6 => "opengl",
         7 => "vulkan",
         _ => "unknown",
     }
