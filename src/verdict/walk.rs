@@ -6,7 +6,9 @@ use super::phrases::{beyond, diagnosis, disagreement, lost, wrong_integers};
 use super::sentence::Finding;
 use crate::compare::JudgementRule;
 use crate::engine::{CPU, DUMP, Outcome, SIMULATED};
-use crate::walk::{FLOOR_FACTOR, Handover, OpReport, Role, Storage, Strategy, WalkReport};
+use crate::walk::{
+    ChangedFeed, FLOOR_FACTOR, Handover, OpReport, Role, Storage, Strategy, WalkReport,
+};
 
 /// The facts from a walk, apart from the verdict on the whole outputs.
 pub struct Facts<'a> {
@@ -258,9 +260,12 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             hint: Some("ask for higher precision, or keep the largest contributors in it".into()),
             ..whole
         },
-        Kind::Divergent | Kind::Nonfinite if walk.changed_feed.is_some() => Verdict {
-            sentence: format!("{}; {}", whole.sentence, of_feed(walk)),
-            hint: Some("scale the input until this storage holds it".into()),
+        Kind::Divergent | Kind::Nonfinite if let Some(feed) = &walk.changed_feed => Verdict {
+            sentence: format!("{}; {}", whole.sentence, of_feed(feed, walk.storage)),
+            hint: Some(match feed.unexplained {
+                true => "report the copy of the input to the engine, unless its values are too large for the storage".into(),
+                false => "scale the input until this storage holds it".into(),
+            }),
             ..whole
         },
         Kind::Divergent | Kind::Nonfinite => Verdict {
@@ -271,14 +276,18 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
     }
 }
 
-/// The storage of the inputs, if it causes the error.
-fn of_feed(walk: &WalkReport) -> String {
-    walk.changed_feed.as_ref().map_or(String::new(), |feed| {
-        format!(
-            "no operator introduces it: what `{}` reads of the feed is another already, by {:.2e} (relative L2): storing the input costs that much",
-            feed.operator, feed.error
-        )
-    })
+/// A feed that the target reads with other values, and whether its storage explains that.
+fn of_feed(feed: &ChangedFeed, storage: Storage) -> String {
+    let ChangedFeed { operator, error, unexplained } = feed;
+    if *unexplained {
+        return format!(
+            "no operator introduces it: `{operator}` reads other values than were fed, by {error:.2e} (relative L2), which {} rounding does not explain",
+            storage.name()
+        );
+    }
+    format!(
+        "no operator introduces it: what `{operator}` reads of the feed is another already, by {error:.2e} (relative L2): storing the input costs that much"
+    )
 }
 
 /// The converter or a CPU kernel is wrong, regardless of the walked backend.

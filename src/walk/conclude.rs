@@ -63,19 +63,24 @@ pub fn conclude(
         probes: Vec::new(),
         bodies: BTreeMap::new(),
         confirmation: None,
-        changed_feed: changed_feed(measured),
+        changed_feed: changed_feed(measured, trace.storage),
         interrupted: false,
     }
 }
 
 /// Finds error that an operator inherits although every earlier operator is exact: the candidate stored a changed feed.
-fn changed_feed(measured: &[Measured]) -> Option<ChangedFeed> {
+/// Up to this relative L2 error a stored feed is taken for a rounded one: ten times the rounding of bf16.
+const STORED: f64 = 0.04;
+
+fn changed_feed(measured: &[Measured], storage: Storage) -> Option<ChangedFeed> {
     let has = |error_summary: Option<ErrorSummary>| {
         error_summary.is_some_and(|error_summary| error_summary.mismatched > 0)
     };
     let first = measured.iter().find(|op| has(op.inherited) || has(op.cumulative))?;
     let inherited = first.inherited.filter(|error_summary| error_summary.mismatched > 0)?;
-    Some(ChangedFeed { operator: first.name.clone(), error: inherited.rel_l2 })
+    let is_rounded = inherited.explained_by.is_some_and(|found| storage.rounds_like(found.format));
+    let unexplained = !is_rounded && inherited.rel_l2 > STORED;
+    Some(ChangedFeed { operator: first.name.clone(), error: inherited.rel_l2, unexplained })
 }
 
 fn weights(cost: WeightCost) -> WeightReport {

@@ -260,6 +260,9 @@ pub struct ChangedFeed {
     pub operator: String,
     /// The stored value's error against the feed, in relative L2.
     pub error: f64,
+    /// Whether rounding to the storage format does not explain the error.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unexplained: bool,
 }
 
 /// A value that cannot be the reference's, in any layout that offby knows: its shape is wrong, or its element type

@@ -25,6 +25,7 @@ mod interruption;
 mod law;
 mod matrix;
 mod nonfinite;
+mod opengl;
 mod protocol;
 mod remote;
 mod report;
