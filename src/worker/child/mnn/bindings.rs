@@ -72,6 +72,8 @@ unsafe extern "C" {
     ) -> *const c_char;
     pub(super) fn offby_op_type(name: *const c_char) -> i32;
     pub(super) fn offby_last_error() -> *const c_char;
+    #[cfg(feature = "opencl")]
+    pub(super) fn offby_has_runtime(forward_type: i32) -> i32;
     pub(super) fn offby_needs_module(model: *const c_void, size: usize) -> i32;
     pub(super) fn offby_ready(session: *mut RawSession) -> i32;
     pub(super) fn offby_open(

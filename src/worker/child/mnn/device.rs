@@ -10,7 +10,7 @@ pub(super) fn of(backend: Backend) -> Result<Device, String> {
         #[cfg(feature = "vulkan")]
         Backend::Vulkan => vulkan(),
         #[cfg(feature = "opencl")]
-        Backend::Opencl => opencl(),
+        Backend::Opencl => opencl().or_else(opencl_of_mnn),
         #[cfg(feature = "opengl")]
         Backend::Opengl => opengl(),
         other => Err(format!("this build has no {other}")),
@@ -93,6 +93,19 @@ fn describe_vulkan(instance: &ash::Instance, device: ash::vk::PhysicalDevice) ->
         subgroup.subgroup_size
     );
     Device { name, driver: driver.trim().to_owned() }
+}
+
+/// MNN looks for OpenCL's library in more places than the loader. Once MNN has opened it, the loader may know the device.
+#[cfg(feature = "opencl")]
+fn opencl_of_mnn(why: String) -> Result<Device, String> {
+    let forward_type = super::session::forward_type(Backend::Opencl);
+    // SAFETY: the function only creates and destroys a runtime of MNN.
+    if unsafe { super::bindings::offby_has_runtime(forward_type) } == 0 {
+        return Err(why);
+    }
+    let unnamed =
+        Device { name: format!("a device without a name ({why})"), driver: String::new() };
+    Ok(opencl().unwrap_or(unnamed))
 }
 
 #[cfg(feature = "opencl")]

@@ -148,6 +148,23 @@ OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* conf
     });
 }
 
+int32_t offby_has_runtime(int32_t forward_type) {
+    return guarded<int32_t>(0, [&] {
+        auto creator = MNNGetExtraRuntimeCreator(static_cast<MNNForwardType>(forward_type));
+        if (creator == nullptr) {
+            return 0;
+        }
+        Backend::Info info;
+        info.type = static_cast<MNNForwardType>(forward_type);
+        info.gpuMode = MNN_GPU_TUNING_NONE;
+        info.mode = Backend::Info::DIRECT;
+        BackendConfig config;
+        info.user = &config;
+        std::unique_ptr<Runtime> runtime(creator->onCreate(info));
+        return runtime != nullptr ? 1 : 0;
+    });
+}
+
 void offby_close(OffbySession* session) {
     guarded(0, [&] {
         delete session;

@@ -57,6 +57,9 @@ const char* offby_last_error(void);
 // The number of an op type in MNN's schema, or -1.
 int32_t offby_op_type(const char* name);
 
+// 1 if MNN itself opens a device for an MNNForwardType.
+int32_t offby_has_runtime(int32_t forward_type);
+
 // 1 if an Interpreter session cannot run this model, because it has control flow or shapes that depend on values.
 int32_t offby_needs_module(const void* model, size_t size);
 
