@@ -9,7 +9,7 @@ RUN scripts/up demo && strip -o /usr/local/bin/offby "$HOME/.cache/offby/target/
 FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        libvulkan-dev mesa-vulkan-drivers ocl-icd-opencl-dev mesa-opencl-icd python3-venv \
+        libvulkan-dev mesa-vulkan-drivers ocl-icd-opencl-dev mesa-opencl-icd libegl1 libgles2 libegl-mesa0 python3-venv \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv /opt/offby \
     && /opt/offby/bin/pip install --no-cache-dir MNN==3.6.1 numpy onnxruntime==1.32.0

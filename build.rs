@@ -52,6 +52,10 @@ fn compile_opengl(vendor: &std::path::Path) {
     }
     let mut loader = cc::Build::new();
     loader.cpp(true).std("c++14").file(format!("{OURS}/gl.cpp")).include(OURS);
+    loader.try_expand().expect(
+        "the feature opengl needs the headers of EGL and OpenGL ES: apt-get install libegl-dev libgles-dev, \
+         or build with --no-default-features --features vulkan,opencl",
+    );
     build.flag("-include").flag("GL/glew.h");
     // Its operators register themselves, as those of Vulkan do.
     build.link_lib_modifier("+whole-archive").link_lib_modifier("-bundle");
