@@ -3,7 +3,7 @@
 use crate::plant::Trial;
 use offby::engine::Values;
 use offby::graph::Model;
-use offby::inputs::{Feed, Random};
+use offby::inputs::{Dump, Feed, Random};
 use offby::sim::{Fault, Simulator};
 use offby::walk::{Dumped, OpReport, Role, WalkReport, walk_dumped};
 use offby::worker::DeviceRun;
@@ -89,6 +89,7 @@ fn report(
         .map(|(n, t)| (n.clone(), t.clone()))
         .collect();
     let arithmetic = trial.device.arithmetic();
+    let values = Dump::from(values);
     let dump = Dumped { model, feeds, values: &values, arithmetic, second: None };
     walk_dumped(&dump, &BTreeMap::new())
 }
