@@ -1,7 +1,7 @@
 //! The command-line arguments, before validation.
 
 pub(super) use super::agree_args::AgreeArgs;
-use super::passes::Package;
+use super::compare_args::{BisectArgs, CompareArgs};
 pub(super) use super::shared_args::{
     FeedArgs, FiniteArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
 };
@@ -33,6 +33,8 @@ pub(super) enum Command {
     Compare(CompareArgs),
     /// Time a network on targets that take turns, and check the outputs against the reference
     Bench(BenchArgs),
+    /// Find the release of an engine that first gives a wrong answer
+    Bisect(BisectArgs),
     /// Truncate a network: keep the part between chosen input values and output values
     Cut(CutArgs),
     /// Write each different node as a test with its inputs and expected outputs
@@ -62,21 +64,6 @@ pub(super) enum Command {
     /// Serve one engine to a parent process
     #[command(hide = true)]
     Worker,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct CompareArgs {
-    #[command(flatten)]
-    pub(super) network: NetworkArgs,
-    /// Second network, with the same inputs and outputs
-    #[arg(value_name = "SECOND", required_unless_present = "passes")]
-    pub(super) second: Option<PathBuf>,
-    /// Compare with each rewrite of this optimizer instead, which Python must have
-    #[arg(long, value_name = "PACKAGE", value_enum, conflicts_with = "second")]
-    pub(super) passes: Option<Package>,
-    /// List every operator, not only the error sources and the operators just before them
-    #[arg(long)]
-    pub(super) all: bool,
 }
 
 #[derive(Debug, Args)]

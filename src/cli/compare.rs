@@ -3,7 +3,7 @@
 //! The reference computes every value of both. B's values are walked along A's nodes: the first piece of A whose
 //! values B does not have is where the two part.
 
-use super::args::CompareArgs;
+use super::compare_args::CompareArgs;
 use super::passes::{Applied, Package, apply};
 use super::prepare::Prepared;
 use super::screen;

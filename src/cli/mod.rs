@@ -9,11 +9,13 @@ mod agree_walk;
 mod answer;
 mod args;
 mod bench;
+mod bisect;
 mod bundle;
 mod capture;
 mod case;
 mod case_run;
 mod compare;
+mod compare_args;
 mod conformance;
 mod cut;
 mod diff;
@@ -29,6 +31,7 @@ mod passes;
 mod place;
 mod place_for_results;
 mod prepare;
+mod releases;
 mod replay;
 mod report;
 mod run;
@@ -105,6 +108,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Run(args) => run::run(&args),
         Command::Walk(args) => walk::walk(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Bisect(args) => bisect::bisect(&args),
         Command::Cut(args) => cut::cut(&args),
         Command::Explode(args) => explode::explode(&args),
         Command::Fallback(args) => fallback::fallback(&args),

@@ -32,6 +32,14 @@ impl Via {
         &self.program
     }
 
+    /// The command with variables in the environment of what it starts, for workers that take no variables when asked.
+    #[must_use]
+    pub fn with_variables(&self, variables: &BTreeMap<String, String>) -> Self {
+        let set = variables.iter().map(|(name, value)| format!("{name}={value}"));
+        let command = [self.program.clone()].into_iter().chain(self.arguments.iter().cloned());
+        Via { program: "env".into(), arguments: set.chain(command).collect() }
+    }
+
     /// The program's arguments.
     pub fn arguments(&self) -> &[String] {
         &self.arguments

@@ -16,6 +16,7 @@ mod external;
 mod keep;
 mod limit;
 mod model;
+mod modules;
 mod name;
 mod network;
 mod order;

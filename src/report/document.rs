@@ -9,7 +9,10 @@ use crate::tensor::{Digest, Dtype};
 use crate::verdict::{
     Finding, INCONCLUSIVE, Origin, Ruling, StrategyAgreement, Verdict, exit_code,
 };
-use crate::walk::{Blind, ErrorSummary, Fallback, NonfiniteOutput, OpReport, Role, WalkReport};
+
+use crate::walk::{
+    Answer, Blind, ErrorSummary, Fallback, NonfiniteOutput, OpReport, Role, WalkReport,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,6 +55,9 @@ pub struct Report {
     /// The nodes that each strategy names, and how they fit together, if several strategies walked one target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategies: Option<StrategyAgreement>,
+    /// The versions of the engine that were asked, if the command looked for the first wrong one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<VersionsReport>,
     /// The machine and the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentReport>,
@@ -61,6 +67,30 @@ pub struct Report {
     /// The new tolerance, if the saved report was judged again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_again: Option<JudgedAgain>,
+}
+
+/// The versions of an engine that were asked, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VersionsReport {
+    /// The package, as pip knows it.
+    pub package: String,
+    /// The versions that ran.
+    pub asked: Vec<VersionReport>,
+    /// The last version that is right, if the next one that answers is wrong.
+    pub last_right: Option<String>,
+    /// The first version that is wrong.
+    pub first_wrong: Option<String>,
+}
+
+/// What one version answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VersionReport {
+    /// The version.
+    pub version: String,
+    /// Right, wrong, or unknown because the version cannot be installed or refuses the network.
+    pub answer: Answer,
+    /// The verdict's sentence, or why there is none.
+    pub sentence: String,
 }
 
 /// The machine and the command of a report. Neither host nor user is named.

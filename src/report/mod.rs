@@ -20,10 +20,12 @@ mod privacy;
 mod reading;
 mod remarks;
 mod replay;
+mod saved_text;
 mod schema;
 mod shrink;
 mod spans;
 mod text;
+mod versions;
 mod walk_text;
 mod weights;
 
@@ -36,7 +38,7 @@ pub use cases::{
 pub use conformance::{conformance_markdown, conformance_text};
 pub use document::{
     BegunReport, EnvironmentReport, InputReport, JudgedAgain, JudgedBy, ModelReport, OutputReport,
-    Report, SCHEMA, TargetReport, ToolReport,
+    Report, SCHEMA, TargetReport, ToolReport, VersionReport, VersionsReport,
 };
 pub use fallback_text::fallback_text;
 pub use html::report_html;
@@ -49,7 +51,9 @@ pub use printable::printable;
 pub use privacy::{without_home, without_private_paths};
 pub use reading::{ReadError, read_report};
 pub use replay::{ReplayReport, Sameness, replay_text};
+pub use saved_text::report_text;
 pub use schema::report_schema;
 pub use shrink::{ShrinkFeed, ShrinkReport, shrink_markdown, shrink_text};
 pub use text::{Paint, diff_text, evidence_text, run_text};
-pub use walk_text::{report_text, walk_text};
+pub use versions::versions_text;
+pub use walk_text::walk_text;

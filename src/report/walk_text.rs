@@ -1,13 +1,11 @@
 //! The terminal view of a walk: the sources in their context, the other operators summed up.
 
 use super::Paint;
-use super::bench_text::bench_text;
 use super::cut_text::cut_text;
 use super::document::{Report, TargetReport};
-use super::fallback_text::fallback_text;
 use super::notes::{bodies, notes};
 use super::text::{
-    heading, needed_text, place, previews_of, remarks_text, run_text, shortened, table_with_names,
+    heading, needed_text, place, previews_of, remarks_text, shortened, table_with_names,
     verdict_text, wrapped,
 };
 use super::weights::weights_text;
@@ -30,16 +28,6 @@ const REASONS: usize = 3;
 const MOST_ROWS: usize = 40;
 /// The meaning of the columns.
 const COLUMNS: &str = "introduced: the operator's error on its own inputs; floor: what rounding costs there; ratio: introduced / floor; cumulative: the error of its value in the whole run; errors are relative (L2)";
-
-/// A saved report, as its own command printed the report.
-pub fn report_text(report: &Report, width: usize, paint: Paint) -> String {
-    match report.command.as_str() {
-        "run" => run_text(report, width, paint),
-        "fallback" => fallback_text(report, width, paint),
-        "bench" => bench_text(report, width, false, paint),
-        _ => walk_text(report, false, width, paint),
-    }
-}
 
 /// `offby walk` as text; `all` lists every operator.
 pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> String {

@@ -36,6 +36,7 @@ pub fn saved_report(
         nonfinite: Vec::new(),
         blind: Vec::new(),
         strategies: None,
+        versions: None,
         environment: Some(environment(registry.converter())),
         interrupted: registry.interrupt().is_set(),
         judged_again: None,

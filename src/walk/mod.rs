@@ -65,7 +65,7 @@ pub use nonfinite::{Lost, NonfiniteFinding};
 pub use overrides::{Compute, Overridable, Overrides, Transfers};
 pub use role::{FACTOR, Role, assign_roles};
 pub use rounding_floor::{FLOOR_FACTOR, Storage, StorageCensus, round_to_f16};
-pub use search::Answer;
+pub use search::{Answer, Turn, find_turn};
 pub use strategy::Strategy;
 pub use task::Task;
 pub use trace::{

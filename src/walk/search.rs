@@ -21,7 +21,7 @@ pub enum Answer {
 
 /// The position at which the answers turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Turn {
+pub struct Turn {
     /// The last position known to agree; `None` is the start, before position 0.
     pub last_good: Option<usize>,
     /// The first position known to diverge.
@@ -36,7 +36,7 @@ pub(super) struct Turn {
 /// says whether `at` is a good position to probe when all before `start` is right. A preferred position in the middle
 /// half is taken if it costs no extra probe. Around an unknown position, the neighbours are tried, nearest first.
 /// `probe(start, at)` answers for one position.
-pub(super) fn find_turn(
+pub fn find_turn(
     bad: usize,
     prefers: &dyn Fn(usize, usize) -> bool,
     probe: &mut dyn FnMut(usize, usize) -> Answer,

@@ -10,6 +10,7 @@
 mod agree;
 mod bad_input;
 mod bench;
+mod bisect;
 mod bundle;
 mod cases;
 mod compare;

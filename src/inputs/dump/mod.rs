@@ -7,6 +7,7 @@ mod polygraphy;
 mod pt;
 mod refusal;
 mod safetensors;
+mod torch_view;
 
 pub use names::{NamePlan, plan_names};
 

@@ -1,8 +1,8 @@
 //! Where a tensor of a dump lies. A dump may be larger than the memory, so each tensor is read when it is wanted.
 
 use super::pickle::View;
-use super::pt;
 use super::refusal::refuse;
+use super::torch_view;
 use crate::graph::read_tensor_proto;
 use crate::inputs::{InputError, stored};
 use crate::tensor::{Dtype, Tensor, read_npy};
@@ -41,7 +41,7 @@ impl Place {
                 Tensor::from_bytes(*dtype, shape, &bytes)
                     .map_err(|error| refuse(path, error.to_string()))
             }
-            Place::Torch { path, member, view } => pt::elements_of(path, member, view),
+            Place::Torch { path, member, view } => torch_view::elements_of(path, member, view),
         }
     }
 }
