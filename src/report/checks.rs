@@ -2,7 +2,7 @@
 
 use super::document::{OutputReport, Report, TargetReport};
 use crate::compare::Agreement;
-use crate::engine::Outcome;
+use crate::engine::{DUMP, Outcome};
 use crate::verdict::{Kind, News, OriginKind};
 use crate::walk::{OpReport, Role, Strategy, WalkReport};
 use serde::Serialize;
@@ -45,7 +45,8 @@ pub(super) fn title(report: &Report) -> String {
         Kind::Unavailable => "is not available",
         Kind::Inconclusive => "cannot be judged",
     };
-    let ran_on = target.ran_on.as_ref();
+    // A dump has no engine.
+    let ran_on = target.ran_on.as_ref().filter(|ran_on| ran_on.backend != DUMP);
     let on = ran_on.map_or_else(String::new, |ran_on| {
         let version = format!("{} {}", ran_on.engine, ran_on.engine_version);
         let device = ran_on.device.replace('\0', "");

@@ -79,7 +79,7 @@ function largest(ops) {
 function walkWords(walk) {
   const words = [
     walk.ops.length ? `${count(walk.ops_compared)} of ${count(walk.ops_total)} operators compared, ${(100 * walk.mapped_share).toFixed(0)} % traced to ONNX nodes` : `${count(walk.ops_total)} nodes searched`,
-    `values stored as ${walk.storage}`, `${walk.candidate_runs} candidate runs`,
+    `values stored as ${walk.storage}`, `${walk.candidate_runs} ${walk.candidate_runs === 1 ? "run" : "runs"} of the target`,
   ];
   if (walk.ops.length) words.push(walk.sources.length ? `${walk.sources.length} introduce error` : "none introduces error beyond rounding");
   return words.join("; ") + ".";
@@ -114,7 +114,7 @@ function opDetail(op, walk) {
     op.lost ? h("p", { class: "note" }, `Where the reference, on the same inputs, has NaN in ${count(op.lost.nan)} and infinities in ${count(op.lost.inf)} elements, there are numbers; ${count(op.lost.unlike)} are another NaN or infinity`) : null,
     op.born ? h("p", { class: "note" }, `${count(op.born.nan)} NaN and ${count(op.born.inf)} infinite elements of finite inputs, rightly; cause: ${op.born.cause.replaceAll("_", " ")}`) : null,
     unchecked ? h("p", { class: "note" }, `Not compared: ${unchecked.reason}`) : null,
-    ...op.diagnosis.map((pattern) => h("p", {}, h("strong", {}, `Looks like ${pattern.name}: `), `${pattern.words}. `, h("span", { class: "soft" }, `Disproved by ${pattern.disproof}.`))),
+    ...op.diagnosis.map((pattern) => h("p", {}, h("strong", {}, `Looks like ${pattern.name}: `), `${pattern.words}. `, h("span", { class: "soft" }, `To check: ${pattern.disproof}.`))),
     portraitPanels(op, walk.storage),
   ].filter(Boolean);
 }

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 /// The variable that holds the mark.
@@ -15,6 +15,10 @@ const MARK: &str = "OFFBY_WORKER_MARK";
 const FOLDER: &str = "OFFBY_WORKER_FOLDER";
 /// The most rounds of killing: marked processes may start new ones as fast as they are killed.
 const ROUNDS: usize = 20;
+
+/// A process that replaces itself by another program has no environment for a moment, so one look that finds no
+/// process is not enough.
+const EXEC: Duration = Duration::from_millis(2);
 
 /// All processes that one worker started, known by the worker's mark, and all files in its folder.
 #[derive(Debug)]
@@ -42,11 +46,16 @@ impl Descendants {
 
     /// Kills all processes with the mark, and removes the folder.
     pub(in crate::worker) fn end(self) {
+        let mut was_empty = false;
         for _ in 0..ROUNDS {
             let marked = self.processes();
             if marked.is_empty() {
-                return;
+                if was_empty {
+                    return;
+                }
+                std::thread::sleep(EXEC);
             }
+            was_empty = marked.is_empty();
             for process in marked {
                 let _ = kill_process(process, Signal::KILL);
             }
