@@ -281,7 +281,7 @@ fn of_feed(feed: &ChangedFeed, storage: Storage) -> String {
     let ChangedFeed { operator, error, unexplained } = feed;
     if *unexplained {
         return format!(
-            "no operator introduces it: `{operator}` reads other values than were fed, by {error:.2e} (relative L2), which {} rounding does not explain",
+            "no operator introduces it: `{operator}` reads other values than were fed, by {error:.2e} (relative L2), which {} rounding does not explain: storing the input loses them, or the copy to the device is wrong",
             storage.name()
         );
     }
