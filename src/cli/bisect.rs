@@ -30,13 +30,13 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<u8, Failure> {
         asked: BTreeMap::new(),
         announce: &|text: &str| progress.set_message(text.to_owned()),
     };
-    let turn = search.run()?;
-    let targets = search.neighbours(turn.as_ref())?;
+    let found = search.run()?;
+    let targets = search.walked(found.as_ref())?;
     progress.finish_and_clear();
 
     let code = exit_code(targets.iter().map(|target| target.verdict.kind));
     let mut report = prepared.report("bisect", &reference, targets);
-    report.versions = Some(search.report(turn.as_ref()));
+    report.versions = Some(search.report(found.as_ref()));
     prepared.answer(&report, || versions_text(&report, screen::width(), screen::painter()))?;
     Ok(code)
 }
@@ -68,7 +68,7 @@ fn between(versions: Vec<String>, args: &BisectArgs) -> Result<Vec<String>, Fail
 }
 
 /// Two versions next to each other: the last that is right, and the first that is wrong.
-struct Turn {
+struct Neighbours {
     right: usize,
     wrong: usize,
 }
@@ -86,13 +86,13 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// `None` if the newest version is right, or the oldest is wrong.
-    fn run(&mut self) -> Result<Option<Turn>, Failure> {
+    fn run(&mut self) -> Result<Option<Neighbours>, Failure> {
         let newest = self.versions.len() - 1;
         if self.ask(newest) != Answer::Diverges || self.ask(0) == Answer::Diverges {
             return Ok(None);
         }
         let turn = find_turn(newest, &|_, _| false, &mut |_, at| self.ask(at));
-        Ok(turn.last_good.map(|right| Turn { right, wrong: turn.first_bad }))
+        Ok(turn.last_good.map(|right| Neighbours { right, wrong: turn.first_bad }))
     }
 
     fn ask(&mut self, at: usize) -> Answer {
@@ -118,8 +118,8 @@ impl Search<'_> {
     }
 
     /// The walks of both neighbours; without neighbours, the newest version's run.
-    fn neighbours(&mut self, turn: Option<&Turn>) -> Result<Vec<TargetReport>, Failure> {
-        let Some(Turn { right, wrong }) = turn else {
+    fn walked(&self, found: Option<&Neighbours>) -> Result<Vec<TargetReport>, Failure> {
+        let Some(Neighbours { right, wrong }) = found else {
             let newest = self.asked.get(&(self.versions.len() - 1));
             return Ok(newest.and_then(|asked| asked.clone().ok()).into_iter().collect());
         };
@@ -133,7 +133,7 @@ impl Search<'_> {
             .collect()
     }
 
-    fn report(&self, turn: Option<&Turn>) -> VersionsReport {
+    fn report(&self, found: Option<&Neighbours>) -> VersionsReport {
         let version = |at: usize| self.versions[at].clone();
         let asked = self.asked.iter().map(|(at, asked)| VersionReport {
             version: version(*at),
@@ -146,8 +146,8 @@ impl Search<'_> {
         VersionsReport {
             package: self.package.name.clone(),
             asked: asked.collect(),
-            last_right: turn.map(|turn| version(turn.right)),
-            first_wrong: turn.map(|turn| version(turn.wrong)),
+            last_right: found.map(|found| version(found.right)),
+            first_wrong: found.map(|found| version(found.wrong)),
         }
     }
 }

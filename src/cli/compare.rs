@@ -4,7 +4,7 @@
 //! values B does not have is where the two part.
 
 use super::compare_args::CompareArgs;
-use super::passes::{Applied, Package, apply};
+use super::passes::{Applied, Optimizer, apply};
 use super::prepare::Prepared;
 use super::screen;
 use super::walk_dump::{answer_dump, execution};
@@ -34,8 +34,8 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
             progress.finish_and_clear();
             answer_dump(&prepared, &session, "compare", args.all, vec![target])
         }
-        (None, Some(package)) => {
-            let passes = first.against_passes(package, &network.model.path)?;
+        (None, Some(optimizer)) => {
+            let passes = first.against_passes(optimizer, &network.model.path)?;
             progress.finish_and_clear();
             answer_passes(&prepared, &session, passes)
         }
@@ -48,22 +48,24 @@ struct First<'a> {
     prepared: &'a Prepared<'a>,
     session: &'a Evaluator<'a>,
     values: Values,
-    /// The values that depend only on initializers, and the initializers.
-    constants: Values,
+    /// The names of the values that nodes compute of initializers alone.
+    folded: BTreeSet<String>,
 }
 
 impl<'a> First<'a> {
     fn new(prepared: &'a Prepared<'a>, session: &'a Evaluator<'a>) -> Result<Self, Failure> {
-        let (values, constants) = all_values(&prepared.model, &prepared.feeds, session.second())?;
-        Ok(First { prepared, session, values, constants })
+        let (values, steps) = all_values(&prepared.model, &prepared.feeds, session.second())?;
+        Ok(First { prepared, session, values, folded: steps.folded() })
     }
 
     /// Compares with another form of the network.
     fn against(&self, path: &Path, name: String) -> Result<TargetReport, Failure> {
         let First { prepared, session, values: ours, .. } = self;
         let (second, feeds) = second_network(path, prepared)?;
-        let (theirs, mut constants) = all_values(&second, &feeds, session.second())?;
-        constants.retain(|name, _| self.constants.contains_key(name));
+        let (theirs, steps) = all_values(&second, &feeds, session.second())?;
+        let folded = self.folded.iter();
+        let folded = folded.filter_map(|name| Some((name.clone(), steps.constant(name)?.clone())));
+        let folded: Values = folded.collect();
         let (mut aligned, mut by_numbers) = align(ours, &theirs);
         for (our, their) in prepared.model.outputs().iter().zip(second.outputs()) {
             if let Some(tensor) = theirs.get(their.as_str()) {
@@ -72,7 +74,7 @@ impl<'a> First<'a> {
             }
         }
         let target = Target::Dump(DumpTarget { name, storage: None });
-        let mut report = self.judge(&target, &aligned, &constants, &second)?;
+        let mut report = self.judge(&target, &aligned, &folded, &second)?;
         loop {
             let Some(walk) = &report.walk else { return Ok(report) };
             let doubtful = doubtful(walk, &prepared.model, &by_numbers);
@@ -81,7 +83,7 @@ impl<'a> First<'a> {
             if fewer.len() == aligned.len() {
                 return Ok(report);
             }
-            let again = self.judge(&target, &fewer, &constants, &second)?;
+            let again = self.judge(&target, &fewer, &folded, &second)?;
             let accused =
                 |report: &TargetReport| report.walk.as_ref().map_or(0, |walk| walk.sources.len());
             if accused(&again) >= accused(&report) {
@@ -96,10 +98,10 @@ impl<'a> First<'a> {
         &self,
         target: &Target,
         aligned: &Values,
-        constants: &Values,
+        folded: &Values,
         second: &Model,
     ) -> Result<TargetReport, Failure> {
-        let all = aligned.iter().chain(constants);
+        let all = aligned.iter().chain(folded);
         let values = Dump::from(
             all.map(|(name, tensor)| (name.clone(), tensor.clone())).collect::<Values>(),
         );
@@ -110,10 +112,10 @@ impl<'a> First<'a> {
     }
 
     /// Compares with what each pass of an optimizer makes of the network.
-    fn against_passes(&self, package: Package, path: &Path) -> Result<Passes, Failure> {
+    fn against_passes(&self, optimizer: Optimizer, path: &Path) -> Result<Passes, Failure> {
         let folder = tempfile::tempdir().map_err(|error| Failure::write(path, error))?;
         let mut passes = Passes::default();
-        for Applied { name, file, problem } in apply(package, path, folder.path())? {
+        for Applied { name, file, problem } in apply(optimizer, path, folder.path())? {
             match (file, problem) {
                 (_, Some(problem)) => passes.failed.push((name, problem)),
                 (None, None) => passes.idle += 1,
@@ -148,12 +150,10 @@ fn doubtful(walk: &WalkReport, model: &Model, by_numbers: &BTreeSet<String>) -> 
     let ends = pieces.iter().filter_map(|piece| piece.last());
     let written: BTreeSet<&String> = ends.flat_map(|node| node.outputs.iter()).collect();
     let outputs: BTreeSet<&str> = model.outputs().iter().map(ValueName::as_str).collect();
-    let is_doubtful = |value: &&&String| match by_numbers.contains(**value) {
-        true => true,
-        false => read.contains(*value) && written.contains(*value),
-    };
-    let ends = read.union(&written).filter(is_doubtful).map(|value| (*value).clone());
-    ends.filter(|value| !outputs.contains(value.as_str())).collect()
+    let between = read.intersection(&written).copied();
+    let found = read.union(&written).copied().filter(|value| by_numbers.contains(*value));
+    let doubtful = between.chain(found).filter(|value| !outputs.contains(value.as_str()));
+    doubtful.cloned().collect()
 }
 
 /// What the passes of an optimizer did.
@@ -229,12 +229,12 @@ fn second_network(path: &Path, first: &Prepared<'_>) -> Result<(Model, Vec<Feed>
     Ok((model, feeds))
 }
 
-/// The values of a network that depend on its inputs, and its constants.
+/// The values of a network that depend on its inputs, and the steps that know its constants.
 fn all_values(
     model: &Model,
     feeds: &[Feed],
     second: Option<Second>,
-) -> Result<(Values, Values), Failure> {
+) -> Result<(Values, NodeSteps), Failure> {
     let failed = |reason: String| {
         Failure::new(
             format!("compute {}: {reason}", model.path().display()),
@@ -243,7 +243,7 @@ fn all_values(
     };
     let mut steps = NodeSteps::with_second(model, second).map_err(failed)?;
     let values = steps.capture_all(feeds).map_err(failed)?;
-    Ok((values, steps.constants().clone()))
+    Ok((values, steps))
 }
 
 /// How the networks were matched, and which node of the second writes the value of each source.

@@ -1,7 +1,7 @@
 //! The arguments of commands that compare networks, and releases of engines.
 
 use super::args::NetworkArgs;
-use super::passes::Package;
+use super::passes::Optimizer;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub(super) struct CompareArgs {
     pub(super) second: Option<PathBuf>,
     /// Compare with each rewrite of this optimizer instead, which Python must have
     #[arg(long, value_name = "PACKAGE", value_enum, conflicts_with = "second")]
-    pub(super) passes: Option<Package>,
+    pub(super) passes: Option<Optimizer>,
     /// List every operator, not only the error sources and the operators just before them
     #[arg(long)]
     pub(super) all: bool,

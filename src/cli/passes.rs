@@ -11,7 +11,7 @@ const SCRIPT: &str = include_str!("passes.py");
 
 /// An optimizer that Python has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Package {
+pub(super) enum Optimizer {
     /// Every pass of onnxoptimizer by itself, then all that fuse and eliminate together
     Onnxoptimizer,
     /// onnxsim's simplifier
@@ -27,7 +27,7 @@ pub(super) enum Package {
     OrtAll,
 }
 
-impl Package {
+impl Optimizer {
     fn name(self) -> String {
         let value = clap::ValueEnum::to_possible_value(&self);
         value.map(|value| value.get_name().to_owned()).unwrap_or_default()
@@ -54,13 +54,13 @@ enum Line {
     Applied(Applied),
 }
 
-/// Applies each pass of a package to a network, and writes the results into a folder.
+/// Applies each pass of an optimizer to a network, and writes the results into a folder.
 pub(super) fn apply(
-    package: Package,
+    optimizer: Optimizer,
     model: &Path,
     folder: &Path,
 ) -> Result<Vec<Applied>, Failure> {
-    let (python, name) = (python(), package.name());
+    let (python, name) = (python(), optimizer.name());
     let failed = |problem: String| {
         Failure::new(
             format!("apply the passes of {name} by {}: {problem}", python.display()),
@@ -100,7 +100,7 @@ pub(super) fn apply(
 }
 
 /// The Python with the converter has the user's packages, too; otherwise the system's.
-fn python() -> PathBuf {
+pub(super) fn python() -> PathBuf {
     match find_converter() {
         Converter::Python(python) => python,
         _ => PathBuf::from("python3"),

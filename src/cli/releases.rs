@@ -1,8 +1,9 @@
 //! The releases of an engine that pip can install, each in a folder of its own under the cache.
 
+use super::passes::python;
 use crate::engine::{Place, Target};
 use crate::session::Failure;
-use crate::worker::{Converter, cache_folder, find_converter};
+use crate::worker::cache_folder;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,7 +91,7 @@ impl Package {
     }
 }
 
-/// The program of a worker's command if it is a Python, else the Python with the converter, else the system's.
+/// The program of a worker's command if it is a Python, else the one that has the user's packages.
 fn python_of(target: &Target) -> PathBuf {
     let program = match target {
         Target::At(placed) => placed.place.via.as_ref().map(|via| PathBuf::from(via.program())),
@@ -99,10 +100,7 @@ fn python_of(target: &Target) -> PathBuf {
     let is_python = |program: &PathBuf| {
         program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"))
     };
-    program.filter(is_python).unwrap_or_else(|| match find_converter() {
-        Converter::Python(python) => python,
-        _ => PathBuf::from("python3"),
-    })
+    program.filter(is_python).unwrap_or_else(python)
 }
 
 /// A target whose worker finds a version of its engine in a folder.

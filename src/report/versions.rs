@@ -12,7 +12,7 @@ const SHOWN: usize = 100;
 /// The width of the other columns.
 const BESIDE: usize = 40;
 
-/// `offby bisect` as text: the versions that were asked, then the walks of both neighbours.
+/// `offby bisect` as text: the walks of both neighbours, then the versions that were asked.
 pub fn versions_text(report: &Report, width: usize, paint: Paint) -> String {
     let Some(versions) = &report.versions else { return walk_text(report, false, width, paint) };
     let row = |asked: &VersionReport| {
@@ -52,8 +52,9 @@ fn sentence(versions: &VersionsReport) -> String {
         Some((Answer::Agrees, version)) => {
             format!("{package} {version} is right; --bad names a version that is wrong")
         }
+        // An older version may have given no answer, which is not a wrong one.
         Some((Answer::Diverges, version)) => format!(
-            "{package} {version} is wrong, and so is the oldest version that was asked; --good names one that was right"
+            "{package} {version} is wrong, and no older version that was asked is right; --good names one that was right"
         ),
         _ => format!(
             "{package} gives no answer in its newest version; --bad names one that is wrong"

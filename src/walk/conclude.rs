@@ -68,10 +68,10 @@ pub fn conclude(
     }
 }
 
-/// Finds error that an operator inherits although every earlier operator is exact: the candidate stored a changed feed.
 /// Up to this relative L2 error a stored feed is taken for a rounded one: ten times the rounding of bf16.
 const STORED: f64 = 0.04;
 
+/// Finds error that an operator inherits although every earlier operator is exact: the candidate stored a changed feed.
 fn changed_feed(measured: &[Measured], storage: Storage) -> Option<ChangedFeed> {
     let has = |error_summary: Option<ErrorSummary>| {
         error_summary.is_some_and(|error_summary| error_summary.mismatched > 0)

@@ -174,17 +174,12 @@ impl Dumped<'_> {
     fn steps(&self) -> Result<NodeSteps, String> {
         let mut steps = NodeSteps::with_second(self.model, self.second.clone())?;
         // Not the initializers: one that differs is a changed network.
-        let written = self.model.nodes().flat_map(|node| node.outputs.iter());
-        let folded = written.filter(|name| steps.constants().contains_key(*name));
-        let known: Vec<&String> = folded.filter(|name| self.values.contains(name)).collect();
-        for name in known {
-            let Some(dumped) = self.values.read(name).map_err(|error| error.to_string())? else {
-                continue;
-            };
-            let ours = &steps.constants()[name];
+        for name in steps.folded() {
+            let dumped = self.values.read(&name).map_err(|error| error.to_string())?;
+            let (Some(dumped), Some(ours)) = (dumped, steps.constant(&name)) else { continue };
             let Some(dumped) = fitted(&dumped, ours) else { continue };
             if error_summary(ours, &dumped).is_some_and(|error| error.rel_l2 <= FOLDED) {
-                steps.replace_constant(name, dumped);
+                steps.replace_constant(&name, dumped);
             }
         }
         Ok(steps)

@@ -327,9 +327,10 @@ impl NodeSteps {
         self.values.extend(writes.zip(outputs.iter().cloned()));
     }
 
-    /// The values that depend only on initializers, and the initializers.
-    pub fn constants(&self) -> &BTreeMap<String, Tensor> {
-        &self.constants
+    /// The names of the values that nodes compute of initializers alone. An engine may fold them.
+    pub fn folded(&self) -> BTreeSet<String> {
+        let written = self.model.nodes().flat_map(|node| node.outputs.iter());
+        written.filter(|name| self.constants.contains_key(*name)).cloned().collect()
     }
 
     /// Replaces a constant, for the steps that are computed from now on.
