@@ -402,8 +402,20 @@ pub(super) enum ReportCommand {
     Render(RenderArgs),
     /// Pack a report, and all files needed to reproduce its finding, into one file for a ticket
     Bundle(BundleArgs),
+    /// List what changed between two reports on the same network; exit code 1 if anything did
+    Diff(ReportDiffArgs),
     /// Print the JSON Schema of report.json
     Schema,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportDiffArgs {
+    /// Report before the change
+    #[arg(value_name = "BEFORE.json")]
+    pub(super) before: PathBuf,
+    /// Report after it
+    #[arg(value_name = "AFTER.json")]
+    pub(super) after: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -451,7 +463,10 @@ pub(super) struct RenderArgs {
     pub(super) report: PathBuf,
     /// Output format
     #[arg(long, value_enum)]
-    pub(super) to: Form,
+    pub(super) to: RenderTo,
+    /// The report's network, for --to netron
+    #[arg(long, value_name = "FILE")]
+    pub(super) model: Option<PathBuf>,
     /// Output file, instead of stdout
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
@@ -461,7 +476,7 @@ pub(super) struct RenderArgs {
 
 /// The output format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Form {
+pub(super) enum RenderTo {
     /// Markdown for an issue, within GitHub's length limit
     Md,
     /// One self-contained HTML page
@@ -472,6 +487,12 @@ pub(super) enum Form {
     Json,
     /// JUnit XML, one test per target
     Junit,
+    /// Annotations for GitHub Actions, one per target; also appends Markdown to $GITHUB_STEP_SUMMARY
+    Github,
+    /// Node data for Google's Model Explorer: each node's error as a power of ten times its bound
+    ModelExplorer,
+    /// A copy of the network with each node's error as its description, for Netron; needs --model and -o
+    Netron,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,10 @@ use crate::graph::{Model, Network};
 use crate::inputs::Feed;
 use crate::session::{Failure, this_program};
 use crate::tensor::{Dtype, Tensor};
-use crate::worker::{Converter, OnnxEngine, WorkerProgram, find_converter, opencl_drivers, probe};
+use crate::worker::{
+    Converter, OnnxBy, OnnxEngine, WorkerProgram, find_converter, missing_driver, opencl_drivers,
+    probe,
+};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -90,12 +93,6 @@ fn check_backend(worker: &WorkerProgram, backend: Backend, here: bool) -> Check 
 
 /// The packages to install, and the registered drivers of this machine. A remote worker's drivers are unknown.
 fn install_hint(backend: Backend, here: bool) -> Option<String> {
-    let packages = match backend {
-        Backend::Vulkan => "libvulkan-dev mesa-vulkan-drivers",
-        Backend::Opencl => "ocl-icd-opencl-dev mesa-opencl-icd",
-        Backend::Opengl => "libegl1 libgles2 libegl-mesa0",
-        Backend::Cpu | Backend::Cuda => return None,
-    };
     let drivers = opencl_drivers();
     let seen = if here && backend == Backend::Opencl && !drivers.is_empty() {
         let drivers: Vec<String> = drivers.into_iter().collect();
@@ -103,12 +100,12 @@ fn install_hint(backend: Backend, here: bool) -> Option<String> {
     } else {
         String::new()
     };
-    Some(format!("apt-get install {packages}, or the GPU's own driver{seen}"))
+    missing_driver(backend).map(|hint| hint.to_owned() + &seen)
 }
 
 /// Checks ONNX Runtime, the referee if a target differs from the reference.
 fn check_referee(worker: &WorkerProgram) -> Check {
-    let engine = OnnxEngine { ort: Some(OrtTarget::REFEREE), worker: worker.clone() };
+    let engine = OnnxEngine { by: OnnxBy::Ort(OrtTarget::REFEREE), worker: worker.clone() };
     let ran = smallest_network().map(|model| {
         let tensor = Tensor::from_f32(&[1], vec![0.5]).expect("one element");
         let feeds = [Feed::new("x", "const:0.5", tensor)];

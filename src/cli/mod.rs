@@ -121,6 +121,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Report(args) => match &args.command {
             ReportCommand::Render(args) => report::render(args),
             ReportCommand::Bundle(args) => bundle::bundle(args),
+            ReportCommand::Diff(args) => report::diff(args),
             ReportCommand::Schema => report::schema(),
         },
         Command::Doctor(args) => doctor::doctor(&args),

@@ -17,6 +17,8 @@ pub use target::{
     Provider, SimTarget, Target, TargetError, Tune, Weights,
 };
 pub use tract::{ComputeNode, NodeSteps, Second, Tract, VERSION as TRACT_VERSION, Values};
+#[cfg(feature = "tract-cuda")]
+pub use tract::{TractCuda, missing_cuda};
 
 use crate::graph::Model;
 use crate::inputs::Feed;

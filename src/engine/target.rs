@@ -25,6 +25,8 @@ pub enum Target {
     TractF64,
     /// tract as published: without offby's replacements for its wrong kernels.
     TractPlain,
+    /// tract on CUDA, in a worker process.
+    TractCuda,
     /// MNN.
     Mnn(MnnTarget),
     /// ONNX Runtime.
@@ -244,9 +246,10 @@ impl FromStr for Target {
             ["tract"] | ["tract", "f32"] if options.is_empty() => Ok(Target::Tract),
             ["tract", "f64"] if options.is_empty() => Ok(Target::TractF64),
             ["tract", "plain"] if options.is_empty() => Ok(Target::TractPlain),
+            ["tract", "cuda"] if options.is_empty() => Ok(Target::TractCuda),
             ["tract", other] => Err(fail(
                 format!("tract has no mode `{other}`"),
-                "tract computes in f32 (`tract`) or f64 (`tract:f64`); `tract:plain` is without offby's kernels".into(),
+                "tract computes in f32 (`tract`), f64 (`tract:f64`) or on CUDA (`tract:cuda`); `tract:plain` is without offby's kernels".into(),
             )),
             ["mnn", rest @ ..] if rest.len() <= 2 => {
                 mnn(rest, &options).map(Target::Mnn).map_err(|(what, hint)| fail(what, hint))
@@ -291,6 +294,7 @@ impl Target {
             Target::Tract
             | Target::TractF64
             | Target::TractPlain
+            | Target::TractCuda
             | Target::Ort(_)
             | Target::Ext(_) => None,
             Target::Dump(target) => target.storage,
@@ -303,6 +307,11 @@ impl Target {
             Target::At(placed) => &placed.target,
             other => other,
         }
+    }
+
+    /// Whether the target takes ONNX files as they are, so that any value can be made an output.
+    pub fn takes_onnx(&self) -> bool {
+        matches!(self.itself(), Target::TractCuda | Target::Ort(_) | Target::Ext(_))
     }
 
     /// Whether a worker process, local or remote, runs the target.
@@ -454,6 +463,7 @@ impl fmt::Display for Target {
             Target::Tract => f.write_str("tract"),
             Target::TractF64 => f.write_str("tract:f64"),
             Target::TractPlain => f.write_str("tract:plain"),
+            Target::TractCuda => f.write_str("tract:cuda"),
             Target::Mnn(target) => target.fmt(f),
             Target::Ort(target) => {
                 let option = if target.unoptimized { ",optimize=none" } else { "" };

@@ -2,6 +2,7 @@
 //!
 //! Only this room knows protobuf. Outside it, only the tract engine sees the decoded types.
 
+mod annotate;
 mod attribute;
 mod boundary;
 mod constancy;

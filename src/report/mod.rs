@@ -3,17 +3,23 @@
 mod agree;
 mod bench_text;
 mod cases;
+mod changes;
 mod checks;
 mod conformance;
 mod cut_text;
 mod document;
+mod drawing;
 mod fallback;
 mod fallback_text;
+mod forms;
+mod github;
 mod html;
 mod judging;
 mod junit;
 mod markdown;
 mod matrix;
+mod model_explorer;
+mod node_notes;
 mod notes;
 mod printable;
 mod privacy;
@@ -35,18 +41,21 @@ pub use cases::{
     CASES_SCHEMA, CaseReport, CaseStatus, CaseTargetReport, CasesReport, cases_junit, cases_list,
     cases_text,
 };
+pub use changes::{changes_between, changes_text};
 pub use conformance::{conformance_markdown, conformance_text};
 pub use document::{
     BegunReport, EnvironmentReport, InputReport, JudgedAgain, JudgedBy, ModelReport, OutputReport,
     Report, SCHEMA, TargetReport, ToolReport, VersionReport, VersionsReport,
 };
 pub use fallback_text::fallback_text;
+pub use forms::Form;
 pub use html::report_html;
 pub use judging::judge_again;
 pub use junit::report_junit;
 pub use markdown::report_markdown;
 pub(crate) use matrix::plural;
 pub use matrix::{matrix_html, matrix_markdown, matrix_text};
+pub use node_notes::node_notes;
 pub use printable::printable;
 pub use privacy::{without_home, without_private_paths};
 pub use reading::{ReadError, read_report};

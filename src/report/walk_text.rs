@@ -3,6 +3,7 @@
 use super::Paint;
 use super::cut_text::cut_text;
 use super::document::{Report, TargetReport};
+use super::drawing::strip;
 use super::notes::{bodies, notes};
 use super::text::{
     heading, needed_text, place, previews_of, remarks_text, shortened, table_with_names,
@@ -43,6 +44,7 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
             if walk.strategy == Strategy::Cut {
                 text.push_str(&cut_text(walk, width));
             } else {
+                text.push_str(&strip_lines(walk, width));
                 text.push_str(&operators(walk, all, width));
                 text.push_str(&weights_text(walk, width));
                 text.push_str(&facts(target, walk, width));
@@ -64,6 +66,20 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
         }
     }
     text
+}
+
+/// The whole network in one line, with a mark under each source.
+fn strip_lines(walk: &WalkReport, width: usize) -> String {
+    const NAME: &str = "network  ";
+    let drawn = strip(&walk.ops, width.saturating_sub(NAME.len()));
+    let Some([cells, marks]) = drawn.filter(|_| walk.ops_compared > 0) else {
+        return String::new();
+    };
+    let marks = match marks.is_empty() {
+        true => String::new(),
+        false => format!("{:1$}{marks}\n", "", NAME.len()),
+    };
+    format!("{NAME}{cells}\n{marks}\n")
 }
 
 fn operators(walk: &WalkReport, all: bool, width: usize) -> String {

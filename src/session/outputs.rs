@@ -3,15 +3,16 @@
 
 use super::registry::not_walkable;
 use super::{Evaluator, Failure};
-use crate::engine::{Execution, NodeSteps, Outcome, Request, Target, Values};
+use crate::engine::{Engine, Execution, NodeSteps, Outcome, Request, Target, Values};
 use crate::graph::{Boundary, Cut, Model};
 use crate::inputs::Dump;
 use crate::report::TargetReport;
+use crate::verdict::News;
 
 impl Evaluator<'_> {
     /// Whether the target takes ONNX files, so truncated networks can be put to it.
     pub fn can_be_searched(&self, target: &Target) -> bool {
-        matches!(target.itself(), Target::Ort(_) | Target::Ext(_))
+        target.takes_onnx()
     }
 
     /// Runs the network as it is, for the verdict, and once more with every value as an output, for the walk.
@@ -33,40 +34,102 @@ impl Evaluator<'_> {
             return Ok(self.judge_run(target, execution));
         }
         announce("the network with every value as an output");
-        let shown = self.every_value_shown().map_err(|reason| refused(target, &reason))?;
+        let known = self.values().map_err(|reason| refused(target, &reason))?;
+        let shown = self.shown(&known).map_err(|reason| refused(target, &reason))?;
         let request = Request { model: &shown, repeats: 1, ..self.request };
         let tapped = engine.execute(&request);
         if tapped.outcome != Outcome::Completed {
             let reason = tapped.reason.unwrap_or_else(|| tapped.outcome.to_string());
             return Err(refused(target, &reason));
         }
-        let values: Values = tapped
-            .outputs
-            .iter()
-            .map(|output| (output.name.to_string(), output.tensor.clone()))
-            .collect();
+        let values = by_name(&tapped);
         let changed = is_changed(&execution, &values);
         let mut report = self.judge_dumped(target, &execution, &Dump::from(values))?;
+        let mut runs = execution.runs.as_ref().map_or(1, |runs| runs.repeats) + 1;
+        let mut splits_fusions = changed;
+        if changed && hides_the_fault(&report) {
+            announce("the values that can be outputs without a change of the result");
+            let (values, asked) = self.undisturbing(engine.as_ref(), &execution, &known);
+            runs += asked;
+            let again = self.judge_dumped(target, &execution, &Dump::from(values))?;
+            if again.sources().next().is_some() {
+                (report, splits_fusions) = (again, false);
+            }
+        }
         if let Some(walk) = &mut report.walk {
-            walk.candidate_runs = execution.runs.as_ref().map_or(1, |runs| runs.repeats) + 1;
-            walk.splits_fusions = changed;
+            walk.candidate_runs = runs;
+            walk.splits_fusions = splits_fusions;
         }
         Ok(report)
     }
 
-    /// The network with every value that depends on the inputs as an output, of the reference's type and shape.
-    fn every_value_shown(&self) -> Result<Model, String> {
-        let model = self.request.model;
-        let mut steps = NodeSteps::with_second(model, self.second())?;
+    /// Every value that depends on the inputs, with the reference's type and shape.
+    fn values(&self) -> Result<Vec<Boundary>, String> {
+        let mut steps = NodeSteps::with_second(self.request.model, self.second())?;
         let values = steps.capture_all(self.request.feeds)?;
-        let known: Vec<Boundary> =
-            values.iter().map(|(name, tensor)| Boundary::of(name.as_str(), tensor)).collect();
-        let to = known.iter().map(|value| value.name.clone()).collect();
-        let mut shown =
-            model.cut(&Cut { to, ..Cut::default() }).map_err(|error| error.to_string())?;
-        shown.declare(&known);
+        Ok(values.iter().map(|(name, tensor)| Boundary::of(name.as_str(), tensor)).collect())
+    }
+
+    /// The network with these values as outputs.
+    fn shown(&self, values: &[Boundary]) -> Result<Model, String> {
+        let to = values.iter().map(|value| value.name.clone()).collect();
+        let cut = self.request.model.cut(&Cut { to, ..Cut::default() });
+        let mut shown = cut.map_err(|error| error.to_string())?;
+        shown.declare(values);
         Ok(shown)
     }
+
+    /// The values that the engine shows without a change of its outputs, in all or in part. It computes the others
+    /// inside fused operators. Groups that change the outputs are halved. Also returns the number of runs.
+    fn undisturbing(
+        &self,
+        engine: &dyn Engine,
+        plain: &Execution,
+        known: &[Boundary],
+    ) -> (Values, usize) {
+        let mut kept: Vec<Boundary> =
+            known.iter().filter(|value| is_output(plain, value)).cloned().collect();
+        let inner: Vec<Boundary> =
+            known.iter().filter(|value| !is_output(plain, value)).cloned().collect();
+        let mut shown = Values::new();
+        let (mut open, mut runs) = (vec![inner.as_slice()], 0);
+        while let Some(group) = open.pop().filter(|_| runs < MOST_GROUPS) {
+            runs += 1;
+            let asked: Vec<Boundary> = kept.iter().chain(group).cloned().collect();
+            match self.run_showing(engine, &asked).filter(|values| !is_changed(plain, values)) {
+                Some(values) => (kept, shown) = (asked, values),
+                None if group.len() > 1 => {
+                    let (first, second) = group.split_at(group.len() / 2);
+                    open.extend([second, first]);
+                }
+                None => {}
+            }
+        }
+        (shown, runs)
+    }
+
+    fn run_showing(&self, engine: &dyn Engine, values: &[Boundary]) -> Option<Values> {
+        let model = self.shown(values).ok()?;
+        let ran = engine.execute(&Request { model: &model, repeats: 1, ..self.request });
+        (ran.outcome == Outcome::Completed).then(|| by_name(&ran))
+    }
+}
+
+/// The most runs that look for values to show.
+const MOST_GROUPS: usize = 64;
+
+/// Whether the target is wrong, but no operator is wrong once all values are outputs.
+fn hides_the_fault(report: &TargetReport) -> bool {
+    report.verdict.kind.news() == News::Bad && report.sources().next().is_none()
+}
+
+fn is_output(execution: &Execution, value: &Boundary) -> bool {
+    execution.outputs.iter().any(|output| output.name == value.name)
+}
+
+fn by_name(execution: &Execution) -> Values {
+    let outputs = execution.outputs.iter();
+    outputs.map(|output| (output.name.to_string(), output.tensor.clone())).collect()
 }
 
 /// Whether the network's own outputs are other bytes if all values are asked for.

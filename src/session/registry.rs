@@ -2,13 +2,11 @@
 
 use super::Failure;
 use crate::bounds::Arithmetic;
-use crate::engine::{
-    Backend, Engine, MnnTarget, OrtTarget, Place, Precision, SimTarget, Target, Tract,
-};
+use crate::engine::{Backend, Engine, MnnTarget, Place, Precision, SimTarget, Target, Tract};
 use crate::graph::Model;
 use crate::tensor::Format;
 use crate::worker::{
-    Converter, Interrupt, MnnEngine, OnnxEngine, SimEngine, Walker, WorkerProgram,
+    Converter, Interrupt, MnnEngine, OnnxBy, OnnxEngine, SimEngine, Walker, WorkerProgram,
 };
 
 /// Settings that engines need beyond their target.
@@ -59,8 +57,9 @@ impl Registry {
             Target::TractPlain => Box::new(Tract { f64: false, plain: true }),
             Target::Mnn(target) => Box::new(self.mnn(target)),
             Target::Sim(target) => Box::new(self.sim(target)),
-            Target::Ort(target) => Box::new(self.onnx(Some(target))),
-            Target::Ext(_) | Target::Dump(_) => Box::new(self.onnx(None)),
+            Target::TractCuda => Box::new(self.onnx(OnnxBy::TractCuda)),
+            Target::Ort(target) => Box::new(self.onnx(OnnxBy::Ort(target.clone()))),
+            Target::Ext(_) | Target::Dump(_) => Box::new(self.onnx(OnnxBy::Own)),
             Target::At(placed) => self.at(&placed.place).engine(&placed.target),
         }
     }
@@ -71,6 +70,7 @@ impl Registry {
             Target::Tract
             | Target::TractF64
             | Target::TractPlain
+            | Target::TractCuda
             | Target::Ort(_)
             | Target::Ext(_)
             | Target::Dump(_) => None,
@@ -90,8 +90,8 @@ impl Registry {
         MnnEngine { target: target.clone(), converter, worker }
     }
 
-    fn onnx(&self, ort: Option<&OrtTarget>) -> OnnxEngine {
-        OnnxEngine { ort: ort.cloned(), worker: self.worker.clone() }
+    fn onnx(&self, by: OnnxBy) -> OnnxEngine {
+        OnnxEngine { by, worker: self.worker.clone() }
     }
 
     fn sim(&self, target: &SimTarget) -> SimEngine {
@@ -140,7 +140,7 @@ pub fn arithmetic_of(target: &Target, model: &Model) -> Arithmetic {
 
 /// The failure of a walk on a target that does not expose its operators.
 pub fn not_walkable(target: &Target) -> Failure {
-    if matches!(target.itself(), Target::Ort(_) | Target::Ext(_)) {
+    if target.takes_onnx() {
         return Failure::new(
             format!("follow the operators of {target}: this engine does not expose operators"),
             "`offby walk` searches it from outside, with --strategy cut or --strategy isolate",

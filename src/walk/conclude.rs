@@ -107,6 +107,7 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
         op_type: op.op_type.clone(),
         backend: op.backend.clone(),
         piece: Vec::new(),
+        reads: op.reads.clone(),
         decided_by: None,
         onnx_node,
         exported: None,

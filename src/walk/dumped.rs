@@ -102,6 +102,15 @@ fn exactness(steps: &NodeSteps, piece: &BTreeSet<usize>) -> Exactness {
 /// Adds the nodes of each piece, and which value decides between the nodes of a piece with a source.
 fn describe(report: &mut WalkReport, steps: &NodeSteps, pieces: &[BTreeSet<usize>]) {
     let label = |step: &usize| steps.node(*step).0;
+    let ends: BTreeMap<usize, usize> =
+        pieces.iter().enumerate().filter_map(|(at, piece)| Some((*piece.last()?, at))).collect();
+    for (op, piece) in report.ops.iter_mut().zip(pieces) {
+        let read = piece.iter().flat_map(|step| steps.reads(*step));
+        let written = read.filter_map(|name| steps.step_of(name));
+        let outside = written.filter(|step| !piece.contains(step));
+        let reads: BTreeSet<usize> = outside.filter_map(|step| ends.get(&step).copied()).collect();
+        op.reads = reads.into_iter().collect();
+    }
     let sources: Vec<&BTreeSet<usize>> = report
         .ops
         .iter()

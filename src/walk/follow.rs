@@ -78,6 +78,9 @@ impl<'a> Follow<'a> {
         let outputs: Result<Vec<&Tensor>, String> =
             executed.outputs.iter().map(|output| output.as_ref().map_err(Clone::clone)).collect();
         let mut measured = blank(executed);
+        if let (Some(written), Ok(clean)) = (&mut self.written, &clean) {
+            measured.reads = written.reads(self.measured.len(), clean);
+        }
         let outputs = match outputs {
             Ok(outputs) => outputs,
             Err(reason) => {
@@ -359,6 +362,7 @@ fn blank(executed: &Executed) -> Measured {
         born: None,
         zero_signs: 0,
         handover: None,
+        reads: Vec::new(),
         blind: false,
         patterns: Vec::new(),
         error_profile: None,

@@ -26,7 +26,11 @@ const TIMES: f64 = 100.0;
 
 /// The values written so far, keyed by the clean value. The clean stream has each value at both ends.
 #[derive(Debug, Default)]
-pub(super) struct Written(BTreeMap<Digest, Vec<Writer>>);
+pub(super) struct Written {
+    writers: BTreeMap<Digest, Vec<Writer>>,
+    /// The last operator that wrote each value, also if the candidate's own value could not be read.
+    last: BTreeMap<Digest, usize>,
+}
 
 /// An operator that wrote a value.
 #[derive(Debug)]
@@ -40,6 +44,17 @@ struct Writer {
 }
 
 impl Written {
+    /// The operators that wrote this operator's inputs. Adds the operator as the last writer of its outputs.
+    pub(super) fn reads(&mut self, at: usize, clean: &Clean) -> Vec<usize> {
+        let inputs = clean.inputs.iter().flatten();
+        let mut reads: Vec<usize> =
+            inputs.filter_map(|input| self.last.get(&digest(input)).copied()).collect();
+        reads.sort_unstable();
+        reads.dedup();
+        self.last.extend(clean.outputs.iter().map(|output| (digest(output), at)));
+        reads
+    }
+
     /// The operator's worst input that differs from all written values.
     pub(super) fn changed(&self, clean: &Clean, executed: &Executed) -> Option<Handover> {
         let pairs = clean.inputs.iter().zip(&executed.inputs);
@@ -54,7 +69,7 @@ impl Written {
         let error =
             |clean, found| error_summary(clean, found).map(|error_summary| error_summary.rel_l2);
         let read = error(clean, read).filter(|read| *read > READ)?;
-        let writers = self.0.get(&digest(clean))?;
+        let writers = self.writers.get(&digest(clean))?;
         let writer = writers.iter().max_by(|a, b| a.error.total_cmp(&b.error))?;
         let (from, written) = (writer.name.clone(), writer.error);
         (read > TIMES * written).then_some(Handover { from, written, read })
@@ -66,7 +81,8 @@ impl Written {
         let pairs = clean.inputs.iter().zip(&executed.inputs);
         let misread = pairs.filter_map(|(clean, read)| match (clean, read) {
             (Some(clean), Operand::Value(read)) => {
-                let [Writer { at, error, is_common: false, .. }] = &self.0.get(&digest(clean))?[..]
+                let [Writer { at, error, is_common: false, .. }] =
+                    &self.writers.get(&digest(clean))?[..]
                 else {
                     return None;
                 };
@@ -86,7 +102,7 @@ impl Written {
                 let digest = digest(right);
                 let is_common = read.contains(&digest) || is_constant(right);
                 let (name, error) = (name.to_owned(), error_summary.rel_l2);
-                self.0.entry(digest).or_default().push(Writer { name, at, error, is_common });
+                self.writers.entry(digest).or_default().push(Writer { name, at, error, is_common });
             }
         }
     }

@@ -21,6 +21,9 @@ pub struct Measured {
     pub op_type: String,
     /// The backend that ran it.
     pub backend: String,
+    /// The operators that wrote its inputs, by their place among the measured operators, if that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<usize>,
     /// Error of the candidate's value against the clean stream's. Absent if the stream lacks the value.
     pub cumulative: Option<ErrorSummary>,
     /// The same error for the worst of the operator's inputs.

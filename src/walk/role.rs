@@ -168,6 +168,7 @@ mod tests {
             born: None,
             zero_signs: 0,
             handover: None,
+            reads: Vec::new(),
             blind: false,
             patterns: vec![],
             error_profile: None,

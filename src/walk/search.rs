@@ -19,6 +19,17 @@ pub enum Answer {
     Unknown,
 }
 
+impl Answer {
+    /// The answer as a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Answer::Agrees => "agrees",
+            Answer::Diverges => "diverges",
+            Answer::Unknown => "unknown",
+        }
+    }
+}
+
 /// The position at which the answers turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {

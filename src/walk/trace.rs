@@ -148,6 +148,9 @@ pub struct OpReport {
     /// The value to dump next: it decides between the nodes of a piece that introduces error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
+    /// The operators that wrote its inputs, by their place in this list, if that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<usize>,
     /// The operator's ONNX node, or the span between its nearest named neighbours.
     pub onnx_node: Option<String>,
     /// The module and source line that became the node, if the exporter wrote them.

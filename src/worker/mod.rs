@@ -18,10 +18,11 @@ pub use child::host::serve;
 pub use convert::converted::{Change, compare_converted, converted_operators};
 pub use convert::converter::{Converter, MNN_VERSION, find_converter};
 pub use convert::error::ConvertError;
+pub use features::missing_driver;
 pub use interruption::{Interrupt, interrupted};
 pub use parent::conversation::{Announced, Walked, Walker};
 pub use parent::mnn_engine::{MnnEngine, probe};
-pub use parent::onnx_engine::OnnxEngine;
+pub use parent::onnx_engine::{OnnxBy, OnnxEngine};
 pub use parent::program::WorkerProgram;
 pub use parent::sim_engine::SimEngine;
 #[cfg(fuzzing)]

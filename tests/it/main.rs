@@ -30,6 +30,7 @@ mod opengl;
 mod protocol;
 mod remote;
 mod report;
+mod report_forms;
 mod results;
 mod run;
 mod search;

@@ -199,6 +199,20 @@ fn a_shared_connection_does_not_hold_a_command_up() {
 // --- no worker -------------------------------------------------------------------
 
 #[test]
+fn a_login_message_before_the_greeting_is_evidence() {
+    let via = format!(
+        "sh -c 'echo Last login: today; printf \"Selected role main\"; exec {OFFBY} worker'"
+    );
+    let arguments = ["--on", "sim:honest-f32", "--via", &via];
+    let (code, report) = report("walk", "split_view_small.onnx", &arguments);
+    assert_eq!((code, kind(&report)), (0, "agrees"), "{report:#}");
+    let said = first_target(&report)["evidence"].to_string();
+    for line in ["on stdout: Last login: today", "on stdout: Selected role main"] {
+        assert!(said.contains(line), "{said}");
+    }
+}
+
+#[test]
 fn what_is_no_worker_is_unavailable_and_says_why() {
     let (_folder, path) = folder();
     let hello = path("hello");
@@ -213,11 +227,7 @@ fn what_is_no_worker_is_unavailable_and_says_why() {
             "left with status 255: no route to board",
             "by hand",
         ),
-        (
-            "sh -c 'echo welcome; cat'",
-            "no greeting: the stream carries something that is no frame",
-            "stdout",
-        ),
+        ("yes welcome", "no greeting: the stream carries something that is no frame", "stdout"),
         ("echo welcome", "no greeting: the stream carries something that is no frame", "stdout"),
         (&of_tomorrow, "it is x and speaks protocol 9", "the same version"),
     ] {

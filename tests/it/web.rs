@@ -29,7 +29,8 @@ impl Browser {
         let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home);
         let modules = cache.unwrap_or_default().join("offby/web/node_modules");
         let there = |package: &str| modules.join(package).is_dir();
-        let all = there("playwright-core") && there("markdownlint-cli2");
+        let packages = ["playwright-core", "markdownlint-cli2", "axe-core"];
+        let all = packages.into_iter().all(there);
         all.then_some(Browser { node, chromium, modules })
             .ok_or("packages of tests/web are missing")
     }

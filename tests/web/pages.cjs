@@ -10,9 +10,12 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { pathToFileURL } = require("node:url");
 const { chromium } = require("playwright-core");
+const axe = require("axe-core").source;
 
 const LOADED = 2000;
 const FILTERED = 100;
+const PAINTED = 1000;
+const FRAME = 50;
 const WIDTHS = [1280, 400];
 
 const plan = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
@@ -23,6 +26,7 @@ async function main() {
   // The first page of a browser that has just started pays for the start.
   await browser.newPage().then((page) => page.close());
   for (const page of plan.pages) {
+    await withoutScripts(browser, page);
     for (const width of WIDTHS) await look(browser, page, width, width === 400 ? "dark" : "light");
   }
   await browser.close();
@@ -57,8 +61,13 @@ async function look(browser, plan_page, width, colorScheme) {
   if (plan_page.ops > 0) {
     await markers(page, plan_page, say);
     const filter = await filtered(page, plan_page, say);
-    console.error(`${where}: ready after ${took} ms, filtered in ${filter.toFixed(1)} ms`);
+    const frame = await scrolled(page, say);
+    const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0);
+    console.error(`${where}: first paint after ${Math.round(paint)} ms, ready after ${took} ms, filtered in ${filter.toFixed(1)} ms, frames of ${frame.toFixed(1)} ms`);
+    if (paint >= PAINTED) say(`first paint after ${Math.round(paint)} ms, not within ${PAINTED}`);
+    await selection(page, plan_page, say);
   }
+  await accessible(page, say);
   await named(page, say);
   await context.close();
 }
@@ -71,25 +80,99 @@ async function layout(page, say) {
 
 /** Sources are marked in the chart with their names, and open from the keyboard. */
 async function markers(page, { sources }, say) {
-  const labels = await page.$$eval("svg .source", (marks) => marks.map((mark) => mark.getAttribute("aria-label")));
+  const labels = await page.$$eval("a.source", (marks) => marks.map((mark) => mark.getAttribute("aria-label")));
   for (const source of sources) {
     if (!labels.some((label) => label.includes(source))) say(`no marker carries the name of ${source}`);
   }
   if (sources.length === 0) return;
-  const texts = await page.$$eval("svg .source text", (texts) => texts.map((text) => text.textContent.replace("…", "")));
-  if (!texts.some((text) => text && sources[0].endsWith(text))) say(`no text in the chart ends the name of ${sources[0]}`);
+  const texts = await page.$$eval(".area .name", (names) => names.map((name) => name.textContent));
+  if (!texts.includes(sources[0])) say(`no text in the chart is the name of ${sources[0]}`);
   const last = sources[sources.length - 1];
-  const mark = page.locator(`svg .source[aria-label*=${JSON.stringify(last + ",")}]`).first();
+  const mark = page.locator(`a.source[aria-label*=${JSON.stringify(last + ",")}]`).first();
   await mark.focus();
   await page.keyboard.press("Enter");
   const opened = await page.locator(".detail h3").first().innerText();
   if (!opened.includes(last)) say(`Enter on the marker of ${last} opens ${opened}`);
+  const address = await page.evaluate(() => location.hash);
+  if (!address.startsWith("#op=")) say(`the address does not name the chosen operator: ${address}`);
   const chart = page.locator(".plot[role=group]").first();
   await chart.focus();
   await page.keyboard.press("Home");
   await page.keyboard.press("PageDown");
   const tip = await page.locator("#tip").innerText();
   if (!sources.some((source) => tip.includes(source))) say(`Page Down in the chart does not go to a source: ${tip}`);
+}
+
+/** One selection: a source in the drawing opens its details and its row, survives a reload, and moves by keys. */
+async function selection(page, { sources }, say) {
+  const link = page.locator(".network ol a.is-source").last();
+  if (sources.length === 0 || (await link.count()) === 0) return;
+  const name = await link.getAttribute("title");
+  await link.click();
+  const shown = () => page.locator(".detail h3").first().innerText();
+  if (!(await shown()).includes(name)) say(`a click on ${name} in the drawing opens ${await shown()}`);
+  if ((await page.locator("a.source.chosen").count()) !== 1) say("the chart does not mark the chosen source");
+  await page.reload();
+  await page.waitForFunction(() => document.documentElement.dataset.ready);
+  if (!(await shown()).includes(name)) say(`after a reload ${await shown()} is open, not ${name}`);
+  await page.evaluate(() => document.activeElement?.blur());
+  if (sources.length > 1) {
+    await page.keyboard.press("k");
+    const before = await shown();
+    if (before.includes(name)) say("k does not go to the source before");
+    await page.keyboard.press("j");
+    if (!(await shown()).includes(name)) say(`j does not come back to ${name}: ${await shown()}`);
+  }
+  await page.keyboard.press("/");
+  if (!(await page.evaluate(() => document.activeElement.matches(".ops input")))) say("/ does not go to the search");
+}
+
+/** The drawing with every operator: how long a frame takes while it scrolls. */
+async function scrolled(page, say) {
+  const button = page.locator(".network .tools button").first();
+  if ((await button.count()) === 0) return 0;
+  await button.click();
+  const slowest = await page.evaluate(async () => {
+    const view = document.querySelector(".network .tall");
+    const times = [];
+    let last = performance.now();
+    for (let step = 0; step < 60; step += 1) {
+      view.scrollTop += view.scrollHeight / 60;
+      await new Promise(requestAnimationFrame);
+      const now = performance.now();
+      times.push(now - last);
+      last = now;
+    }
+    times.sort((a, b) => a - b);
+    return times[Math.floor(times.length * 0.95)];
+  });
+  if (slowest >= FRAME) say(`a frame of the drawing takes ${slowest.toFixed(1)} ms, not below ${FRAME}`);
+  await button.click();
+  return slowest;
+}
+
+/** What a page tells without scripts: every source, and what print needs. */
+async function withoutScripts(browser, plan_page) {
+  const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 1280, height: 900 } });
+  const page = await context.newPage();
+  const say = (words) => wrong.push(`${plan_page.name} without scripts: ${words}`);
+  await page.goto(pathToFileURL(plan_page.file).href);
+  const text = await page.locator("body").innerText();
+  for (const source of plan_page.sources.slice(0, 40)) if (!text.includes(source)) say(`${source} is not named`);
+  for (const words of plan_page.ops ? ["What was ruled out", "How to reproduce", "Environment"] : []) if (!text.includes(words)) say(`no ${words}`);
+  if (plan.screenshots) await page.screenshot({ path: path.join(plan.screenshots, `${plan_page.name}-plain.png`), fullPage: true });
+  const pdf = await page.pdf({ format: "A4" });
+  const sheets = (pdf.toString("latin1").match(/\/Type\s*\/Page\b(?!s)/g) ?? []).length;
+  console.error(`${plan_page.name} without scripts: ${sheets} sheets of paper, ${Math.round(fs.statSync(plan_page.file).size / 1024)} KiB`);
+  if (plan_page.sheets && sheets > plan_page.sheets) say(`it prints on ${sheets} sheets, not ${plan_page.sheets}`);
+  await context.close();
+}
+
+/** No violation of accessibility rules that axe knows. */
+async function accessible(page, say) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  for (const violation of found.violations) say(`axe: ${violation.id}: ${violation.help}: ${violation.nodes[0].html.slice(0, 160)}`);
 }
 
 /** The table is filtered, sorted and turned within the time. */

@@ -3,6 +3,8 @@
 //! The plan fuses, renames and reorders no operators, so every ONNX value keeps its name. Only this
 //! folder uses tract.
 
+#[cfg(feature = "tract-cuda")]
+mod cuda;
 mod element;
 mod own;
 mod piece;
@@ -10,6 +12,8 @@ mod replaced;
 mod steps;
 mod tiles;
 
+#[cfg(feature = "tract-cuda")]
+pub use cuda::{TractCuda, missing as missing_cuda};
 pub use piece::Values;
 pub use steps::{ComputeNode, NodeSteps, Second};
 

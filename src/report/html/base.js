@@ -32,39 +32,8 @@ function size(value) {
   return plain ? String(Number(value.toPrecision(3))) : value.toExponential(1);
 }
 
-function exact(value) {
-  return typeof value === "string" ? value : String(value);
-}
-
 function count(value) {
   return value.toLocaleString("en-US");
-}
-
-/** The end of a name: it distinguishes operators better than the beginning. */
-function ended(name, most) {
-  return name.length <= most ? name : "…" + name.slice(name.length - most + 1);
-}
-
-/** Text of the report, with names in backticks as code. */
-function prose(text) {
-  const pieces = text.split("`");
-  if (pieces.length % 2 === 0) return [text];
-  return pieces.map((piece, at) => (at % 2 ? h("code", {}, piece) : piece));
-}
-
-/** A scale from values to pixels, by the logarithm of the values. */
-function logScale(low, high, from, to) {
-  const [a, b] = [Math.log10(low), Math.log10(high)];
-  return (value) => from + ((Math.log10(value) - a) / (b - a || 1)) * (to - from);
-}
-
-/** The powers of ten between two values, at most `most` of them. */
-function decades(low, high, most) {
-  const [first, last] = [Math.round(Math.log10(low)), Math.round(Math.log10(high))];
-  const step = Math.max(1, Math.ceil((last - first + 1) / most));
-  const powers = [];
-  for (let power = first; power <= last; power += step) powers.push(power);
-  return powers;
 }
 
 const SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹";
@@ -94,19 +63,4 @@ function showTip(text, x, y) {
 
 function hideTip() {
   tip.hidden = true;
-}
-
-/** Draws again whenever the width changes. */
-function fitted(host, draw) {
-  let drawn = 0;
-  const fit = () => {
-    const width = Math.floor(host.clientWidth);
-    if (width > 0 && width !== drawn) {
-      drawn = width;
-      draw(width);
-    }
-  };
-  new ResizeObserver(fit).observe(host);
-  fit();
-  return () => draw(drawn || 640);
 }

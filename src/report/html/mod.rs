@@ -1,29 +1,34 @@
 //! A report as one page on its own: no network, no other file, no server.
 //!
-//! The verdict is written here and can be read without scripts. In the browser, `*.js` draws charts, profiles
-//! and the table of operators from the report itself, which the page contains as JSON.
+//! Everything that a reader needs is written here, and can be read, printed and mailed without scripts. In the
+//! browser, `*.js` adds what follows the pointer, the table that searches, and the profiles of single operators.
 
-use super::bench_text::bench_line;
-use super::checks::{Check, checks, reproduce, title};
-use super::document::{INTERRUPTED, Report, TargetReport};
-use super::fallback::{sentences, worth_a_table};
+mod chart;
+mod network;
+mod numbers;
+mod parts;
+mod verdicts;
+
+use super::checks::title;
+use super::document::{INTERRUPTED, Report};
 use super::markdown::report_markdown;
-use super::remarks::{remarks, sentence};
 use super::spans::{Span, spans};
-use super::text::simulated;
-use crate::verdict::News;
-use crate::walk::Fallback;
+use crate::walk::{OpReport, WalkReport};
+use chart::{error_chart, headroom_chart};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use network::{Unfolded, drawing, unfolded_of};
 use serde::Serialize;
 
-/// The page, with `{{name}}` for each value.
-const PAGE: &str = include_str!("page.html");
+/// The style of every page.
 pub(super) const STYLE: &str = include_str!("page.css");
 /// The scripts, each after those that it depends on.
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("base.js"),
     include_str!("chart.js"),
+    include_str!("network.js"),
     include_str!("portrait.js"),
     include_str!("table.js"),
+    include_str!("selection.js"),
     include_str!("page.js"),
 ];
 
@@ -31,55 +36,106 @@ const SCRIPTS: [&str; 5] = [
 #[derive(Serialize)]
 struct Content<'r> {
     report: &'r Report,
-    /// The checks of each target.
-    checks: Vec<Vec<Check>>,
-    reproduce: Vec<String>,
-    /// The same report as Markdown, for an issue.
-    markdown: String,
+    /// Each walk's operators as rows.
+    drawings: Vec<Option<Unfolded>>,
 }
 
 /// A report as HTML.
 pub fn report_html(report: &Report) -> String {
-    let content = Content {
-        report,
-        checks: report.targets.iter().map(checks).collect(),
-        reproduce: reproduce(report),
-        markdown: report_markdown(report),
-    };
+    let walks: Vec<&WalkReport> = report.targets.iter().filter_map(|t| t.walk.as_ref()).collect();
+    let content =
+        Content { report, drawings: walks.iter().map(|walk| unfolded_of(walk)).collect() };
     let json = serde_json::to_string(&content).expect("a report that was made can be written");
-    let title = escaped(&title(report));
-    let values = [
-        ("title", title.as_str()),
-        ("style", STYLE),
-        ("lead", &lead(report)),
-        (
-            "verdicts",
-            &(report.targets.iter().map(|target| verdict(report, target)).collect::<String>()
-                + &said(report)),
-        ),
-        ("content", &harmless(&json)),
-        ("script", &SCRIPTS.concat()),
-    ];
-    fill(PAGE, &values)
+    let script = format!("\"use strict\";\n(() => {{\n{}}})();\n", SCRIPTS.concat());
+    let body = html! {
+        a.skip href="#walks" { "Skip to the operators" }
+        header {
+            p.brand { "offby" }
+            h1 { (title(report)) }
+            (lead(report))
+        }
+        main {
+            section #verdicts aria-label="Verdict" { (verdicts::all(report)) }
+            @if let Some(matrix) = parts::matrix(report) { (matrix) }
+            div #walks {
+                @let walked = report.targets.iter().filter_map(|target| Some((target, target.walk.as_ref()?)));
+                @for (number, (target, walk)) in walked.enumerate() {
+                    section.walk data-walk=(number) {
+                        h2 { "Operators of " (target.target) @if report.strategies.is_some() { ", strategy " (walk.strategy) } }
+                        (parts::summary(walk))
+                        @if let Some(probes) = parts::probes(walk) { (probes) }
+                        @if !walk.ops.is_empty() {
+                            @if let Some(sources) = parts::sources(walk, number) { (sources) }
+                            (error_chart(walk, number))
+                            @if let Some(drawing) = drawing(walk, number) { (drawing) }
+                            div.chosen {}
+                            @if let Some(chart) = headroom_chart(walk, number) { (chart) }
+                            div.table {}
+                        }
+                    }
+                }
+            }
+            section #outputs { (parts::outputs(report)) }
+            section #trust { (parts::trust(report)) }
+            section #about { (parts::about(report)) }
+            details.screen {
+                summary { "The same for an issue, as Markdown" }
+                div.tools {}
+                textarea #markdown readonly aria-label="Markdown for an issue" { (report_markdown(report)) }
+            }
+        }
+        div #tip role="status" hidden {}
+        div #print {}
+        script type="application/json" id="content" { (PreEscaped(harmless(&json))) }
+        script { (PreEscaped(script)) }
+    };
+    Page { title: &title(report), style: STYLE, class: None, has_scripts: true }.around(&body)
 }
 
-/// The lines that the report adds to its verdicts.
-fn said(report: &Report) -> String {
-    let lines = remarks(report);
-    lines.iter().map(|line| format!("<p class=\"note\">{}.</p>\n", escaped(line))).collect()
+/// A whole page, which loads nothing.
+pub(super) struct Page<'a> {
+    /// The title of the window.
+    pub(super) title: &'a str,
+    /// The style sheet.
+    pub(super) style: &'a str,
+    /// The class of the body.
+    pub(super) class: Option<&'a str>,
+    /// Whether scripts may run.
+    pub(super) has_scripts: bool,
 }
 
-/// The page with all values put in. Names inside the values are not replaced.
-pub(super) fn fill(page: &str, values: &[(&str, &str)]) -> String {
-    let mut pieces = page.split("{{");
-    let mut page = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (name, rest) = piece.split_once("}}").expect("every {{ of the page is closed");
-        let value = values.iter().find(|(known, _)| *known == name);
-        page.push_str(value.expect("every name of the page has a value").1);
-        page.push_str(rest);
+impl Page<'_> {
+    /// The page around a body.
+    pub(super) fn around(&self, body: &Markup) -> String {
+        let scripts = if self.has_scripts { "script-src 'unsafe-inline'; " } else { "" };
+        let policy =
+            format!("default-src 'none'; style-src 'unsafe-inline'; {scripts}img-src data:");
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" data-ready=[(!self.has_scripts).then_some("without scripts")] {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    meta http-equiv="Content-Security-Policy" content=(policy);
+                    link rel="icon" href="data:,";
+                    title { (self.title) }
+                    style { (PreEscaped(self.style)) }
+                }
+                body class=[self.class] { (body) }
+            }
+        };
+        // A zero byte, which drivers put into names, is no character of HTML.
+        page.into_string().replace('\0', "") + "\n"
     }
-    page
+}
+
+/// The address of an operator on the page.
+fn address(walk: usize, op: &OpReport) -> String {
+    match walk {
+        0 => format!("#op={}", op.index),
+        walk => format!("#op={}.{}", walk, op.index),
+    }
 }
 
 /// JSON that can neither end its script element nor begin a comment in it.
@@ -87,98 +143,27 @@ fn harmless(json: &str) -> String {
     json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
-/// Text as HTML.
-pub(super) fn escaped(text: &str) -> String {
-    let mut safe = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            '\0' => {}
-            c => safe.push(c),
+/// Text of offby, names in backticks as code.
+pub(super) fn prose(text: &str) -> Markup {
+    html! {
+        @for span in spans(text) {
+            @match span {
+                Span::Words(words) => (words),
+                Span::Name(name) => code { (name) },
+            }
         }
     }
-    safe
 }
 
-/// Text of offby, names in backticks as code.
-pub(super) fn prose(text: &str) -> String {
-    let markup = |span: &Span| match span {
-        Span::Words(words) => escaped(words),
-        Span::Name(name) => format!("<code>{}</code>", escaped(name)),
-    };
-    spans(text).iter().map(markup).collect()
-}
-
-fn lead(report: &Report) -> String {
-    let (path, nodes) = (escaped(&report.model.path), report.model.nodes);
-    let reference = escaped(&report.reference);
-    let mut lead = format!(
-        "<p class=\"lead\"><code>{path}</code>, {nodes} nodes; offby {} {}, reference <code>{reference}</code></p>",
-        escaped(&report.tool.version),
-        escaped(&report.command),
-    );
-    if let Some(again) = &report.judged_again {
-        lead.push_str(&format!("<p class=\"note\">Note: {}.</p>", escaped(&again.words())));
+fn lead(report: &Report) -> Markup {
+    html! {
+        p.lead {
+            code { (report.model.path) } ", " (report.model.nodes) " nodes; offby " (report.tool.version) " "
+            (report.command) ", reference " code { (report.reference) }
+        }
+        @if let Some(again) = &report.judged_again { p.note { "Note: " (again.words()) "." } }
+        @if report.interrupted { p.note { "Note: " (INTERRUPTED) "." } }
     }
-    if report.interrupted {
-        lead.push_str(&format!("<p class=\"note\">Note: {INTERRUPTED}.</p>"));
-    }
-    lead
-}
-
-fn verdict(report: &Report, target: &TargetReport) -> String {
-    let verdict = &target.verdict;
-    // A shape and a word each, for readers who see no colours.
-    let (class, mark) = match verdict.kind.news() {
-        News::Good => ("good", "✓"),
-        News::Bad => ("bad", "✕"),
-        News::None => ("none", "?"),
-    };
-    let (kind, name) = (verdict.kind.name().replace('_', " "), escaped(&target.target));
-    let by = target.walk.as_ref().map_or_else(String::new, |walk| format!(" · {}", walk.strategy));
-    let mut card = format!(
-        "<article class=\"verdict {class}\"><h2><span class=\"mark\" aria-hidden=\"true\">{mark}</span> {kind} <code>{name}</code><small>{by}</small></h2><p>{}.</p>",
-        prose(&sentence(report, target))
-    );
-    let mut paragraph = |class: &str, text: &str| {
-        card.push_str(&format!("<p class=\"{class}\">{}</p>", prose(text)));
-    };
-    if let Some(line) = bench_line(target) {
-        paragraph("mono", &line);
-    }
-    verdict.diagnosis.iter().for_each(|words| paragraph("looks", words));
-    if let Some(hint) = &verdict.hint {
-        paragraph("hint", &format!("Next: {hint}."));
-    }
-    if let Some(note) = simulated(&target.target, target.ran_on.as_ref()) {
-        paragraph("note", &note);
-    }
-    card + &target.fallback.as_ref().map_or_else(String::new, |found| way_out(target, found))
-        + "</article>\n"
-}
-
-/// The operators that must run elsewhere.
-fn way_out(target: &TargetReport, fallback: &Fallback) -> String {
-    let mut text = "<h3>The way out</h3>".to_owned();
-    if let Some((titles, rows)) = worth_a_table(fallback) {
-        let cells = |cells: &[String], tag: &str| -> String {
-            cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect()
-        };
-        let head = cells(&titles.map(str::to_owned), "th");
-        let body: String =
-            rows.iter().map(|row| format!("<tr>{}</tr>", cells(row, "td"))).collect();
-        text += &format!(
-            "<div class=\"scroll\"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        );
-    }
-    for said in sentences(target, fallback) {
-        text += &format!("<p>{}</p>", prose(&said));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -194,10 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_in_is_not_looked_at_again() {
-        let names = ["title", "style", "lead", "verdicts", "content", "script"];
-        let values = names.map(|name| (name, "{{title}}"));
-        assert_eq!(fill(PAGE, &values).matches("{{title}}").count(), PAGE.matches("{{").count());
-        assert_eq!(prose("`a<b>` & c"), "<code>a&lt;b&gt;</code> &amp; c");
+    fn names_are_code_and_cannot_be_markup() {
+        assert_eq!(prose("`a<b>` & c").into_string(), "<code>a&lt;b&gt;</code> &amp; c");
     }
 }

@@ -5,31 +5,45 @@ use super::{
     ran_on, rows_are, since, specs, title,
 };
 use crate::matrix::{Cell, Column, Mark, Matrix, Row};
-use crate::report::html::{STYLE, escaped, fill, prose};
+use crate::report::html::{Page, STYLE, prose};
 use crate::verdict::Kind;
+use maud::{Markup, html};
 
-const PAGE: &str = include_str!("page.html");
 /// The style of the table, in addition to the style of every page.
 const OWN_STYLE: &str = include_str!("matrix.css");
 
 /// A matrix as HTML.
 pub fn matrix_html(matrix: &Matrix) -> String {
-    fill(
-        PAGE,
-        &[
-            ("title", &escaped(&title(matrix))),
-            ("style", &format!("{STYLE}{OWN_STYLE}")),
-            ("facts", &escaped(&facts(matrix).join("; "))),
-            (
-                "legend",
-                &format!("<span class=\"key\">{}</span>", legend(matrix, |mark| look(mark).1)),
-            ),
-            ("cells", &cells(matrix)),
-            ("changes", &changes(matrix)),
-            ("targets", &targets(matrix)),
-            ("reasons", &reasons(matrix)),
-        ],
-    )
+    let body = html! {
+        a.skip href="#reasons" { "Skip to the reasons" }
+        header {
+            p.brand { "offby matrix" }
+            h1 { (title(matrix)) }
+            p.lead { (facts(matrix).join("; ")) }
+        }
+        main {
+            section aria-label="Cells" {
+                div.tools {
+                    label { input #flawed type="checkbox"; " only rows that are not all right" }
+                    span.key { (legend(matrix, |mark| look(mark).1)) }
+                }
+                div.scroll.cells tabindex="0" role="region" aria-label="Table of cells" { (cells(matrix)) }
+            }
+            @if let Some(changes) = changes(matrix) { (changes) }
+            section #targets aria-label="Targets" {
+                h2 { "Targets" }
+                div.scroll { (targets(matrix)) }
+            }
+            section #reasons aria-label="Reasons" {
+                h2 { "Reasons" }
+                (reasons(matrix))
+            }
+        }
+    };
+    let style = format!("{STYLE}{OWN_STYLE}");
+    let page =
+        Page { title: &title(matrix), style: &style, class: Some("sheet"), has_scripts: false };
+    page.around(&body)
 }
 
 /// The class and the sign of a mark: a shape each, for readers who see no colours.
@@ -44,64 +58,71 @@ fn look(mark: Mark) -> (&'static str, &'static str) {
     }
 }
 
-fn cells(matrix: &Matrix) -> String {
-    let mut page = format!("<table>\n<thead><tr><th scope=\"col\">{}</th>", rows_are(matrix));
-    for Column { target, simulated } in &matrix.columns {
-        // A name may be broken between its parts.
-        let name = escaped(target).replace(':', ":<wbr>").replace('-', "-<wbr>");
-        let (class, note) = match simulated {
-            true => (" class=\"planted\"", "<small>simulated</small>"),
-            false => ("", ""),
-        };
-        page.push_str(&format!("<th scope=\"col\"{class}>{name}{note}</th>"));
+fn cells(matrix: &Matrix) -> Markup {
+    html! {
+        table {
+            thead { tr {
+                th scope="col" { (rows_are(matrix)) }
+                @for Column { target, simulated, .. } in &matrix.columns {
+                    th scope="col" class=[simulated.then_some("planted")] {
+                        (breakable(target))
+                        @if *simulated { small { "simulated" } }
+                    }
+                }
+            } }
+            tbody { @for row in &matrix.rows { (line(matrix, row)) } }
+        }
     }
-    page.push_str("</tr></thead>\n<tbody>\n");
-    for row in &matrix.rows {
-        page.push_str(&line(matrix, row));
-    }
-    page + "</tbody>\n</table>\n"
 }
 
-fn line(matrix: &Matrix, row: &Row) -> String {
+/// A name that may be broken between its parts.
+fn breakable(name: &str) -> Markup {
+    html! {
+        @for part in name.split_inclusive([':', '-']) {
+            (part)
+            @if part.ends_with([':', '-']) { wbr; }
+        }
+    }
+}
+
+fn line(matrix: &Matrix, row: &Row) -> Markup {
     let known = matrix.columns.iter().map(|column| row.cells.get(&column.target));
     let is_fine = known.clone().all(|cell| cell.is_some_and(|cell| cell.mark() == Mark::Right));
-    let class = if is_fine { " class=\"fine\"" } else { "" };
     let fed = fed_alike(matrix).is_none().then(|| specs(row));
-    let mut line = format!(
-        "<tr{class}><th scope=\"row\" title=\"{}, fed {}\">{}{}</th>",
-        plural(row.nodes, "node"),
-        escaped(&specs(row)),
-        escaped(&label(matrix, row)),
-        fed.map_or_else(String::new, |fed| format!(" <small>{}</small>", escaped(&fed))),
-    );
-    for (at, (column, cell)) in matrix.columns.iter().zip(known).enumerate() {
-        line.push_str(&match cell {
-            Some(cell) => table_cell(matrix, row, (at, column), cell),
-            None => format!("<td class=\"unrun\" title=\"not run\">{NOT_RUN}</td>"),
-        });
+    html! {
+        tr class=[is_fine.then_some("fine")] {
+            th scope="row" title={ (plural(row.nodes, "node")) ", fed " (specs(row)) } {
+                (label(matrix, row))
+                @if let Some(fed) = fed { " " small { (fed) } }
+            }
+            @for (at, (column, cell)) in matrix.columns.iter().zip(known).enumerate() {
+                @match cell {
+                    Some(cell) => (table_cell(matrix, row, (at, column), cell)),
+                    None => td.unrun title="not run" { (NOT_RUN) },
+                }
+            }
+        }
     }
-    line + "</tr>\n"
 }
 
-fn table_cell(matrix: &Matrix, row: &Row, (at, column): (usize, &Column), cell: &Cell) -> String {
+fn table_cell(matrix: &Matrix, row: &Row, (at, column): (usize, &Column), cell: &Cell) -> Markup {
     let (class, sign) = look(cell.mark());
-    let (words, sentence) = (escaped(&cell.words()), escaped(&cell.sentence));
-    let state = news(matrix, row, &column.target).map_or_else(String::new, |change| {
-        format!(" <span class=\"state\">{}</span>", change.state.name())
-    });
-    let inner = format!(
-        "<span class=\"mark\" aria-hidden=\"true\">{sign}</span><span>{words}{state}</span>"
-    );
-    let aria = format!("{}: {}", cell.kind.name().replace('_', " "), cell.words());
-    let inner = match reason_of(matrix, at, cell) {
-        Some(number) => format!(
-            "<a href=\"#{}\" aria-label=\"{}\">{inner}</a>",
-            anchor(at, number),
-            escaped(&aria)
-        ),
-        None => format!("<span aria-label=\"{}\" role=\"img\">{inner}</span>", escaped(&aria)),
+    let inner = html! {
+        span.mark aria-hidden="true" { (sign) }
+        span {
+            (cell.words())
+            @if let Some(change) = news(matrix, row, &column.target) { " " span.state { (change.state.name()) } }
+        }
     };
-    format!("<td class=\"{class}\" title=\"{sentence}\">{inner}</td>")
+    let aria = format!("{}: {}", cell.kind.name().replace('_', " "), cell.words());
+    html! {
+        td class=(class) title=(cell.sentence) {
+            @match reason_of(matrix, at, cell) {
+                Some(number) => a href={ "#" (anchor(at, number)) } aria-label=(aria) { (inner) },
+                None => span aria-label=(aria) role="img" { (inner) },
+            }
+        }
+    }
 }
 
 /// The position of a cell's reason among the reasons of its column.
@@ -118,71 +139,64 @@ fn anchor(column: usize, reason: usize) -> String {
     format!("reason-{}-{}", column + 1, reason + 1)
 }
 
-fn targets(matrix: &Matrix) -> String {
-    let mut page = String::from(
-        "<table>\n<thead><tr><th scope=\"col\">target</th><th scope=\"col\">cells</th><th scope=\"col\">ran on</th></tr></thead>\n<tbody>\n",
-    );
-    for column in &matrix.columns {
-        page.push_str(&format!(
-            "<tr><td><code>{}</code></td><td>{}</td><td>{}</td></tr>\n",
-            escaped(&column.target),
-            escaped(&Tally::column(matrix, column).words()),
-            escaped(&ran_on(matrix, column))
-        ));
-    }
-    page + "</tbody>\n</table>\n"
-}
-
-fn changes(matrix: &Matrix) -> String {
-    let Some(since) = since(matrix) else { return String::new() };
-    let line = |change: &&crate::matrix::Change| {
-        format!(
-            "<li><b>{}</b> {} on <code>{}</code>: {}</li>\n",
-            change.state.name(),
-            escaped(&change.row),
-            escaped(&change.target),
-            prose(&change.words)
-        )
-    };
-    let lines: String = changed(matrix).iter().map(line).collect();
-    format!(
-        "<section id=\"changes\" aria-label=\"Changes\">\n<h2>Changes</h2>\n<p>{}.</p>\n<ul>\n{lines}</ul>\n</section>\n",
-        escaped(&since)
-    )
-}
-
-fn reasons(matrix: &Matrix) -> String {
-    let mut page = String::new();
-    for (at, column) in matrix.columns.iter().enumerate() {
-        let told = told(matrix, column);
-        if told.is_empty() {
-            continue;
+fn targets(matrix: &Matrix) -> Markup {
+    html! {
+        table {
+            thead { tr { @for title in ["target", "cells", "ran on"] { th scope="col" { (title) } } } }
+            tbody { @for column in &matrix.columns { tr {
+                td { code { (column.target) } }
+                td { (Tally::column(matrix, column).words()) }
+                td { (ran_on(matrix, column)) }
+            } } }
         }
-        let simulated = match column.simulated {
-            true => {
-                " <small>simulated: its faults were planted, so this is no finding about a real device</small>"
+    }
+}
+
+fn changes(matrix: &Matrix) -> Option<Markup> {
+    let since = since(matrix)?;
+    Some(html! {
+        section #changes aria-label="Changes" {
+            h2 { "Changes" }
+            p { (since) "." }
+            ul { @for change in changed(matrix) { li {
+                b { (change.state.name()) } " " (change.row) " on " code { (change.target) } ": " (prose(&change.words))
+            } } }
+        }
+    })
+}
+
+fn reasons(matrix: &Matrix) -> Markup {
+    let told: Vec<(usize, &Column, Vec<Finding<'_>>)> = matrix
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| (at, column, told(matrix, column)))
+        .filter(|(.., told)| !told.is_empty())
+        .collect();
+    html! {
+        @if told.is_empty() { p { "Every cell agrees." } }
+        @for (at, column, told) in told {
+            h3 {
+                code { (column.target) }
+                @if column.simulated {
+                    " " small { "simulated: its faults were planted, so this is no finding about a real device" }
+                }
             }
-            false => "",
-        };
-        let name = escaped(&column.target);
-        page.push_str(&format!("<h3><code>{name}</code>{simulated}</h3>\n"));
-        for (number, finding) in told.iter().enumerate() {
-            page.push_str(&reason(&anchor(at, number), finding));
+            @for (number, finding) in told.iter().enumerate() { (reason(&anchor(at, number), finding)) }
         }
     }
-    if page.is_empty() { "<p>Every cell agrees.</p>\n".to_owned() } else { page }
 }
 
-fn reason(id: &str, finding: &Finding<'_>) -> String {
-    let rows: Vec<String> = finding.rows.iter().map(|row| escaped(row)).collect();
+fn reason(id: &str, finding: &Finding<'_>) -> Markup {
     let (class, kind) = (look(finding.mark).0, finding.kind.name().replace('_', " "));
-    format!(
-        "<div class=\"reason {class}\" id=\"{id}\"><p class=\"who\">{}</p><p>{kind}{}: {}.</p></div>\n",
-        rows.join(", "),
-        match finding.words.as_str() {
-            words if words.is_empty() || kind == words => String::new(),
-            words => format!(" ({})", escaped(words)),
-        },
-        prose(finding.sentence)
-    )
+    let words = match finding.words.as_str() {
+        words if words.is_empty() || kind == words => String::new(),
+        words => format!(" ({words})"),
+    };
+    html! {
+        div id=(id) class={ "reason " (class) } {
+            p.who { (finding.rows.join(", ")) }
+            p { (kind) (words) ": " (prose(finding.sentence)) "." }
+        }
+    }
 }

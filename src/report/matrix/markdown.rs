@@ -5,9 +5,9 @@ use super::{
     since, specs, title, words,
 };
 use crate::matrix::{Mark, Matrix};
-use crate::report::html::escaped;
 use crate::report::markdown::{code, prose, table};
 use crate::verdict::Kind;
+use maud::html;
 
 /// How many rows are named with one reason.
 const MOST_ROWS: usize = 8;
@@ -98,7 +98,8 @@ fn reasons(matrix: &Matrix) -> Vec<String> {
             .collect();
         let list = table([rows_are(matrix), "says", "because"], &rows);
         // The content of a summary is HTML, not Markdown.
-        let (target, count) = (escaped(&column.target), plural(findings.len(), "reason"));
+        let (target, count) =
+            (html! { (column.target) }.into_string(), plural(findings.len(), "reason"));
         sections.push(format!(
             "<details>\n<summary><code>{target}</code>: {count}</summary>\n\n{list}\n</details>\n"
         ));

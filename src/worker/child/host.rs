@@ -8,7 +8,7 @@ use crate::engine::{Backend, Output};
 #[cfg(feature = "mnn")]
 use crate::tensor::Digest;
 use crate::walk::Plan;
-use crate::worker::features::missing_from_build;
+use crate::worker::features::{missing_from_build, missing_tract_cuda};
 use crate::worker::parent::descendants::remove_own_folder;
 use crate::worker::wire::contents::Store;
 use crate::worker::wire::frame::{FrameError, read_frame, write_frame};
@@ -139,8 +139,8 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
     };
     say_what_was_chosen(&ask);
     match ask {
-        Ask::RunOnnx { model, repeats, .. } => {
-            super::onnx::run(store.bytes(&model), feeds, repeats, send)
+        Ask::RunOnnx { model, repeats, cuda, .. } => {
+            super::onnx::run(store.bytes(&model), feeds, repeats, cuda, send)
         }
         Ask::RunOrt { model, target, repeats, .. } => {
             let open = |_: &mut Send<'_>| {
@@ -208,7 +208,10 @@ fn tensors(ask: &Ask, store: &Store) -> Result<(Vec<Output>, Option<Plan>), Stri
 
 /// The reply if this build of the worker lacks the backend of an ask.
 fn lacking(ask: &Ask) -> Option<Reply> {
-    let (reason, hint) = missing_from_build(ask.mnn_target()?.backend)?;
+    let (reason, hint) = match ask {
+        Ask::RunOnnx { cuda: true, .. } => missing_tract_cuda()?,
+        ask => missing_from_build(ask.mnn_target()?.backend)?,
+    };
     Some(Reply::Unavailable { reason, hint })
 }
 

@@ -1,5 +1,5 @@
 //! An ONNX network on the worker's own engine, which is tract. A worker in a different place runs tract on a different
-//! processor.
+//! processor. tract on CUDA runs here as well, because drivers crash.
 
 use super::reply::Send;
 use crate::engine::{Engine as _, Execution, Output, Request, Tract};
@@ -16,6 +16,7 @@ pub(in crate::worker) fn run(
     model: &[u8],
     feeds: Vec<Output>,
     repeats: usize,
+    cuda: bool,
     send: &mut Send<'_>,
 ) -> io::Result<()> {
     let model = match Model::from_bytes(model, Path::new(NETWORK)) {
@@ -25,7 +26,12 @@ pub(in crate::worker) fn run(
     let feeds: Vec<Feed> = feeds.into_iter().map(Feed::from).collect();
     // The parent enforces the deadline.
     let request = Request { model: &model, feeds: &feeds, repeats, deadline: Duration::MAX };
-    match (Tract::default()).execute(&request) {
+    let execution = match cuda {
+        #[cfg(feature = "tract-cuda")]
+        true => crate::engine::TractCuda.execute(&request),
+        _ => Tract::default().execute(&request),
+    };
+    match execution {
         Execution { ran_on: Some(ran_on), runs: Some(runs), outputs, .. } => {
             let (outputs, body) = pack(outputs.iter().map(|o| (&o.name, &o.tensor)));
             send(&Reply::Ran { outputs, runs, ran_on }, &body)

@@ -93,7 +93,7 @@ impl Ending {
                 "the command was not found on that machine: install offby there, or write its whole path"
             }
             Ending::Garbage(_) => {
-                "only frames may come from its stdout: let no start-up file of a shell print there"
+                "the command must start `offby worker`: its stdout has text and no greeting"
             }
             Ending::Signal(_) | Ending::Exit(_) | Ending::HalfFrame | Ending::EarlyEof => {
                 "run the worker's command by hand: it must not ask questions, and must wait without output"

@@ -6,11 +6,22 @@ use crate::engine::{Engine, Execution, OrtTarget, Request, Session};
 use crate::worker::wire::contents::Message;
 use crate::worker::wire::protocol::Ask;
 
+/// Who runs the network in the child process.
+#[derive(Debug, Clone)]
+pub enum OnnxBy {
+    /// The worker's own engine: an engine that only the worker knows, or tract.
+    Own,
+    /// ONNX Runtime.
+    Ort(OrtTarget),
+    /// tract on CUDA.
+    TractCuda,
+}
+
 /// An engine in a child process that takes the network as it is.
 #[derive(Debug, Clone)]
 pub struct OnnxEngine {
-    /// The target of ONNX Runtime; `None` for an engine that only the worker knows.
-    pub ort: Option<OrtTarget>,
+    /// Who runs the network.
+    pub by: OnnxBy,
     /// The worker to start.
     pub worker: WorkerProgram,
 }
@@ -20,11 +31,17 @@ impl OnnxEngine {
         let repeats = request.repeats;
         // ONNX Runtime needs no numbers for open dimensions, and fails on some numbers if a file has branches.
         let declared = request.model.as_declared();
-        let model = if self.ort.is_some() { &declared } else { request.model };
-        Message::about(&Request { model, ..*request }, |model, feeds, _| match self.ort.clone() {
-            Some(target) => Ask::RunOrt { model, target, feeds, repeats },
-            None => Ask::RunOnnx { model, feeds, repeats },
+        let model = if self.stays_open() { &declared } else { request.model };
+        Message::about(&Request { model, ..*request }, |model, feeds, _| match self.by.clone() {
+            OnnxBy::Ort(target) => Ask::RunOrt { model, target, feeds, repeats },
+            OnnxBy::Own => Ask::RunOnnx { model, feeds, repeats, cuda: false },
+            OnnxBy::TractCuda => Ask::RunOnnx { model, feeds, repeats, cuda: true },
         })
+    }
+
+    /// Whether the worker keeps the network open for the next ask. A worker with its own engine need not.
+    fn stays_open(&self) -> bool {
+        matches!(self.by, OnnxBy::Ort(_))
     }
 }
 
@@ -60,19 +77,18 @@ impl Session for OnnxSession<'_> {
 
     fn again(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
-        let message = match self.engine.ort {
-            Some(_) => Ok(Message::bare(Ask::Again { repeats: request.repeats })),
-            // A worker with its own engine need not keep a network open.
-            None => self.engine.message(&request),
+        let message = match self.engine.stays_open() {
+            true => Ok(Message::bare(Ask::Again { repeats: request.repeats })),
+            false => self.engine.message(&request),
         };
         self.worker.execute(message, None, request.deadline)
     }
 
     fn next(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
-        let message = match self.engine.ort {
-            Some(_) => Ok(Message::next(&request)),
-            None => self.engine.message(&request),
+        let message = match self.engine.stays_open() {
+            true => Ok(Message::next(&request)),
+            false => self.engine.message(&request),
         };
         self.worker.execute(message, None, request.deadline)
     }

@@ -1,4 +1,4 @@
-//! A worker's stderr lines, kept as evidence up to a limit.
+//! A worker's stderr lines, and the text on its stdout before its greeting, kept as evidence up to a limit.
 
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,17 +10,39 @@ const LINES: usize = 200;
 /// How many bytes of a line are kept.
 const LINE: usize = 4096;
 
+/// The lines that are kept, shared between the threads that add to them.
+#[derive(Clone, Default)]
+pub(in crate::worker) struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    /// Keeps a line unless it is empty.
+    pub(in crate::worker) fn keep(&self, text: String) {
+        if text.is_empty() {
+            return;
+        }
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LINES {
+            lines.remove(LINES / 2);
+        }
+        lines.push(text);
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The lines of a stream, read on a separate thread.
 pub(in crate::worker) struct StderrLog {
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Lines,
     thread: JoinHandle<()>,
 }
 
 impl StderrLog {
     /// Reads until the stream ends.
     pub(in crate::worker) fn of(mut stderr: impl Read + Send + 'static) -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&lines);
+        let lines = Lines::default();
+        let kept = lines.clone();
         let thread = thread::spawn(move || {
             let mut line = Line::default();
             let mut chunk = [0u8; 4096];
@@ -28,18 +50,23 @@ impl StderrLog {
                 let mut parts = chunk[..count].split(|&byte| byte == b'\n');
                 line.add(parts.next().unwrap_or_default());
                 for part in parts {
-                    keep(&kept, &std::mem::take(&mut line));
+                    kept.keep(std::mem::take(&mut line).text());
                     line.add(part);
                 }
             }
-            keep(&kept, &line);
+            kept.keep(line.text());
         });
         StderrLog { lines, thread }
     }
 
+    /// The lines, for a thread that has more to keep.
+    pub(in crate::worker) fn lines(&self) -> Lines {
+        self.lines.clone()
+    }
+
     /// Takes the lines since the last call.
     pub(in crate::worker) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
+        self.lines.take()
     }
 
     /// Waits for the end of the stream, but at most this long.
@@ -73,18 +100,6 @@ impl Line {
             more => format!("{text}… and {more} bytes more on this line"),
         }
     }
-}
-
-fn keep(lines: &Mutex<Vec<String>>, line: &Line) {
-    let text = line.text();
-    if text.is_empty() {
-        return;
-    }
-    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-    if lines.len() == LINES {
-        lines.remove(LINES / 2);
-    }
-    lines.push(text);
 }
 
 #[cfg(test)]

@@ -4,20 +4,20 @@ use super::descendants::Descendants;
 use super::ending::Ending;
 use super::memory::Watch;
 use super::program::WorkerProgram;
-use super::stderr_log::StderrLog;
+use super::stderr_log::{Lines, StderrLog};
 use crate::engine::Ended;
 use crate::worker::interruption::Interrupt;
-use crate::worker::wire::frame::{FrameError, read_frame, write_frame};
+use crate::worker::wire::frame::{FrameError, read_frame, skip_preface, write_frame};
 use crate::worker::wire::protocol::{Ask, PROTOCOL, Reply, VERSION};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid,
 };
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -70,14 +70,16 @@ impl Worker {
         let nothing = |ending| (ending, Remains { said: Vec::new(), stuck: None });
         let (mut child, descendants) = program.spawn().map_err(nothing)?;
         let speaking = Arc::new(AtomicBool::new(false));
+        let stderr_log = child.stderr.take().map(StderrLog::of);
+        let lines = stderr_log.as_ref().map(StderrLog::lines).unwrap_or_default();
         let mut worker = Worker {
             descendants,
             memory: program.memory().map(|limit| Watch::over(Pid::from_child(&child), limit)),
             asks: slot(child.stdin.take()),
-            replies: read_replies(child.stdout.take(), Arc::clone(&speaking)),
+            replies: read_replies(child.stdout.take(), Arc::clone(&speaking), lines),
             speaking,
             interrupt: program.interrupt().clone(),
-            stderr_log: child.stderr.take().map(StderrLog::of),
+            stderr_log,
             deadline: Instant::now() + patience,
             is_over: false,
             child,
@@ -295,26 +297,41 @@ fn status(child: &Child) -> Option<WaitIdStatus> {
 }
 
 /// Reads frames on a separate thread until a read fails. The child is `speaking` from the first byte of a frame to
-/// the last.
-fn read_replies(stdout: Option<ChildStdout>, speaking: Arc<AtomicBool>) -> Receiver<Message> {
+/// the last. Text before the first frame is evidence.
+fn read_replies(
+    stdout: Option<ChildStdout>,
+    speaking: Arc<AtomicBool>,
+    evidence: Lines,
+) -> Receiver<Message> {
     let (sender, replies) = channel();
     if let Some(stdout) = stdout {
         thread::spawn(move || {
             let mut stdout = BufReader::new(stdout);
-            loop {
-                let begins = stdout.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
-                speaking.store(begins, Ordering::SeqCst);
-                let frame = read_frame(&mut stdout);
-                let last = frame.is_err();
-                let began = matches!(frame, Err(FrameError::Half | FrameError::Unknown(_)));
-                speaking.store(began, Ordering::SeqCst);
-                if sender.send(frame).is_err() || last {
-                    break;
-                }
+            let (preface, start) = skip_preface(&mut stdout);
+            let lines = preface.lines().map(str::trim_end).filter(|line| !line.is_empty());
+            lines.for_each(|line| evidence.keep(format!("on stdout: {line}")));
+            match start {
+                Ok(start) => pass_on(&mut start.chain(&mut stdout), &sender, &speaking),
+                Err(error) => drop(sender.send(Err(error))),
             }
             // A child that sends other output must not die of a closed pipe.
             let _ = io::copy(&mut stdout, &mut io::sink());
         });
     }
     replies
+}
+
+/// Reads frames until one cannot be read or no one waits for it.
+fn pass_on(stdout: &mut impl BufRead, replies: &Sender<Message>, speaking: &AtomicBool) {
+    loop {
+        let begins = stdout.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
+        speaking.store(begins, Ordering::SeqCst);
+        let frame = read_frame(stdout);
+        let last = frame.is_err();
+        let began = matches!(frame, Err(FrameError::Half | FrameError::Unknown(_)));
+        speaking.store(began, Ordering::SeqCst);
+        if replies.send(frame).is_err() || last {
+            break;
+        }
+    }
 }

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     fn ask(model: &Digest) -> Ask {
-        Ask::RunOnnx { model: model.clone(), feeds: Vec::new(), repeats: 1 }
+        Ask::RunOnnx { model: model.clone(), feeds: Vec::new(), repeats: 1, cuda: false }
     }
 
     #[test]

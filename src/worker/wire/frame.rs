@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use thiserror::Error;
 
 const MAGIC: &[u8; 4] = b"OFBY";
@@ -35,6 +35,39 @@ pub(in crate::worker) enum FrameError {
     Io(io::Error),
 }
 
+/// How many bytes of text a worker's command may print before the first frame: a login message, or the words of a
+/// program that reserves a board.
+const PREFACE_LIMIT: usize = 64 << 10;
+
+/// Passes over the text before the first frame. Returns the text, and the start of the frame, which was read with it.
+pub(in crate::worker) fn skip_preface(
+    input: &mut impl BufRead,
+) -> (String, Result<&'static [u8], FrameError>) {
+    let mut read = Vec::new();
+    let found = loop {
+        // One byte at a time: the byte after the magic belongs to the frame.
+        let mut byte = [0];
+        match read_start(input, &mut byte) {
+            Ok(()) => read.push(byte[0]),
+            Err(FrameError::Ended) if !read.is_empty() => break Err(no_frame(&read)),
+            Err(error) => break Err(error),
+        }
+        if read.ends_with(MAGIC) {
+            read.truncate(read.len() - MAGIC.len());
+            break Ok(&MAGIC[..]);
+        }
+        if read.len() >= PREFACE_LIMIT {
+            break Err(no_frame(&read));
+        }
+    };
+    (String::from_utf8_lossy(&read).into_owned(), found)
+}
+
+fn no_frame(bytes: &[u8]) -> FrameError {
+    let start = &bytes[..bytes.len().min(80)];
+    FrameError::Garbage(format!("it begins with {:?}", String::from_utf8_lossy(start)))
+}
+
 /// Writes one frame and flushes it.
 pub(in crate::worker) fn write_frame(
     out: &mut impl Write,
@@ -57,10 +90,7 @@ pub(in crate::worker) fn read_frame<T: DeserializeOwned>(
     let mut magic = [0u8; 4];
     read_start(input, &mut magic)?;
     if &magic != MAGIC {
-        return Err(FrameError::Garbage(format!(
-            "it begins with {:?}",
-            String::from_utf8_lossy(&magic)
-        )));
+        return Err(no_frame(&magic));
     }
     let head_length = u32::from_le_bytes(read_array(input)?);
     let body_length = u64::from_le_bytes(read_array(input)?);
@@ -74,7 +104,7 @@ pub(in crate::worker) fn read_frame<T: DeserializeOwned>(
     Ok((head, body))
 }
 
-fn read_start(input: &mut impl Read, magic: &mut [u8; 4]) -> Result<(), FrameError> {
+fn read_start(input: &mut impl Read, magic: &mut [u8]) -> Result<(), FrameError> {
     let first = loop {
         match input.read(&mut magic[..1]) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -132,6 +162,24 @@ mod tests {
         let mut reader = pipe.as_slice();
         assert!(matches!(read_frame::<u8>(&mut reader), Err(FrameError::Unknown(_))));
         assert_eq!(read_frame::<u8>(&mut reader).unwrap(), (7, vec![]));
+    }
+
+    #[test]
+    fn text_before_the_first_frame_is_passed_over() {
+        let mut pipe = b"Last login: today\nSelected role main\nOFB".to_vec();
+        let text = String::from_utf8(pipe.clone()).unwrap();
+        write_frame(&mut pipe, &7, b"body").unwrap();
+        let mut reader = pipe.as_slice();
+        let (skipped, start) = skip_preface(&mut reader);
+        assert_eq!(skipped, text);
+        let frame = read_frame::<u8>(&mut start.unwrap().chain(reader)).unwrap();
+        assert_eq!(frame, (7, b"body".to_vec()));
+        assert!(matches!(skip_preface(&mut &b""[..]).1, Err(FrameError::Ended)));
+        assert!(matches!(skip_preface(&mut &b"no worker"[..]).1, Err(FrameError::Garbage(_))));
+        assert!(matches!(
+            skip_preface(&mut &vec![b'y'; 2 * PREFACE_LIMIT][..]).1,
+            Err(FrameError::Garbage(_))
+        ));
     }
 
     #[test]

@@ -40,8 +40,14 @@ pub(in crate::worker) enum Ask {
         repeats: usize,
         plan: Option<PlanHead>,
     },
-    /// Run an ONNX model on the worker's own engine.
-    RunOnnx { model: Digest, feeds: Vec<SentTensor>, repeats: usize },
+    /// Run an ONNX model on the worker's own engine, or on tract's CUDA.
+    RunOnnx {
+        model: Digest,
+        feeds: Vec<SentTensor>,
+        repeats: usize,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cuda: bool,
+    },
     /// Run an ONNX model on ONNX Runtime.
     RunOrt { model: Digest, target: OrtTarget, feeds: Vec<SentTensor>, repeats: usize },
     /// Run an ONNX model on a simulated device.

@@ -13,6 +13,8 @@ pub(super) fn of(backend: Backend) -> Result<Device, String> {
         Backend::Opencl => opencl().or_else(opencl_of_mnn),
         #[cfg(feature = "opengl")]
         Backend::Opengl => opengl(),
+        Backend::Cuda => super::library::cuda_device(),
+        #[allow(unreachable_patterns, reason = "a build with every backend has no other")]
         other => Err(format!("this build has no {other}")),
     }
 }
@@ -20,27 +22,14 @@ pub(super) fn of(backend: Backend) -> Result<Device, String> {
 /// The device of OpenGL ES. Also opens its libraries, without which MNN's backend must not be called.
 #[cfg(feature = "opengl")]
 fn opengl() -> Result<Device, String> {
-    const SIZE: usize = 256;
-    let (mut device, mut driver) = ([0u8; SIZE], [0u8; SIZE]);
-    // SAFETY: both buffers have the size that is given, and the function ends its texts with a zero.
-    let why = unsafe {
-        super::bindings::offby_gl_device(
-            device.as_mut_ptr().cast(),
-            driver.as_mut_ptr().cast(),
-            SIZE,
-        )
-    };
-    let text = |bytes: &[u8]| {
-        std::ffi::CStr::from_bytes_until_nul(bytes)
-            .map(|text| text.to_string_lossy().into_owned())
-            .unwrap_or_default()
-    };
-    if !why.is_null() {
-        // SAFETY: a reason is a text that lives as long as the process.
-        let why = unsafe { std::ffi::CStr::from_ptr(why) };
-        return Err(format!("no OpenGL ES: {}", why.to_string_lossy()));
+    let (name, driver, why) = super::library::describe_into(|device, driver, size| {
+        // SAFETY: both buffers have the size that is given, and the function ends its texts with a zero.
+        unsafe { super::bindings::offby_gl_device(device, driver, size) }
+    });
+    match why {
+        Some(why) => Err(format!("no OpenGL ES: {why}")),
+        None => Ok(Device { name, driver }),
     }
-    Ok(Device { name: text(&device), driver: text(&driver) })
 }
 
 fn processor() -> String {

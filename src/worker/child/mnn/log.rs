@@ -1,6 +1,9 @@
 //! MNN's log messages. mnn-sys sends them to `tracing`. This module forwards them to stderr, which the parent reads
 //! as evidence.
 
+use super::bindings::find;
+use libloading::Library;
+use std::ffi::{CStr, c_char};
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::sync::{Mutex, Once};
@@ -15,6 +18,30 @@ pub(super) fn listen() {
         // Fails only if a different subscriber listens already.
         let _ = dispatcher::set_global_default(Dispatch::new(ToStderr));
     });
+}
+
+/// Listens to an MNN in a library. A library of another build of MNN prints its messages itself.
+pub(super) fn listen_to(library: &Library) -> Result<(), String> {
+    type Heard = unsafe extern "C" fn(*const c_char);
+    extern "C" fn heard(message: *const c_char) {
+        // SAFETY: the library passes a text that ends with a zero and lives through this call.
+        keep(&unsafe { CStr::from_ptr(message) }.to_string_lossy());
+    }
+    // SAFETY: `library.cpp` declares the function with this type.
+    unsafe { find::<unsafe extern "C" fn(Heard)>(library, "offby_listen")?(heard) };
+    Ok(())
+}
+
+/// Keeps a message as evidence, and the reason in it.
+fn keep(message: &str) {
+    let text = message.trim_end();
+    if let (Some(plain), Ok(mut reason)) = (in_plain_words(text), REASON.lock()) {
+        reason.get_or_insert(plain);
+    }
+    if !text.is_empty() {
+        // If stderr is gone, there is no stream for a complaint.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
 }
 
 /// The first reason that MNN logged since the reason was last taken.
@@ -52,14 +79,7 @@ impl Subscriber for ToStderr {
     fn event(&self, event: &Event<'_>) {
         let mut message = Message(String::new());
         event.record(&mut message);
-        let text = message.0.trim_end();
-        if let (Some(plain), Ok(mut reason)) = (in_plain_words(text), REASON.lock()) {
-            reason.get_or_insert(plain);
-        }
-        if !text.is_empty() {
-            // If stderr is gone, there is no stream for a complaint.
-            let _ = writeln!(io::stderr().lock(), "{text}");
-        }
+        keep(&message.0);
     }
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}

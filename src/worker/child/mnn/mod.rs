@@ -9,6 +9,7 @@ mod bindings;
 mod census;
 mod device;
 mod follow;
+mod library;
 mod lockstep;
 mod log;
 mod overrides;
@@ -22,6 +23,7 @@ use crate::graph::ValueName;
 use crate::tensor::{Dtype, Tensor, narrowed};
 use crate::worker::child::open::{OpenNetwork, Stop, replace};
 use crate::worker::child::reply::Send;
+use crate::worker::features::missing_driver;
 use crate::worker::wire::protocol::{ProbeReport, Reply};
 pub(in crate::worker) use walk::{Models, WalkJob, walk};
 
@@ -42,7 +44,7 @@ pub(in crate::worker) struct Job<'a> {
 /// Reports on a backend without a model.
 pub(in crate::worker) fn probe(target: &MnnTarget) -> Reply {
     log::listen();
-    match device::of(target.backend) {
+    match library::choose(target.backend).and_then(|()| device::of(target.backend)) {
         Ok(device) => {
             Reply::Probed(ProbeReport { engine_version: session::version(), device: Some(device) })
         }
@@ -101,14 +103,18 @@ fn open_as_asked(
     if as_asked { Ok((session, ran_on)) } else { Err(Stop::FellBack) }
 }
 
-/// Stops if MNN must not be asked for a backend. Without a driver, MNN's OpenGL backend aborts the process.
+/// Stops if MNN must not be asked for a backend. Without a driver, MNN's OpenGL backend aborts the process, and its CUDA
+/// backend returns the input as the output.
 fn is_there(backend: Backend) -> Result<(), Stop> {
-    if backend != Backend::Opengl {
-        return Ok(());
+    let unavailable = |reason| {
+        let hint = missing_driver(backend).unwrap_or("see `offby doctor`").to_owned();
+        Stop::Unavailable { reason, hint }
+    };
+    library::choose(backend).map_err(unavailable)?;
+    match backend {
+        Backend::Opengl | Backend::Cuda => device::of(backend).map(drop).map_err(unavailable),
+        Backend::Cpu | Backend::Vulkan | Backend::Opencl => Ok(()),
     }
-    let hint = "apt-get install libegl1 libgles2 libegl-mesa0, or the GPU's own driver";
-    let unavailable = |reason| Stop::Unavailable { reason, hint: hint.to_owned() };
-    device::of(backend).map(drop).map_err(unavailable)
 }
 
 /// A session that fits the feeds. If a session cannot compute the network's shapes, opens a module instead.
