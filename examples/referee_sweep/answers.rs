@@ -8,7 +8,7 @@ use offby::engine::{
 use offby::graph::{Model, widened};
 use offby::inputs::Feed;
 use offby::tensor::{Tensor, narrowed};
-use offby::worker::{MnnEngine, OnnxEngine, WorkerProgram, find_converter};
+use offby::worker::{MnnEngine, OnnxBy, OnnxEngine, WorkerProgram, find_converter};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -122,7 +122,7 @@ pub(crate) fn shown(tensor: &Tensor) -> String {
 /// ONNX Runtime and MNN, each on the processor.
 pub(crate) fn engines(offby: &Path) -> (OnnxEngine, MnnEngine) {
     let worker = WorkerProgram::offby(offby.to_owned());
-    let ort = OnnxEngine { ort: Some(OrtTarget::REFEREE), worker: worker.clone() };
+    let ort = OnnxEngine { by: OnnxBy::Ort(OrtTarget::REFEREE), worker: worker.clone() };
     let target = MnnTarget {
         backend: Backend::Cpu,
         precision: Precision::High,

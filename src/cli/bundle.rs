@@ -1,10 +1,10 @@
 //! `offby report bundle`: packs a report, and all files needed to reproduce its finding, into one file.
 
-use super::args::BundleArgs;
 use super::place::read_target;
 use super::place_for_results::can_hold_file;
 use super::replay::{Asked, Ran, run_on};
 use super::report::{read_saved, text_for_file};
+use super::report_args::BundleArgs;
 use super::screen;
 use super::stored::{load_specimen, relative_to, store_tensors};
 use crate::bundle::{

@@ -34,6 +34,7 @@ mod prepare;
 mod releases;
 mod replay;
 mod report;
+mod report_args;
 mod run;
 mod screen;
 mod shared_args;

@@ -1,7 +1,7 @@
 //! `offby report render`: a saved report in a different form, judged again if a tolerance is given.
 
-use super::args::{RenderArgs, RenderTo, ReportDiffArgs};
 use super::prepare::user_tolerance;
+use super::report_args::{RenderArgs, RenderTo, ReportDiffArgs};
 use super::screen;
 use crate::graph::Model;
 use crate::report::{

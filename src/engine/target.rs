@@ -291,13 +291,8 @@ impl Target {
             Target::Sim(target) => target.device.as_ref().and_then(Device::declared_storage),
             Target::Mnn(target) => target.declared_storage(),
             Target::At(placed) => placed.target.declared_storage(),
-            Target::Tract
-            | Target::TractF64
-            | Target::TractPlain
-            | Target::TractCuda
-            | Target::Ort(_)
-            | Target::Ext(_) => None,
             Target::Dump(target) => target.storage,
+            _ => None,
         }
     }
 

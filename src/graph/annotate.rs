@@ -1,6 +1,7 @@
 //! A copy of a network with notes on its nodes, for viewers such as Netron.
 
 use super::Model;
+use super::zeros::with_zeros;
 use prost::Message as _;
 use std::collections::BTreeMap;
 
@@ -16,6 +17,6 @@ impl Model {
                 node.doc_string = note.clone();
             }
         }
-        proto.encode_to_vec()
+        with_zeros(proto.encode_to_vec())
     }
 }

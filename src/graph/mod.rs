@@ -30,6 +30,7 @@ mod value_info;
 mod whole;
 mod widen;
 mod wiring;
+mod zeros;
 
 pub use attribute::attributes_of;
 pub use boundary::{Boundary, Cut};

@@ -3,6 +3,7 @@
 use super::exporter::{Exported, exported};
 use super::limit::PROTOBUF_LIMIT;
 use super::wiring::sparse_name;
+use super::zeros::with_zeros;
 use super::{Content, ModelError, TensorProtoError, ValueInfo, ValueName, external, from_proto};
 use crate::tensor::{Digest, Tensor};
 use prost::Message as _;
@@ -212,7 +213,7 @@ impl Model {
 
     /// The current model, encoded. The bytes can differ from the bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.proto.encode_to_vec()
+        with_zeros(self.proto.encode_to_vec())
     }
 
     /// The decoded protobuf, for the tract engine.

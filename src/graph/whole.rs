@@ -1,6 +1,7 @@
 //! A model in one piece.
 
 use super::external::{inline, is_external, tensors};
+use super::zeros::with_zeros;
 use super::{CutError, Model};
 use prost::Message as _;
 use std::path::Path;
@@ -16,6 +17,6 @@ impl Model {
         }
         let mut proto = self.proto().clone();
         inline(&mut proto, self.path().parent().unwrap_or(Path::new("")))?;
-        Ok(proto.encode_to_vec())
+        Ok(with_zeros(proto.encode_to_vec()))
     }
 }

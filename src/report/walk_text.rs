@@ -43,6 +43,7 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
         if let Some(walk) = &target.walk {
             if walk.strategy == Strategy::Cut {
                 text.push_str(&cut_text(walk, width));
+                text.push_str(&searched_because(walk, width));
             } else {
                 text.push_str(&strip_lines(walk, width));
                 text.push_str(&operators(walk, all, width));
@@ -252,6 +253,14 @@ fn facts(target: &TargetReport, walk: &WalkReport, width: usize) -> String {
         text.push_str(&wrapped(&line, width));
     }
     text + &note_lines(target, walk, width)
+}
+
+/// Why offby searched from outside without being asked to.
+fn searched_because(walk: &WalkReport, width: usize) -> String {
+    let line = |why: &String| {
+        wrapped(&format!("note: searched by truncations, because offby {why}"), width)
+    };
+    walk.searched_because.as_ref().map(line).unwrap_or_default()
 }
 
 fn note_lines(target: &TargetReport, walk: &WalkReport, width: usize) -> String {

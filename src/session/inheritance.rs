@@ -24,8 +24,12 @@ impl Ancestors {
         Ancestors { parents: parents.collect() }
     }
 
-    /// The positions of the operators that write this operator's inputs; empty if its node is not known.
+    /// The positions of the operators that write this operator's inputs, as the walk saw them or else as the network
+    /// has them; empty if its node is not known.
     fn before(&self, walk: &WalkReport, at: usize) -> Vec<usize> {
+        if !walk.ops[at].reads.is_empty() {
+            return walk.ops[at].reads.clone();
+        }
         let node = walk.ops[at].onnx_node.as_ref();
         let parents = node.and_then(|node| self.parents.get(node)).into_iter().flatten();
         let last = |parent: &String| {

@@ -48,8 +48,11 @@ impl Evaluator<'_> {
                 // What cannot be asked for its values is searched from outside.
                 Err(why) if self.can_be_searched(target) => {
                     let mut report = self.search(target, Search::Cut, announce)?;
-                    let reason = format!("{}; searched by truncations instead", why.line());
-                    report.evidence.push(reason);
+                    let reason = why.line();
+                    report.evidence.push(format!("{reason}; searched by truncations instead"));
+                    if let Some(walk) = &mut report.walk {
+                        walk.searched_because = Some(reason);
+                    }
                     Ok(report)
                 }
                 found => found,

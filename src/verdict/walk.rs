@@ -260,6 +260,14 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             hint: Some("ask for higher precision, or keep the largest contributors in it".into()),
             ..whole
         },
+        Kind::Divergent if let Some(sentence) = of_weights(walk) => Verdict {
+            kind: if walk.ops_unchecked.is_empty() { Kind::Precision } else { whole.kind },
+            sentence: format!("{}; no {} introduces it: {sentence}", whole.sentence, unit(walk)),
+            hint: Some(
+                "ask the backend for 32-bit weights, or accept what 16-bit weights cost with --rtol and --atol".into(),
+            ),
+            ..whole
+        },
         Kind::Divergent | Kind::Nonfinite if let Some(feed) = &walk.changed_feed => Verdict {
             sentence: format!("{}; {}", whole.sentence, of_feed(feed, walk.storage)),
             hint: Some(match feed.unexplained {
@@ -274,6 +282,29 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
         },
         _ => whole,
     }
+}
+
+/// The operators that store 32 bits and are right only with rounded weights, if there are any.
+fn of_weights(walk: &WalkReport) -> Option<String> {
+    let rounded = |op: &&OpReport| {
+        op.excess.as_ref().is_some_and(|excess| {
+            excess.operands.is_some() && excess.mode.format == Storage::F32 && excess.excess <= 1.0
+        })
+    };
+    let ops: Vec<&OpReport> = walk.ops.iter().filter(rounded).collect();
+    let first = ops.first()?;
+    let format = first.excess.as_ref()?.operands?.name();
+    let others = match ops.len() - 1 {
+        0 => String::new(),
+        1 => ", and 1 more operator does".to_owned(),
+        n => format!(", and {n} more operators do"),
+    };
+    Some(format!(
+        "`{}` ({}) keeps its weights in {format}{others}, at a relative error of {:.2e} there",
+        first.name,
+        first.op_type,
+        first.introduced.unwrap_or(0.0)
+    ))
 }
 
 /// A feed that the target reads with other values, and whether its storage explains that.

@@ -40,6 +40,7 @@ pub fn conclude(
         ops_compared: measured.iter().filter(|op| op.introduced.is_some()).count(),
         misshapen: Vec::new(),
         splits_fusions: false,
+        searched_because: None,
         ops_unchecked: measured.iter().filter_map(unchecked).collect(),
         float_share: if floats == 0 { 1.0 } else { compared_floats as f64 / floats as f64 },
         mapped_share,

@@ -9,6 +9,7 @@ use super::contract::{Anatomy, Clean, Executed, Operand, Operator, Reference, Un
 use super::error_summary::error_summary;
 use super::exactness::Exactness;
 use super::follow::Follow;
+use super::misread::withdraw_misread;
 use super::node_reference::{NodeReference, operators};
 use super::role::Role;
 use super::rounding_floor::{StorageCensus, round_to_f16};
@@ -86,11 +87,29 @@ pub fn walk_dumped(
     for (measured, piece) in measured.iter_mut().zip(&pieces).filter(|(_, piece)| piece.len() > 1) {
         measured.exactness = exactness(&exact.steps, piece);
     }
+    for (measured, reads) in measured.iter_mut().zip(reads(&exact.steps, &pieces)) {
+        measured.reads = reads;
+    }
+    withdraw_misread(&mut measured, format);
     let trace = Trace { measured, storage: format, final_half: None };
     let mut report = conclude(Strategy::Dump, &trace, &Trust::of_one_run(), names);
     report.misshapen = exact.misshapen;
     describe(&mut report, &exact.steps, &pieces);
     Ok(report)
+}
+
+/// For each piece, the pieces whose values it reads.
+fn reads(steps: &NodeSteps, pieces: &[BTreeSet<usize>]) -> Vec<Vec<usize>> {
+    let ends: BTreeMap<usize, usize> =
+        pieces.iter().enumerate().filter_map(|(at, piece)| Some((*piece.last()?, at))).collect();
+    let of_piece = |piece: &BTreeSet<usize>| {
+        let read = piece.iter().flat_map(|step| steps.reads(*step));
+        let written = read.filter_map(|name| steps.step_of(name));
+        let outside = written.filter(|step| !piece.contains(step));
+        let reads: BTreeSet<usize> = outside.filter_map(|step| ends.get(&step).copied()).collect();
+        reads.into_iter().collect()
+    };
+    pieces.iter().map(of_piece).collect()
 }
 
 /// The exactness of several nodes together: values that are only moved stay exact, and all else rounds more than once.
@@ -102,15 +121,6 @@ fn exactness(steps: &NodeSteps, piece: &BTreeSet<usize>) -> Exactness {
 /// Adds the nodes of each piece, and which value decides between the nodes of a piece with a source.
 fn describe(report: &mut WalkReport, steps: &NodeSteps, pieces: &[BTreeSet<usize>]) {
     let label = |step: &usize| steps.node(*step).0;
-    let ends: BTreeMap<usize, usize> =
-        pieces.iter().enumerate().filter_map(|(at, piece)| Some((*piece.last()?, at))).collect();
-    for (op, piece) in report.ops.iter_mut().zip(pieces) {
-        let read = piece.iter().flat_map(|step| steps.reads(*step));
-        let written = read.filter_map(|name| steps.step_of(name));
-        let outside = written.filter(|step| !piece.contains(step));
-        let reads: BTreeSet<usize> = outside.filter_map(|step| ends.get(&step).copied()).collect();
-        op.reads = reads.into_iter().collect();
-    }
     let sources: Vec<&BTreeSet<usize>> = report
         .ops
         .iter()

@@ -7,8 +7,8 @@ use super::exactness::Exactness;
 use super::handover::Written;
 use super::measured::{Measured, WeightCost};
 use super::nonfinite::Case;
-use super::role::is_accused;
-use super::rounding_floor::{StorageCensus, round_operands, round_to_f16};
+use super::role::{is_accused, is_source};
+use super::rounding_floor::{Storage, StorageCensus, round_operands, round_to_f16};
 use super::{movement, nonfinite};
 use crate::bounds::{Arithmetic, Excess, weigh_moved};
 use crate::compare::{ErrorProfile, Pattern, error_profile, recognize};
@@ -191,6 +191,9 @@ impl<'a> Follow<'a> {
         if measured.introduced.is_some_and(|introduced| introduced.mismatched > 0) {
             measured.half = self.half(executed, expected);
             measured.excess = self.weigh(executed, clean, expected, outputs);
+            let declared = self.storage.declared();
+            measured.mixed = declared != Storage::F32
+                && measured.introduced.is_some_and(|error| !is_source(&error, measured, declared));
         }
         let pairs = expected.iter().zip(outputs.iter().copied());
         measured.zero_signs = pairs.map(|(right, found)| nonfinite::zero_signs(right, found)).sum();
@@ -362,6 +365,7 @@ fn blank(executed: &Executed) -> Measured {
         born: None,
         zero_signs: 0,
         handover: None,
+        mixed: false,
         reads: Vec::new(),
         blind: false,
         patterns: Vec::new(),

@@ -35,6 +35,10 @@ pub struct Measured {
     /// The elements compared with their bounds on the candidate's own inputs, if bounds are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excess: Option<Excess>,
+    /// Whether the error is no more than the declared 16-bit arithmetic costs. Matters if the values are stored in 32
+    /// bits: tensor cores round only the operands.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mixed: bool,
     /// Error from the stored weights, if they differ from the original network's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightCost>,

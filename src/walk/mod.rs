@@ -24,6 +24,7 @@ mod journal;
 mod line;
 mod mapping;
 mod measured;
+mod misread;
 mod movement;
 mod node_reference;
 mod nonfinite;

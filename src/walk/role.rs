@@ -85,10 +85,12 @@ fn role(measured: &Measured, storage: Storage) -> Role {
 /// If the bounds of its elements are known, the elements decide. A norm hides single wrong elements.
 pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
     let Some(introduced) = measured.introduced else { return false };
-    let by_norm = || is_source(&introduced, measured, storage);
-    let Some(found) = measured.excess.as_ref().filter(|found| found.mode.format == storage) else {
-        return by_norm();
-    };
+    let by_norm = || !measured.mixed && is_source(&introduced, measured, storage);
+    let Some(found) = measured.excess.as_ref() else { return by_norm() };
+    if found.mode.format != storage {
+        // The elements were compared with the declared format. They accuse, and do not acquit.
+        return (measured.mixed && found.is_source()) || by_norm();
+    }
     let elsewhere = found.overflown < introduced.disagreeing && !is_rounded(&introduced, storage);
     let by_elements = found.is_source() || found.overflown > 0 || elsewhere;
     // If the engine does not declare its arithmetic, the bounds are guesses, and the norm is a second witness. It
@@ -109,7 +111,7 @@ fn is_rounded(introduced: &ErrorSummary, storage: Storage) -> bool {
 const ONE_OPERATOR: f64 = 1e-5;
 
 /// Whether the error is far above rounding, and beyond the storage's limit for one operator of this kind.
-fn is_source(introduced: &ErrorSummary, measured: &Measured, storage: Storage) -> bool {
+pub(super) fn is_source(introduced: &ErrorSummary, measured: &Measured, storage: Storage) -> bool {
     // Integers and booleans are not rounded.
     if !measured.float {
         return introduced.mismatched > 0;
@@ -168,6 +170,7 @@ mod tests {
             born: None,
             zero_signs: 0,
             handover: None,
+            mixed: false,
             reads: Vec::new(),
             blind: false,
             patterns: vec![],

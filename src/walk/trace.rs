@@ -288,6 +288,9 @@ pub struct Misshapen {
 pub struct WalkReport {
     /// How the operators were compared.
     pub strategy: Strategy,
+    /// Why the operators were searched from outside, if they were to be asked for their values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searched_because: Option<String>,
     /// Runs of the candidate, tapped and untapped.
     pub candidate_runs: usize,
     /// Operators that the candidate executed.

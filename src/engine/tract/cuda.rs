@@ -7,8 +7,6 @@ use std::fs;
 use std::time::Instant;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{Runnable, runtime_for_name};
-// The crate registers its runtime by name.
-use tract_cuda as _;
 
 /// tract without offby's kernels, because those run on the processor.
 const ENGINE: Tract = Tract { f64: false, plain: true };
@@ -26,6 +24,10 @@ impl Engine for TractCuda {
 
 /// The reason why this machine cannot run tract on CUDA.
 pub fn missing() -> Option<String> {
+    // Also keeps the crate in the program: it registers its runtime by name.
+    if let Err(error) = tract_cuda::utils::ensure_cuda_runtime_dependencies("tract on CUDA") {
+        return Some(format!("{error:#}").replace('\n', " "));
+    }
     match runtime_for_name(CUDA) {
         Ok(Some(_)) => None,
         Ok(None) => Some("this build of tract has no CUDA".to_owned()),

@@ -57,6 +57,16 @@ impl NodeSteps {
             self.with_call(step, &inputs, |call| weigh(call, clamp, near, outputs, arithmetic))?
         };
         let mut best: Option<Excess> = None;
+        // A device may store less than it declares, but not more.
+        let is_wider = outputs.iter().any(|output| !holds(arithmetic.format, output));
+        if is_wider && arithmetic.format == Format::F16 {
+            let (kept, arithmetic) = mixed_precision();
+            let mixed = on(kept, &arithmetic, None)?;
+            // It is far more exact than what the device declares, so it must fit.
+            if mixed.excess <= 1.0 && mixed.overflown == 0 {
+                return Some(Excess { operands: kept.format(), ..mixed });
+            }
+        }
         for (kept, arithmetic) in hypotheses(arithmetic) {
             // The results in `near` were computed from unrounded operands.
             let near = (kept == Kept::AsTheyAre).then_some(near);
@@ -156,6 +166,19 @@ impl Kept {
             Kept::AsTheyAre => None,
             Kept::RoundedConstants(format, _) | Kept::Rounded(format, _) => Some(format),
         }
+    }
+}
+
+/// Operands in 16 bits, and sums and results in 32: what NVIDIA's tensor cores do.
+fn mixed_precision() -> (Kept, Arithmetic) {
+    (Kept::Rounded(Format::F16, Rounding::NearestEven), Arithmetic::storing(Format::F32))
+}
+
+/// Whether every element is a value of the format.
+fn holds(format: Format, tensor: &Tensor) -> bool {
+    match tensor {
+        Tensor::F32(array) => array.iter().all(|&value| format.holds(value)),
+        _ => true,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runs of operators that do the same become one row.
 
+use super::heat::Heat;
 use crate::walk::{OpReport, Role};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -20,20 +21,35 @@ impl Row {
     }
 }
 
-/// Rows in which clean operators are joined, and operators that only pass error on. A run ends at a change of the
-/// outermost module that has a part in the error, so that a run has a name.
-pub(in crate::report) fn folded(ops: &[OpReport]) -> Vec<Row> {
-    let mut starts = Vec::new();
-    for at in 0..ops.len() {
-        let joins = at > 0
-            && is_plain(&ops[at])
-            && ops[at].role == ops[at - 1].role
-            && is_plain(&ops[at - 1]);
-        if !joins {
-            starts.push(at);
+/// A clean run of at most this many operators between operators that pass error on is joined to them.
+const SHORT: usize = 3;
+
+/// What a run of operators does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The operator is shown alone.
+    Alone,
+    Clean,
+    Passing,
+}
+
+/// Rows in which clean operators are joined, and operators that only pass error on.
+pub(in crate::report) fn folded(ops: &[OpReport], accumulated: &[Heat]) -> Vec<Row> {
+    let mut parts: Vec<Part> =
+        ops.iter().zip(accumulated).map(|(op, heat)| part(op, *heat)).collect();
+    let mut at: usize = 0;
+    for run in lengths_of_runs(&parts) {
+        let (before, after) = (at.checked_sub(1), at + run);
+        let is_between = before.is_some_and(|before| parts[before] == Part::Passing)
+            && parts.get(after) == Some(&Part::Passing);
+        if parts[at] == Part::Clean && run <= SHORT && is_between {
+            parts[at..after].fill(Part::Passing);
         }
+        at = after;
     }
-    rows(ops, &starts)
+    let is_start =
+        |at: &usize| *at == 0 || parts[*at] == Part::Alone || parts[*at] != parts[*at - 1];
+    rows(ops, &(0..ops.len()).filter(is_start).collect::<Vec<_>>())
 }
 
 /// One row for each operator.
@@ -41,11 +57,18 @@ pub(in crate::report) fn unfolded(ops: &[OpReport]) -> Vec<Row> {
     rows(ops, &(0..ops.len()).collect::<Vec<_>>())
 }
 
-/// Whether an operator has nothing to show by itself.
-fn is_plain(op: &OpReport) -> bool {
-    matches!(op.role, Role::Clean | Role::Propagator)
-        && op.nonfinite.is_none()
-        && op.handover.is_none()
+/// The lengths of the runs of equal parts.
+fn lengths_of_runs(parts: &[Part]) -> Vec<usize> {
+    parts.chunk_by(|a, b| a == b).map(<[Part]>::len).collect()
+}
+
+fn part(op: &OpReport, accumulated: Heat) -> Part {
+    let is_alone = op.role == Role::Source || op.nonfinite.is_some() || op.handover.is_some();
+    match (is_alone, accumulated.step()) {
+        (true, _) => Part::Alone,
+        (false, 0) => Part::Clean,
+        (false, _) => Part::Passing,
+    }
 }
 
 fn rows(ops: &[OpReport], starts: &[usize]) -> Vec<Row> {

@@ -1,8 +1,8 @@
 //! Charts over the operators, on a logarithmic scale. Shapes are stretched to the width of the page, and texts are
 //! placed by percent, so a chart fits every width without scripts. Scripts only add what follows the pointer.
 
-use super::address;
 use super::numbers::{power_of_ten, size};
+use super::page::address;
 use crate::walk::{OpReport, Role, WalkReport};
 use maud::{Markup, html};
 use std::fmt::Write as _;
@@ -107,7 +107,7 @@ pub(super) fn error_chart(walk: &WalkReport, number: usize) -> Markup {
                     }
                     @for (row, (at, op)) in sources.iter().take(names).enumerate() {
                         @let left = percent(across(*at, ops.len()));
-                        span.name aria-hidden="true" style={ "left:" (left) ";--left:-" (left) ";--row:" (names - row) } { (op.name) }
+                        span.name aria-hidden="true" style={ "left:" (left) ";--left:-" (left) ";--row:" (names - row) } { bdi { (op.name) } }
                     }
                 }
                 (numbers_below(ops))

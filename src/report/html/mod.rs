@@ -6,21 +6,21 @@
 mod chart;
 mod network;
 mod numbers;
+mod page;
 mod parts;
 mod verdicts;
 
 use super::checks::title;
 use super::document::{INTERRUPTED, Report};
 use super::markdown::report_markdown;
-use super::spans::{Span, spans};
-use crate::walk::{OpReport, WalkReport};
+use crate::walk::WalkReport;
 use chart::{error_chart, headroom_chart};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use network::{Unfolded, drawing, unfolded_of};
+use page::harmless;
+pub(super) use page::{Page, STYLE, prose};
 use serde::Serialize;
 
-/// The style of every page.
-pub(super) const STYLE: &str = include_str!("page.css");
 /// The scripts, each after those that it depends on.
 const SCRIPTS: [&str; 7] = [
     include_str!("base.js"),
@@ -92,69 +92,6 @@ pub fn report_html(report: &Report) -> String {
     Page { title: &title(report), style: STYLE, class: None, has_scripts: true }.around(&body)
 }
 
-/// A whole page, which loads nothing.
-pub(super) struct Page<'a> {
-    /// The title of the window.
-    pub(super) title: &'a str,
-    /// The style sheet.
-    pub(super) style: &'a str,
-    /// The class of the body.
-    pub(super) class: Option<&'a str>,
-    /// Whether scripts may run.
-    pub(super) has_scripts: bool,
-}
-
-impl Page<'_> {
-    /// The page around a body.
-    pub(super) fn around(&self, body: &Markup) -> String {
-        let scripts = if self.has_scripts { "script-src 'unsafe-inline'; " } else { "" };
-        let policy =
-            format!("default-src 'none'; style-src 'unsafe-inline'; {scripts}img-src data:");
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" data-ready=[(!self.has_scripts).then_some("without scripts")] {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    meta http-equiv="Content-Security-Policy" content=(policy);
-                    link rel="icon" href="data:,";
-                    title { (self.title) }
-                    style { (PreEscaped(self.style)) }
-                }
-                body class=[self.class] { (body) }
-            }
-        };
-        // A zero byte, which drivers put into names, is no character of HTML.
-        page.into_string().replace('\0', "") + "\n"
-    }
-}
-
-/// The address of an operator on the page.
-fn address(walk: usize, op: &OpReport) -> String {
-    match walk {
-        0 => format!("#op={}", op.index),
-        walk => format!("#op={}.{}", walk, op.index),
-    }
-}
-
-/// JSON that can neither end its script element nor begin a comment in it.
-fn harmless(json: &str) -> String {
-    json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
-}
-
-/// Text of offby, names in backticks as code.
-pub(super) fn prose(text: &str) -> Markup {
-    html! {
-        @for span in spans(text) {
-            @match span {
-                Span::Words(words) => (words),
-                Span::Name(name) => code { (name) },
-            }
-        }
-    }
-}
-
 fn lead(report: &Report) -> Markup {
     html! {
         p.lead {
@@ -163,23 +100,5 @@ fn lead(report: &Report) -> Markup {
         }
         @if let Some(again) = &report.judged_again { p.note { "Note: " (again.words()) "." } }
         @if report.interrupted { p.note { "Note: " (INTERRUPTED) "." } }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_in_a_report_ends_the_script() {
-        let json = harmless(r#"{"name":"</script><!--<script>"}"#);
-        assert!(!json.contains('<'));
-        let back: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(back["name"], "</script><!--<script>");
-    }
-
-    #[test]
-    fn names_are_code_and_cannot_be_markup() {
-        assert_eq!(prose("`a<b>` & c").into_string(), "<code>a&lt;b&gt;</code> &amp; c");
     }
 }

@@ -104,9 +104,9 @@ function unfoldedView(host, walk, drawing, choose) {
   }
 
   function mark(row, number) {
-    if (row.module) return closed.has(row.module.key) ? s("rect", { class: `mark h${worst(row.module)}`, x: x(row) - 4, y: y(number) - 8, width: 8, height: 16, rx: 4 }) : null;
+    if (row.module) return closed.has(row.module.key) ? s("rect", { class: `node h${worst(row.module)}`, x: x(row) - 4, y: y(number) - 8, width: 8, height: 16, rx: 4 }) : null;
     const [own, carried] = drawing.heat[row.at];
-    const at = { class: `mark h${own} o${carried}` };
+    const at = { class: `node h${own} o${carried}` };
     return walk.ops[row.at].role === "source"
       ? s("path", { ...at, d: `M${x(row)} ${y(number) - 7}l7 7l-7 7l-7 -7z` })
       : s("circle", { ...at, cx: x(row), cy: y(number), r: 4.5 });

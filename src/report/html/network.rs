@@ -1,8 +1,8 @@
 //! The network, painted with error: rows of operators, and lanes for the values between them. The colour of a mark is
 //! the error that an operator introduces. The colour of a line is the error that its value has by then.
 
-use super::address;
 use super::numbers::size;
+use super::page::address;
 use crate::report::drawing::{
     Edge, Heat, Lanes, Row, accumulated, folded, introduced, lanes, module_of, shared_module,
     unfolded,
@@ -50,7 +50,8 @@ pub(super) fn unfolded_of(walk: &WalkReport) -> Option<Unfolded> {
         })
     };
     let module_of = walk.ops.iter().map(|op| number(module_of(op).join("/"))).collect();
-    let heat = walk.ops.iter().map(|op| [introduced(op).step(), accumulated(op).step()]).collect();
+    let heats = walk.ops.iter().zip(accumulated(&walk.ops));
+    let heat = heats.map(|(op, carried)| [introduced(op).step(), carried.step()]).collect();
     Some(Unfolded { lanes: placed.of, count: placed.count, modules, module_of, heat })
 }
 
@@ -63,7 +64,8 @@ pub(super) fn drawing(walk: &WalkReport, number: usize) -> Option<Markup> {
     if !has_lines(walk) {
         return None;
     }
-    let mut rows = folded(&walk.ops);
+    let carried = accumulated(&walk.ops);
+    let mut rows = folded(&walk.ops, &carried);
     let left_out = rows.len().saturating_sub(MOST_ROWS);
     rows.truncate(MOST_ROWS);
     let lanes = lanes(&rows);
@@ -73,9 +75,9 @@ pub(super) fn drawing(walk: &WalkReport, number: usize) -> Option<Markup> {
         div.network data-walk=(number) {
             (legend())
             div.rows style={ "--lanes:" (wide) "px" } {
-                (lines(walk, &rows, &lanes, wide))
+                (lines(walk, &carried, &rows, &lanes, wide))
                 ol {
-                    @for row in &rows { li { (row_of(walk, row, number)) } }
+                    @for row in &rows { li { (row_of(walk, &carried, row, number)) } }
                 }
             }
             @if left_out > 0 { p.soft { "and " (left_out) " more rows; the table has every operator." } }
@@ -104,23 +106,23 @@ fn y(row: usize) -> usize {
 }
 
 /// The lanes and marks. The texts beside them are the list's.
-fn lines(walk: &WalkReport, rows: &[Row], lanes: &Lanes, wide: usize) -> Markup {
+fn lines(walk: &WalkReport, carried: &[Heat], rows: &[Row], lanes: &Lanes, wide: usize) -> Markup {
     let high = ROW * rows.len();
     html! {
         svg width=(wide) height=(high) viewBox={ "0 0 " (wide) " " (high) } aria-hidden="true" {
             @for edge in &lanes.edges {
-                path class={ "edge h" (carried(walk, &rows[edge.from]).step()) } d=(curve(edge, lanes)) {}
+                path class={ "edge h" (at_end(carried, &rows[edge.from]).step()) } d=(curve(edge, lanes)) {}
             }
             @for (number, row) in rows.iter().enumerate() {
-                (mark(walk, row, x(lanes.of[number]), y(number)))
+                (mark(walk, carried, row, x(lanes.of[number]), y(number)))
             }
         }
     }
 }
 
 /// The accumulated error at the end of a row.
-fn carried(walk: &WalkReport, row: &Row) -> Heat {
-    walk.ops[row.ops.clone()].last().map(accumulated).unwrap_or_default()
+fn at_end(carried: &[Heat], row: &Row) -> Heat {
+    carried[row.ops.clone()].last().copied().unwrap_or_default()
 }
 
 /// A value goes down in its own lane, and over to the reader's lane in the last row.
@@ -134,10 +136,10 @@ fn curve(edge: &Edge, lanes: &Lanes) -> String {
     format!("M{from} {start}V{turn}C{from} {} {to} {} {to} {end}", turn + ROW / 2, end - ROW / 2)
 }
 
-fn mark(walk: &WalkReport, row: &Row, x: usize, y: usize) -> Markup {
+fn mark(walk: &WalkReport, carried: &[Heat], row: &Row, x: usize, y: usize) -> Markup {
     let ops = &walk.ops[row.ops.clone()];
     let own = ops.iter().map(introduced).max().unwrap_or_default().step();
-    let class = format!("mark h{own} o{}", carried(walk, row).step());
+    let class = format!("node h{own} o{}", at_end(carried, row).step());
     html! {
         @match row.single().map(|op| walk.ops[op].role) {
             Some(Role::Source) => path class=(class) d={ "M" (x) " " (y - 7) "l7 7l-7 7l-7 -7z" } {},
@@ -147,10 +149,10 @@ fn mark(walk: &WalkReport, row: &Row, x: usize, y: usize) -> Markup {
     }
 }
 
-fn row_of(walk: &WalkReport, row: &Row, number: usize) -> Markup {
+fn row_of(walk: &WalkReport, carried: &[Heat], row: &Row, number: usize) -> Markup {
     match row.single() {
         Some(at) => single(&walk.ops[at], at, number),
-        None => run(walk, row, number),
+        None => run(walk, carried, row, number),
     }
 }
 
@@ -170,11 +172,11 @@ fn single(op: &OpReport, at: usize, number: usize) -> Markup {
 }
 
 /// A run of operators: how many, what they do, and their common module.
-fn run(walk: &WalkReport, row: &Row, number: usize) -> Markup {
+fn run(walk: &WalkReport, carried: &[Heat], row: &Row, number: usize) -> Markup {
     let ops = &walk.ops[row.ops.clone()];
-    let does = match ops[0].role {
-        Role::Clean => "clean",
-        _ => "pass error on",
+    let does = match carried[row.ops.clone()].iter().all(|heat| heat.step() == 0) {
+        true => "within rounding",
+        false => "pass error on",
     };
     let module = shared_module(ops);
     html! {

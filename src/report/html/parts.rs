@@ -1,7 +1,7 @@
 //! The parts of the page around the drawings: targets and outputs, sources, doubts ruled out, environment.
 
 use super::numbers::{count, size};
-use super::{address, prose};
+use super::page::{address, prose};
 use crate::compare::{Agreement, Comparison, Worst};
 use crate::report::checks::{checks, reproduce};
 use crate::report::document::{OutputReport, Report, TargetReport};
@@ -158,11 +158,14 @@ pub(super) fn sources(walk: &WalkReport, number: usize) -> Option<Markup> {
     if sources.is_empty() {
         return None;
     }
-    let rows = sources.iter().take(MOST_SOURCES).map(|op| source(op, number)).collect();
     let left_out = sources.len().saturating_sub(MOST_SOURCES);
     let titles = ["op", "name", "type", "introduced", "floor", "cumulative", "looks like"];
+    let known = sources.iter().any(|op| !op.diagnosis.is_empty());
+    let titles = &titles[..titles.len() - usize::from(!known)];
+    let row = |op: &&OpReport| source(op, number).into_iter().take(titles.len()).collect();
+    let rows = sources.iter().take(MOST_SOURCES).map(row).collect();
     Some(html! {
-        div.sources { (table("Operators that introduce error", &titles, rows)) }
+        div.sources { (table("Operators that introduce error", titles, rows)) }
         @if left_out > 0 { p.soft { "and " (left_out) " more, in the table of operators." } }
     })
 }

@@ -1,6 +1,6 @@
 //! The verdicts, with the next step and the way out.
 
-use super::prose;
+use super::page::prose;
 use crate::report::bench_text::bench_line;
 use crate::report::document::{Report, TargetReport};
 use crate::report::fallback::{sentences, worth_a_table};

@@ -31,6 +31,19 @@ const RECALLS: usize = 8;
 
 /// How far MNN's clean value may be from tract's to count as the same value: errors add up on the way.
 const NEAR: f64 = 1e-2;
+/// MNN's operators that replace many nodes, unless the network has the operator as one of these nodes. MNN names such
+/// an operator like the last of its nodes, which it is not: after a norm of normalised values, an addend of the last
+/// node can look like the input of the norm.
+const WHOLE: [(&str, &[&str]); 1] = [(
+    "LayerNorm",
+    &[
+        "GroupNormalization",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "RMSNormalization",
+        "SimplifiedLayerNormalization",
+    ],
+)];
 
 /// Operators whose elements are sums of many products: a first result in `f32` saves most of the sums in `f64`.
 const SUMS: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
@@ -47,12 +60,15 @@ pub(super) struct Beside {
     /// The values of those steps by name: each is held once.
     values: BTreeMap<String, Rc<Tensor>>,
     /// The last compared operator, the step of its name, and the step of its value.
-    last: Option<(String, usize, usize)>,
+    last: Last,
     /// How often the stream was run again for a value that it had dropped.
     recalls: usize,
     /// The last operator whose value was found so to be the step's.
     recalled: Option<String>,
 }
+
+/// An operator, and the first and the last of the nodes that it is.
+type Last = Option<(String, usize, usize)>;
 
 impl Beside {
     /// The stream of a model. If tract does not accept the model, there is no stream and no comparison.
@@ -124,7 +140,7 @@ impl Beside {
         // A value near this one is this value: an engine's own CPU may sum in tiles.
         if best.is_none() && first < self.cursor && !self.written.contains_key(&first) {
             // The stream dropped the value. It is compared if the operator is accused.
-            self.last = Some((name.to_owned(), first, first));
+            self.last = self.nodes_of(operator, first, first);
             return None;
         }
         let is_fused = best.is_some_and(|error_summary| {
@@ -133,8 +149,17 @@ impl Beside {
         if !is_named && !is_fused {
             return None;
         }
-        self.last = Some((name.to_owned(), first, if is_fused { best_step } else { first }));
+        self.last = self.nodes_of(operator, first, if is_fused { best_step } else { first });
         best
+    }
+
+    /// The operator with the nodes that it is, from the first to the last. `None` if it replaces more nodes than these.
+    fn nodes_of(&self, operator: &Operator, first: usize, last: usize) -> Last {
+        let node = self.steps.as_ref()?.node(first).1;
+        let replaces = WHOLE.iter().any(|(op_type, nodes)| {
+            *op_type == operator.op_type && !nodes.contains(&node.as_str())
+        });
+        (!replaces).then(|| (operator.name.clone(), first, last))
     }
 
     fn summarize_step(&mut self, step: usize, clean: &Tensor) -> Option<ErrorSummary> {

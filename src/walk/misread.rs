@@ -1,0 +1,49 @@
+//! Values that an engine shows wrongly, although it computes with the right ones. An engine that writes an activation
+//! over its input does so, if both are outputs: it shows the activation twice.
+
+use super::error_summary::ErrorSummary;
+use super::measured::Measured;
+use super::role::is_accused;
+use super::rounding_floor::Storage;
+
+/// A value counts as shown wrongly if its error is above `SHOWN`, and `TIMES` that of a value which was computed from it.
+/// The same figures as for values that change between writing and reading.
+const SHOWN: f64 = 1e-2;
+const TIMES: f64 = 100.0;
+
+/// Withdraws the accusation of operators whose value is only shown wrongly, and of those that read it. The proof: an
+/// operator that reads the value is right in the whole run, and would be wrong if it had read what is shown.
+pub(super) fn withdraw_misread(measured: &mut [Measured], storage: Storage) {
+    let accused: Vec<bool> = measured.iter().map(|op| is_accused(op, storage)).collect();
+    let error = |error: Option<ErrorSummary>| error.map_or(0.0, |error| error.rel_l2);
+    for writer in (0..measured.len()).filter(|at| accused[*at]) {
+        let shown = error(measured[writer].cumulative);
+        if shown <= SHOWN {
+            continue;
+        }
+        let is_right = |reader: &Measured| {
+            reader
+                .cumulative
+                .is_some_and(|found| found.disagreeing == 0 && TIMES * found.rel_l2 < shown)
+        };
+        let readers: Vec<usize> =
+            (0..measured.len()).filter(|at| measured[*at].reads.contains(&writer)).collect();
+        let is_misread = !readers.is_empty()
+            && readers.iter().all(|at| accused[*at] && is_right(&measured[*at]));
+        if is_misread {
+            withdraw(&mut measured[writer], "the engine shows another value than it computes with");
+            measured[writer].cumulative = None;
+            for reader in readers {
+                let why = "the engine shows another value of its input than it computes with";
+                withdraw(&mut measured[reader], why);
+            }
+        }
+    }
+}
+
+fn withdraw(measured: &mut Measured, why: &str) {
+    measured.unchecked = Some(why.to_owned());
+    (measured.introduced, measured.excess, measured.inherited) = (None, None, None);
+    (measured.nonfinite, measured.lost, measured.error_profile) = (None, None, None);
+    measured.patterns.clear();
+}
