@@ -125,3 +125,7 @@ fmt:
 [confirm("Delete the build cache, the converter and the cached conversions? [y/N]")]
 clean-cache:
     rm -rf "{{ cache }}"
+
+# Try the Slurm recipe of docs/farm.md on a farm of one node (Debian, root): kill a task, merge, compare with the whole.
+farm: build
+    scripts/farm

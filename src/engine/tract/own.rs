@@ -59,7 +59,8 @@ impl NodeSteps {
         let mut best: Option<Excess> = None;
         // A device may store less than it declares, but not more.
         let is_wider = outputs.iter().any(|output| !holds(arithmetic.format, output));
-        if is_wider && arithmetic.format == Format::F16 {
+        let op_type = self.model.node(step.node).op_type;
+        if is_wider && arithmetic.format == Format::F16 && OF_TENSOR_CORES.contains(&op_type) {
             let (kept, arithmetic) = mixed_precision();
             let mixed = on(kept, &arithmetic, None)?;
             // It is far more exact than what the device declares, so it must fit.
@@ -168,6 +169,9 @@ impl Kept {
         }
     }
 }
+
+/// The operators that tensor cores compute. Nothing else rounds its operands and keeps 32 bits.
+const OF_TENSOR_CORES: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
 
 /// Operands in 16 bits, and sums and results in 32: what NVIDIA's tensor cores do.
 fn mixed_precision() -> (Kept, Arithmetic) {
