@@ -1,8 +1,7 @@
 //! A copy of a network with notes on its nodes, for viewers such as Netron.
 
 use super::Model;
-use super::zeros::with_zeros;
-use prost::Message as _;
+use super::zeros::encoded;
 use std::collections::BTreeMap;
 
 impl Model {
@@ -17,6 +16,6 @@ impl Model {
                 node.doc_string = note.clone();
             }
         }
-        with_zeros(proto.encode_to_vec())
+        encoded(&proto)
     }
 }

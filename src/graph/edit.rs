@@ -1,9 +1,9 @@
 //! Small changes to a model: new shapes, new constants, new integers in its attributes.
 
 use super::value_info::{declare, elem_type, undeclared_shape};
+use super::zeros::encoded;
 use super::{Boundary, Model, ModelError, ValueName, tensor_proto};
 use crate::tensor::Tensor;
-use prost::Message as _;
 use tract_onnx::pb::attribute_proto::AttributeType;
 
 /// The integers of one attribute of one node: axes, sizes, strides.
@@ -74,7 +74,7 @@ impl Model {
                 *output = undeclared_shape(&output.name, element);
             }
         }
-        Model::from_bytes(&proto.encode_to_vec(), self.path())
+        Model::from_bytes(&encoded(&proto), self.path())
     }
 }
 
@@ -91,7 +91,7 @@ impl Model {
             change(&mut graph.node[0]);
             let read: Vec<String> = graph.node[0].input.clone();
             graph.initializer.retain(|constant| read.contains(&constant.name));
-            if let Ok(model) = Model::from_bytes(&proto.encode_to_vec(), self.path()) {
+            if let Ok(model) = Model::from_bytes(&encoded(&proto), self.path()) {
                 found.push((part, model));
             }
         };

@@ -3,7 +3,7 @@
 use super::exporter::{Exported, exported};
 use super::limit::PROTOBUF_LIMIT;
 use super::wiring::sparse_name;
-use super::zeros::with_zeros;
+use super::zeros::encoded;
 use super::{Content, ModelError, TensorProtoError, ValueInfo, ValueName, external, from_proto};
 use crate::tensor::{Digest, Tensor};
 use prost::Message as _;
@@ -124,7 +124,7 @@ impl Model {
 
     /// A model assembled from parts of a different model. No file need exist at `path`.
     pub(super) fn assembled(proto: ModelProto, path: &Path) -> Result<Self, ModelError> {
-        let digest = Digest::of([proto.encode_to_vec().as_slice()]);
+        let digest = Digest::of([encoded(&proto).as_slice()]);
         Model::from_proto(proto, path, digest)
     }
 
@@ -213,7 +213,7 @@ impl Model {
 
     /// The current model, encoded. The bytes can differ from the bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        with_zeros(self.proto.encode_to_vec())
+        encoded(&self.proto)
     }
 
     /// The decoded protobuf, for the tract engine.

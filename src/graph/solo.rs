@@ -1,9 +1,9 @@
 //! Models of a single node.
 
 use super::value_info::declare;
+use super::zeros::encoded;
 use super::{Model, ModelError, keep, tensor_proto};
 use crate::tensor::Tensor;
-use prost::Message as _;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
 
 /// One node with its fed values and its constant values.
@@ -47,7 +47,7 @@ impl Model {
         };
         let proto = ModelProto { graph: Some(graph), ..keep::frame(self.proto()) };
         let path = self.path().with_extension(format!("node{}.onnx", solo.node));
-        Model::from_bytes(&proto.encode_to_vec(), &path)
+        Model::from_bytes(&encoded(&proto), &path)
     }
 }
 

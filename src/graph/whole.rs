@@ -1,9 +1,8 @@
 //! A model in one piece.
 
 use super::external::{inline, is_external, tensors};
-use super::zeros::with_zeros;
+use super::zeros::encoded;
 use super::{CutError, Model};
-use prost::Message as _;
 use std::path::Path;
 
 impl Model {
@@ -17,6 +16,6 @@ impl Model {
         }
         let mut proto = self.proto().clone();
         inline(&mut proto, self.path().parent().unwrap_or(Path::new("")))?;
-        Ok(with_zeros(proto.encode_to_vec()))
+        Ok(encoded(&proto))
     }
 }

@@ -3,9 +3,9 @@
 //! Engines compute such networks in 32 bits, and so does the reference. In 16 bits, an inner value
 //! that no engine rounds could overflow.
 
+use super::zeros::encoded;
 use super::{Model, ModelError, from_proto, to_proto};
 use crate::tensor::{Dtype, Tensor};
-use prost::Message as _;
 use std::path::Path;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::type_proto::Value;
@@ -30,7 +30,7 @@ impl Model {
         if let Some(graph) = &mut proto.graph {
             widen_graph(graph, &folder);
         }
-        Model::from_bytes(&proto.encode_to_vec(), self.path())
+        Model::from_bytes(&encoded(&proto), self.path())
     }
 }
 

@@ -4,8 +4,10 @@
 //! of `keepdims`. The decoded form of this crate cannot tell them apart, and its encoder writes no zeros. So zeros are
 //! written into the encoded file: an attribute of a type has a value of that type.
 
+use prost::Message as _;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 use std::borrow::Cow;
+use tract_onnx::pb::ModelProto;
 
 /// A kind of message, with the fields that lead to attributes.
 #[derive(Clone, Copy)]
@@ -36,8 +38,13 @@ const FLOAT: (u64, u32) = (1, 2);
 const INT: (u64, u32) = (2, 3);
 const STRING: (u64, u32) = (3, 4);
 
+/// A model, encoded.
+pub(super) fn encoded(model: &ModelProto) -> Vec<u8> {
+    with_zeros(model.encode_to_vec())
+}
+
 /// An encoded model with the zeros of its attributes. A file that does not decode is returned as it is.
-pub(super) fn with_zeros(model: Vec<u8>) -> Vec<u8> {
+fn with_zeros(model: Vec<u8>) -> Vec<u8> {
     match rewritten(&model, Kind::Model) {
         Some(Cow::Owned(rewritten)) => rewritten,
         _ => model,

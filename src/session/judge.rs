@@ -5,6 +5,7 @@
 use super::Evaluator;
 use super::audit::{Scope, agrees};
 use super::examine::{Truth, examine};
+use super::misplaced::name_misplaced;
 use super::overflow::{self, Overflow};
 use super::reference::Audit;
 use super::registry::arithmetic_of;
@@ -64,10 +65,12 @@ fn judge_all(session: &Evaluator<'_>, target: &Target, execution: &Execution) ->
         report = ruled(session, target, report, execution, audit);
     }
     // A user's own tolerance already decides.
-    match user {
+    let mut report = match user {
         None => session.hold_to_spread(target, report, right, &execution.outputs),
         Some(_) => report,
-    }
+    };
+    name_misplaced(&mut report, session, &execution.outputs);
+    report
 }
 
 /// The report that follows from the referees' rulings.

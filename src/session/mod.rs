@@ -15,6 +15,7 @@ mod finite;
 mod inheritance;
 mod judge;
 mod known;
+mod misplaced;
 mod moved;
 mod node;
 mod origin;

@@ -31,10 +31,13 @@ pub(super) fn withdraw_misread(measured: &mut [Measured], storage: Storage) {
         let is_misread = !readers.is_empty()
             && readers.iter().all(|at| accused[*at] && is_right(&measured[*at]));
         if is_misread {
-            withdraw(&mut measured[writer], "the engine shows another value than it computes with");
+            withdraw(
+                &mut measured[writer],
+                "the engine computes with a different value than it shows",
+            );
             measured[writer].cumulative = None;
             for reader in readers {
-                let why = "the engine shows another value of its input than it computes with";
+                let why = "the engine computes with a different input than it shows";
                 withdraw(&mut measured[reader], why);
             }
         }

@@ -317,7 +317,7 @@ fn a_page_holds_its_report_safely() {
     let (_, rest) = page.split_once("id=\"content\">").unwrap();
     let (json, _) = rest.split_once("</script>").unwrap();
     let content: Value = serde_json::from_str(json).unwrap();
-    assert_eq!(content["report"]["targets"].as_array().unwrap().len(), 20);
+    assert_eq!(content["walks"].as_array().unwrap().len(), 20);
     for outside in ["http://", "https://", "src=", "@import", "url("] {
         let (style, script) =
             (include_str!("../../src/report/html/page.css"), page.rsplit_once("<script>"));

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 fn walked(folder: &Path, device: &str) -> String {
     let out = folder.join(device);
     let mut command = offby();
-    command.arg("walk").arg(debug_model("attention_bias.onnx"));
+    command.arg("walk").arg(debug_model("basic_block.onnx"));
     command.args(["--on", &format!("sim:{device}"), "--quiet", "--out"]).arg(&out);
     let (code, _, stderr) = finish(command);
     assert!(code <= 1, "{stderr}");
@@ -59,11 +59,11 @@ fn a_network_for_netron_carries_the_findings() {
     let painted = folder.path().join("painted.onnx").display().to_string();
     let (code, _, stderr) = run(&["report", "render", &report, "--to", "netron", "-o", &painted]);
     assert!(code == 2 && stderr.contains("--model"), "{stderr}");
-    let other = debug_model("basic_block.onnx").display().to_string();
+    let other = debug_model("attention_bias.onnx").display().to_string();
     let (code, _, stderr) =
         run(&["report", "render", &report, "--to", "netron", "-o", &painted, "--model", &other]);
     assert!(code == 2 && stderr.contains("is not the network of the report"), "{stderr}");
-    let model = debug_model("attention_bias.onnx").display().to_string();
+    let model = debug_model("basic_block.onnx").display().to_string();
     let (code, _, stderr) =
         run(&["report", "render", &report, "--to", "netron", "-o", &painted, "--model", &model]);
     assert_eq!(code, 1, "{stderr}");

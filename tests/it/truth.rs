@@ -94,6 +94,9 @@ const ENGINES: &[Row] = &[
     // The converter writes no sizes, and the kernel then divides evenly: the walk may name either.
     ("h24", "", MNN, WRONG, WRONG, &["converter|CPU kernel", "split_a|reduce"]),
     ("h31", "", ORT, AGREES, NO_WALK, &[]),
+    // An activation is written over its input, which is an output as well.
+    ("t32_overwritten", "", ORT, AGREES, AGREES, &[]),
+    ("t32_overwritten", "", CPU, WRONG, WRONG, &["looks like the output `b2`"]),
     ("h31", "", MNN, WRONG, WRONG, &["argmax_b|topk_v"]),
     (
         "t01_softmax",

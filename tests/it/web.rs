@@ -70,6 +70,8 @@ fn synthetic(count: usize) -> Report {
             op.nonfinite = None;
             op.disagreeing = 0;
             op.error_profile = op.error_profile.filter(|_| is_source);
+            op.reads = (index > 0).then(|| index - 1).into_iter().collect();
+            op.reads.extend((index % 16 == 9).then(|| index - 9));
             op
         })
         .collect();

@@ -18,7 +18,7 @@ pub fn agree_html(agree: &Agree) -> String {
         }
         main {
             section aria-label="All targets" {
-                (rendered(&titles, &rows))
+                (rendered("Table of targets", &titles, &rows))
                 p.soft { (legend(agree)) }
             }
             section #targets aria-label="Targets" {
@@ -30,9 +30,9 @@ pub fn agree_html(agree: &Agree) -> String {
 }
 
 /// A table whose first column holds names.
-fn rendered(titles: &[&str], rows: &[Vec<String>]) -> Markup {
+fn rendered(name: &str, titles: &[&str], rows: &[Vec<String>]) -> Markup {
     html! {
-        div.scroll {
+        div.scroll tabindex="0" role="region" aria-label=(name) {
             table {
                 thead { tr { @for title in titles { th scope="col" { (title) } } } }
                 tbody { @for row in rows { tr {
@@ -61,7 +61,7 @@ fn target(task: Task, lane: &Lane) -> Markup {
         }
         @if !rows.is_empty() {
             h3 { "Worst inputs" }
-            (rendered(&titles, &rows))
+            (rendered(&format!("Worst inputs of {}", lane.target), &titles, &rows))
         }
     }
 }

@@ -1,7 +1,7 @@
 // The base of the other scripts: elements, numbers as text, scales.
 
 const content = JSON.parse(document.getElementById("content").textContent);
-const report = content.report;
+const walks = content.walks;
 
 /** An HTML element: h("p", {class: "x", onclick: f}, "text", child). */
 function h(name, attributes, ...children) {

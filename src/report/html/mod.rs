@@ -4,6 +4,7 @@
 //! browser, `*.js` adds what follows the pointer, the table that searches, and the profiles of single operators.
 
 mod chart;
+mod content;
 mod network;
 mod numbers;
 mod page;
@@ -13,13 +14,12 @@ mod verdicts;
 use super::checks::title;
 use super::document::{INTERRUPTED, Report};
 use super::markdown::report_markdown;
-use crate::walk::WalkReport;
 use chart::{error_chart, headroom_chart};
+use content::Content;
 use maud::{Markup, PreEscaped, html};
-use network::{Unfolded, drawing, unfolded_of};
+use network::drawing;
 use page::harmless;
 pub(super) use page::{Page, STYLE, prose};
-use serde::Serialize;
 
 /// The scripts, each after those that it depends on.
 const SCRIPTS: [&str; 7] = [
@@ -32,19 +32,9 @@ const SCRIPTS: [&str; 7] = [
     include_str!("page.js"),
 ];
 
-/// The data for the scripts.
-#[derive(Serialize)]
-struct Content<'r> {
-    report: &'r Report,
-    /// Each walk's operators as rows.
-    drawings: Vec<Option<Unfolded>>,
-}
-
 /// A report as HTML.
 pub fn report_html(report: &Report) -> String {
-    let walks: Vec<&WalkReport> = report.targets.iter().filter_map(|t| t.walk.as_ref()).collect();
-    let content =
-        Content { report, drawings: walks.iter().map(|walk| unfolded_of(walk)).collect() };
+    let content = Content::of(report);
     let json = serde_json::to_string(&content).expect("a report that was made can be written");
     let script = format!("\"use strict\";\n(() => {{\n{}}})();\n", SCRIPTS.concat());
     let body = html! {

@@ -125,7 +125,7 @@ function unfoldedView(host, walk, drawing, choose) {
       return h("button", { ...place, type: "button", class: "module", "aria-expanded": String(!is), onclick: toggle }, `${is ? "▸" : "▾"} ${module.name}`, is ? h("small", {}, ` ${count(module.ops.length)} operators`) : null);
     }
     const op = walk.ops[row.at];
-    const error = op.nonfinite ? "NaN or infinities" : op.introduced === null ? "not compared" : size(op.introduced);
+    const error = op.nonfinite ? "NaN or infinities" : op.introduced === undefined ? "not compared" : size(op.introduced);
     const classes = [op.role === "source" ? "is-source" : "", op === chosen ? "chosen" : ""].join(" ").trim();
     return h("a", { ...place, href: addressOf(walk, op), class: classes || null, title: op.name, onclick: (event) => { event.preventDefault(); choose(op); } },
       h("span", { class: "role" }, roleName(op.role)), h("code", {}, op.name), h("small", {}, `${op.op_type}, ${error}`));

@@ -23,7 +23,7 @@ function opDetail(op, walk) {
       ["elements beyond their bound", excess ? `${count(excess.beyond)} of ${count(excess.weighed)}` : null], ["worst element, times its bound", excess?.excess > 0 ? size(excess.excess) : null],
       ["cumulative", op.disagreeing ? `NaN or infinite in ${count(op.disagreeing)} elements` : size(op.cumulative)],
       ["largest value", size(op.absmax)], ["share of the format's maximum", `${size(100 * op.headroom_used)} %`],
-      ["explained by rounding to", explained], ["conversion", op.conversion === null ? null : size(op.conversion)],
+      ["explained by rounding to", explained], ["conversion", op.conversion === undefined ? null : size(op.conversion)],
       ["reads operators", links(walk, (op.reads ?? []).map((read) => walk.ops[read]))],
       ["read by", links(walk, walk.ops.filter((other) => other.reads?.includes(at)))],
     ]),
@@ -31,7 +31,7 @@ function opDetail(op, walk) {
     op.lost ? h("p", { class: "note" }, `The reference, on the same inputs, has NaN in ${count(op.lost.nan)} and infinities in ${count(op.lost.inf)} elements. The target has numbers there; ${count(op.lost.unlike)} are another NaN or infinity`) : null,
     op.born ? h("p", { class: "note" }, `${count(op.born.nan)} NaN and ${count(op.born.inf)} infinite elements of finite inputs, rightly; cause: ${op.born.cause.replaceAll("_", " ")}`) : null,
     unchecked ? h("p", { class: "note" }, `Not compared: ${unchecked.reason}`) : null,
-    ...op.diagnosis.map((pattern) => h("p", {}, h("strong", {}, `Looks like ${pattern.name}: `), `${pattern.words}. `, h("span", { class: "soft" }, `To check: ${pattern.disproof}.`))),
+    ...(op.diagnosis ?? []).map((pattern) => h("p", {}, h("strong", {}, `Looks like ${pattern.name}: `), `${pattern.words}. `, h("span", { class: "soft" }, `To check: ${pattern.disproof}.`))),
     portraitPanels(op, walk.storage),
   ].filter(Boolean);
 }

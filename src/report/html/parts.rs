@@ -149,7 +149,8 @@ pub(super) fn probes(walk: &WalkReport) -> Option<Markup> {
     });
     let rows: Vec<_> = rows.collect();
     let titles = ["node", "truncated after", "says", "rel. L2", "floor"];
-    (!rows.is_empty()).then(|| table("Truncations", &titles, rows))
+    let name = format!("Truncations of {} nodes", walk.ops_total);
+    (!rows.is_empty()).then(|| table(&name, &titles, rows))
 }
 
 /// The operators that introduce error.
@@ -165,7 +166,7 @@ pub(super) fn sources(walk: &WalkReport, number: usize) -> Option<Markup> {
     let row = |op: &&OpReport| source(op, number).into_iter().take(titles.len()).collect();
     let rows = sources.iter().take(MOST_SOURCES).map(row).collect();
     Some(html! {
-        div.sources { (table("Operators that introduce error", titles, rows)) }
+        div.sources { (table(&format!("Operators that introduce error, walk {}", number + 1), titles, rows)) }
         @if left_out > 0 { p.soft { "and " (left_out) " more, in the table of operators." } }
     })
 }
@@ -233,7 +234,7 @@ fn output_detail(target: &TargetReport, output: &OutputReport) -> Markup {
             p { (prose(&output.judgement.words)) }
             @if let Some(comparison) = &output.comparison {
                 (facts("facts", &metrics(output, comparison)))
-                @if !comparison.worst.is_empty() { (worst(&comparison.worst)) }
+                @if !comparison.worst.is_empty() { (worst(target, output, &comparison.worst)) }
             }
         }
     }
@@ -261,7 +262,7 @@ fn metrics(output: &OutputReport, c: &Comparison) -> Vec<(String, String)> {
     facts.into_iter().filter_map(|(term, value)| Some((term.to_owned(), value?))).collect()
 }
 
-fn worst(elements: &[Worst]) -> Markup {
+fn worst(target: &TargetReport, output: &OutputReport, elements: &[Worst]) -> Markup {
     let rows = elements.iter().map(|element| {
         let value = |value: f64, bits: &str| html! { span title=(bits) { (format!("{value:e}")) } };
         vec![
@@ -270,7 +271,8 @@ fn worst(elements: &[Worst]) -> Markup {
             value(element.candidate, &element.candidate_bits),
         ]
     });
-    table("Worst elements", &["index", "reference", "candidate"], rows.collect())
+    let name = format!("Worst elements of {} on {}", output.name, target.target);
+    table(&name, &["index", "reference", "candidate"], rows.collect())
 }
 
 fn facts(class: &str, pairs: &[(String, String)]) -> Markup {
@@ -286,7 +288,7 @@ pub(super) fn trust(report: &Report) -> Markup {
         @for target in &report.targets {
             @if report.targets.len() > 1 { h3 { code { (target.target) } (strategy(report, target)) } }
             @let rows = checks(target).into_iter().map(|check| vec![text(check.question), text(check.answer), prose(&check.because)]);
-            (table("What was ruled out", &["question", "answer", "because"], rows.collect()))
+            (table(&format!("Doubts about {}{}", target.target, strategy(report, target)), &["question", "answer", "because"], rows.collect()))
         }
         @if let Some(strategies) = &report.strategies {
             h3 { "The strategies together" }

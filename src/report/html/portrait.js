@@ -234,5 +234,5 @@ function worstTable(worst) {
     h("td", { class: "number", title: element.reference_bits }, value(element.reference)),
     h("td", { class: "number", title: element.candidate_bits }, value(element.candidate))));
   const head = h("tr", {}, h("th", {}, "index"), h("th", { class: "number" }, "reference"), h("th", { class: "number" }, "candidate"));
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Worst elements" }, h("table", { class: "worst" }, h("thead", {}, head), h("tbody", {}, rows)));
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Worst elements of the chosen operator" }, h("table", { class: "worst" }, h("thead", {}, head), h("tbody", {}, rows)));
 }

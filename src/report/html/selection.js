@@ -1,8 +1,6 @@
 // One selection for each walk drives its chart, drawing, details and table. It is in the address, so a finding can be
 // linked.
 
-const walks = report.targets.map((target) => target.walk).filter(Boolean);
-
 /** `#op=447`; `#op=1.447` for the second walk. */
 function addressOf(walk, op) {
   const number = walks.indexOf(walk);
