@@ -30,7 +30,7 @@ def iree_on_vulkan(model):
     try:
         devices = tool(RUN, "--dump_devices")
     except ValueError as error:
-        raise ImportError(str(error), name="a Vulkan driver")
+        raise ImportError(str(error))
     folder = tempfile.TemporaryDirectory()  # until the last run
     at = Path(folder.name)
     graph = onnx.load_model_from_string(model).graph

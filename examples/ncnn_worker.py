@@ -65,7 +65,7 @@ def ncnn_on_vulkan(model):
     shapes = {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim]
               for value in graph.output}
     if not ON_CPU and ncnn.get_gpu_count() == 0:
-        raise ImportError("ncnn finds no Vulkan device", name="a Vulkan driver")
+        raise ImportError("ncnn finds no Vulkan device")
     with tempfile.TemporaryDirectory() as folder:
         network = open_network(*convert(model, Path(folder)))
 

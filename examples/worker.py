@@ -97,7 +97,9 @@ def serve(engine):
         try:
             answer(json.loads(frame[0]), frame[1], engine)
         except ImportError as error:
-            reply("unavailable", reason=str(error), hint=f"pip install {error.name}")
+            # An error without a package is about the machine.
+            hint = f"pip install {error.name}" if error.name else "install what it needs, such as the GPU's driver"
+            reply("unavailable", reason=str(error), hint=hint)
         except Exception as error:  # whatever it is, it is the answer
             reply("rejected", reason=f"{type(error).__name__}: {error}")
     sys.exit(frame[1])

@@ -158,7 +158,7 @@ impl Execution {
         Execution {
             outcome,
             ran_on: None,
-            reason: Some(reason.into()),
+            reason: Some(on_one_line(&reason.into())),
             ended: None,
             hint: None,
             evidence: Vec::new(),
@@ -172,4 +172,9 @@ impl Execution {
         self.hint = Some(hint.into());
         self
     }
+}
+/// An engine's words on one line: sentences contain them.
+fn on_one_line(words: &str) -> String {
+    let lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
 }

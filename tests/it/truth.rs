@@ -455,7 +455,9 @@ fn said(command: &str, id: &str, more: &[&str], target: &str) -> Said {
 fn verdict(report: &Value) -> (String, String) {
     let verdict = &first_target(report)["verdict"];
     let text = |name: &str| verdict[name].as_str().unwrap_or("no report").to_owned();
-    (text("kind"), text("sentence"))
+    let looks = verdict["diagnosis"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let looks: String = looks.map(|words| format!("; {words}")).collect();
+    (text("kind"), text("sentence") + &looks)
 }
 
 impl Said {

@@ -70,6 +70,8 @@ fn synthetic(count: usize) -> Report {
             op.nonfinite = None;
             op.disagreeing = 0;
             op.error_profile = op.error_profile.filter(|_| is_source);
+            op.diagnosis.retain(|_| is_source);
+            op.excess = op.excess.filter(|_| is_source);
             op.reads = (index > 0).then(|| index - 1).into_iter().collect();
             op.reads.extend((index % 16 == 9).then(|| index - 9));
             op
@@ -109,7 +111,7 @@ fn plan(folder: &Path, name: &str, report: &Report, words: &[&str]) -> Value {
     fs::write(&file, report_html(report)).unwrap();
     let walk = report.targets.iter().find_map(|target| target.walk.as_ref());
     json!({
-        "file": file, "name": name, "words": words,
+        "file": file, "name": name, "words": words, "sheets": if name == "walk" { 2 } else { 0 },
         "ops": walk.map_or(0, |walk| walk.ops.len()),
         "sources": walk.map_or_else(Vec::new, |walk| walk.sources.clone()),
     })

@@ -16,6 +16,7 @@ const LOADED = 2000;
 const FILTERED = 100;
 const PAINTED = 1000;
 const FRAME = 50;
+const SIZE = 2 << 20;
 const WIDTHS = [1280, 400];
 
 const plan = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
@@ -164,6 +165,8 @@ async function withoutScripts(browser, plan_page) {
   const pdf = await page.pdf({ format: "A4" });
   const sheets = (pdf.toString("latin1").match(/\/Type\s*\/Page\b(?!s)/g) ?? []).length;
   console.error(`${plan_page.name} without scripts: ${sheets} sheets of paper, ${Math.round(fs.statSync(plan_page.file).size / 1024)} KiB`);
+  const size = fs.statSync(plan_page.file).size;
+  if (size >= SIZE) say(`it has ${Math.round(size / 1024)} KiB, not below ${SIZE / 1024}`);
   if (plan_page.sheets && sheets > plan_page.sheets) say(`it prints on ${sheets} sheets, not ${plan_page.sheets}`);
   await context.close();
 }

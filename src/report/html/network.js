@@ -128,7 +128,7 @@ function unfoldedView(host, walk, drawing, choose) {
     const error = op.nonfinite ? "NaN or infinities" : op.introduced === undefined ? "not compared" : size(op.introduced);
     const classes = [op.role === "source" ? "is-source" : "", op === chosen ? "chosen" : ""].join(" ").trim();
     return h("a", { ...place, href: addressOf(walk, op), class: classes || null, title: op.name, onclick: (event) => { event.preventDefault(); choose(op); } },
-      h("span", { class: "role" }, roleName(op.role)), h("code", {}, op.name), h("small", {}, `${op.op_type}, ${error}`));
+      h("span", { class: "role" }, roleName(op.role)), h("code", {}, h("bdi", {}, op.name)), h("small", {}, `${op.op_type}, ${error}`));
   }
 
   function draw(op) {

@@ -165,7 +165,7 @@ fn single(op: &OpReport, at: usize, number: usize) -> Markup {
     html! {
         a.is-source[op.role == Role::Source] href=(address(number, op)) data-op=(at) title=(op.name) {
             span.role { (op.role.name()) }
-            code { (op.name) }
+            code { bdi { (op.name) } }
             small { (op.op_type) ", " (error) }
         }
     }
@@ -182,7 +182,7 @@ fn run(walk: &WalkReport, carried: &[Heat], row: &Row, number: usize) -> Markup 
     html! {
         a.run href=(address(number, &ops[0])) data-op=(row.ops.start) data-to=(row.ops.end) {
             strong { (ops.len()) " " (does) }
-            @if !module.is_empty() { code { (module) } }
+            @if !module.is_empty() { code { bdi { (module) } } }
             small { (ops[0].index) " to " (ops[ops.len() - 1].index) }
         }
     }
