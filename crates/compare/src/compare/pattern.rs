@@ -56,7 +56,7 @@ const RULES: &[Rule] = &[
             "offset",
             "wrong broadcast",
             "zeros",
-            "only the first written",
+            "only the first right",
         ],
     },
     Rule {
@@ -112,23 +112,23 @@ const RULES: &[Rule] = &[
         name: "wrong broadcast",
         sees: broadcast::wrong,
         disproof: "an operand that is one number: it is the same however it is broadcast",
-        hides: &["only the first written", "operand missing"],
+        hides: &["only the first right", "operand missing"],
     },
     Rule {
         name: "operand missing",
         sees: broadcast::missing,
         disproof: "a different operand: the elements stay the same",
-        hides: &["only the first written", "repeated rows"],
+        hides: &["only the first right", "repeated rows"],
     },
     Rule {
         name: "zeros",
         sees: zeros,
         disproof: "a buffer filled with a known value before the run: what is never written would still hold it",
-        hides: &["only the first written", "repeated rows", "saturated"],
+        hides: &["only the first right", "repeated rows", "saturated"],
     },
     Rule {
-        name: "only the first written",
-        sees: first_written,
+        name: "only the first right",
+        sees: first_right,
         disproof: "a buffer filled with a known value before the run: the rest would still hold it",
         hides: &[],
     },
@@ -365,7 +365,7 @@ fn affine(sample: &OperatorSample<'_>) -> Option<String> {
 }
 
 /// The first elements are right to the last digits, and nearly all others are wrong.
-fn first_written(sample: &OperatorSample<'_>) -> Option<String> {
+fn first_right(sample: &OperatorSample<'_>) -> Option<String> {
     let exact = |(r, c): &(f32, f32)| (c - r).abs() <= 1e-5 * r.abs() && *r != 0.0;
     let right = sample.pairs().take_while(exact).count();
     let rest = sample.len() - right;
@@ -376,7 +376,7 @@ fn first_written(sample: &OperatorSample<'_>) -> Option<String> {
         && correlation(sample.pairs().skip(right)) < RELATED;
     when(seen, || {
         format!(
-            "the first {right} of {} elements are right, the rest is what was there before",
+            "only the first {right} of {} elements are right: the others may never have been written",
             sample.len()
         )
     })
@@ -543,7 +543,7 @@ mod tests {
         let right = ramp(64);
         let wrong: Vec<f32> =
             (0..64).map(|i| if i < 2 { right[i] } else { (i % 3) as f32 - 9.0 }).collect();
-        assert_eq!(seen(&[64], &right, &wrong, &[1.0])[0], "only the first written");
+        assert_eq!(seen(&[64], &right, &wrong, &[1.0])[0], "only the first right");
     }
 
     #[test]
