@@ -129,3 +129,7 @@ clean-cache:
 # Try the Slurm recipe of docs/farm.md on a farm of one node (Debian, root): kill a task, merge, compare with the whole.
 farm: build
     scripts/farm
+
+# Run small networks in every release of onnxruntime, openvino and MNN that pip offers, and say which release changed an answer.
+versions *args:
+    "{{ cache }}/venv/bin/python" scripts/versions {{ args }}

@@ -4,7 +4,7 @@ use crate::support::judge::Judge;
 use crate::support::{debug_model, finish, finish_json, first_target, need, offby};
 use offby::graph::{Attribute, Network};
 use offby::tensor::Dtype::F32;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
 
@@ -79,6 +79,34 @@ fn ncnn_on_vulkan_runs_debug_networks_behind_a_worker_in_python() {
     let sentence = first_target(&report)["verdict"]["sentence"].as_str().unwrap().to_owned();
     assert_eq!(code, 3, "{report:#}");
     assert!(sentence.contains("no batch of 4"), "{sentence}");
+}
+
+/// Asked for every value, an engine that fuses gives other results. Then it is asked for those values alone that leave
+/// its results as they are.
+#[test]
+#[ignore = "needs onnx and onnxruntime for Python"]
+fn a_fault_of_a_fused_operator_is_not_hidden_by_asking_for_its_input() {
+    let python = Judge::start().python().display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("fused.onnx");
+    let network = Network::new("fused").input("x", F32, &[2, 8]);
+    let network = network.node("/early", "Exp", &["x"], &["early"], &[]);
+    let network = network.node("/before", "Neg", &["early"], &["before"], &[]);
+    let network = network.node("/half", "Tanh", &["before"], &["half"], &[]);
+    let network = network.node("/sign", "Neg", &["half"], &["sign"], &[]);
+    let network = network.node("/relu", "Relu", &["sign"], &["y"], &[]);
+    fs::write(&model, network.output("y", F32, &[2, 8]).to_bytes()).unwrap();
+    let via = format!("{python} tests/it/support/fused_worker.py");
+    let mut command = offby();
+    command.arg("walk").arg(&model).args(["--on", "ext:fused", "--via", &via, "--json", "-"]);
+    let (code, report) = finish_json(command);
+    let target = first_target(&report);
+    assert_eq!((code, target["verdict"]["kind"].as_str().unwrap()), (1, "divergent"));
+    let walk = &target["walk"];
+    let source = walk["ops"].as_array().unwrap().iter().find(|op| op["role"] == "source");
+    let source = source.unwrap_or_else(|| panic!("no source: {walk:#}"));
+    assert_eq!(source["piece"], json!(["/sign", "/relu"]), "{source:#}");
+    assert!(walk["splits_fusions"].is_null(), "{walk:#}");
 }
 
 /// MNN's Softmax on Vulkan reads the row's maximum from shared memory. Then it writes partial sums over the
