@@ -14,6 +14,7 @@ pub mod bundle;
 pub mod case;
 pub mod choice;
 pub mod cli;
+pub mod decode;
 pub mod engine;
 pub mod graph;
 pub mod inputs;

@@ -33,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bench", &["tensor", "graph", "engine"]),
     ("matrix", &["tensor", "graph", "engine", "walk", "verdict"]),
     ("agree", &["tensor", "compare", "choice", "graph", "inputs", "engine", "verdict", "matrix"]),
+    ("decode", &["tensor", "compare", "graph", "inputs", "engine", "verdict", "matrix"]),
     ("case", &["tensor", "graph", "inputs", "compare", "sim", "engine", "verdict"]),
     ("bundle", &["tensor"]),
     ("shrink", &["tensor", "graph", "inputs", "compare", "bounds", "engine", "walk"]),
@@ -40,14 +41,14 @@ const ROOMS: &[(&str, &[&str])] = &[
         "report",
         &[
             "tensor", "compare", "choice", "graph", "inputs", "engine", "walk", "verdict",
-            "shrink", "case", "bundle", "bench", "matrix", "agree",
+            "shrink", "case", "bundle", "bench", "matrix", "agree", "decode",
         ],
     ),
     (
         "session",
         &[
             "tensor", "compare", "choice", "graph", "inputs", "bounds", "engine", "walk", "worker",
-            "verdict", "case", "agree", "bundle", "matrix", "report",
+            "verdict", "case", "agree", "decode", "bundle", "matrix", "report",
         ],
     ),
     ("cli", BELOW_CLI),
@@ -58,7 +59,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// The rooms that `cli` composes.
 const BELOW_CLI: &[&str] = &[
     "tensor", "compare", "choice", "graph", "inputs", "sim", "engine", "walk", "worker", "case",
-    "verdict", "shrink", "bundle", "bench", "matrix", "agree", "report", "session",
+    "verdict", "shrink", "bundle", "bench", "matrix", "agree", "decode", "report", "session",
 ];
 
 /// Third-party crates that may be used only in their homes. A home is a folder or the file of its name.

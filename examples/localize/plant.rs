@@ -112,7 +112,6 @@ pub(crate) fn fits(kind: Fault, node: &NodeFacts) -> bool {
 pub(crate) fn fault(kind: Fault, label: &str, half: bool) -> Planted {
     let is = |other: Fault| kind == other;
     Planted {
-        fault: kind,
         // Several times each storage's tolerance: 1e-4 and 1e-2.
         ulps: match kind {
             Fault::Ulps => Some(if half { 64 } else { 16_384 }),
@@ -120,16 +119,10 @@ pub(crate) fn fault(kind: Fault, label: &str, half: bool) -> Planted {
             _ => None,
         },
         factor: is(Fault::Scale).then_some(1.5),
-        range: None,
         tile: (is(Fault::TileZero) || is(Fault::LastTile)).then_some(4),
         multiple: is(Fault::PaddingInStatistics).then_some(7),
         offset: is(Fault::ConcatOffset).then_some(3),
-        channels: None,
-        instead: None,
-        sums: None,
-        before: None,
-        during: None,
-        says: Vec::new(),
         at: Condition { name: Some(label.to_owned()), ..Condition::default() },
+        ..Planted::of(kind)
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) use super::agree_args::AgreeArgs;
 use super::compare_args::{BisectArgs, CompareArgs};
+use super::decode_args::DecodeArgs;
 pub(super) use super::report_args::{ReplayArgs, ReportCommand};
 pub(super) use super::shared_args::{
     FeedArgs, FiniteArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
@@ -48,6 +49,8 @@ pub(super) enum Command {
     Matrix(MatrixArgs),
     /// Run a whole data set: report class agreement, lost accuracy and the worst inputs
     Agree(Box<AgreeArgs>),
+    /// Run a language model token by token: at which token, layer and operator do targets part?
+    Decode(DecodeArgs),
     /// Run case files and check their expectations, or list them
     Case(CaseArgs),
     /// Compare two tensors element by element

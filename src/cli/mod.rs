@@ -18,6 +18,8 @@ mod compare;
 mod compare_args;
 mod conformance;
 mod cut;
+mod decode;
+mod decode_args;
 mod diff;
 mod doctor;
 mod explode;
@@ -116,6 +118,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Matrix(args) => matrix::matrix(&args),
         Command::Agree(args) => agree::agree(&args),
+        Command::Decode(args) => decode::decode(&args),
         Command::Case(args) => case::case(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Diff(args) => diff::diff(&args),

@@ -1,7 +1,7 @@
 //! Builds small ONNX networks: debug networks, and models of a single node.
 
-use super::value_info::declare;
-use super::{Model, ModelError, tensor_proto};
+use super::value_info::{declare, declare_open};
+use super::{Dim, Model, ModelError, tensor_proto};
 use crate::tensor::{Dtype, Tensor};
 use prost::Message as _;
 use std::path::Path;
@@ -61,6 +61,20 @@ impl Network {
         self
     }
 
+    /// Declares an input with open dimensions.
+    #[must_use]
+    pub fn open_input(mut self, name: &str, dtype: Dtype, shape: &[Dim]) -> Self {
+        self.graph.input.push(declare_open(name, dtype, shape));
+        self
+    }
+
+    /// Declares an output with open dimensions, which some node must write.
+    #[must_use]
+    pub fn open_output(mut self, name: &str, dtype: Dtype, shape: &[Dim]) -> Self {
+        self.graph.output.push(declare_open(name, dtype, shape));
+        self
+    }
+
     /// Declares an output, which some node must write.
     #[must_use]
     pub fn output(mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Self {
@@ -72,6 +86,19 @@ impl Network {
     #[must_use]
     pub fn initializer(mut self, name: &str, tensor: &Tensor) -> Self {
         self.graph.initializer.push(tensor_proto::to_proto(name, tensor));
+        self
+    }
+
+    /// Adds a constant whose bytes are in a file next to the network, from an offset on.
+    #[must_use]
+    pub fn external_initializer(
+        mut self,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+        (file, offset): (&str, u64),
+    ) -> Self {
+        self.graph.initializer.push(tensor_proto::external(name, dtype, shape, file, offset));
         self
     }
 

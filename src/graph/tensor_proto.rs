@@ -6,7 +6,8 @@ use prost::Message as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::pb::{StringStringEntryProto, TensorProto};
 
 /// A serialized ONNX tensor that cannot be read.
 #[derive(Debug, Error)]
@@ -139,6 +140,30 @@ pub fn to_proto(name: &str, tensor: &Tensor) -> TensorProto {
         data_type: code(tensor.dtype()) as i32,
         dims: tensor.shape().iter().map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX)).collect(),
         raw_data: tensor.to_bytes(),
+        ..TensorProto::default()
+    }
+}
+
+/// The protobuf form of a tensor whose bytes are in a file next to the network, from an offset on.
+pub(super) fn external(
+    name: &str,
+    dtype: Dtype,
+    shape: &[usize],
+    file: &str,
+    offset: u64,
+) -> TensorProto {
+    let bytes = shape.iter().product::<usize>() * dtype.size();
+    let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
+    TensorProto {
+        name: name.to_owned(),
+        data_type: code(dtype) as i32,
+        dims: shape.iter().map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX)).collect(),
+        data_location: Some(DataLocation::External as i32),
+        external_data: vec![
+            entry("location", file.to_owned()),
+            entry("offset", offset.to_string()),
+            entry("length", bytes.to_string()),
+        ],
         ..TensorProto::default()
     }
 }

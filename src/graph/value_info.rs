@@ -64,6 +64,19 @@ pub(super) fn declare(name: &str, dtype: Dtype, shape: &[usize]) -> ValueInfoPro
     tensor(name, tensor_proto::code(dtype) as i32, Some(known(shape)))
 }
 
+/// The protobuf form of a declared value whose dimensions are numbers or symbols.
+pub(super) fn declare_open(name: &str, dtype: Dtype, shape: &[Dim]) -> ValueInfoProto {
+    let dim = |dim: &Dim| match dim {
+        Dim::Known(extent) => known_dim(*extent),
+        Dim::Symbol(symbol) => tensor_shape_proto::Dimension {
+            value: Some(tensor_shape_proto::dimension::Value::DimParam(symbol.clone())),
+            ..tensor_shape_proto::Dimension::default()
+        },
+    };
+    let shape = TensorShapeProto { dim: shape.iter().map(dim).collect() };
+    tensor(name, tensor_proto::code(dtype) as i32, Some(shape))
+}
+
 /// The protobuf form of a fully known shape.
 pub(super) fn known(shape: &[usize]) -> TensorShapeProto {
     let dim = shape.iter().map(|&extent| known_dim(extent)).collect();

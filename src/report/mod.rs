@@ -7,6 +7,7 @@ mod changes;
 mod checks;
 mod conformance;
 mod cut_text;
+mod decode;
 mod document;
 mod drawing;
 mod fallback;
@@ -43,6 +44,7 @@ pub use cases::{
 };
 pub use changes::{changes_between, changes_text};
 pub use conformance::{conformance_markdown, conformance_text};
+pub use decode::{decode_html, decode_markdown, decode_text};
 pub use document::{
     BegunReport, EnvironmentReport, InputReport, JudgedAgain, JudgedBy, ModelReport, OutputReport,
     Report, SCHEMA, TargetReport, ToolReport, VersionReport, VersionsReport,

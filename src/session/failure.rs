@@ -4,6 +4,7 @@ use crate::agree::AgreeError;
 use crate::bundle::{ArchiveError, ManifestError};
 use crate::case::{CaseError, DeviceError, TargetsError};
 use crate::compare::Incomparable;
+use crate::decode::DecodeError;
 use crate::engine::{TargetError, ViaError};
 use crate::graph::{CutError, ModelError, ShapeError};
 use crate::inputs::InputError;
@@ -119,6 +120,13 @@ hinted!(
     MatrixError,
     AgreeError
 );
+
+impl From<DecodeError> for Failure {
+    fn from(error: DecodeError) -> Self {
+        let hint = error.hint();
+        Failure { error: error.into(), hint: Some(hint) }
+    }
+}
 
 impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {

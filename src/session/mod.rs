@@ -5,6 +5,7 @@
 //! engines. `run` and `walk` reach their verdicts here, by the same judgement.
 
 mod audit;
+mod decode;
 mod environment;
 mod evaluator;
 mod examine;
@@ -29,6 +30,7 @@ mod search;
 mod spread;
 mod walk;
 
+pub use decode::{Decoded, Decoder};
 pub use evaluator::{Evaluator, Settings};
 pub use examine::{examine_against, judged_by, tolerance_of};
 pub use facade::{Session, SessionBuilder};

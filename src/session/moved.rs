@@ -61,6 +61,11 @@ impl<'a> MovedRuns<'a> {
         Some(ELEMENT * (squares / RUNS as f64).sqrt() + stored)
     }
 
+    /// One run with roundings moved by a unit, drawn from a seed.
+    pub(super) fn drawn(&self, seed: u64) -> Option<Vec<Output>> {
+        self.moved(seed, 1.0).ok()
+    }
+
     /// The format of the values.
     pub(super) fn format(&self) -> Format {
         self.arithmetic.format

@@ -1,6 +1,6 @@
 //! The conditions of a fault: its nodes and its runs.
 
-use super::operation::Operation;
+use super::operation::{Operation, place_of};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +23,33 @@ pub struct Condition {
     /// The least length of the longest axis of the node's first output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_axis: Option<usize>,
+    /// The extent of one axis of the node's first output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extent: Option<Extent>,
     /// The share of runs with the fault, spread evenly: 0.5 means every second run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
+}
+
+/// The extent of one axis: kernels are chosen by shapes, so faults depend on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extent {
+    /// The axis; negative numbers count from the last one.
+    pub axis: i64,
+    /// The least extent.
+    #[serde(default)]
+    pub from: usize,
+    /// The largest extent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<usize>,
+}
+
+impl Extent {
+    fn holds(self, shape: &[usize]) -> bool {
+        let Some(at) = place_of(self.axis, shape.len()) else { return false };
+        shape[at] >= self.from && self.to.is_none_or(|to| shape[at] <= to)
+    }
 }
 
 impl Condition {
@@ -39,6 +63,9 @@ impl Condition {
             && self.index.is_none_or(|index| index == node.index)
             && self.rank.as_ref().is_none_or(|wanted| ranks().eq(wanted.iter().copied()))
             && self.min_axis.is_none_or(|least| longest() >= Some(least))
+            && self
+                .extent
+                .is_none_or(|extent| right.first().is_some_and(|o| extent.holds(o.shape())))
     }
 
     /// Whether the fault happens in this run, counted from 1.

@@ -2,6 +2,7 @@
 
 use super::Accumulate;
 use super::condition::Condition;
+use crate::tensor::Format;
 use serde::de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -118,8 +119,12 @@ faults! {
     Clipped = "clipped", &[], &[];
     /// Elements smaller than a thousandth of the largest element are zero.
     SmallLost = "small-lost", &[], &[];
-    /// Elements are stored in `bf16`, regardless of the declared format.
-    DigitsLost = "digits-lost", &[], &[];
+    /// Elements are stored in `bf16`, or in another format, regardless of the declared one.
+    DigitsLost = "digits-lost", &["format"], &[];
+    /// The second channel times a factor, by default 2: one head of an attention.
+    OneChannel = "one-channel", &["factor"], &[];
+    /// The last row along the axis is not written: it holds the row before it.
+    StaleSlot = "stale-slot", &[], &["Concat"];
     /// Partial sums are kept in `f16`, regardless of the declared format.
     HalfSums = "half-sums", &[], SUMMED;
     /// Zeros in the second run only.
@@ -179,6 +184,9 @@ pub struct Planted {
     /// The format of sums.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sums: Option<Accumulate>,
+    /// The format of stored elements.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
     /// The offset in elements along an axis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<usize>,
@@ -218,6 +226,27 @@ pub enum During {
 }
 
 impl Planted {
+    /// A fault without parameters, in all nodes and all runs.
+    pub fn of(fault: Fault) -> Self {
+        Planted {
+            fault,
+            ulps: None,
+            factor: None,
+            range: None,
+            instead: None,
+            tile: None,
+            multiple: None,
+            channels: None,
+            sums: None,
+            format: None,
+            offset: None,
+            before: None,
+            during: None,
+            says: Vec::new(),
+            at: Condition::default(),
+        }
+    }
+
     /// Checks that the fault takes every given parameter, and that the values make sense.
     ///
     /// # Errors
@@ -266,6 +295,7 @@ impl Planted {
             ("multiple", self.multiple.is_some()),
             ("channels", self.channels.is_some()),
             ("sums", self.sums.is_some()),
+            ("format", self.format.is_some()),
             ("offset", self.offset.is_some()),
             ("before", self.before.is_some()),
             ("during", self.during.is_some()),
@@ -289,6 +319,7 @@ struct Written {
     multiple: Option<usize>,
     channels: Option<usize>,
     sums: Option<Accumulate>,
+    format: Option<Format>,
     offset: Option<usize>,
     before: Option<Before>,
     during: Option<During>,
@@ -310,6 +341,7 @@ impl From<Written> for Planted {
             multiple,
             channels,
             sums,
+            format,
             offset,
             before,
             during,
@@ -328,6 +360,7 @@ impl From<Written> for Planted {
             multiple,
             channels,
             sums,
+            format,
             offset,
             before,
             during,

@@ -106,11 +106,14 @@ fn spot(
         Fault::BiasMissing => spots::bias_missing(operation, right),
         Fault::RowsSwapped => spots::to_each(right, spots::rows_swapped),
         Fault::Shifted => spots::to_each(right, spots::shifted),
+        Fault::OneChannel => spots::one_channel(right, planted.factor.unwrap_or(2.0)),
+        Fault::StaleSlot => layout::stale_slot(operation, right),
         Fault::ChannelCopied => spots::to_each(right, spots::channel_copied),
         Fault::Clipped => spots::to_each(right, spots::clipped),
         Fault::SmallLost => spots::to_each(right, spots::small_lost),
         Fault::DigitsLost => {
-            let kept = |value| round_f32(value, Format::Bf16, Rounding::NearestEven);
+            let format = planted.format.unwrap_or(Format::Bf16);
+            let kept = |value| round_f32(value, format, Rounding::NearestEven);
             Some(each(right, |_, value| kept(value)))
         }
         Fault::HalfSums => sums::in_f16(operation, right),

@@ -1,7 +1,7 @@
 //! Faults that put right numbers in wrong places: broadcasting, transposing, tiles, channels, offsets.
 
 use super::elementwise::{binary, gemm};
-use super::operation::{Floats, Operation, around, place_of, tensor};
+use super::operation::{Floats, Operation, around, each, place_of, tensor};
 use crate::tensor::Tensor;
 
 /// The number of channels packed together.
@@ -125,6 +125,16 @@ pub(super) fn concat_offset(
         }
     }
     Some(vec![tensor(shape, values)?])
+}
+
+/// The last row along the axis holds the row before it.
+pub(super) fn stale_slot(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec<Tensor>> {
+    let output = Floats::of(right.first()?)?;
+    let axis = place_of(operation.node.int("axis")?, output.shape.len())?;
+    let (_, length, inner) = around(output.shape, axis);
+    let is_last = |at: usize| length > 1 && at / inner.max(1) % length == length - 1;
+    let from = |at: usize| if is_last(at) { at - inner } else { at };
+    Some(each(right, |at, _| output.values[from(at)]))
 }
 
 #[cfg(test)]

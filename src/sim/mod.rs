@@ -19,7 +19,7 @@ mod storage;
 mod sums;
 mod window;
 
-pub use condition::Condition;
+pub use condition::{Condition, Extent};
 pub use fault::{Before, During, Fault, Planted};
 pub use operation::{Moment, NodeFacts};
 pub use simulator::{Breakdown, Simulator};

@@ -183,6 +183,17 @@ pub(super) fn shifted(right: &[Tensor]) -> Option<Vec<Tensor>> {
     Some(each(right, |at, _| output.values[from(at)]))
 }
 
+/// The second channel times a factor.
+pub(super) fn one_channel(right: &[Tensor], factor: f32) -> Option<Vec<Tensor>> {
+    let output = Floats::of(right.first()?)?;
+    if output.shape.len() < 2 || output.shape[1] < 2 {
+        return None;
+    }
+    let (_, channels, places) = around(output.shape, 1);
+    let is_second = |at: usize| at / places.max(1) % channels == 1;
+    Some(each(right, |at, value| if is_second(at) { value * factor } else { value }))
+}
+
 /// The second channel has the values of the first channel.
 pub(super) fn channel_copied(right: &[Tensor]) -> Option<Vec<Tensor>> {
     let output = Floats::of(right.first()?)?;

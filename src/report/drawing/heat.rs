@@ -12,10 +12,10 @@ const ROUNDINGS: f64 = 8.0;
 
 impl Heat {
     /// NaN or infinities.
-    const NONFINITE: Heat = Heat(7);
+    pub(in crate::report) const NONFINITE: Heat = Heat(7);
 
     /// The step of an error that is so many times its bound. An exact operator has 0 / 0.
-    fn of(times: f64) -> Self {
+    pub(in crate::report) fn of(times: f64) -> Self {
         match times > 1.0 {
             // At most 6 decades: a larger error looks like 10^6.
             true => Heat(times.log10().ceil().clamp(1.0, 6.0) as u8),

@@ -9,4 +9,4 @@ mod strip;
 pub(super) use fold::{Row, folded, module_of, shared_module, unfolded};
 pub(super) use heat::{Heat, accumulated, introduced};
 pub(super) use lanes::{Edge, Lanes, lanes};
-pub(super) use strip::strip;
+pub(super) use strip::{BLOCKS, strip};

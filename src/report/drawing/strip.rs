@@ -5,7 +5,8 @@ use crate::walk::{OpReport, Role};
 
 /// The most cells of a strip.
 const CELLS: usize = 64;
-const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// The steps of [`Heat`](super::Heat) as bars.
+pub(in crate::report) const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// A strip, and under it a mark at each cell with a source.
 pub(in crate::report) fn strip(ops: &[OpReport], width: usize) -> Option<[String; 2]> {

@@ -16,7 +16,7 @@ mod judge;
 mod kernel;
 mod measure;
 mod metrics;
-mod number;
+pub mod number;
 mod pattern;
 mod preview;
 mod rounding;

@@ -1,5 +1,5 @@
 //! Floats in JSON. JSON has neither NaN nor infinities, so these are the strings `"nan"`, `"inf"` and `"-inf"`. Every
-//! other value is a number. For use as `#[serde(with = "number")]`.
+//! other value is a number. For use as `#[serde(with = "...::number")]`.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
@@ -14,7 +14,11 @@ pub(super) enum Written {
     Word(String),
 }
 
-pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes a float.
+///
+/// # Errors
+/// If the serializer fails.
+pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     match *value {
         value if value.is_nan() => serializer.serialize_str("nan"),
         f64::INFINITY => serializer.serialize_str("inf"),
@@ -23,7 +27,11 @@ pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::
     }
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+/// Reads a float.
+///
+/// # Errors
+/// If the value is neither a number nor one of the three words.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     match Written::deserialize(deserializer)? {
         Written::Number(number) => Ok(number),
         Written::Word(word) => match word.as_str() {

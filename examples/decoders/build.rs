@@ -1,0 +1,185 @@
+//! A network under construction: nodes are named after their module, weights come from the recipe's seed.
+
+use crate::recipes::{Recipe, Weights};
+use offby::graph::{Attribute, Dim, Network};
+use offby::inputs::Random;
+use offby::tensor::{Dtype, Tensor, narrowed};
+use std::io;
+
+/// One step of `int8`: weights lie within three standard deviations.
+const STEPS: f64 = 127.0 / 3.0;
+
+/// A network under construction.
+pub(crate) struct Build {
+    network: Network,
+    random: Random,
+    pub(crate) recipe: Recipe,
+    /// The module of the next nodes, such as `/layers.0/attention`.
+    module: String,
+    count: usize,
+    /// Weights that are written next to the network: names, shapes and scales.
+    pub(crate) external: Vec<(String, Vec<usize>, f64)>,
+}
+
+impl Build {
+    pub(crate) fn new(recipe: Recipe) -> Self {
+        Build {
+            network: Network::new(recipe.name).opset(17),
+            random: Random::new(recipe.seed),
+            recipe,
+            module: String::new(),
+            count: 0,
+            external: Vec::new(),
+        }
+    }
+
+    pub(crate) fn module(&mut self, module: impl Into<String>) {
+        self.module = module.into();
+    }
+
+    pub(crate) fn input(&mut self, name: &str, dtype: Dtype, shape: &[Dim]) {
+        self.change(|network| network.open_input(name, dtype, shape));
+    }
+
+    /// Adds a node that writes an output of the network.
+    pub(crate) fn output(
+        &mut self,
+        name: &str,
+        shape: &[Dim],
+        (op, inputs, attributes): (&str, &[&str], &[(&str, Attribute)]),
+    ) {
+        self.count += 1;
+        let dtype = self.recipe.dtype;
+        let node = format!("{}/{op}_{}", self.module, self.count);
+        self.change(|network| {
+            network.node(&node, op, inputs, &[name], attributes).open_output(name, dtype, shape)
+        });
+    }
+
+    /// Adds a node with one output, and returns the output's name.
+    pub(crate) fn node(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        attributes: &[(&str, Attribute)],
+    ) -> String {
+        self.nodes(op, inputs, 1, attributes).remove(0)
+    }
+
+    /// Adds a node with several outputs.
+    pub(crate) fn nodes(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        outputs: usize,
+        attributes: &[(&str, Attribute)],
+    ) -> Vec<String> {
+        self.count += 1;
+        let name = format!("{}/{op}_{}", self.module, self.count);
+        let written: Vec<String> = (0..outputs).map(|at| format!("{name}_{at}")).collect();
+        let names: Vec<&str> = written.iter().map(String::as_str).collect();
+        self.change(|network| network.node(&name, op, inputs, &names, attributes));
+        written
+    }
+
+    /// A matrix of normal numbers.
+    pub(crate) fn weight(&mut self, shape: &[usize], scale: f64) -> String {
+        let name = self.name("weight");
+        match self.recipe.weights {
+            Weights::External => {
+                self.external.push((name.clone(), shape.to_vec(), scale));
+                name
+            }
+            Weights::Int8 if shape.len() == 2 => self.quantised(shape, scale),
+            _ => {
+                let count = shape.iter().product();
+                let numbers = (0..count).map(|_| (self.random.normal() * scale) as f32).collect();
+                self.floats(shape, numbers)
+            }
+        }
+    }
+
+    /// The same as `int8` and a scale.
+    fn quantised(&mut self, shape: &[usize], scale: f64) -> String {
+        let count: usize = shape.iter().product();
+        let bytes: Vec<u8> = (0..count)
+            .map(|_| (self.random.normal() * STEPS).round().clamp(-127.0, 127.0) as i8 as u8)
+            .collect();
+        let stored = Tensor::from_bytes(Dtype::I8, shape, &bytes).expect("a byte for each weight");
+        let zero = Tensor::from_bytes(Dtype::I8, &[], &[0]).expect("one byte");
+        let [stored, zero] = [stored, zero].map(|tensor| self.store(&tensor));
+        let step = self.floats(&[], vec![(scale / STEPS) as f32]);
+        self.node("DequantizeLinear", &[&stored, &step, &zero], &[])
+    }
+
+    /// Numbers in the element type of the network.
+    pub(crate) fn floats(&mut self, shape: &[usize], numbers: Vec<f32>) -> String {
+        let wide = Tensor::from_f32(shape, numbers).expect("as many numbers as the shape needs");
+        self.store(&narrowed(wide, self.recipe.dtype))
+    }
+
+    pub(crate) fn number(&mut self, number: f32) -> String {
+        self.floats(&[], vec![number])
+    }
+
+    pub(crate) fn ints(&mut self, numbers: &[i64]) -> String {
+        self.shaped_ints(&[numbers.len()], numbers)
+    }
+
+    pub(crate) fn int(&mut self, number: i64) -> String {
+        self.shaped_ints(&[], &[number])
+    }
+
+    fn shaped_ints(&mut self, shape: &[usize], numbers: &[i64]) -> String {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let tensor = Tensor::from_bytes(Dtype::I64, shape, &bytes).expect("eight bytes each");
+        self.store(&tensor)
+    }
+
+    fn store(&mut self, tensor: &Tensor) -> String {
+        let name = self.name("constant");
+        self.change(|network| network.initializer(&name, tensor));
+        name
+    }
+
+    fn name(&mut self, what: &str) -> String {
+        self.count += 1;
+        format!("{}/{what}_{}", self.module.trim_start_matches('/'), self.count)
+    }
+
+    fn change(&mut self, change: impl FnOnce(Network) -> Network) {
+        let network = std::mem::replace(&mut self.network, Network::new(""));
+        self.network = change(network);
+    }
+
+    /// Writes external weights to a stream, and refers to them as parts of `file`.
+    pub(crate) fn write_external(
+        &mut self,
+        file: &str,
+        stream: &mut impl io::Write,
+    ) -> io::Result<u64> {
+        let mut offset = 0;
+        for (name, shape, scale) in std::mem::take(&mut self.external) {
+            let count: usize = shape.iter().product();
+            self.change(|network| {
+                network.external_initializer(&name, Dtype::F32, &shape, (file, offset))
+            });
+            for _ in 0..count {
+                // A sum of two uniform numbers is quick, and near enough to a normal number.
+                let number = (self.random.unit() + self.random.unit() - 1.0) * scale * 2.449;
+                stream.write_all(&(number as f32).to_le_bytes())?;
+            }
+            offset += 4 * count as u64;
+        }
+        Ok(offset)
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        self.network.to_bytes()
+    }
+}
+
+/// An open dimension.
+pub(crate) fn open(symbol: &str) -> Dim {
+    Dim::Symbol(symbol.to_owned())
+}

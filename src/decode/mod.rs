@@ -1,0 +1,26 @@
+//! Decoders: networks that are fed token by token, and whose state goes from one step to the next.
+//!
+//! Every engine is fed the reference's tokens (teacher forcing), so one wrong token does not change what follows. Each
+//! engine keeps its own state. A *step* is one run of the network: the whole prompt first, then one token each. A
+//! *lane* is one target over all steps.
+//!
+//! The room only knows tensors and numbers; `session/decode` runs the engines.
+
+mod document;
+mod error;
+mod figures;
+mod interface;
+mod plane;
+mod prompt;
+mod signs;
+
+pub use document::{
+    DECODE_SCHEMA, Decode, DecodeLane, ModelFacts, Part, RelativeError, RowFacts, StateFacts, Step,
+    read_decode,
+};
+pub use error::DecodeError;
+pub use figures::{Flip, Scores, TokenFigures};
+pub use interface::{Interface, State, StateRole};
+pub use plane::{Plane, relative};
+pub use prompt::{Prompt, read_prompt};
+pub use signs::{Sign, Stepped, signs_of_state};

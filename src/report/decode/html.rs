@@ -1,0 +1,145 @@
+//! Decoding as one page without scripts: for each target a map of layers over tokens.
+
+use super::map::{Cell, Map};
+use super::{facts, legend, remarks, sentence, short, table, title};
+use crate::decode::{Decode, DecodeLane, Step};
+use crate::report::html::{Page, STYLE, prose};
+use crate::verdict::News;
+use maud::{Markup, html};
+
+/// The style of the maps, in addition to the style of every page.
+const OWN_STYLE: &str = include_str!("decode.css");
+
+/// Decoding as HTML.
+pub fn decode_html(decode: &Decode) -> String {
+    let (titles, rows) = table(decode);
+    let body = html! {
+        a.skip href="#targets" { "Skip to the targets" }
+        header {
+            p.brand { "offby decode" }
+            h1 { (title(decode)) }
+            p.lead { (facts(decode).join("; ")) }
+        }
+        main {
+            section aria-label="All targets" {
+                div.scroll tabindex="0" role="region" aria-label="Table of targets" {
+                    table {
+                        thead { tr { @for title in titles { th scope="col" { (title) } } } }
+                        tbody { @for row in &rows { tr {
+                            @for (at, cell) in row.iter().enumerate() {
+                                @if at == 0 { th scope="row" { code { (cell) } } } @else { td { (cell) } }
+                            }
+                        } } }
+                    }
+                }
+                p.soft { (legend()) "." }
+            }
+            section #targets aria-label="Targets" {
+                @for (at, lane) in decode.targets.iter().enumerate() { (target(decode, at, lane)) }
+            }
+        }
+    };
+    let style = format!("{STYLE}{OWN_STYLE}");
+    Page { title: &title(decode), style: &style, class: None, has_scripts: false }.around(&body)
+}
+
+fn target(decode: &Decode, at: usize, lane: &DecodeLane) -> Markup {
+    let class = match lane.kind.news() {
+        News::Good => "verdict good",
+        News::Bad => "verdict bad",
+        News::None => "verdict none",
+    };
+    html! {
+        section class=(class) {
+            h2 { code { (lane.target) } }
+            p { (prose(&sentence(lane))) "." }
+            @for remark in remarks(lane) { p.soft { (prose(&remark)) } }
+        }
+        @if !lane.steps.is_empty() {
+            h3 { "Error that each step introduces" }
+            (map(&format!("introduced-{at}"), &Map::introduced(decode, lane), lane))
+            h3 { "Error against the reference's own run" }
+            (map(&format!("accumulated-{at}"), &Map::accumulated(decode, lane), lane))
+            (scale(lane))
+            h3 { "Tokens" }
+            (tokens(lane))
+        }
+    }
+}
+
+/// A map as a table: each cell names its row, its step and its error.
+fn map(id: &str, map: &Map, lane: &DecodeLane) -> Markup {
+    let part = lane.part.as_ref().map(|part| part.step);
+    html! {
+        div.scroll tabindex="0" role="region" aria-label={ "Map of " (lane.target) } {
+            table.map id=(id) {
+                thead { tr {
+                    th scope="col" { "layer" }
+                    @for (at, step) in lane.steps.iter().enumerate() {
+                        th scope="col" class=[(Some(at) == part).then_some("part")] { (column(at, step)) }
+                    }
+                } }
+                tbody {
+                    @for (name, cells) in map.rows.iter().zip(&map.cells) {
+                        tr {
+                            th scope="row" { (name) }
+                            @for (at, cell) in cells.iter().enumerate() { (painted(name, at, *cell)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn column(at: usize, step: &Step) -> String {
+    match at {
+        0 => "prompt".into(),
+        _ => (step.past + step.fed.len()).to_string(),
+    }
+}
+
+fn painted(row: &str, step: usize, cell: Cell) -> Markup {
+    let heat = cell.heat.step();
+    let words = match cell.error {
+        Some(error) => format!("{row}, step {step}: {}", short(error)),
+        None => format!("{row}, step {step}: no values"),
+    };
+    html! {
+        td class={ "h" (heat) } data-row=(row) data-step=(step) data-heat=(heat) title=(words) {
+            span.hidden { (short(cell.error.unwrap_or(f64::NAN))) }
+        }
+    }
+}
+
+fn scale(lane: &DecodeLane) -> Markup {
+    html! {
+        p.soft.scale {
+            "relative L2 error: up to " (short(lane.limit)) " " span.heat.h0 {} ", then a factor of ten each "
+            @for step in 1..=6 { span.heat class={ "h" (step) } {} }
+            ", not a number " span.heat.h7 {}
+        }
+    }
+}
+
+/// The tokens, those of the target under those of the reference.
+fn tokens(lane: &DecodeLane) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label={ "Tokens of " (lane.target) } {
+            table.map {
+                tbody {
+                    tr { th scope="row" { "reference" } @for step in &lane.steps { td.token { @if let Some(token) = step.token { (token.want) } } } }
+                    tr { th scope="row" { "target" } @for step in &lane.steps {
+                        @match step.token {
+                            Some(token) if token.flip.is_some() => {
+                                td.token.flip title={ "margin " (short(token.margin)) ", KL " (short(token.kl)) } { (token.got) }
+                            }
+                            Some(token) => td.token { (token.got) },
+                            None => td.token { "-" },
+                        }
+                    } }
+                }
+            }
+        }
+    }
+}

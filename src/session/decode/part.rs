@@ -1,0 +1,195 @@
+//! Where a target parts from the reference: the first wrong step is walked on the target's own state.
+
+use super::lane::Lane;
+use super::sentence::{self, Said};
+use super::{Decoder, Failure};
+use crate::decode::{DecodeLane, Part};
+use crate::graph::ValueName;
+use crate::matrix::Source;
+use crate::report::TargetReport;
+use crate::tensor::Tensor;
+use crate::verdict::News;
+
+/// The most wrong steps that are walked: a walk may show that a step is right.
+const MOST_WALKS: usize = 3;
+
+/// The feeds of a step.
+type Feeds = Vec<(ValueName, Tensor)>;
+
+impl Lane<'_> {
+    /// The lane's verdict, and the feeds of its wrong step.
+    pub(super) fn concluded(
+        self,
+        announce: &mut dyn FnMut(&str),
+    ) -> Result<(DecodeLane, Option<Feeds>), Failure> {
+        let mut lane = self.document();
+        self.explain_flips(&mut lane.steps);
+        let mut part = self.first_wrong(&mut lane, announce)?;
+        if part.is_none() && self.may_hide(&lane) {
+            part = self.hidden(announce)?;
+        }
+        let feeds = part
+            .as_ref()
+            .and_then(|part| self.moments.get(part.step)?.as_ref())
+            .map(|moment| moment.tensors());
+        let Said { kind, words } = sentence::of(&lane, part.as_ref());
+        (lane.kind, lane.sentence, lane.part) = (kind, words, part);
+        lane.free = self.decoder.free.then(|| self.continued(&lane)).transpose()?.flatten();
+        Ok((lane, feeds))
+    }
+
+    /// The first step that is wrong even when its operators are looked at.
+    fn first_wrong(
+        &self,
+        lane: &mut DecodeLane,
+        announce: &mut dyn FnMut(&str),
+    ) -> Result<Option<Part>, Failure> {
+        let is_bad = |step: &usize| lane.steps[*step].kind.news() == News::Bad;
+        let bad: Vec<usize> = (0..lane.steps.len()).filter(is_bad).collect();
+        for (number, &step) in bad.iter().enumerate() {
+            if !self.decoder.walks || number == MOST_WALKS {
+                return self.part(step, None, lane).map(Some);
+            }
+            announce(&format!("{}: walking step {step}", lane.target));
+            let Some(walked) = self.walk(step)? else {
+                return self.part(step, None, lane).map(Some);
+            };
+            let verdict = &walked.verdict;
+            (lane.steps[step].kind, lane.steps[step].sentence) =
+                (verdict.kind, verdict.sentence.clone());
+            if verdict.kind.news() == News::Bad {
+                return self.part(step, Some(&walked), lane).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether an operator may be wrong without showing: the steps ran, and the target exposes its operators.
+    fn may_hide(&self, lane: &DecodeLane) -> bool {
+        let ran = lane.steps.iter().any(|step| step.kind.news() == News::Good);
+        self.decoder.walks && ran && self.decoder.registry.walker(self.target).is_some()
+    }
+
+    /// A step with an operator whose error the outputs hardly show: the prompt, the first token, the last token, and
+    /// from there on the first step that shows it.
+    fn hidden(&self, announce: &mut dyn FnMut(&str)) -> Result<Option<Part>, Failure> {
+        let last = self.steps.len() - 1;
+        let mut clean = None;
+        for step in [0, 1, last] {
+            if step > last || clean == Some(step) {
+                continue;
+            }
+            announce(&format!("{}: walking step {step}", self.name()));
+            match self.walk(step)?.filter(|walked| walked.sources().next().is_some()) {
+                Some(walked) => {
+                    let (step, walked) = self.first_of(clean, (step, walked), announce)?;
+                    return self.part(step, Some(&walked), &self.document()).map(Some);
+                }
+                None => clean = Some(step),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first step with a source, between a clean step and one with a source: a fault that begins stays.
+    fn first_of(
+        &self,
+        clean: Option<usize>,
+        mut found: (usize, TargetReport),
+        announce: &mut dyn FnMut(&str),
+    ) -> Result<(usize, TargetReport), Failure> {
+        let mut low = clean.map_or(0, |clean| clean + 1);
+        while low < found.0 {
+            let middle = low + (found.0 - low) / 2;
+            announce(&format!("{}: walking step {middle}", self.name()));
+            match self.walk(middle)?.filter(|walked| walked.sources().next().is_some()) {
+                Some(walked) => found = (middle, walked),
+                None => low = middle + 1,
+            }
+        }
+        Ok(found)
+    }
+
+    /// Walks a step on the target's own state; `None` if the feeds were not kept, or the target cannot be walked.
+    fn walk(&self, step: usize) -> Result<Option<TargetReport>, Failure> {
+        let Some(moment) = self.moments.get(step).and_then(Option::as_ref) else {
+            return Ok(None);
+        };
+        let own = self.decoder.wanted(moment.clone())?;
+        // A target that cannot be walked at all still has a first wrong step.
+        Ok(self.evaluator(&own).walk(self.target, &mut |_| (), &mut |_| ()).ok())
+    }
+
+    fn part(
+        &self,
+        step: usize,
+        walked: Option<&TargetReport>,
+        lane: &DecodeLane,
+    ) -> Result<Part, Failure> {
+        let named = |op: &crate::walk::OpReport| Source {
+            name: op.name.clone(),
+            op_type: op.op_type.clone(),
+            node: op.onnx_node.clone(),
+        };
+        let sources: Vec<Source> =
+            walked.iter().flat_map(|walked| walked.sources()).map(named).collect();
+        let of_row = || {
+            let limit = lane.limit;
+            let introduced = &lane.steps[step].introduced;
+            let states = self.decoder.interface.states.iter().zip(introduced);
+            let mut wrong = states.filter(|(_, error)| error.0 > limit);
+            wrong.next().and_then(|(state, _)| state.layer)
+        };
+        let layer = sources.first().and_then(layer_of).or_else(of_row);
+        let mut signs = sentence::pattern(lane, step);
+        signs.extend(self.signs(step)?);
+        signs.extend(walked.iter().flat_map(|walked| walked.verdict.diagnosis.clone()));
+        Ok(Part {
+            step,
+            past: lane.steps[step].past,
+            layer,
+            sources,
+            signs,
+            walked: walked.map(|walked| walked.verdict.sentence.clone()),
+        })
+    }
+
+    /// The words that a target chooses by itself. Up to its first flip they are those that it was fed.
+    fn continued(&self, lane: &DecodeLane) -> Result<Option<Vec<i64>>, Failure> {
+        let Decoder { interface, registry, deadline, .. } = self.decoder;
+        let mut words: Vec<i64> = Vec::new();
+        let engine = registry.engine(self.target);
+        let mut session = engine.session();
+        let (mut state, mut past) = (interface.first_state(), 0);
+        let Some(first) = lane.steps.first() else { return Ok(None) };
+        let (mut fed, mut text) = (first.fed.clone(), first.fed.clone());
+        for _ in &lane.steps {
+            let moment = self.decoder.moment(&fed, past, &state)?;
+            let ran = session.execute(&moment.request(*deadline));
+            let outputs =
+                ran.outputs.into_iter().map(|output| (output.name, output.tensor)).collect();
+            let (Some(scores), Some(after)) =
+                (self.decoder.scores(&outputs), interface.state_after(&outputs))
+            else {
+                break;
+            };
+            let next = scores.top() as i64;
+            words.push(next);
+            text.push(next);
+            (state, past, fed) = match interface.has_state() {
+                true => (after, past + fed.len(), vec![next]),
+                false => (state, 0, text.clone()),
+            };
+        }
+        Ok(Some(words))
+    }
+}
+
+/// The layer in the name of an operator's module: `/layers.2/attention/MatMul`.
+fn layer_of(source: &Source) -> Option<usize> {
+    const WORDS: &[&str] = &["layers", "layer", "blocks", "block", "h"];
+    let name = source.node.as_ref().unwrap_or(&source.name);
+    let parts: Vec<&str> = name.split(['/', '.', '_']).collect();
+    let numbered = parts.windows(2).find(|pair| WORDS.contains(&pair[0]))?;
+    numbered[1].parse().ok()
+}
