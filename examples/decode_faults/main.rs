@@ -3,14 +3,11 @@
 
 #![allow(clippy::print_stdout, reason = "this is a program to be read")]
 
-#[path = "../decoders/build.rs"]
-mod build;
-#[path = "../decoders/decoder.rs"]
-mod decoder;
+#[path = "../decoders/networks/mod.rs"]
+mod networks;
 mod plant;
-#[path = "../decoders/recipes.rs"]
-mod recipes;
 
+use networks::{decoder, recipes};
 use offby::decode::{DecodeLane, Interface, read_prompt};
 use offby::engine::{SimTarget, Target};
 use offby::graph::Model;

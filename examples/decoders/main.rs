@@ -3,10 +3,10 @@
 //! The weights are seeded, so the files are the same on every machine. `huge` is only written if it is named: it has
 //! half a billion weights in an external file.
 
-mod build;
-mod decoder;
-mod recipes;
+mod files;
+mod networks;
 
+use networks::recipes::{self, Family, Recipe};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
@@ -22,8 +22,18 @@ fn main() -> io::Result<()> {
         false => names.iter().any(|asked| asked == name),
     };
     for recipe in recipes::all().into_iter().filter(|recipe| is_asked(recipe.name)) {
-        let bytes = decoder::write(&recipe, &folder)?;
-        writeln!(io::stdout(), "{:<20} {bytes:>11} bytes  {}", recipe.name, recipe.describes())?;
+        let bytes = files::write(&recipe, &folder)?;
+        writeln!(io::stdout(), "{:<20} {bytes:>11} bytes  {}", recipe.name, describes(&recipe))?;
     }
     Ok(())
+}
+
+/// One line about a decoder.
+fn describes(recipe: &Recipe) -> String {
+    let family = match recipe.family {
+        Family::Llama => "LLaMA-like",
+        Family::Gpt2 => "GPT-2-like",
+    };
+    let cache = if recipe.has_cache { "with cache" } else { "without cache" };
+    format!("{family}, {} layers, {}, {cache}", recipe.layers, recipe.dtype)
 }

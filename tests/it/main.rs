@@ -17,6 +17,7 @@ mod compare;
 mod console;
 mod cut;
 mod debug_models;
+mod decode;
 mod diff;
 mod dump;
 mod engines;

@@ -2,6 +2,8 @@
 //! names, and five thousand operators stay quick. Needs Chromium, Node and the packages of `tests/web`, which
 //! `scripts/up test` installs.
 
+use crate::decode::written;
+use crate::support::{device, finish, offby};
 use offby::agree::read_agree;
 use offby::matrix::read_matrix;
 use offby::report::{Report, agree_html, matrix_html, read_report, report_html};
@@ -105,6 +107,23 @@ fn agree_plan(folder: &Path) -> Value {
     json!({"file": file, "name": "agree", "words": words, "ops": 0, "sources": []})
 }
 
+/// Decoding on a device with a fault as a page. The first wrong step must be painted, and the step before it must not.
+fn decode_plan(folder: &Path, name: &str, fault: &str, (row, step): (&str, usize)) -> Value {
+    let (_device, target) = device(&format!("faults: [{fault}]"));
+    let model = written(folder, "llama");
+    let mut command = offby();
+    command.arg("decode").arg(model).args(["--on", &target, "--steps", "12", "-q"]);
+    let out = folder.join(name);
+    command.arg("--out").arg(&out);
+    assert_eq!(finish(command).0, 1, "{fault}");
+    let before = step.checked_sub(1).map(|step| json!([row, step, false]));
+    let painted: Vec<Value> = before.into_iter().chain([json!([row, step, true])]).collect();
+    json!({
+        "file": out.join("decode.html"), "name": name, "words": ["simulated", "first wrong"],
+        "ops": 0, "sources": [], "painted": painted,
+    })
+}
+
 /// Writes the page, and lists what the browser must find on it.
 fn plan(folder: &Path, name: &str, report: &Report, words: &[&str]) -> Value {
     let file = folder.join(format!("{name}.html"));
@@ -149,6 +168,24 @@ fn pages_are_sound_in_a_browser() {
         plan(folder.path(), "old", &fixed("walk-0.1.0"), &["divergent"]),
         matrix_plan(folder.path()),
         agree_plan(folder.path()),
+        decode_plan(
+            folder.path(),
+            "decode-one-token",
+            "{fault: scale, factor: 1.5, at: {name: '/layers.1/mlp/Sigmoid*', extent: {axis: 1, to: 1}}}",
+            ("layer 2", 1),
+        ),
+        decode_plan(
+            folder.path(),
+            "decode-long",
+            "{fault: shifted, at: {op: [Softmax], name: '/layers.0/*', extent: {axis: 3, from: 15}}}",
+            ("layer 1", 7),
+        ),
+        decode_plan(
+            folder.path(),
+            "decode-cache",
+            "{fault: digits-lost, at: {op: [Concat], name: '/layers.2/attention/*', extent: {axis: 2, from: 8}}}",
+            ("layer 2", 0),
+        ),
         plan(folder.path(), "many", &synthetic(5000), &["5,000 of 5,000"]),
     ];
     let screenshots = env::var_os("OFFBY_SCREENSHOTS").map(PathBuf::from);

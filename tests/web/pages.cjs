@@ -59,6 +59,7 @@ async function look(browser, plan_page, width, colorScheme) {
   for (const words of plan_page.words) {
     if (!(await page.evaluate((words) => document.body.innerText.includes(words), words))) say(`\`${words}\` is not on the page`);
   }
+  await painted(page, plan_page, say);
   if (plan_page.ops > 0) {
     await markers(page, plan_page, say);
     const filter = await filtered(page, plan_page, say);
@@ -71,6 +72,22 @@ async function look(browser, plan_page, width, colorScheme) {
   await accessible(page, say);
   await named(page, say);
   await context.close();
+}
+
+/** Cells of the first map have the colour of an error, or of none. */
+async function painted(page, plan_page, say) {
+  for (const [row, step, wrong] of plan_page.painted ?? []) {
+    const colours = await page.evaluate(([row, step]) => {
+      const colour = (at) => getComputedStyle(document.querySelector(`.map td[data-row="${row}"][data-step="${at}"]`)).backgroundColor;
+      const calm = document.createElement("td");
+      calm.className = "h0";
+      document.querySelector(".map tbody tr").append(calm);
+      const found = [colour(step), getComputedStyle(calm).backgroundColor];
+      calm.remove();
+      return found;
+    }, [row, step]);
+    if ((colours[0] !== colours[1]) !== wrong) say(`the cell of ${row} in step ${step} is ${colours[0]}, and no error is ${colours[1]}`);
+  }
 }
 
 /** Nothing is wider than the window. */

@@ -56,22 +56,32 @@ fn target(decode: &Decode, at: usize, lane: &DecodeLane) -> Markup {
             @for remark in remarks(lane) { p.soft { (prose(&remark)) } }
         }
         @if !lane.steps.is_empty() {
-            h3 { "Error that each step introduces" }
-            (map(&format!("introduced-{at}"), &Map::introduced(decode, lane), lane))
-            h3 { "Error against the reference's own run" }
-            (map(&format!("accumulated-{at}"), &Map::accumulated(decode, lane), lane))
-            (scale(lane))
-            h3 { "Tokens" }
-            (tokens(lane))
+            @if lane.part.is_some() { (maps(decode, at, lane)) }
+            @else { details { summary { "Maps of layers over tokens" } (maps(decode, at, lane)) } }
         }
     }
 }
 
+/// Both maps, with the tokens under the first one.
+fn maps(decode: &Decode, at: usize, lane: &DecodeLane) -> Markup {
+    html! {
+        h3 { "Error that each step introduces" }
+        p.soft {
+            "A column is a step, with the number of tokens so far. A row is what a layer stores for later tokens, so an error "
+            "in a layer's attention or MLP shows in the next row."
+        }
+        (map(&format!("introduced-{at}"), "Introduced errors", &Map::introduced(decode, lane), (lane, Some(tokens(lane)))))
+        h3 { "Error against the reference's own run" }
+        (map(&format!("accumulated-{at}"), "Accumulated errors", &Map::accumulated(decode, lane), (lane, None)))
+        (scale(lane))
+    }
+}
+
 /// A map as a table: each cell names its row, its step and its error.
-fn map(id: &str, map: &Map, lane: &DecodeLane) -> Markup {
+fn map(id: &str, name: &str, map: &Map, (lane, below): (&DecodeLane, Option<Markup>)) -> Markup {
     let part = lane.part.as_ref().map(|part| part.step);
     html! {
-        div.scroll tabindex="0" role="region" aria-label={ "Map of " (lane.target) } {
+        div.scroll tabindex="0" role="region" aria-label={ (name) " of " (lane.target) } {
             table.map id=(id) {
                 thead { tr {
                     th scope="col" { "layer" }
@@ -86,6 +96,7 @@ fn map(id: &str, map: &Map, lane: &DecodeLane) -> Markup {
                             @for (at, cell) in cells.iter().enumerate() { (painted(name, at, *cell)) }
                         }
                     }
+                    @if let Some(below) = below { (below) }
                 }
             }
         }
@@ -114,30 +125,30 @@ fn painted(row: &str, step: usize, cell: Cell) -> Markup {
 
 fn scale(lane: &DecodeLane) -> Markup {
     html! {
-        p.soft.scale {
+        p.soft.scale.breaks {
             "relative L2 error: up to " (short(lane.limit)) " " span.heat.h0 {} ", then a factor of ten each "
-            @for step in 1..=6 { span.heat class={ "h" (step) } {} }
+            @for step in 1..=6 { span class={ "heat h" (step) } {} }
             ", not a number " span.heat.h7 {}
         }
     }
 }
 
-/// The tokens, those of the target under those of the reference.
+/// The rows of the best words: the reference's, and under them the target's.
 fn tokens(lane: &DecodeLane) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label={ "Tokens of " (lane.target) } {
-            table.map {
-                tbody {
-                    tr { th scope="row" { "reference" } @for step in &lane.steps { td.token { @if let Some(token) = step.token { (token.want) } } } }
-                    tr { th scope="row" { "target" } @for step in &lane.steps {
-                        @match step.token {
-                            Some(token) if token.flip.is_some() => {
-                                td.token.flip title={ "margin " (short(token.margin)) ", KL " (short(token.kl)) } { (token.got) }
-                            }
-                            Some(token) => td.token { (token.got) },
-                            None => td.token { "-" },
-                        }
-                    } }
+        tr {
+            th scope="row" { "reference says" }
+            @for step in &lane.steps { td.token { @if let Some(token) = step.token { (token.want) } } }
+        }
+        tr {
+            th scope="row" { "target says" }
+            @for step in &lane.steps {
+                @match step.token {
+                    Some(token) if token.flip.is_some() => {
+                        td.token.flip title={ "margin " (short(token.margin)) ", KL " (short(token.kl)) } { (token.got) }
+                    }
+                    Some(token) => td.token { (token.got) },
+                    None => td.token { "-" },
                 }
             }
         }

@@ -58,6 +58,7 @@ impl Lane<'_> {
             (lane.steps[step].kind, lane.steps[step].sentence) =
                 (verdict.kind, verdict.sentence.clone());
             if verdict.kind.news() == News::Bad {
+                let (step, walked) = self.earliest((step, walked), announce)?;
                 return self.part(step, Some(&walked), lane).map(Some);
             }
         }
@@ -89,6 +90,24 @@ impl Lane<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// The first step with a source, from a step that has one: an earlier step may have hidden it. The prompt is asked
+    /// last, because its shapes differ from those of all other steps.
+    fn earliest(
+        &self,
+        found: (usize, TargetReport),
+        announce: &mut dyn FnMut(&str),
+    ) -> Result<(usize, TargetReport), Failure> {
+        let is_cheap = self.decoder.registry.walker(self.target).is_some();
+        if found.0 == 0 || !is_cheap || found.1.sources().next().is_none() {
+            return Ok(found);
+        }
+        let found = self.first_of(Some(0), found, announce)?;
+        match found.0 {
+            1 => self.first_of(None, found, announce),
+            _ => Ok(found),
+        }
     }
 
     /// The first step with a source, between a clean step and one with a source: a fault that begins stays.

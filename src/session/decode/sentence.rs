@@ -72,11 +72,10 @@ fn parted(lane: &DecodeLane, part: &Part) -> Said {
             format!("{} `{node}`{more} {verb} error", first.op_type)
         }
     };
-    let kind = if step.kind.news() == News::Bad { step.kind } else { Kind::Divergent };
-    let hidden = match step.kind.news() {
-        News::Bad => "",
-        _ => ", which the outputs hardly show",
-    };
+    let mut kinds = lane.steps[part.step..].iter().map(|step| step.kind);
+    let shown = kinds.find(|kind| kind.news() == News::Bad);
+    let kind = shown.unwrap_or(Kind::Divergent);
+    let hidden = if shown.is_some() { "" } else { ", which the outputs hardly show" };
     let when = match part.step {
         0 => "wrong in the prompt".to_owned(),
         number => format!("wrong at step {number}, after {} tokens", before(step)),

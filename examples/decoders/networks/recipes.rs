@@ -52,16 +52,6 @@ impl Recipe {
     pub(crate) fn head(&self) -> usize {
         self.width / self.heads
     }
-
-    /// One line about the decoder.
-    pub(crate) fn describes(&self) -> String {
-        let family = match self.family {
-            Family::Llama => "LLaMA-like",
-            Family::Gpt2 => "GPT-2-like",
-        };
-        let cache = if self.has_cache { "with cache" } else { "without cache" };
-        format!("{family}, {} layers, {}, {cache}", self.layers, self.dtype)
-    }
 }
 
 const LLAMA: Recipe = Recipe {

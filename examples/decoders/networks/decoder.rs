@@ -1,12 +1,9 @@
 //! Builds a decoder from its recipe, with the names of inputs and outputs that Hugging Face's exporter gives.
 
-use crate::build::{Build, open};
-use crate::recipes::{Family, Recipe, Weights};
+use super::build::{Build, open};
+use super::recipes::{Family, Recipe};
 use offby::graph::{Attribute, Dim};
 use offby::tensor::Dtype;
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
-use std::path::Path;
 
 /// The base of the rotary frequencies.
 const BASE: f64 = 10_000.0;
@@ -14,21 +11,6 @@ const BASE: f64 = 10_000.0;
 const POSITIONS: usize = 512;
 /// What is added to the scores of tokens that may not be seen; `f16` holds it.
 const HIDDEN_SCORE: f32 = -30_000.0;
-
-/// Writes the decoder into a folder; returns the bytes of its files.
-pub(crate) fn write(recipe: &Recipe, folder: &Path) -> io::Result<u64> {
-    let mut build = graph(recipe);
-    let mut size = 0;
-    if recipe.weights == Weights::External {
-        let file = format!("{}.data", recipe.name);
-        let mut stream = BufWriter::new(File::create(folder.join(&file))?);
-        size += build.write_external(&file, &mut stream)?;
-        stream.flush()?;
-    }
-    let bytes = build.to_bytes();
-    std::fs::write(folder.join(format!("{}.onnx", recipe.name)), &bytes)?;
-    Ok(size + bytes.len() as u64)
-}
 
 /// The whole decoder.
 pub(crate) fn graph(recipe: &Recipe) -> Build {

@@ -1,10 +1,9 @@
 //! A network under construction: nodes are named after their module, weights come from the recipe's seed.
 
-use crate::recipes::{Recipe, Weights};
+use super::recipes::{Recipe, Weights};
 use offby::graph::{Attribute, Dim, Network};
 use offby::inputs::Random;
 use offby::tensor::{Dtype, Tensor, narrowed};
-use std::io;
 
 /// One step of `int8`: weights lie within three standard deviations.
 const STEPS: f64 = 127.0 / 3.0;
@@ -147,31 +146,9 @@ impl Build {
         format!("{}/{what}_{}", self.module.trim_start_matches('/'), self.count)
     }
 
-    fn change(&mut self, change: impl FnOnce(Network) -> Network) {
+    pub(crate) fn change(&mut self, change: impl FnOnce(Network) -> Network) {
         let network = std::mem::replace(&mut self.network, Network::new(""));
         self.network = change(network);
-    }
-
-    /// Writes external weights to a stream, and refers to them as parts of `file`.
-    pub(crate) fn write_external(
-        &mut self,
-        file: &str,
-        stream: &mut impl io::Write,
-    ) -> io::Result<u64> {
-        let mut offset = 0;
-        for (name, shape, scale) in std::mem::take(&mut self.external) {
-            let count: usize = shape.iter().product();
-            self.change(|network| {
-                network.external_initializer(&name, Dtype::F32, &shape, (file, offset))
-            });
-            for _ in 0..count {
-                // A sum of two uniform numbers is quick, and near enough to a normal number.
-                let number = (self.random.unit() + self.random.unit() - 1.0) * scale * 2.449;
-                stream.write_all(&(number as f32).to_le_bytes())?;
-            }
-            offset += 4 * count as u64;
-        }
-        Ok(offset)
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
