@@ -90,6 +90,10 @@ properties seeds="20":
 localize *args: build
     cargo run --release --example localize -- --offby "$CARGO_TARGET_DIR/release/offby" {{ args }}
 
+# Plant faults that only decoding shows on simulated devices, and count what `offby decode` names: just decode-faults 200 1.
+decode-faults *args: build
+    cargo run --release --example decode_faults -- "$CARGO_TARGET_DIR/release/offby" {{ args }}
+
 # Walk honest simulated devices with so many feeds: nobody may be accused but of overflow.
 honest seeds="20" *args: build
     cargo run --release --example localize -- --offby "$CARGO_TARGET_DIR/release/offby" --honest {{ seeds }} {{ args }}

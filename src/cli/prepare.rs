@@ -84,6 +84,7 @@ impl<'a> Prepared<'a> {
             user: self.user,
             allow_converter: self.args.allow_converter,
             allow_overflow: self.args.allow_overflow,
+            is_checked: false,
             targets: targets.to_vec(),
             folder: self.args.out.clone(),
         }

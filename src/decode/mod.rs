@@ -24,3 +24,6 @@ pub use interface::{Interface, State, StateRole};
 pub use plane::{Plane, relative};
 pub use prompt::{Prompt, read_prompt};
 pub use signs::{Sign, Stepped, signs_of_state};
+
+#[cfg(test)]
+mod tests;

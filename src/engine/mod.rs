@@ -97,6 +97,11 @@ pub trait Session {
     fn next(&mut self, request: &Request<'_>) -> Execution {
         self.execute(request)
     }
+
+    /// Whether `next` also takes feeds of other shapes, as the tokens of a decoder have.
+    fn takes_other_shapes(&self) -> bool {
+        false
+    }
 }
 
 impl<E: Engine + ?Sized> Session for &E {

@@ -23,7 +23,9 @@ impl Evaluator<'_> {
         let kept = if scope == Scope::Known { known } else { whole };
         kept.get_or_init(|| {
             let is_needed = match scope {
-                Scope::Known => self.has_known_operator() && !self.is_confirmed(),
+                Scope::Known => {
+                    !self.settings.is_checked && self.has_known_operator() && !self.is_confirmed()
+                }
                 Scope::Whole => !self.is_confirmed(),
             };
             let audit = || self.check(scope).unwrap_or_default();

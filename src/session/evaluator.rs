@@ -21,6 +21,9 @@ pub struct Settings {
     pub targets: Vec<Target>,
     /// Whether NaN and infinities are bad news even if the reference has them.
     pub no_nan: bool,
+    /// Whether the reference was checked on the same network with other inputs. Then the operators that its code is
+    /// known to compute wrongly are only checked if a target differs.
+    pub is_checked: bool,
     /// The folder for the searches' journals.
     pub folder: Option<PathBuf>,
 }

@@ -454,7 +454,7 @@ fn next_step(op: &OpReport) -> String {
     }
     if op.backend == SIMULATED {
         return format!(
-            "in the ONNX file this is {node}; the device is simulated, and its faults stand in its document"
+            "in the ONNX file this is {node}; the device is simulated, and its document declares its faults"
         );
     }
     if [CPU, DUMP].contains(&op.backend.as_str()) {

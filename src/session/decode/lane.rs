@@ -1,29 +1,31 @@
 //! One target over all steps: runs each step on the target's own state, and judges it.
 
-use super::moment::Moment;
-use super::{Decoder, Failure, Wanted, sentence};
+use super::moment::{Moment, OpenSession};
+use super::teacher::{Teacher, Wanted};
+use super::{Decoder, Failure, sentence};
 use crate::decode::{DecodeLane, Plane, RelativeError, Step, relative};
 use crate::engine::{Execution, Outcome, RanOn, Session, Target};
 use crate::graph::ValueName;
 use crate::report::TargetReport;
-use crate::session::Evaluator;
+use crate::session::{Evaluator, Settings};
 use crate::tensor::Tensor;
 use crate::verdict::News;
 use std::collections::BTreeMap;
 
+/// The prompt and the first token have all shapes of the network: in these steps the reference is checked.
+const CHECKED: usize = 2;
 /// The feeds of all steps are kept for later walks, up to this many bytes.
 const KEPT: usize = 1 << 30;
 /// After this many consecutive steps without outputs, the target is not asked again.
 const FAILURES: usize = 3;
 
 /// One target over all steps.
-pub(super) struct Lane<'a> {
+pub(super) struct Lane<'a, 'e> {
     pub(super) decoder: &'a Decoder<'a>,
+    pub(super) teacher: &'a Teacher<'e>,
     pub(super) target: &'a Target,
     name: String,
-    session: Box<dyn Session + 'a>,
-    /// The shapes that the session is open on.
-    open: Option<Vec<Vec<usize>>>,
+    session: OpenSession<'a>,
     /// The state after the last step; `None` if that step returned none.
     state: Option<Vec<Tensor>>,
     failures: usize,
@@ -36,19 +38,20 @@ pub(super) struct Lane<'a> {
     has_wrong: bool,
 }
 
-impl<'a> Lane<'a> {
+impl<'a, 'e> Lane<'a, 'e> {
     pub(super) fn new(
-        decoder: &'a Decoder<'a>,
+        teacher: &'a Teacher<'e>,
         name: &str,
         target: &'a Target,
         session: Box<dyn Session + 'a>,
     ) -> Self {
+        let decoder = teacher.decoder;
         Lane {
             decoder,
+            teacher,
             target,
             name: name.to_owned(),
-            session,
-            open: None,
+            session: OpenSession::new(session),
             state: Some(decoder.interface.first_state()),
             failures: 0,
             ran_on: None,
@@ -72,14 +75,14 @@ impl<'a> Lane<'a> {
         let state = self.state.take().unwrap_or_else(|| before.to_vec());
         let Moment { fed, past, .. } = &wanted.moment;
         let moment = self.decoder.moment(fed, *past, &state)?;
-        let execution = self.run(&moment);
+        let execution = self.session.run(&moment, self.decoder.deadline);
         if execution.outcome == Outcome::Interrupted {
             return Ok(());
         }
         let own = match moment.is_same(&wanted.moment) {
             true => None,
             false if execution.outcome == Outcome::Completed => {
-                Some(self.decoder.wanted(moment.clone())?)
+                Some(self.teacher.wanted(moment.clone())?)
             }
             false => None,
         };
@@ -98,18 +101,6 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    fn run(&mut self, moment: &Moment) -> Execution {
-        let request = moment.request(self.decoder.deadline);
-        let shapes = moment.shapes();
-        let is_open = self.open.as_ref() == Some(&shapes);
-        let execution = match is_open {
-            true => self.session.next(&request),
-            false => self.session.execute(&request),
-        };
-        self.open = (execution.outcome == Outcome::Completed).then_some(shapes);
-        execution
-    }
-
     fn judge(&self, own: &Wanted, execution: Execution) -> TargetReport {
         self.evaluator(own).judge_run(self.target, execution)
     }
@@ -121,7 +112,9 @@ impl<'a> Lane<'a> {
     {
         let decoder = self.decoder;
         let request = own.moment.request(decoder.deadline);
-        Evaluator::new(request, decoder.registry, &own.reference, decoder.settings.clone())
+        let is_checked = self.steps.len() >= CHECKED;
+        let settings = Settings { is_checked, ..decoder.settings.clone() };
+        Evaluator::new(request, decoder.registry, &own.reference, settings)
     }
 
     fn record(

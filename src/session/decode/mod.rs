@@ -9,16 +9,16 @@ mod part;
 mod sentence;
 mod signs;
 mod spread;
+mod teacher;
 
 use super::{Failure, Reference, Registry, Settings};
-use crate::decode::{DecodeLane, Interface, RowFacts, Scores};
+use crate::decode::{DecodeLane, Interface, RowFacts};
 use crate::engine::Target;
 use crate::graph::{Model, ValueName};
 use crate::tensor::Tensor;
 use lane::Lane;
-use moment::Moment;
-use std::collections::BTreeMap;
 use std::time::Duration;
+use teacher::Teacher;
 
 /// A decoder with its engines.
 pub struct Decoder<'a> {
@@ -52,14 +52,6 @@ pub struct Decoded {
     pub parted: Vec<Option<Vec<(ValueName, Tensor)>>>,
 }
 
-/// The reference's result of one step.
-struct Wanted {
-    moment: Moment,
-    reference: Reference,
-    outputs: BTreeMap<ValueName, Tensor>,
-    scores: Scores,
-}
-
 impl Decoder<'_> {
     /// Runs the prompt and `steps` more tokens on the reference and every target.
     ///
@@ -72,36 +64,42 @@ impl Decoder<'_> {
         targets: &[(String, Target)],
         announce: &mut dyn FnMut(&str),
     ) -> Result<Decoded, Failure> {
+        let mut state = self.interface.first_state();
+        let moment = self.moment(prompt, 0, &state)?;
+        let first = Reference::run(self.registry, &moment.request(self.deadline), &self.reference)?;
+        let engine = self.registry.engine(&first.target);
+        let teacher = Teacher::new(self, &first, engine.as_ref());
         let engines: Vec<_> =
             targets.iter().map(|(_, target)| self.registry.engine(target)).collect();
-        let mut lanes: Vec<Lane<'_>> = targets
+        let mut lanes: Vec<Lane<'_, '_>> = targets
             .iter()
             .zip(&engines)
-            .map(|((name, target), engine)| Lane::new(self, name, target, engine.session()))
+            .map(|((name, target), engine)| Lane::new(&teacher, name, target, engine.session()))
             .collect();
-        let mut state = self.interface.first_state();
+        let mut wanted = self.wanted(moment, first)?;
         let (mut text, mut past) = (prompt.to_vec(), 0);
-        let mut fed = prompt.to_vec();
-        let mut asked = (self.reference.clone(), None);
         for step in 0..=steps {
-            if self.registry.interrupt().is_set() {
-                break;
-            }
             announce(&format!("step {step} of {steps}"));
-            let wanted = self.wanted(self.moment(&fed, past, &state)?)?;
-            let Reference { target, note, .. } = &wanted.reference;
-            asked = (target.clone(), note.clone());
-            let after = self.interface.state_after(&wanted.outputs).ok_or_else(Failure::bug)?;
             for lane in &mut lanes {
                 lane.step(&wanted, &state)?;
             }
-            (state, past) = match self.interface.has_state() {
-                true => (after, past + fed.len()),
-                false => (state, 0),
-            };
+            if self.registry.interrupt().is_set() {
+                break;
+            }
             let next = wanted.scores.top() as i64;
             text.push(next);
-            fed = if self.interface.has_state() { vec![next] } else { text.clone() };
+            if step == steps {
+                break;
+            }
+            let fed = match self.interface.has_state() {
+                true => {
+                    past = text.len() - 1;
+                    state = self.interface.state_after(&wanted.outputs).ok_or_else(Failure::bug)?;
+                    vec![next]
+                }
+                false => text.clone(),
+            };
+            wanted = teacher.wanted(self.moment(&fed, past, &state)?)?;
         }
         let mut found = Vec::new();
         for lane in lanes {
@@ -109,31 +107,9 @@ impl Decoder<'_> {
             found.push(lane.concluded(announce)?);
         }
         let (lanes, parted) = found.into_iter().unzip();
-        Ok(Decoded { tokens: text[prompt.len()..].to_vec(), reference: asked, lanes, parted })
-    }
-
-    /// Runs the reference on a step.
-    fn wanted(&self, moment: Moment) -> Result<Wanted, Failure> {
-        let request = moment.request(self.deadline);
-        let reference = Reference::run(self.registry, &request, &self.reference)?;
-        let outputs: BTreeMap<ValueName, Tensor> = reference
-            .execution
-            .outputs
-            .iter()
-            .map(|output| (output.name.clone(), output.tensor.clone()))
-            .collect();
-        let scores = self.scores(&outputs).ok_or_else(|| {
-            Failure::new(
-                format!("find the scores `{}` in the reference's outputs", self.interface.logits),
-                "the reference must return every output of the network",
-            )
-        })?;
-        Ok(Wanted { moment, reference, outputs, scores })
-    }
-
-    fn scores(&self, outputs: &BTreeMap<ValueName, Tensor>) -> Option<Scores> {
-        let logits = outputs.get(&self.interface.logits)?;
-        Some(Scores::last_of(&logits.numbers(1), self.interface.vocabulary))
+        let tokens = text[prompt.len()..].to_vec();
+        let reference = (teacher.target.clone(), teacher.note.clone());
+        Ok(Decoded { tokens, reference, lanes, parted })
     }
 
     /// The rows of every map: states by layer, and the scores last.

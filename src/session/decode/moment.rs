@@ -1,7 +1,7 @@
 //! One step, ready to run: the network with the step's shapes, and the feeds.
 
 use super::{Decoder, Failure};
-use crate::engine::Request;
+use crate::engine::{Execution, Outcome, Request, Session};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
@@ -23,7 +23,7 @@ impl Moment {
     }
 
     /// The feeds' shapes: an engine that is open on them can run the step.
-    pub(super) fn shapes(&self) -> Vec<Vec<usize>> {
+    fn shapes(&self) -> Vec<Vec<usize>> {
         self.feeds.iter().map(|feed| feed.tensor.shape().to_vec()).collect()
     }
 
@@ -66,5 +66,33 @@ impl Decoder<'_> {
         let mut model = self.model.clone();
         model.fix_shapes(&shapes)?;
         Ok(Moment { model, feeds, fed: fed.to_vec(), past })
+    }
+}
+
+/// A session that keeps the network open, if its engine can.
+pub(super) struct OpenSession<'e> {
+    session: Box<dyn Session + 'e>,
+    /// The shapes that the session is open on.
+    shapes: Option<Vec<Vec<usize>>>,
+}
+
+impl<'e> OpenSession<'e> {
+    pub(super) fn new(session: Box<dyn Session + 'e>) -> Self {
+        OpenSession { session, shapes: None }
+    }
+
+    pub(super) fn run(&mut self, moment: &Moment, deadline: Duration) -> Execution {
+        let request = moment.request(deadline);
+        let shapes = moment.shapes();
+        let is_open = match &self.shapes {
+            Some(open) => *open == shapes || self.session.takes_other_shapes(),
+            None => false,
+        };
+        let execution = match is_open {
+            true => self.session.next(&request),
+            false => self.session.execute(&request),
+        };
+        self.shapes = (execution.outcome == Outcome::Completed).then_some(shapes);
+        execution
     }
 }

@@ -16,7 +16,7 @@ const MOST_WALKS: usize = 3;
 /// The feeds of a step.
 type Feeds = Vec<(ValueName, Tensor)>;
 
-impl Lane<'_> {
+impl Lane<'_, '_> {
     /// The lane's verdict, and the feeds of its wrong step.
     pub(super) fn concluded(
         self,
@@ -134,7 +134,7 @@ impl Lane<'_> {
         let Some(moment) = self.moments.get(step).and_then(Option::as_ref) else {
             return Ok(None);
         };
-        let own = self.decoder.wanted(moment.clone())?;
+        let own = self.teacher.wanted(moment.clone())?;
         // A target that cannot be walked at all still has a first wrong step.
         Ok(self.evaluator(&own).walk(self.target, &mut |_| (), &mut |_| ()).ok())
     }

@@ -1,9 +1,10 @@
 //! What the values of a wrong step say about its cause: the pattern in the state, and runs of the reference on
 //! positions or a mask that are off by one. If such a run gives the target's scores, the target made that mistake.
 
+use super::Failure;
 use super::lane::Lane;
 use super::moment::Moment;
-use super::{Failure, Wanted};
+use super::teacher::Wanted;
 use crate::decode::{Sign, Stepped, relative, signs_of_state};
 use crate::graph::ValueName;
 use crate::tensor::Tensor;
@@ -14,13 +15,13 @@ const NEARER: f64 = 20.0;
 /// The most signs of the state that are named: later layers repeat the first one's.
 const MOST: usize = 3;
 
-impl Lane<'_> {
+impl Lane<'_, '_> {
     /// The signs of one step, in words.
     pub(super) fn signs(&self, step: usize) -> Result<Vec<String>, Failure> {
         let Some(moment) = self.moments.get(step).and_then(Option::as_ref) else {
             return Ok(Vec::new());
         };
-        let own = self.decoder.wanted(moment.clone())?;
+        let own = self.teacher.wanted(moment.clone())?;
         let request = moment.request(self.decoder.deadline);
         let ran = self.decoder.registry.engine(self.target).execute(&request);
         let got: BTreeMap<ValueName, Tensor> =
@@ -63,7 +64,7 @@ impl Lane<'_> {
         let error = relative(own.scores.numbers(), found.numbers());
         let mut signs = Vec::new();
         for (moment, words) in self.mistakes(&own.moment) {
-            let Ok(mistaken) = self.decoder.wanted(moment) else { continue };
+            let Ok(mistaken) = self.teacher.wanted(moment) else { continue };
             let left = relative(mistaken.scores.numbers(), found.numbers());
             if left * NEARER <= error {
                 signs.push(format!(

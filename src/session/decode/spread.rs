@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 /// Seeds of one run are this far apart, so that no two steps have the same noise.
 const STRIDE: u64 = 1 << 20;
 
-impl Lane<'_> {
+impl Lane<'_, '_> {
     /// Adds to each flip how far rounding may move the difference of its two scores.
     pub(super) fn explain_flips(&self, steps: &mut [Step]) {
         let flips = |step: &Step| step.token.is_some_and(|token| token.flip.is_some());

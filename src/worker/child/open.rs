@@ -3,6 +3,7 @@
 
 use super::reply::Send;
 use crate::engine::{Output, RanOn, Runs, same_bytes};
+use crate::graph::ValueName;
 use crate::worker::wire::protocol::{Reply, pack};
 use std::io;
 use std::time::Instant;
@@ -96,7 +97,23 @@ pub(in crate::worker) fn run_next(
     }
 }
 
+/// Replaces the feeds, if every input is fed again.
+pub(in crate::worker) fn replace_named(
+    feeds: &mut Vec<Output>,
+    next: Vec<Output>,
+) -> Result<(), String> {
+    let is_fed = |name: &ValueName| next.iter().any(|next| next.name == *name);
+    match feeds.iter().find(|before| !is_fed(&before.name)) {
+        Some(before) => Err(format!("input `{}` is not fed", before.name)),
+        None => {
+            *feeds = next;
+            Ok(())
+        }
+    }
+}
+
 /// Replaces the feeds, if the new feeds have the same shapes.
+#[cfg(feature = "mnn")]
 pub(in crate::worker) fn replace(feeds: &mut Vec<Output>, next: Vec<Output>) -> Result<(), String> {
     for before in feeds.iter() {
         let shape =

@@ -1,7 +1,7 @@
 //! ONNX Runtime in the child. Its C library is loaded on demand, from any folder. So this program needs no library to
 //! be built or to start.
 
-use super::open::{OpenNetwork, Stop, replace};
+use super::open::{OpenNetwork, Stop, replace_named};
 use crate::engine::{OrtTarget, Output, Provider, RanOn};
 use crate::graph::ValueName;
 use crate::tensor::Tensor;
@@ -64,7 +64,8 @@ pub(in crate::worker) fn open(
 
 impl OpenNetwork for OpenSession {
     fn feed(&mut self, feeds: Vec<Output>) -> Result<(), String> {
-        replace(&mut self.feeds, feeds)
+        // The network is open with the shapes that its file declares, so feeds of other shapes are as good.
+        replace_named(&mut self.feeds, feeds)
     }
 
     fn run(&mut self) -> Result<Vec<Output>, String> {

@@ -92,4 +92,8 @@ impl Session for OnnxSession<'_> {
         };
         self.worker.execute(message, None, request.deadline)
     }
+
+    fn takes_other_shapes(&self) -> bool {
+        self.engine.stays_open()
+    }
 }

@@ -1,0 +1,75 @@
+//! The reference of a decoder, open from step to step.
+
+use super::moment::{Moment, OpenSession};
+use super::{Decoder, Failure};
+use crate::decode::Scores;
+use crate::engine::{Engine, Outcome, Target};
+use crate::graph::ValueName;
+use crate::session::{Reference, no_reference};
+use crate::tensor::Tensor;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// The reference's result of one step.
+pub(super) struct Wanted {
+    pub(super) moment: Moment,
+    pub(super) reference: Reference,
+    pub(super) outputs: BTreeMap<ValueName, Tensor>,
+    pub(super) scores: Scores,
+}
+
+/// The reference, open from step to step.
+pub(super) struct Teacher<'e> {
+    pub(super) decoder: &'e Decoder<'e>,
+    pub(super) target: Target,
+    /// Why the reference is not the target that the user asked for.
+    pub(super) note: Option<String>,
+    session: RefCell<OpenSession<'e>>,
+}
+
+impl<'e> Teacher<'e> {
+    /// The reference that ran the first step.
+    pub(super) fn new(decoder: &'e Decoder<'e>, first: &Reference, engine: &'e dyn Engine) -> Self {
+        Teacher {
+            decoder,
+            target: first.target.clone(),
+            note: first.note.clone(),
+            session: RefCell::new(OpenSession::new(engine.session())),
+        }
+    }
+
+    /// Runs the reference on a step.
+    pub(super) fn wanted(&self, moment: Moment) -> Result<Wanted, Failure> {
+        let execution = self.session.borrow_mut().run(&moment, self.decoder.deadline);
+        if execution.outcome != Outcome::Completed {
+            return Err(no_reference(&self.target, &execution));
+        }
+        let reference = Reference::of(self.target.clone(), execution);
+        self.decoder.wanted(moment, reference)
+    }
+}
+
+impl Decoder<'_> {
+    /// The result of a step that the reference ran.
+    pub(super) fn wanted(&self, moment: Moment, reference: Reference) -> Result<Wanted, Failure> {
+        let outputs: BTreeMap<ValueName, Tensor> = reference
+            .execution
+            .outputs
+            .iter()
+            .map(|output| (output.name.clone(), output.tensor.clone()))
+            .collect();
+        let scores = self.scores(&outputs).ok_or_else(|| {
+            Failure::new(
+                format!("find the scores `{}` in the reference's outputs", self.interface.logits),
+                "the reference must return every output of the network",
+            )
+        })?;
+        Ok(Wanted { moment, reference, outputs, scores })
+    }
+
+    /// The scores of the last token.
+    pub(super) fn scores(&self, outputs: &BTreeMap<ValueName, Tensor>) -> Option<Scores> {
+        let logits = outputs.get(&self.interface.logits)?;
+        Some(Scores::last_of(&logits.numbers(1), self.interface.vocabulary))
+    }
+}
