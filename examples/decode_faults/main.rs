@@ -1,5 +1,5 @@
 //! Plants faults that only decoding shows, on simulated devices, and counts how many are named:
-//! `cargo run --release --example decode_faults -- OFFBY [FAULTS [SEED]]`. Honest devices follow: none may part.
+//! `cargo run --release --example decode_faults -- OFFBY [FAULTS [SEED [FIRST]]]`. Honest devices follow: none may part.
 
 #![allow(clippy::print_stdout, reason = "this is a program to be read")]
 
@@ -46,11 +46,11 @@ fn main() -> Result<(), String> {
     };
     let offby = arguments.first().ok_or("give the offby program")?;
     let worker = WorkerProgram::offby(PathBuf::from(offby));
-    let (faults, seed) = (number(1, 200)?, number(2, 1)?);
+    let (faults, seed, first) = (number(1, 200)?, number(2, 1)?, number(3, 0)?);
     let models = models()?;
     let counts: Mutex<BTreeMap<&str, Count>> = Mutex::default();
     on_threads(faults, |number| {
-        let trial = draw(seed, number, &models, PROMPT);
+        let trial = draw(seed, first + number, &models, PROMPT);
         let lane = decode(&models[trial.network], trial.device.clone(), trial.steps, &worker);
         let mut counts = counts.lock().map_err(|error| error.to_string())?;
         counts.entry(trial.kind).or_default().add(&trial, &lane?);
@@ -166,8 +166,9 @@ impl Count {
         if !(at_step && named && layer) {
             let found: Vec<&str> = names.map(|source| source.name.as_str()).collect();
             self.missed.push(format!(
-                "trial {}: {} at step {}, found step {:?} {found:?}: {} {}",
+                "trial {}: {} in {} at step {}, found step {:?} {found:?}: {} {}",
                 trial.number,
+                trial.device.faults[0].fault.name(),
                 trial.nodes.join(" "),
                 trial.step,
                 part.map(|part| part.step),

@@ -81,7 +81,7 @@ pub(crate) fn draw(seed: usize, number: usize, models: &[Model], prompt: usize) 
     let (step, name, fault) = match kind {
         "only in decode" => {
             let (fault, factor) = CHANGES[below(CHANGES.len())];
-            let name = one(nodes("mlp", &["MatMul", "Mul", "Add"]), &mut below);
+            let name = one(nodes("mlp/", &["MatMul", "Mul", "Add"]), &mut below);
             (1, name.clone(), planted(fault, factor, None, &name, only(1, 0, Some(1))))
         }
         "only beyond 64 tokens" => {

@@ -25,7 +25,7 @@ def lane(decoder, target, worker):
     command = [OFFBY, "decode", decoder, "--on", target, "--steps", str(int(TOKENS) - 1), "--json", "-", "-q"]
     if worker:
         command += ["--via", f"{PYTHON} {ROOT / 'examples' / worker}"]
-    done = subprocess.run(command, text=True, capture_output=True, env={**os.environ, "DEV": "CL"})
+    done = subprocess.run(command, text=True, capture_output=True, env={**os.environ, "DEV": "CL", "RUSTICL_ENABLE": "llvmpipe", "RUSTICL_DEVICE_TYPE": "gpu"})
     if not done.stdout:
         return None, done.stderr.strip()
     return json.loads(done.stdout)["targets"][0], ""

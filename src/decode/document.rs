@@ -1,14 +1,12 @@
 //! What decoding found, as saved.
 
-use super::{DecodeError, TokenFigures};
+use super::error::{DECODE_SCHEMA, DecodeError};
+use super::figures::TokenFigures;
 use crate::engine::{Outcome, RanOn};
 use crate::matrix::Source;
 use crate::tensor::Digest;
 use crate::verdict::{Kind, exit_code};
 use serde::{Deserialize, Serialize};
-
-/// The schema that this version writes.
-pub const DECODE_SCHEMA: &str = "offby.decode/1";
 
 /// What decoding found for each target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

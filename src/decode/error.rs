@@ -1,6 +1,5 @@
 //! Why a network cannot be decoded, or a saved result cannot be read.
 
-use super::document::DECODE_SCHEMA;
 use thiserror::Error;
 
 /// What is wrong with a decoder, its tokens or a saved result.
@@ -58,3 +57,6 @@ impl DecodeError {
         }
     }
 }
+
+/// The schema that this version writes.
+pub const DECODE_SCHEMA: &str = "offby.decode/1";

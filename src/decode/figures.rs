@@ -1,5 +1,6 @@
 //! How far a target's scores for the next token are from the reference's.
 
+use super::plane::relative;
 use serde::{Deserialize, Serialize};
 
 /// How many of the highest scores are compared as a set.
@@ -109,7 +110,7 @@ impl Scores {
             kl: differences.sum::<f64>().max(0.0),
             regret: gap(want, got),
             margin,
-            relative_l2: super::relative(&self.0, &found.0),
+            relative_l2: relative(&self.0, &found.0),
             flip: (want != got).then(|| Flip { margin: gap(want, got), allowed: None }),
         }
     }

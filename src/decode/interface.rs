@@ -1,6 +1,6 @@
 //! Which inputs and outputs of a network are tokens, positions, scores and state.
 
-use super::DecodeError;
+use super::error::DecodeError;
 use crate::graph::{Dim, Model, ValueInfo, ValueName};
 use crate::inputs::Feed;
 use crate::tensor::{Dtype, Tensor};

@@ -15,10 +15,9 @@ mod prompt;
 mod signs;
 
 pub use document::{
-    DECODE_SCHEMA, Decode, DecodeLane, ModelFacts, Part, RelativeError, RowFacts, StateFacts, Step,
-    read_decode,
+    Decode, DecodeLane, ModelFacts, Part, RelativeError, RowFacts, StateFacts, Step, read_decode,
 };
-pub use error::DecodeError;
+pub use error::{DECODE_SCHEMA, DecodeError};
 pub use figures::{Flip, Scores, TokenFigures};
 pub use interface::{Interface, State, StateRole};
 pub use plane::{Plane, relative};

@@ -1,6 +1,6 @@
 //! The tokens of the prompt: a list, a file, or random tokens.
 
-use super::DecodeError;
+use super::error::DecodeError;
 use crate::inputs::Random;
 use std::path::Path;
 

@@ -141,11 +141,14 @@ fn is_same(a: &Plane, b: &Plane, at: usize, other: usize, limit: f64) -> bool {
     (0..a.heads).all(|head| relative(a.at(head, at), b.at(head, other)) <= limit)
 }
 
+/// The places of a pair's two elements, from the pair's number and the number of pairs.
+type Layout = fn(usize, usize) -> (usize, usize);
+
 /// By how many positions keys are turned too far: all pairs keep their length, and the pair that turns by one radian
 /// per position turns by a whole number of radians.
 fn turn(want: &Plane, found: &Plane, position: usize) -> Option<i64> {
     let half = want.width / 2;
-    let layouts: [fn(usize, usize) -> (usize, usize); 2] =
+    let layouts: [Layout; 2] =
         [|pair, half| (pair, pair + half), |pair, _| (2 * pair, 2 * pair + 1)];
     layouts.into_iter().find_map(|layout| {
         let turns = (0..want.heads).map(|head| {

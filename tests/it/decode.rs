@@ -46,8 +46,8 @@ fn writer(name: &str, output: &str) -> String {
     let bytes = decoder::graph(&recipe).to_bytes();
     let model = offby::graph::Model::from_bytes(&bytes, Path::new("decoder.onnx")).unwrap();
     let writes = |node: &offby::graph::Node<'_>| node.outputs.iter().any(|name| name == output);
-    let name = model.nodes().find(writes).unwrap().name.to_owned();
-    name
+    let mut nodes = model.nodes();
+    nodes.find(writes).unwrap().name.to_owned()
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_result_is_written_in_three_forms_with_the_wrong_step() {
             "{name}"
         );
     }
-    let stored = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
-    let step = stored.filter(|path| path.is_dir()).next().unwrap();
+    let mut stored = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let step = stored.find(|path| path.is_dir()).unwrap();
     assert!(step.join("input_ids.npy").is_file(), "{step:?}");
 }

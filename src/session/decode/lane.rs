@@ -1,13 +1,14 @@
 //! One target over all steps: runs each step on the target's own state, and judges it.
 
+use super::decoder::Decoder;
 use super::moment::{Moment, OpenSession};
+use super::sentence;
 use super::teacher::{Teacher, Wanted};
-use super::{Decoder, Failure, sentence};
 use crate::decode::{DecodeLane, Plane, RelativeError, Step, relative};
 use crate::engine::{Execution, Outcome, RanOn, Session, Target};
 use crate::graph::ValueName;
 use crate::report::TargetReport;
-use crate::session::{Evaluator, Settings};
+use crate::session::{Evaluator, Failure, Settings};
 use crate::tensor::Tensor;
 use crate::verdict::News;
 use std::collections::BTreeMap;

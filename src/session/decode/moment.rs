@@ -1,9 +1,10 @@
 //! One step, ready to run: the network with the step's shapes, and the feeds.
 
-use super::{Decoder, Failure};
+use super::decoder::Decoder;
 use crate::engine::{Execution, Outcome, Request, Session};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
+use crate::session::Failure;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,12 +1,13 @@
 //! Where a target parts from the reference: the first wrong step is walked on the target's own state.
 
+use super::decoder::Decoder;
 use super::lane::Lane;
 use super::sentence::{self, Said};
-use super::{Decoder, Failure};
 use crate::decode::{DecodeLane, Part};
 use crate::graph::ValueName;
 use crate::matrix::Source;
 use crate::report::TargetReport;
+use crate::session::Failure;
 use crate::tensor::Tensor;
 use crate::verdict::News;
 

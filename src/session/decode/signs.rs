@@ -1,12 +1,12 @@
 //! What the values of a wrong step say about its cause: the pattern in the state, and runs of the reference on
 //! positions or a mask that are off by one. If such a run gives the target's scores, the target made that mistake.
 
-use super::Failure;
 use super::lane::Lane;
 use super::moment::Moment;
 use super::teacher::Wanted;
 use crate::decode::{Sign, Stepped, relative, signs_of_state};
 use crate::graph::ValueName;
+use crate::session::Failure;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,11 +1,11 @@
 //! The reference of a decoder, open from step to step.
 
+use super::decoder::Decoder;
 use super::moment::{Moment, OpenSession};
-use super::{Decoder, Failure};
 use crate::decode::Scores;
 use crate::engine::{Engine, Outcome, Target};
 use crate::graph::ValueName;
-use crate::session::{Reference, no_reference};
+use crate::session::{Failure, Reference, no_reference};
 use crate::tensor::Tensor;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
