@@ -50,6 +50,7 @@ impl Engine for MnnEngine {
             engine: self,
             conversions: Conversions::new(&self.converter),
             worker: KeptWorker::new(&self.worker),
+            has_run: false,
         })
     }
 }
@@ -59,9 +60,26 @@ struct MnnSession<'e> {
     engine: &'e MnnEngine,
     conversions: Conversions<'e>,
     worker: KeptWorker,
+    /// Whether the worker's last network ran on the backend that was asked for.
+    has_run: bool,
 }
 
 impl MnnSession<'_> {
+    /// Opens the network in the kept worker, and runs it.
+    fn open(&mut self, request: &Request<'_>) -> Execution {
+        let message = self
+            .conversions
+            .convert(
+                request.model,
+                self.engine.weights(),
+                request.deadline,
+                self.engine.worker.interrupt(),
+            )
+            .map_err(refused_conversion)
+            .and_then(|model| self.engine.run_message(&model, request));
+        self.worker.execute(message, Some(self.engine.target.backend), request.deadline)
+    }
+
     /// Asks about the open network.
     fn ask(&mut self, message: Message, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
@@ -72,17 +90,15 @@ impl MnnSession<'_> {
 impl Session for MnnSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
-        let message = self
-            .conversions
-            .convert(
-                request.model,
-                self.engine.weights(),
-                request.deadline,
-                self.engine.worker.interrupt(),
-            )
-            .map_err(refused_conversion)
-            .and_then(|model| self.engine.run_message(&model, &request));
-        self.worker.execute(message, Some(self.engine.target.backend), request.deadline)
+        let mut execution = self.open(&request);
+        if execution.outcome == Outcome::FellBack && self.has_run {
+            // MNN makes a Vulkan instance for each network and keeps it. NVIDIA's driver shows such a process no
+            // device after the ninth.
+            self.worker = KeptWorker::new(&self.engine.worker);
+            execution = self.open(&request);
+        }
+        self.has_run = execution.outcome == Outcome::Completed;
+        execution
     }
 
     fn again(&mut self, request: &Request<'_>) -> Execution {
