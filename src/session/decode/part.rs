@@ -4,6 +4,7 @@ use super::decoder::Decoder;
 use super::lane::Lane;
 use super::sentence::{self, Said};
 use crate::decode::{DecodeLane, Part};
+use crate::engine::Outcome;
 use crate::graph::ValueName;
 use crate::matrix::Source;
 use crate::report::TargetReport;
@@ -136,8 +137,9 @@ impl Lane<'_, '_> {
             return Ok(None);
         };
         let own = self.teacher.wanted(moment.clone())?;
-        // A target that cannot be walked at all still has a first wrong step.
-        Ok(self.evaluator(&own).walk(self.target, &mut |_| (), &mut |_| ()).ok())
+        // A target that cannot be walked at all, or whose walk was interrupted, still has a first wrong step.
+        let walked = self.evaluator(&own).walk(self.target, &mut |_| (), &mut |_| ()).ok();
+        Ok(walked.filter(|walked| walked.outcome == Outcome::Completed))
     }
 
     fn part(
