@@ -17,8 +17,10 @@ const SIDES: &[&str] = &[
 pub struct Interface {
     /// The input of the tokens, `[1, n]` or `[n]`.
     pub tokens: ValueName,
-    /// The input of the tokens' positions.
-    pub positions: Option<ValueName>,
+    /// The inputs of the tokens' positions.
+    pub positions: Vec<ValueName>,
+    /// The input that says whether there is a state before the step, as in networks with two branches.
+    pub flag: Option<ValueName>,
     /// The input that has a one for each token seen so far.
     pub mask: Option<ValueName>,
     /// The output with a score for each word of the vocabulary.
@@ -83,13 +85,18 @@ impl Interface {
             .iter()
             .filter(|input| !states.iter().any(|state| state.input == input.name))
             .collect();
-        let named = |words: &[&str]| {
-            rest.iter().find(|input| has_word(&input.name, words)).map(|input| input.name.clone())
+        let named = |words: &[&str]| -> Vec<ValueName> {
+            let named = rest.iter().filter(|input| has_word(&input.name, words));
+            named.map(|input| input.name.clone()).collect()
         };
-        let mask = named(&["mask"]);
+        let mask = named(&["mask"]).into_iter().next();
         let positions = named(&["position", "positions", "pos"]);
-        let is_other =
-            |name: &ValueName| Some(name) == mask.as_ref() || Some(name) == positions.as_ref();
+        let mut flags = rest.iter().filter(|input| input.dtype == Dtype::Bool);
+        let flag = flags.find(|input| Some(&input.name) != mask.as_ref());
+        let flag = flag.map(|input| input.name.clone());
+        let is_other = |name: &ValueName| {
+            [mask.as_ref(), flag.as_ref()].contains(&Some(name)) || positions.contains(name)
+        };
         let others: Vec<&&ValueInfo> = rest.iter().filter(|input| !is_other(&input.name)).collect();
         let tokens = others
             .iter()
@@ -99,7 +106,8 @@ impl Interface {
             return Err(find.unknown(&left.name));
         }
         let (logits, vocabulary) = find.logits(&states)?;
-        Ok(Interface { tokens: tokens.name.clone(), positions, mask, logits, vocabulary, states })
+        let tokens = tokens.name.clone();
+        Ok(Interface { tokens, positions, flag, mask, logits, vocabulary, states })
     }
 
     /// Whether a step needs only the new tokens.
@@ -124,15 +132,23 @@ impl Interface {
     /// The feeds of a step: new tokens after `past` earlier ones, with the state.
     pub fn feeds(&self, model: &Model, fed: &[i64], past: usize, state: &[Tensor]) -> Vec<Feed> {
         let positions: Vec<i64> = (past..past + fed.len()).map(|at| at as i64).collect();
-        let seen = vec![1; past + fed.len()];
+        let mut seen = vec![1; past + fed.len()];
+        let has_past = [i64::from(past > 0)];
         let states: BTreeMap<&ValueName, &Tensor> =
             self.states.iter().map(|state| &state.input).zip(state).collect();
-        let one = |input: &ValueInfo| {
+        let mut one = |input: &ValueInfo| {
             let name = &input.name;
             let numbers = match name {
                 name if *name == self.tokens => fed,
-                name if Some(name) == self.positions.as_ref() => &positions,
-                name if Some(name) == self.mask.as_ref() => &seen,
+                name if self.positions.contains(name) => &positions,
+                name if Some(name) == self.flag.as_ref() => &has_past,
+                name if Some(name) == self.mask.as_ref() => {
+                    // A mask over a cache of fixed length has zeros after the tokens so far.
+                    if let Some(Dim::Known(length)) = input.shape.iter().flatten().last() {
+                        seen.resize(seen.len().max(*length), 0);
+                    }
+                    &seen
+                }
                 name => {
                     let state = states.get(name).copied()?;
                     return Some(Feed::new(name.clone(), "state", state.clone()));
@@ -141,7 +157,7 @@ impl Interface {
             let rank = input.shape.as_ref().map_or(2, Vec::len);
             Some(Feed::new(name.clone(), "given", row(numbers, rank, input.dtype)?))
         };
-        model.inputs().iter().filter_map(one).collect()
+        model.inputs().iter().filter_map(&mut one).collect()
     }
 }
 
@@ -262,11 +278,16 @@ impl Finder<'_> {
         let open: Vec<usize> =
             (0..dims.len()).filter(|&at| matches!(dims[at], Dim::Symbol(_))).collect();
         // The first axis is the batch, unless it is the only open one.
-        let axis = open.iter().copied().rfind(|&at| at > 0).or(open.first().copied());
+        let is_batch = |at: &usize| match &dims[*at] {
+            Dim::Symbol(symbol) => symbol.to_lowercase().contains("batch"),
+            Dim::Known(_) => false,
+        };
+        let axis = open.iter().copied().rfind(|at| *at > 0 && !is_batch(at));
+        let axis = axis.or(open.first().copied().filter(|at| !is_batch(at)));
         let extent = |(at, dim): (usize, &Dim)| match dim {
             Dim::Known(extent) => Some(*extent),
             Dim::Symbol(_) if Some(at) == axis => Some(0),
-            Dim::Symbol(_) if at == 0 => Some(1),
+            Dim::Symbol(symbol) if at == 0 || symbol.to_lowercase().contains("batch") => Some(1),
             Dim::Symbol(_) => None,
         };
         let first: Option<Vec<usize>> = dims.iter().enumerate().map(extent).collect();

@@ -59,6 +59,34 @@ fn states_are_found_by_the_names_that_exporters_give() {
 }
 
 #[test]
+fn other_inputs_of_exporters_are_fed() {
+    let known = Dim::Known;
+    let open = |symbol: &str| Dim::Symbol(symbol.to_owned());
+    let cache = [known(2), open("batch_size"), known(2), open("past"), known(4)];
+    let model = Network::new("decoder")
+        .open_input("input_ids", Dtype::I64, &[open("batch_size"), open("n")])
+        .open_input("attention_mask", Dtype::I64, &[known(1), known(8)])
+        .open_input("position_ids", Dtype::I64, &[known(1), open("n")])
+        .open_input("cache_position", Dtype::I64, &[open("n")])
+        .open_input("use_cache_branch", Dtype::Bool, &[known(1)])
+        .open_input("past_0", Dtype::F32, &cache)
+        .node("logits", "Cast", &["input_ids"], &["logits"], &[])
+        .node("present", "Identity", &["past_0"], &["present_0"], &[])
+        .open_output("logits", Dtype::F32, &[open("batch_size"), open("n"), known(16)])
+        .open_output("present_0", Dtype::F32, &cache)
+        .finish()
+        .unwrap();
+    let interface = Interface::of(&model, &[]).unwrap();
+    assert_eq!(interface.states[0].axis, Some(3));
+    let state = interface.first_state();
+    assert_eq!(state[0].shape(), [2, 1, 2, 0, 4]);
+    let feeds = interface.feeds(&model, &[7, 8], 3, &state);
+    let numbers: Vec<Vec<f64>> = feeds.iter().map(|feed| feed.tensor.numbers(1)).collect();
+    let mask = vec![1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0];
+    assert_eq!(numbers[..5], [vec![7.0, 8.0], mask, vec![3.0, 4.0], vec![3.0, 4.0], vec![1.0]]);
+}
+
+#[test]
 fn a_step_feeds_tokens_positions_and_state() {
     let model = decoder(&[("past.0.key", "present.0.key")]);
     let interface = Interface::of(&model, &[]).unwrap();

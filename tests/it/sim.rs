@@ -165,6 +165,8 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("fault: clipped", "Relu", "normal:1", "divergent"),
     ("fault: small-lost", "Softmax", "uniform:0,14,1", "divergent"),
     ("fault: digits-lost", "Relu", "normal:1", "divergent"),
+    ("fault: one-channel, factor: 1.5", "Relu", "normal:1", "divergent"),
+    ("fault: stale-slot", "Concat", "normal:1", "divergent"),
     ("fault: half-sums", "MatMul", "normal:1", "divergent"),
     ("fault: second-run", "Relu", "normal:1", "nondeterministic"),
     ("fault: stale", "Relu", "normal:1", "nondeterministic"),

@@ -78,21 +78,23 @@ impl Lane<'_, '_> {
     /// The step with one mistake each.
     fn mistakes(&self, moment: &Moment) -> Vec<(Moment, String)> {
         let interface = self.decoder.interface;
-        let feed = |name: &Option<ValueName>| {
-            let name = name.as_ref()?;
+        let feed = |name: &ValueName| {
             let feed = moment.feeds.iter().find(|feed| feed.name == *name)?;
             Some((name.clone(), feed.tensor.clone()))
         };
         let mut mistakes = Vec::new();
-        if let Some((name, positions)) = feed(&interface.positions) {
-            for (by, words) in [(1, "one too late"), (-1, "one too early")] {
-                let moved = changed(&positions, |_, value| value + f64::from(by));
-                let words = format!("every position is {words}");
-                mistakes.extend(moved.map(|moved| (moment.with(&name, moved), words)));
+        for (by, words) in [(1, "one too late"), (-1, "one too early")] {
+            let moved = interface.positions.iter().filter_map(|name| {
+                let (name, positions) = feed(name)?;
+                Some((name, changed(&positions, |_, value| value + f64::from(by))?))
+            });
+            let all = moved.fold(moment.clone(), |moment, (name, moved)| moment.with(&name, moved));
+            if !all.is_same(moment) {
+                mistakes.push((all, format!("every position is {words}")));
             }
         }
-        if let Some((name, mask)) = feed(&interface.mask) {
-            let last = mask.len().saturating_sub(1);
+        if let Some((name, mask)) = interface.mask.as_ref().and_then(feed) {
+            let last = (moment.past + moment.fed.len()).saturating_sub(1);
             for (place, words) in [(last, "newest"), (0, "oldest")] {
                 let short = changed(&mask, |at, value| if at == place { 0.0 } else { value });
                 let words = format!("the mask hides the {words} token");
