@@ -113,7 +113,9 @@ impl Build {
 
     /// Numbers in the element type of the network.
     pub(crate) fn floats(&mut self, shape: &[usize], numbers: Vec<f32>) -> String {
-        let wide = Tensor::from_f32(shape, numbers).expect("as many numbers as the shape needs");
+        let bytes: Vec<u8> =
+            numbers.iter().flat_map(|&number| f64::from(number).to_le_bytes()).collect();
+        let wide = Tensor::from_bytes(Dtype::F64, shape, &bytes).expect("eight bytes each");
         self.store(&narrowed(wide, self.recipe.dtype))
     }
 
