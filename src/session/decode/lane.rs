@@ -1,7 +1,7 @@
 //! One target over all steps: runs each step on the target's own state, and judges it.
 
 use super::decoder::Decoder;
-use super::moment::{Moment, OpenSession};
+use super::moment::{Moment, OpenSession, by_name};
 use super::sentence;
 use super::teacher::{Teacher, Wanted};
 use crate::decode::{DecodeLane, Plane, RelativeError, Step, relative};
@@ -88,11 +88,7 @@ impl<'a, 'e> Lane<'a, 'e> {
             false => None,
         };
         let own = own.as_ref().unwrap_or(wanted);
-        let outputs: BTreeMap<ValueName, Tensor> = execution
-            .outputs
-            .iter()
-            .map(|output| (output.name.clone(), output.tensor.clone()))
-            .collect();
+        let outputs = by_name(&execution.outputs);
         let report = self.judge(own, execution);
         self.ran_on = report.ran_on.clone().or(self.ran_on.take());
         self.failures = if report.outcome == Outcome::Completed { 0 } else { self.failures + 1 };

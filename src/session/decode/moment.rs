@@ -1,7 +1,7 @@
 //! One step, ready to run: the network with the step's shapes, and the feeds.
 
 use super::decoder::Decoder;
-use crate::engine::{Execution, Outcome, Request, Session};
+use crate::engine::{Execution, Outcome, Output, Request, Session};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
 use crate::session::Failure;
@@ -68,6 +68,11 @@ impl Decoder<'_> {
         model.fix_shapes(&shapes)?;
         Ok(Moment { model, feeds, fed: fed.to_vec(), past })
     }
+}
+
+/// The outputs of a run by their names.
+pub(super) fn by_name(outputs: &[Output]) -> BTreeMap<ValueName, Tensor> {
+    outputs.iter().map(|output| (output.name.clone(), output.tensor.clone())).collect()
 }
 
 /// A session that keeps the network open, if its engine can.

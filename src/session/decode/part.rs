@@ -2,6 +2,7 @@
 
 use super::decoder::Decoder;
 use super::lane::Lane;
+use super::moment::by_name;
 use super::sentence::{self, Said};
 use crate::decode::{DecodeLane, Part};
 use crate::engine::Outcome;
@@ -188,8 +189,7 @@ impl Lane<'_, '_> {
         for _ in &lane.steps {
             let moment = self.decoder.moment(&fed, past, &state)?;
             let ran = session.execute(&moment.request(*deadline));
-            let outputs =
-                ran.outputs.into_iter().map(|output| (output.name, output.tensor)).collect();
+            let outputs = by_name(&ran.outputs);
             let (Some(scores), Some(after)) =
                 (self.decoder.scores(&outputs), interface.state_after(&outputs))
             else {

@@ -2,7 +2,7 @@
 //! positions or a mask that are off by one. If such a run gives the target's scores, the target made that mistake.
 
 use super::lane::Lane;
-use super::moment::Moment;
+use super::moment::{Moment, by_name};
 use super::teacher::Wanted;
 use crate::decode::{Sign, Stepped, relative, signs_of_state};
 use crate::graph::ValueName;
@@ -24,8 +24,7 @@ impl Lane<'_, '_> {
         let own = self.teacher.wanted(moment.clone())?;
         let request = moment.request(self.decoder.deadline);
         let ran = self.decoder.registry.engine(self.target).execute(&request);
-        let got: BTreeMap<ValueName, Tensor> =
-            ran.outputs.into_iter().map(|output| (output.name, output.tensor)).collect();
+        let got = by_name(&ran.outputs);
         let mut signs = self.of_states(&own, &got);
         signs.extend(self.of_mistakes(&own, &got)?);
         Ok(signs)

@@ -2,8 +2,8 @@
 //! on its own state. So what rounding leaves in the state is counted, too.
 
 use super::lane::Lane;
+use super::moment::by_name;
 use crate::decode::{Scores, Step};
-use crate::engine::{Output, Target};
 use crate::session::moved::{ELEMENT, MovedRuns, RUNS};
 use crate::session::registry::arithmetic_of;
 use crate::tensor::Tensor;
@@ -65,8 +65,9 @@ impl Lane<'_, '_> {
             }
             let moment = decoder.moment(&step.fed, step.past, &state).ok()?;
             let request = moment.request(decoder.deadline);
-            let outputs = drawn(self.target, request, run * STRIDE + at as u64)?;
-            let outputs = outputs.into_iter().map(|output| (output.name, output.tensor)).collect();
+            let outputs = by_name(
+                &MovedRuns::of(self.target, request, None).drawn(run * STRIDE + at as u64)?,
+            );
             all.push(decoder.scores(&outputs)?);
             let after: Vec<Tensor> = decoder.interface.state_after(&outputs)?;
             if decoder.interface.has_state() {
@@ -75,8 +76,4 @@ impl Lane<'_, '_> {
         }
         Some(all)
     }
-}
-
-fn drawn(target: &Target, request: crate::engine::Request<'_>, seed: u64) -> Option<Vec<Output>> {
-    MovedRuns::of(target, request, None).drawn(seed)
 }

@@ -1,7 +1,7 @@
 //! The reference of a decoder, open from step to step.
 
 use super::decoder::Decoder;
-use super::moment::{Moment, OpenSession};
+use super::moment::{Moment, OpenSession, by_name};
 use crate::decode::Scores;
 use crate::engine::{Engine, Outcome, Target};
 use crate::graph::ValueName;
@@ -52,12 +52,7 @@ impl<'e> Teacher<'e> {
 impl Decoder<'_> {
     /// The result of a step that the reference ran.
     pub(super) fn wanted(&self, moment: Moment, reference: Reference) -> Result<Wanted, Failure> {
-        let outputs: BTreeMap<ValueName, Tensor> = reference
-            .execution
-            .outputs
-            .iter()
-            .map(|output| (output.name.clone(), output.tensor.clone()))
-            .collect();
+        let outputs = by_name(&reference.execution.outputs);
         let scores = self.scores(&outputs).ok_or_else(|| {
             Failure::new(
                 format!("find the scores `{}` in the reference's outputs", self.interface.logits),
