@@ -12,7 +12,7 @@ def openvino_on_cpu(model):
 
     core = ov.Core()
     # f32 throughout: the plugin takes bf16 where a processor has it.
-    network = core.read_model(model, b"")
+    network = core.read_model(model) if isinstance(model, str) else core.read_model(model, b"")
     # Compiling may drop a node, and give an output the name of another value. The order of the outputs stays.
     names = [output.get_any_name() for output in network.outputs]
     compiled = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -28,4 +28,4 @@ def openvino_on_cpu(model):
 
 
 if __name__ == "__main__":
-    serve(openvino_on_cpu)
+    serve(openvino_on_cpu, stays_open=True)

@@ -3,7 +3,7 @@
     offby run MODEL.onnx --on ext:ort --via 'python3 examples/worker.py'
 """
 
-import hashlib, json, os, platform, queue, struct, sys, threading, time
+import hashlib, json, os, platform, queue, struct, sys, tempfile, threading, time
 
 START = struct.Struct("<4sIQ")  # "OFBY", bytes of the head, bytes of the body
 HEAD_LIMIT, BODY_LIMIT = 64 << 20, 16 << 30
@@ -44,15 +44,30 @@ def listen(asks):
     os._exit(1)
 
 
+def open_model(ask, engine):
+    """Opens a model. If it has external data, the engine gets a path, because it looks for the data there."""
+    model = contents[ask["model"]]
+    if not ask.get("folder"):
+        return engine(model)
+    with tempfile.NamedTemporaryFile(dir=ask["folder"], prefix=".offby-", suffix=".onnx") as file:
+        file.write(model)
+        file.flush()
+        return engine(file.name)
+
+
 def run(ask, engine):
-    """Opens the model, runs it as often as asked, and says how it went."""
+    """Opens the model unless it is open, runs it as often as asked, and says how it went."""
     import numpy
 
     began = time.monotonic()
-    infer, ran_on = engine(contents[ask["model"]])
-    opened, seconds, results = time.monotonic() - began, [], []
-    array = lambda feed: numpy.frombuffer(contents[feed["digest"]], DTYPES[feed["dtype"]])
-    feeds = {feed["name"]: array(feed).reshape(feed["shape"]) for feed in ask["feeds"]}
+    if ask["ask"] == "run_onnx":
+        opened.clear()
+        opened["infer"], opened["ran_on"] = open_model(ask, engine)
+    open_seconds, seconds, results = time.monotonic() - began, [], []
+    if "feeds" in ask:
+        array = lambda feed: numpy.frombuffer(contents[feed["digest"]], DTYPES[feed["dtype"]])
+        opened["feeds"] = {feed["name"]: array(feed).reshape(feed["shape"]) for feed in ask["feeds"]}
+    infer, ran_on, feeds = opened["infer"], opened["ran_on"], opened["feeds"]
     for _ in range(max(1, ask["repeats"])):
         began = time.monotonic()
         arrays = {name: numpy.asarray(array) for name, array in infer(feeds).items()}
@@ -62,13 +77,13 @@ def run(ask, engine):
     outputs = [{"name": name, "dtype": dtype[array.dtype], "shape": array.shape}
                for name, array in arrays.items()]
     runs = {"repeats": len(seconds), "identical": len(set(results)) == 1,
-            "open_seconds": opened, "seconds": seconds}
+            "open_seconds": open_seconds, "seconds": seconds}
     reply("ran", results[0], outputs=outputs, runs=runs, ran_on=ran_on)
 
 
-def answer(ask, body, engine):
+def answer(ask, body, engine, stays_open):
     if ask["ask"] == "hello":
-        reply("hello", protocol=4, version="examples/worker.py")
+        reply("hello", protocol=4, version="examples/worker.py", stays_open=stays_open)
     elif ask["ask"] == "keep":
         given, at, digest = {}, 0, lambda part: "sha256:" + hashlib.sha256(part).hexdigest()
         for content in ask["contents"]:
@@ -79,23 +94,23 @@ def answer(ask, body, engine):
             del contents[name]
         contents.update(given)
         reply("kept")
-    elif ask["ask"] == "run_onnx":
+    elif ask["ask"] == "run_onnx" or (ask["ask"] in ("next", "again") and opened):
         named.clear()
-        named.update([ask["model"]], (feed["digest"] for feed in ask["feeds"]))
+        named.update([ask["model"]] if "model" in ask else [], (feed["digest"] for feed in ask.get("feeds", [])))
         wanted = sorted(named - set(contents))
         reply("wanted", digests=wanted) if wanted else run(ask, engine)
     else:
         reply("rejected", reason=f"this worker does not know the ask {ask['ask']}")
 
 
-def serve(engine):
-    """Answers until stdin ends. `engine(model)`, of the bytes of an ONNX file, gives what turns feeds by
-    name into outputs by name, and what it runs on."""
+def serve(engine, stays_open=False):
+    """Answers until stdin ends. `engine(model)`, of the bytes or the path of an ONNX file, gives what turns feeds by
+    name into outputs by name, and what it runs on. An open model that takes feeds of other shapes stays open."""
     asks = queue.SimpleQueue()
     threading.Thread(target=listen, args=[asks], daemon=True).start()
     while (frame := asks.get())[0] is not None:
         try:
-            answer(json.loads(frame[0]), frame[1], engine)
+            answer(json.loads(frame[0]), frame[1], engine, stays_open)
         except ImportError as error:
             # An error without a package is about the machine.
             hint = f"pip install {error.name}" if error.name else "install what it needs, such as the GPU's driver"
@@ -115,6 +130,6 @@ def onnxruntime_on_cpu(model):
     return lambda feeds: dict(zip(names, session.run(None, feeds))), ran_on
 
 
-contents, named = {}, set()
+contents, named, opened = {}, set(), {}
 if __name__ == "__main__":
-    serve(onnxruntime_on_cpu)
+    serve(onnxruntime_on_cpu, stays_open=True)

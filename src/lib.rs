@@ -15,6 +15,7 @@ pub mod case;
 pub mod choice;
 pub mod cli;
 pub mod decode;
+pub mod determinism;
 pub mod engine;
 pub mod graph;
 pub mod inputs;

@@ -21,6 +21,7 @@
 //! running sums, the worst case); Higham and Mary, SIAM J. Sci. Comput. 41(5), 2019 (roundings add up as a root of
 //! squares).
 
+mod activations;
 mod approximation;
 mod composite;
 mod element;
@@ -28,6 +29,7 @@ mod formula;
 mod mode;
 mod weigh;
 
+pub use activations::{Activations, Products, StepBy};
 pub use approximation::{Approximation, ApproximationError, MNN_CPU, ONNX_RUNTIME};
 pub use composite::median;
 pub use element::Clamp;

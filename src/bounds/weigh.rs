@@ -1,5 +1,6 @@
 //! Compares each element of a candidate's tensors with its bound.
 
+use super::activations::Activations;
 use super::composite;
 use super::element::{Clamp, Element, NOTHING};
 use super::formula::{Formula, formula, is_approximated};
@@ -53,6 +54,9 @@ pub struct Excess {
     /// The format that constants and feeds were rounded to before, if they were rounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operands: Option<Format>,
+    /// How the engine quantized the activations before, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activations: Option<Activations>,
 }
 
 /// An element, and its distance from the right value.
@@ -71,6 +75,11 @@ pub struct Worst {
 }
 
 impl Excess {
+    /// Whether the engine computed with other operands than it was given: rounded or quantized ones.
+    pub fn has_other_operands(&self) -> bool {
+        self.operands.is_some() || self.activations.is_some()
+    }
+
     /// Whether the excess is too large for rounding.
     pub fn is_source(&self) -> bool {
         let limit = match (self.declared, self.approximated) {
@@ -289,6 +298,7 @@ impl Scale {
             declared: false,
             approximated: false,
             operands: None,
+            activations: None,
         };
         Scale { mode, found }
     }

@@ -1,6 +1,7 @@
 //! The command-line arguments, before validation.
 
 pub(super) use super::agree_args::AgreeArgs;
+use super::audit_args::AuditArgs;
 use super::compare_args::{BisectArgs, CompareArgs};
 use super::decode_args::DecodeArgs;
 pub(super) use super::report_args::{ReplayArgs, ReportCommand};
@@ -35,6 +36,8 @@ pub(super) enum Command {
     Compare(CompareArgs),
     /// Time a network on targets that take turns, and check the outputs against the reference
     Bench(BenchArgs),
+    /// Run a network many times: are its outputs always the same bytes, and which operator differs?
+    Audit(AuditArgs),
     /// Find the release of an engine that first gives a wrong answer
     Bisect(BisectArgs),
     /// Truncate a network: keep the part between chosen input values and output values

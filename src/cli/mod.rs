@@ -8,6 +8,8 @@ mod agree_run;
 mod agree_walk;
 mod answer;
 mod args;
+mod audit;
+mod audit_args;
 mod bench;
 mod bisect;
 mod bundle;
@@ -112,6 +114,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Walk(args) => walk::walk(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Bisect(args) => bisect::bisect(&args),
+        Command::Audit(args) => audit::audit(&args),
         Command::Cut(args) => cut::cut(&args),
         Command::Explode(args) => explode::explode(&args),
         Command::Fallback(args) => fallback::fallback(&args),

@@ -1,6 +1,7 @@
 //! One document, many renderers. A renderer sees only the document.
 
 mod agree;
+mod audit;
 mod bench_text;
 mod cases;
 mod changes;
@@ -37,6 +38,7 @@ mod walk_text;
 mod weights;
 
 pub use agree::{agree_html, agree_markdown, agree_text};
+pub use audit::audit_text;
 pub use bench_text::bench_text;
 pub use cases::{
     CASES_SCHEMA, CaseReport, CaseStatus, CaseTargetReport, CasesReport, cases_junit, cases_list,

@@ -27,7 +27,9 @@ mod registry;
 mod run;
 mod saved;
 mod search;
+mod shown;
 mod spread;
+mod steadiness;
 mod walk;
 
 pub use decode::{Decoded, Decoder};
@@ -42,3 +44,4 @@ pub use reference::{Reference, no_reference};
 pub use registry::{Registry, arithmetic_of, not_walkable, this_program};
 pub use saved::saved_report;
 pub use search::{Engines, Search};
+pub use steadiness::{Steadiness, SteadinessFound};

@@ -1,7 +1,9 @@
 //! Runs of the reference with every rounding moved at random, by as much as a target's storage costs.
 
 use super::registry::arithmetic_of;
-use crate::bounds::{Approximation, ApproximationError, Arithmetic, MNN_CPU, ONNX_RUNTIME};
+use crate::bounds::{
+    Activations, Approximation, ApproximationError, Arithmetic, MNN_CPU, ONNX_RUNTIME, Products,
+};
 use crate::engine::{Backend, MnnTarget, NodeSteps, Output, Request, Second, Target};
 use crate::graph::{Attribute, ValueName};
 use crate::inputs::{Feed, Random};
@@ -27,6 +29,8 @@ pub struct MovedRuns<'a> {
     request: Request<'a>,
     arithmetic: Arithmetic,
     approximations: &'static [Approximation],
+    /// How the engine quantizes activations, if it does.
+    activations: Option<(Activations, Products)>,
     second: Option<Second>,
     near: RefCell<Vec<Vec<Output>>>,
     far: RefCell<Vec<Vec<Output>>>,
@@ -42,7 +46,28 @@ impl<'a> MovedRuns<'a> {
             _ => &[],
         };
         let (near, far) = (RefCell::default(), RefCell::default());
-        MovedRuns { request, arithmetic, approximations, second, near, far }
+        MovedRuns { request, arithmetic, approximations, activations: None, second, near, far }
+    }
+
+    /// The same runs with quantized activations.
+    pub(super) fn quantized(&self, way: (Activations, Products)) -> Self {
+        let (near, far) = (RefCell::default(), RefCell::default());
+        let (second, activations) = (self.second.clone(), Some(way));
+        MovedRuns { activations, second, near, far, ..*self }
+    }
+
+    /// The ways in which the engine may quantize activations, if it does not declare its arithmetic.
+    pub(super) fn ways(&self) -> Vec<(Activations, Products)> {
+        match NodeSteps::with_second(self.request.model, self.second.clone()) {
+            Ok(steps) if self.arithmetic.rounding.is_none() => steps.ways().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The outputs without any move.
+    pub(super) fn still(&self) -> Result<Vec<Output>, String> {
+        let same = &Tensor::clone;
+        self.run(&Moving { value: same, inside: None, exact: same, approximate: None })
     }
 
     /// By how much honest engines of this arithmetic may change the difference of two elements of an output.
@@ -158,7 +183,10 @@ impl<'a> MovedRuns<'a> {
         steps.start(&feeds)?;
         for step in 0..steps.len() {
             let exactness = Exactness::of(&steps.node(step).1);
-            let inputs = steps.inputs(step)?;
+            let mut inputs = steps.inputs(step)?;
+            if let Some(way) = self.activations {
+                inputs = steps.quantized(step, inputs, way);
+            }
             let approximated =
                 change.approximate.and_then(|by| Some((by, self.approximation(&steps, step)?)));
             let inside = |tensor: &Tensor| match (approximated, change.inside) {

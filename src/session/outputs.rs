@@ -2,12 +2,13 @@
 //! all. The walk then is one of a dump.
 
 use super::registry::not_walkable;
+use super::shown::{showing, values};
 use super::{Evaluator, Failure};
-use crate::engine::{Engine, Execution, NodeSteps, Outcome, Request, Target, Values};
-use crate::graph::{Boundary, Cut, Model};
+use crate::engine::{Engine, Execution, Outcome, Request, Target, Values};
+use crate::graph::Boundary;
 use crate::inputs::Dump;
 use crate::report::TargetReport;
-use crate::verdict::News;
+use crate::verdict::{Kind, News, Verdict};
 
 impl Evaluator<'_> {
     /// Whether the target takes ONNX files, so truncated networks can be put to it.
@@ -34,8 +35,10 @@ impl Evaluator<'_> {
             return Ok(self.judge_run(target, execution));
         }
         announce("the network with every value as an output");
-        let known = self.values().map_err(|reason| refused(target, &reason))?;
-        let shown = self.shown(&known).map_err(|reason| refused(target, &reason))?;
+        let known =
+            values(&self.request, self.second()).map_err(|reason| refused(target, &reason))?;
+        let shown =
+            showing(self.request.model, &known).map_err(|reason| refused(target, &reason))?;
         let request = Request { model: &shown, repeats: 1, ..self.request };
         let tapped = engine.execute(&request);
         if tapped.outcome != Outcome::Completed {
@@ -61,22 +64,6 @@ impl Evaluator<'_> {
             walk.splits_fusions = splits_fusions;
         }
         Ok(report)
-    }
-
-    /// Every value that depends on the inputs, with the reference's type and shape.
-    fn values(&self) -> Result<Vec<Boundary>, String> {
-        let mut steps = NodeSteps::with_second(self.request.model, self.second())?;
-        let values = steps.capture_all(self.request.feeds)?;
-        Ok(values.iter().map(|(name, tensor)| Boundary::of(name.as_str(), tensor)).collect())
-    }
-
-    /// The network with these values as outputs.
-    fn shown(&self, values: &[Boundary]) -> Result<Model, String> {
-        let to = values.iter().map(|value| value.name.clone()).collect();
-        let cut = self.request.model.cut(&Cut { to, ..Cut::default() });
-        let mut shown = cut.map_err(|error| error.to_string())?;
-        shown.declare(values);
-        Ok(shown)
     }
 
     /// The values that the engine shows without a change of its outputs, in all or in part. It computes the others
@@ -109,7 +96,7 @@ impl Evaluator<'_> {
     }
 
     fn run_showing(&self, engine: &dyn Engine, values: &[Boundary]) -> Option<Values> {
-        let model = self.shown(values).ok()?;
+        let model = showing(self.request.model, values).ok()?;
         let ran = engine.execute(&Request { model: &model, repeats: 1, ..self.request });
         (ran.outcome == Outcome::Completed).then(|| by_name(&ran))
     }
@@ -120,7 +107,8 @@ const MOST_GROUPS: usize = 64;
 
 /// Whether the target is wrong, but no operator is wrong once all values are outputs.
 fn hides_the_fault(report: &TargetReport) -> bool {
-    report.verdict.kind.news() == News::Bad && report.sources().next().is_none()
+    let Verdict { kind, .. } = report.verdict;
+    kind.news() == News::Bad && kind != Kind::Precision && report.sources().next().is_none()
 }
 
 fn is_output(execution: &Execution, value: &Boundary) -> bool {

@@ -9,13 +9,13 @@
 use super::Evaluator;
 use super::moved::{ELEMENT, MovedRuns, RUNS};
 use super::registry::arithmetic_of;
-use crate::bounds::{Arithmetic, median};
+use crate::bounds::{Activations, Arithmetic, median};
 use crate::compare::Agreement;
 use crate::engine::{Output, Target};
 use crate::graph::ValueName;
 use crate::report::{OutputReport, TargetReport};
 use crate::tensor::{Dtype, Format, Rounding};
-use crate::verdict::{Kind, News, Verdict};
+use crate::verdict::{KEEP_ACTIVATIONS, Kind, News, Verdict};
 
 /// An error this many times larger than the first run's spread is not rounding; no further run can change that.
 const HOPELESS: f64 = 100.0;
@@ -68,6 +68,11 @@ impl Evaluator<'_> {
             right.iter().filter(|right| !is_chosen(&right.name)).cloned().collect();
         match report.verdict.kind {
             Kind::Divergent => match self.spread(target, &arithmetic, limits, &right, found) {
+                Some((true, Spread { activations: Some(way), error, .. })) => {
+                    let mut report = said(report, Kind::Precision, quantized(way, error));
+                    report.verdict.hint = Some(KEEP_ACTIVATIONS.into());
+                    report
+                }
                 Some((true, spread)) => {
                     said(report, Kind::Explained, spread.words(arithmetic.format))
                 }
@@ -112,13 +117,22 @@ impl Evaluator<'_> {
             Some(rounding) => rounding == Rounding::TowardZero,
             None => arithmetic.format != Format::F32,
         };
-        match cuts.then(|| runs.cut_off()) {
-            Some(Ok(centre)) => {
-                let held = moves.hold(limits, &centre, found, choices)?;
-                Some(if held.0 { held } else { nearest })
+        if let Some(Ok(centre)) = cuts.then(|| runs.cut_off()) {
+            let held = moves.hold(limits, &centre, found, choices)?;
+            if held.0 {
+                return Some(held);
             }
-            _ => Some(nearest),
         }
+        // An engine that quantizes activations is near a reference that does, in runs that do.
+        let error = nearest.1.error;
+        let quantized = |way| {
+            let runs = runs.quantized(way);
+            let centre = runs.still().ok()?;
+            let mut moves = Moves { runs: &runs, right: &centre, squares: Vec::new() };
+            let held = moves.hold(limits, &centre, found, moves.choices(found)?)?;
+            held.0.then_some((true, Spread { activations: Some(way.0), error, ..held.1 }))
+        };
+        Some(runs.ways().into_iter().find_map(quantized).unwrap_or(nearest))
     }
 }
 
@@ -244,6 +258,14 @@ fn is_by_storage(report: &TargetReport) -> bool {
         .any(|output| output.agreement == Agreement::Agrees && !output.judgement.rule.is_exact())
 }
 
+/// A target that rounds activations to integers, and by how much its outputs differ.
+fn quantized(way: Activations, error: f64) -> String {
+    format!(
+        "this engine rounds activations to {} before it multiplies them by integer weights: that explains the relative error of {error:.2e}",
+        way.words()
+    )
+}
+
 fn said(mut report: TargetReport, kind: Kind, sentence: String) -> TargetReport {
     let confidence = report.verdict.confidence;
     report.verdict = Verdict { kind, sentence, confidence, diagnosis: Vec::new(), hint: None };
@@ -300,11 +322,13 @@ struct Spread {
     choices: Choices,
     /// Whether the spread includes operators that the engine approximates by design.
     is_approximate: bool,
+    /// How the engine quantizes activations, if that explains the error.
+    activations: Option<Activations>,
 }
 
 impl Spread {
     fn words(&self, format: Format) -> String {
-        let Spread { relative, error, choices, is_approximate } = self;
+        let Spread { relative, error, choices, is_approximate, .. } = self;
         let crossed = match choices.near {
             0 => String::new(),
             1 => format!(
@@ -346,7 +370,8 @@ impl Spread {
 
     /// The worst output represents all outputs.
     fn of(pairs: &[Pair], squares: &[Vec<f64>], runs: usize, choices: Choices) -> Self {
-        let mut worst = Spread { relative: 0.0, error: 0.0, choices, is_approximate: false };
+        let (is_approximate, activations) = (false, None);
+        let mut worst = Spread { relative: 0.0, error: 0.0, choices, is_approximate, activations };
         for (pair, squares) in pairs.iter().zip(squares) {
             let size = pair.right.iter().map(|r| finite(*r).powi(2)).sum::<f64>().sqrt();
             let spread = (squares.iter().sum::<f64>() / runs as f64).sqrt();

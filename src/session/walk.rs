@@ -6,11 +6,11 @@ use super::origin::{Walked as Followed, find_origin};
 use super::registry::{arithmetic_of, not_walkable, on_cpu};
 use super::{Evaluator, Failure, Search, node_names};
 use crate::compare::Agreement;
-use crate::engine::{CPU, Execution, Outcome, Target};
+use crate::engine::{CPU, Execution, NodeSteps, Outcome, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Dump;
 use crate::report::{BegunReport, TargetReport};
-use crate::verdict::{News, Ruling, accept_converter, refine};
+use crate::verdict::{Kind, News, Ruling, accept_converter, refine};
 use crate::walk::{
     Dumped, Misshapen, OpReport, Plan, Role, Strategy, WalkReport, conclude, error_summary,
     walk_dumped,
@@ -161,6 +161,9 @@ impl Evaluator<'_> {
             if self.settings.allow_overflow {
                 allow_overflow(walk);
             }
+            if report.verdict.kind == Kind::Precision {
+                excuse_quantized(walk, self.request.model);
+            }
         }
         if let (Some(walk), Some(walked)) = (&mut report.walk, walked) {
             let clean = &walked.reference;
@@ -259,6 +262,29 @@ fn excuse_loops(walk: &mut WalkReport) {
     for op in walk.ops.iter_mut().filter(is_loop) {
         op.role = Role::Propagator;
         walk.sources.retain(|source| *source != op.name);
+    }
+}
+
+/// Withdraws accusations of products that a search made from outside, if quantized activations explain the outputs. A
+/// search compares whole outputs, and cannot weigh a product's elements.
+fn excuse_quantized(walk: &mut WalkReport, model: &Model) {
+    if walk.strategy == Strategy::Follow {
+        return;
+    }
+    let Ok(steps) = NodeSteps::new(model) else { return };
+    let products = steps.quantizable();
+    let is_product = |op: &OpReport| {
+        products.contains(&op.name) || op.onnx_node.as_ref().is_some_and(|n| products.contains(n))
+    };
+    for op in walk.ops.iter_mut().filter(|op| op.role == Role::Source) {
+        if is_product(op) {
+            op.role = Role::Propagator;
+            walk.sources.retain(|source| *source != op.name);
+        }
+    }
+    walk.sources.retain(|source| !products.contains(source));
+    if walk.sources.is_empty() {
+        walk.confirmation = None;
     }
 }
 

@@ -127,6 +127,8 @@ faults! {
     StaleSlot = "stale-slot", &[], &["Concat"];
     /// Partial sums are kept in `f16`, regardless of the declared format.
     HalfSums = "half-sums", &[], SUMMED;
+    /// Different outputs in every process, and the same in all runs of one.
+    ProcessNoise = "process-noise", &[], &[];
     /// Zeros in the second run only.
     SecondRun = "second-run", &[], &[];
     /// The output of the previous run; in the first run the elements that `before` declares, `zero` or `nan`.

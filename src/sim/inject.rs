@@ -66,6 +66,7 @@ pub(super) fn inject(
         }
         Fault::PlusOne => Some(right.iter().map(plus_one).collect()),
         Fault::Random => Some(noise(right, moment.run)),
+        Fault::ProcessNoise => Some(noise(right, std::process::id() as usize)),
         Fault::Liar => (!moment.watched).then(|| each(right, |_, value| value + 1.0)),
         Fault::Stale
         | Fault::Refuse

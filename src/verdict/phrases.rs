@@ -3,6 +3,10 @@
 use crate::compare::general;
 use crate::walk::OpReport;
 
+/// What to do about an engine that quantizes activations. Names of options: ONNX Runtime 1.32,
+/// `onnxruntime_session_options_config_keys.h`; OpenVINO 2026.4, `properties.hpp`.
+pub const KEEP_ACTIVATIONS: &str = "ask the engine for f32 activations (ONNX Runtime: `session.qdq_matmulnbits_accuracy_level` 1, OpenVINO: `DYNAMIC_QUANTIZATION_GROUP_SIZE` 0), or accept what 8 bits cost with --rtol and --atol";
+
 /// How far an operator's elements are beyond their bounds, in words; `None` if no bound is known.
 pub(super) fn beyond(op: &OpReport, error: Option<f64>) -> Option<String> {
     let found = op.excess.as_ref()?;

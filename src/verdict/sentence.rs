@@ -31,7 +31,8 @@ pub fn decide(execution: &Execution, findings: &[Finding<'_>]) -> Verdict {
     }
 }
 
-fn outcome_kind(outcome: Outcome) -> Option<Kind> {
+/// The kind for a run without outputs; `None` if it completed.
+pub fn outcome_kind(outcome: Outcome) -> Option<Kind> {
     match outcome {
         Outcome::Completed => None,
         Outcome::FellBack => Some(Kind::FellBack),

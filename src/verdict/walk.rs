@@ -2,7 +2,7 @@
 
 use super::kind::{Confidence, Kind, News, Verdict};
 use super::origin::{Origin, OriginKind, spelled};
-use super::phrases::{beyond, diagnosis, disagreement, lost, wrong_integers};
+use super::phrases::{KEEP_ACTIVATIONS, beyond, diagnosis, disagreement, lost, wrong_integers};
 use super::sentence::Finding;
 use crate::compare::JudgementRule;
 use crate::engine::{CPU, DUMP, Outcome, SIMULATED};
@@ -260,12 +260,10 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             hint: Some("ask for higher precision, or keep the largest contributors in it".into()),
             ..whole
         },
-        Kind::Divergent if let Some(sentence) = of_weights(walk) => Verdict {
+        Kind::Divergent if let Some(operands) = of_operands(walk) => Verdict {
             kind: if walk.ops_unchecked.is_empty() { Kind::Precision } else { whole.kind },
-            sentence: format!("{}; no {} introduces it: {sentence}", whole.sentence, unit(walk)),
-            hint: Some(
-                "ask the backend for 32-bit weights, or accept what 16-bit weights cost with --rtol and --atol".into(),
-            ),
+            sentence: format!("{}; no {} introduces it: {}", whole.sentence, unit(walk), operands.sentence),
+            hint: Some(operands.hint.into()),
             ..whole
         },
         Kind::Divergent | Kind::Nonfinite if let Some(feed) = &walk.changed_feed => Verdict {
@@ -284,28 +282,44 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
     }
 }
 
-/// The operators that store 32 bits and are right only with rounded weights, if there are any.
-fn of_weights(walk: &WalkReport) -> Option<String> {
-    let rounded = |op: &&OpReport| {
+/// What an engine did to operands that the network has in `f32`.
+struct Operands {
+    sentence: String,
+    hint: &'static str,
+}
+
+/// The operators that store 32 bits and are right only with rounded operands, if there are any.
+fn of_operands(walk: &WalkReport) -> Option<Operands> {
+    let fits = |op: &&OpReport| {
         op.excess.as_ref().is_some_and(|excess| {
-            excess.operands.is_some() && excess.mode.format == Storage::F32 && excess.excess <= 1.0
+            excess.has_other_operands()
+                && excess.mode.format == Storage::F32
+                && excess.excess <= 1.0
         })
     };
-    let ops: Vec<&OpReport> = walk.ops.iter().filter(rounded).collect();
+    let ops: Vec<&OpReport> = walk.ops.iter().filter(fits).collect();
     let first = ops.first()?;
-    let format = first.excess.as_ref()?.operands?.name();
+    let excess = first.excess.as_ref()?;
     let others = match ops.len() - 1 {
         0 => String::new(),
         1 => ", and 1 more operator does".to_owned(),
         n => format!(", and {n} more operators do"),
     };
-    Some(format!(
-        "`{}` ({}) keeps its weights in {format}{others}, at a relative error of {:.2e} there",
+    let (does, hint) = match (excess.activations, excess.operands) {
+        (Some(way), _) => (format!("rounds its activations to {}", way.words()), KEEP_ACTIVATIONS),
+        (None, format) => (format!("keeps its weights in {}", format?.name()), KEEP_WEIGHTS),
+    };
+    let sentence = format!(
+        "`{}` ({}) {does}{others}, at a relative error of {:.2e} there",
         first.name,
         first.op_type,
         first.introduced.unwrap_or(0.0)
-    ))
+    );
+    Some(Operands { sentence, hint })
 }
+
+const KEEP_WEIGHTS: &str =
+    "ask the backend for 32-bit weights, or accept what 16-bit weights cost with --rtol and --atol";
 
 /// A feed that the target reads with other values, and whether its storage explains that.
 fn of_feed(feed: &ChangedFeed, storage: Storage) -> String {

@@ -9,7 +9,7 @@ use super::contract::{Anatomy, Clean, Executed, Operand, Operator, Reference, Un
 use super::error_summary::error_summary;
 use super::exactness::Exactness;
 use super::follow::Follow;
-use super::misread::withdraw_misread;
+use super::misread::{withdraw_misread, withdraw_recomputed};
 use super::node_reference::{NodeReference, operators};
 use super::role::Role;
 use super::rounding_floor::{StorageCensus, round_to_f16};
@@ -91,6 +91,7 @@ pub fn walk_dumped(
         measured.reads = reads;
     }
     withdraw_misread(&mut measured, format);
+    withdraw_recomputed(&mut measured, format);
     let trace = Trace { measured, storage: format, final_half: None };
     let mut report = conclude(Strategy::Dump, &trace, &Trust::of_one_run(), names);
     report.misshapen = exact.misshapen;

@@ -8,6 +8,7 @@
 )]
 
 mod agree;
+mod audit;
 mod bad_input;
 mod bench;
 mod bisect;

@@ -169,6 +169,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("fault: stale-slot", "Concat", "normal:1", "divergent"),
     ("fault: half-sums", "MatMul", "normal:1", "divergent"),
     ("fault: second-run", "Relu", "normal:1", "nondeterministic"),
+    ("fault: process-noise", "Relu", "normal:1", "divergent"),
     ("fault: stale", "Relu", "normal:1", "nondeterministic"),
     ("fault: plus-one", "Relu", "normal:1", "divergent"),
     ("fault: random", "Relu", "normal:1", "nondeterministic"),

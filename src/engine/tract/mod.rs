@@ -6,6 +6,7 @@
 #[cfg(feature = "tract-cuda")]
 mod cuda;
 mod element;
+mod kept;
 mod own;
 mod piece;
 mod replaced;

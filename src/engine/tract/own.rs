@@ -1,9 +1,15 @@
 //! Computes the reference's nodes with offby's own kernels.
 
+use super::kept::{Kept, OF_TENSOR_CORES, holds, hypotheses, mixed_precision};
 use super::steps::{NodeSteps, Operands, Step};
-use crate::bounds::{Arithmetic, Clamp, Excess, weigh};
+use crate::bounds::{Activations, Arithmetic, Clamp, Excess, Products, weigh};
+use crate::graph::Attribute;
 use crate::kernels::{Call, compute, has_kernel};
-use crate::tensor::{Dtype, Format, Rounding, Tensor, narrowed, round_tensor};
+use crate::tensor::{Dtype, Format, Tensor, narrowed};
+use std::collections::BTreeSet;
+
+/// The operators that multiply rows of the first input by the second input.
+const OF_ROWS: [&str; 2] = ["Gemm", "MatMul"];
 
 impl NodeSteps {
     /// A step's outputs in `f64` by offby's own kernel; `None` if offby has no kernel for its type.
@@ -50,11 +56,14 @@ impl NodeSteps {
         let step = &self.steps[step];
         let on = |kept: Kept, arithmetic: &Arithmetic, near: Option<&[Tensor]>| {
             let constant = |name: &String| Some(kept.constant(self.constants.get(name)?));
-            let value = |input: &Option<Tensor>| Some(kept.value(input.as_ref()?));
-            let given = step.reads.iter().zip(inputs);
+            let value =
+                |(place, input): (usize, &Option<Tensor>)| Some(kept.value(place, input.as_ref()?));
+            let given = step.reads.iter().zip(inputs.iter().enumerate());
             let inputs: Vec<Option<Tensor>> =
                 given.map(|(name, input)| value(input).or_else(|| constant(name))).collect();
-            self.with_call(step, &inputs, |call| weigh(call, clamp, near, outputs, arithmetic))?
+            let found = self
+                .with_call(step, &inputs, |call| weigh(call, clamp, near, outputs, arithmetic))?;
+            Some(kept.noted(found?))
         };
         let mut best: Option<Excess> = None;
         // A device may store less than it declares, but not more.
@@ -65,14 +74,19 @@ impl NodeSteps {
             let mixed = on(kept, &arithmetic, None)?;
             // It is far more exact than what the device declares, so it must fit.
             if mixed.excess <= 1.0 && mixed.overflown == 0 {
-                return Some(Excess { operands: kept.format(), ..mixed });
+                return Some(mixed);
             }
         }
-        for (kept, arithmetic) in hypotheses(arithmetic) {
+        let row = inputs.first().and_then(|input| input.as_ref()?.shape().last().copied());
+        let row = row.filter(|_| self.may_quantize(step));
+        let ways = row.into_iter().flat_map(Activations::ways);
+        let quantized = ways.map(|way| (Kept::Quantized(way), *arithmetic));
+        let is_open = arithmetic.rounding.is_none();
+        let hypotheses = hypotheses(arithmetic);
+        for (kept, arithmetic) in hypotheses.into_iter().chain(quantized.filter(|_| is_open)) {
             // The results in `near` were computed from unrounded operands.
             let near = (kept == Kept::AsTheyAre).then_some(near);
-            let mut found = on(kept, &arithmetic, near)?;
-            found.operands = kept.format();
+            let found = on(kept, &arithmetic, near)?;
             if best.as_ref().is_none_or(|best| found.excess < best.excess) {
                 best = Some(found);
             }
@@ -81,6 +95,54 @@ impl NodeSteps {
             }
         }
         best
+    }
+
+    /// The inputs of a step, with its activations quantized if engines may do that.
+    pub fn quantized(
+        &self,
+        step: usize,
+        mut inputs: Vec<Option<Tensor>>,
+        (way, products): (Activations, Products),
+    ) -> Vec<Option<Tensor>> {
+        let writes_output = |name: &String| {
+            self.readers.get(name).is_some_and(|readers| readers.contains(&usize::MAX))
+        };
+        let is_meant = match products {
+            Products::All => true,
+            Products::WritingOutputs => self.steps[step].writes.iter().any(writes_output),
+        };
+        if is_meant
+            && self.may_quantize(&self.steps[step])
+            && let Some(Some(activations)) = inputs.first_mut()
+        {
+            *activations = way.quantize(activations);
+        }
+        inputs
+    }
+
+    /// The ways in which engines may quantize activations of the network; none if no weights are integers.
+    pub fn ways(&self) -> impl Iterator<Item = (Activations, Products)> + use<> {
+        let any = self.steps.iter().any(|step| self.may_quantize(step));
+        let ways = any.then(|| Activations::ways(usize::MAX)).into_iter().flatten();
+        ways.flat_map(|way| Products::ALL.map(|products| (way, products)))
+    }
+
+    /// The labels of the nodes whose activations engines may quantize.
+    pub fn quantizable(&self) -> BTreeSet<String> {
+        let steps = (0..self.steps.len()).filter(|&step| self.may_quantize(&self.steps[step]));
+        steps.map(|step| self.node(step).0).collect()
+    }
+
+    /// Whether engines may quantize a step's activations while they run: a product by weights that are integers.
+    fn may_quantize(&self, step: &Step) -> bool {
+        let node = self.model.node(step.node);
+        let is_straight = || match self.model.attributes(step.node).get("transA") {
+            Some(Attribute::Int(turned)) => *turned == 0,
+            _ => true,
+        };
+        OF_ROWS.contains(&node.op_type)
+            && step.reads.get(1).is_some_and(|weights| self.of_integers.contains(weights))
+            && is_straight()
     }
 
     /// Computes a step with offby's own kernel, on its unchanged inputs including constants.
@@ -134,79 +196,4 @@ impl NodeSteps {
         let outputs = self.own_kernel(step, &inputs)?.ok()?;
         Some(outputs.into_iter().map(|tensor| narrowed(tensor, dtype)).collect())
     }
-}
-
-/// How an engine may store a node's operands. Values that the engine stored are already in its format, so rounding
-/// them again has no effect. The engine may store fed values in a different format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    AsTheyAre,
-    RoundedConstants(Format, Rounding),
-    Rounded(Format, Rounding),
-}
-
-impl Kept {
-    fn value(self, tensor: &Tensor) -> Tensor {
-        match self {
-            Kept::AsTheyAre | Kept::RoundedConstants(..) => tensor.clone(),
-            Kept::Rounded(format, rounding) => round_tensor(tensor, format, rounding),
-        }
-    }
-
-    fn constant(self, tensor: &Tensor) -> Tensor {
-        match self {
-            Kept::AsTheyAre => tensor.clone(),
-            Kept::RoundedConstants(format, rounding) | Kept::Rounded(format, rounding) => {
-                round_tensor(tensor, format, rounding)
-            }
-        }
-    }
-
-    fn format(self) -> Option<Format> {
-        match self {
-            Kept::AsTheyAre => None,
-            Kept::RoundedConstants(format, _) | Kept::Rounded(format, _) => Some(format),
-        }
-    }
-}
-
-/// The operators that tensor cores compute. Nothing else rounds its operands and keeps 32 bits.
-const OF_TENSOR_CORES: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
-
-/// Operands in 16 bits, and sums and results in 32: what NVIDIA's tensor cores do.
-fn mixed_precision() -> (Kept, Arithmetic) {
-    (Kept::Rounded(Format::F16, Rounding::NearestEven), Arithmetic::storing(Format::F32))
-}
-
-/// Whether every element is a value of the format.
-fn holds(format: Format, tensor: &Tensor) -> bool {
-    match tensor {
-        Tensor::F32(array) => array.iter().all(|&value| format.holds(value)),
-        _ => true,
-    }
-}
-
-/// Possible ways of storing operands, the most likely first. Each way is computed and named: one tolerance wide
-/// enough for all of them would hide swapped channels.
-fn hypotheses(arithmetic: &Arithmetic) -> Vec<(Kept, Arithmetic)> {
-    let is_wide = arithmetic.format == Format::F32;
-    let may = |rounding: Rounding| arithmetic.rounding.is_none_or(|declared| declared == rounding);
-    let mut all = Vec::new();
-    if is_wide {
-        all.push((Kept::AsTheyAre, *arithmetic));
-        // Engines may keep weights in 16 bits although they store values in 32.
-        let weights = Kept::RoundedConstants(Format::F16, Rounding::NearestEven);
-        all.extend(arithmetic.rounding.is_none().then_some((weights, *arithmetic)));
-        return all;
-    }
-    for of in [Kept::Rounded, Kept::RoundedConstants] {
-        for rounding in
-            [Rounding::NearestEven, Rounding::TowardZero].into_iter().filter(|r| may(*r))
-        {
-            let one = Arithmetic { rounding: Some(rounding), ..*arithmetic };
-            all.push((of(arithmetic.format, rounding), one));
-        }
-    }
-    all.push((Kept::AsTheyAre, *arithmetic));
-    all
 }

@@ -11,7 +11,7 @@ use crate::engine::Output;
 use crate::engine::panics::{panic_text, quietly};
 use crate::graph::{Attribute, Model, Solo, ValueName, widened};
 use crate::inputs::Feed;
-use crate::tensor::Tensor;
+use crate::tensor::{Dtype, Tensor};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -56,6 +56,8 @@ pub struct NodeSteps {
     pub(super) steps: Vec<Step>,
     /// Initializers, and values that depend only on initializers.
     pub(super) constants: BTreeMap<String, Tensor>,
+    /// The constants that are stored as integers of 8 bits, and values that are computed from these.
+    pub(super) of_integers: BTreeSet<String>,
     values: BTreeMap<String, Tensor>,
     /// The step that writes a value.
     writers: BTreeMap<String, usize>,
@@ -94,13 +96,20 @@ impl NodeSteps {
     /// Fails if both engines refuse a node that depends only on constants.
     pub fn with_second(model: &Model, second: Option<Second>) -> Result<Self, String> {
         let model = &*super::wide(model, Tract::default()).map_err(|error| describe(&error))?;
-        let constants =
-            model.initializers().into_iter().map(|(name, tensor)| (name.to_string(), tensor));
+        let constants: BTreeMap<String, Tensor> = model
+            .initializers()
+            .into_iter()
+            .map(|(name, tensor)| (name.to_string(), tensor))
+            .collect();
+        let is_short = |tensor: &Tensor| matches!(tensor.dtype(), Dtype::I8 | Dtype::U8);
+        let short = constants.iter().filter(|(_, tensor)| is_short(tensor));
+        let of_integers = short.map(|(name, _)| name.clone()).collect();
         let mut steps = NodeSteps {
             model: model.clone(),
             second,
             steps: Vec::new(),
-            constants: constants.collect(),
+            constants,
+            of_integers,
             values: BTreeMap::new(),
             writers: BTreeMap::new(),
             readers: BTreeMap::new(),
@@ -123,6 +132,9 @@ impl NodeSteps {
         if step.reads.iter().all(|name| name.is_empty() || self.constants.contains_key(name)) {
             let inputs = vec![None; step.reads.len()];
             let outputs = self.evaluate(&step, &inputs, &Tensor::clone)?;
+            if step.reads.iter().any(|name| self.of_integers.contains(name)) {
+                self.of_integers.extend(step.writes.iter().cloned());
+            }
             self.constants.extend(step.writes.iter().cloned().zip(outputs));
             return Ok(());
         }

@@ -4,17 +4,14 @@ use super::decoder::Decoder;
 use super::lane::Lane;
 use super::moment::by_name;
 use super::sentence::{self, Said};
-use crate::decode::{DecodeLane, Part};
+use crate::decode::{DecodeLane, Part, Step};
 use crate::engine::Outcome;
 use crate::graph::ValueName;
 use crate::matrix::Source;
 use crate::report::TargetReport;
 use crate::session::Failure;
 use crate::tensor::Tensor;
-use crate::verdict::News;
-
-/// The most wrong steps that are walked: a walk may show that a step is right.
-const MOST_WALKS: usize = 3;
+use crate::verdict::{Kind, News, Verdict};
 
 /// The feeds of a step.
 type Feeds = Vec<(ValueName, Tensor)>;
@@ -41,7 +38,8 @@ impl Lane<'_, '_> {
         Ok((lane, feeds))
     }
 
-    /// The first step that is wrong even when its operators are looked at.
+    /// The first step that is wrong even when its operators are looked at. If the walks of the first, the worst and
+    /// the last bad step find no fault, the steps between them have none.
     fn first_wrong(
         &self,
         lane: &mut DecodeLane,
@@ -49,20 +47,32 @@ impl Lane<'_, '_> {
     ) -> Result<Option<Part>, Failure> {
         let is_bad = |step: &usize| lane.steps[*step].kind.news() == News::Bad;
         let bad: Vec<usize> = (0..lane.steps.len()).filter(is_bad).collect();
-        for (number, &step) in bad.iter().enumerate() {
-            if !self.decoder.walks || number == MOST_WALKS {
-                return self.part(step, None, lane).map(Some);
+        let mut clean = None;
+        for step in telling(&lane.steps, &bad) {
+            let mut walked = None;
+            if self.decoder.walks {
+                announce(&format!("{}: walking step {step}", lane.target));
+                walked = self.walk(step)?;
             }
-            announce(&format!("{}: walking step {step}", lane.target));
-            let Some(walked) = self.walk(step)? else {
+            let Some(walked) = walked else {
                 return self.part(step, None, lane).map(Some);
             };
-            let verdict = &walked.verdict;
-            (lane.steps[step].kind, lane.steps[step].sentence) =
-                (verdict.kind, verdict.sentence.clone());
-            if verdict.kind.news() == News::Bad {
-                let (step, walked) = self.earliest((step, walked), announce)?;
+            let Verdict { kind, sentence, .. } = walked.verdict.clone();
+            (lane.steps[step].kind, lane.steps[step].sentence) = (kind, sentence);
+            if kind.news() == News::Bad && kind != Kind::Precision {
+                let (step, walked) = match clean {
+                    Some(_) => self.first_of(clean, (step, walked), announce)?,
+                    None => self.earliest((step, walked), announce)?,
+                };
                 return self.part(step, Some(&walked), lane).map(Some);
+            }
+            clean = clean.or(Some(step));
+        }
+        if let Some(clean) = clean {
+            let Step { kind, sentence, .. } = lane.steps[clean].clone();
+            for step in bad {
+                let of = &mut lane.steps[step];
+                (of.kind, of.sentence) = (kind, sentence.clone());
             }
         }
         Ok(None)
@@ -205,6 +215,20 @@ impl Lane<'_, '_> {
         }
         Ok(Some(words))
     }
+}
+
+/// The steps whose walks tell most about these steps: the first, the worst and the last.
+fn telling(steps: &[Step], bad: &[usize]) -> Vec<usize> {
+    let error =
+        |step: usize| steps[step].introduced.iter().fold(0.0f64, |most, row| most.max(row.0));
+    let worst = bad.iter().copied().max_by(|a, b| error(*a).total_cmp(&error(*b)));
+    let mut told: Vec<usize> = Vec::new();
+    for step in [bad.first().copied(), worst, bad.last().copied()].into_iter().flatten() {
+        if !told.contains(&step) {
+            told.push(step);
+        }
+    }
+    told
 }
 
 /// The layer in the name of an operator's module: `/layers.2/attention/MatMul`.

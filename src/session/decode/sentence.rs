@@ -45,6 +45,11 @@ pub(super) fn of(lane: &DecodeLane, part: Option<&Part>) -> Said {
         };
         return Said { kind: *kind, words };
     }
+    let costly = lane.steps.iter().position(|step| step.kind == Kind::Precision);
+    if let Some(step) = costly {
+        let words = format!("from step {step} on, {}; {}", lane.steps[step].sentence, flips(lane));
+        return Said { kind: Kind::Precision, words };
+    }
     // Disputed, or a wrong reference.
     let other = lane.steps.iter().position(|step| step.kind.news() != News::Good);
     if let Some(step) = other {

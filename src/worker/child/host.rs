@@ -1,6 +1,7 @@
 //! The worker's side: reads an ask, does the work, and answers.
 
 use super::environment;
+use super::onnx_file::OnnxFile;
 use super::open::{Kept, open_and_run, run_again, run_next};
 use super::reply::Send;
 use super::sim::{self, SimJob};
@@ -12,7 +13,7 @@ use crate::worker::features::{missing_from_build, missing_tract_cuda};
 use crate::worker::parent::descendants::remove_own_folder;
 use crate::worker::wire::contents::Store;
 use crate::worker::wire::frame::{FrameError, read_frame, write_frame};
-use crate::worker::wire::protocol::{Ask, PROTOCOL, Reply, VERSION};
+use crate::worker::wire::protocol::{Ask, PROTOCOL, Reply, SentNetwork, VERSION};
 use std::fs::File;
 use std::io::{self, BufReader, Write as _};
 use std::sync::mpsc::{Receiver, channel};
@@ -113,7 +114,8 @@ fn answer(ask: Ask, body: Vec<u8>, memory: &mut Memory, send: &mut Send<'_>) -> 
     }
     match ask {
         Ask::Hello { .. } => {
-            send(&Reply::Hello { protocol: PROTOCOL, version: VERSION.into() }, &[])
+            let (protocol, version) = (PROTOCOL, VERSION.into());
+            send(&Reply::Hello { protocol, version, stays_open: false }, &[])
         }
         Ask::Keep { contents } => match memory.store.keep(contents, body) {
             Ok(()) => send(&Reply::Kept, &[]),
@@ -139,22 +141,23 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
     };
     say_what_was_chosen(&ask);
     match ask {
-        Ask::RunOnnx { model, repeats, cuda, .. } => {
-            super::onnx::run(store.bytes(&model), feeds, repeats, cuda, send)
+        Ask::RunOnnx { network, repeats, cuda, .. } => {
+            super::onnx::run(file(store, &network), feeds, repeats, cuda, send)
         }
-        Ask::RunOrt { model, target, repeats, .. } => {
+        Ask::RunOrt { network, target, repeats, .. } => {
             let open = |_: &mut Send<'_>| {
-                Ok(Box::new(super::ort::open(store.bytes(&model), &target, feeds)?) as _)
+                Ok(Box::new(super::ort::open(file(store, &network), &target, feeds)?) as _)
             };
             open_and_run(kept, repeats, send, open)
         }
-        Ask::RunSimulated { model, device, repeats, .. } => {
-            let job = SimJob { model: store.bytes(&model), device, feeds, plan };
+        Ask::RunSimulated { network, device, repeats, .. } => {
+            let job = SimJob { network: file(store, &network), device, feeds, plan };
             let open = |send: &mut Send<'_>| Ok(Box::new(sim::open(job, send)?) as _);
             open_and_run(kept, repeats, send, open)
         }
-        Ask::WalkSimulated { model, device, repeats, .. } => {
-            sim::walk(SimJob { model: store.bytes(&model), device, feeds, plan }, repeats, send)
+        Ask::WalkSimulated { network, device, repeats, .. } => {
+            let job = SimJob { network: file(store, &network), device, feeds, plan };
+            sim::walk(job, repeats, send)
         }
         Ask::Again { repeats } => run_again(kept, repeats, send),
         Ask::Next { feeds: sent, repeats } => {
@@ -183,6 +186,11 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
         // These asks are not about an engine. The callers have already answered them.
         Ask::Hello { .. } | Ask::Environment { .. } | Ask::Keep { .. } => Ok(()),
     }
+}
+
+/// The file of a network.
+fn file<'a>(store: &'a Store, network: &'a SentNetwork) -> OnnxFile<'a> {
+    OnnxFile { bytes: store.bytes(&network.model), folder: network.folder.as_deref() }
 }
 
 /// The other forms of the model that a walk needs.

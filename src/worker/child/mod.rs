@@ -6,6 +6,7 @@ pub(in crate::worker) mod host;
 #[cfg(feature = "mnn")]
 mod mnn;
 mod onnx;
+mod onnx_file;
 mod open;
 mod ort;
 mod reply;

@@ -1,25 +1,23 @@
 //! An ONNX network on the worker's own engine, which is tract. A worker in a different place runs tract on a different
 //! processor. tract on CUDA runs here as well, because drivers crash.
 
+use super::onnx_file::OnnxFile;
 use super::reply::Send;
 use crate::engine::{Engine as _, Execution, Output, Request, Tract};
-use crate::graph::Model;
 use crate::inputs::Feed;
-use crate::worker::wire::contents::NETWORK;
 use crate::worker::wire::protocol::{Reply, pack};
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 /// Runs the network and answers.
 pub(in crate::worker) fn run(
-    model: &[u8],
+    network: OnnxFile<'_>,
     feeds: Vec<Output>,
     repeats: usize,
     cuda: bool,
     send: &mut Send<'_>,
 ) -> io::Result<()> {
-    let model = match Model::from_bytes(model, Path::new(NETWORK)) {
+    let model = match network.model() {
         Ok(model) => model,
         Err(error) => return send(&Reply::Rejected { reason: error.to_string() }, &[]),
     };

@@ -1,6 +1,7 @@
 //! ONNX Runtime in the child. Its C library is loaded on demand, from any folder. So this program needs no library to
 //! be built or to start.
 
+use super::onnx_file::OnnxFile;
 use super::open::{OpenNetwork, Stop, replace_named};
 use crate::engine::{OrtTarget, Output, Provider, RanOn};
 use crate::graph::ValueName;
@@ -23,6 +24,8 @@ use tempfile::TempDir;
 
 /// The variable that names the library, for this program as for other programs that load the library.
 const LIBRARY: &str = "ORT_DYLIB_PATH";
+/// The option with the folder of external data, for a network that comes from memory.
+const DATA_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 /// The name of the WebGPU provider in a profile.
 const WEBGPU: &str = "WebGpuExecutionProvider";
 
@@ -37,15 +40,15 @@ pub(in crate::worker) struct OpenSession {
 
 /// Opens a network with its feeds.
 pub(in crate::worker) fn open(
-    model: &[u8],
+    network: OnnxFile<'_>,
     target: &OrtTarget,
     feeds: Vec<Output>,
 ) -> Result<OpenSession, Stop> {
     let version = load(target.provider)?;
     let profile = (target.provider != Provider::Cpu).then(TempDir::new).transpose();
     let profile = profile.map_err(|error| format!("make a folder for a profile: {error}"))?;
-    let session = builder(target, profile.as_ref().map(TempDir::path))?
-        .commit_from_memory(model)
+    let session = builder(target, network.folder, profile.as_ref().map(TempDir::path))?
+        .commit_from_memory(network.bytes)
         .map_err(|error| no_adapter(words(error), target.provider))?;
     let ran_on = RanOn {
         engine: "onnxruntime".into(),
@@ -170,8 +173,16 @@ fn version(library: &Path) -> String {
     }
 }
 
-fn builder(target: &OrtTarget, profile: Option<&Path>) -> Result<SessionBuilder, String> {
+fn builder(
+    target: &OrtTarget,
+    data: Option<&Path>,
+    profile: Option<&Path>,
+) -> Result<SessionBuilder, String> {
     let mut builder = Session::builder().map_err(words)?;
+    if let Some(folder) = data {
+        let folder = folder.to_str().ok_or("the name of the folder of its data is not UTF-8")?;
+        builder = builder.with_config_entry(DATA_FOLDER, folder).map_err(words)?;
+    }
     if target.unoptimized {
         builder =
             builder.with_optimization_level(GraphOptimizationLevel::Disable).map_err(words)?;

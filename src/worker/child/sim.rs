@@ -2,6 +2,7 @@
 //! errors on such a device, so no finding there says anything about a real device.
 
 use super::device_run::{DeviceRun, NodeStop, Passed};
+use super::onnx_file::OnnxFile;
 use super::open::{OpenNetwork, Stop};
 use super::reply::{Send, send_walked};
 use crate::engine::{Output, RanOn, SIMULATED, TRACT_VERSION};
@@ -14,17 +15,15 @@ use crate::walk::{
     Overrides, Plan, Progress, Reference as _, StorageCensus, Trace, Walked, conduct, fallback,
     operators,
 };
-use crate::worker::wire::contents::NETWORK;
 use crate::worker::wire::protocol::Reply;
 use std::cell::RefCell;
 use std::io::{self, Write as _};
-use std::path::Path;
 use std::time::Duration;
 
 /// One network to run or walk on one simulated device.
 pub(in crate::worker) struct SimJob<'a> {
-    /// The bytes of the ONNX file.
-    pub(in crate::worker) model: &'a [u8],
+    /// The ONNX file.
+    pub(in crate::worker) network: OnnxFile<'a>,
     /// The device.
     pub(in crate::worker) device: Device,
     /// One tensor for each input.
@@ -114,8 +113,7 @@ type Opened = (SimCandidate, RanOn);
 
 /// Reads the network and opens the device on it. Also returns the network with its feeds and its plan.
 fn open_candidate(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Network), Stop> {
-    let model =
-        Model::from_bytes(job.model, Path::new(NETWORK)).map_err(|error| error.to_string())?;
+    let model = job.network.model().map_err(|error| error.to_string())?;
     let feeds: Vec<Feed> = job.feeds.into_iter().map(Feed::from).collect();
     let plan = job.plan;
     let mut simulator = Simulator::new(job.device);

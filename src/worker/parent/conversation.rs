@@ -107,6 +107,15 @@ impl KeptWorker {
         KeptWorker { program: program.clone(), worker: None }
     }
 
+    /// Whether the worker keeps a network open, and takes feeds of other shapes. Starts the worker if none runs. If
+    /// that fails, the next exchange says why.
+    pub(in crate::worker) fn stays_open(&mut self, patience: Duration) -> bool {
+        if self.worker.is_none() && !self.program.interrupt().is_set() {
+            self.worker = Worker::start(&self.program, patience).ok();
+        }
+        self.worker.as_ref().is_some_and(|worker| worker.stays_open)
+    }
+
     /// Sends the ask and listens to the end of the exchange.
     pub(in crate::worker) fn converse(
         &mut self,

@@ -27,19 +27,22 @@ pub struct OnnxEngine {
 }
 
 impl OnnxEngine {
-    fn message(&self, request: &Request<'_>) -> Result<Message, Box<Execution>> {
+    /// The ask to run a network. An engine that keeps it open needs no numbers for open dimensions, and fails on some
+    /// numbers if a file has branches.
+    fn message(&self, request: &Request<'_>, stays_open: bool) -> Result<Message, Box<Execution>> {
         let repeats = request.repeats;
-        // ONNX Runtime needs no numbers for open dimensions, and fails on some numbers if a file has branches.
         let declared = request.model.as_declared();
-        let model = if self.stays_open() { &declared } else { request.model };
-        Message::about(&Request { model, ..*request }, |model, feeds, _| match self.by.clone() {
-            OnnxBy::Ort(target) => Ask::RunOrt { model, target, feeds, repeats },
-            OnnxBy::Own => Ask::RunOnnx { model, feeds, repeats, cuda: false },
-            OnnxBy::TractCuda => Ask::RunOnnx { model, feeds, repeats, cuda: true },
+        let model = if stays_open { &declared } else { request.model };
+        let is_here = self.worker.is_here();
+        let request = Request { model, ..*request };
+        Message::about(&request, is_here, |network, feeds, _| match self.by.clone() {
+            OnnxBy::Ort(target) => Ask::RunOrt { network, target, feeds, repeats },
+            OnnxBy::Own => Ask::RunOnnx { network, feeds, repeats, cuda: false },
+            OnnxBy::TractCuda => Ask::RunOnnx { network, feeds, repeats, cuda: true },
         })
     }
 
-    /// Whether the worker keeps the network open for the next ask. A worker with its own engine need not.
+    /// Whether every worker keeps the network open for the next ask. A worker with its own engine says if it does.
     fn stays_open(&self) -> bool {
         matches!(self.by, OnnxBy::Ort(_))
     }
@@ -48,7 +51,7 @@ impl OnnxEngine {
 impl Engine for OnnxEngine {
     fn execute(&self, request: &Request<'_>) -> Execution {
         let request = self.worker.within(request);
-        match self.message(&request) {
+        match self.message(&request, self.stays_open()) {
             Ok(message) => {
                 let held = Conversation::hold(&self.worker, message, request.deadline, &mut |_| ());
                 held.conclude(None, request.deadline).0
@@ -58,7 +61,8 @@ impl Engine for OnnxEngine {
     }
 
     fn session(&self) -> Box<dyn Session + '_> {
-        Box::new(OnnxSession { engine: self, worker: KeptWorker::new(&self.worker) })
+        let worker = KeptWorker::new(&self.worker);
+        Box::new(OnnxSession { engine: self, worker, stays_open: self.stays_open() })
     }
 }
 
@@ -66,34 +70,41 @@ impl Engine for OnnxEngine {
 struct OnnxSession<'e> {
     engine: &'e OnnxEngine,
     worker: KeptWorker,
+    /// Whether the worker keeps the network of the last ask open.
+    stays_open: bool,
+}
+
+impl OnnxSession<'_> {
+    /// Asks about the open network, or about the network again if the worker keeps none open.
+    fn ask(&mut self, open: impl FnOnce() -> Message, request: &Request<'_>) -> Execution {
+        let message = match self.stays_open {
+            true => Ok(open()),
+            false => self.engine.message(request, false),
+        };
+        self.worker.execute(message, None, request.deadline)
+    }
 }
 
 impl Session for OnnxSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
-        let message = self.engine.message(&request);
+        self.stays_open = self.engine.stays_open()
+            || matches!(self.engine.by, OnnxBy::Own) && self.worker.stays_open(request.deadline);
+        let message = self.engine.message(&request, self.stays_open);
         self.worker.execute(message, None, request.deadline)
     }
 
     fn again(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
-        let message = match self.engine.stays_open() {
-            true => Ok(Message::bare(Ask::Again { repeats: request.repeats })),
-            false => self.engine.message(&request),
-        };
-        self.worker.execute(message, None, request.deadline)
+        self.ask(|| Message::bare(Ask::Again { repeats: request.repeats }), &request)
     }
 
     fn next(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
-        let message = match self.engine.stays_open() {
-            true => Ok(Message::next(&request)),
-            false => self.engine.message(&request),
-        };
-        self.worker.execute(message, None, request.deadline)
+        self.ask(|| Message::next(&request), &request)
     }
 
     fn takes_other_shapes(&self) -> bool {
-        self.engine.stays_open()
+        self.stays_open
     }
 }

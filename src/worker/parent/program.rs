@@ -53,6 +53,11 @@ impl WorkerProgram {
         WorkerProgram { interrupt, ..self }
     }
 
+    /// Whether the worker is on this machine, as far as offby knows.
+    pub(in crate::worker) fn is_here(&self) -> bool {
+        self.is_ours
+    }
+
     /// The token that stops the worker's work.
     pub fn interrupt(&self) -> &Interrupt {
         &self.interrupt

@@ -27,8 +27,8 @@ impl SimEngine {
 
     fn run_message(&self, request: &Request<'_>) -> Result<Message, Box<Execution>> {
         let (device, repeats) = (self.device()?, request.repeats);
-        Message::about(request, |model, feeds, _| Ask::RunSimulated {
-            model,
+        Message::about(request, true, |network, feeds, _| Ask::RunSimulated {
+            network,
             device,
             feeds,
             repeats,
@@ -41,9 +41,9 @@ impl SimEngine {
         plan: Option<&Plan>,
     ) -> Result<Message, Box<Execution>> {
         let (device, repeats) = (self.device()?, request.repeats);
-        Message::about(request, |model, feeds, contents| {
+        Message::about(request, true, |network, feeds, contents| {
             let plan = plan.map(|plan| contents.add_plan(plan));
-            Ask::WalkSimulated { model, device, feeds, repeats, plan }
+            Ask::WalkSimulated { network, device, feeds, repeats, plan }
         })
     }
 }

@@ -49,6 +49,8 @@ pub(in crate::worker) struct Worker {
     stderr_log: Option<StderrLog>,
     deadline: Instant,
     interrupt: Interrupt,
+    /// Whether the worker keeps a network open, and takes feeds of other shapes.
+    pub(in crate::worker) stays_open: bool,
     /// Whether the child was ended. Its process number may belong to a different process by now.
     is_over: bool,
 }
@@ -81,6 +83,7 @@ impl Worker {
             interrupt: program.interrupt().clone(),
             stderr_log,
             deadline: Instant::now() + patience,
+            stays_open: false,
             is_over: false,
             child,
         };
@@ -115,8 +118,11 @@ impl Worker {
 
     fn greet(&mut self) -> Result<(), Ending> {
         match self.ask(&Ask::Hello { protocol: PROTOCOL }, Vec::new())? {
-            (Reply::Hello { protocol: PROTOCOL, .. }, _) => Ok(()),
-            (Reply::Hello { protocol, version }, _) => Err(Ending::Absent {
+            (Reply::Hello { protocol: PROTOCOL, stays_open, .. }, _) => {
+                self.stays_open = stays_open;
+                Ok(())
+            }
+            (Reply::Hello { protocol, version, .. }, _) => Err(Ending::Absent {
                 ended: Ended::Absent,
                 why: format!(
                     "it is {version} and speaks protocol {protocol}; this is {VERSION} and speaks {PROTOCOL}"

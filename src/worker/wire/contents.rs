@@ -1,16 +1,14 @@
 //! Models and feeds on their way to a worker. Each is named by the digest of its bytes, sent once to a worker
 //! that lacks it, and kept there.
 
-use super::protocol::{Ask, ContentHead, PlanHead, SentTensor};
+use super::protocol::{Ask, ContentHead, PlanHead, SentNetwork, SentTensor};
 use crate::engine::{Execution, Outcome, Output, Request};
-use crate::graph::ValueName;
+use crate::graph::{CutError, Model, ValueName};
 use crate::tensor::{Digest, Tensor};
 use crate::walk::Plan;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A worker's name for a received network, which has no file.
-pub(in crate::worker) const NETWORK: &str = "network.onnx";
 /// How many bytes a worker keeps before it drops contents that the last ask did not name.
 const KEPT: usize = 1 << 30;
 
@@ -35,18 +33,22 @@ impl Message {
     }
 
     /// An ask about a request's network, sent from memory: the file may not exist, or may have other shapes.
-    /// If the network cannot be sent, returns an execution instead.
+    ///
+    /// A worker on this machine reads external data itself. Only one copy of the weights is in memory then. Any
+    /// worker is asked to do so if the network does not fit in one piece. If the network cannot be sent, returns an
+    /// execution instead.
     pub(in crate::worker) fn about(
         request: &Request<'_>,
-        ask: impl FnOnce(Digest, Vec<SentTensor>, &mut Contents) -> Ask,
+        is_here: bool,
+        ask: impl FnOnce(SentNetwork, Vec<SentTensor>, &mut Contents) -> Ask,
     ) -> Result<Self, Box<Execution>> {
-        let whole = request.model.to_whole_bytes().map_err(|error| {
+        let mut contents = Contents::default();
+        let network = contents.add_network(request.model, is_here).map_err(|error| {
             let execution = Execution::without_outputs(Outcome::Rejected, error.to_string());
             Box::new(Execution { hint: error.hint(), ..execution })
         })?;
-        let mut contents = Contents::default();
-        let (model, feeds) = (contents.add(whole), contents.add_feeds(request));
-        Ok(Message { ask: ask(model, feeds, &mut contents), contents })
+        let feeds = contents.add_feeds(request);
+        Ok(Message { ask: ask(network, feeds, &mut contents), contents })
     }
 }
 
@@ -60,6 +62,18 @@ impl Contents {
         let digest = Digest::of([bytes.as_slice()]);
         self.0.insert(digest.clone(), bytes);
         digest
+    }
+
+    /// Adds a network's file, in one piece if the worker is elsewhere.
+    fn add_network(&mut self, model: &Model, is_here: bool) -> Result<SentNetwork, CutError> {
+        let folder = model.data_folder();
+        if folder.is_none() || !is_here {
+            match model.to_whole_bytes() {
+                Err(CutError::TooLarge { .. }) if folder.is_some() => {}
+                whole => return Ok(SentNetwork { model: self.add(whole?), folder: None }),
+            }
+        }
+        Ok(SentNetwork { model: self.add(model.to_bytes()), folder })
     }
 
     /// Adds a request's feeds.
@@ -210,7 +224,8 @@ mod tests {
     use super::*;
 
     fn ask(model: &Digest) -> Ask {
-        Ask::RunOnnx { model: model.clone(), feeds: Vec::new(), repeats: 1, cuda: false }
+        let network = SentNetwork { model: model.clone(), folder: None };
+        Ask::RunOnnx { network, feeds: Vec::new(), repeats: 1, cuda: false }
     }
 
     #[test]

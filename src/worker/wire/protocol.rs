@@ -9,6 +9,7 @@ use crate::tensor::{Digest, Dtype, Tensor, TensorError, element_count};
 use crate::walk::{By, Fallback, Goal, Trace, Trust};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// Raised when a message changes its meaning. `Hello` never changes.
 pub(in crate::worker) const PROTOCOL: u32 = 4;
@@ -42,24 +43,33 @@ pub(in crate::worker) enum Ask {
     },
     /// Run an ONNX model on the worker's own engine, or on tract's CUDA.
     RunOnnx {
-        model: Digest,
+        #[serde(flatten)]
+        network: SentNetwork,
         feeds: Vec<SentTensor>,
         repeats: usize,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         cuda: bool,
     },
     /// Run an ONNX model on ONNX Runtime.
-    RunOrt { model: Digest, target: OrtTarget, feeds: Vec<SentTensor>, repeats: usize },
+    RunOrt {
+        #[serde(flatten)]
+        network: SentNetwork,
+        target: OrtTarget,
+        feeds: Vec<SentTensor>,
+        repeats: usize,
+    },
     /// Run an ONNX model on a simulated device.
     RunSimulated {
-        model: Digest,
+        #[serde(flatten)]
+        network: SentNetwork,
         device: crate::sim::Device,
         feeds: Vec<SentTensor>,
         repeats: usize,
     },
     /// Walk an ONNX model on a simulated device.
     WalkSimulated {
-        model: Digest,
+        #[serde(flatten)]
+        network: SentNetwork,
         device: crate::sim::Device,
         feeds: Vec<SentTensor>,
         repeats: usize,
@@ -80,11 +90,11 @@ impl Ask {
             Ask::Walk { onnx, model, half_model, full_model, .. } => {
                 onnx.iter().chain(full_model).chain([model, half_model]).collect()
             }
-            Ask::Run { model, .. }
-            | Ask::RunOnnx { model, .. }
-            | Ask::RunOrt { model, .. }
-            | Ask::RunSimulated { model, .. }
-            | Ask::WalkSimulated { model, .. } => vec![model],
+            Ask::Run { model, .. } => vec![model],
+            Ask::RunOnnx { network, .. }
+            | Ask::RunOrt { network, .. }
+            | Ask::RunSimulated { network, .. }
+            | Ask::WalkSimulated { network, .. } => vec![&network.model],
             Ask::Hello { .. }
             | Ask::Environment { .. }
             | Ask::Keep { .. }
@@ -135,7 +145,13 @@ impl Ask {
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub(in crate::worker) enum Reply {
     /// The answer to `Hello`.
-    Hello { protocol: u32, version: String },
+    Hello {
+        protocol: u32,
+        version: String,
+        /// Whether a network of `RunOnnx` stays open, and takes feeds of other shapes.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stays_open: bool,
+    },
     /// The answer to `Environment`, from the restarted worker.
     Restarted,
     /// The worker lacks these contents: send `Keep`, then the same ask again.
@@ -234,6 +250,15 @@ pub(in crate::worker) fn unpack(
 pub(in crate::worker) struct ContentHead {
     pub(in crate::worker) digest: Digest,
     pub(in crate::worker) bytes: usize,
+}
+
+/// An ONNX network. Its file is a content.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::worker) struct SentNetwork {
+    pub(in crate::worker) model: Digest,
+    /// The folder of its external data, on the worker's machine. Without a folder, the file has all data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::worker) folder: Option<PathBuf>,
 }
 
 /// A tensor whose elements are a content: an input, or an expected output.

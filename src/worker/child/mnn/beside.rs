@@ -6,15 +6,14 @@
 
 use crate::bounds::{Arithmetic, Clamp, Excess};
 use crate::engine::{NodeSteps, Output};
-use crate::graph::{Attribute, Model};
+use crate::graph::Attribute;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use crate::walk::{
     Clean, ErrorSummary, KernelError, Operand, Operator, TILES, error_summary, without_suffixes,
 };
-use crate::worker::wire::contents::NETWORK;
+use crate::worker::child::onnx_file::OnnxFile;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::rc::Rc;
 
 /// How many operators a converter may have fused after the operator whose name remains.
@@ -73,7 +72,7 @@ type Last = Option<(String, usize, usize)>;
 impl Beside {
     /// The stream of a model. If tract does not accept the model, there is no stream and no comparison.
     pub(super) fn new(onnx: Option<Vec<u8>>, feeds: &[Output]) -> Self {
-        let model = onnx.and_then(|onnx| Model::from_bytes(&onnx, Path::new(NETWORK)).ok());
+        let model = onnx.and_then(|onnx| OnnxFile { bytes: &onnx, folder: None }.model().ok());
         let steps = model.and_then(|model| NodeSteps::new(&model).ok());
         let feeds = feeds.iter().cloned().map(Feed::from).collect();
         Beside {

@@ -1,0 +1,34 @@
+//! The arguments of `offby audit`.
+
+use super::shared_args::{ModelArgs, OutputArgs, PlaceArgs};
+use clap::Args;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct AuditArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    /// Target to run, such as mnn:vulkan:low
+    #[arg(long = "on", value_name = "TARGET")]
+    pub(super) on: String,
+    /// Number of runs in one process, with the network open
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub(super) runs: NonZeroUsize,
+    /// Number of runs that each have a new process
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(super) processes: usize,
+    /// Also run the input as the first of a batch of this size; each input needs an open first axis
+    #[arg(long, value_name = "N")]
+    pub(super) batch: Option<NonZeroUsize>,
+    /// Ready-made .mnn file, instead of converting the network
+    #[arg(long, value_name = "FILE")]
+    pub(super) mnn: Option<PathBuf>,
+    /// Time limit for each run, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(super) timeout: u64,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}

@@ -1,0 +1,13 @@
+//! Many runs of one network: how many different results they have, and where those differ.
+
+mod document;
+mod order;
+mod spot;
+mod tally;
+
+pub use document::{
+    AUDIT_SCHEMA, AuditDocument, DistinctResult, FirstUnsteady, Lane, OutputSpot, Way,
+};
+pub use order::pattern;
+pub use spot::{Spot, spot};
+pub use tally::{Seen, Tally, digest_of};

@@ -1,0 +1,50 @@
+//! A network with every value as an output: an engine that shows no operators shows their results.
+
+use crate::engine::{NodeSteps, Request, Second};
+use crate::graph::{Boundary, Cut, Model, ValueName};
+
+/// A network with every value as an output.
+pub(super) struct Shown {
+    /// The network.
+    pub(super) model: Model,
+    /// The values in the order of evaluation, with the label and the operator of the node that writes each.
+    pub(super) nodes: Vec<(ValueName, String, String)>,
+}
+
+impl Shown {
+    /// Shows every value that depends on the inputs. `second` computes the nodes that tract refuses.
+    ///
+    /// # Errors
+    /// If no engine computes a node, or the network cannot be cut.
+    pub(super) fn of(request: &Request<'_>, second: Option<Second>) -> Result<Self, String> {
+        let model = showing(request.model, &values(request, second.clone())?)?;
+        let steps = NodeSteps::with_second(request.model, second)?;
+        let nodes = (0..steps.len()).flat_map(|step| {
+            let (label, op_type) = steps.node(step);
+            let writes = steps.writes(step).iter();
+            writes
+                .map(|value| (ValueName::from(value.as_str()), label.clone(), op_type.clone()))
+                .collect::<Vec<_>>()
+        });
+        Ok(Shown { nodes: nodes.collect(), model })
+    }
+}
+
+/// Every value that depends on the inputs, with the reference's type and shape.
+pub(super) fn values(
+    request: &Request<'_>,
+    second: Option<Second>,
+) -> Result<Vec<Boundary>, String> {
+    let mut steps = NodeSteps::with_second(request.model, second)?;
+    let values = steps.capture_all(request.feeds)?;
+    Ok(values.iter().map(|(name, tensor)| Boundary::of(name.as_str(), tensor)).collect())
+}
+
+/// The network with these values as outputs.
+pub(super) fn showing(model: &Model, values: &[Boundary]) -> Result<Model, String> {
+    let to = values.iter().map(|value| value.name.clone()).collect();
+    let cut = model.cut(&Cut { to, ..Cut::default() });
+    let mut shown = cut.map_err(|error| error.to_string())?;
+    shown.declare(values);
+    Ok(shown)
+}

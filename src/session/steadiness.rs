@@ -1,0 +1,344 @@
+//! Runs a target many times on the same inputs: does it always compute the same?
+
+use super::Registry;
+use super::shown::Shown;
+use crate::determinism::{
+    DistinctResult, FirstUnsteady, Lane, OutputSpot, Spot, Tally, Way, digest_of, pattern, spot,
+};
+use crate::engine::{
+    Backend, Engine, Execution, MnnTarget, Outcome, Output, RanOn, Request, Target,
+};
+use crate::graph::{Dim, Model, ValueName};
+use crate::inputs::Feed;
+use crate::tensor::{Digest, Tensor};
+use crate::verdict::{Kind, distance, outcome_kind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// The most runs that look for the first operator: each returns every value of the network.
+const TAPPED: usize = 32;
+/// The threads of the run that is compared with a run in one thread.
+const THREADS: usize = 4;
+
+/// A target that is to be run many times.
+pub struct Steadiness<'a> {
+    /// The network with its inputs.
+    pub request: Request<'a>,
+    /// The engines.
+    pub registry: &'a Registry,
+    /// The target.
+    pub target: &'a Target,
+    /// The number of runs in one process.
+    pub runs: usize,
+    /// The number of new processes.
+    pub processes: usize,
+    /// The size of the batch; `None` for no batch.
+    pub batch: Option<usize>,
+}
+
+/// What was found.
+pub struct SteadinessFound {
+    /// The groups of runs.
+    pub lanes: Vec<Lane>,
+    /// What really ran.
+    pub ran_on: Option<RanOn>,
+    /// Where two results of the same inputs differ.
+    pub spots: Vec<OutputSpot>,
+    /// The first operator whose result differs, or why none is named.
+    pub first: Option<Result<FirstUnsteady, String>>,
+    /// The kind of the verdict.
+    pub kind: Kind,
+    /// The verdict in a sentence.
+    pub sentence: String,
+}
+
+/// A group of runs, with its results.
+struct Ran {
+    tally: Tally,
+    last: Execution,
+    seconds: f64,
+}
+
+impl Steadiness<'_> {
+    /// Runs the target in one process, in new processes, and in batches and threads if it has them.
+    pub fn look(&self, announce: &mut dyn FnMut(&str)) -> SteadinessFound {
+        let engine = self.registry.engine(self.target);
+        let once = self.in_one_process(engine.as_ref(), &self.request, self.runs, announce);
+        let mut lanes = vec![lane(Way::OneProcess, &once)];
+        let fresh = match once.last.outcome {
+            Outcome::Completed => self.in_new_processes(engine.as_ref(), announce),
+            _ => Ran { tally: Tally::default(), last: once.last.clone(), seconds: 0.0 },
+        };
+        if !fresh.tally.distinct().is_empty() {
+            lanes.push(lane(Way::NewProcesses, &fresh));
+        }
+        let usual = once.tally.usual().map(|seen| seen.outputs.clone()).unwrap_or_default();
+        if once.last.outcome == Outcome::Completed {
+            lanes.extend(self.others(&usual, announce));
+        }
+        let (kind, sentence) = verdict(&once, &fresh);
+        let is_unsteady = kind == Kind::Nondeterministic;
+        let other =
+            once.tally.others().chain(fresh.tally.distinct()).find(|seen| {
+                !seen.outputs.is_empty() && digest_of(&seen.outputs) != digest_of(&usual)
+            });
+        let spots = other.map(|other| spots(&usual, &other.outputs)).unwrap_or_default();
+        let first = is_unsteady.then(|| self.first_unsteady(engine.as_ref(), &once, announce));
+        let ran_on = once.last.ran_on.clone();
+        SteadinessFound { lanes, ran_on, spots, first, kind, sentence }
+    }
+
+    fn in_one_process(
+        &self,
+        engine: &dyn Engine,
+        request: &Request<'_>,
+        runs: usize,
+        announce: &mut dyn FnMut(&str),
+    ) -> Ran {
+        let request = Request { repeats: 1, ..*request };
+        let mut session = engine.session();
+        self.count(runs, &mut |run| {
+            announce(&format!("run {} of {runs} in one process", run + 1));
+            if run == 0 { session.execute(&request) } else { session.again(&request) }
+        })
+    }
+
+    fn in_new_processes(&self, engine: &dyn Engine, announce: &mut dyn FnMut(&str)) -> Ran {
+        let request = Request { repeats: 1, ..self.request };
+        self.count(self.processes, &mut |run| {
+            announce(&format!("process {} of {}", run + 1, self.processes));
+            engine.execute(&request)
+        })
+    }
+
+    /// Counts the results of runs, until one fails.
+    fn count(&self, runs: usize, execute: &mut dyn FnMut(usize) -> Execution) -> Ran {
+        let started = Instant::now();
+        let mut tally = Tally::default();
+        let mut last = Execution::without_outputs(Outcome::Interrupted, String::new());
+        for run in 0..runs {
+            if self.registry.interrupt().is_set() {
+                break;
+            }
+            last = execute(run);
+            if last.outcome != Outcome::Completed {
+                break;
+            }
+            tally.add(std::mem::take(&mut last.outputs));
+        }
+        Ran { tally, last, seconds: started.elapsed().as_secs_f64() }
+    }
+
+    /// Groups that may round differently: batches and threads.
+    fn others(&self, usual: &[Output], announce: &mut dyn FnMut(&str)) -> Vec<Lane> {
+        let mut lanes = Vec::new();
+        for (way, request, target) in self.variants() {
+            announce(&way.words());
+            let request = Request { model: &request.0, feeds: &request.1, ..self.request };
+            let engine = self.registry.engine(&target);
+            let mut ran = self.in_one_process(engine.as_ref(), &request, 1, &mut |_| ());
+            let found: Vec<Output> = ran
+                .tally
+                .usual()
+                .map(|seen| seen.outputs.iter().map(|output| like_first(output, usual)).collect())
+                .unwrap_or_default();
+            if !found.is_empty() {
+                ran.tally = Tally::default();
+                ran.tally.add(found.clone());
+            }
+            let error = (!found.is_empty()).then(|| apart(usual, &found));
+            lanes.push(Lane { relative_l2: error, ..lane(way, &ran) });
+        }
+        lanes
+    }
+
+    fn variants(&self) -> Vec<(Way, (Model, Vec<Feed>), Target)> {
+        let mut variants = Vec::new();
+        if let Some(batch) = self.batch {
+            for way in [Way::BatchOfSame(batch), Way::BatchOfOthers(batch)] {
+                if let Some(request) = self.batched(batch, way == Way::BatchOfSame(batch)) {
+                    variants.push((way, request, self.target.clone()));
+                }
+            }
+        }
+        if let Target::Mnn(target @ MnnTarget { backend: Backend::Cpu, threads: None, .. }) =
+            self.target
+        {
+            for threads in [1, THREADS] {
+                let target = MnnTarget { threads: Some(threads as u16), ..target.clone() };
+                let same = (self.request.model.clone(), self.request.feeds.to_vec());
+                variants.push((Way::Threads(threads), same, Target::Mnn(target)));
+            }
+        }
+        variants
+    }
+
+    /// The network with a batch in all inputs; `None` if an input's first axis is not open, or is not 1 here.
+    fn batched(&self, batch: usize, is_same: bool) -> Option<(Model, Vec<Feed>)> {
+        let mut model = self.request.model.as_declared().into_owned();
+        let is_open = model.inputs().iter().all(|input| {
+            input.shape.as_ref().is_some_and(|shape| matches!(shape.first(), Some(Dim::Symbol(_))))
+        });
+        let mut feeds = Vec::new();
+        for feed in self.request.feeds {
+            let tensor = repeated(&feed.tensor, batch, is_same)?;
+            feeds.push(Feed::new(feed.name.clone(), "batch", tensor));
+        }
+        let shapes: BTreeMap<ValueName, Vec<usize>> =
+            feeds.iter().map(|feed| (feed.name.clone(), feed.tensor.shape().to_vec())).collect();
+        (is_open && model.fix_shapes(&shapes).is_ok()).then_some((model, feeds))
+    }
+
+    /// Asks for every value in several runs: the first one in the order of evaluation whose bytes differ.
+    fn first_unsteady(
+        &self,
+        engine: &dyn Engine,
+        once: &Ran,
+        announce: &mut dyn FnMut(&str),
+    ) -> Result<FirstUnsteady, String> {
+        let shown = Shown::of(&self.request, None)?;
+        let request = Request { model: &shown.model, repeats: 1, ..self.request };
+        let mut session = engine.session();
+        let in_process = !once.tally.is_steady();
+        let runs = if in_process { TAPPED.min(self.runs) } else { self.processes };
+        let mut seen: BTreeMap<ValueName, (BTreeSet<Digest>, Option<Tensor>, Option<Spot>)> =
+            BTreeMap::new();
+        for run in 0..runs {
+            announce(&format!("run {} of {runs} with every value as an output", run + 1));
+            let execution = match (in_process, run) {
+                (false, _) => engine.execute(&request),
+                (true, 0) => session.execute(&request),
+                (true, _) => session.again(&request),
+            };
+            if execution.outcome != Outcome::Completed {
+                return Err(execution.reason.unwrap_or_else(|| execution.outcome.to_string()));
+            }
+            for output in execution.outputs {
+                let digest = digest_of(std::slice::from_ref(&output));
+                let (digests, first, place) = seen.entry(output.name).or_default();
+                if digests.insert(digest) && place.is_none() {
+                    match first {
+                        None => *first = Some(output.tensor),
+                        Some(first) => *place = spot(first, &output.tensor),
+                    }
+                }
+            }
+        }
+        let first = shown.nodes.iter().find_map(|(value, node, op_type)| {
+            let (digests, _, spot) = seen.get(value)?;
+            (digests.len() > 1).then(|| FirstUnsteady {
+                node: node.clone(),
+                op_type: op_type.clone(),
+                value: value.clone(),
+                distinct: digests.len(),
+                runs,
+                spot: spot.clone(),
+            })
+        });
+        first.ok_or_else(|| {
+            format!(
+                "{runs} runs with every value as an output were all the same: the difference is inside a fused operator, or depends on time"
+            )
+        })
+    }
+}
+
+fn lane(way: Way, ran: &Ran) -> Lane {
+    let Ran { tally, last, seconds } = ran;
+    let distinct = tally.distinct().iter().map(|seen| DistinctResult {
+        digest: seen.digest.clone(),
+        runs: seen.runs,
+        first: seen.first,
+    });
+    Lane {
+        way,
+        runs: tally.order().len(),
+        distinct: distinct.collect(),
+        pattern: pattern(tally.order()),
+        relative_l2: None,
+        outcome: last.outcome,
+        reason: last.reason.clone(),
+        seconds: *seconds,
+    }
+}
+
+fn verdict(once: &Ran, fresh: &Ran) -> (Kind, String) {
+    let runs = once.tally.order().len();
+    let processes = fresh.tally.order().len();
+    if once.last.outcome != Outcome::Completed {
+        let reason = once.last.reason.clone().unwrap_or_default();
+        let words = match runs {
+            0 => reason,
+            _ => format!("{runs} runs completed, and then: {reason}"),
+        };
+        return (outcome_kind(once.last.outcome).unwrap_or(Kind::Inconclusive), words);
+    }
+    let [here, there] = [once, fresh].map(|ran| ran.tally.distinct().len());
+    let same = |ran: &Ran| ran.tally.usual().map(|seen| seen.digest.clone());
+    if here > 1 {
+        let pattern = pattern(once.tally.order()).unwrap_or_default();
+        let words = format!("{here} different results in {runs} runs of one process: {pattern}");
+        return (Kind::Nondeterministic, words);
+    }
+    if there > 1 || (there == 1 && same(once) != same(fresh)) {
+        let words = format!(
+            "{runs} runs in one process are the same, and new processes differ: {} different results in {processes} processes; the result depends on what a process finds, such as memory, addresses or tuning",
+            there
+        );
+        return (Kind::Nondeterministic, words);
+    }
+    let words = match processes {
+        0 => format!("all {runs} runs in one process have the same bytes"),
+        _ => format!(
+            "all {runs} runs in one process and {processes} new processes have the same bytes"
+        ),
+    };
+    (Kind::Agrees, words)
+}
+
+fn spots(usual: &[Output], other: &[Output]) -> Vec<OutputSpot> {
+    let pairs = usual.iter().filter_map(|output| {
+        let other = other.iter().find(|other| other.name == output.name)?;
+        let spot = spot(&output.tensor, &other.tensor)?;
+        Some(OutputSpot { output: output.name.clone(), spot })
+    });
+    pairs.collect()
+}
+
+/// The relative L2 error of the worst output.
+fn apart(usual: &[Output], found: &[Output]) -> f64 {
+    let tensors = |outputs: &[Output]| -> Vec<Tensor> {
+        outputs.iter().map(|output| output.tensor.clone()).collect()
+    };
+    distance(&tensors(usual), &tensors(found))
+}
+
+/// The first element of a batch, if the output has a batch.
+fn like_first(output: &Output, usual: &[Output]) -> Output {
+    let alone = usual.iter().find(|alone| alone.name == output.name);
+    let is_batch = alone.is_some_and(|alone| alone.tensor.shape() != output.tensor.shape());
+    let shape = alone.map(|alone| alone.tensor.shape().to_vec()).filter(|_| is_batch);
+    let first = shape.and_then(|shape| {
+        let bytes = shape.iter().product::<usize>() * output.tensor.dtype().size();
+        Tensor::from_bytes(output.tensor.dtype(), &shape, output.tensor.to_bytes().get(..bytes)?)
+            .ok()
+    });
+    match first {
+        Some(tensor) => Output { name: output.name.clone(), tensor },
+        None => output.clone(),
+    }
+}
+
+/// A tensor with a first axis of 1, `batch` times. Other elements are the tensor backwards.
+fn repeated(tensor: &Tensor, batch: usize, is_same: bool) -> Option<Tensor> {
+    (tensor.shape().first() == Some(&1)).then_some(())?;
+    let bytes = tensor.to_bytes();
+    let size = tensor.dtype().size();
+    let backwards: Vec<u8> = bytes.rchunks(size).flatten().copied().collect();
+    let others = if is_same { &bytes } else { &backwards };
+    let all: Vec<u8> =
+        bytes.iter().chain((1..batch).flat_map(|_| others.iter())).copied().collect();
+    let mut shape = tensor.shape().to_vec();
+    shape[0] = batch;
+    Tensor::from_bytes(tensor.dtype(), &shape, &all).ok()
+}
