@@ -64,7 +64,8 @@ impl<'a> First<'a> {
         let (second, feeds) = second_network(path, prepared)?;
         let (theirs, steps) = all_values(&second, &feeds, session.second())?;
         let folded = self.folded.iter();
-        let folded = folded.filter_map(|name| Some((name.clone(), steps.constant(name)?.clone())));
+        let folded =
+            folded.filter_map(|name| Some((name.clone(), steps.constant(name)?.into_owned())));
         let folded: Values = folded.collect();
         let (mut aligned, mut by_numbers) = align(ours, &theirs);
         for (our, their) in prepared.model.outputs().iter().zip(second.outputs()) {

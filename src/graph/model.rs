@@ -2,10 +2,11 @@
 
 use super::exporter::{Exported, exported};
 use super::limit::PROTOBUF_LIMIT;
+use super::tensor_proto::dtype;
 use super::wiring::sparse_name;
 use super::zeros::encoded;
 use super::{Content, ModelError, TensorProtoError, ValueInfo, ValueName, external, from_proto};
-use crate::tensor::{Digest, Tensor};
+use crate::tensor::{Digest, Dtype, Tensor};
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -160,15 +161,34 @@ impl Model {
 
     /// The initializers that hold numbers. External files are read.
     pub fn initializers(&self) -> BTreeMap<ValueName, Tensor> {
+        self.chosen_initializers(&|_| true)
+    }
+
+    /// The initializers that hold numbers, and whose name is wanted. External files are read.
+    pub fn chosen_initializers(
+        &self,
+        is_wanted: &dyn Fn(&ValueName) -> bool,
+    ) -> BTreeMap<ValueName, Tensor> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        self.graph()
-            .initializer
-            .iter()
-            .filter_map(|proto| {
-                let tensor = from_proto(proto, folder).ok()?;
-                Some((ValueName::from(proto.name.as_str()), tensor))
-            })
-            .collect()
+        let tensors = self.graph().initializer.iter().filter_map(|proto| {
+            let name = ValueName::from(proto.name.as_str());
+            let tensor = is_wanted(&name).then(|| from_proto(proto, folder).ok())??;
+            Some((name, tensor))
+        });
+        tensors.collect()
+    }
+
+    /// The initializers of at least so many bytes that are stored in files of their own, and their element types.
+    pub fn initializers_in_files(&self, least: u64) -> BTreeMap<ValueName, Dtype> {
+        let stored = self.graph().initializer.iter().filter_map(|proto| {
+            let dtype = dtype(proto.data_type).ok()?;
+            let bytes = proto.dims.iter().try_fold(dtype.size() as u64, |bytes, extent| {
+                bytes.checked_mul(u64::try_from(*extent).ok()?)
+            });
+            (external::is_external(proto) && bytes? >= least)
+                .then(|| (ValueName::from(proto.name.as_str()), dtype))
+        });
+        stored.collect()
     }
 
     /// The number of nodes in the graph, without the nodes inside subgraphs.

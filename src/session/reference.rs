@@ -33,7 +33,18 @@ impl Reference {
         target: &Target,
     ) -> Result<Self, Failure> {
         let request = Request { repeats: 1, ..*request };
-        let execution = registry.engine(target).execute(&request);
+        Reference::run_by(&mut |target| registry.engine(target).execute(&request), target)
+    }
+
+    /// The same with a function that runs the network on a target.
+    ///
+    /// # Errors
+    /// As [`Reference::run`].
+    pub(super) fn run_by(
+        execute: &mut dyn FnMut(&Target) -> Execution,
+        target: &Target,
+    ) -> Result<Self, Failure> {
+        let execution = execute(target);
         if execution.outcome == Outcome::Completed {
             return Ok(Reference::of(target.clone(), execution));
         }
@@ -42,7 +53,7 @@ impl Reference {
             return Err(no_reference(target, &execution));
         }
         let other = Target::Ort(OrtTarget::REFEREE);
-        let second = registry.engine(&other).execute(&request);
+        let second = execute(&other);
         let reason = execution.reason.clone().unwrap_or_default();
         if second.outcome != Outcome::Completed {
             return Err(neither(target, &reason, &second));

@@ -229,13 +229,13 @@ impl Seen {
                     let reads = steps.reads(step).iter();
                     let not_finite = reads.filter(|name| {
                         let is_constant =
-                            || steps.constant(name).is_some_and(|tensor| !is_finite(tensor));
+                            || steps.constant(name).is_some_and(|tensor| !is_finite(&tensor));
                         self.nonfinite.contains_key(*name) || is_constant()
                     });
                     waiting.extend(not_finite.cloned());
                 }
                 (None, Some(tensor)) => {
-                    let (nan, inf) = census(tensor);
+                    let (nan, inf) = census(&tensor);
                     given.push(Birth::Constant { name: value, nan, inf });
                 }
                 (None, None) => {

@@ -197,8 +197,8 @@ impl Dumped<'_> {
         for name in steps.folded() {
             let dumped = self.values.read(&name).map_err(|error| error.to_string())?;
             let (Some(dumped), Some(ours)) = (dumped, steps.constant(&name)) else { continue };
-            let Some(dumped) = fitted(&dumped, ours) else { continue };
-            if error_summary(ours, &dumped).is_some_and(|error| error.rel_l2 <= FOLDED) {
+            let Some(dumped) = fitted(&dumped, &ours) else { continue };
+            if error_summary(&ours, &dumped).is_some_and(|error| error.rel_l2 <= FOLDED) {
                 steps.replace_constant(&name, dumped);
             }
         }

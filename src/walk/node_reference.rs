@@ -7,6 +7,7 @@ use crate::engine::{NodeSteps, Output};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The operators of a network that is stepped node by node, in their order.
@@ -29,7 +30,7 @@ pub(super) fn anatomy(
     inputs: impl Iterator<Item = Option<Option<Tensor>>>,
 ) -> Anatomy {
     let (attributes, opset) = steps.attributes(step);
-    let constant = |name: &String| steps.constant(name).cloned();
+    let constant = |name: &String| steps.constant(name).map(Cow::into_owned);
     let value = |(name, input): (&String, Option<Option<Tensor>>)| match input {
         Some(None) => constant(name),
         Some(value) => value,

@@ -51,7 +51,7 @@ impl Stream {
 
     /// A value that is alive at this position, or that depends on no input.
     pub(super) fn value(&self, name: &ValueName) -> Result<Tensor, String> {
-        let constant = || self.steps.constant(name.as_str()).map(self.change);
+        let constant = || Some((self.change)(&*self.steps.constant(name.as_str())?));
         let value = self.steps.value(name.as_str()).cloned().or_else(constant);
         value.ok_or_else(|| format!("the reference has no value {name} there"))
     }

@@ -3,6 +3,7 @@
 //! The plan fuses, renames and reorders no operators, so every ONNX value keeps its name. Only this
 //! folder uses tract.
 
+mod constants;
 #[cfg(feature = "tract-cuda")]
 mod cuda;
 mod element;

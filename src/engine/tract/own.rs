@@ -6,6 +6,7 @@ use crate::bounds::{Activations, Arithmetic, Clamp, Excess, Products, weigh};
 use crate::graph::Attribute;
 use crate::kernels::{Call, compute, has_kernel};
 use crate::tensor::{Dtype, Format, Tensor, narrowed};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// The operators that multiply rows of the first input by the second input.
@@ -19,7 +20,7 @@ impl NodeSteps {
         inputs: &[Option<Tensor>],
     ) -> Option<Result<Vec<Tensor>, String>> {
         let step = &self.steps[step];
-        let constant = |name: &String| self.constants.get(name).cloned();
+        let constant = |name: &String| self.constant(name).map(Cow::into_owned);
         let given = step.reads.iter().zip(inputs);
         let inputs: Vec<Option<Tensor>> =
             given.map(|(name, input)| input.clone().or_else(|| constant(name))).collect();
@@ -55,7 +56,7 @@ impl NodeSteps {
     ) -> Option<Excess> {
         let step = &self.steps[step];
         let on = |kept: Kept, arithmetic: &Arithmetic, near: Option<&[Tensor]>| {
-            let constant = |name: &String| Some(kept.constant(self.constants.get(name)?));
+            let constant = |name: &String| Some(kept.constant(&*self.constant(name)?));
             let value =
                 |(place, input): (usize, &Option<Tensor>)| Some(kept.value(place, input.as_ref()?));
             let given = step.reads.iter().zip(inputs.iter().enumerate());
@@ -141,7 +142,7 @@ impl NodeSteps {
             _ => true,
         };
         OF_ROWS.contains(&node.op_type)
-            && step.reads.get(1).is_some_and(|weights| self.of_integers.contains(weights))
+            && step.reads.get(1).is_some_and(|weights| self.is_of_integers(weights))
             && is_straight()
     }
 

@@ -14,9 +14,8 @@ impl NodeSteps {
     pub fn values_into(&self, steps: &BTreeSet<usize>) -> BTreeSet<String> {
         let inside: BTreeSet<&String> = steps.iter().flat_map(|&step| self.writes(step)).collect();
         let reads = steps.iter().flat_map(|&step| self.reads(step));
-        let crosses = |name: &&String| {
-            !name.is_empty() && !inside.contains(name) && self.constant(name).is_none()
-        };
+        let crosses =
+            |name: &&String| !name.is_empty() && !inside.contains(name) && !self.is_constant(name);
         reads.filter(crosses).cloned().collect()
     }
 

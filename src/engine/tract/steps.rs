@@ -5,13 +5,15 @@
 //! ONNX's, and a computed shape is already a constant. If the caller names a second engine, that
 //! engine computes the nodes that tract refuses.
 
+use super::constants::Constants;
 use super::element::from_tract;
 use super::{Tract, describe, load};
 use crate::engine::Output;
 use crate::engine::panics::{panic_text, quietly};
 use crate::graph::{Attribute, Model, Solo, ValueName, widened};
 use crate::inputs::Feed;
-use crate::tensor::{Dtype, Tensor};
+use crate::tensor::Tensor;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -55,9 +57,7 @@ pub struct NodeSteps {
     second: Option<Second>,
     pub(super) steps: Vec<Step>,
     /// Initializers, and values that depend only on initializers.
-    pub(super) constants: BTreeMap<String, Tensor>,
-    /// The constants that are stored as integers of 8 bits, and values that are computed from these.
-    pub(super) of_integers: BTreeSet<String>,
+    constants: Constants,
     values: BTreeMap<String, Tensor>,
     /// The step that writes a value.
     writers: BTreeMap<String, usize>,
@@ -96,20 +96,11 @@ impl NodeSteps {
     /// Fails if both engines refuse a node that depends only on constants.
     pub fn with_second(model: &Model, second: Option<Second>) -> Result<Self, String> {
         let model = &*super::wide(model, Tract::default()).map_err(|error| describe(&error))?;
-        let constants: BTreeMap<String, Tensor> = model
-            .initializers()
-            .into_iter()
-            .map(|(name, tensor)| (name.to_string(), tensor))
-            .collect();
-        let is_short = |tensor: &Tensor| matches!(tensor.dtype(), Dtype::I8 | Dtype::U8);
-        let short = constants.iter().filter(|(_, tensor)| is_short(tensor));
-        let of_integers = short.map(|(name, _)| name.clone()).collect();
         let mut steps = NodeSteps {
             model: model.clone(),
             second,
             steps: Vec::new(),
-            constants,
-            of_integers,
+            constants: Constants::of(model),
             values: BTreeMap::new(),
             writers: BTreeMap::new(),
             readers: BTreeMap::new(),
@@ -129,13 +120,10 @@ impl NodeSteps {
         let writes = self.model.node(node).outputs.iter();
         let writes = writes.filter(|name| !name.is_empty()).cloned().collect();
         let step = Step { node, reads, writes };
-        if step.reads.iter().all(|name| name.is_empty() || self.constants.contains_key(name)) {
+        if step.reads.iter().all(|name| name.is_empty() || self.constants.contains(name)) {
             let inputs = vec![None; step.reads.len()];
             let outputs = self.evaluate(&step, &inputs, &Tensor::clone)?;
-            if step.reads.iter().any(|name| self.of_integers.contains(name)) {
-                self.of_integers.extend(step.writes.iter().cloned());
-            }
-            self.constants.extend(step.writes.iter().cloned().zip(outputs));
+            self.constants.compute(&step.reads, &step.writes, outputs);
             return Ok(());
         }
         let number = self.steps.len();
@@ -185,8 +173,18 @@ impl NodeSteps {
     }
 
     /// A value that depends on no input.
-    pub fn constant(&self, value: &str) -> Option<&Tensor> {
-        self.constants.get(value)
+    pub fn constant(&self, value: &str) -> Option<Cow<'_, Tensor>> {
+        self.constants.get(value, &self.model)
+    }
+
+    /// Whether a value depends on no input.
+    pub fn is_constant(&self, value: &str) -> bool {
+        self.constants.contains(value)
+    }
+
+    /// Whether a value is a constant of 8-bit integers, or computed from such constants.
+    pub(super) fn is_of_integers(&self, value: &str) -> bool {
+        self.constants.is_of_integers(value)
     }
 
     /// The step that writes a value; `None` if no step writes it.
@@ -295,7 +293,7 @@ impl NodeSteps {
     pub fn inputs(&self, step: usize) -> Result<Vec<Option<Tensor>>, String> {
         let value = |name: &String| match self.values.get(name) {
             Some(tensor) => Ok(Some(tensor.clone())),
-            None if name.is_empty() || self.constants.contains_key(name) => Ok(None),
+            None if name.is_empty() || self.constants.contains(name) => Ok(None),
             None => Err(format!("{} came before its input {name}", self.node(step).0)),
         };
         self.steps[step].reads.iter().map(value).collect()
@@ -342,12 +340,12 @@ impl NodeSteps {
     /// The names of the values that nodes compute of initializers alone. An engine may fold them.
     pub fn folded(&self) -> BTreeSet<String> {
         let written = self.model.nodes().flat_map(|node| node.outputs.iter());
-        written.filter(|name| self.constants.contains_key(*name)).cloned().collect()
+        written.filter(|name| self.constants.contains(name)).cloned().collect()
     }
 
     /// Replaces a constant, for the steps that are computed from now on.
     pub fn replace_constant(&mut self, name: &str, tensor: Tensor) {
-        self.constants.insert(name.to_owned(), tensor);
+        self.constants.replace(name, tensor);
     }
 
     /// The network's outputs, once all steps are stored.
@@ -356,9 +354,10 @@ impl NodeSteps {
     /// Fails if an output is missing.
     pub fn outputs(&self) -> Result<Vec<Output>, String> {
         let output = |name: &ValueName| {
-            let known = self.values.get(name.as_str()).or_else(|| self.constant(name.as_str()));
-            known
-                .map(|tensor| Output { name: name.clone(), tensor: tensor.clone() })
+            let value = self.values.get(name.as_str()).map(Cow::Borrowed);
+            value
+                .or_else(|| self.constant(name.as_str()))
+                .map(|tensor| Output { name: name.clone(), tensor: tensor.into_owned() })
                 .ok_or_else(|| format!("output {name} was not computed"))
         };
         self.model.outputs().iter().map(output).collect()
@@ -377,6 +376,21 @@ impl NodeSteps {
         let step = &self.steps[step];
         let operands = self.operands(step, inputs, &Tensor::clone)?;
         caught(|| self.run(step, &operands, engine))
+    }
+
+    /// A step's outputs from the second engine, if there is one, whichever engine comes first.
+    ///
+    /// # Errors
+    /// If the engine refuses the node.
+    pub fn compute_on_second(
+        &self,
+        step: usize,
+        inputs: &[Option<Tensor>],
+    ) -> Result<Vec<Tensor>, String> {
+        let Some(second) = &self.second else { return self.compute(step, inputs, &Tensor::clone) };
+        let step = &self.steps[step];
+        let operands = self.operands(step, inputs, &Tensor::clone)?;
+        self.run_second(step, &operands, &mut *second.compute.borrow_mut())
     }
 
     fn evaluate(
@@ -440,10 +454,10 @@ impl NodeSteps {
                 }
                 Some(tensor) => operands.kept.push((name, tensor.clone())),
                 None => {
-                    let constant = self.constants.get(name);
+                    let constant = self.constant(name);
                     let constant =
                         constant.ok_or_else(|| format!("the value {name} is not known"))?;
-                    operands.kept.push((name, change(constant)));
+                    operands.kept.push((name, change(&constant)));
                 }
             }
         }

@@ -2,9 +2,10 @@
 
 use super::decoder::{Decoded, Decoder};
 use super::lane::Lane;
+use super::moment::OpenSession;
 use super::teacher::Teacher;
 use crate::decode::RowFacts;
-use crate::engine::Target;
+use crate::engine::{OrtTarget, Target};
 use crate::session::{Failure, Reference};
 
 impl Decoder<'_> {
@@ -21,9 +22,16 @@ impl Decoder<'_> {
     ) -> Result<Decoded, Failure> {
         let mut state = self.interface.first_state();
         let moment = self.moment(prompt, 0, &state)?;
-        let first = Reference::run(self.registry, &moment.request(self.deadline), &self.reference)?;
-        let engine = self.registry.engine(&first.target);
-        let teacher = Teacher::new(self, &first, engine.as_ref());
+        let [asked, other] = [self.reference.clone(), Target::Ort(OrtTarget::REFEREE)]
+            .map(|target| self.registry.engine(&target));
+        let mut sessions = [&asked, &other].map(|engine| OpenSession::new(engine.session()));
+        let mut run = |target: &Target| {
+            sessions[usize::from(*target != self.reference)].run(&moment, self.deadline)
+        };
+        let first = Reference::run_by(&mut run, &self.reference)?;
+        let [asked, other] = sessions;
+        let session = if first.target == self.reference { asked } else { other };
+        let teacher = Teacher::new(self, &first, session);
         let engines: Vec<_> =
             targets.iter().map(|(_, target)| self.registry.engine(target)).collect();
         let mut lanes: Vec<Lane<'_, '_>> = targets

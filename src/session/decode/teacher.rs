@@ -3,7 +3,7 @@
 use super::decoder::Decoder;
 use super::moment::{Moment, OpenSession, by_name};
 use crate::decode::Scores;
-use crate::engine::{Engine, Outcome, Target};
+use crate::engine::{Outcome, Target};
 use crate::graph::ValueName;
 use crate::session::{Failure, Reference, no_reference};
 use crate::tensor::Tensor;
@@ -28,13 +28,17 @@ pub(super) struct Teacher<'e> {
 }
 
 impl<'e> Teacher<'e> {
-    /// The reference that ran the first step.
-    pub(super) fn new(decoder: &'e Decoder<'e>, first: &Reference, engine: &'e dyn Engine) -> Self {
+    /// The reference that ran the first step in this session.
+    pub(super) fn new(
+        decoder: &'e Decoder<'e>,
+        first: &Reference,
+        session: OpenSession<'e>,
+    ) -> Self {
         Teacher {
             decoder,
             target: first.target.clone(),
             note: first.note.clone(),
-            session: RefCell::new(OpenSession::new(engine.session())),
+            session: RefCell::new(session),
         }
     }
 

@@ -106,7 +106,7 @@ impl DeviceRun {
         let node = &self.facts[step];
         let weight = |tensor: &Tensor| self.simulator.keep_weight(node, tensor);
         let right = self.steps.compute(step, inputs, &weight).map_err(NodeStop::Reference)?;
-        let constant = |name: &String| self.steps.constant(name).map(weight);
+        let constant = |name: &String| Some(weight(&*self.steps.constant(name)?));
         let reads = self.steps.reads(step).iter().zip(inputs);
         let all: Vec<Option<Tensor>> =
             reads.map(|(name, input)| input.clone().or_else(|| constant(name))).collect();

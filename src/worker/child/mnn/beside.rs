@@ -268,7 +268,7 @@ impl Beside {
             let written = steps.writes(step).first()?;
             let input = |name: &String| match name == written {
                 true => Some(values.first().cloned()),
-                false => steps.constant(name).map(|_| None),
+                false => steps.is_constant(name).then_some(None),
             };
             let given: Vec<Option<Tensor>> =
                 steps.reads(next).iter().map(input).collect::<Option<_>>()?;
@@ -380,7 +380,10 @@ impl Beside {
         };
         known == name
             && first == last
-            && steps.reads(*first).iter().all(|read| steps.constant(read).is_none_or(is_there))
+            && steps
+                .reads(*first)
+                .iter()
+                .all(|read| steps.constant(read).is_none_or(|constant| is_there(&constant)))
     }
 }
 
