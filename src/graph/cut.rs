@@ -8,11 +8,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tract_onnx::pb::{ModelProto, NodeProto};
 
+/// A piece with more external data than this keeps it in its files.
+const INLINED: u64 = 256 << 20;
+
 impl Model {
     /// The truncated model: only the nodes, constants and inputs that the cut's outputs need, in
     /// the file's order.
     ///
-    /// External data is read and stored in the new model. The new path names a file that does not
+    /// External data is read and stored in the new model, unless it is large: then it stays in its files, and
+    /// [`Model::to_whole_bytes`] reads it. The new path names a file that does not
     /// exist yet, in this model's folder. The digest is computed from the new model's bytes. An
     /// output without a declared type gets its operator's most likely type and no shape. ONNX's
     /// checker requires a shape: call [`Model::declare`] if the shape is known.
@@ -29,7 +33,10 @@ impl Model {
             graph: Some(keep::graph(self.proto(), cut, &wiring, &needed)),
             ..keep::frame(self.proto())
         };
-        external::inline(&mut proto, self.path().parent().unwrap_or(Path::new("")))?;
+        let folder = self.path().parent().unwrap_or(Path::new(""));
+        if external::bytes(&proto, folder)? <= INLINED {
+            external::inline(&mut proto, folder)?;
+        }
         let mut model = Model::assembled(proto, self.path())?;
         model.exported = self.exported.clone();
         let path = new_path(self.path(), cut, model.digest().hex());

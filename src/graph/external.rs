@@ -26,17 +26,24 @@ pub(super) fn first_missing(model: &ModelProto, folder: &Path) -> Option<(String
 /// # Errors
 /// When a tensor cannot be read, or the model would not fit a protobuf message.
 pub(super) fn inline(model: &mut ModelProto, folder: &Path) -> Result<(), CutError> {
-    let mut bytes = model.encoded_len() as u64;
-    let outside = model.graph.iter().flat_map(tensors).filter(|tensor| is_external(tensor));
-    for tensor in outside {
-        let (_, _, length) = locate(tensor, folder).map_err(|reason| lost(tensor, reason))?;
-        bytes = bytes.saturating_add(length);
-    }
+    let bytes = (model.encoded_len() as u64).saturating_add(bytes(model, folder)?);
     // Check the size before reading: a model that cannot be written need not be loaded.
     if bytes > PROTOBUF_LIMIT {
         return Err(CutError::TooLarge { bytes });
     }
     model.graph.iter_mut().try_for_each(|graph| inline_graph(graph, folder))
+}
+
+/// The bytes of all external tensors of a model.
+///
+/// # Errors
+/// When a file is missing or too short.
+pub(super) fn bytes(model: &ModelProto, folder: &Path) -> Result<u64, CutError> {
+    let outside = model.graph.iter().flat_map(tensors).filter(|tensor| is_external(tensor));
+    outside.into_iter().try_fold(0u64, |bytes, tensor| {
+        let (_, _, length) = locate(tensor, folder).map_err(|reason| lost(tensor, reason))?;
+        Ok(bytes.saturating_add(length))
+    })
 }
 
 fn inline_graph(graph: &mut GraphProto, folder: &Path) -> Result<(), CutError> {

@@ -26,6 +26,8 @@ use tempfile::TempDir;
 const LIBRARY: &str = "ORT_DYLIB_PATH";
 /// The option with the folder of external data, for a network that comes from memory.
 const DATA_FOLDER: &str = "session.model_external_initializers_file_folder_path";
+/// The option that leaves weights as they are in the file.
+const NO_PACKING: &str = "session.disable_prepacking";
 /// The name of the WebGPU provider in a profile.
 const WEBGPU: &str = "WebGpuExecutionProvider";
 
@@ -186,6 +188,8 @@ fn builder(
     if target.unoptimized {
         builder =
             builder.with_optimization_level(GraphOptimizationLevel::Disable).map_err(words)?;
+        // Packed weights are a second copy, which pays only after many runs.
+        builder = builder.with_config_entry(NO_PACKING, "1").map_err(words)?;
     }
     if target.provider == Provider::Webgpu {
         let webgpu = WebGPU::default().build().error_on_failure();

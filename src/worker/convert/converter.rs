@@ -10,7 +10,7 @@ use crate::worker::cache::cache_folder;
 use crate::worker::interruption::Interrupt;
 use std::env;
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -101,7 +101,7 @@ impl Converter {
             model.path().to_owned()
         } else {
             let path = workspace.path().join("model.onnx");
-            fs::write(&path, model.to_bytes())?;
+            fs::write(&path, whole(model)?)?;
             path
         };
         let made = workspace.path().join("model.mnn");
@@ -174,7 +174,7 @@ impl<'c> Conversions<'c> {
             None => Resident::start(python)?,
         };
         let (source, made) = resident.files();
-        fs::write(&source, model.to_bytes())?;
+        fs::write(&source, whole(model)?)?;
         if made.exists() {
             fs::remove_file(&made)?;
         }
@@ -268,4 +268,9 @@ pub(in crate::worker) fn run_to_end(
     words.rewind()?;
     words.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The network in one piece.
+fn whole(model: &Model) -> io::Result<Vec<u8>> {
+    model.to_whole_bytes().map_err(|error| io::Error::other(error.to_string()))
 }
