@@ -4,7 +4,7 @@
     DEV=CL offby walk MODEL.onnx --on ext:tinygrad --via 'python3 examples/tinygrad_worker.py'
 """
 
-import os, tempfile
+import os, pathlib, tempfile
 
 from worker import serve
 
@@ -14,10 +14,13 @@ def plain(model):
     import onnx
     from onnx import numpy_helper
 
-    network = onnx.load_from_string(model)
+    is_path = isinstance(model, str)
+    # Data in files of its own is raw already.
+    network = onnx.load(model, load_external_data=False) if is_path else onnx.load_from_string(model)
     attributes = [attribute for node in network.graph.node for attribute in node.attribute]
     tensors = [attribute.t for attribute in attributes if attribute.type == onnx.AttributeProto.TENSOR]
-    for tensor in [*network.graph.initializer, *tensors]:
+    stored = [tensor for tensor in network.graph.initializer if not tensor.external_data]
+    for tensor in [*stored, *tensors]:
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
     return network.SerializeToString()
 
@@ -28,14 +31,21 @@ def tinygrad_on_device(model):
     from tinygrad import Device, Tensor
     from tinygrad.nn.onnx import OnnxRunner
 
-    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
-        file.write(plain(model))
-        file.flush()
-        runner = OnnxRunner(file.name)
+    if isinstance(model, str):
+        pathlib.Path(model).write_bytes(plain(model))
+        runner = OnnxRunner(model)
+    else:
+        with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+            file.write(plain(model))
+            file.flush()
+            runner = OnnxRunner(file.name)
     ran_on = {"engine": "tinygrad", "engine_version": version("tinygrad"), "backend": "cpu" if Device.DEFAULT == "CPU" else "opencl",
               "device": os.environ.get("DEV", Device.DEFAULT), "driver": ""}
 
     def infer(feeds):
+        # The next feeds may have other shapes. tinygrad 0.14 keeps those of the first.
+        for kept in ("variable_dims", "_python_const_cache"):
+            getattr(runner, kept, {}).clear()
         outputs = runner({name: Tensor(array.copy()) for name, array in feeds.items()})
         return {name: tensor.numpy() for name, tensor in outputs.items()}
 
@@ -43,4 +53,4 @@ def tinygrad_on_device(model):
 
 
 if __name__ == "__main__":
-    serve(tinygrad_on_device)
+    serve(tinygrad_on_device, stays_open=True)

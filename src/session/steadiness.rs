@@ -201,8 +201,7 @@ impl Steadiness<'_> {
         let mut session = engine.session();
         let in_process = !once.tally.is_steady();
         let runs = if in_process { TAPPED.min(self.runs) } else { self.processes };
-        let mut seen: BTreeMap<ValueName, (BTreeSet<Digest>, Option<Tensor>, Option<Spot>)> =
-            BTreeMap::new();
+        let mut seen: BTreeMap<ValueName, Results> = BTreeMap::new();
         for run in 0..runs {
             announce(&format!("run {} of {runs} with every value as an output", run + 1));
             let execution = match (in_process, run) {
@@ -215,24 +214,24 @@ impl Steadiness<'_> {
             }
             for output in execution.outputs {
                 let digest = digest_of(std::slice::from_ref(&output));
-                let (digests, first, place) = seen.entry(output.name).or_default();
-                if digests.insert(digest) && place.is_none() {
-                    match first {
-                        None => *first = Some(output.tensor),
-                        Some(first) => *place = spot(first, &output.tensor),
+                let results = seen.entry(output.name).or_default();
+                if results.digests.insert(digest) && results.spot.is_none() {
+                    match &results.first {
+                        None => results.first = Some(output.tensor),
+                        Some(first) => results.spot = spot(first, &output.tensor),
                     }
                 }
             }
         }
         let first = shown.nodes.iter().find_map(|(value, node, op_type)| {
-            let (digests, _, spot) = seen.get(value)?;
-            (digests.len() > 1).then(|| FirstUnsteady {
+            let results = seen.get(value)?;
+            (results.digests.len() > 1).then(|| FirstUnsteady {
                 node: node.clone(),
                 op_type: op_type.clone(),
                 value: value.clone(),
-                distinct: digests.len(),
+                distinct: results.digests.len(),
                 runs,
-                spot: spot.clone(),
+                spot: results.spot.clone(),
             })
         });
         first.ok_or_else(|| {
@@ -241,6 +240,15 @@ impl Steadiness<'_> {
             )
         })
     }
+}
+
+/// The results of one value.
+#[derive(Default)]
+struct Results {
+    digests: BTreeSet<Digest>,
+    first: Option<Tensor>,
+    /// Where the second result differs from the first.
+    spot: Option<Spot>,
 }
 
 fn lane(way: Way, ran: &Ran) -> Lane {
