@@ -247,7 +247,7 @@ pub(super) struct SweepArgs {
     #[command(flatten)]
     pub(super) place: PlaceArgs,
     /// Fill only shard I of N of the cells; `offby matrix merge` joins the shards
-    #[arg(long, value_name = "I/N")]
+    #[arg(long, value_name = "I/N", conflicts_with = "bless")]
     pub(super) shard: Option<String>,
     #[command(flatten)]
     pub(super) giving: MatrixOutputArgs,
@@ -259,6 +259,9 @@ pub(super) struct MatrixOutputArgs {
     /// Report new, fixed and unchanged findings since this earlier matrix; only new findings fail
     #[arg(long, value_name = "EARLIER.json")]
     pub(super) against: Option<PathBuf>,
+    /// Write what is fixed, or right and new, into the file of --against; what is newly wrong still fails
+    #[arg(long, requires = "against")]
+    pub(super) bless: bool,
     /// Write the matrix (JSON, Markdown, HTML) into this folder; resume an unfinished sweep from it
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,

@@ -6,8 +6,8 @@ use super::matrix_from::{gather, merge_files, read_file};
 use super::matrix_run::sweep;
 use super::place_for_results::can_hold_results;
 use super::screen;
-use crate::matrix::{Matrix, Shard, compare};
-use crate::report::{matrix_html, matrix_markdown, matrix_text};
+use crate::matrix::{Blessed, Change, Matrix, Shard, bless, compare};
+use crate::report::{matrix_html, matrix_markdown, matrix_text, plural};
 use crate::session::Failure;
 use std::path::Path;
 
@@ -53,7 +53,11 @@ impl<'a> Giving<'a> {
 
     /// Writes and prints the matrix; returns the exit code.
     fn give(self, mut matrix: Matrix, mut unwritten: Unwritten) -> Result<u8, Failure> {
-        matrix.changes = self.earlier.map(|(file, earlier)| compare(&earlier, &file, &matrix));
+        let mut blessed = None;
+        if let Some((file, earlier)) = &self.earlier {
+            matrix.changes = Some(compare(earlier, file, &matrix));
+            blessed = self.args.bless.then(|| bless(earlier, &matrix));
+        }
         if let Some(folder) = &self.args.out {
             unwritten.note(write_all(folder, self.shard, &matrix));
         }
@@ -61,6 +65,9 @@ impl<'a> Giving<'a> {
         unwritten.note(answer::give(output, &matrix, || {
             matrix_text(&matrix, screen::columns(), output.verbose, screen::painter())
         }));
+        if let (Some(blessed), Some(file)) = (&blessed, &self.args.against) {
+            unwritten.note(keep(blessed, file, output.quiet));
+        }
         unwritten.told()?;
         // A share is complete by itself. In a whole matrix, a cell that was not run was not compared.
         let all = !matrix.interrupted && (self.shard != Shard::WHOLE || matrix.is_complete());
@@ -69,6 +76,31 @@ impl<'a> Giving<'a> {
             code => code,
         })
     }
+}
+
+/// Writes a blessed matrix into its file, and says what was taken.
+fn keep(blessed: &Blessed, file: &Path, is_quiet: bool) -> Result<(), Failure> {
+    if !blessed.taken.is_empty() {
+        answer::write_json(file, &blessed.matrix)?;
+    }
+    if !is_quiet {
+        blessed_lines(blessed, file).iter().for_each(|line| screen::note(line));
+    }
+    Ok(())
+}
+
+fn blessed_lines(blessed: &Blessed, file: &Path) -> Vec<String> {
+    let file = file.display();
+    let mut lines = vec![match blessed.taken.len() {
+        0 => format!("nothing got better, so {file} stays as it was"),
+        count => format!("{} written into {file}", plural(count, "better cell")),
+    }];
+    let line = |what: &str, change: &Change| {
+        format!("  {what} {} on {}: {}", change.row, change.target, change.words)
+    };
+    lines.extend(blessed.taken.iter().map(|change| line("accepted", change)));
+    lines.extend(blessed.left.iter().map(|change| line("not accepted", change)));
+    lines
 }
 
 fn write_all(folder: &Path, shard: Shard, matrix: &Matrix) -> Result<(), Failure> {

@@ -22,8 +22,8 @@ impl Model {
     /// checker requires a shape: call [`Model::declare`] if the shape is known.
     ///
     /// # Errors
-    /// When a name is unknown, an output needs no node, or no output needs a boundary. When the
-    /// result does not fit a protobuf message.
+    /// When a name is unknown, an output needs no node, or no output needs a boundary. When a file
+    /// with external data is missing or too short.
     pub fn cut(&self, cut: &Cut) -> Result<Model, CutError> {
         let wiring = Wiring::of(self.graph());
         let stops = self.stops(cut, &wiring)?;

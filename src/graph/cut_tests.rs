@@ -270,8 +270,10 @@ fn what_does_not_fit_a_protobuf_message_is_not_read() {
     tensor.external_data = vec![entry];
     let path = folder.path().join("m.onnx");
     let model = Model::from_bytes(&proto.encode_to_vec(), &path).unwrap();
-    assert!(
-        matches!(cut(&model, &[], &["clipped"]), Err(CutError::TooLarge { bytes }) if bytes > 3 << 30)
-    );
-    assert!(cut(&model, &[], &["/right/Tanh_0"]).is_ok(), "the rest does not need it");
+    let large = cut(&model, &[], &["clipped"]).unwrap();
+    assert!(large.to_bytes().len() < 1 << 20, "the data stays in its file");
+    assert_eq!(large.data_folder(), Some(folder.path().canonicalize().unwrap()));
+    assert!(matches!(large.to_whole_bytes(), Err(CutError::TooLarge { bytes }) if bytes > 3 << 30));
+    let rest = cut(&model, &[], &["/right/Tanh_0"]).unwrap();
+    assert_eq!(rest.data_folder(), None, "the rest does not need it");
 }

@@ -2,6 +2,7 @@
 //! parts on other machines, or from saved reports. Parts are merged exactly, and a matrix is compared with an
 //! earlier one. This module knows no engine.
 
+mod bless;
 mod cell;
 mod change;
 mod changes;
@@ -10,6 +11,7 @@ mod error;
 mod merge;
 mod shard;
 
+pub use bless::{Blessed, bless};
 pub use cell::{Cell, Fallback, Mark, Moved, Source};
 pub use change::compare;
 pub use changes::{Change, Changes, State};
