@@ -4,6 +4,7 @@
 #[path = "../../examples/decoders/networks/mod.rs"]
 mod networks;
 
+use crate::support::judge::Judge;
 use crate::support::{device, finish, finish_json, need, offby};
 use networks::{decoder, recipes};
 use serde_json::Value;
@@ -152,6 +153,30 @@ fn real_engines_decode() {
     let (code, lane) = decode("llama", "mnn:vulkan:high", &["--steps", "4"]);
     assert_eq!((code, &lane["part"]["step"]), (1, &1.into()), "{}", lane["sentence"]);
     assert!(sources(&lane).iter().all(|name| name.contains("Softmax")), "{lane}");
+}
+
+/// ONNX Runtime rounds activations to 8 bits before it multiplies them by integer weights.
+#[test]
+#[ignore = "needs the driver of ort:cpu"]
+fn quantized_activations_are_no_fault() {
+    need("ort:cpu");
+    let (code, lane) = decode("llama_int8", "ort:cpu", &["--steps", "8"]);
+    assert_eq!((code, lane["kind"].as_str().unwrap()), (1, "precision"), "{}", lane["sentence"]);
+    assert!(lane["part"].is_null(), "{lane:#}");
+    let steps = lane["steps"].as_array().unwrap();
+    assert!(steps.iter().all(|step| step["kind"] == "precision"), "{lane:#}");
+    let sentence = lane["sentence"].as_str().unwrap();
+    assert!(sentence.contains("8 bits (one scale for 32 elements)"), "{sentence}");
+}
+
+/// The example worker keeps the network open, whatever the length of the cache.
+#[test]
+#[ignore = "needs onnx and onnxruntime for Python"]
+fn a_worker_that_stays_open_takes_every_length() {
+    let via = format!("{} examples/worker.py", Judge::start().python().display());
+    let (code, lane) = decode("llama", "ext:ort", &["--steps", "6", "--via", &via]);
+    assert_eq!(code, 0, "{}", lane["sentence"]);
+    assert!(lane["steps"].as_array().unwrap().iter().all(|step| step["kind"] == "agrees"));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use crate::support::judge::Judge;
 use crate::support::{debug_model, finish, finish_json, first_target, need, offby};
 use offby::graph::{Attribute, Network};
-use offby::tensor::Dtype::F32;
+use offby::tensor::Dtype::{F32, I64};
+use offby::tensor::Tensor;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -79,6 +80,35 @@ fn ncnn_on_vulkan_runs_debug_networks_behind_a_worker_in_python() {
     let sentence = first_target(&report)["verdict"]["sentence"].as_str().unwrap().to_owned();
     assert_eq!(code, 3, "{report:#}");
     assert!(sentence.contains("no batch of 4"), "{sentence}");
+}
+
+/// The file has a hole of three gibibytes, which takes no room on the disk.
+#[test]
+#[ignore = "needs onnx and onnxruntime for Python"]
+fn a_network_over_two_gibibytes_is_read_from_its_file() {
+    let python = Judge::start().python().display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let (rows, width) = (3 << 18, 1 << 10);
+    let table = fs::File::create(folder.path().join("table")).unwrap();
+    table.set_len((rows * width * 4) as u64).unwrap();
+    let network = Network::new("table").input("ids", I64, &[4]);
+    let network = network.external_initializer("table", F32, &[rows, width], ("table", 0));
+    let network = network.node("rows", "Gather", &["table", "ids"], &["found"], &[]);
+    let network = network.node("add", "Add", &["found", "one"], &["y"], &[]);
+    let one = Tensor::from_f32(&[1], vec![1.0]).unwrap();
+    let network = network.initializer("one", &one).output("y", F32, &[4, width]);
+    let model = folder.path().join("table.onnx");
+    fs::write(&model, network.to_bytes()).unwrap();
+    let via = format!("{python} examples/worker.py");
+    let here = ["--reference", "ort:cpu", "--input", "ids=ids:7"];
+    let there = ["--on", "ext:ort", "--via", &via];
+    let (code, report) = run(&model, &[&here[..], &there[..]].concat());
+    assert_eq!(code, 0, "{report:#}");
+    let output = &first_target(&report)["outputs"][0];
+    assert_eq!(output["comparison"]["max_abs"], 0.0, "{report:#}");
+    let left: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "the worker removes its own file: {left:?}");
 }
 
 /// Asked for every value, an engine that fuses gives other results. Then it is asked for those values alone that leave
