@@ -3,11 +3,13 @@
 //! The plan fuses, renames and reorders no operators, so every ONNX value keeps its name. Only this
 //! folder uses tract.
 
+mod alone;
 mod constants;
 #[cfg(feature = "tract-cuda")]
 mod cuda;
 mod element;
 mod kept;
+mod operands;
 mod own;
 mod piece;
 mod replaced;

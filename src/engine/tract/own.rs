@@ -1,7 +1,8 @@
 //! Computes the reference's nodes with offby's own kernels.
 
 use super::kept::{Kept, OF_TENSOR_CORES, holds, hypotheses, mixed_precision};
-use super::steps::{NodeSteps, Operands, Step};
+use super::operands::Operands;
+use super::steps::{NodeSteps, Step};
 use crate::bounds::{Activations, Arithmetic, Clamp, Excess, Products, weigh};
 use crate::graph::Attribute;
 use crate::kernels::{Call, compute, has_kernel};

@@ -7,10 +7,11 @@
 
 use super::constants::Constants;
 use super::element::from_tract;
+use super::operands::Operands;
 use super::{Tract, describe, load};
 use crate::engine::Output;
 use crate::engine::panics::{panic_text, quietly};
-use crate::graph::{Attribute, Model, Solo, ValueName, widened};
+use crate::graph::{Attribute, Model, ValueName, widened};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
 use std::borrow::Cow;
@@ -19,25 +20,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 use tract_onnx::prelude::*;
-
-/// Operators whose inputs after the first are shapes, axes or bounds: engines require these as constants.
-const SHAPED: &[&str] = &[
-    "Expand",
-    "Pad",
-    "ReduceMax",
-    "ReduceMean",
-    "ReduceMin",
-    "ReduceProd",
-    "ReduceSum",
-    "Reshape",
-    "Resize",
-    "Slice",
-    "Split",
-    "Squeeze",
-    "Tile",
-    "TopK",
-    "Unsqueeze",
-];
 
 /// Computes the network of one node on a second engine.
 pub type ComputeNode = dyn FnMut(&Model, &[Feed]) -> Result<Vec<Output>, String>;
@@ -431,51 +413,6 @@ impl NodeSteps {
         step.writes.iter().map(output).collect()
     }
 
-    fn operands<'n>(
-        &self,
-        step: &'n Step,
-        inputs: &[Option<Tensor>],
-        change: &dyn Fn(&Tensor) -> Tensor,
-    ) -> Result<Operands<'n>, String> {
-        let some_float = inputs.iter().flatten().any(|tensor| tensor.dtype().is_float());
-        let takes_shape = SHAPED.contains(&self.model.node(step.node).op_type);
-        let mut operands = Operands::default();
-        for (name, input) in step.reads.iter().zip(inputs) {
-            if name.is_empty() || !operands.names.insert(name) {
-                continue;
-            }
-            match input {
-                // If all inputs are integers, only the operator's shape, axes or bounds stay constants.
-                Some(tensor)
-                    if tensor.dtype().is_float()
-                        || (!some_float && (operands.fed.is_empty() || !takes_shape)) =>
-                {
-                    operands.fed.push((name, tensor.clone()));
-                }
-                Some(tensor) => operands.kept.push((name, tensor.clone())),
-                None => {
-                    let constant = self.constant(name);
-                    let constant =
-                        constant.ok_or_else(|| format!("the value {name} is not known"))?;
-                    operands.kept.push((name, change(&constant)));
-                }
-            }
-        }
-        Ok(operands)
-    }
-
-    fn solo(
-        &self,
-        step: &Step,
-        operands: &Operands<'_>,
-        outputs: &[(&str, &Tensor)],
-    ) -> Result<Model, String> {
-        let fed: Vec<(&str, &Tensor)> = operands.fed.iter().map(|(n, t)| (*n, t)).collect();
-        let kept: Vec<(&str, &Tensor)> = operands.kept.iter().map(|(n, t)| (*n, t)).collect();
-        let solo = Solo { node: step.node, inputs: &fed, constants: &kept, outputs };
-        self.model.solo(&solo).map_err(|error| error.to_string())
-    }
-
     fn run(
         &self,
         step: &Step,
@@ -510,12 +447,4 @@ pub(super) fn fed(name: &str, tensor: &Tensor) -> Feed {
 /// Treats a panic of tract as a refusal, because some nodes make tract panic.
 fn caught(run: impl FnOnce() -> Result<Vec<Tensor>, String>) -> Result<Vec<Tensor>, String> {
     quietly(run).unwrap_or_else(|panic| Err(panic_text(panic.as_ref())))
-}
-
-/// The operands of a node: fed values, and constants of its model.
-#[derive(Debug, Default)]
-pub(super) struct Operands<'s> {
-    pub(super) names: BTreeSet<&'s str>,
-    pub(super) fed: Vec<(&'s str, Tensor)>,
-    pub(super) kept: Vec<(&'s str, Tensor)>,
 }

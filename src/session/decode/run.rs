@@ -2,11 +2,10 @@
 
 use super::decoder::{Decoded, Decoder};
 use super::lane::Lane;
-use super::moment::OpenSession;
 use super::teacher::Teacher;
 use crate::decode::RowFacts;
 use crate::engine::{OrtTarget, Target};
-use crate::session::{Failure, Reference};
+use crate::session::Failure;
 
 impl Decoder<'_> {
     /// Runs the prompt and `steps` more tokens on the reference and every target.
@@ -22,16 +21,9 @@ impl Decoder<'_> {
     ) -> Result<Decoded, Failure> {
         let mut state = self.interface.first_state();
         let moment = self.moment(prompt, 0, &state)?;
-        let [asked, other] = [self.reference.clone(), Target::Ort(OrtTarget::REFEREE)]
+        let possible = [self.reference.clone(), Target::Ort(OrtTarget::REFEREE)]
             .map(|target| self.registry.engine(&target));
-        let mut sessions = [&asked, &other].map(|engine| OpenSession::new(engine.session()));
-        let mut run = |target: &Target| {
-            sessions[usize::from(*target != self.reference)].run(&moment, self.deadline)
-        };
-        let first = Reference::run_by(&mut run, &self.reference)?;
-        let [asked, other] = sessions;
-        let session = if first.target == self.reference { asked } else { other };
-        let teacher = Teacher::new(self, &first, session);
+        let (teacher, first) = Teacher::first(self, &possible, &moment)?;
         let engines: Vec<_> =
             targets.iter().map(|(_, target)| self.registry.engine(target)).collect();
         let mut lanes: Vec<Lane<'_, '_>> = targets

@@ -3,7 +3,7 @@
 use super::decoder::Decoder;
 use super::moment::{Moment, OpenSession, by_name};
 use crate::decode::Scores;
-use crate::engine::{Outcome, Target};
+use crate::engine::{Engine, Outcome, Target};
 use crate::graph::ValueName;
 use crate::session::{Failure, Reference, no_reference};
 use crate::tensor::Tensor;
@@ -28,18 +28,21 @@ pub(super) struct Teacher<'e> {
 }
 
 impl<'e> Teacher<'e> {
-    /// The reference that ran the first step in this session.
-    pub(super) fn new(
+    /// Runs the first step. If the first engine, the reference's, cannot run it, the second becomes the reference.
+    pub(super) fn first(
         decoder: &'e Decoder<'e>,
-        first: &Reference,
-        session: OpenSession<'e>,
-    ) -> Self {
-        Teacher {
-            decoder,
-            target: first.target.clone(),
-            note: first.note.clone(),
-            session: RefCell::new(session),
-        }
+        engines: &'e [Box<dyn Engine>; 2],
+        moment: &Moment,
+    ) -> Result<(Self, Reference), Failure> {
+        let asked = &decoder.reference;
+        let mut sessions = engines.each_ref().map(|engine| OpenSession::new(engine.session()));
+        let mut run =
+            |target: &Target| sessions[usize::from(target != asked)].run(moment, decoder.deadline);
+        let first = Reference::run_by(&mut run, asked)?;
+        let [mine, other] = sessions;
+        let session = RefCell::new(if first.target == *asked { mine } else { other });
+        let (target, note) = (first.target.clone(), first.note.clone());
+        Ok((Teacher { decoder, target, note, session }, first))
     }
 
     /// Runs the reference on a step.

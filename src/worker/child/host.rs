@@ -3,6 +3,7 @@
 use super::environment;
 use super::onnx_file::OnnxFile;
 use super::open::{Kept, open_and_run, run_again, run_next};
+use super::ort::open as open_ort;
 use super::reply::Send;
 use super::sim::{self, SimJob};
 use crate::engine::{Backend, Output};
@@ -145,9 +146,8 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
             super::onnx::run(file(store, &network), feeds, repeats, cuda, send)
         }
         Ask::RunOrt { network, target, repeats, .. } => {
-            let open = |_: &mut Send<'_>| {
-                Ok(Box::new(super::ort::open(file(store, &network), &target, feeds)?) as _)
-            };
+            let file = file(store, &network);
+            let open = |_: &mut Send<'_>| Ok(Box::new(open_ort(file, &target, feeds)?) as _);
             open_and_run(kept, repeats, send, open)
         }
         Ask::RunSimulated { network, device, repeats, .. } => {
