@@ -3,6 +3,7 @@
 //! An engine takes a [`Request`] and returns an [`Execution`]: the outcome, the backend that really
 //! ran, and the outputs. A failure of an engine is an outcome, never an error of offby.
 
+mod nvidia;
 mod outcome;
 mod panics;
 mod place;
@@ -10,6 +11,7 @@ mod target;
 mod tract;
 mod unary;
 
+pub use nvidia::nvidia_driver;
 pub use outcome::{Ended, Execution, Outcome, Output, Runs, same_bytes};
 pub use place::{Place, Via, ViaError};
 pub use target::{

@@ -1,7 +1,7 @@
 //! An audit on a terminal.
 
 use super::Paint;
-use super::text::{simulated, table_with_names, wrapped};
+use super::text::{ran_on_lines, simulated, table_with_names, wrapped};
 use crate::determinism::{AuditDocument, Lane, Spot};
 use crate::report::plural;
 
@@ -62,6 +62,7 @@ fn remarks(audit: &AuditDocument) -> Vec<String> {
             .iter()
             .map(|place| format!("output `{}`: {}", place.output, words(&place.spot))),
     );
+    lines.extend(ran_on_lines(audit.ran_on.as_ref()));
     lines.extend(simulated(&audit.target, audit.ran_on.as_ref()));
     lines
 }

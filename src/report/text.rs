@@ -296,6 +296,16 @@ pub(super) fn simulated(target: &str, ran_on: Option<&RanOn>) -> Option<String> 
     Some(format!("note: {title}: this device is simulated, so this is no finding about a real one"))
 }
 
+/// What ran: engine, backend, device and driver, and a note on operators elsewhere.
+pub(super) fn ran_on_lines(ran_on: Option<&RanOn>) -> Vec<String> {
+    let Some(place) = ran_on else { return Vec::new() };
+    let parts = [&place.engine, &place.backend, &place.device, &place.driver];
+    let parts = parts.into_iter().map(|part| part.trim_matches(['\0', ' ']));
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    let line = format!("ran on {}", parts.join(", "));
+    [line].into_iter().chain(operators_elsewhere(ran_on)).collect()
+}
+
 /// A note on operators that the backend handed to the CPU, which backends do silently.
 fn operators_elsewhere(ran_on: Option<&RanOn>) -> Option<String> {
     let ran_on = ran_on?;

@@ -126,7 +126,8 @@ impl<'a> Follow<'a> {
         measured.handover = written.changed(clean, executed);
         for at in written.misread(clean, executed) {
             let why = "it was read back wrongly: the operator that reads it has the right values";
-            disregard(&mut self.measured[at], why);
+            self.measured[at].withdraw(why);
+            self.measured[at].cumulative = None;
         }
         written.remember(&measured.name, self.measured.len(), clean, outputs);
     }
@@ -325,14 +326,6 @@ impl<'a> Follow<'a> {
         let outputs = self.reference.recompute_half(&executed.operator, &inputs).ok()?;
         worst(expected.iter().zip(&rounded(&outputs)))
     }
-}
-
-/// Withdraws an operator's measurements.
-fn disregard(measured: &mut Measured, why: &str) {
-    measured.unchecked = Some(why.to_owned());
-    (measured.introduced, measured.cumulative, measured.excess) = (None, None, None);
-    (measured.nonfinite, measured.lost, measured.error_profile) = (None, None, None);
-    measured.patterns.clear();
 }
 
 fn rounded(tensors: &[Tensor]) -> Vec<Tensor> {

@@ -98,6 +98,16 @@ pub struct WeightCost {
     pub together: Option<ErrorSummary>,
 }
 
+impl Measured {
+    /// Withdraws what was measured of the operator's own error.
+    pub(super) fn withdraw(&mut self, why: &str) {
+        self.unchecked = Some(why.to_owned());
+        (self.introduced, self.excess) = (None, None);
+        (self.nonfinite, self.lost, self.error_profile) = (None, None, None);
+        self.patterns.clear();
+    }
+}
+
 pub(super) fn is_zero(count: &u64) -> bool {
     *count == 0
 }

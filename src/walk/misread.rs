@@ -32,14 +32,12 @@ pub(super) fn withdraw_misread(measured: &mut [Measured], storage: Storage) {
         let is_misread = !readers.is_empty()
             && readers.iter().all(|at| accused[*at] && is_right(&measured[*at]));
         if is_misread {
-            withdraw(
-                &mut measured[writer],
-                "the engine computes with a different value than it shows",
-            );
-            measured[writer].cumulative = None;
+            measured[writer].withdraw("the engine computes with a different value than it shows");
+            (measured[writer].cumulative, measured[writer].inherited) = (None, None);
             for reader in readers {
                 let why = "the engine computes with a different input than it shows";
-                withdraw(&mut measured[reader], why);
+                measured[reader].withdraw(why);
+                measured[reader].inherited = None;
             }
         }
     }
@@ -59,14 +57,7 @@ pub(super) fn withdraw_recomputed(measured: &mut [Measured], storage: Storage) {
             error.disagreeing == 0 && op.float && error.max_abs <= TWICE * op.absmax
         };
         if op.introduced.is_some_and(is_tiny) {
-            withdraw(op, "the engine computed its input again, with other roundings");
+            op.withdraw("the engine computed its input again, with other roundings");
         }
     }
-}
-
-fn withdraw(measured: &mut Measured, why: &str) {
-    measured.unchecked = Some(why.to_owned());
-    (measured.introduced, measured.excess, measured.inherited) = (None, None, None);
-    (measured.nonfinite, measured.lost, measured.error_profile) = (None, None, None);
-    measured.patterns.clear();
 }

@@ -400,3 +400,31 @@ fn every_rendering_says_which_columns_are_simulated() {
         assert!(rendering.matches("simulated").count() > 2 * simulated, "{rendering}");
     }
 }
+
+/// What got better is written into the earlier matrix; what got worse fails, and stays as it was there.
+#[test]
+fn better_cells_are_blessed_and_worse_cells_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("base.json");
+    let sweep = |more: &[&str]| {
+        let mut command = offby();
+        command.arg("matrix").arg(debug_model("split_view_small.onnx"));
+        command.args(["--on", "tract", "--on", "sim:nan"]).args(more);
+        finish(command)
+    };
+    let file = base.to_str().unwrap();
+    sweep(&["--json", file]);
+    let mut earlier: Value = serde_json::from_slice(&fs::read(&base).unwrap()).unwrap();
+    earlier["rows"][0]["cells"]["tract"]["kind"] = "divergent".into();
+    earlier["rows"][0]["cells"]["sim:nan"]["kind"] = "agrees".into();
+    fs::write(&base, earlier.to_string()).unwrap();
+    let (code, _, stderr) = sweep(&["--against", file, "--bless"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("1 better cell written into"), "{stderr}");
+    assert!(stderr.contains("accepted split_view_small on tract"), "{stderr}");
+    assert!(stderr.contains("not accepted split_view_small on sim:nan"), "{stderr}");
+    let blessed: Value = serde_json::from_slice(&fs::read(&base).unwrap()).unwrap();
+    let cells = &blessed["rows"][0]["cells"];
+    assert_eq!(cells["tract"]["kind"], "agrees", "{blessed:#}");
+    assert_eq!(cells["sim:nan"]["kind"], "agrees", "{blessed:#}");
+}

@@ -1,7 +1,9 @@
 //! tract on an NVIDIA card. tract compiles its kernels on the machine with the card, so the build needs no CUDA.
 
 use super::{Tract, VERSION, guarded, load, named, wide};
-use crate::engine::{CPU, Engine, Execution, Output, RanOn, Request, Runs, same_bytes};
+use crate::engine::{
+    CPU, Engine, Execution, Output, RanOn, Request, Runs, nvidia_driver, same_bytes,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Instant;
@@ -81,7 +83,7 @@ fn ran_on(runnable: &dyn Runnable) -> RanOn {
         engine_version: VERSION.into(),
         backend: CUDA.into(),
         device: card().unwrap_or_else(|| "an NVIDIA card".into()),
-        driver: driver().unwrap_or_default(),
+        driver: nvidia_driver().unwrap_or_default(),
         api: None,
         operators,
     }
@@ -93,12 +95,4 @@ fn card() -> Option<String> {
     let text = fs::read_to_string(entry.path().join("information")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("Model:"))?;
     Some(line.trim().to_owned())
-}
-
-/// The version of NVIDIA's kernel module.
-fn driver() -> Option<String> {
-    let text = fs::read_to_string("/proc/driver/nvidia/version").ok()?;
-    let is_version =
-        |word: &&str| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.');
-    text.split_whitespace().find(is_version).map(str::to_owned)
 }

@@ -10,6 +10,7 @@ pub use markdown::agree_markdown;
 pub use text::agree_text;
 
 use crate::agree::{Agree, Blame, Figures, Lane, Quantiles, Severity, Task, Worst};
+use crate::report::text::ran_on_lines;
 use crate::verdict::Kind;
 use std::fmt::Display;
 
@@ -141,12 +142,7 @@ fn remarks(lane: &Lane) -> Vec<String> {
             remarks.push(format!("errors: {}", lines.join("; ")));
         }
     }
-    for place in &lane.tally.ran_on {
-        let parts = [&place.engine, &place.backend, &place.device, &place.driver];
-        let parts: Vec<&str> = parts.into_iter().map(String::as_str).collect();
-        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        remarks.push(format!("ran on {}", parts.join(", ")));
-    }
+    remarks.extend(lane.tally.ran_on.iter().flat_map(|place| ran_on_lines(Some(place))));
     if lane.simulated {
         remarks.push(
             "note: a simulated device; its faults were planted, so this is no finding about a real device"

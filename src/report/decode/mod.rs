@@ -12,6 +12,7 @@ pub use text::decode_text;
 
 use crate::decode::{Decode, DecodeLane, Part};
 use crate::report::plural;
+use crate::report::text::ran_on_lines;
 
 /// The text for a number that does not exist.
 const NONE: &str = "-";
@@ -110,13 +111,7 @@ fn remarks(lane: &DecodeLane) -> Vec<String> {
         let words: Vec<String> = free.iter().map(ToString::to_string).collect();
         remarks.push(format!("by itself the target continues with {}", words.join(" ")));
     }
-    if let Some(place) = &lane.ran_on {
-        let parts = [&place.engine, &place.backend, &place.device, &place.driver];
-        let parts: Vec<&str> =
-            parts.into_iter().map(|part| part.trim_matches(['\0', ' '])).collect();
-        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        remarks.push(format!("ran on {}", parts.join(", ")));
-    }
+    remarks.extend(ran_on_lines(lane.ran_on.as_ref()));
     if lane.simulated {
         remarks.push(
             "note: a simulated device; its faults were planted, so this is no finding about a real device"

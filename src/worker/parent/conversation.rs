@@ -99,19 +99,26 @@ pub(in crate::worker) struct Conversation {
 pub(in crate::worker) struct KeptWorker {
     program: WorkerProgram,
     worker: Option<Worker>,
+    /// Whether the worker has had no exchange yet.
+    is_fresh: bool,
+    /// Why a worker did not start when it was asked if it stays open.
+    failed: Option<(Ending, Remains)>,
 }
 
 impl KeptWorker {
     /// Starts no worker before a worker is needed.
     pub(in crate::worker) fn new(program: &WorkerProgram) -> Self {
-        KeptWorker { program: program.clone(), worker: None }
+        KeptWorker { program: program.clone(), worker: None, is_fresh: false, failed: None }
     }
 
     /// Whether the worker keeps a network open, and takes feeds of other shapes. Starts the worker if none runs. If
     /// that fails, the next exchange says why.
     pub(in crate::worker) fn stays_open(&mut self, patience: Duration) -> bool {
         if self.worker.is_none() && !self.program.interrupt().is_set() {
-            self.worker = Worker::start(&self.program, patience).ok();
+            match Worker::start(&self.program, patience) {
+                Ok(worker) => (self.worker, self.is_fresh) = (Some(worker), true),
+                Err(failed) => self.failed = Some(failed),
+            }
         }
         self.worker.as_ref().is_some_and(|worker| worker.stays_open)
     }
@@ -128,16 +135,18 @@ impl KeptWorker {
             conversation.end = Err(Ending::Interrupted);
             return conversation;
         }
+        let is_fresh = std::mem::take(&mut self.is_fresh);
         if let Some(mut worker) = self.worker.take() {
             worker.allow(patience);
             conversation.listen(&mut worker, &mut message, patience, announced);
-            if !conversation.died_of_earlier(&message) {
+            if is_fresh || !conversation.died_of_earlier(&message) {
                 self.part(&mut conversation, worker);
                 return conversation;
             }
             conversation.blame_earlier(worker.finish());
         }
-        match Worker::start(&self.program, patience) {
+        let failed = self.failed.take();
+        match failed.map_or_else(|| Worker::start(&self.program, patience), Err) {
             Ok(mut worker) => {
                 conversation.listen(&mut worker, &mut message, patience, announced);
                 self.part(&mut conversation, worker);

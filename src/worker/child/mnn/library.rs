@@ -2,7 +2,7 @@
 //! backend is always a library, so that one offby serves machines with and without it.
 
 use super::{bindings, log};
-use crate::engine::Backend;
+use crate::engine::{Backend, nvidia_driver};
 use crate::worker::cache::cache_folder;
 use crate::worker::wire::protocol::Device;
 use libloading::Library;
@@ -63,13 +63,9 @@ pub(super) fn describe_into(
     (text(&device), text(&driver), why.map(|why| why.to_string_lossy().into_owned()))
 }
 
-/// CUDA's own version does not tell one driver from the next. The kernel module's version does.
+/// CUDA's version, after that of the kernel module.
 fn with_kernel_module(cuda: String) -> String {
-    let module = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
-    let version = module
-        .split_whitespace()
-        .find(|word| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.'));
-    version.map_or(cuda.clone(), |version| format!("{version}, {cuda}"))
+    nvidia_driver().map_or(cuda.clone(), |version| format!("{version}, {cuda}"))
 }
 
 fn open(path: &Path) -> Result<Library, String> {
