@@ -96,7 +96,8 @@ def answer(ask, body, engine, stays_open):
         reply("kept")
     elif ask["ask"] == "run_onnx" or (ask["ask"] in ("next", "again") and opened):
         named.clear()
-        named.update([ask["model"]] if "model" in ask else [], (feed["digest"] for feed in ask.get("feeds", [])))
+        feeds = [] if ask["ask"] == "again" else ask["feeds"]
+        named.update([ask["model"]] if "model" in ask else [], (feed["digest"] for feed in feeds))
         wanted = sorted(named - set(contents))
         reply("wanted", digests=wanted) if wanted else run(ask, engine)
     else:
