@@ -268,7 +268,7 @@ fn excuse_loops(walk: &mut WalkReport) {
 /// Withdraws accusations of products that a search made from outside, if quantized activations explain the outputs. A
 /// search compares whole outputs, and cannot weigh a product's elements.
 fn excuse_quantized(walk: &mut WalkReport, model: &Model) {
-    if walk.strategy == Strategy::Follow {
+    if ![Strategy::Cut, Strategy::Isolate].contains(&walk.strategy) {
         return;
     }
     let Ok(steps) = NodeSteps::new(model) else { return };
