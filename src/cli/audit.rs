@@ -29,6 +29,12 @@ pub(super) fn audit(args: &AuditArgs) -> Result<u8, Failure> {
         processes: args.processes,
         batch: args.batch.map(std::num::NonZero::get),
     };
+    if args.batch.is_some() && !steadiness.takes_batch() {
+        return Err(Failure::new(
+            "make a batch of the inputs",
+            "each input needs an open first axis in the file, and 1 there: --shape NAME=1,...; or leave --batch out",
+        ));
+    }
     let progress = screen::progress(args.output.quiet);
     let found = steadiness.look(&mut |text| progress.set_message(text.to_owned()));
     progress.finish_and_clear();

@@ -69,7 +69,7 @@ impl Steadiness<'_> {
             Outcome::Completed => self.in_new_processes(engine.as_ref(), announce),
             _ => Ran { tally: Tally::default(), last: once.last.clone(), seconds: 0.0 },
         };
-        if !fresh.tally.distinct().is_empty() {
+        if self.processes > 0 && once.last.outcome == Outcome::Completed {
             lanes.push(lane(Way::NewProcesses, &fresh));
         }
         let usual = once.tally.usual().map(|seen| seen.outputs.clone()).unwrap_or_default();
@@ -115,7 +115,8 @@ impl Steadiness<'_> {
     fn count(&self, runs: usize, execute: &mut dyn FnMut(usize) -> Execution) -> Ran {
         let started = Instant::now();
         let mut tally = Tally::default();
-        let mut last = Execution::without_outputs(Outcome::Interrupted, String::new());
+        let nothing = if runs == 0 { Outcome::Completed } else { Outcome::Interrupted };
+        let mut last = Execution::without_outputs(nothing, String::new());
         for run in 0..runs {
             if self.registry.interrupt().is_set() {
                 break;
@@ -150,6 +151,11 @@ impl Steadiness<'_> {
             lanes.push(Lane { relative_l2: error, ..lane(way, &ran) });
         }
         lanes
+    }
+
+    /// Whether all inputs have an open first axis and are 1 there, so the network takes a batch.
+    pub fn takes_batch(&self) -> bool {
+        self.batched(2, true).is_some()
     }
 
     fn variants(&self) -> Vec<(Way, (Model, Vec<Feed>), Target)> {
@@ -270,16 +276,22 @@ fn lane(way: Way, ran: &Ran) -> Lane {
     }
 }
 
+/// The verdict on a group whose last run did not complete; `None` if every run did.
+fn failure(ran: &Ran, what: &str) -> Option<(Kind, String)> {
+    let kind = outcome_kind(ran.last.outcome)?;
+    let reason = ran.last.reason.clone().unwrap_or_default();
+    let words = match ran.tally.order().len() {
+        0 => reason,
+        count => format!("{count} {what} completed, and then: {reason}"),
+    };
+    Some((kind, words))
+}
+
 fn verdict(once: &Ran, fresh: &Ran) -> (Kind, String) {
     let runs = once.tally.order().len();
     let processes = fresh.tally.order().len();
-    if once.last.outcome != Outcome::Completed {
-        let reason = once.last.reason.clone().unwrap_or_default();
-        let words = match runs {
-            0 => reason,
-            _ => format!("{runs} runs completed, and then: {reason}"),
-        };
-        return (outcome_kind(once.last.outcome).unwrap_or(Kind::Inconclusive), words);
+    if let Some(failed) = failure(once, "runs in one process") {
+        return failed;
     }
     let [here, there] = [once, fresh].map(|ran| ran.tally.distinct().len());
     let same = |ran: &Ran| ran.tally.usual().map(|seen| seen.digest.clone());
@@ -294,6 +306,10 @@ fn verdict(once: &Ran, fresh: &Ran) -> (Kind, String) {
             there
         );
         return (Kind::Nondeterministic, words);
+    }
+    // Results that differ say more than a failure after them.
+    if let Some(failed) = failure(fresh, "new processes") {
+        return failed;
     }
     let words = match processes {
         0 => format!("all {runs} runs in one process have the same bytes"),

@@ -1,6 +1,6 @@
 //! `offby audit`: devices that do not always compute the same, and devices that do.
 
-use crate::support::{device, finish_json, offby};
+use crate::support::{debug_model, device, finish, finish_json, offby};
 use offby::graph::{Dim, Network};
 use offby::tensor::Dtype::F32;
 use serde_json::{Value, json};
@@ -88,4 +88,14 @@ fn a_device_that_breaks_is_named() {
     let (_device, target) = device("faults:\n  - {fault: refuse, at: {name: culprit}}");
     let (code, audit) = audited(&target, &["--runs", "5"]);
     assert_eq!((code, &audit["kind"]), (3, &json!("rejected")), "{audit:#}");
+}
+
+#[test]
+fn a_batch_that_cannot_be_made_is_refused() {
+    let mut command = offby();
+    command.arg("audit").arg(debug_model("split_view_small.onnx"));
+    command.args(["--on", "tract", "--batch", "3"]);
+    let (code, stdout, stderr) = finish(command);
+    assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+    assert!(stderr.contains("open first axis"), "{stderr}");
 }
