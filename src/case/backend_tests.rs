@@ -108,10 +108,7 @@ pub fn write_backend_test(
 ) -> io::Result<()> {
     let set = folder.join("test_data_set_0");
     fs::create_dir_all(&set)?;
-    fs::write(
-        folder.join("model.onnx"),
-        model.to_whole_bytes().map_err(|error| io::Error::other(error.to_string()))?,
-    )?;
+    fs::write(folder.join("model.onnx"), model.to_whole_bytes()?)?;
     let inputs = inputs.iter().map(|feed| ("input", &feed.name, &feed.tensor));
     let outputs = outputs.iter().map(|(name, tensor)| ("output", *name, *tensor));
     let numbered = inputs.enumerate().chain(outputs.enumerate());

@@ -147,3 +147,9 @@ fn quoted(names: &[ValueName]) -> String {
     let more = if names.len() > MOST { ", ..." } else { "" };
     shown.join(", ") + more
 }
+
+impl From<CutError> for std::io::Error {
+    fn from(error: CutError) -> Self {
+        std::io::Error::other(error.to_string())
+    }
+}

@@ -17,8 +17,8 @@ impl Shown {
     /// # Errors
     /// If no engine computes a node, or the network cannot be cut.
     pub(super) fn of(request: &Request<'_>, second: Option<Second>) -> Result<Self, String> {
-        let model = showing(request.model, &values(request, second.clone())?)?;
-        let steps = NodeSteps::with_second(request.model, second)?;
+        let mut steps = NodeSteps::with_second(request.model, second)?;
+        let model = showing(request.model, &captured(&mut steps, request)?)?;
         let nodes = (0..steps.len()).flat_map(|step| {
             let (label, op_type) = steps.node(step);
             let writes = steps.writes(step).iter();
@@ -35,7 +35,10 @@ pub(super) fn values(
     request: &Request<'_>,
     second: Option<Second>,
 ) -> Result<Vec<Boundary>, String> {
-    let mut steps = NodeSteps::with_second(request.model, second)?;
+    captured(&mut NodeSteps::with_second(request.model, second)?, request)
+}
+
+fn captured(steps: &mut NodeSteps, request: &Request<'_>) -> Result<Vec<Boundary>, String> {
     let values = steps.capture_all(request.feeds)?;
     Ok(values.iter().map(|(name, tensor)| Boundary::of(name.as_str(), tensor)).collect())
 }

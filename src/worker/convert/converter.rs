@@ -101,7 +101,7 @@ impl Converter {
             model.path().to_owned()
         } else {
             let path = workspace.path().join("model.onnx");
-            fs::write(&path, whole(model)?)?;
+            fs::write(&path, model.to_whole_bytes().map_err(io::Error::from)?)?;
             path
         };
         let made = workspace.path().join("model.mnn");
@@ -174,7 +174,7 @@ impl<'c> Conversions<'c> {
             None => Resident::start(python)?,
         };
         let (source, made) = resident.files();
-        fs::write(&source, whole(model)?)?;
+        fs::write(&source, model.to_whole_bytes().map_err(io::Error::from)?)?;
         if made.exists() {
             fs::remove_file(&made)?;
         }
@@ -268,9 +268,4 @@ pub(in crate::worker) fn run_to_end(
     words.rewind()?;
     words.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The network in one piece.
-fn whole(model: &Model) -> io::Result<Vec<u8>> {
-    model.to_whole_bytes().map_err(|error| io::Error::other(error.to_string()))
 }
