@@ -5,7 +5,7 @@ use offby::engine::Values;
 use offby::graph::Model;
 use offby::inputs::{Dump, Feed, Random};
 use offby::sim::{Fault, Simulator};
-use offby::walk::{Dumped, OpReport, Role, WalkReport, walk_dumped};
+use offby::walk::{DumpedNetwork, OpReport, Role, WalkReport, walk_dumped};
 use offby::worker::DeviceRun;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,7 +90,7 @@ fn report(
         .collect();
     let arithmetic = trial.device.arithmetic();
     let values = Dump::from(values);
-    let dump = Dumped { model, feeds, values: &values, arithmetic, second: None };
+    let dump = DumpedNetwork { model, feeds, values: &values, arithmetic, second: None };
     walk_dumped(&dump, &BTreeMap::new())
 }
 

@@ -9,7 +9,7 @@ use offby::graph::Model;
 use offby::inputs::{Feed, Random};
 use offby::sim::{Condition, Device, Fault, NodeFacts, Planted, Simulator, StorageRules};
 use offby::tensor::{Format, Tensor};
-use offby::walk::{By, Goal, Plan};
+use offby::walk::{By, FallbackPlan, Goal};
 use offby::worker::DeviceRun;
 use offby::worker::{SimEngine, Walker as _, WorkerProgram};
 use std::collections::BTreeSet;
@@ -83,7 +83,7 @@ fn one(trial: &Trial, field: &Field, worker: &WorkerProgram) -> Result<Verdict, 
     let target = SimTarget { name: trial.device.name.clone(), device: Some(trial.device.clone()) };
     let engine = SimEngine { target, worker: worker.clone() };
     let goal = Goal::Tolerance(judging(format).widest());
-    let plan = Plan { by: By::Type, goal, raise: false, expected };
+    let plan = FallbackPlan { by: By::Type, goal, raise: false, expected };
     let deadline = Duration::from_secs(60);
     let request = Request { model, feeds: &feeds, repeats: 2, deadline };
     let walked = engine.walk(&request, Some(&plan), &mut |_| ());

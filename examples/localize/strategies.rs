@@ -5,7 +5,9 @@ use crate::plant::Trial;
 use offby::engine::{Engine as _, Request, SimTarget};
 use offby::graph::Model;
 use offby::inputs::Feed;
-use offby::walk::{Journal, OpReport, Strategy, Task, WalkReport, conclude, cut, isolate};
+use offby::walk::{
+    OpReport, SearchJournal, SearchTask, Strategy, WalkReport, conclude, cut, isolate,
+};
 use offby::worker::{SimEngine, Walker as _, WorkerProgram};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -72,7 +74,7 @@ pub(crate) fn run(
         conclude(Strategy::Follow, &trace, &trust, &names)
     } else {
         let mut announce = |_: &str| ();
-        let mut task = Task {
+        let mut task = SearchTask {
             second: None,
             model,
             feeds,
@@ -84,8 +86,8 @@ pub(crate) fn run(
             interrupted: Box::new(|| false),
         };
         let (execution, report) = match strategy {
-            "cut" => cut(&mut task, &names, &mut Journal::default())?,
-            _ => isolate(&mut task, &names, &mut Journal::default())?,
+            "cut" => cut(&mut task, &names, &mut SearchJournal::default())?,
+            _ => isolate(&mut task, &names, &mut SearchJournal::default())?,
         };
         report.ok_or_else(|| execution.reason.unwrap_or_default())?
     };

@@ -2,7 +2,7 @@
 
 use super::cases::Case;
 use offby::engine::{
-    Backend, Engine, MnnTarget, NodeSteps, OrtTarget, Outcome, Precision, Request, Session,
+    Backend, Engine, EngineSession, MnnTarget, NodeSteps, OrtTarget, Outcome, Precision, Request,
     TRACT_VERSION, Tract,
 };
 use offby::graph::{Model, widened};
@@ -136,7 +136,7 @@ pub(crate) fn engines(offby: &Path) -> (OnnxEngine, MnnEngine) {
 
 /// The engines that run in workers, and the versions of all engines.
 pub(crate) struct Engines<'e> {
-    sessions: [(Party, Box<dyn Session + 'e>); 2],
+    sessions: [(Party, Box<dyn EngineSession + 'e>); 2],
     /// The versions of the engines by their names.
     pub(crate) versions: BTreeMap<String, String>,
 }
@@ -217,7 +217,7 @@ fn own(steps: &NodeSteps, inputs: &[Option<Tensor>], case: &Case) -> (Answer, Op
 
 /// The outputs of an engine in a worker, in the network's order.
 fn run(
-    session: &mut dyn Session,
+    session: &mut dyn EngineSession,
     model: &Model,
     feeds: &[Feed],
     versions: &mut BTreeMap<String, String>,

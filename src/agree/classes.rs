@@ -19,14 +19,14 @@ pub struct Classes {
     /// By how much the target's first score is above its second.
     pub target_margin: Option<f64>,
     /// How near the change was, if the class changed.
-    pub flip: Option<Flip>,
+    pub flip: Option<ClassFlip>,
     /// What happened to the class.
-    pub choice: Choice,
+    pub choice: ClassOutcome,
 }
 
 /// A class that changed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Flip {
+pub struct ClassFlip {
     /// How far apart the reference has its own class and the target's class.
     pub margin: f64,
     /// How far apart the two classes may be for rounding to swap them: how far the target's storage may move
@@ -37,7 +37,7 @@ pub struct Flip {
 /// What happened to a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Choice {
+pub enum ClassOutcome {
     /// The target has the reference's class.
     Same,
     /// The class differs, and the reference has both so close that rounding may have chosen.
@@ -67,21 +67,22 @@ impl Classes {
             margin: margin(&r, &first),
             target_margin: margin(&t, &second),
             flip: None,
-            choice: Choice::None,
+            choice: ClassOutcome::None,
             reference: first,
             target: second,
         };
         let (Some(&a), Some(&b)) = (classes.reference.first(), classes.target.first()) else {
             let is_same = r.iter().zip(&t).all(|(r, t)| r.is_nan() == t.is_nan());
-            classes.choice = if is_same { Choice::Neither } else { Choice::None };
+            classes.choice = if is_same { ClassOutcome::Neither } else { ClassOutcome::None };
             return Some(classes);
         };
         if a == b {
-            classes.choice = Choice::Same;
+            classes.choice = ClassOutcome::Same;
             return Some(classes);
         }
-        let flip = Flip { margin: r[a] - r[b], floor: floor([a, b]) };
-        classes.choice = if flip.margin <= flip.floor { Choice::Tie } else { Choice::Flipped };
+        let flip = ClassFlip { margin: r[a] - r[b], floor: floor([a, b]) };
+        classes.choice =
+            if flip.margin <= flip.floor { ClassOutcome::Tie } else { ClassOutcome::Flipped };
         classes.flip = Some(flip).filter(|flip| flip.margin.is_finite() && flip.floor.is_finite());
         Some(classes)
     }
@@ -129,23 +130,23 @@ mod tests {
     #[test]
     fn a_flip_below_the_floor_is_a_tie() {
         let near = classes(&[0.500, 0.499, 0.0], &[0.499, 0.500, 0.0]);
-        assert_eq!((near.choice, near.is_among()), (Choice::Tie, true));
+        assert_eq!((near.choice, near.is_among()), (ClassOutcome::Tie, true));
         let far = classes(&[0.6, 0.4], &[0.4, 0.6]);
-        assert_eq!(far.choice, Choice::Flipped);
+        assert_eq!(far.choice, ClassOutcome::Flipped);
         assert!((far.flip.unwrap().margin - 0.2).abs() < 1e-6);
         assert!((far.flip.unwrap().floor - 0.01).abs() < 1e-6);
-        assert_eq!(classes(&[0.6, 0.4], &[0.9, 0.1]).choice, Choice::Same);
+        assert_eq!(classes(&[0.6, 0.4], &[0.9, 0.1]).choice, ClassOutcome::Same);
     }
 
     #[test]
     fn nan_has_no_class_and_equal_scores_the_lower_one() {
         let nan = classes(&[0.6, 0.4], &[f32::NAN, 0.6]);
-        assert_eq!((nan.choice, nan.target.len()), (Choice::None, 0));
-        assert_eq!(classes(&[f32::NAN, 0.6], &[0.6, f32::NAN]).choice, Choice::None);
-        assert_eq!(classes(&[f32::NAN, 0.6], &[f32::NAN, 0.4]).choice, Choice::Neither);
-        assert_eq!(classes(&[1.0, 1.0], &[0.0, -0.0]).choice, Choice::Same);
+        assert_eq!((nan.choice, nan.target.len()), (ClassOutcome::None, 0));
+        assert_eq!(classes(&[f32::NAN, 0.6], &[0.6, f32::NAN]).choice, ClassOutcome::None);
+        assert_eq!(classes(&[f32::NAN, 0.6], &[f32::NAN, 0.4]).choice, ClassOutcome::Neither);
+        assert_eq!(classes(&[1.0, 1.0], &[0.0, -0.0]).choice, ClassOutcome::Same);
         let exact = classes(&[1.0, 1.0], &[0.0, 1.0]);
-        assert_eq!((exact.choice, exact.margin), (Choice::Tie, Some(0.0)));
+        assert_eq!((exact.choice, exact.margin), (ClassOutcome::Tie, Some(0.0)));
     }
 
     proptest! {

@@ -5,9 +5,9 @@ use super::error::AGREE_SCHEMA;
 use super::error::AgreeError;
 use super::figures::Figures;
 use super::measure::Task;
-use super::tally::Tally;
-use super::verdict::{Answer, counted};
-use crate::matrix::Source;
+use super::tally::LaneTally;
+use super::verdict::{AgreeVerdict, counted};
+use crate::matrix::CellSource;
 use crate::tensor::Digest;
 use crate::verdict::{Kind, exit_code};
 use serde::{Deserialize, Serialize};
@@ -36,9 +36,9 @@ pub struct Agree {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
     /// The reference.
-    pub reference: Lane,
+    pub reference: AgreeLane,
     /// The targets, in the order given.
-    pub targets: Vec<Lane>,
+    pub targets: Vec<AgreeLane>,
 }
 
 /// The network.
@@ -70,19 +70,19 @@ pub struct DataFacts {
 
 /// The reference, or one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Lane {
+pub struct AgreeLane {
     /// The target as `--on` names it.
     pub target: String,
     /// Whether the target is a simulated device with planted faults.
     pub simulated: bool,
     /// All counts; they are exact, so shares can be merged.
-    pub tally: Tally,
+    pub tally: LaneTally,
     /// The figures that follow from the tally; only for a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figures: Option<Figures>,
     /// The verdict; only for a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Answer>,
+    pub verdict: Option<AgreeVerdict>,
     /// The operators to blame for the worst inputs, if those inputs were walked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blame: Option<Blame>,
@@ -95,7 +95,7 @@ pub struct Blame {
     pub walked: Vec<WalkedInput>,
     /// Each operator that introduces error for a walked input, with the number of such inputs, the most often
     /// blamed first.
-    pub sources: Vec<(Source, usize)>,
+    pub sources: Vec<(CellSource, usize)>,
 }
 
 /// The walk of one input.
@@ -110,7 +110,7 @@ pub struct WalkedInput {
     /// The verdict in a sentence.
     pub sentence: String,
     /// The operators that introduce error.
-    pub sources: Vec<Source>,
+    pub sources: Vec<CellSource>,
 }
 
 impl Agree {
@@ -119,7 +119,7 @@ impl Agree {
         for lane in &mut self.targets {
             let figures = Figures::of(&lane.tally);
             let inputs = self.reference.tally.inputs;
-            lane.verdict = Some(Answer::new(self.task, &lane.tally, &figures, inputs));
+            lane.verdict = Some(AgreeVerdict::new(self.task, &lane.tally, &figures, inputs));
             lane.figures = Some(figures);
         }
         self
@@ -132,21 +132,21 @@ impl Agree {
     }
 }
 
-impl Lane {
+impl AgreeLane {
     /// A lane without any records.
     pub fn new(target: String) -> Self {
         let simulated = target.starts_with("sim:");
-        let tally = Tally::default();
-        Lane { target, simulated, tally, figures: None, verdict: None, blame: None }
+        let tally = LaneTally::default();
+        AgreeLane { target, simulated, tally, figures: None, verdict: None, blame: None }
     }
 }
 
 impl Blame {
     /// Counts each operator over all walks.
     pub fn new(walked: Vec<WalkedInput>) -> Self {
-        let mut sources: Vec<(Source, usize)> = Vec::new();
+        let mut sources: Vec<(CellSource, usize)> = Vec::new();
         for input in &walked {
-            let named: BTreeSet<&Source> = input.sources.iter().collect();
+            let named: BTreeSet<&CellSource> = input.sources.iter().collect();
             for source in named {
                 match sources.iter_mut().find(|(known, _)| known == source) {
                     Some((_, count)) => *count += 1,
@@ -164,15 +164,16 @@ impl Blame {
         let worst = format!("the {}", counted(all as u64, "worst input"));
         let (always, sometimes): (Vec<_>, Vec<_>) =
             self.sources.iter().partition(|(_, count)| *count == all);
-        let names = |sources: &[&(Source, usize)]| {
+        let names = |sources: &[&(CellSource, usize)]| {
             sources.iter().map(|(source, _)| named(source)).collect::<Vec<_>>().join(", ")
         };
         match (always.len(), sometimes.len()) {
             _ if all == 0 => "no input differs".to_owned(),
             (0, 0) => format!("no operator is to blame for any of {worst}"),
             (0, _) => {
-                let count =
-                    |(source, count): &&(Source, usize)| format!("{} for {count}", named(source));
+                let count = |(source, count): &&(CellSource, usize)| {
+                    format!("{} for {count}", named(source))
+                };
                 let most: Vec<String> = sometimes.iter().take(MOST_NAMED).map(count).collect();
                 format!("no operator is to blame for all of {worst}: {}", most.join(", "))
             }
@@ -192,7 +193,7 @@ impl Blame {
 }
 
 /// An operator, and its node in the ONNX file if that has a different name.
-fn named(source: &Source) -> String {
+fn named(source: &CellSource) -> String {
     match source.node.as_ref().filter(|node| **node != source.name) {
         Some(node) => format!("`{}` ({}, in the ONNX file {node})", source.name, source.op_type),
         None => format!("`{}` ({})", source.name, source.op_type),
@@ -201,7 +202,7 @@ fn named(source: &Source) -> String {
 
 /// The part of a file that is read first.
 #[derive(Deserialize)]
-struct Head {
+struct AgreeHead {
     #[serde(default)]
     schema: String,
 }
@@ -212,7 +213,7 @@ struct Head {
 /// If the text is no JSON, has a different schema, or lacks a field that the schema demands.
 pub fn read_agree(file: &str, text: &str) -> Result<Agree, AgreeError> {
     let json = |source| AgreeError::Json { file: file.to_owned(), source };
-    let Head { schema } = serde_json::from_str(text).map_err(json)?;
+    let AgreeHead { schema } = serde_json::from_str(text).map_err(json)?;
     if schema != AGREE_SCHEMA {
         return Err(AgreeError::Schema { file: file.to_owned(), schema });
     }

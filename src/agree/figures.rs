@@ -2,7 +2,7 @@
 
 use super::sketch::Sketch;
 use super::statistics::{CONFIDENCE, McNemar, wilson};
-use super::tally::Tally;
+use super::tally::LaneTally;
 use serde::{Deserialize, Serialize};
 
 /// The figures that follow from a tally.
@@ -100,7 +100,7 @@ impl Quantiles {
 
 impl Figures {
     /// The figures of a lane.
-    pub(super) fn of(tally: &Tally) -> Self {
+    pub(super) fn of(tally: &LaneTally) -> Self {
         let classes = &tally.classes;
         let pairs = &classes.pairs;
         let labelled = pairs.count();

@@ -39,7 +39,7 @@ pub struct Position {
 
 /// The journal of one run; without a file it records nothing.
 #[derive(Debug, Default)]
-pub struct Journal {
+pub struct RunJournal {
     file: Option<File>,
     /// Why the journal is no longer written.
     failure: Option<io::Error>,
@@ -58,7 +58,7 @@ struct Earlier {
     attempts: Option<(Position, usize)>,
 }
 
-impl Journal {
+impl RunJournal {
     /// Opens the journal at `path`. If an unfinished command of the same `key` left records, each is passed to
     /// `absorb`, in order; anything else is overwritten.
     ///
@@ -73,7 +73,7 @@ impl Journal {
         let Earlier { end, done, attempts } = earlier.unwrap_or_default();
         file.set_len(end)?;
         file.seek(SeekFrom::Start(end))?;
-        let mut journal = Journal { file: Some(file), failure: None, done, attempts };
+        let mut journal = RunJournal { file: Some(file), failure: None, done, attempts };
         if end == 0 {
             journal.write(&Line::Key(key.to_owned()), false);
         }
@@ -170,9 +170,9 @@ mod tests {
         Position { input, target: Some("mnn:cpu".into()) }
     }
 
-    fn open(path: &Path, key: &str) -> (Journal, Vec<usize>) {
+    fn open(path: &Path, key: &str) -> (RunJournal, Vec<usize>) {
         let mut seen = Vec::new();
-        let journal = Journal::open(path, key, &mut |record| seen.push(record.input)).unwrap();
+        let journal = RunJournal::open(path, key, &mut |record| seen.push(record.input)).unwrap();
         (journal, seen)
     }
 

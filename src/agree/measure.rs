@@ -2,8 +2,8 @@
 
 use super::classes::Classes;
 use super::rank::rank_correlation;
-use super::record::Measured;
-use crate::choice::{Choice, Source, may_be_choice};
+use super::record::MeasuredInput;
+use crate::choice::{Choice, ReferenceSource, may_be_choice};
 use crate::compare::{
     Agreement, CompareOptions, Comparison, Declared, Judging, Storage, Tolerance, compare_with,
     judge,
@@ -43,7 +43,7 @@ pub struct Rule<'a> {
     /// The output that holds class scores, if there is one.
     pub scores: Option<ValueName>,
     /// How to ask the reference about this input, if an output is a choice.
-    pub source: Option<&'a Source<'a>>,
+    pub source: Option<&'a ReferenceSource<'a>>,
     /// How far apart the reference may have two classes for rounding to swap them; `None` if the distance
     /// cannot be measured.
     pub parting: Option<&'a Parting<'a>>,
@@ -100,8 +100,8 @@ impl Task {
 
 /// Measures a lane's outputs against others. A missing output is incomparable. So is an output with a different
 /// shape, unless it is a list of kept boxes.
-pub fn measure(reference: &[Output], lane: &[Output], rule: &Rule<'_>) -> Measured {
-    let mut measured = Measured::nothing();
+pub fn measure(reference: &[Output], lane: &[Output], rule: &Rule<'_>) -> MeasuredInput {
+    let mut measured = MeasuredInput::nothing();
     for expected in reference {
         match lane.iter().find(|output| output.name == expected.name) {
             Some(output) => measured.include(expected, output, rule),
@@ -114,10 +114,10 @@ pub fn measure(reference: &[Output], lane: &[Output], rule: &Rule<'_>) -> Measur
     measured
 }
 
-impl Measured {
+impl MeasuredInput {
     /// The measure of no outputs.
     fn nothing() -> Self {
-        Measured {
+        MeasuredInput {
             agreement: Agreement::Agrees,
             incomparable: None,
             max_abs: 0.0,
@@ -193,7 +193,7 @@ fn worse(a: Agreement, b: Agreement) -> Agreement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agree::Choice;
+    use crate::agree::ClassOutcome;
 
     fn output(name: &str, values: &[f32]) -> Output {
         let tensor = Tensor::from_f32(&[1, values.len()], values.to_vec()).unwrap();
@@ -210,7 +210,7 @@ mod tests {
         let lane = [output("b", &[1.0, 4.0]), output("a", &[1.0, 2.0])];
         let measured = measure(&reference, &lane, &rule(None));
         assert_eq!((measured.agreement, measured.max_abs), (Agreement::Diverges, 2.0));
-        assert_eq!(measured.classes.unwrap().choice, Choice::Same);
+        assert_eq!(measured.classes.unwrap().choice, ClassOutcome::Same);
         assert_eq!(measured.rank, Some(1.0));
     }
 
@@ -227,8 +227,8 @@ mod tests {
     fn the_declared_storage_widens_the_floor() {
         let (reference, lane) = ([output("a", &[0.500, 0.499])], [output("a", &[0.499, 0.5])]);
         let choice = |declared| measure(&reference, &lane, &rule(declared)).classes.unwrap().choice;
-        assert_eq!(choice(None), Choice::Flipped);
-        assert_eq!(choice(Some(Format::F16)), Choice::Tie);
+        assert_eq!(choice(None), ClassOutcome::Flipped);
+        assert_eq!(choice(Some(Format::F16)), ClassOutcome::Tie);
     }
 
     #[test]
@@ -237,6 +237,6 @@ mod tests {
             measure(&[output("a", &[0.0, 0.0])], &[output("a", &[1.0, f32::NAN])], &rule(None));
         assert_eq!((measured.rel_l2, measured.nan, measured.disagreeing), (1.0, 1, 1));
         let text = serde_json::to_string(&measured).unwrap();
-        assert_eq!(serde_json::from_str::<Measured>(&text).unwrap(), measured);
+        assert_eq!(serde_json::from_str::<MeasuredInput>(&text).unwrap(), measured);
     }
 }

@@ -34,10 +34,10 @@ pub struct Record {
     pub identical: Option<bool>,
     /// The outputs against the reference's; only for a target with outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub measured: Option<Measured>,
+    pub measured: Option<MeasuredInput>,
     /// The outputs against the data set's expected ones, if it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected: Option<Measured>,
+    pub expected: Option<MeasuredInput>,
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ impl Record {
 /// All outputs of a lane for one input, compared with the reference's or the expected ones. With several
 /// outputs, each number is the worst output's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
+pub struct MeasuredInput {
     /// The verdict by the tolerances.
     pub agreement: Agreement,
     /// Why the outputs could not be compared, if they could not.

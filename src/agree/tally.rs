@@ -1,10 +1,10 @@
 //! The sums of one lane's records: exact counts, quantiles and the worst inputs.
 
-use super::classes::{Choice, Classes, TOP};
-use super::record::{Measured, Record};
+use super::classes::{ClassOutcome, Classes, TOP};
+use super::record::{MeasuredInput, Record};
 use super::sketch::{Mean, Sketch};
 use super::statistics::Pairs;
-use super::worst::{Worst, insert};
+use super::worst::{WorstInput, insert};
 use crate::compare::Agreement;
 use crate::engine::{Outcome, RanOn};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ const MOST_FAILED: usize = 10;
 
 /// Everything that is known about one lane.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct LaneTally {
     /// How many inputs the lane received.
     pub inputs: u64,
     /// How often each outcome occurred.
@@ -45,7 +45,7 @@ pub struct Tally {
     /// 1 minus the rank correlation of each input.
     pub rank_loss: Sketch,
     /// The worst inputs, the worst first.
-    pub worst: Vec<Worst>,
+    pub worst: Vec<WorstInput>,
     /// The first inputs without comparable outputs.
     pub failed: Vec<Failed>,
 }
@@ -109,7 +109,7 @@ pub struct Failed {
     pub reason: String,
 }
 
-impl Tally {
+impl LaneTally {
     /// Adds one record.
     pub fn absorb(&mut self, record: &Record) {
         self.inputs += 1;
@@ -125,14 +125,14 @@ impl Tally {
         if let Some(measured) = &record.measured {
             self.add(measured, record.label);
         }
-        if let Some(worst) = Worst::of(record) {
+        if let Some(worst) = WorstInput::of(record) {
             insert(&mut self.worst, worst);
         }
         self.failed.extend(Failed::of(record));
         self.trim();
     }
 
-    fn add(&mut self, measured: &Measured, label: Option<usize>) {
+    fn add(&mut self, measured: &MeasuredInput, label: Option<usize>) {
         self.agreements.count(measured.agreement);
         if measured.agreement == Agreement::Incomparable {
             return;
@@ -151,7 +151,7 @@ impl Tally {
     }
 
     /// Adds the counts of a second part of the same lane.
-    pub fn merge(&mut self, other: &Tally) {
+    pub fn merge(&mut self, other: &LaneTally) {
         self.inputs += other.inputs;
         for (outcome, count) in &other.outcomes {
             *self.outcomes.entry(outcome.clone()).or_default() += count;
@@ -233,11 +233,11 @@ impl Agreements {
 impl ClassTally {
     fn add(&mut self, classes: &Classes, label: Option<usize>) {
         *match classes.choice {
-            Choice::Same => &mut self.same,
-            Choice::Tie => &mut self.ties,
-            Choice::Flipped => &mut self.flipped,
-            Choice::None => &mut self.none,
-            Choice::Neither => &mut self.unclassed,
+            ClassOutcome::Same => &mut self.same,
+            ClassOutcome::Tie => &mut self.ties,
+            ClassOutcome::Flipped => &mut self.flipped,
+            ClassOutcome::None => &mut self.none,
+            ClassOutcome::Neither => &mut self.unclassed,
         } += 1;
         let five = classes.reference.len().max(classes.target.len()) >= TOP;
         self.of_five += u64::from(five);
@@ -323,8 +323,8 @@ mod tests {
         }
     }
 
-    fn tally<'r>(records: impl Iterator<Item = &'r Record>) -> Tally {
-        let mut tally = Tally::default();
+    fn tally<'r>(records: impl Iterator<Item = &'r Record>) -> LaneTally {
+        let mut tally = LaneTally::default();
         records.for_each(|record| tally.absorb(record));
         tally
     }
@@ -338,9 +338,9 @@ mod tests {
         assert!(whole.classes.flipped > 0 && whole.classes.pairs.only_reference > 0);
         for of in 2..6 {
             let share = |index: usize| tally(records.iter().skip(index).step_by(of));
-            let mut merged = Tally::default();
+            let mut merged = LaneTally::default();
             (0..of).rev().for_each(|index| merged.merge(&share(index)));
-            let json = |tally: &Tally| serde_json::to_string(tally).unwrap();
+            let json = |tally: &LaneTally| serde_json::to_string(tally).unwrap();
             assert_eq!(json(&merged), json(&whole), "{of}");
         }
     }

@@ -3,7 +3,7 @@
 
 use super::figures::Figures;
 use super::measure::Task;
-use super::tally::Tally;
+use super::tally::LaneTally;
 use crate::verdict::Kind;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ const SIGNIFICANT: f64 = 0.05;
 
 /// The verdict on one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct AgreeVerdict {
     /// The kind, which decides the exit code.
     pub kind: Kind,
     /// One sentence.
@@ -20,16 +20,16 @@ pub struct Answer {
 }
 
 /// All facts that a rule may look at.
-struct Facts<'f> {
+struct LaneFacts<'f> {
     task: Task,
-    tally: &'f Tally,
+    tally: &'f LaneTally,
     figures: &'f Figures,
     /// How many inputs the reference received.
     inputs: u64,
 }
 
 /// A rule: returns a kind if it fires.
-type Rule = fn(&Facts<'_>) -> Option<Kind>;
+type Rule = fn(&LaneFacts<'_>) -> Option<Kind>;
 
 /// The rules, in order.
 const RULES: [Rule; 10] = [
@@ -45,16 +45,16 @@ const RULES: [Rule; 10] = [
     |_| Some(Kind::Agrees),
 ];
 
-impl Answer {
+impl AgreeVerdict {
     /// The verdict on a target that should have run `inputs` inputs. Without any input there is no verdict.
-    pub(super) fn new(task: Task, tally: &Tally, figures: &Figures, inputs: u64) -> Self {
-        let facts = Facts { task, tally, figures, inputs };
+    pub(super) fn new(task: Task, tally: &LaneTally, figures: &Figures, inputs: u64) -> Self {
+        let facts = LaneFacts { task, tally, figures, inputs };
         let kind = RULES.iter().find_map(|rule| rule(&facts)).unwrap_or(Kind::Inconclusive);
-        Answer { kind, sentence: facts.sentence() }
+        AgreeVerdict { kind, sentence: facts.sentence() }
     }
 }
 
-impl Facts<'_> {
+impl LaneFacts<'_> {
     /// Inputs that are wrong beyond what rounding explains.
     fn wrong(&self) -> u64 {
         match self.task {
@@ -236,7 +236,7 @@ mod tests {
     use crate::tensor::Tensor;
 
     /// The verdict on a lane with these pairs of the reference's and its own scores.
-    fn said(pairs: &[([f32; 3], [f32; 3])]) -> Answer {
+    fn said(pairs: &[([f32; 3], [f32; 3])]) -> AgreeVerdict {
         let output = |scores: [f32; 3]| {
             let tensor = Tensor::from_f32(&[1, 3], scores.to_vec()).unwrap();
             [Output { name: "scores".into(), tensor }]
@@ -248,12 +248,12 @@ mod tests {
             source: None,
             parting: None,
         };
-        let mut tally = Tally::default();
+        let mut tally = LaneTally::default();
         for (input, (reference, lane)) in pairs.iter().enumerate() {
             let measured = Some(measure(&output(*reference), &output(*lane), &rule));
             tally.absorb(&Record { measured, ..Record::completed(input) });
         }
-        Answer::new(Task::Classify, &tally, &Figures::of(&tally), pairs.len() as u64)
+        AgreeVerdict::new(Task::Classify, &tally, &Figures::of(&tally), pairs.len() as u64)
     }
 
     const ONE: [f32; 3] = [1.0, 2.0, 3.0];
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn nan_on_both_sides_is_nobodys_fault() {
-        let Answer { kind, sentence } = said(&[(ONE, ONE), (NAN, NAN), (ONE, ONE)]);
+        let AgreeVerdict { kind, sentence } = said(&[(ONE, ONE), (NAN, NAN), (ONE, ONE)]);
         let words = "all 2 inputs keep their class; 1 input has no class on either side: its scores are NaN in both";
         assert_eq!((kind, sentence.as_str()), (Kind::Agrees, words));
         // Only NaN was compared with NaN.
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn classes_that_survive_wrong_scores_are_told_from_right_ones() {
-        let Answer { kind, sentence } = said(&[(ONE, ONE.map(|v| 10.0 * v)), (ONE, ONE)]);
+        let AgreeVerdict { kind, sentence } = said(&[(ONE, ONE.map(|v| 10.0 * v)), (ONE, ONE)]);
         let words = "classes agree; the scores differ by a relative error of 9.0 at the most, on 1 of 2 inputs beyond the tolerance";
         assert_eq!((kind, sentence.as_str()), (Kind::Agrees, words));
         assert_eq!(said(&[(ONE, ONE)]).sentence, "the only input keeps its class");

@@ -1,7 +1,7 @@
 //! The worst inputs of a lane, in fixed room and independent of the order.
 
-use super::classes::Choice;
-use super::record::{Measured, Record};
+use super::classes::ClassOutcome;
+use super::record::{MeasuredInput, Record};
 use crate::compare::Agreement;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -11,7 +11,7 @@ pub const MOST_WORST: usize = 32;
 
 /// One of the worst inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Worst {
+pub struct WorstInput {
     /// The input's number, from 0.
     pub input: usize,
     /// The input's name.
@@ -58,25 +58,25 @@ impl Severity {
         }
     }
 
-    fn of(measured: &Measured) -> Self {
+    fn of(measured: &MeasuredInput) -> Self {
         match (&measured.classes, measured.agreement) {
             _ if measured.disagreeing > 0 => Severity::Nonfinite,
-            (Some(classes), _) if classes.choice == Choice::Flipped => Severity::Flipped,
-            (Some(classes), _) if classes.choice == Choice::Tie => Severity::Tie,
+            (Some(classes), _) if classes.choice == ClassOutcome::Flipped => Severity::Flipped,
+            (Some(classes), _) if classes.choice == ClassOutcome::Tie => Severity::Tie,
             (_, Agreement::Diverges) => Severity::Beyond,
             _ => Severity::Within,
         }
     }
 }
 
-impl Worst {
+impl WorstInput {
     /// The entry of a record; `None` if the record was not compared or does not differ.
     pub(super) fn of(record: &Record) -> Option<Self> {
         let measured = record.measured.as_ref()?;
         let severity = Severity::of(measured);
         let differs = severity > Severity::Within || measured.max_abs > 0.0;
         let classes = measured.classes.as_ref();
-        differs.then(|| Worst {
+        differs.then(|| WorstInput {
             input: record.input,
             id: record.id.clone(),
             severity,
@@ -88,14 +88,14 @@ impl Worst {
     }
 
     /// Orders the worse input first; of equally bad inputs, the earlier first.
-    fn order(&self, other: &Worst) -> Ordering {
+    fn order(&self, other: &WorstInput) -> Ordering {
         let worse = other.severity.cmp(&self.severity);
         worse.then(other.rel_l2.total_cmp(&self.rel_l2)).then(self.input.cmp(&other.input))
     }
 }
 
 /// Puts an entry into its place among the worst.
-pub(super) fn insert(worst: &mut Vec<Worst>, entry: Worst) {
+pub(super) fn insert(worst: &mut Vec<WorstInput>, entry: WorstInput) {
     let place = worst.partition_point(|known| known.order(&entry) == Ordering::Less);
     if place < MOST_WORST {
         worst.insert(place, entry);

@@ -5,4 +5,4 @@ mod latency;
 mod turns;
 
 pub use latency::{Bench, Latency, Ratio};
-pub use turns::{Lane, Plan, finish, take_turns};
+pub use turns::{BenchLane, TurnPlan, finish, take_turns};

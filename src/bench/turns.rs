@@ -1,7 +1,7 @@
 //! Taking turns: every target keeps its network open, runs a few times, and waits for the others.
 
 use super::latency::{Bench, Latency, Ratio};
-use crate::engine::{Execution, Outcome, Request, Runs, Session, same_bytes};
+use crate::engine::{EngineSession, Execution, Outcome, Request, Runs, same_bytes};
 
 /// A quick target's turn lasts this many seconds, because other work may disturb all of only a few runs.
 const SHORTEST_TURN: f64 = 0.25;
@@ -10,7 +10,7 @@ const MOST_RUNS: usize = 200;
 
 /// The least number of runs, in total and in one turn: quick targets run more often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
+pub struct TurnPlan {
     /// Timed runs of each target.
     pub iterations: usize,
     /// Timed runs of one turn.
@@ -18,8 +18,8 @@ pub struct Plan {
 }
 
 /// One target in the round.
-pub struct Lane<'s> {
-    session: Box<dyn Session + 's>,
+pub struct BenchLane<'s> {
+    session: Box<dyn EngineSession + 's>,
     /// The execution of opening and warm-up; later the execution of the turn that failed.
     execution: Execution,
     /// Seconds of the timed runs, turn by turn.
@@ -28,11 +28,11 @@ pub struct Lane<'s> {
     is_over: bool,
 }
 
-impl<'s> Lane<'s> {
+impl<'s> BenchLane<'s> {
     /// Opens the network, and warms it up with as many runs as the request says.
-    pub fn open(mut session: Box<dyn Session + 's>, request: &Request<'_>) -> Self {
+    pub fn open(mut session: Box<dyn EngineSession + 's>, request: &Request<'_>) -> Self {
         let execution = session.execute(request);
-        Lane { session, execution, turns: Vec::new(), is_over: false }
+        BenchLane { session, execution, turns: Vec::new(), is_over: false }
     }
 
     fn is_running(&self) -> bool {
@@ -87,7 +87,7 @@ impl<'s> Lane<'s> {
 }
 
 /// Each lane as one execution with its times; ratios are to the first lane with times.
-pub fn finish(lanes: Vec<Lane<'_>>) -> Vec<(Execution, Option<Bench>)> {
+pub fn finish(lanes: Vec<BenchLane<'_>>) -> Vec<(Execution, Option<Bench>)> {
     let first = lanes.iter().position(|lane| !lane.turns.is_empty());
     let base = first.map(|first| lanes[first].turns.clone());
     let others = |at: usize| base.as_deref().filter(|_| Some(at) != first);
@@ -101,9 +101,9 @@ fn first_result(runs: &Runs) -> f64 {
 /// Times every lane that opened. Each round begins with a different lane, so no lane always follows the
 /// same one. `announce` gets the lane, the number of rounds done, and the number of all rounds.
 pub fn take_turns(
-    lanes: &mut [Lane<'_>],
+    lanes: &mut [BenchLane<'_>],
     request: &Request<'_>,
-    plan: Plan,
+    plan: TurnPlan,
     announce: &mut dyn FnMut(usize, usize, usize),
 ) {
     let rounds = plan.iterations.div_ceil(plan.turn);
@@ -138,7 +138,7 @@ mod tests {
         changes_at: usize,
     }
 
-    impl Session for Fake<'_> {
+    impl EngineSession for Fake<'_> {
         fn execute(&mut self, request: &Request<'_>) -> Execution {
             self.log.borrow_mut().push(self.name);
             self.runs += request.repeats;
@@ -170,7 +170,7 @@ mod tests {
     /// The log of the order of runs, and the result of each lane.
     fn race(
         fakes: &[(f64, usize, usize)],
-        plan: Plan,
+        plan: TurnPlan,
     ) -> (String, Vec<(Execution, Option<Bench>)>) {
         let log = RefCell::new(String::new());
         let network = Network::new("none").input("x", F32, &[1]).output("y", F32, &[1]);
@@ -180,9 +180,9 @@ mod tests {
         let fake = |(at, &(takes, dies_at, changes_at)): (usize, &(f64, usize, usize))| {
             let name = char::from(b'a' + at as u8);
             let session = Box::new(Fake { name, log: &log, takes, runs: 0, dies_at, changes_at });
-            Lane::open(session, &request)
+            BenchLane::open(session, &request)
         };
-        let mut lanes: Vec<Lane<'_>> = fakes.iter().enumerate().map(fake).collect();
+        let mut lanes: Vec<BenchLane<'_>> = fakes.iter().enumerate().map(fake).collect();
         take_turns(&mut lanes, &request, plan, &mut |_, _, _| ());
         let results = finish(lanes);
         (log.take(), results)
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn lanes_take_turns_and_the_first_run_of_each_is_not_timed() {
-        let plan = Plan { iterations: 5, turn: 2 };
+        let plan = TurnPlan { iterations: 5, turn: 2 };
         let (log, results) = race(&[(1.0, NEVER, NEVER), (2.0, NEVER, NEVER)], plan);
         assert_eq!(log, "ab ab ba ab".replace(' ', ""));
         for (takes, (execution, bench)) in [1.0, 2.0].into_iter().zip(&results) {
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn who_dies_has_no_times_and_stops_nobody() {
-        let plan = Plan { iterations: 6, turn: 3 };
+        let plan = TurnPlan { iterations: 6, turn: 3 };
         let (log, results) = race(&[(1.0, 5, NEVER), (1.0, NEVER, 4)], plan);
         assert_eq!(log, "ababb");
         assert_eq!((results[0].0.outcome, &results[0].1), (Outcome::Crashed, &None));
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn quick_targets_run_more_often_within_reason() {
-        let plan = Plan { iterations: 4, turn: 2 };
+        let plan = TurnPlan { iterations: 4, turn: 2 };
         let quick = [(0.01, NEVER, NEVER), (0.0, NEVER, NEVER), (1.0, NEVER, NEVER)];
         let (_, results) = race(&quick, plan);
         let runs = results.iter().map(|(_, bench)| bench.as_ref().unwrap().latency.iterations);

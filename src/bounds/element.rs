@@ -1,6 +1,6 @@
 //! One element: its exact value, the error of its roundings, and the resulting bound.
 
-use super::mode::Mode;
+use super::mode::DeviceMode;
 use crate::tensor::{Format, Rounding, round};
 
 /// The factor of A. Honest sums need at most 1.13 in `f32` and 2.3 in `f16`, functions of real engines 2.7.
@@ -26,7 +26,7 @@ pub(super) const NOTHING: f64 = 0.125;
 
 /// An element of an operator, computed in `f64`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Element {
+pub(super) struct ComputedElement {
     /// The exact result.
     pub(super) right: f64,
     /// A over u: the usual error of the roundings inside, in units of half a step of the sums.
@@ -83,10 +83,10 @@ impl Clamp {
     }
 }
 
-impl Element {
+impl ComputedElement {
     /// A result that is exact until it is stored.
     pub(super) fn exact(right: f64) -> Self {
-        Element {
+        ComputedElement {
             right,
             unit: 0.0,
             terms: 0.0,
@@ -98,7 +98,7 @@ impl Element {
 
     /// A result that is rounded once.
     pub(super) fn once(right: f64) -> Self {
-        Element {
+        ComputedElement {
             right,
             unit: 0.0,
             terms: 1.0,
@@ -110,7 +110,7 @@ impl Element {
 
     /// A result of this many roundings.
     pub(super) fn rounded(right: f64, unit: f64, terms: f64) -> Self {
-        Element { right, unit, terms, alike: 0.0, loop_error: 0.0, inside: Inside::Parts }
+        ComputedElement { right, unit, terms, alike: 0.0, loop_error: 0.0, inside: Inside::Parts }
     }
 
     /// The sum of these addends.
@@ -130,7 +130,7 @@ impl Element {
         }
         let n = addends.len().max(1) as f64;
         let is_alike = there * squares < ALIKE * magnitudes * magnitudes;
-        Element {
+        ComputedElement {
             right,
             unit: n.sqrt() * (squares.sqrt() + largest),
             terms: n,
@@ -147,11 +147,11 @@ impl Element {
             true => self.right,
             false => self.right.max(clamp.low).min(clamp.high),
         };
-        Element { right, ..*self }
+        ComputedElement { right, ..*self }
     }
 
     /// The bound for a device that computes and stores in this mode.
-    pub(super) fn bound(&self, mode: &Mode) -> Bound {
+    pub(super) fn bound(&self, mode: &DeviceMode) -> Bound {
         let half = mode.accumulate == Format::F16;
         let subnormal = if half { self.terms.sqrt() * SUBNORMAL_ROUNDING } else { 0.0 };
         let often = MARGIN * (mode.unit() * self.unit + subnormal);
@@ -170,7 +170,7 @@ impl Element {
         Bound { allowed, overflows }
     }
 
-    fn storage(&self, mode: &Mode, inside: f64) -> f64 {
+    fn storage(&self, mode: &DeviceMode, inside: f64) -> f64 {
         let step = mode.format.step_at(self.right.abs() + inside);
         let is_below = self.right.abs() < mode.format.smallest_normal();
         let flushed = match (is_below, mode.flushes) {
@@ -195,7 +195,7 @@ impl Element {
 mod tests {
     use super::*;
 
-    const F16: Mode = Mode {
+    const F16: DeviceMode = DeviceMode {
         format: Format::F16,
         rounding: Rounding::NearestEven,
         accumulate: Format::F32,
@@ -204,31 +204,31 @@ mod tests {
 
     #[test]
     fn one_rounding_costs_half_a_step() {
-        let bound = Element::rounded(1.5, 0.0, 1.0).bound(&F16);
+        let bound = ComputedElement::rounded(1.5, 0.0, 1.0).bound(&F16);
         assert_eq!(bound.allowed, 0.5 / 1024.0);
         assert!(!bound.overflows);
-        let cut = Mode { rounding: Rounding::TowardZero, ..F16 };
-        assert_eq!(Element::rounded(1.5, 0.0, 1.0).bound(&cut).allowed, 1.0 / 1024.0);
+        let cut = DeviceMode { rounding: Rounding::TowardZero, ..F16 };
+        assert_eq!(ComputedElement::rounded(1.5, 0.0, 1.0).bound(&cut).allowed, 1.0 / 1024.0);
     }
 
     #[test]
     fn what_is_only_moved_has_no_margin() {
-        assert_eq!(Element::exact(1.5).bound(&F16).allowed, NOTHING / 1024.0);
-        let third = Element::exact(f64::from(1.0f32 / 3.0)).bound(&F16);
+        assert_eq!(ComputedElement::exact(1.5).bound(&F16).allowed, NOTHING / 1024.0);
+        let third = ComputedElement::exact(f64::from(1.0f32 / 3.0)).bound(&F16);
         assert!(third.allowed <= 0.5 / 4096.0);
     }
 
     #[test]
     fn sums_are_measured_by_their_addends() {
-        let signs = Element::sum(&[1.0, -1.0, 1.0, -1.0]);
+        let signs = ComputedElement::sum(&[1.0, -1.0, 1.0, -1.0]);
         assert_eq!((signs.right, signs.unit), (0.0, 2.0 * (2.0 + 1.0)));
         assert_eq!(signs.alike, 4.0);
-        assert_eq!(Element::sum(&[3.0, 0.1, -7.0]).alike, 0.0);
+        assert_eq!(ComputedElement::sum(&[3.0, 0.1, -7.0]).alike, 0.0);
     }
 
     #[test]
     fn what_the_format_cannot_hold_overflows() {
-        assert!(Element::exact(65520.0).bound(&F16).overflows);
-        assert!(!Element::exact(65000.0).bound(&F16).overflows);
+        assert!(ComputedElement::exact(65520.0).bound(&F16).overflows);
+        assert!(!ComputedElement::exact(65000.0).bound(&F16).overflows);
     }
 }

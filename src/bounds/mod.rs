@@ -33,5 +33,5 @@ pub use activations::{Activations, Products, StepBy};
 pub use approximation::{Approximation, ApproximationError, MNN_CPU, ONNX_RUNTIME};
 pub use composite::median;
 pub use element::Clamp;
-pub use mode::{Arithmetic, Mode};
-pub use weigh::{Excess, Worst, weigh, weigh_moved};
+pub use mode::{Arithmetic, DeviceMode};
+pub use weigh::{Excess, WorstElement, weigh, weigh_moved};

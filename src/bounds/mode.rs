@@ -19,7 +19,7 @@ pub struct Arithmetic {
 
 /// One possible way for a device to compute and store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Mode {
+pub struct DeviceMode {
     /// The format of stored values.
     pub format: Format,
     /// How the device rounds on storing.
@@ -45,7 +45,7 @@ impl Arithmetic {
     ///
     /// Sums in 16 bits and cut digits are tried only for a device that stores 16 bits. Each mode is a hypothesis:
     /// the report names the mode that fits the whole tensor best.
-    pub fn modes(&self) -> Vec<Mode> {
+    pub fn modes(&self) -> Vec<DeviceMode> {
         let is_narrow = self.format != Format::F32;
         let accumulates = match self.accumulate {
             Some(format) => vec![format],
@@ -62,14 +62,14 @@ impl Arithmetic {
         let mut modes = Vec::new();
         for &accumulate in &accumulates {
             for &rounding in &roundings {
-                modes.push(Mode { format: self.format, rounding, accumulate, flushes });
+                modes.push(DeviceMode { format: self.format, rounding, accumulate, flushes });
             }
         }
         modes
     }
 }
 
-impl Mode {
+impl DeviceMode {
     /// Half a unit in the last place of the sums, relative.
     pub(super) fn unit(&self) -> f64 {
         self.accumulate.epsilon()

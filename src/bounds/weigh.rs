@@ -2,10 +2,10 @@
 
 use super::activations::Activations;
 use super::composite;
-use super::element::{Clamp, Element, NOTHING};
+use super::element::{Clamp, ComputedElement, NOTHING};
 use super::formula::{Formula, formula, is_approximated};
-use super::mode::{Arithmetic, Mode};
-use crate::kernels::{Call, Sums, compute};
+use super::mode::{Arithmetic, DeviceMode};
+use crate::kernels::{Call, SumOperator, compute};
 use crate::tensor::{Format, Tensor, multi_index};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub struct Excess {
     /// The largest |d| / B; 0 if every element is exact.
     pub excess: f64,
     /// The element with the largest excess.
-    pub worst: Option<Worst>,
+    pub worst: Option<WorstElement>,
     /// The number of elements beyond their bound.
     pub beyond: u64,
     /// The number of elements beyond twice their bound.
@@ -44,7 +44,7 @@ pub struct Excess {
     #[serde(default)]
     pub overflown: u64,
     /// The mode that fits the tensors best.
-    pub mode: Mode,
+    pub mode: DeviceMode,
     /// Whether the device declares the whole mode.
     #[serde(default)]
     pub declared: bool,
@@ -61,7 +61,7 @@ pub struct Excess {
 
 /// An element, and its distance from the right value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Worst {
+pub struct WorstElement {
     /// The number of the operator's output.
     pub output: usize,
     /// The element's index in the output.
@@ -103,7 +103,7 @@ pub fn weigh(
     arithmetic: &Arithmetic,
 ) -> Option<Excess> {
     let mut scales = Scales { clamp, ..Scales::of(arithmetic) };
-    match Sums::of(call) {
+    match SumOperator::of(call) {
         Some(sums) => by_sums(&sums.ok()?, near, outputs, &mut scales)?,
         None => by_formula(call, outputs, &mut scales)?,
     }
@@ -122,7 +122,7 @@ pub fn weigh_moved(
         let is_whole = !right.dtype().is_float();
         let pairs = right.numbers(1).into_iter().zip(output.numbers(1));
         for (place, (right, found)) in pairs.enumerate() {
-            scales.put(&Element::once(right), found, (number, place, output), is_whole);
+            scales.put(&ComputedElement::once(right), found, (number, place, output), is_whole);
         }
     }
     // Moved values need no guess about the device's arithmetic.
@@ -130,7 +130,7 @@ pub fn weigh_moved(
 }
 
 fn by_sums(
-    sums: &Sums,
+    sums: &SumOperator,
     near: Option<&[Tensor]>,
     outputs: &[&Tensor],
     scales: &mut Scales,
@@ -151,7 +151,7 @@ fn by_sums(
             continue;
         }
         sums.addends(place, &mut addends);
-        scales.put(&Element::sum(&addends), found[place], (0, place, output), false);
+        scales.put(&ComputedElement::sum(&addends), found[place], (0, place, output), false);
     }
     if near.is_some() {
         let passed = (found.len() - places.len()) as u64;
@@ -163,11 +163,11 @@ fn by_sums(
 /// The elements further from a correct implementation than the error of storing and of a short sum, furthest first.
 ///
 /// A is at least √n u |r|, because the largest partial sum is no less than the sum.
-fn suspects(near: &[f64], found: &[f64], terms: usize, mode: &Mode) -> Vec<usize> {
+fn suspects(near: &[f64], found: &[f64], terms: usize, mode: &DeviceMode) -> Vec<usize> {
     let root = (terms as f64).sqrt();
     let apart = |place: usize| {
         let (near, found) = (near[place], found[place]);
-        let bound = Element::rounded(near, root * near.abs(), 1.0).bound(mode);
+        let bound = ComputedElement::rounded(near, root * near.abs(), 1.0).bound(mode);
         // With NaN this comparison is false, so the element stays a suspect.
         let is_near = (found - near).abs() <= bound.allowed && !bound.overflows;
         (!is_near).then(|| (place, (found - near).abs() / bound.allowed))
@@ -190,7 +190,7 @@ fn by_formula(call: &Call<'_>, outputs: &[&Tensor], scales: &mut Scales) -> Opti
         let pairs = right.numbers(1).into_iter().zip(output.numbers(1));
         for (place, (right, found)) in pairs.enumerate() {
             let element = match is_whole {
-                true => Some(Element::exact(right)),
+                true => Some(ComputedElement::exact(right)),
                 false => rule.element(number, place, right),
             };
             if let Some(element) = element {
@@ -230,17 +230,17 @@ impl Rule {
     }
 
     /// An element of an output, from its exact result; `None` if the output has no formula.
-    fn element(&self, output: usize, place: usize, right: f64) -> Option<Element> {
+    fn element(&self, output: usize, place: usize, right: f64) -> Option<ComputedElement> {
         Some(match self {
-            Rule::Exact => Element::exact(right),
-            Rule::Once => Element::once(right),
+            Rule::Exact => ComputedElement::exact(right),
+            Rule::Once => ComputedElement::once(right),
             // Broadcast operands have no element at the same place.
             Rule::Each(unit, input) => {
                 let x = input.get(place).copied().unwrap_or(right);
-                Element::rounded(right, unit(x, right), 1.0)
+                ComputedElement::rounded(right, unit(x, right), 1.0)
             }
             Rule::Units(units, terms) => {
-                Element::rounded(right, *units.get(output)?.get(place)?, *terms)
+                ComputedElement::rounded(right, *units.get(output)?.get(place)?, *terms)
             }
         })
     }
@@ -259,7 +259,13 @@ impl Scales {
         Scales { modes, clamp: Clamp::NONE }
     }
 
-    fn put(&mut self, element: &Element, found: f64, place: Place<'_>, is_whole: bool) {
+    fn put(
+        &mut self,
+        element: &ComputedElement,
+        found: f64,
+        place: OutputPosition<'_>,
+        is_whole: bool,
+    ) {
         let element = element.clamped(self.clamp);
         self.modes.iter_mut().for_each(|scale| scale.put(&element, found, place, is_whole));
     }
@@ -276,16 +282,16 @@ impl Scales {
 }
 
 /// An output's number, a flat position in the output, and the output.
-type Place<'a> = (usize, usize, &'a Tensor);
+type OutputPosition<'a> = (usize, usize, &'a Tensor);
 
 /// The result for one mode.
 struct Scale {
-    mode: Mode,
+    mode: DeviceMode,
     found: Excess,
 }
 
 impl Scale {
-    fn new(mode: Mode) -> Self {
+    fn new(mode: DeviceMode) -> Self {
         let found = Excess {
             excess: 0.0,
             worst: None,
@@ -305,9 +311,9 @@ impl Scale {
 
     fn put(
         &mut self,
-        element: &Element,
+        element: &ComputedElement,
         found: f64,
-        (output, place, tensor): Place<'_>,
+        (output, place, tensor): OutputPosition<'_>,
         is_whole: bool,
     ) {
         let right = element.right;
@@ -317,7 +323,8 @@ impl Scale {
             return;
         }
         // Whole numbers may have any format that an engine uses for them.
-        let mode = if is_whole { Mode { format: Format::F32, ..self.mode } } else { self.mode };
+        let mode =
+            if is_whole { DeviceMode { format: Format::F32, ..self.mode } } else { self.mode };
         let bound = element.bound(&mode);
         let allowed = if is_whole { NOTHING } else { bound.allowed };
         let apart = (found - right).abs();
@@ -334,7 +341,7 @@ impl Scale {
         if excess > self.found.excess {
             self.found.excess = excess;
             let index = multi_index(place, tensor.shape());
-            self.found.worst = Some(Worst { output, index, right, found, bound: allowed });
+            self.found.worst = Some(WorstElement { output, index, right, found, bound: allowed });
         }
     }
 }

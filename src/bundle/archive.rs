@@ -10,7 +10,7 @@ use thiserror::Error;
 
 /// The limits of an archive.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ArchiveLimits {
     /// The most entries.
     pub files: usize,
     /// The most bytes of all unpacked files together.
@@ -18,7 +18,7 @@ pub struct Limits {
 }
 
 /// The limits for a stranger's archive: far more than offby itself writes.
-pub const LIMITS: Limits = Limits { files: 1000, bytes: 2 << 30 };
+pub const LIMITS: ArchiveLimits = ArchiveLimits { files: 1000, bytes: 2 << 30 };
 
 /// How far back zstandard may refer in the text, as a power of two: 128 MiB.
 const WINDOW: u32 = 27;
@@ -127,7 +127,7 @@ pub fn folder_size(folder: &Path) -> io::Result<u64> {
 ///
 /// # Errors
 /// When the archive is not as offby writes it. The folder may then hold some of the files; delete it.
-pub fn unpack(archive: &Path, into: &Path, limits: Limits) -> Result<(), ArchiveError> {
+pub fn unpack(archive: &Path, into: &Path, limits: ArchiveLimits) -> Result<(), ArchiveError> {
     let read = |source| ArchiveError::Read { path: archive.to_owned(), source };
     unpack_from(File::open(archive).map_err(read)?, limits, &mut |name, entry| {
         let target = into.join(name);
@@ -148,7 +148,7 @@ type Take<'a> = dyn FnMut(&Path, &mut dyn Read) -> Result<u64, ArchiveError> + '
 /// When the archive is not as offby writes it.
 pub fn unpack_from(
     archive: impl Read,
-    limits: Limits,
+    limits: ArchiveLimits,
     take: &mut Take<'_>,
 ) -> Result<(), ArchiveError> {
     let mut decoder = zstd::Decoder::new(archive).map_err(broken)?;
@@ -162,7 +162,7 @@ pub fn unpack_from(
 /// As [`unpack_from`].
 pub fn files_of(
     archive: impl Read,
-    limits: Limits,
+    limits: ArchiveLimits,
     take: &mut Take<'_>,
 ) -> Result<(), ArchiveError> {
     // The sizes in the headers are checked below. This limit stops bytes that no header declares.
@@ -228,7 +228,7 @@ fn broken(error: io::Error) -> ArchiveError {
     ArchiveError::Broken(error.to_string())
 }
 
-fn refused(error: io::Error, limits: Limits) -> ArchiveError {
+fn refused(error: io::Error, limits: ArchiveLimits) -> ArchiveError {
     match error.kind() {
         io::ErrorKind::FileTooLarge => ArchiveError::TooLarge(limits.bytes),
         _ => broken(error),
@@ -261,7 +261,7 @@ impl<R: Read> Read for Counted<R> {
 mod tests {
     use super::*;
 
-    const SMALL: Limits = Limits { files: 3, bytes: 1000 };
+    const SMALL: ArchiveLimits = ArchiveLimits { files: 3, bytes: 1000 };
 
     fn archive(folder: &Path, build: impl Fn(&mut Builder<&mut Vec<u8>>)) -> PathBuf {
         let mut bytes = Vec::new();

@@ -5,7 +5,9 @@ mod archive;
 mod manifest;
 mod scripts;
 
-pub use archive::{ArchiveError, LIMITS, Limits, files_of, folder_size, pack, unpack, unpack_from};
+pub use archive::{
+    ArchiveError, ArchiveLimits, LIMITS, files_of, folder_size, pack, unpack, unpack_from,
+};
 pub use manifest::{
     BUNDLE_SCHEMA, BundledFile, BundledFinding, DEVICE, LeftOut, Manifest, ManifestError,
     manifest_from, read_manifest, write_manifest,

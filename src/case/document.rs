@@ -1,6 +1,6 @@
 //! The case file: its keys, and reading and writing it.
 
-use super::text::Written;
+use super::text::TextForm;
 use super::yaml::read_yaml;
 use super::{CaseError, text};
 use crate::compare::{Format, Rounding};
@@ -294,6 +294,6 @@ fn is_tract(target: &Target) -> bool {
     *target == Target::Tract
 }
 
-impl Written for ExplainedBy {
+impl TextForm for ExplainedBy {
     const WHAT: &'static str = "a format and a rounding, such as f16 toward-zero";
 }

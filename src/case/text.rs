@@ -15,20 +15,20 @@ use std::str::FromStr;
 pub(super) const HINT: &str = "\u{1f}";
 
 /// A type that is written as text.
-pub(super) trait Written: FromStr<Err: Complaint> + Display {
+pub(super) trait TextForm: FromStr<Err: Complaint> + Display {
     /// The description of the type, for a user who wrote something else.
     const WHAT: &'static str;
 }
 
-impl Written for Target {
+impl TextForm for Target {
     const WHAT: &'static str = "a target such as mnn:vulkan:low";
 }
 
-impl Written for Spec {
+impl TextForm for Spec {
     const WHAT: &'static str = "an input spec such as arange or normal:0";
 }
 
-impl Written for Via {
+impl TextForm for Via {
     const WHAT: &'static str = "a command such as ssh board offby worker";
 }
 
@@ -72,7 +72,7 @@ fn custom<E: de::Error>(problem: impl Display, hint: Option<impl Display>) -> E 
 /// A value inside a map or an option.
 struct Text<T>(T);
 
-impl<'de, T: Written> Deserialize<'de> for Text<T> {
+impl<'de, T: TextForm> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let parse = |text: &str| text.parse::<T>().map_err(|error| error.words());
         visit(deserializer, T::WHAT, parse).map(Text)
@@ -86,7 +86,7 @@ impl<T: Display> Serialize for Text<&T> {
 }
 
 /// Reads a value outside maps and options.
-pub(super) fn deserialize<'de, T: Written, D: Deserializer<'de>>(
+pub(super) fn deserialize<'de, T: TextForm, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Text::deserialize(deserializer).map(|Text(value)| value)
@@ -104,7 +104,7 @@ pub(super) fn serialize<T: Display, S: Serializer>(
 pub(super) mod option {
     use super::*;
 
-    pub(in super::super) fn deserialize<'de, T: Written, D: Deserializer<'de>>(
+    pub(in super::super) fn deserialize<'de, T: TextForm, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<T>, D::Error> {
         Ok(Option::<Text<T>>::deserialize(deserializer)?.map(|Text(value)| value))
@@ -123,7 +123,7 @@ pub(super) mod map {
     use super::*;
     use std::collections::BTreeMap;
 
-    pub(in super::super) fn deserialize<'de, T: Written, D: Deserializer<'de>>(
+    pub(in super::super) fn deserialize<'de, T: TextForm, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<BTreeMap<ValueName, T>, D::Error> {
         deserializer.deserialize_map(Once(PhantomData))
@@ -138,7 +138,7 @@ pub(super) mod map {
 
     struct Once<T>(PhantomData<T>);
 
-    impl<'de, T: Written> Visitor<'de> for Once<T> {
+    impl<'de, T: TextForm> Visitor<'de> for Once<T> {
         type Value = BTreeMap<ValueName, T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

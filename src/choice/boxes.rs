@@ -5,7 +5,7 @@
 //! kept box over it, or no place left.
 
 use super::ranks::element;
-use super::scores::{Distance, Scores, Tally};
+use super::scores::{ChoiceTally, Distance, Scores};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ pub(super) struct Boxes {
 }
 
 /// The limits for keeping a box.
-pub(super) struct Limits {
+pub(super) struct BoxLimits {
     /// How many boxes of one class are kept at most.
     pub(super) most: f64,
     /// The largest allowed overlap with a kept box.
@@ -31,7 +31,7 @@ pub(super) struct Limits {
 }
 
 /// The kept boxes of each batch and class, in order; and the number of rows that name no box or repeat a box.
-struct Kept {
+struct KeptBoxes {
     lists: BTreeMap<(usize, usize), Vec<usize>>,
     broken: u64,
 }
@@ -39,9 +39,9 @@ struct Kept {
 /// Judges the boxes that a target kept. `None` if a tensor has a different shape than ONNX demands.
 pub(super) fn look(
     boxes: &Boxes,
-    limits: &Limits,
+    limits: &BoxLimits,
     [reference, candidate]: [&Tensor; 2],
-) -> Option<Tally> {
+) -> Option<ChoiceTally> {
     let (&[batches, count, 4], &[scored, classes, each]) =
         (&boxes.corners.shape[..], &boxes.scores.shape[..])
     else {
@@ -55,8 +55,8 @@ pub(super) fn look(
         return None;
     }
     let extents = [batches, classes, count];
-    let (right, kept) = (Kept::read(reference, extents), Kept::read(candidate, extents));
-    let mut tally = Tally::new();
+    let (right, kept) = (KeptBoxes::read(reference, extents), KeptBoxes::read(candidate, extents));
+    let mut tally = ChoiceTally::new();
     tally.changed = kept.broken + right.changes(&kept);
     (0..kept.broken).for_each(|_| tally.decide(Distance::NONE));
     for batch in 0..batches {
@@ -75,9 +75,9 @@ fn is_list(tensor: &Tensor) -> bool {
     matches!(tensor.shape(), [_, 3])
 }
 
-impl Kept {
+impl KeptBoxes {
     fn read(rows: &Tensor, extents: [usize; 3]) -> Self {
-        let mut kept = Kept { lists: BTreeMap::new(), broken: 0 };
+        let mut kept = KeptBoxes { lists: BTreeMap::new(), broken: 0 };
         let mut seen = BTreeSet::new();
         for row in rows.numbers(1).chunks_exact(3) {
             let places = [0, 1, 2].map(|axis| element(row[axis], extents[axis]));
@@ -92,8 +92,8 @@ impl Kept {
     }
 
     /// How many boxes only one list has. If both have the same boxes, how many are at different places.
-    fn changes(&self, other: &Kept) -> u64 {
-        let all = |kept: &Kept| -> BTreeSet<(usize, usize, usize)> {
+    fn changes(&self, other: &KeptBoxes) -> u64 {
+        let all = |kept: &KeptBoxes| -> BTreeSet<(usize, usize, usize)> {
             let lists = kept.lists.iter();
             lists.flat_map(|(&(b, c), list)| list.iter().map(move |&i| (b, c, i))).collect()
         };
@@ -110,21 +110,21 @@ impl Kept {
 /// The boxes of one class in one image.
 struct Class<'a> {
     boxes: &'a Boxes,
-    limits: &'a Limits,
+    limits: &'a BoxLimits,
     /// The position of the first box's coordinates.
     corners: usize,
     scores: &'a [f64],
 }
 
 impl<'a> Class<'a> {
-    fn new(boxes: &'a Boxes, limits: &'a Limits, batch: usize, class: usize) -> Self {
+    fn new(boxes: &'a Boxes, limits: &'a BoxLimits, batch: usize, class: usize) -> Self {
         let (count, classes) = (boxes.corners.shape[1], boxes.scores.shape[1]);
         let start = (batch * classes + class) * count;
         let scores = &boxes.scores.values[start..start + count];
         Class { boxes, limits, corners: batch * count * 4, scores }
     }
 
-    fn look(&self, list: &[usize], tally: &mut Tally) {
+    fn look(&self, list: &[usize], tally: &mut ChoiceTally) {
         let most = if self.limits.most < list.len() as f64 {
             self.limits.most as usize
         } else {

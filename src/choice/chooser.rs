@@ -1,6 +1,6 @@
 //! The node that chose an output, and the values that it chose from.
 
-use super::ranks::Ranking;
+use super::ranks::AxisRanking;
 use crate::graph::{Attribute, Model, Node, ValueName};
 
 /// A node whose output is a choice.
@@ -19,7 +19,7 @@ pub struct Chooser {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
     /// By the order of the values along an axis.
-    Ranks(Ranking),
+    Ranks(AxisRanking),
     /// By score, and by overlap with a box that has a higher score.
     Boxes { is_centred: bool },
 }
@@ -60,12 +60,12 @@ impl Chooser {
         };
         let place = node.outputs.iter().position(|output| output == value)?;
         let how = match (node.op_type, place) {
-            ("ArgMax" | "ArgMin", 0) => How::Ranks(Ranking {
+            ("ArgMax" | "ArgMin", 0) => How::Ranks(AxisRanking {
                 axis: number("axis", 0),
                 is_largest: node.op_type == "ArgMax",
                 is_ordered: true,
             }),
-            ("TopK", 1) => How::Ranks(Ranking {
+            ("TopK", 1) => How::Ranks(AxisRanking {
                 axis: number("axis", -1),
                 is_largest: number("largest", 1) != 0,
                 is_ordered: number("sorted", 1) != 0,

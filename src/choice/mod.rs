@@ -17,14 +17,14 @@ mod tests;
 
 pub use chooser::Chooser;
 pub use fed::Fed;
-pub use source::Source;
+pub use source::ReferenceSource;
 
 use crate::compare::{
     Agreement, Comparison, Incomparable, Judgement, JudgementRule, Judging, Tolerance,
 };
 use crate::tensor::{Format, Tensor};
 use chooser::How;
-use scores::{Scores, Tally};
+use scores::{ChoiceTally, Scores};
 use serde::{Deserialize, Serialize};
 
 /// Choices that differ from the reference's, and how near they were.
@@ -71,7 +71,7 @@ pub fn look(
         }
         How::Boxes { is_centred } => {
             let number = |place: usize| scores(place).and_then(|one| one.values.first().copied());
-            let limits = boxes::Limits {
+            let limits = boxes::BoxLimits {
                 most: number(2).unwrap_or(0.0),
                 overlap: number(3).unwrap_or(0.0),
                 score: number(4),
@@ -105,7 +105,7 @@ fn allowed(fed: &Fed, judging: &Judging) -> Tolerance {
 }
 
 impl Choice {
-    fn of(chooser: &Chooser, tally: &Tally) -> Self {
+    fn of(chooser: &Chooser, tally: &ChoiceTally) -> Self {
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
         Choice {
             node: chooser.node.clone(),

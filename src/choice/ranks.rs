@@ -4,12 +4,12 @@
 //! surely before an element that the list puts earlier. No omitted element is surely before a listed one. A
 //! value and its slack grow together, so the lowest earlier value and the highest omitted one are enough.
 
-use super::scores::{Distance, Scores, Tally};
+use super::scores::{ChoiceTally, Distance, Scores};
 use std::collections::BTreeSet;
 
 /// Which elements come first along an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ranking {
+pub(super) struct AxisRanking {
     pub(super) axis: i64,
     /// Whether the highest values come first instead of the lowest.
     pub(super) is_largest: bool,
@@ -20,10 +20,10 @@ pub(super) struct Ranking {
 /// Judges indices along an axis of the scores. `None` if their number does not fit the axis.
 pub(super) fn look(
     scores: &Scores,
-    ranking: Ranking,
+    ranking: AxisRanking,
     [reference, candidate]: [&[f64]; 2],
-) -> Option<Tally> {
-    let Ranking { axis, is_largest, is_ordered } = ranking;
+) -> Option<ChoiceTally> {
+    let AxisRanking { axis, is_largest, is_ordered } = ranking;
     let axis = if axis < 0 { axis + scores.shape.len() as i64 } else { axis };
     let axis = usize::try_from(axis).ok()?;
     let extent = *scores.shape.get(axis)?;
@@ -33,7 +33,7 @@ pub(super) fn look(
         return None;
     }
     let ranks = reference.len() / rows;
-    let mut tally = Tally::new();
+    let mut tally = ChoiceTally::new();
     for row in 0..rows {
         let (outer, within) = (row / inner, row % inner);
         let at = |rank: usize| (outer * ranks + rank) * inner + within;
@@ -45,21 +45,21 @@ pub(super) fn look(
         };
         let sign = if is_largest { 1.0 } else { -1.0 };
         let value = |index: usize| sign * scores.values[(outer * extent + index) * inner + within];
-        let row = Row { scores, values: (0..extent).map(value).collect(), is_ordered };
+        let row = RankedRow { scores, values: (0..extent).map(value).collect(), is_ordered };
         row.compare(&chosen(reference), &chosen(candidate), &mut tally);
     }
     Some(tally)
 }
 
 /// The values along the axis; the highest come first.
-struct Row<'a> {
+struct RankedRow<'a> {
     scores: &'a Scores,
     values: Vec<f64>,
     is_ordered: bool,
 }
 
-impl Row<'_> {
-    fn compare(&self, right: &[Option<usize>], chosen: &[Option<usize>], tally: &mut Tally) {
+impl RankedRow<'_> {
+    fn compare(&self, right: &[Option<usize>], chosen: &[Option<usize>], tally: &mut ChoiceTally) {
         let set: BTreeSet<usize> = chosen.iter().copied().flatten().collect();
         tally.changed += match self.is_ordered {
             true => right.iter().zip(chosen).filter(|(a, b)| a != b).count(),
@@ -94,7 +94,7 @@ impl Row<'_> {
         &self,
         right: &[Option<usize>],
         chosen: &[Option<usize>],
-        tally: &mut Tally,
+        tally: &mut ChoiceTally,
     ) {
         for (a, b) in right.iter().zip(chosen).filter_map(|(a, b)| a.zip(*b)) {
             if a != b && self.values[a] == self.values[b] {

@@ -85,15 +85,15 @@ impl Distance {
 
 /// The counted choices.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Tally {
+pub(super) struct ChoiceTally {
     pub(super) changed: u64,
     pub(super) beyond: u64,
     pub(super) worst: Distance,
 }
 
-impl Tally {
+impl ChoiceTally {
     pub(super) fn new() -> Self {
-        Tally { changed: 0, beyond: 0, worst: Distance::of(0.0, 0.0) }
+        ChoiceTally { changed: 0, beyond: 0, worst: Distance::of(0.0, 0.0) }
     }
 
     /// Counts the distance that decided one choice.

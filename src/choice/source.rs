@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// The reference and its request, for asking the reference for more values.
-pub struct Source<'a> {
+pub struct ReferenceSource<'a> {
     request: Request<'a>,
     reference: Box<dyn Engine + 'a>,
     /// The values behind each output's choices, so each further target costs no further run.
@@ -23,10 +23,10 @@ pub struct Source<'a> {
 /// A chooser, and its inputs: `None` for an omitted input.
 type Known = (Chooser, Vec<Option<Fed>>);
 
-impl<'a> Source<'a> {
+impl<'a> ReferenceSource<'a> {
     /// Creates the source. The reference runs again only when a choice is looked at.
     pub fn new(request: Request<'a>, reference: Box<dyn Engine + 'a>) -> Self {
-        Source { request, reference, known: RefCell::default() }
+        ReferenceSource { request, reference, known: RefCell::default() }
     }
 
     /// The network.

@@ -1,7 +1,7 @@
 //! Rounding explains every choice of an honest target, but not a planted choice.
 
 use super::chooser::How;
-use super::ranks::Ranking;
+use super::ranks::AxisRanking;
 use super::{Choice, Chooser, Fed, look};
 use crate::compare::{Agreement, Declared, Judging, Storage, Tolerance};
 use crate::tensor::Tensor;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 /// By how much a value may be off.
 const SLACK: f32 = 0.01;
-const RANKING: Ranking = Ranking { axis: 1, is_largest: true, is_ordered: true };
+const RANKING: AxisRanking = AxisRanking { axis: 1, is_largest: true, is_ordered: true };
 const RANKS: How = How::Ranks(RANKING);
 const CORNERS: How = How::Boxes { is_centred: false };
 
@@ -96,7 +96,7 @@ proptest! {
         let found = indices(&[3, count], first(&moved(&values, &noise), 8, count));
         let choice = chosen(RANKS, &[computed(&[3, 8], &values)], &right, &found);
         prop_assert_eq!(choice.beyond, 0, "{:?}", choice);
-        let unordered = How::Ranks(Ranking { axis: -1, is_ordered: false, ..RANKING });
+        let unordered = How::Ranks(AxisRanking { axis: -1, is_ordered: false, ..RANKING });
         let choice = chosen(unordered, &[computed(&[3, 8], &values)], &right, &found);
         prop_assert_eq!(choice.beyond, 0, "{:?}", choice);
     }
@@ -197,7 +197,7 @@ fn another_shape_and_another_order_are_no_choice() {
     let judging = Judging { strict: Tolerance::EXACT, declared: Declared::Own, user: None };
     let (right, other) = (indices(&[2, 1], vec![0, 2]), indices(&[1, 2], vec![0, 2]));
     assert_eq!(look(&chooser, &fed, [&right, &other], |_| judging), None);
-    let unordered = How::Ranks(Ranking { is_ordered: false, ..RANKING });
+    let unordered = How::Ranks(AxisRanking { is_ordered: false, ..RANKING });
     let (right, found) = (indices(&[2, 2], vec![0, 1, 2, 1]), indices(&[2, 2], vec![1, 0, 2, 1]));
     let fed = [fed[0].clone().unwrap()];
     let choice = chosen(unordered, &fed, &right, &found);

@@ -1,7 +1,7 @@
 //! One lane of a run over a data set: a session that keeps its network open from input to input.
 
 use crate::agree::{Position, Record};
-use crate::engine::{Execution, Outcome, RanOn, Request, Session};
+use crate::engine::{EngineSession, Execution, Outcome, RanOn, Request};
 use crate::graph::Model;
 use crate::inputs::{Feed, Sample};
 use crate::tensor::Digest;
@@ -20,13 +20,13 @@ pub(super) struct Input<'i> {
 
 /// The reference, or one target.
 pub(super) struct Runner<'e> {
-    session: Box<dyn Session + 'e>,
+    session: Box<dyn EngineSession + 'e>,
     is_open: bool,
     refusals: Vec<(Outcome, Option<String>)>,
 }
 
 /// The result of one input.
-pub(super) struct Ran {
+pub(super) struct InputRun {
     pub(super) execution: Execution,
     /// Whether the session opened the network for this input.
     opened: bool,
@@ -34,24 +34,24 @@ pub(super) struct Ran {
 
 impl<'e> Runner<'e> {
     /// Creates the runner. The session opens the network at the first input.
-    pub(super) fn new(session: Box<dyn Session + 'e>) -> Self {
+    pub(super) fn new(session: Box<dyn EngineSession + 'e>) -> Self {
         Runner { session, is_open: false, refusals: Vec::new() }
     }
 
     /// Runs one input, unless the input is `deadly`: then it has ended this command too often.
-    pub(super) fn run(&mut self, input: &Input<'_>, deadly: bool) -> Ran {
+    pub(super) fn run(&mut self, input: &Input<'_>, deadly: bool) -> InputRun {
         if deadly {
             let reason =
                 "this command ended each time it ran this input, so it was not started again";
             let execution = Execution::without_outputs(Outcome::Crashed, reason);
-            return Ran { execution, opened: false };
+            return InputRun { execution, opened: false };
         }
         if let [.., (outcome, reason)] = self.refusals.as_slice()
             && self.refusals.len() >= REFUSALS
         {
             let execution =
                 Execution::without_outputs(*outcome, reason.clone().unwrap_or_default());
-            return Ran { execution, opened: false };
+            return InputRun { execution, opened: false };
         }
         let Input { model, feeds, repeats, deadline } = *input;
         let request = Request { model, feeds, repeats, deadline };
@@ -61,7 +61,7 @@ impl<'e> Runner<'e> {
             false => self.session.execute(&request),
         };
         self.is_open = execution.outcome == Outcome::Completed;
-        Ran { execution, opened }
+        InputRun { execution, opened }
     }
 
     /// Notes how an input ended, in this command or in the previous one.
@@ -79,7 +79,7 @@ impl<'e> Runner<'e> {
     }
 }
 
-impl Ran {
+impl InputRun {
     /// The record, without measurements.
     pub(super) fn record(&self, position: Position, sample: &Sample) -> Record {
         let Execution { outcome, reason, ran_on, runs, .. } = &self.execution;

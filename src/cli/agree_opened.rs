@@ -1,12 +1,14 @@
 //! The arguments, network, data set and targets of `offby agree`, read and checked before any run.
 
 use super::agree_args::AgreeRunArgs;
-use super::agree_lane::Ran;
+use super::agree_lane::InputRun;
 use super::matrix_from::public;
 use super::place::{read_reference, read_target};
 use super::prepare::{load, user_tolerance};
-use crate::agree::{AGREE_SCHEMA, Agree, DataFacts, Lane, ModelFacts, Record, Rule, Task, measure};
-use crate::choice::Source;
+use crate::agree::{
+    AGREE_SCHEMA, Agree, AgreeLane, DataFacts, ModelFacts, Record, Rule, Task, measure,
+};
+use crate::choice::ReferenceSource;
 use crate::compare::Tolerance;
 use crate::engine::{Output, Request, Target};
 use crate::graph::{Model, ValueName};
@@ -63,7 +65,7 @@ impl<'a> Opened<'a> {
         &self,
         lane: usize,
         truth: &[Output],
-        source: &'s Source<'s>,
+        source: &'s ReferenceSource<'s>,
     ) -> Rule<'s> {
         let scores = (self.task == Task::Classify).then(|| Task::scores(truth)).flatten();
         let declared = self.lanes[lane].1.declared_storage();
@@ -77,9 +79,9 @@ impl<'a> Opened<'a> {
         &self,
         lane: usize,
         record: Record,
-        ran: &Ran,
+        ran: &InputRun,
         truth: &[Output],
-        source: &Source<'_>,
+        source: &ReferenceSource<'_>,
         sample: &Sample,
     ) -> Record {
         let outputs = &ran.execution.outputs;
@@ -140,7 +142,7 @@ impl<'a> Opened<'a> {
         Ok(Digest::of(parts.iter().map(String::as_bytes)).hex().to_owned())
     }
 
-    pub(super) fn document(&self, lanes: Vec<Lane>, shard: Shard) -> Result<Agree, Failure> {
+    pub(super) fn document(&self, lanes: Vec<AgreeLane>, shard: Shard) -> Result<Agree, Failure> {
         let mut lanes = lanes.into_iter();
         let shares = (shard != Shard::WHOLE).then(|| shard.to_string());
         Ok(Agree {

@@ -8,8 +8,8 @@ use super::agree_opened::Opened;
 use super::agree_walk::walk_worst;
 use super::answer::Unwritten;
 use super::screen;
-use crate::agree::{Agree, Journal, Lane, Position, Record};
-use crate::choice::Source;
+use crate::agree::{Agree, AgreeLane, Position, Record, RunJournal};
+use crate::choice::ReferenceSource;
 use crate::engine::{Engine, Output, Request};
 use crate::matrix::Shard;
 use crate::session::Failure;
@@ -27,8 +27,8 @@ pub(super) fn run(args: &AgreeRunArgs, shard: Shard) -> Result<(Agree, Unwritten
         opened: &opened,
         shard,
         runners: engines.iter().map(|engine| Runner::new(engine.session())).collect(),
-        lanes: opened.lanes.iter().map(|(name, _)| Lane::new(name.clone())).collect(),
-        journal: Journal::default(),
+        lanes: opened.lanes.iter().map(|(name, _)| AgreeLane::new(name.clone())).collect(),
+        journal: RunJournal::default(),
         progress: screen::steps(args.giving.output.quiet, 0),
     };
     run.take_over()?;
@@ -51,8 +51,8 @@ struct Run<'a> {
     opened: &'a Opened<'a>,
     shard: Shard,
     runners: Vec<Runner<'a>>,
-    lanes: Vec<Lane>,
-    journal: Journal,
+    lanes: Vec<AgreeLane>,
+    journal: RunJournal,
     progress: ProgressBar,
 }
 
@@ -71,7 +71,7 @@ impl Run<'_> {
             }
         };
         let key = self.opened.key(self.shard)?;
-        let journal = Journal::open(&path, &key, &mut absorb);
+        let journal = RunJournal::open(&path, &key, &mut absorb);
         self.journal = journal.map_err(|error| Failure::write(&path, error))?;
         Ok(())
     }
@@ -121,7 +121,7 @@ impl Run<'_> {
         let request =
             Request { model: fed.model, feeds: fed.feeds, repeats: 1, deadline: fed.deadline };
         let reference = self.opened.registry.engine(&self.opened.lanes[0].1);
-        let source = Source::new(request, reference);
+        let source = ReferenceSource::new(request, reference);
         let mut truth: Vec<Output> = Vec::new();
         for lane in 0..self.lanes.len() {
             if lane > 0 && (lane < from || truth.is_empty()) {

@@ -4,7 +4,7 @@
 use super::agree_opened::Opened;
 use super::matrix_from::cell;
 use super::screen;
-use crate::agree::{Agree, Blame, WalkedInput, Worst};
+use crate::agree::{Agree, Blame, WalkedInput, WorstInput};
 use crate::engine::Request;
 use crate::session::{Evaluator, Failure, Reference, Settings};
 use crate::worker::interrupted;
@@ -17,7 +17,7 @@ pub(super) fn walk_worst(opened: &Opened<'_>, agree: &mut Agree) -> Result<(), F
             continue;
         }
         let mut walked = Vec::new();
-        for Worst { input, id, .. } in lane.tally.worst.iter().take(opened.args.walk_worst) {
+        for WorstInput { input, id, .. } in lane.tally.worst.iter().take(opened.args.walk_worst) {
             if interrupted() {
                 break;
             }

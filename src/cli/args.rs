@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[command(
     name = "offby",
     version,
-    long_version = super::shell::long_version(),
+    long_version = super::version::long_version(),
     max_term_width = 100
 )]
 pub(super) struct Arguments {
@@ -288,7 +288,8 @@ pub(super) struct CaseRunArgs {
     /// Case files, and folders of case files (default: `fixtures`)
     #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
-    /// Run only the targets whose name contains this text, such as sim: or mnn:opencl
+    /// Run only the targets whose name contains this text, such as sim: or mnn:opencl; backend tests also run on
+    /// a target with exactly this name
     #[arg(long = "on", value_name = "TEXT")]
     pub(super) on: Option<String>,
     /// Command that starts the targets' worker process, such as 'ssh board offby worker'
@@ -380,6 +381,9 @@ pub(super) struct ExplodeArgs {
     /// Folder for the tests
     #[arg(short = 'o', long = "output", value_name = "DIR")]
     pub(super) output: PathBuf,
+    /// Run the tests on this target, too, and list the failures (repeatable)
+    #[arg(long = "on", value_name = "TARGET")]
+    pub(super) on: Vec<String>,
     /// Print only errors
     #[arg(short, long)]
     pub(super) quiet: bool,

@@ -4,7 +4,7 @@ use super::args::BenchArgs;
 use super::place::read_target;
 use super::prepare::Prepared;
 use super::screen;
-use crate::bench::{Lane, Plan, finish, take_turns};
+use crate::bench::{BenchLane, TurnPlan, finish, take_turns};
 use crate::engine::{Engine, Target};
 use crate::report::{TargetReport, bench_text, evidence_text};
 use crate::session::Failure;
@@ -22,12 +22,12 @@ pub(super) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     let reference = prepared.reference()?;
     let engines: Vec<Box<dyn Engine>> =
         targets.iter().map(|target| prepared.registry.engine(target)).collect();
-    let mut lanes: Vec<Lane<'_>> = Vec::new();
+    let mut lanes: Vec<BenchLane<'_>> = Vec::new();
     for (engine, target) in engines.iter().zip(&targets) {
         progress.set_message(format!("{target}: opening"));
-        lanes.push(Lane::open(engine.session(), &request));
+        lanes.push(BenchLane::open(engine.session(), &request));
     }
-    let plan = Plan { iterations: args.iterations.get(), turn: args.turn.get() };
+    let plan = TurnPlan { iterations: args.iterations.get(), turn: args.turn.get() };
     take_turns(&mut lanes, &request, plan, &mut |lane, round, rounds| {
         progress.set_message(format!("{}: turn {} of {rounds}", targets[lane], round + 1));
     });

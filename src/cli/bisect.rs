@@ -21,7 +21,7 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<u8, Failure> {
     let reference = prepared.reference()?;
     let session = prepared.session(&reference, std::slice::from_ref(&target));
     let progress = screen::progress(args.network.output.quiet);
-    let mut search = Search {
+    let mut search = ReleaseSearch {
         session: &session,
         prepared: &prepared,
         target: &target,
@@ -73,7 +73,7 @@ struct Neighbours {
     wrong: usize,
 }
 
-struct Search<'a> {
+struct ReleaseSearch<'a> {
     session: &'a Evaluator<'a>,
     prepared: &'a Prepared<'a>,
     target: &'a Target,
@@ -84,7 +84,7 @@ struct Search<'a> {
     announce: &'a dyn Fn(&str),
 }
 
-impl Search<'_> {
+impl ReleaseSearch<'_> {
     /// `None` if the newest version is right, or the oldest is wrong.
     fn run(&mut self) -> Result<Option<Neighbours>, Failure> {
         let newest = self.versions.len() - 1;

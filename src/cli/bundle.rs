@@ -2,7 +2,7 @@
 
 use super::place::read_target;
 use super::place_for_results::can_hold_file;
-use super::replay::{Asked, Ran, run_on};
+use super::replay::{BundleEngines, PartRuns, run_on};
 use super::report::{read_saved, text_for_file};
 use super::report_args::BundleArgs;
 use super::screen;
@@ -52,7 +52,8 @@ pub(super) fn bundle(args: &BundleArgs) -> Result<u8, Failure> {
     let shows = |kind: Kind| kind == wrong.verdict.kind || both_bad(kind, wrong.verdict.kind);
     let parts = parts(&model, &feeds, node.as_deref());
     let reference = report.reference.parse()?;
-    let engines = Asked { registry: &registry, reference: &reference, target: &target, deadline };
+    let engines =
+        BundleEngines { registry: &registry, reference: &reference, target: &target, deadline };
     let found = smallest(engines, parts, &shows)?;
     let staging =
         tempfile::tempdir().map_err(|error| Failure::write(Path::new("TMPDIR"), error))?;
@@ -158,7 +159,7 @@ fn is_as_reported(feed: &Feed, inputs: &[InputReport]) -> bool {
 /// A part of the network that shows the finding, and the run that showed it.
 struct Found {
     specimen: Specimen,
-    ran: Ran,
+    ran: PartRuns,
 }
 
 /// Whether both verdicts are bad. A part of a network may be wrong in a different way from the whole. A
@@ -182,7 +183,7 @@ fn parts(model: &Model, feeds: &[Feed], node: Option<&str>) -> Vec<Specimen> {
 
 /// The first part that shows the report's finding.
 fn smallest(
-    asked: Asked<'_>,
+    asked: BundleEngines<'_>,
     parts: Vec<Specimen>,
     shows: &dyn Fn(Kind) -> bool,
 ) -> Result<Found, Failure> {
@@ -329,7 +330,7 @@ impl Stage<'_> {
     }
 
     /// Reproduces the finding from the written files.
-    fn prove(&self, files: &Tensors, asked: Asked<'_>) -> Result<(), Failure> {
+    fn prove(&self, files: &Tensors, asked: BundleEngines<'_>) -> Result<(), Failure> {
         let here = |(name, file): (&ValueName, &PathBuf)| (name.clone(), self.folder.join(file));
         let inputs = files.inputs.iter().map(here).collect();
         let specimen = load_specimen(&self.folder.join("model.onnx"), &inputs)?;

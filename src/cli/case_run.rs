@@ -1,6 +1,6 @@
 //! One case: its model and feeds, its targets, and their expectations.
 
-use super::cut::{Asked, truncate};
+use super::cut::{AskedReference, truncate};
 use super::place::behind;
 use crate::case::{Allowed, Case, CaseTarget, Said, resolve_beside};
 use crate::compare::Explanation;
@@ -54,7 +54,7 @@ fn try_run(
 ) -> Result<Vec<CaseTargetReport>, Failure> {
     let deadline = Duration::from_secs(case.timeout.unwrap_or(TIMEOUT));
     let reference = resolved(case, reference.unwrap_or(&case.reference), None)?;
-    let (model, feeds) = prepare(case, Asked { registry, target: &reference, deadline })?;
+    let (model, feeds) = prepare(case, AskedReference { registry, target: &reference, deadline })?;
     let request = Request { model: &model, feeds: &feeds, repeats: REPEATS, deadline };
     let reference = Reference::run(registry, &request, &reference)?;
     let targets = case.targets.iter().map(|target| resolved(case, &target.on, via));
@@ -80,7 +80,10 @@ fn try_run(
 }
 
 /// The network and its feeds. If the case contains a cut, the network is truncated.
-pub(super) fn prepare(case: &Case, reference: Asked<'_>) -> Result<(Model, Vec<Feed>), Failure> {
+pub(super) fn prepare(
+    case: &Case,
+    reference: AskedReference<'_>,
+) -> Result<(Model, Vec<Feed>), Failure> {
     let mut model = Model::load(&case.model_path())?;
     model.fix_shapes(&BTreeMap::new())?;
     let specs = case.specs();

@@ -1,7 +1,7 @@
 //! The arguments of commands that compare networks, and releases of engines.
 
-use super::args::NetworkArgs;
 use super::passes::Optimizer;
+use super::shared_args::NetworkArgs;
 use clap::Args;
 use std::path::PathBuf;
 

@@ -9,10 +9,10 @@ use super::place_for_results::can_hold_results;
 use super::screen;
 use crate::case::{BackendTest, find_backend_tests};
 use crate::compare::Tolerance;
-use crate::engine::{Output, Request, Session, Target};
+use crate::engine::{EngineSession, Output, Request, Target};
 use crate::graph::{Model, ResolvedInput, read_tensor_proto};
 use crate::inputs::{Feed, Spec, draw};
-use crate::matrix::{Cell, Matrix, Row, RowInput};
+use crate::matrix::{Cell, Matrix, MatrixRow, RowInput};
 use crate::report::{conformance_markdown, conformance_text, matrix_html, matrix_markdown};
 use crate::session::Registry;
 use crate::session::{Failure, examine_against};
@@ -33,17 +33,28 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Runs every test on every target and reports; returns the exit code.
 pub(super) fn conformance(args: &CaseRunArgs, folder: &Path) -> Result<u8, Failure> {
+    args.out.as_deref().map_or(Ok(()), can_hold_results)?;
+    args.output.can_be_written()?;
+    let registry = Registry::new(find_converter(), args.limits.memory)?;
+    let matrix = run_tests(folder, &targets(args)?, &registry, args.jobs, args.output.quiet)?;
+    give(args, &matrix)
+}
+
+/// Runs every test of a folder on every target.
+pub(super) fn run_tests(
+    folder: &Path,
+    targets: &[Target],
+    registry: &Registry,
+    jobs: Option<usize>,
+    quiet: bool,
+) -> Result<Matrix, Failure> {
     let tests =
         find_backend_tests(folder).map_err(|error| unreadable(folder, &error.to_string()))?;
     if tests.is_empty() {
         return Err(unreadable(folder, "there is no test in it"));
     }
-    args.out.as_deref().map_or(Ok(()), can_hold_results)?;
-    args.output.can_be_written()?;
-    let targets = targets(args)?;
-    let registry = Registry::new(find_converter(), args.limits.memory)?;
-    let progress = screen::progress(args.output.quiet);
-    let columns = on_threads(&targets, args.jobs, |target| {
+    let progress = screen::progress(quiet);
+    let columns = on_threads(targets, jobs, |target| {
         let engine = registry.engine(target);
         let mut session = engine.session();
         let on = |test: &BackendTest| {
@@ -53,14 +64,14 @@ pub(super) fn conformance(args: &CaseRunArgs, folder: &Path) -> Result<u8, Failu
         tests.iter().map(on).collect::<Vec<Option<Cell>>>()
     });
     progress.finish_and_clear();
-    let mut rows: Vec<Row> = tests.iter().map(describe).collect();
+    let mut rows: Vec<MatrixRow> = tests.iter().map(describe).collect();
     for (target, cells) in targets.iter().zip(columns) {
         for (row, cell) in rows.iter_mut().zip(cells) {
             row.cells.extend(cell.map(|cell| (target.to_string(), cell)));
         }
     }
     let names = targets.iter().map(Target::to_string);
-    give(args, &Matrix { interrupted: interrupted(), ..Matrix::new(names, rows) })
+    Ok(Matrix { interrupted: interrupted(), ..Matrix::new(names, rows) })
 }
 
 fn unreadable(folder: &Path, why: &str) -> Failure {
@@ -72,19 +83,22 @@ fn unreadable(folder: &Path, why: &str) -> Failure {
 
 fn targets(args: &CaseRunArgs) -> Result<Vec<Target>, Failure> {
     let via = read_via(args.via.as_deref())?;
-    let wanted = |name: &&&str| args.on.as_deref().is_none_or(|only| name.contains(only));
-    let chosen: Vec<&&str> = TARGETS.iter().filter(wanted).collect();
+    let only = args.on.as_deref();
+    let mut chosen: Vec<&str> =
+        TARGETS.into_iter().filter(|name| only.is_none_or(|only| name.contains(only))).collect();
+    // A target outside of the list has to be named whole.
+    chosen.extend(only.filter(|only| chosen.is_empty() && only.parse::<Target>().is_ok()));
     if chosen.is_empty() {
         return Err(Failure::new(
-            format!("choose targets by `{}`", args.on.as_deref().unwrap_or_default()),
-            format!("backend tests run on {}", TARGETS.join(", ")),
+            format!("choose targets by `{}`", only.unwrap_or_default()),
+            format!("name a target, or a part of one of {}", TARGETS.join(", ")),
         ));
     }
     chosen.into_iter().map(|name| behind(name.parse()?, via.as_ref())).collect()
 }
 
 /// The result of one test on one target.
-fn run(test: &BackendTest, target: &Target, session: &mut dyn Session) -> Cell {
+fn run(test: &BackendTest, target: &Target, session: &mut dyn EngineSession) -> Cell {
     let opened = load(test).and_then(|model| open(test, model));
     let (model, feeds, truth) = match opened {
         Ok(opened) => opened,
@@ -148,7 +162,7 @@ fn counting_up(input: &ResolvedInput) -> Result<Feed, Failure> {
     Ok(Feed::new(input.name.clone(), format!("i / {count}"), tensor))
 }
 
-fn describe(test: &BackendTest) -> Row {
+fn describe(test: &BackendTest) -> MatrixRow {
     let model = load(test).ok();
     let opened = model.clone().and_then(|model| open(test, model).ok());
     let feeds = opened.as_ref().map_or(&[][..], |(_, feeds, _)| feeds.as_slice());
@@ -164,7 +178,7 @@ fn describe(test: &BackendTest) -> Row {
     let types = |model: &Model| -> BTreeSet<String> {
         model.nodes().map(|node| node.op_type.to_owned()).collect()
     };
-    Row {
+    MatrixRow {
         name: test.name.clone(),
         system: None,
         digest: model.as_ref().map_or(Digest::of([]), |model| model.digest().clone()),

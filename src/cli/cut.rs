@@ -59,7 +59,7 @@ struct ValueReport {
 
 /// The reference that computes values, and its time limit.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct AskedReference<'a> {
     pub(super) registry: &'a Registry,
     pub(super) target: &'a Target,
     pub(super) deadline: Duration,
@@ -68,7 +68,7 @@ pub(super) struct Asked<'a> {
 /// The truncated network and its feeds: for original inputs the given feeds, and for new inputs the
 /// reference's values.
 pub(super) fn truncate(
-    reference: Asked<'_>,
+    reference: AskedReference<'_>,
     model: &Model,
     to: &[ValueName],
     from: &[ValueName],
@@ -87,7 +87,7 @@ pub(super) fn truncate(
 
 /// The cut model, declared with all facts that the reference knows. Adds them to the cut itself.
 fn make<'a>(
-    reference: Asked<'_>,
+    reference: AskedReference<'_>,
     model: &'a Model,
     cut: &mut Cut,
     shapes: &[ValueName],
@@ -120,7 +120,7 @@ pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
     let here = PlaceArgs { via: None, targets: None, limits: LimitArgs::default() };
     let target = read_reference(&args.reference, &here)?;
     let registry = Registry::new(find_converter(), None)?;
-    let asked = Asked { registry: &registry, target: &target, deadline: DEADLINE };
+    let asked = AskedReference { registry: &registry, target: &target, deadline: DEADLINE };
     let (made, known) = make(asked, &model, &mut cut, &shapes, fed, args.capture)?;
     progress.finish_and_clear();
     write(file, &args.destination, &made.to_whole_bytes()?)?;
@@ -169,7 +169,7 @@ struct Known<'a> {
 impl<'a> Known<'a> {
     /// Takes feeds and constants, and runs the reference for the other values, as far as needed.
     fn find(
-        reference: Asked<'_>,
+        reference: AskedReference<'_>,
         model: &'a Model,
         cut: &Cut,
         shapes: &[ValueName],
@@ -191,7 +191,7 @@ impl<'a> Known<'a> {
         Ok(known)
     }
 
-    fn run(&mut self, reference: &Asked<'_>, model: &Model, feeds: &[Feed]) {
+    fn run(&mut self, reference: &AskedReference<'_>, model: &Model, feeds: &[Feed]) {
         let request = Request { model, feeds, repeats: 1, deadline: reference.deadline };
         match Reference::run(reference.registry, &request, reference.target) {
             Ok(ran) => {

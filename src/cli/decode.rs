@@ -8,7 +8,7 @@ use super::place_for_results::can_hold_results;
 use super::screen;
 use super::stored::{file_name, store_tensors};
 use crate::decode::{
-    DECODE_SCHEMA, Decode, DecodeLane, Interface, ModelFacts, StateFacts, read_prompt,
+    DECODE_SCHEMA, Decode, DecodeLane, DecoderFacts, Interface, StateFacts, read_prompt,
 };
 use crate::engine::Target;
 use crate::graph::{Model, ValueName};
@@ -90,7 +90,7 @@ fn give(
     let mut document = Decode {
         schema: DECODE_SCHEMA.into(),
         made_by: env!("CARGO_PKG_VERSION").into(),
-        model: ModelFacts {
+        model: DecoderFacts {
             path: public(&args.model.display().to_string()),
             digest: decoder.model.digest().clone(),
             nodes: decoder.model.node_count(),

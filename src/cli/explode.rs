@@ -4,13 +4,14 @@
 //! `output_I.pb`. Inputs are the values that the node has in the network, and outputs are the reference's.
 
 use super::args::ExplodeArgs;
+use super::conformance::run_tests;
 use super::prepare::load_fed;
 use super::screen;
 use crate::case::write_backend_test;
 use crate::engine::{NodeSteps, OrtTarget, Target};
 use crate::graph::Model;
 use crate::inputs::Feed;
-use crate::report::plural;
+use crate::report::{conformance_text, plural};
 use crate::session::{Failure, Registry, second_engine};
 use crate::tensor::{ShapeText, Tensor};
 use crate::worker::find_converter;
@@ -61,9 +62,23 @@ pub(super) fn explode(args: &ExplodeArgs) -> Result<u8, Failure> {
     let list = args.output.join("tests.json");
     super::answer::write(&list, super::answer::json(&tests)? + "\n")?;
     if !args.quiet {
-        screen::show(&text(&tests, &model, &args.output));
+        screen::show(&text(&tests, &model, &args.output, args.on.is_empty()));
     }
-    Ok(0)
+    run_on_targets(args, &registry)
+}
+
+/// Runs the tests on the targets that the user asks for; returns the exit code.
+fn run_on_targets(args: &ExplodeArgs, registry: &Registry) -> Result<u8, Failure> {
+    if args.on.is_empty() {
+        return Ok(0);
+    }
+    let targets =
+        args.on.iter().map(|name| Ok(name.parse()?)).collect::<Result<Vec<_>, Failure>>()?;
+    let matrix = run_tests(&args.output, &targets, registry, None, args.quiet)?;
+    if !args.quiet {
+        screen::show(&conformance_text(&matrix, screen::columns(), true));
+    }
+    Ok(if matrix.interrupted { 3 } else { matrix.exit_code() })
 }
 
 /// Writes a node's test, or counts the node to an equal one.
@@ -109,7 +124,7 @@ fn describe(tensor: &Tensor) -> String {
     format!("{} {}", tensor.dtype(), ShapeText(tensor.shape()))
 }
 
-fn text(tests: &[Test], model: &Model, folder: &Path) -> String {
+fn text(tests: &[Test], model: &Model, folder: &Path, hints: bool) -> String {
     let mut by_type: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for test in tests {
         let count = by_type.entry(&test.op_type).or_default();
@@ -119,12 +134,13 @@ fn text(tests: &[Test], model: &Model, folder: &Path) -> String {
         format!("  {op_type}: {} for {}\n", plural(*tests, "test"), plural(*nodes, "node"))
     });
     let covered = tests.iter().map(|test| test.nodes.len()).sum::<usize>();
+    let folder = folder.display();
+    let hint = format!("run them: offby case run --onnx-backend-tests {folder} --on TARGET\n");
     format!(
-        "{} for {covered} of {} in {}\n{}run them: offby case run --onnx-backend-tests {} --on TARGET\n",
+        "{} for {covered} of {} in {folder}\n{}{}",
         plural(tests.len(), "test"),
         plural(model.node_count(), "node"),
-        folder.display(),
         rows.collect::<String>(),
-        folder.display()
+        if hints { &hint } else { "" },
     )
 }

@@ -8,7 +8,7 @@ use crate::engine::{Execution, Target};
 use crate::report::fallback_text;
 use crate::session::{Failure, tolerance_of};
 use crate::verdict::exit_code;
-use crate::walk::{By, Goal, Plan};
+use crate::walk::{By, FallbackPlan, Goal};
 
 /// Walks, searches and reports; returns exit code 0 if a set of operators makes the output correct.
 pub(super) fn fallback(args: &FallbackArgs) -> Result<u8, Failure> {
@@ -39,7 +39,12 @@ pub(super) fn fallback(args: &FallbackArgs) -> Result<u8, Failure> {
     Ok(code)
 }
 
-fn plan(args: &FallbackArgs, target: &Target, truth: &Execution, prepared: &Prepared<'_>) -> Plan {
+fn plan(
+    args: &FallbackArgs,
+    target: &Target,
+    truth: &Execution,
+    prepared: &Prepared<'_>,
+) -> FallbackPlan {
     let goal = match args.goal {
         GoalName::Tolerance => Goal::Tolerance(tolerance_of(target, &truth.outputs, prepared.user)),
         GoalName::Floor => Goal::Floor,
@@ -49,5 +54,5 @@ fn plan(args: &FallbackArgs, target: &Target, truth: &Execution, prepared: &Prep
         What::Op => By::Op,
         What::Type => By::Type,
     };
-    Plan { by, goal, raise: args.precision, expected: truth.outputs.clone() }
+    FallbackPlan { by, goal, raise: args.precision, expected: truth.outputs.clone() }
 }

@@ -6,7 +6,7 @@ use super::matrix_from::{gather, merge_files, read_file};
 use super::matrix_run::sweep;
 use super::place_for_results::can_hold_results;
 use super::screen;
-use crate::matrix::{Blessed, Change, Matrix, Shard, bless, compare};
+use crate::matrix::{Blessed, CellChange, Matrix, Shard, bless, compare};
 use crate::report::{matrix_html, matrix_markdown, matrix_text, plural};
 use crate::session::Failure;
 use std::path::Path;
@@ -95,7 +95,7 @@ fn blessed_lines(blessed: &Blessed, file: &Path) -> Vec<String> {
         0 => format!("nothing got better, so {file} stays as it was"),
         count => format!("{} written into {file}", plural(count, "better cell")),
     }];
-    let line = |what: &str, change: &Change| {
+    let line = |what: &str, change: &CellChange| {
         format!("  {what} {} on {}: {}", change.row, change.target, change.words)
     };
     lines.extend(blessed.taken.iter().map(|change| line("accepted", change)));

@@ -2,7 +2,7 @@
 
 use super::network_name::network_name;
 use super::report::read_saved;
-use crate::matrix::{Cell, MATRIX_SCHEMA, Matrix, Row, RowInput, merge, read_matrix};
+use crate::matrix::{Cell, MATRIX_SCHEMA, Matrix, MatrixRow, RowInput, merge, read_matrix};
 use crate::report::{Report, TargetReport, without_home};
 use crate::session::Failure;
 use serde::Deserialize;
@@ -71,7 +71,7 @@ fn of_report(report: &Report) -> Matrix {
         spec: input.spec.clone(),
         digest: input.digest.clone(),
     });
-    let row = Row {
+    let row = MatrixRow {
         name: network_name(Path::new(&report.model.path)),
         system: None,
         digest: report.model.digest.clone(),
@@ -104,9 +104,10 @@ pub(super) fn public(text: &str) -> String {
 
 /// Adds the input specs to the names of rows with the same network and different inputs.
 fn tell_apart(parts: &mut [(String, Matrix)]) {
-    let rows: Vec<Row> = parts.iter().flat_map(|(_, part)| &part.rows).cloned().collect();
-    let is_ambiguous =
-        |row: &Row| rows.iter().any(|other| other.key() == row.key() && other.inputs != row.inputs);
+    let rows: Vec<MatrixRow> = parts.iter().flat_map(|(_, part)| &part.rows).cloned().collect();
+    let is_ambiguous = |row: &MatrixRow| {
+        rows.iter().any(|other| other.key() == row.key() && other.inputs != row.inputs)
+    };
     for row in parts.iter_mut().flat_map(|(_, part)| &mut part.rows) {
         if is_ambiguous(row) {
             let specs: Vec<&str> = row.inputs.iter().map(|input| input.spec.as_str()).collect();

@@ -4,7 +4,7 @@
 use super::args::SweepArgs;
 use super::case::load;
 use super::case_run::{REPEATS, prepare, resolved};
-use super::cut::Asked;
+use super::cut::AskedReference;
 use super::jobs::on_threads;
 use super::matrix_from::{cell, public, same_name};
 use super::network_name::network_names;
@@ -15,14 +15,14 @@ use crate::case::Case;
 use crate::engine::{Request, Target};
 use crate::graph::Model;
 use crate::inputs::Feed;
-use crate::matrix::{Cell, Matrix, Row, RowInput, Shard};
+use crate::matrix::{Cell, Matrix, MatrixRow, RowInput, Shard};
 use crate::report::TargetReport;
 use crate::session::Registry;
 use crate::session::{Evaluator, Failure, Reference, Settings, tolerance_of};
 use crate::tensor::Digest;
 use crate::verdict::News;
-use crate::walk::{By, Goal, Journal, Known, Plan};
-use crate::worker::{Walked, find_converter, interrupted};
+use crate::walk::{By, FallbackPlan, Goal, Known, SearchJournal};
+use crate::worker::{WorkerWalk, find_converter, interrupted};
 use indicatif::ProgressBar;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Fa
         journal: Mutex::new(journal),
         progress: screen::progress(args.giving.output.quiet),
     };
-    let numbered: Vec<(usize, &Network)> = networks.iter().enumerate().collect();
+    let numbered: Vec<(usize, &PendingNetwork)> = networks.iter().enumerate().collect();
     let rows = on_threads(&numbered, args.jobs, |(number, network)| sweep.row(*number, network));
     sweep.progress.finish_and_clear();
     let mut journal = sweep.journal.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -68,11 +68,11 @@ pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Fa
 }
 
 /// One network to run, before any results.
-struct Network {
+struct PendingNetwork {
     origin: Origin,
     reference: Target,
     deadline: Duration,
-    row: Row,
+    row: MatrixRow,
 }
 
 /// The source of a network and its feeds.
@@ -82,13 +82,13 @@ enum Origin {
 }
 
 /// All named networks. The function reads each of them once, to report unreadable files before any run.
-fn networks(args: &SweepArgs, registry: &Registry) -> Result<Vec<Network>, Failure> {
+fn networks(args: &SweepArgs, registry: &Registry) -> Result<Vec<PendingNetwork>, Failure> {
     let reference = read_reference(&args.reference, &args.place)?;
     let mut networks = Vec::new();
     let paths: Vec<&Path> = args.networks.iter().map(PathBuf::as_path).collect();
     for (path, name) in args.networks.iter().zip(network_names(&paths)) {
         if path.extension().is_some_and(|end| end == "onnx") {
-            networks.push(Network {
+            networks.push(PendingNetwork {
                 origin: Origin::Model(path.clone()),
                 reference: reference.clone(),
                 deadline: Duration::from_secs(args.timeout),
@@ -97,7 +97,7 @@ fn networks(args: &SweepArgs, registry: &Registry) -> Result<Vec<Network>, Failu
             continue;
         }
         for (_, case) in load(std::slice::from_ref(path))? {
-            networks.push(Network {
+            networks.push(PendingNetwork {
                 reference: resolved(&case, &case.reference, None)?,
                 deadline: Duration::from_secs(case.timeout.unwrap_or(args.timeout)),
                 row: unknown_row(case.id.clone()),
@@ -116,8 +116,8 @@ fn networks(args: &SweepArgs, registry: &Registry) -> Result<Vec<Network>, Failu
     Ok(networks)
 }
 
-fn unknown_row(name: String) -> Row {
-    Row {
+fn unknown_row(name: String) -> MatrixRow {
+    MatrixRow {
         name,
         system: None,
         digest: Digest::of([]),
@@ -129,12 +129,12 @@ fn unknown_row(name: String) -> Row {
     }
 }
 
-impl Network {
+impl PendingNetwork {
     fn open(&self, args: &SweepArgs, registry: &Registry) -> Result<(Model, Vec<Feed>), Failure> {
         match &self.origin {
             Origin::Case(case) => {
                 let (target, deadline) = (&self.reference, self.deadline);
-                prepare(case, Asked { registry, target, deadline })
+                prepare(case, AskedReference { registry, target, deadline })
             }
             Origin::Model(path) => load_fed(path, &args.feed),
         }
@@ -158,21 +158,21 @@ impl Network {
 fn open_journal(
     args: &SweepArgs,
     shard: Shard,
-    networks: &[Network],
+    networks: &[PendingNetwork],
     targets: &[(String, Target)],
-) -> Result<Journal<Cell>, Failure> {
-    let Some(folder) = &args.giving.out else { return Ok(Journal::default()) };
+) -> Result<SearchJournal<Cell>, Failure> {
+    let Some(folder) = &args.giving.out else { return Ok(SearchJournal::default()) };
     let path = folder.join(format!("journal-matrix{}.jsonl", shard.suffix()));
     // Everything that affects a cell, including the documents of devices.
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let mut parts = vec![version, shard.to_string(), args.fallback.to_string()];
     parts.extend(targets.iter().map(|(_, target)| format!("{target:?}")));
-    for Network { row, deadline, .. } in networks {
+    for PendingNetwork { row, deadline, .. } in networks {
         let row = serde_json::to_string(row).map_err(|_| Failure::bug())?;
         parts.push(format!("{row} {deadline:?}"));
     }
     let key = Digest::of(parts.iter().map(String::as_bytes));
-    Journal::open(&path, key.hex()).map_err(|error| Failure::write(&path, error))
+    SearchJournal::open(&path, key.hex()).map_err(|error| Failure::write(&path, error))
 }
 
 /// One sweep in progress.
@@ -181,7 +181,7 @@ struct Sweep<'a> {
     shard: Shard,
     targets: &'a [(String, Target)],
     registry: Registry,
-    journal: Mutex<Journal<Cell>>,
+    journal: Mutex<SearchJournal<Cell>>,
     progress: ProgressBar,
 }
 
@@ -195,7 +195,7 @@ struct Opened {
 
 impl Sweep<'_> {
     /// Fills the network's cells of this share.
-    fn row(&self, number: usize, network: &Network) -> Row {
+    fn row(&self, number: usize, network: &PendingNetwork) -> MatrixRow {
         let mut row = network.row.clone();
         let mut opened: Option<Result<Opened, Box<Cell>>> = None;
         for (at, (name, target)) in self.targets.iter().enumerate() {
@@ -244,12 +244,12 @@ impl Sweep<'_> {
         )))
     }
 
-    fn journal(&self) -> MutexGuard<'_, Journal<Cell>> {
+    fn journal(&self) -> MutexGuard<'_, SearchJournal<Cell>> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The network and the reference's outputs, which every cell of the row needs.
-    fn open(&self, network: &Network) -> Result<Opened, Box<Cell>> {
+    fn open(&self, network: &PendingNetwork) -> Result<Opened, Box<Cell>> {
         let unclear = |failure: Failure| Box::new(Cell::unclear(public(&failure.line())));
         let (model, feeds) = network.open(self.args, &self.registry).map_err(unclear)?;
         let deadline = network.deadline;
@@ -280,9 +280,10 @@ impl Sweep<'_> {
 
     /// Walks, and searches for a fallback if the user asks for one. If the search fails, walks without
     /// it.
-    fn walk(&self, session: &Evaluator<'_>, target: &Target) -> Result<Walked, Failure> {
+    fn walk(&self, session: &Evaluator<'_>, target: &Target) -> Result<WorkerWalk, Failure> {
         let goal = Goal::Tolerance(tolerance_of(target, session.truth(), None));
-        let plan = Plan { by: By::Type, goal, raise: false, expected: session.truth().to_vec() };
+        let plan =
+            FallbackPlan { by: By::Type, goal, raise: false, expected: session.truth().to_vec() };
         if self.args.fallback {
             let searched = session.follow(target, Some(&plan), &mut |_| ())?;
             if searched.found.is_some() {

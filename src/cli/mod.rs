@@ -45,6 +45,7 @@ mod shared_args;
 mod shell;
 mod shrink;
 mod stored;
+mod version;
 mod walk;
 mod walk_dump;
 

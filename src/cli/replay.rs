@@ -39,7 +39,8 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     progress.set_message(target.to_string());
     let reference = manifest.finding.reference.parse()?;
     let deadline = Duration::from_secs(args.timeout);
-    let asked = Asked { registry: &registry, reference: &reference, target: &target, deadline };
+    let asked =
+        BundleEngines { registry: &registry, reference: &reference, target: &target, deadline };
     let ran = run_on(asked, &specimen)?;
     progress.finish_and_clear();
     let report = ReplayReport {
@@ -60,7 +61,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
 
 /// The two engines of a bundle.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct BundleEngines<'a> {
     pub(super) registry: &'a Registry,
     pub(super) reference: &'a Target,
     pub(super) target: &'a Target,
@@ -68,7 +69,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// The result of one part of a network on one target.
-pub(super) struct Ran {
+pub(super) struct PartRuns {
     /// The judged comparison with the reference.
     pub(super) report: TargetReport,
     /// The reference's outputs.
@@ -77,7 +78,7 @@ pub(super) struct Ran {
     pub(super) found: Vec<Output>,
 }
 
-impl Ran {
+impl PartRuns {
     /// Backend, device and driver in one line.
     pub(super) fn ran_on(&self) -> String {
         let Some(ran_on) = &self.report.ran_on else { return "nothing: it did not run".into() };
@@ -104,9 +105,9 @@ impl Ran {
 
 /// Runs a part of a network on the reference and on a target.
 pub(super) fn run_on(
-    Asked { registry, reference, target, deadline }: Asked<'_>,
+    BundleEngines { registry, reference, target, deadline }: BundleEngines<'_>,
     specimen: &Specimen,
-) -> Result<Ran, Failure> {
+) -> Result<PartRuns, Failure> {
     let (model, feeds) = (&specimen.model, &specimen.feeds[..]);
     let request = Request { model, feeds, repeats: REPEATS, deadline };
     let reference = Reference::run(registry, &request, reference)?;
@@ -114,7 +115,7 @@ pub(super) fn run_on(
     let execution = registry.engine(target).execute(&request);
     let found = execution.outputs.clone();
     let report = session.judge_run(target, execution);
-    Ok(Ran { report, expected: session.truth().to_vec(), found })
+    Ok(PartRuns { report, expected: session.truth().to_vec(), found })
 }
 
 /// Reads the bundle's network and its feeds, only from files in the bundle.
@@ -152,7 +153,7 @@ fn known_target(manifest: &Manifest, folder: &Path) -> Result<Target, Failure> {
     Ok(Target::Sim(SimTarget { device, ..target }))
 }
 
-fn sameness(manifest: &Manifest, ran: &Ran) -> Sameness {
+fn sameness(manifest: &Manifest, ran: &PartRuns) -> Sameness {
     use crate::verdict::News;
     let kind = ran.report.verdict.kind;
     if kind.news() == News::None && kind.name() != manifest.finding.kind {

@@ -3,7 +3,7 @@
 use super::error::{DECODE_SCHEMA, DecodeError};
 use super::figures::TokenFigures;
 use crate::engine::{Outcome, RanOn};
-use crate::matrix::Source;
+use crate::matrix::CellSource;
 use crate::tensor::Digest;
 use crate::verdict::{Kind, exit_code};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub struct Decode {
     /// The version of offby that wrote the file.
     pub made_by: String,
     /// The network.
-    pub model: ModelFacts,
+    pub model: DecoderFacts,
     /// The reference, as `--reference` names it.
     pub reference: String,
     /// Why the reference is not the target that the user asked for.
@@ -39,7 +39,7 @@ pub struct Decode {
 
 /// The network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelFacts {
+pub struct DecoderFacts {
     /// Its file.
     pub path: String,
     /// The digest of its bytes.
@@ -90,7 +90,7 @@ pub struct DecodeLane {
     /// The relative error from which on a row of the map is drawn as wrong.
     pub limit: f64,
     /// The steps, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<DecodeStep>,
     /// The first step that is wrong, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
@@ -105,7 +105,7 @@ pub struct DecodeLane {
 
 /// One step of a target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Step {
+pub struct DecodeStep {
     /// The number of tokens before the step.
     pub past: usize,
     /// The tokens that were fed.
@@ -147,7 +147,7 @@ pub struct Part {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<usize>,
     /// The operators that introduce the error, if the step was walked.
-    pub sources: Vec<Source>,
+    pub sources: Vec<CellSource>,
     /// What the pattern over layers, positions and steps says.
     pub signs: Vec<String>,
     /// The verdict of the walk.
@@ -176,7 +176,7 @@ impl DecodeLane {
 
 /// The part of a file that is read first.
 #[derive(Deserialize)]
-struct Head {
+struct DecodeHead {
     #[serde(default)]
     schema: String,
 }
@@ -187,7 +187,7 @@ struct Head {
 /// If the text is no JSON, has a different schema, or lacks a field that the schema demands.
 pub fn read_decode(file: &str, text: &str) -> Result<Decode, DecodeError> {
     let json = |source| DecodeError::Json { file: file.to_owned(), source };
-    let Head { schema } = serde_json::from_str(text).map_err(json)?;
+    let DecodeHead { schema } = serde_json::from_str(text).map_err(json)?;
     if schema != DECODE_SCHEMA {
         return Err(DecodeError::Schema { file: file.to_owned(), schema });
     }

@@ -8,7 +8,7 @@ const FIRST: usize = 5;
 
 /// The scores of the words for the next token.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Scores(Vec<f64>);
+pub struct TokenScores(Vec<f64>);
 
 /// One token of a target against the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -35,12 +35,12 @@ pub struct TokenFigures {
     pub relative_l2: f64,
     /// What is known about a flip, if the tokens differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flip: Option<Flip>,
+    pub flip: Option<TokenFlip>,
 }
 
 /// A target's token that is not the reference's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Flip {
+pub struct TokenFlip {
     /// By how much the reference's scores of the two tokens differ.
     #[serde(with = "crate::compare::number")]
     pub margin: f64,
@@ -49,18 +49,18 @@ pub struct Flip {
     pub allowed: Option<f64>,
 }
 
-impl Flip {
+impl TokenFlip {
     /// Whether rounding alone may cause the flip; `None` if that was not computed.
     pub fn is_explained(&self) -> Option<bool> {
         self.allowed.map(|allowed| self.margin <= allowed)
     }
 }
 
-impl Scores {
+impl TokenScores {
     /// The scores of the last token: the last row.
     pub fn last_of(numbers: &[f64], vocabulary: usize) -> Self {
         let start = numbers.len().saturating_sub(vocabulary);
-        Scores(numbers[start..].to_vec())
+        TokenScores(numbers[start..].to_vec())
     }
 
     /// The scores.
@@ -89,7 +89,7 @@ impl Scores {
     }
 
     /// Compares a target's scores with these.
-    pub fn compare(&self, found: &Scores) -> TokenFigures {
+    pub fn compare(&self, found: &TokenScores) -> TokenFigures {
         let (order, other) = (self.order(), found.order());
         let at = |order: &[usize], place: usize| order.get(place).copied().unwrap_or(0);
         let (want, got) = (at(&order, 0), at(&other, 0));
@@ -111,7 +111,7 @@ impl Scores {
             regret: gap(want, got),
             margin,
             relative_l2: relative(&self.0, &found.0),
-            flip: (want != got).then(|| Flip { margin: gap(want, got), allowed: None }),
+            flip: (want != got).then(|| TokenFlip { margin: gap(want, got), allowed: None }),
         }
     }
 }

@@ -28,12 +28,12 @@ pub struct Interface {
     /// The number of scores.
     pub vocabulary: usize,
     /// What goes from one step to the next. Without it, each step is fed all tokens.
-    pub states: Vec<State>,
+    pub states: Vec<DecoderState>,
 }
 
 /// An output that is an input of the next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
+pub struct DecoderState {
     /// The input.
     pub input: ValueName,
     /// The output.
@@ -117,7 +117,7 @@ impl Interface {
 
     /// The state before the first token: empty, or zeros.
     pub fn first_state(&self) -> Vec<Tensor> {
-        let zeros = |state: &State| {
+        let zeros = |state: &DecoderState| {
             let bytes = state.first.iter().product::<usize>() * state.dtype.size();
             Tensor::from_bytes(state.dtype, &state.first, &vec![0; bytes])
         };
@@ -217,7 +217,7 @@ struct Finder<'a> {
 
 impl Finder<'_> {
     /// The states: those that the user names, or inputs and outputs whose names say the same.
-    fn states(&self, pairs: &[(ValueName, ValueName)]) -> Result<Vec<State>, DecodeError> {
+    fn states(&self, pairs: &[(ValueName, ValueName)]) -> Result<Vec<DecoderState>, DecodeError> {
         if !pairs.is_empty() {
             return pairs.iter().map(|(input, output)| self.named(input, output)).collect();
         }
@@ -239,7 +239,7 @@ impl Finder<'_> {
     }
 
     /// If the names say nothing, states are in the same order on both sides.
-    fn in_order(&self) -> Result<Vec<State>, DecodeError> {
+    fn in_order(&self) -> Result<Vec<DecoderState>, DecodeError> {
         let inputs: Vec<&ValueInfo> =
             self.model.inputs().iter().filter(|input| self.may_be_state(input)).collect();
         let outputs: Vec<ValueInfo> = self.outputs().collect();
@@ -263,7 +263,7 @@ impl Finder<'_> {
             .collect()
     }
 
-    fn named(&self, input: &ValueName, output: &ValueName) -> Result<State, DecodeError> {
+    fn named(&self, input: &ValueName, output: &ValueName) -> Result<DecoderState, DecodeError> {
         let known = self.model.inputs().iter().find(|known| known.name == *input);
         let known = known
             .ok_or_else(|| self.lacks(&format!("it has no input `{input}`"), input.as_str()))?;
@@ -273,7 +273,7 @@ impl Finder<'_> {
         }
     }
 
-    fn state(&self, input: &ValueInfo, output: &ValueName) -> Result<State, DecodeError> {
+    fn state(&self, input: &ValueInfo, output: &ValueName) -> Result<DecoderState, DecodeError> {
         let dims = input.shape.clone().unwrap_or_default();
         let open: Vec<usize> =
             (0..dims.len()).filter(|&at| matches!(dims[at], Dim::Symbol(_))).collect();
@@ -307,7 +307,7 @@ impl Finder<'_> {
         };
         let layer = words.iter().find_map(|word| word.parse().ok());
         let (input, dtype) = (input.name.clone(), input.dtype);
-        Ok(State { input, output: output.clone(), axis, layer, role, first, dtype })
+        Ok(DecoderState { input, output: output.clone(), axis, layer, role, first, dtype })
     }
 
     /// Whether an input of numbers is neither a mask nor positions.
@@ -321,7 +321,7 @@ impl Finder<'_> {
     }
 
     /// The scores: the output of this name, or the only one that is no state.
-    fn logits(&self, states: &[State]) -> Result<(ValueName, usize), DecodeError> {
+    fn logits(&self, states: &[DecoderState]) -> Result<(ValueName, usize), DecodeError> {
         let is_state = |name: &ValueName| states.iter().any(|state| state.output == *name);
         let rest: Vec<ValueInfo> = self
             .outputs()

@@ -15,11 +15,12 @@ mod prompt;
 mod signs;
 
 pub use document::{
-    Decode, DecodeLane, ModelFacts, Part, RelativeError, RowFacts, StateFacts, Step, read_decode,
+    Decode, DecodeLane, DecodeStep, DecoderFacts, Part, RelativeError, RowFacts, StateFacts,
+    read_decode,
 };
 pub use error::{DECODE_SCHEMA, DecodeError};
-pub use figures::{Flip, Scores, TokenFigures};
-pub use interface::{Interface, State, StateRole};
+pub use figures::{TokenFigures, TokenFlip, TokenScores};
+pub use interface::{DecoderState, Interface, StateRole};
 pub use plane::{Plane, relative};
 pub use prompt::{Prompt, read_prompt};
 pub use signs::{Sign, Stepped, signs_of_state};

@@ -1,6 +1,6 @@
 //! A state seen as heads, positions and elements.
 
-use super::interface::State;
+use super::interface::DecoderState;
 use crate::tensor::Tensor;
 
 /// The numbers of a state, by outer index (batch and heads), position and element.
@@ -17,7 +17,7 @@ pub struct Plane {
 
 impl Plane {
     /// A state as a plane. A state that does not grow is one position.
-    pub fn of(state: &State, tensor: &Tensor) -> Self {
+    pub fn of(state: &DecoderState, tensor: &Tensor) -> Self {
         let shape = tensor.shape();
         let numbers = tensor.numbers(1);
         let axis = state.axis.filter(|&axis| axis < shape.len());

@@ -2,7 +2,7 @@
 //!
 //! A step's state is compared with what the reference makes of the same state before. So a sign is about this step.
 
-use super::interface::{State, StateRole};
+use super::interface::{DecoderState, StateRole};
 use super::plane::{Plane, relative};
 use crate::tensor::{Format, Tensor};
 use std::fmt;
@@ -91,7 +91,7 @@ impl fmt::Display for Sign {
 #[derive(Clone, Copy)]
 pub struct Stepped<'a> {
     /// The state.
-    pub state: &'a State,
+    pub state: &'a DecoderState,
     /// Its value before the step, which both engines were fed.
     pub before: &'a Tensor,
     /// The reference's value after the step.

@@ -111,7 +111,7 @@ fn prompts_are_lists_and_random_tokens() {
 
 #[test]
 fn figures_compare_two_tokens() {
-    let scores = |numbers: &[f64]| Scores::last_of(numbers, numbers.len());
+    let scores = |numbers: &[f64]| TokenScores::last_of(numbers, numbers.len());
     let want = scores(&[0.0, 2.0, 1.0]);
     let same = want.compare(&want);
     assert_eq!((same.want, same.got, same.rank, same.top5), (1, 1, 1, 3));

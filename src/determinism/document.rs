@@ -29,7 +29,7 @@ pub struct AuditDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran_on: Option<RanOn>,
     /// The groups of runs.
-    pub lanes: Vec<Lane>,
+    pub lanes: Vec<RunGroup>,
     /// Where two results of the same inputs differ.
     pub spots: Vec<OutputSpot>,
     /// The first operator whose result differs, if one was looked for and found.
@@ -49,7 +49,7 @@ pub struct AuditDocument {
 
 /// A group of runs that should have one result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Lane {
+pub struct RunGroup {
     /// How the runs were made.
     pub way: Way,
     /// The number of runs.

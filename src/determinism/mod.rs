@@ -6,8 +6,8 @@ mod spot;
 mod tally;
 
 pub use document::{
-    AUDIT_SCHEMA, AuditDocument, DistinctResult, FirstUnsteady, Lane, OutputSpot, Way,
+    AUDIT_SCHEMA, AuditDocument, DistinctResult, FirstUnsteady, OutputSpot, RunGroup, Way,
 };
 pub use order::pattern;
 pub use spot::{Spot, spot};
-pub use tally::{Seen, Tally, digest_of};
+pub use tally::{ResultTally, digest_of};

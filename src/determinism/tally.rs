@@ -8,15 +8,15 @@ const KEPT: usize = 4;
 
 /// The distinct results of many runs.
 #[derive(Debug, Default)]
-pub struct Tally {
-    seen: Vec<Seen>,
+pub struct ResultTally {
+    seen: Vec<SeenResult>,
     /// Which of the results each run had.
     order: Vec<usize>,
 }
 
 /// One result, and how many runs had it.
 #[derive(Debug)]
-pub struct Seen {
+pub struct SeenResult {
     /// The digest of all outputs.
     pub digest: Digest,
     /// How many runs had it.
@@ -27,14 +27,14 @@ pub struct Seen {
     pub outputs: Vec<Output>,
 }
 
-impl Tally {
+impl ResultTally {
     /// Counts the outputs of a run.
     pub fn add(&mut self, outputs: Vec<Output>) {
         let digest = digest_of(&outputs);
         let known = self.seen.iter().position(|seen| seen.digest == digest);
         let kind = known.unwrap_or_else(|| {
             let outputs = if self.seen.len() < KEPT { outputs } else { Vec::new() };
-            self.seen.push(Seen { digest, runs: 0, first: self.order.len() + 1, outputs });
+            self.seen.push(SeenResult { digest, runs: 0, first: self.order.len() + 1, outputs });
             self.seen.len() - 1
         });
         self.seen[kind].runs += 1;
@@ -42,7 +42,7 @@ impl Tally {
     }
 
     /// The distinct results, in the order in which they came.
-    pub fn distinct(&self) -> &[Seen] {
+    pub fn distinct(&self) -> &[SeenResult] {
         &self.seen
     }
 
@@ -57,12 +57,12 @@ impl Tally {
     }
 
     /// The result that most runs had, the first of several; `None` without runs.
-    pub fn usual(&self) -> Option<&Seen> {
+    pub fn usual(&self) -> Option<&SeenResult> {
         self.seen.iter().rev().max_by_key(|seen| seen.runs)
     }
 
     /// The kept results other than the usual one.
-    pub fn others(&self) -> impl Iterator<Item = &Seen> {
+    pub fn others(&self) -> impl Iterator<Item = &SeenResult> {
         let usual = self.usual().map(|seen| seen.digest.clone());
         self.seen
             .iter()
@@ -91,7 +91,7 @@ mod tests {
             let tensor = Tensor::from_f32(&[1], vec![value]).unwrap();
             vec![Output { name: "y".into(), tensor }]
         };
-        let mut tally = Tally::default();
+        let mut tally = ResultTally::default();
         [1.0, 2.0, 1.0, 1.0, 3.0].into_iter().for_each(|value| tally.add(output(value)));
         assert_eq!(tally.order(), [0, 1, 0, 0, 2]);
         assert_eq!(tally.usual().map(|seen| (seen.runs, seen.first)), Some((3, 1)));

@@ -78,13 +78,13 @@ pub trait Engine {
 
     /// A session for many small networks, one after the other. If the engine can, the session keeps
     /// costly parts between networks: a child process, a converter.
-    fn session(&self) -> Box<dyn Session + '_> {
+    fn session(&self) -> Box<dyn EngineSession + '_> {
         Box::new(self)
     }
 }
 
 /// Runs one network after the other; no network sees data of an earlier network.
-pub trait Session {
+pub trait EngineSession {
     /// Runs the network. The outcome says how the run ended.
     fn execute(&mut self, request: &Request<'_>) -> Execution;
 
@@ -106,7 +106,7 @@ pub trait Session {
     }
 }
 
-impl<E: Engine + ?Sized> Session for &E {
+impl<E: Engine + ?Sized> EngineSession for &E {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         Engine::execute(*self, request)
     }

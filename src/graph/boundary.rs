@@ -43,7 +43,7 @@ impl Boundary {
 }
 
 /// The parts of a model that the outputs of a cut need.
-pub(super) struct Needed<'a> {
+pub(super) struct NeededParts<'a> {
     /// The values at which tracing back stopped: new inputs and new constants.
     pub(super) stops: BTreeSet<&'a str>,
     /// Whether each node stays.
@@ -52,7 +52,7 @@ pub(super) struct Needed<'a> {
     pub(super) leaves: BTreeSet<&'a str>,
 }
 
-impl<'a> Needed<'a> {
+impl<'a> NeededParts<'a> {
     pub(super) fn of(to: &[ValueName], stops: BTreeSet<&'a str>, wiring: &Wiring<'a>) -> Self {
         let (mut nodes, mut leaves) = (vec![false; wiring.node_count()], BTreeSet::new());
         let mut open: Vec<usize> =
@@ -68,7 +68,7 @@ impl<'a> Needed<'a> {
                 }
             }
         }
-        Needed { stops, nodes, leaves }
+        NeededParts { stops, nodes, leaves }
     }
 
     /// Whether a kept node reads the value.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The guessed content of a file that was given as a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
+pub enum FileContent {
     /// Lines of `key: value`.
     Yaml,
     /// The small text file that git stores in place of a file kept in Git LFS.
@@ -26,42 +26,44 @@ pub enum Content {
     Unknown,
 }
 
-impl Content {
+impl FileContent {
     /// Guesses the content from the first bytes and the file's name.
     pub fn of(bytes: &[u8], path: &Path) -> Self {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
         let head = bytes.get(..4096).unwrap_or(bytes);
         if extension == "mnn" {
-            Content::Mnn
+            FileContent::Mnn
         } else if head.starts_with(b"PK\x03\x04") {
-            Content::Zip
+            FileContent::Zip
         } else if head.starts_with(b"\x93NUMPY") {
-            Content::Npy
+            FileContent::Npy
         } else if head.get(4..8) == Some(b"TFL3") {
-            Content::TfLite
+            FileContent::TfLite
         } else {
-            text(head).map_or(Content::Unknown, |text| text_kind(&text, &extension))
+            text(head).map_or(FileContent::Unknown, |text| text_kind(&text, &extension))
         }
     }
 
     /// The step that the user most likely wants to take.
     pub fn hint(self) -> String {
         match self {
-            Content::Yaml => {
+            FileContent::Yaml => {
                 "a case file is run with `offby case run FILE`; `offby run` takes an .onnx model"
             }
-            Content::GitLfsPointer => "fetch the real file with `git lfs pull`",
-            Content::WebPage => "the download brought a web page; fetch the raw file instead",
-            Content::Text => "give a binary .onnx file",
-            Content::Zip => "export the model to ONNX first, for PyTorch with torch.onnx.export",
-            Content::TfLite => "convert it to ONNX first, for example with tf2onnx",
-            Content::Npy => {
+            FileContent::GitLfsPointer => "fetch the real file with `git lfs pull`",
+            FileContent::WebPage => "the download brought a web page; fetch the raw file instead",
+            FileContent::Text => "give a binary .onnx file",
+            FileContent::Zip => {
+                "export the model to ONNX first, for PyTorch with torch.onnx.export"
+            }
+            FileContent::TfLite => "convert it to ONNX first, for example with tf2onnx",
+            FileContent::Npy => {
                 "a .npy is an input: give it with `--input`, or compare two with `offby diff`"
             }
-            Content::Mnn => {
+            FileContent::Mnn => {
                 "give the ONNX model it was converted from: the reference is computed from that"
             }
-            Content::Unknown => {
+            FileContent::Unknown => {
                 "check that the file is complete: onnx.checker.check_model(\"FILE\") in Python"
             }
         }
@@ -69,18 +71,18 @@ impl Content {
     }
 }
 
-impl fmt::Display for Content {
+impl fmt::Display for FileContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Content::Yaml => "it looks like YAML text",
-            Content::GitLfsPointer => "it is a Git LFS pointer",
-            Content::WebPage => "it looks like a web page",
-            Content::Text => "it looks like text",
-            Content::Zip => "it looks like a zip archive (PyTorch .pt, numpy .npz)",
-            Content::TfLite => "it looks like a TensorFlow Lite model",
-            Content::Npy => "it looks like a numpy array",
-            Content::Mnn => "its name says it is an MNN model",
-            Content::Unknown => "its bytes are no ONNX file, or the file is truncated",
+            FileContent::Yaml => "it looks like YAML text",
+            FileContent::GitLfsPointer => "it is a Git LFS pointer",
+            FileContent::WebPage => "it looks like a web page",
+            FileContent::Text => "it looks like text",
+            FileContent::Zip => "it looks like a zip archive (PyTorch .pt, numpy .npz)",
+            FileContent::TfLite => "it looks like a TensorFlow Lite model",
+            FileContent::Npy => "it looks like a numpy array",
+            FileContent::Mnn => "its name says it is an MNN model",
+            FileContent::Unknown => "its bytes are no ONNX file, or the file is truncated",
         })
     }
 }
@@ -99,23 +101,23 @@ fn text(head: &[u8]) -> Option<String> {
     (!binary && !valid.is_empty()).then(|| valid.to_owned())
 }
 
-fn text_kind(text: &str, extension: &str) -> Content {
+fn text_kind(text: &str, extension: &str) -> FileContent {
     let start = text.trim_start();
     let is_key = |line: &str| {
         let key = line.trim_start_matches("- ").split_once(':').map_or("", |(key, _)| key);
         !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c))
     };
     if start.starts_with("version https://git-lfs") {
-        Content::GitLfsPointer
+        FileContent::GitLfsPointer
     } else if start.starts_with('<') {
-        Content::WebPage
+        FileContent::WebPage
     } else if matches!(extension, "yaml" | "yml")
         || start.starts_with("---")
         || text.lines().any(is_key)
     {
-        Content::Yaml
+        FileContent::Yaml
     } else {
-        Content::Text
+        FileContent::Text
     }
 }
 
@@ -125,18 +127,18 @@ mod tests {
 
     #[test]
     fn contents_are_told_apart() {
-        let of = |bytes: &[u8], name: &str| Content::of(bytes, Path::new(name));
-        assert_eq!(of(b"# a case\nmodel: a.onnx\n", "c.onnx"), Content::Yaml);
-        assert_eq!(of(b"hello there\n", "c.onnx"), Content::Text);
-        assert_eq!(of("zażółć ".repeat(900).as_bytes(), "c.onnx"), Content::Text);
-        assert_eq!(of(b"<!doctype html>", "c.onnx"), Content::WebPage);
+        let of = |bytes: &[u8], name: &str| FileContent::of(bytes, Path::new(name));
+        assert_eq!(of(b"# a case\nmodel: a.onnx\n", "c.onnx"), FileContent::Yaml);
+        assert_eq!(of(b"hello there\n", "c.onnx"), FileContent::Text);
+        assert_eq!(of("zażółć ".repeat(900).as_bytes(), "c.onnx"), FileContent::Text);
+        assert_eq!(of(b"<!doctype html>", "c.onnx"), FileContent::WebPage);
         assert_eq!(
             of(b"version https://git-lfs.github.com/spec/v1\noid: x", "c.onnx"),
-            Content::GitLfsPointer
+            FileContent::GitLfsPointer
         );
-        assert_eq!(of(b"PK\x03\x04....", "c.onnx"), Content::Zip);
-        assert_eq!(of(b"\x20\0\0\0TFL3", "c.onnx"), Content::TfLite);
-        assert_eq!(of(b"\x08\x07\x12\x03abc", "c.onnx"), Content::Unknown);
-        assert_eq!(of(b"", "c.MNN"), Content::Mnn);
+        assert_eq!(of(b"PK\x03\x04....", "c.onnx"), FileContent::Zip);
+        assert_eq!(of(b"\x20\0\0\0TFL3", "c.onnx"), FileContent::TfLite);
+        assert_eq!(of(b"\x08\x07\x12\x03abc", "c.onnx"), FileContent::Unknown);
+        assert_eq!(of(b"", "c.MNN"), FileContent::Mnn);
     }
 }

@@ -1,6 +1,6 @@
 //! Truncates a model to the nodes that are needed between some values and some others.
 
-use super::boundary::{Boundary, Cut, Needed};
+use super::boundary::{Boundary, Cut, NeededParts};
 use super::value_info::declare;
 use super::wiring::{Wiring, defines, subgraphs};
 use super::{CutError, Model, Unused, ValueName, closest, external, keep};
@@ -27,7 +27,7 @@ impl Model {
     pub fn cut(&self, cut: &Cut) -> Result<Model, CutError> {
         let wiring = Wiring::of(self.graph());
         let stops = self.stops(cut, &wiring)?;
-        let needed = Needed::of(&cut.to, stops, &wiring);
+        let needed = NeededParts::of(&cut.to, stops, &wiring);
         check_boundaries(cut, &wiring, &needed)?;
         let mut proto = ModelProto {
             graph: Some(keep::graph(self.proto(), cut, &wiring, &needed)),
@@ -69,7 +69,7 @@ impl Model {
     /// The model's inputs that a value depends on, even if only through their shapes.
     pub fn inputs_behind(&self, value: &ValueName) -> Vec<ValueName> {
         let wiring = Wiring::of(self.graph());
-        let needed = Needed::of(std::slice::from_ref(value), BTreeSet::new(), &wiring);
+        let needed = NeededParts::of(std::slice::from_ref(value), BTreeSet::new(), &wiring);
         let inputs = self.inputs().iter().map(|input| &input.name);
         inputs.filter(|name| needed.leaves.contains(name.as_str())).cloned().collect()
     }
@@ -158,18 +158,22 @@ impl Model {
 }
 
 /// Checks that every boundary is read. An unread boundary means that the user meant a different cut.
-fn check_boundaries(cut: &Cut, wiring: &Wiring<'_>, needed: &Needed<'_>) -> Result<(), CutError> {
+fn check_boundaries(
+    cut: &Cut,
+    wiring: &Wiring<'_>,
+    needed: &NeededParts<'_>,
+) -> Result<(), CutError> {
     let unread = |boundary: &&Boundary| !needed.leaves.contains(boundary.name.as_str());
     let Some(boundary) = cut.from.iter().find(unread) else { return Ok(()) };
     let name = boundary.name.clone();
     // Traces back without any boundary: is the value needed at all? If not, is it computed from an output?
-    let whole = Needed::of(&cut.to, BTreeSet::new(), wiring);
+    let whole = NeededParts::of(&cut.to, BTreeSet::new(), wiring);
     if whole.reads(name.as_str(), wiring) {
         let others = needed.stops.iter().filter(|stop| **stop != name.as_str());
         let others = others.map(|stop| ValueName::from(*stop)).collect();
         return Err(CutError::UnusedBoundary { name, why: Unused::Covered { others } });
     }
-    let back = Needed::of(std::slice::from_ref(&name), BTreeSet::new(), wiring);
+    let back = NeededParts::of(std::slice::from_ref(&name), BTreeSet::new(), wiring);
     let passed = cut.to.iter().find(|to| back.reads(to.as_str(), wiring));
     let why = passed.map_or(Unused::Unrelated, |to| Unused::After { to: to.clone() });
     Err(CutError::UnusedBoundary { name, why })

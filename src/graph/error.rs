@@ -1,6 +1,6 @@
 //! The errors of a file given as a model, and of the shapes given for it.
 
-use super::{Content, ValueName};
+use super::{FileContent, ValueName};
 use crate::tensor::ShapeText;
 use std::io;
 use std::path::PathBuf;
@@ -49,7 +49,7 @@ pub enum ModelError {
         /// The given path.
         path: PathBuf,
         /// The guessed content.
-        content: Content,
+        content: FileContent,
     },
     /// The bytes decode, but a part that every network needs is missing.
     #[error("read model {path}: not a complete ONNX model, it has no {missing}")]
@@ -96,7 +96,7 @@ impl ModelError {
             }
             ModelError::Read { .. } => "check the file's permissions".to_owned(),
             ModelError::NotOnnx { content, .. } => content.hint(),
-            ModelError::Incomplete { .. } => Content::Unknown.hint(),
+            ModelError::Incomplete { .. } => FileContent::Unknown.hint(),
             ModelError::ExternalData { path, .. } => format!(
                 "put the data file beside {}; it was written together with it",
                 path.file_name().unwrap_or(path.as_os_str()).to_string_lossy()

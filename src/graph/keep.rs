@@ -1,6 +1,6 @@
 //! Copies the parts of a model that survive a cut.
 
-use super::boundary::{Cut, Needed};
+use super::boundary::{Cut, NeededParts};
 use super::value_info::{declare, elem_type};
 use super::wiring::{Wiring, sparse_name};
 use super::{ValueName, element_type, tensor_proto};
@@ -32,7 +32,7 @@ pub(super) fn graph(
     model: &ModelProto,
     cut: &Cut,
     wiring: &Wiring<'_>,
-    needed: &Needed<'_>,
+    needed: &NeededParts<'_>,
 ) -> GraphProto {
     let whole = model.graph.as_ref().expect("a model was checked to have a graph");
     let stays = |name: &str| needed.leaves.contains(name) && !needed.stops.contains(name);
@@ -67,7 +67,7 @@ pub(super) fn graph(
 /// The nodes that stay. A kept node may also write a value at which the cut begins. That output
 /// gets a new name, because no value may have two origins. A node with the name of a new input is
 /// also renamed. Some engines call an input's node like the input and require unique names.
-fn nodes(whole: &GraphProto, wiring: &Wiring<'_>, needed: &Needed<'_>) -> Vec<NodeProto> {
+fn nodes(whole: &GraphProto, wiring: &Wiring<'_>, needed: &NeededParts<'_>) -> Vec<NodeProto> {
     let kept = whole.node.iter().zip(&needed.nodes).filter(|(_, needed)| **needed);
     let renamed = |node: &NodeProto| {
         let mut node = node.clone();

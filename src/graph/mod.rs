@@ -34,7 +34,7 @@ mod zeros;
 
 pub use attribute::attributes_of;
 pub use boundary::{Boundary, Cut};
-pub use content::Content;
+pub use content::FileContent;
 pub use cut_error::{CutError, Unused};
 pub use edit::{Edit, Integers};
 pub use error::{ModelError, ShapeError};

@@ -5,7 +5,9 @@ use super::limit::PROTOBUF_LIMIT;
 use super::tensor_proto::dtype;
 use super::wiring::sparse_name;
 use super::zeros::encoded;
-use super::{Content, ModelError, TensorProtoError, ValueInfo, ValueName, external, from_proto};
+use super::{
+    FileContent, ModelError, TensorProtoError, ValueInfo, ValueName, external, from_proto,
+};
 use crate::tensor::{Digest, Dtype, Tensor};
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +26,7 @@ pub struct Model {
     inputs: Vec<ValueInfo>,
     outputs: Vec<ValueName>,
     /// The file's own declarations, if shapes were fixed since.
-    pub(super) declared: Option<Arc<Declared>>,
+    pub(super) declared: Option<Arc<Declarations>>,
     /// Where the nodes come from, by label, if the exporter wrote that.
     pub(super) exported: Arc<BTreeMap<String, Exported>>,
     /// Inputs to which the user gave a shape without elements.
@@ -33,7 +35,7 @@ pub struct Model {
 
 /// The declarations of a file's values.
 #[derive(Debug)]
-pub(super) struct Declared {
+pub(super) struct Declarations {
     pub(super) input: Vec<ValueInfoProto>,
     pub(super) output: Vec<ValueInfoProto>,
 }
@@ -82,13 +84,13 @@ impl Model {
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, ModelError> {
         check_size(bytes.len() as u64, path)?;
         let not_onnx = |content| ModelError::NotOnnx { path: path.to_owned(), content };
-        let content = Content::of(bytes, path);
-        if content == Content::Mnn {
+        let content = FileContent::of(bytes, path);
+        if content == FileContent::Mnn {
             return Err(not_onnx(content));
         }
         let proto = ModelProto::decode(bytes).map_err(|_| not_onnx(content))?;
         check_complete(&proto, path).map_err(|error| match content {
-            Content::Unknown => error,
+            FileContent::Unknown => error,
             // Protobuf decodes almost any bytes: a recognised foreign file is not a broken model.
             _ => not_onnx(content),
         })?;

@@ -1,6 +1,6 @@
 //! Turns declared shapes with symbols into the numbers of one run.
 
-use super::model::Declared;
+use super::model::Declarations;
 use super::value_info::{known, known_dim};
 use super::{Dim, Model, ShapeError, ValueInfo, ValueName, closest};
 use crate::tensor::{Dtype, element_count};
@@ -46,7 +46,7 @@ impl Model {
             return Ok(());
         }
         let graph = self.graph_mut();
-        let declared = Declared { input: graph.input.clone(), output: graph.output.clone() };
+        let declared = Declarations { input: graph.input.clone(), output: graph.output.clone() };
         for (name, given) in shapes {
             graph
                 .input

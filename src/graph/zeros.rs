@@ -11,7 +11,7 @@ use tract_onnx::pb::ModelProto;
 
 /// A kind of message, with the fields that lead to attributes.
 #[derive(Clone, Copy)]
-enum Kind {
+enum MessageKind {
     Model,
     Graph,
     Function,
@@ -19,14 +19,14 @@ enum Kind {
     Attribute,
 }
 
-impl Kind {
+impl MessageKind {
     /// The kind of message in a field, if attributes may be in it. The numbers are those of `onnx.proto`.
-    fn inside(self, field: u32) -> Option<Kind> {
+    fn inside(self, field: u32) -> Option<MessageKind> {
         match (self, field) {
-            (Kind::Model, 7) | (Kind::Attribute, 6 | 11) => Some(Kind::Graph),
-            (Kind::Model, 25) => Some(Kind::Function),
-            (Kind::Graph, 1) | (Kind::Function, 7) => Some(Kind::Node),
-            (Kind::Node, 5) => Some(Kind::Attribute),
+            (MessageKind::Model, 7) | (MessageKind::Attribute, 6 | 11) => Some(MessageKind::Graph),
+            (MessageKind::Model, 25) => Some(MessageKind::Function),
+            (MessageKind::Graph, 1) | (MessageKind::Function, 7) => Some(MessageKind::Node),
+            (MessageKind::Node, 5) => Some(MessageKind::Attribute),
             _ => None,
         }
     }
@@ -45,14 +45,14 @@ pub(super) fn encoded(model: &ModelProto) -> Vec<u8> {
 
 /// An encoded model with the zeros of its attributes. A file that does not decode is returned as it is.
 fn with_zeros(model: Vec<u8>) -> Vec<u8> {
-    match rewritten(&model, Kind::Model) {
+    match rewritten(&model, MessageKind::Model) {
         Some(Cow::Owned(rewritten)) => rewritten,
         _ => model,
     }
 }
 
 /// The message, in a new form if anything in it is new.
-fn rewritten(message: &[u8], kind: Kind) -> Option<Cow<'_, [u8]>> {
+fn rewritten(message: &[u8], kind: MessageKind) -> Option<Cow<'_, [u8]>> {
     let mut out: Option<Vec<u8>> = None;
     let (mut rest, mut of_type, mut seen) = (message, 0, Vec::new());
     while !rest.is_empty() {
@@ -89,7 +89,7 @@ fn rewritten(message: &[u8], kind: Kind) -> Option<Cow<'_, [u8]>> {
             out.extend_from_slice(&message[start..end]);
         }
     }
-    if let (Kind::Attribute, Some(zero)) = (kind, zero(of_type, &seen)) {
+    if let (MessageKind::Attribute, Some(zero)) = (kind, zero(of_type, &seen)) {
         out.get_or_insert_with(|| message.to_vec()).extend(zero);
     }
     Some(out.map_or(Cow::Borrowed(message), Cow::Owned))

@@ -1,7 +1,7 @@
 //! Draws one tensor for each input, with its origin and its digest.
 
 use super::guess::{Guess, guess, rows};
-use super::{InputError, Number, Spec, fill, picture, stored};
+use super::{InputError, Spec, WrittenNumber, fill, picture, stored};
 use crate::graph::{Model, ResolvedInput, ValueName};
 use crate::tensor::{Digest, Tensor};
 use std::collections::BTreeMap;
@@ -88,5 +88,5 @@ fn ids(model: &Model, seed: u64, input: &ResolvedInput) -> Result<Spec, InputErr
     let (rows, _) = rows(&model.usages(&input.name))
         .ok_or_else(|| unfit("no Gather or OneHot of known size reads this input"))?;
     let high = i64::try_from(rows).map_err(|_| unfit("the table has too many rows"))?;
-    Ok(Spec::Uniform { low: Number::from(0), high: Number::from(high), seed })
+    Ok(Spec::Uniform { low: WrittenNumber::from(0), high: WrittenNumber::from(high), seed })
 }

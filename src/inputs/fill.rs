@@ -1,6 +1,6 @@
 //! Synthetic feeds: a spec and a resolved input become a tensor.
 
-use super::{InputError, Number, Random, Spec, edge, element};
+use super::{InputError, Random, Spec, WrittenNumber, edge, element};
 use crate::graph::ResolvedInput;
 use crate::tensor::{Tensor, element_count};
 
@@ -108,7 +108,7 @@ fn pick<T: Copy + Default + 'static>(values: Vec<T>, seed: u64) -> Box<dyn FnMut
 
 /// The number as an integer of the input's type, or at most `beyond` past the type's largest value.
 fn whole_within(
-    number: &Number,
+    number: &WrittenNumber,
     beyond: i128,
     spec: &Spec,
     input: &ResolvedInput,

@@ -1,6 +1,6 @@
 //! Guesses a spec for an integer input without one: values that fit the network's use of the input.
 
-use super::{Number, Spec};
+use super::{Spec, WrittenNumber};
 use crate::graph::{Model, ResolvedInput, Usage};
 
 /// A spec for an input, and why it fits.
@@ -70,5 +70,5 @@ fn lengths(model: &Model, input: &ResolvedInput, reason: &str) -> Option<Guess> 
 }
 
 fn constant(value: i64) -> Spec {
-    Spec::Constant(Number::from(value))
+    Spec::Constant(WrittenNumber::from(value))
 }

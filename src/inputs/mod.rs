@@ -26,7 +26,7 @@ pub use feed::{Feed, draw};
 pub use given::shapes_given;
 pub use picture::{Framing, Normalization};
 pub use random::Random;
-pub use spec::{Number, Spec};
+pub use spec::{Spec, WrittenNumber};
 
 #[cfg(test)]
 mod tests;

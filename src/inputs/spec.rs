@@ -21,7 +21,7 @@ pub enum Spec {
     /// All zeros.
     Zeros,
     /// One value everywhere.
-    Constant(Number),
+    Constant(WrittenNumber),
     /// `2*sin(0.37*i)` over the flat index `i`, in f32 arithmetic; floats only.
     Sine,
     /// Standard normal numbers; floats only.
@@ -32,9 +32,9 @@ pub enum Spec {
     /// Evenly spread from `low` up to, but without, `high`. Integers get whole numbers.
     Uniform {
         /// The smallest value.
-        low: Number,
+        low: WrittenNumber,
         /// The end of the range.
-        high: Number,
+        high: WrittenNumber,
         /// The seed.
         seed: u64,
     },
@@ -74,20 +74,22 @@ impl Spec {
     pub fn default_for(dtype: Dtype, seed: u64) -> Self {
         match dtype.is_float() {
             true => Spec::Normal { seed },
-            false => Spec::Uniform { low: Number::from(0), high: Number::from(2), seed },
+            false => {
+                Spec::Uniform { low: WrittenNumber::from(0), high: WrittenNumber::from(2), seed }
+            }
         }
     }
 }
 
 /// A number as the user wrote it, so large integers are not rounded on the way.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Number {
+pub struct WrittenNumber {
     text: String,
     value: f64,
     whole: Option<i128>,
 }
 
-impl Number {
+impl WrittenNumber {
     /// The nearest f64.
     pub fn value(&self) -> f64 {
         self.value
@@ -99,13 +101,17 @@ impl Number {
     }
 }
 
-impl From<i64> for Number {
+impl From<i64> for WrittenNumber {
     fn from(value: i64) -> Self {
-        Number { text: value.to_string(), value: value as f64, whole: Some(i128::from(value)) }
+        WrittenNumber {
+            text: value.to_string(),
+            value: value as f64,
+            whole: Some(i128::from(value)),
+        }
     }
 }
 
-impl FromStr for Number {
+impl FromStr for WrittenNumber {
     type Err = std::num::ParseFloatError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -114,11 +120,11 @@ impl FromStr for Number {
         let value: f64 = text.parse()?;
         let from_value = || (value % 1.0 == 0.0 && value.abs() <= LARGEST).then_some(value as i128);
         let whole = text.parse().ok().or_else(from_value);
-        Ok(Number { text: text.to_owned(), value, whole })
+        Ok(WrittenNumber { text: text.to_owned(), value, whole })
     }
 }
 
-impl fmt::Display for Number {
+impl fmt::Display for WrittenNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
     }
@@ -174,7 +180,10 @@ fn seed(arguments: Option<&str>) -> Result<u64, &'static str> {
 fn uniform(arguments: &str) -> Result<Spec, &'static str> {
     let mut parts = arguments.split(',').map(str::trim);
     let mut bound = || {
-        parts.next().and_then(|text| text.parse::<Number>().ok()).filter(|n| n.value.is_finite())
+        parts
+            .next()
+            .and_then(|text| text.parse::<WrittenNumber>().ok())
+            .filter(|n| n.value.is_finite())
     };
     let (Some(low), Some(high)) = (bound(), bound()) else {
         return Err("its bounds are not two numbers");

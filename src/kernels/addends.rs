@@ -9,17 +9,17 @@ use super::conv::{bias_of, groups, kernel_of};
 use super::layout::{broadcast, broadcast_strides, flag, flat, float, floats, floats_if_there};
 use super::matmul::turned;
 use super::pool::windows;
-use super::reduce::Plan;
+use super::reduce::ReducePlan;
 use super::window::{Windows, split};
 use super::{Call, Refused};
 use crate::tensor::{element_count, multi_index};
 
 /// An operator whose output elements are sums.
 #[derive(Debug)]
-pub struct Sums(Kind);
+pub struct SumOperator(SumKind);
 
 #[derive(Debug)]
-enum Kind {
+enum SumKind {
     Product(Product),
     Convolution(Convolution),
     Pool {
@@ -63,12 +63,12 @@ struct Convolution {
     groups: [usize; 2],
 }
 
-impl Sums {
+impl SumOperator {
     /// The sums of a node; `None` if its type does not sum.
     pub fn of(call: &Call<'_>) -> Option<Result<Self, Refused>> {
         let kind = match call.op_type {
-            "MatMul" | "Gemm" => Product::of(call).map(Kind::Product),
-            "Conv" => Convolution::of(call).map(Kind::Convolution),
+            "MatMul" | "Gemm" => Product::of(call).map(SumKind::Product),
+            "Conv" => Convolution::of(call).map(SumKind::Convolution),
             "AveragePool" => pool(call),
             "GlobalAveragePool" => planes(call),
             "ReduceSum" => reduction(call, |value| value, false),
@@ -77,19 +77,19 @@ impl Sums {
             "ReduceL1" => reduction(call, f64::abs, false),
             _ => return None,
         };
-        Some(kind.map(Sums))
+        Some(kind.map(SumOperator))
     }
 
     /// The most addends that an element has.
     pub fn most(&self) -> usize {
         match &self.0 {
-            Kind::Product(product) => product.extents[1] + usize::from(product.added.is_some()),
-            Kind::Convolution(convolution) => {
+            SumKind::Product(product) => product.extents[1] + usize::from(product.added.is_some()),
+            SumKind::Convolution(convolution) => {
                 let taps = element_count(&convolution.windows.kernel).unwrap_or(1);
                 taps * convolution.groups[1] + usize::from(convolution.bias.is_some())
             }
-            Kind::Pool { windows, .. } => element_count(&windows.kernel).unwrap_or(1),
-            Kind::Groups { size, .. } => *size,
+            SumKind::Pool { windows, .. } => element_count(&windows.kernel).unwrap_or(1),
+            SumKind::Groups { size, .. } => *size,
         }
     }
 
@@ -97,9 +97,9 @@ impl Sums {
     pub fn addends(&self, at: usize, addends: &mut Vec<f64>) {
         addends.clear();
         match &self.0 {
-            Kind::Product(product) => product.addends(at, addends),
-            Kind::Convolution(convolution) => convolution.addends(at, addends),
-            Kind::Pool { values, plane, windows, padding } => {
+            SumKind::Product(product) => product.addends(at, addends),
+            SumKind::Convolution(convolution) => convolution.addends(at, addends),
+            SumKind::Pool { values, plane, windows, padding } => {
                 let positions = element_count(&windows.output).unwrap_or(1).max(1);
                 let (row, position) = (at / positions, at % positions);
                 let taps = windows.taps(position);
@@ -107,7 +107,7 @@ impl Sums {
                 let from = &values[row * plane..][..*plane];
                 addends.extend(taps.iter().map(|tap| from[tap.input] / count as f64));
             }
-            Kind::Groups { values, size, change, scale } => {
+            SumKind::Groups { values, size, change, scale } => {
                 let group = &values[at * size..][..*size];
                 addends.extend(group.iter().map(|&value| change(value) * scale));
             }
@@ -204,28 +204,28 @@ impl Convolution {
     }
 }
 
-fn pool(call: &Call<'_>) -> Result<Kind, Refused> {
+fn pool(call: &Call<'_>) -> Result<SumKind, Refused> {
     let input = floats(call, 0)?;
     let (_, _, spatial) = split(&input.shape)?;
     let plane = element_count(spatial).unwrap_or(0);
     let windows = windows(call, &input.shape)?;
     let padding = flag(call, "count_include_pad", false)?;
-    Ok(Kind::Pool { values: input.values, plane, windows, padding })
+    Ok(SumKind::Pool { values: input.values, plane, windows, padding })
 }
 
-fn planes(call: &Call<'_>) -> Result<Kind, Refused> {
+fn planes(call: &Call<'_>) -> Result<SumKind, Refused> {
     let input = floats(call, 0)?;
     let (_, _, spatial) = split(&input.shape)?;
     let size = element_count(spatial).unwrap_or(0);
     let scale = 1.0 / size as f64;
-    Ok(Kind::Groups { values: input.values, size, change: |value| value, scale })
+    Ok(SumKind::Groups { values: input.values, size, change: |value| value, scale })
 }
 
-fn reduction(call: &Call<'_>, change: fn(f64) -> f64, mean: bool) -> Result<Kind, Refused> {
-    let (plan, input) = (Plan::of(call)?, floats(call, 0)?);
+fn reduction(call: &Call<'_>, change: fn(f64) -> f64, mean: bool) -> Result<SumKind, Refused> {
+    let (plan, input) = (ReducePlan::of(call)?, floats(call, 0)?);
     let values = gathered(&input.values, &input.shape, &plan.gone)?;
     let scale = if mean { 1.0 / plan.size as f64 } else { 1.0 };
-    Ok(Kind::Groups { values, size: plan.size, change, scale })
+    Ok(SumKind::Groups { values, size: plan.size, change, scale })
 }
 
 #[cfg(test)]
@@ -248,7 +248,7 @@ mod tests {
             attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let call = Call { op_type, opset: 13, attributes: &attributes, inputs, outputs: 1 };
         let wanted = compute(&call).unwrap().unwrap()[0].numbers(1);
-        let sums = Sums::of(&call).unwrap().unwrap();
+        let sums = SumOperator::of(&call).unwrap().unwrap();
         let mut addends = Vec::new();
         for (at, wanted) in wanted.iter().enumerate() {
             sums.addends(at, &mut addends);

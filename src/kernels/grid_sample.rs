@@ -19,7 +19,7 @@ const FARTHEST: f64 = 4_503_599_627_370_496.0;
 const CUBIC: f64 = -0.75;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum SampleMode {
     Nearest,
     Linear,
     Cubic,
@@ -35,20 +35,20 @@ enum Padding {
 /// How to sample.
 #[derive(Debug, Clone, Copy)]
 struct Sampler {
-    mode: Mode,
+    mode: SampleMode,
     padding: Padding,
     align: bool,
 }
 
 /// An element with its weight in a sample. The position, along one axis or flat, is `None` in zero padding.
-type Tap = (Option<usize>, f64);
+type SampleTap = (Option<usize>, f64);
 
 impl Sampler {
     fn of(call: &Call<'_>, axes: usize) -> Result<Self, Refused> {
         let mode = match text(call, "mode", "linear")? {
-            "nearest" => Mode::Nearest,
-            "linear" | "bilinear" => Mode::Linear,
-            "cubic" | "bicubic" if axes == 2 => Mode::Cubic,
+            "nearest" => SampleMode::Nearest,
+            "linear" | "bilinear" => SampleMode::Linear,
+            "cubic" | "bicubic" if axes == 2 => SampleMode::Cubic,
             other => return Err(format!("mode {other} over {axes} axes")),
         };
         let padding = match text(call, "padding_mode", "zeros")? {
@@ -61,7 +61,7 @@ impl Sampler {
     }
 
     /// The taps of a normalized coordinate along an axis.
-    fn taps(self, coordinate: f64, extent: usize) -> Result<Vec<Tap>, Refused> {
+    fn taps(self, coordinate: f64, extent: usize) -> Result<Vec<SampleTap>, Refused> {
         let length = extent as f64;
         let at = if self.align {
             (coordinate + 1.0) / 2.0 * (length - 1.0)
@@ -78,9 +78,9 @@ impl Sampler {
         let tap = |offset: i64, weight: f64| (self.place(first + offset, extent), weight);
         let past = at - floor;
         Ok(match self.mode {
-            Mode::Nearest => vec![(self.place(at.round_ties_even() as i64, extent), 1.0)],
-            Mode::Linear => vec![tap(0, 1.0 - past), tap(1, past)],
-            Mode::Cubic => {
+            SampleMode::Nearest => vec![(self.place(at.round_ties_even() as i64, extent), 1.0)],
+            SampleMode::Linear => vec![tap(0, 1.0 - past), tap(1, past)],
+            SampleMode::Cubic => {
                 let weights = cubic(past, CUBIC);
                 (0..4).map(|at| tap(at as i64 - 1, weights[at])).collect()
             }
@@ -149,9 +149,9 @@ fn grid_sample(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
 }
 
 /// The taps of all axes together; a grid names the innermost axis first.
-fn combined(sampler: Sampler, at: &[f64], spatial: &[usize]) -> Result<Vec<Tap>, Refused> {
+fn combined(sampler: Sampler, at: &[f64], spatial: &[usize]) -> Result<Vec<SampleTap>, Refused> {
     let steps = strides(spatial);
-    let mut all: Vec<Tap> = vec![(Some(0), 1.0)];
+    let mut all: Vec<SampleTap> = vec![(Some(0), 1.0)];
     for (axis, &coordinate) in at.iter().rev().enumerate() {
         let taps = sampler.taps(coordinate, spatial[axis])?;
         let longer = all.iter().flat_map(|&(before, weight)| {
@@ -165,7 +165,7 @@ fn combined(sampler: Sampler, at: &[f64], spatial: &[usize]) -> Result<Vec<Tap>,
     Ok(all)
 }
 
-fn sample(from: &[f64], taps: &[Tap]) -> f64 {
+fn sample(from: &[f64], taps: &[SampleTap]) -> f64 {
     taps.iter().filter_map(|&(place, weight)| Some(from[place?] * weight)).sum()
 }
 

@@ -5,7 +5,7 @@ use crate::tensor::element_count;
 
 /// The layout of the lanes along an axis in row-major order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Lanes {
+pub(super) struct AxisLanes {
     /// The product of the extents before the axis.
     pub(super) outer: usize,
     /// The extent of the axis: the length of a lane.
@@ -14,18 +14,18 @@ pub(super) struct Lanes {
     pub(super) inner: usize,
 }
 
-impl Lanes {
+impl AxisLanes {
     /// The lanes along one axis.
     pub(super) fn along(shape: &[usize], axis: i64) -> Result<Self, Refused> {
         let place = place_of(shape, axis)?;
         let (before, after) = (&shape[..place], &shape[place + 1..]);
-        Ok(Lanes { outer: product(before)?, extent: shape[place], inner: product(after)? })
+        Ok(AxisLanes { outer: product(before)?, extent: shape[place], inner: product(after)? })
     }
 
     /// The rows of the matrix that an axis splits a tensor into. The axis and all axes after it form one row.
     pub(super) fn from(shape: &[usize], axis: i64) -> Result<Self, Refused> {
         let (before, after) = shape.split_at(place_of(shape, axis)?);
-        Ok(Lanes { outer: product(before)?, extent: product(after)?, inner: 1 })
+        Ok(AxisLanes { outer: product(before)?, extent: product(after)?, inner: 1 })
     }
 
     /// Applies a function to each lane and joins the results along the same axis.
@@ -69,27 +69,30 @@ mod tests {
 
     #[test]
     fn lanes_lie_along_the_axis() {
-        let lanes = Lanes::along(&[2, 3, 4], -2).unwrap();
-        assert_eq!(lanes, Lanes { outer: 2, extent: 3, inner: 4 });
-        assert_eq!(Lanes::from(&[2, 3, 4], 1).unwrap(), Lanes { outer: 2, extent: 12, inner: 1 });
-        assert!(Lanes::along(&[], 0).is_err() && Lanes::along(&[2], 1).is_err());
-        assert!(Lanes::along(&[2], i64::MIN).is_err());
+        let lanes = AxisLanes::along(&[2, 3, 4], -2).unwrap();
+        assert_eq!(lanes, AxisLanes { outer: 2, extent: 3, inner: 4 });
+        assert_eq!(
+            AxisLanes::from(&[2, 3, 4], 1).unwrap(),
+            AxisLanes { outer: 2, extent: 12, inner: 1 }
+        );
+        assert!(AxisLanes::along(&[], 0).is_err() && AxisLanes::along(&[2], 1).is_err());
+        assert!(AxisLanes::along(&[2], i64::MIN).is_err());
     }
 
     #[test]
     fn each_lane_is_put_back_where_it_was() {
         let values: Vec<i32> = (0..24).collect();
         for axis in 0..3 {
-            let lanes = Lanes::along(&[2, 3, 4], axis).unwrap();
+            let lanes = AxisLanes::along(&[2, 3, 4], axis).unwrap();
             assert_eq!(lanes.map(&values, lanes.extent, <[i32]>::to_vec), values);
         }
-        let last = Lanes::along(&[2, 3], 0).unwrap();
+        let last = AxisLanes::along(&[2, 3], 0).unwrap();
         assert_eq!(last.map(&[1, 2, 3, 4, 5, 6], 1, |lane| vec![lane[1]]), [4, 5, 6]);
     }
 
     #[test]
     fn huge_empty_tensors_cost_nothing() {
-        let lanes = Lanes::along(&[1 << 40, 0], 1).unwrap();
+        let lanes = AxisLanes::along(&[1 << 40, 0], 1).unwrap();
         assert_eq!(lanes.map(&[0_u8; 0], 0, |_| Vec::<u8>::new()), [0_u8; 0]);
     }
 }

@@ -41,10 +41,10 @@ mod sum;
 mod unary;
 mod window;
 
-pub use addends::Sums;
+pub use addends::SumOperator;
 pub(crate) use call::Kernel;
 pub use call::{Call, Refused};
-pub use rows::{Row, Rows};
+pub use rows::{ElementRow, Rows};
 
 use crate::tensor::Tensor;
 

@@ -4,10 +4,10 @@
 
 use super::broadcast::{room, spread};
 use super::call::{Call, Kernel, Reals, Refused};
-use super::lanes::{Lanes, place_of};
+use super::lanes::{AxisLanes, place_of};
 use super::number::{flag, floats};
 use super::reduce::length;
-use super::sum::{Sum, sum};
+use super::sum::{RunningSum, sum};
 use crate::tensor::Tensor;
 
 /// The outputs of an operator, or the reason why they are refused.
@@ -55,7 +55,7 @@ impl Standard {
 fn last_axes(call: &Call<'_>, centred: bool) -> Made {
     let Reals { shape, values } = floats(call, 0)?;
     let axis = call.int("axis").unwrap_or(-1);
-    let (place, lanes) = (place_of(&shape, axis)?, Lanes::from(&shape, axis)?);
+    let (place, lanes) = (place_of(&shape, axis)?, AxisLanes::from(&shape, axis)?);
     let (epsilon, extras) = (epsilon(call), call.outputs > 1);
     let (mut made, mut means, mut inverses) = (Vec::new(), Vec::new(), Vec::new());
     if lanes.extent > 0 {
@@ -189,7 +189,7 @@ fn grouped(call: &Call<'_>) -> Made {
 /// Divides by the sum of magnitudes or by the Euclidean length along an axis.
 fn by_length(call: &Call<'_>) -> Made {
     let Reals { shape, values } = floats(call, 0)?;
-    let lanes = Lanes::along(&shape, call.int("axis").unwrap_or(-1))?;
+    let lanes = AxisLanes::along(&shape, call.int("axis").unwrap_or(-1))?;
     let measure: fn(&[f64]) -> f64 = match call.int("p").unwrap_or(2) {
         1 => |lane| sum(lane.iter().map(|value| value.abs())),
         2 => length,
@@ -217,7 +217,7 @@ fn mean_variance(call: &Call<'_>) -> Made {
     let group_of = spread(&numbered, &few, &shape)?;
     let count = (values.len() / groups) as f64;
     let averages = |values: &[f64]| -> Vec<f64> {
-        let mut sums = vec![Sum::default(); groups];
+        let mut sums = vec![RunningSum::default(); groups];
         values.iter().zip(&group_of).for_each(|(&value, &group)| sums[group].add(value));
         sums.into_iter().map(|sum| sum.value() / count).collect()
     };
@@ -242,7 +242,7 @@ fn local_response(call: &Call<'_>) -> Made {
     let number = |name, default: f32| call.float(name).unwrap_or(f64::from(default));
     let (alpha, beta, bias) = (number("alpha", 1e-4), number("beta", 0.75), number("bias", 1.0));
     let reach = usize::try_from(size - 1).map_err(|error| error.to_string())?;
-    let lanes = Lanes::along(&shape, 1)?;
+    let lanes = AxisLanes::along(&shape, 1)?;
     let made = lanes.map(&values, lanes.extent, |lane| {
         let respond = |(place, value): (usize, &f64)| {
             let first = place.saturating_sub(reach / 2);

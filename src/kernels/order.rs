@@ -4,9 +4,9 @@
 //! all numbers. If a lane has a NaN, the place of an extreme is the place of a NaN.
 
 use super::call::{Call, Reals, Refused};
-use super::lanes::{Lanes, place_of};
+use super::lanes::{AxisLanes, place_of};
 use super::number::{Numbers, Wholes, flag, tensor_of};
-use super::sum::Sum;
+use super::sum::RunningSum;
 use crate::tensor::{Dtype, Tensor};
 use std::cmp::Ordering;
 
@@ -26,7 +26,7 @@ pub(super) enum Extreme {
 pub(super) fn arg(call: &Call<'_>, extreme: Extreme) -> Made {
     let mut shape = call.needed(0)?.shape().to_vec();
     let axis = call.int("axis").unwrap_or(0);
-    let (place, lanes) = (place_of(&shape, axis)?, Lanes::along(&shape, axis)?);
+    let (place, lanes) = (place_of(&shape, axis)?, AxisLanes::along(&shape, axis)?);
     let last = flag(call, "select_last_index", false)?;
     let keeps = flag(call, "keepdims", true)?;
     if lanes.extent == 0 {
@@ -77,11 +77,11 @@ pub(super) fn cumulated(call: &Call<'_>) -> Made {
     };
     let exclusive = flag(call, "exclusive", false)?;
     let reverse = flag(call, "reverse", false)?;
-    let lanes = Lanes::along(call.needed(0)?.shape(), axis)?;
+    let lanes = AxisLanes::along(call.needed(0)?.shape(), axis)?;
     let made = match Numbers::of(call, 0)? {
         Numbers::Reals(Reals { shape, values }) => {
             let made = lanes.map(&values, lanes.extent, |lane| {
-                let mut sum = Sum::default();
+                let mut sum = RunningSum::default();
                 running(lane, reverse, exclusive, 0.0, |value| {
                     sum.add(value);
                     sum.value()
@@ -131,7 +131,7 @@ fn running<T: Copy>(
 pub(super) fn top(call: &Call<'_>) -> Made {
     let mut shape = call.needed(0)?.shape().to_vec();
     let axis = call.int("axis").unwrap_or(-1);
-    let (place, lanes) = (place_of(&shape, axis)?, Lanes::along(&shape, axis)?);
+    let (place, lanes) = (place_of(&shape, axis)?, AxisLanes::along(&shape, axis)?);
     let largest = flag(call, "largest", true)?;
     flag(call, "sorted", true)?;
     let count = count(call, lanes.extent)?;

@@ -6,7 +6,7 @@
 use super::call::Kernel;
 use super::call::Reals;
 use super::layout::{count, extent, flag, floats, int, ints, longs, only_reals, pick};
-use super::window::{AutoPad, Tap, Windows, split};
+use super::window::{AutoPad, WindowTap, Windows, split};
 use super::{Call, Refused};
 use crate::tensor::{Tensor, element_count};
 
@@ -41,7 +41,7 @@ pub(super) fn windows(call: &Call<'_>, shape: &[usize]) -> Result<Windows, Refus
 fn each_window<T: Copy + Default>(
     shape: &[usize],
     windows: &Windows,
-    mut number: impl FnMut(usize, usize, &[Tap]) -> Result<T, Refused>,
+    mut number: impl FnMut(usize, usize, &[WindowTap]) -> Result<T, Refused>,
 ) -> Result<(Vec<usize>, Vec<T>), Refused> {
     let (batch, channels, spatial) = split(shape)?;
     let mut out = vec![batch, channels];

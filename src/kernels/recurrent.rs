@@ -39,12 +39,12 @@ struct Weights<'a> {
 
 /// The hidden state and the cell of one sequence.
 #[derive(Clone)]
-struct State {
+struct HiddenState {
     hidden: Vec<f64>,
     cell: Vec<f64>,
 }
 
-type Step = fn(&Weights<'_>, &[f64], &mut State);
+type RecurrentStep = fn(&Weights<'_>, &[f64], &mut HiddenState);
 
 fn sigmoid(value: f64) -> f64 {
     1.0 / (1.0 + (-value).exp())
@@ -75,13 +75,13 @@ fn dot(left: &[f64], right: &[f64]) -> f64 {
     left.iter().zip(right).map(|(left, right)| left * right).sum()
 }
 
-fn rnn_step(weights: &Weights<'_>, input: &[f64], state: &mut State) {
+fn rnn_step(weights: &Weights<'_>, input: &[f64], state: &mut HiddenState) {
     let units = 0..weights.sizes.hidden;
     state.hidden = units.map(|unit| weights.both(0, unit, input, &state.hidden).tanh()).collect();
 }
 
 /// The gates of a GRU are update, reset and hidden.
-fn gru_step(weights: &Weights<'_>, input: &[f64], state: &mut State) {
+fn gru_step(weights: &Weights<'_>, input: &[f64], state: &mut HiddenState) {
     let units = || 0..weights.sizes.hidden;
     let old = &state.hidden;
     let gate = |gate: usize| -> Vec<f64> {
@@ -102,7 +102,7 @@ fn gru_step(weights: &Weights<'_>, input: &[f64], state: &mut State) {
 }
 
 /// The gates of an LSTM are input, output, forget and cell; its peepholes are input, output, forget.
-fn lstm_step(weights: &Weights<'_>, input: &[f64], state: &mut State) {
+fn lstm_step(weights: &Weights<'_>, input: &[f64], state: &mut HiddenState) {
     let old = state.hidden.clone();
     for unit in 0..weights.sizes.hidden {
         let sum = |gate: usize| weights.both(gate, unit, input, &old);
@@ -237,7 +237,7 @@ impl Given {
     }
 }
 
-fn layer(call: &Call<'_>, gates: usize, step: Step) -> Result<Vec<Tensor>, Refused> {
+fn layer(call: &Call<'_>, gates: usize, step: RecurrentStep) -> Result<Vec<Tensor>, Refused> {
     let sizes = sizes(call, gates)?;
     let Sizes { steps, batch, input, hidden, directions, .. } = sizes;
     let values = floats(call, 0)?.values;
@@ -247,7 +247,7 @@ fn layer(call: &Call<'_>, gates: usize, step: Step) -> Result<Vec<Tensor>, Refus
     for sequence in 0..directions * batch {
         let (direction, image) = (sequence / batch, sequence % batch);
         let own = sequence * hidden..(sequence + 1) * hidden;
-        let mut state = State {
+        let mut state = HiddenState {
             hidden: given.hidden[own.clone()].to_vec(),
             cell: given.cell[own.clone()].to_vec(),
         };

@@ -97,7 +97,7 @@ pub(super) fn log_sum_exp(values: &[f64]) -> f64 {
 }
 
 fn mean(call: &Call<'_>) -> Made {
-    let plan = Plan::of(call)?;
+    let plan = ReducePlan::of(call)?;
     if plan.size == 0 && room(&plan.shape)? > 0 {
         return Err("undefined: the mean of no numbers".into());
     }
@@ -105,7 +105,7 @@ fn mean(call: &Call<'_>) -> Made {
 }
 
 fn reduced(call: &Call<'_>, real: fn(&[f64]) -> f64, whole: Option<Whole>) -> Made {
-    let plan = Plan::of(call)?;
+    let plan = ReducePlan::of(call)?;
     match (Numbers::of(call, 0)?, whole) {
         (Numbers::Reals(reals), _) => {
             let values = plan.each(&reals.values, &reals.shape, real)?;
@@ -129,7 +129,7 @@ fn orders_bools(call: &Call<'_>) -> bool {
 }
 
 /// The reduced axes, and the remaining shape.
-pub(super) struct Plan {
+pub(super) struct ReducePlan {
     /// Whether each axis is reduced.
     pub(super) gone: Vec<bool>,
     /// The count of numbers that become one number.
@@ -138,7 +138,7 @@ pub(super) struct Plan {
     shape: Vec<usize>,
 }
 
-impl Plan {
+impl ReducePlan {
     pub(super) fn of(call: &Call<'_>) -> Result<Self, Refused> {
         let shape = call.needed(0)?.shape();
         let keeps = flag(call, "keepdims", true)?;
@@ -156,7 +156,7 @@ impl Plan {
         let left = left.map(|(extent, gone)| if gone { 1 } else { extent }).collect();
         // The shape of a tensor that exists does not overflow, nor does a part of it.
         let size = pairs().filter(|&(_, gone)| gone).map(|(extent, _)| extent).product();
-        Ok(Plan { gone, size, shape: left })
+        Ok(ReducePlan { gone, size, shape: left })
     }
 
     /// The result of each group of numbers.

@@ -9,7 +9,7 @@ use super::layout::{
     axis_in, count, extent, flag, float, floats, floats_if_there, int, ints, longs_if_there, only,
     only_reals, pick, text,
 };
-use super::resize_axis::{Axis, Curve, Nearest, Transform};
+use super::resize_axis::{Curve, Nearest, ResizeAxis, Transform};
 use super::{Call, Refused};
 use crate::graph::Attribute;
 use crate::tensor::Tensor;
@@ -18,7 +18,7 @@ use crate::tensor::Tensor;
 pub(super) const RESIZE: &[(&str, Kernel)] = &[("Resize", resize), ("Upsample", upsample)];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Mode {
+enum ResizeMode {
     Nearest(Nearest),
     Curve(Curve),
 }
@@ -34,22 +34,22 @@ fn transform(call: &Call<'_>) -> Result<Transform, Refused> {
     }
 }
 
-fn mode(call: &Call<'_>) -> Result<Mode, Refused> {
+fn mode(call: &Call<'_>) -> Result<ResizeMode, Refused> {
     match text(call, "mode", "nearest")? {
         "nearest" => {}
-        "linear" => return Ok(Mode::Curve(Curve::Linear)),
+        "linear" => return Ok(ResizeMode::Curve(Curve::Linear)),
         "cubic" => {
             let (a, exclude) =
                 (float(call, "cubic_coeff_a", -0.75)?, flag(call, "exclude_outside", false)?);
-            return Ok(Mode::Curve(Curve::Cubic { a, exclude }));
+            return Ok(ResizeMode::Curve(Curve::Cubic { a, exclude }));
         }
         other => return Err(format!("mode {other}")),
     }
     match text(call, "nearest_mode", "round_prefer_floor")? {
-        "round_prefer_floor" => Ok(Mode::Nearest(Nearest::PreferFloor)),
-        "round_prefer_ceil" => Ok(Mode::Nearest(Nearest::PreferCeil)),
-        "floor" => Ok(Mode::Nearest(Nearest::Floor)),
-        "ceil" => Ok(Mode::Nearest(Nearest::Ceil)),
+        "round_prefer_floor" => Ok(ResizeMode::Nearest(Nearest::PreferFloor)),
+        "round_prefer_ceil" => Ok(ResizeMode::Nearest(Nearest::PreferCeil)),
+        "floor" => Ok(ResizeMode::Nearest(Nearest::Floor)),
+        "ceil" => Ok(ResizeMode::Nearest(Nearest::Ceil)),
         other => Err(format!("nearest_mode {other}")),
     }
 }
@@ -67,13 +67,13 @@ fn resize(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
         }
         None => (0..shape.len()).collect::<Vec<_>>(),
     };
-    let mut axes: Vec<Axis> = shape.iter().map(|&from| Axis::kept(from)).collect();
+    let mut axes: Vec<ResizeAxis> = shape.iter().map(|&from| ResizeAxis::kept(from)).collect();
     let scales = floats_if_there(call, 2)?.filter(|scales| !scales.values.is_empty());
     let sizes = longs_if_there(call, 3)?.filter(|sizes| !sizes.is_empty());
     match (scales, sizes) {
         (Some(scales), None) if scales.values.len() == named.len() => {
             for (&axis, &scale) in named.iter().zip(&scales.values) {
-                axes[axis] = Axis::scaled(shape[axis], scale)?;
+                axes[axis] = ResizeAxis::scaled(shape[axis], scale)?;
             }
         }
         (None, Some(sizes)) if sizes.len() == named.len() => {
@@ -98,11 +98,11 @@ fn upsample(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
     if scales.len() != shape.len() {
         return Err(format!("{} scales for a shape {shape:?}", scales.len()));
     }
-    let axes = shape.iter().zip(scales).map(|(&from, scale)| Axis::scaled(from, scale));
+    let axes = shape.iter().zip(scales).map(|(&from, scale)| ResizeAxis::scaled(from, scale));
     let axes = axes.collect::<Result<Vec<_>, _>>()?;
     let mode = match text(call, "mode", "nearest")? {
-        "nearest" => Mode::Nearest(Nearest::Floor),
-        "linear" | "bilinear" => Mode::Curve(Curve::Linear),
+        "nearest" => ResizeMode::Nearest(Nearest::Floor),
+        "linear" | "bilinear" => ResizeMode::Curve(Curve::Linear),
         other => return Err(format!("mode {other}")),
     };
     interpolate(call, &axes, Transform::Asymmetric, mode)
@@ -111,9 +111,9 @@ fn upsample(call: &Call<'_>) -> Result<Vec<Tensor>, Refused> {
 /// Resizes the axes; the nearest elements keep their type and bits.
 fn interpolate(
     call: &Call<'_>,
-    axes: &[Axis],
+    axes: &[ResizeAxis],
     transform: Transform,
-    mode: Mode,
+    mode: ResizeMode,
 ) -> Result<Vec<Tensor>, Refused> {
     let shape: Vec<usize> = axes.iter().map(|axis| axis.to).collect();
     let elements = count(&shape)?;
@@ -125,16 +125,16 @@ fn interpolate(
         return only(pick(tensor, &shape, &[])?);
     }
     match mode {
-        Mode::Nearest(nearest) => {
+        ResizeMode::Nearest(nearest) => {
             only(pick(tensor, &shape, &nearest_places(axes, transform, nearest)?)?)
         }
-        Mode::Curve(curve) => weighted(call, axes, transform, curve),
+        ResizeMode::Curve(curve) => weighted(call, axes, transform, curve),
     }
 }
 
 /// The flat position of the nearest element for each place of the result.
 fn nearest_places(
-    axes: &[Axis],
+    axes: &[ResizeAxis],
     transform: Transform,
     nearest: Nearest,
 ) -> Result<Vec<usize>, Refused> {
@@ -153,7 +153,7 @@ fn nearest_places(
 /// Weighs elements along one axis at a time.
 fn weighted(
     call: &Call<'_>,
-    axes: &[Axis],
+    axes: &[ResizeAxis],
     transform: Transform,
     curve: Curve,
 ) -> Result<Vec<Tensor>, Refused> {

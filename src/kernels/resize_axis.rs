@@ -45,7 +45,7 @@ pub(super) enum Curve {
 
 /// An axis to resize.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Axis {
+pub(super) struct ResizeAxis {
     /// The extent of the input.
     pub(super) from: usize,
     /// The extent of the result.
@@ -54,10 +54,10 @@ pub(super) struct Axis {
     pub(super) scale: Option<f64>,
 }
 
-impl Axis {
+impl ResizeAxis {
     /// An axis that keeps its extent.
     pub(super) fn kept(from: usize) -> Self {
-        Axis { from, to: from, scale: None }
+        ResizeAxis { from, to: from, scale: None }
     }
 
     /// An axis with a scale from the node.
@@ -67,7 +67,7 @@ impl Axis {
         }
         // Engines and ONNX's shape inference multiply in f32. f64 would sometimes result in one element less.
         let to = (from as f32 * scale as f32).floor();
-        Ok(Axis { from, to: extent(to as i64)?, scale: Some(scale) })
+        Ok(ResizeAxis { from, to: extent(to as i64)?, scale: Some(scale) })
     }
 
     /// Whether the axis needs no resizing.
@@ -167,20 +167,20 @@ mod tests {
     #[test]
     fn a_scale_gives_the_extent_that_f32_gives() {
         // In f64, 10 times the f32 nearest to 0.7 is less than 7.
-        assert_eq!(Axis::scaled(10, f64::from(0.7f32)).unwrap().to, 7);
-        assert!(Axis::scaled(10, -1.0).is_err());
-        assert!(Axis::scaled(1, 1.0).unwrap().is_kept());
-        assert!(!Axis::scaled(2, 1.2).unwrap().is_kept());
+        assert_eq!(ResizeAxis::scaled(10, f64::from(0.7f32)).unwrap().to, 7);
+        assert!(ResizeAxis::scaled(10, -1.0).is_err());
+        assert!(ResizeAxis::scaled(1, 1.0).unwrap().is_kept());
+        assert!(!ResizeAxis::scaled(2, 1.2).unwrap().is_kept());
     }
 
     #[test]
     fn boundaries_need_an_exact_scale() {
-        let third = Axis { from: 3, to: 9, scale: None };
+        let third = ResizeAxis { from: 3, to: 9, scale: None };
         let places: Vec<_> =
             (0..9).map(|at| third.nearest(at, Transform::Asymmetric, Nearest::Floor)).collect();
         assert!(places.iter().all(Result::is_ok));
         assert_eq!(places[3], Ok(1));
-        let odd = Axis { from: 6, to: 10, scale: None };
+        let odd = ResizeAxis { from: 6, to: 10, scale: None };
         assert_eq!(odd.nearest(0, Transform::Asymmetric, Nearest::Ceil), Ok(0));
         assert!(odd.nearest(5, Transform::Asymmetric, Nearest::Floor).is_err());
         assert_eq!(odd.nearest(4, Transform::Asymmetric, Nearest::Floor), Ok(2));
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn weights_outside_are_shared_among_the_rest() {
-        let axis = Axis { from: 2, to: 4, scale: None };
+        let axis = ResizeAxis { from: 2, to: 4, scale: None };
         for exclude in [false, true] {
             let taps = axis.taps(0, Transform::HalfPixel, Curve::Cubic { a: -0.75, exclude });
             let sum: f64 = taps.iter().map(|(_, weight)| weight).sum();

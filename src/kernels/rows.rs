@@ -3,14 +3,14 @@
 
 use super::broadcast::spread;
 use super::call::Reals;
-use super::lanes::Lanes;
+use super::lanes::AxisLanes;
 use super::norm::{channel_scales, epsilon, group_count};
 use super::number::floats;
 use super::{Call, Refused};
 
 /// Elements that are computed together.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct ElementRow {
     /// The flat positions of the elements, equal in input and output.
     pub places: Vec<usize>,
     /// The elements of the input.
@@ -21,7 +21,7 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rows {
     /// The rows; together they form the whole tensor.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ElementRow>,
     /// The factor of each element after normalization; empty for 1.
     pub scale: Vec<f64>,
     /// The term added after scaling; empty for 0.
@@ -47,15 +47,15 @@ impl Rows {
 fn along(call: &Call<'_>) -> Result<Rows, Refused> {
     let input = floats(call, 0)?;
     let lanes = match call.opset < 13 {
-        true => Lanes::from(&input.shape, call.int("axis").unwrap_or(1))?,
-        false => Lanes::along(&input.shape, call.int("axis").unwrap_or(-1))?,
+        true => AxisLanes::from(&input.shape, call.int("axis").unwrap_or(1))?,
+        false => AxisLanes::along(&input.shape, call.int("axis").unwrap_or(-1))?,
     };
     Ok(Rows { rows: split(&lanes, &input), scale: vec![], bias: vec![], epsilon: 0.0 })
 }
 
 fn last_axes(call: &Call<'_>) -> Result<Rows, Refused> {
     let input = floats(call, 0)?;
-    let lanes = Lanes::from(&input.shape, call.int("axis").unwrap_or(-1))?;
+    let lanes = AxisLanes::from(&input.shape, call.int("axis").unwrap_or(-1))?;
     let wide = |place| {
         let given: Reals = floats(call, place)?;
         spread(&given.values, &given.shape, &input.shape)
@@ -69,18 +69,18 @@ fn grouped(call: &Call<'_>) -> Result<Rows, Refused> {
     let groups = group_count(call)?;
     let outer = input.shape[0] * groups;
     let lanes =
-        Lanes { outer, extent: input.values.len().checked_div(outer).unwrap_or(0), inner: 1 };
+        AxisLanes { outer, extent: input.values.len().checked_div(outer).unwrap_or(0), inner: 1 };
     let [scale, bias] = [channel_scales(call, 1)?, channel_scales(call, 2)?];
     Ok(Rows { rows: split(&lanes, &input), scale, bias, epsilon: epsilon(call) })
 }
 
-fn split(lanes: &Lanes, input: &Reals) -> Vec<Row> {
+fn split(lanes: &AxisLanes, input: &Reals) -> Vec<ElementRow> {
     let lane = |number: usize| {
         let (outer, inner) = (number / lanes.inner, number % lanes.inner);
         let place = |step: usize| (outer * lanes.extent + step) * lanes.inner + inner;
         let places: Vec<usize> = (0..lanes.extent).map(place).collect();
         let values = places.iter().map(|&place| input.values[place]).collect();
-        Row { places, values }
+        ElementRow { places, values }
     };
     let lanes_there = if input.values.is_empty() { 0 } else { lanes.outer * lanes.inner };
     (0..lanes_there).map(lane).collect()

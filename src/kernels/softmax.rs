@@ -4,7 +4,7 @@
 //! they work along one axis. A lane of minus infinities gives NaN, as the formula does.
 
 use super::call::{Call, Kernel, Reals, Refused};
-use super::lanes::Lanes;
+use super::lanes::AxisLanes;
 use super::number::floats;
 use super::order::best;
 use super::sum::{largest, sum};
@@ -20,9 +20,9 @@ pub(super) const SOFTMAX: &[(&str, Kernel)] = &[
 fn along(call: &Call<'_>, each: fn(&[f64]) -> Vec<f64>) -> Result<Vec<Tensor>, Refused> {
     let Reals { shape, values } = floats(call, 0)?;
     let lanes = if call.opset < 13 {
-        Lanes::from(&shape, call.int("axis").unwrap_or(1))?
+        AxisLanes::from(&shape, call.int("axis").unwrap_or(1))?
     } else {
-        Lanes::along(&shape, call.int("axis").unwrap_or(-1))?
+        AxisLanes::along(&shape, call.int("axis").unwrap_or(-1))?
     };
     let made = lanes.map(&values, lanes.extent, each);
     Ok(vec![Reals::new(&shape, made).into_tensor()?])

@@ -2,12 +2,12 @@
 
 /// A running sum, and the rounding loss so far.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sum {
+pub(super) struct RunningSum {
     total: f64,
     lost: f64,
 }
 
-impl Sum {
+impl RunningSum {
     /// Adds one term.
     pub(super) fn add(&mut self, term: f64) {
         let next = self.total + term;
@@ -28,7 +28,7 @@ impl Sum {
 
 /// The sum of some terms.
 pub(super) fn sum(terms: impl IntoIterator<Item = f64>) -> f64 {
-    let mut sum = Sum::default();
+    let mut sum = RunningSum::default();
     terms.into_iter().for_each(|term| sum.add(term));
     sum.value()
 }

@@ -28,7 +28,7 @@ pub(super) struct Windows {
 
 /// One element of a window, inside the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tap {
+pub(super) struct WindowTap {
     /// The flat position in the window.
     pub(super) kernel: usize,
     /// The flat position among the spatial axes of the input.
@@ -141,16 +141,16 @@ impl Windows {
     }
 
     /// The taps of the window at a flat position of the output.
-    pub(super) fn taps(&self, position: usize) -> Vec<Tap> {
+    pub(super) fn taps(&self, position: usize) -> Vec<WindowTap> {
         let at = multi_index(position, &self.output);
         let (inner, outer) = (strides(&self.kernel), strides(&self.input));
-        let mut taps = vec![Tap { kernel: 0, input: 0 }];
+        let mut taps = vec![WindowTap { kernel: 0, input: 0 }];
         for axis in 0..at.len() {
             let first = at[axis] as i64 * self.strides[axis] - self.begin[axis];
             let inside = self.before(axis, first, 0)..self.before(axis, first, self.input[axis]);
             let place = |k: usize| (first + k as i64 * self.dilations[axis]) as usize;
             let longer = taps.iter().flat_map(|tap| {
-                inside.clone().map(|k| Tap {
+                inside.clone().map(|k| WindowTap {
                     kernel: tap.kernel + k * inner[axis],
                     input: tap.input + place(k) * outer[axis],
                 })
@@ -229,7 +229,7 @@ mod tests {
         let pads = [("pads", Attribute::Ints(vec![1, 1]))];
         let placed = windows(&pads, &[3], &[3], false).unwrap();
         let taps = placed.taps(0);
-        assert_eq!(taps, [Tap { kernel: 1, input: 0 }, Tap { kernel: 2, input: 1 }]);
+        assert_eq!(taps, [WindowTap { kernel: 1, input: 0 }, WindowTap { kernel: 2, input: 1 }]);
         assert_eq!(placed.within_padding(0), 3);
     }
 

@@ -1,6 +1,6 @@
 //! Takes what got better into an earlier matrix, so that it may not get worse again.
 
-use super::{Change, Column, Mark, Matrix, Row, State};
+use super::{CellChange, CellState, Column, Mark, Matrix, MatrixRow};
 
 /// An earlier matrix with everything that got better since.
 #[derive(Debug, Clone, PartialEq)]
@@ -8,9 +8,9 @@ pub struct Blessed {
     /// The earlier matrix, with the better cells.
     pub matrix: Matrix,
     /// The cells that were taken: they are right, and were wrong, or were not there.
-    pub taken: Vec<Change>,
+    pub taken: Vec<CellChange>,
     /// The cells that were not taken: they are wrong in a new way, or cannot be compared.
-    pub left: Vec<Change>,
+    pub left: Vec<CellChange>,
 }
 
 /// Takes each cell that is fixed, or right and new, from a matrix that was compared with the earlier one. Cells that
@@ -20,9 +20,11 @@ pub fn bless(earlier: &Matrix, now: &Matrix) -> Blessed {
     for change in now.changes.iter().flat_map(|changes| &changes.cells) {
         let row = now.rows.iter().find(|row| row.label() == change.row);
         match (change.state, row) {
-            (State::Same, _) => {}
-            (State::Fixed, Some(row)) => blessed.take(row, change),
-            (State::Unknown, Some(row)) if blessed.lacks(row, change) => blessed.take(row, change),
+            (CellState::Same, _) => {}
+            (CellState::Fixed, Some(row)) => blessed.take(row, change),
+            (CellState::Unknown, Some(row)) if blessed.lacks(row, change) => {
+                blessed.take(row, change)
+            }
             _ => blessed.left.push(change.clone()),
         }
     }
@@ -31,7 +33,7 @@ pub fn bless(earlier: &Matrix, now: &Matrix) -> Blessed {
 
 impl Blessed {
     /// Whether the cell is right, and the earlier matrix has no cell there.
-    fn lacks(&self, row: &Row, change: &Change) -> bool {
+    fn lacks(&self, row: &MatrixRow, change: &CellChange) -> bool {
         let is_right = row.cells.get(&change.target).is_some_and(|cell| cell.mark() == Mark::Right);
         let there = self.matrix.rows.iter().find(|there| there.key() == row.key());
         let is_free = there
@@ -39,11 +41,11 @@ impl Blessed {
         is_right && is_free
     }
 
-    fn take(&mut self, row: &Row, change: &Change) {
+    fn take(&mut self, row: &MatrixRow, change: &CellChange) {
         let Some(cell) = row.cells.get(&change.target) else { return };
         let rows = &mut self.matrix.rows;
         let at = rows.iter().position(|there| there.key() == row.key()).unwrap_or_else(|| {
-            rows.push(Row { cells: Default::default(), ..row.clone() });
+            rows.push(MatrixRow { cells: Default::default(), ..row.clone() });
             rows.len() - 1
         });
         rows[at].cells.insert(change.target.clone(), cell.clone());
@@ -63,7 +65,7 @@ mod tests {
     use crate::verdict::Kind;
 
     fn matrix(cells: &[(&str, Kind)]) -> Matrix {
-        let row = |(name, kind): &(&str, Kind)| Row {
+        let row = |(name, kind): &(&str, Kind)| MatrixRow {
             name: (*name).into(),
             system: None,
             digest: Digest::of([name.as_bytes()]),
@@ -90,7 +92,7 @@ mod tests {
         ]);
         now.changes = Some(compare(&earlier, "earlier.json", &now));
         let blessed = bless(&earlier, &now);
-        let names = |changes: &[Change]| -> Vec<String> {
+        let names = |changes: &[CellChange]| -> Vec<String> {
             changes.iter().map(|change| change.row.clone()).collect()
         };
         assert_eq!(names(&blessed.taken), ["fixed", "new and right"]);

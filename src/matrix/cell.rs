@@ -18,7 +18,7 @@ pub struct Cell {
     pub ran_on: Option<RanOn>,
     /// The operators that introduce error, in the order of execution; absent without a walk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sources: Option<Vec<Source>>,
+    pub sources: Option<Vec<CellSource>>,
     /// The first operator at which the engine's own CPU differs from the reference: the conversion changed
     /// the network there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,12 +28,12 @@ pub struct Cell {
     pub origin: Option<Origin>,
     /// The operators that must run on the CPU for a right output; absent without a search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fallback: Option<Fallback>,
+    pub fallback: Option<CellFallback>,
 }
 
 /// The result of a search for operators that must run on the CPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fallback {
+pub struct CellFallback {
     /// The operators or types found; absent if no small set of them helps.
     pub members: Option<Vec<Moved>>,
 }
@@ -50,7 +50,7 @@ pub struct Moved {
 
 /// An operator that introduces error.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Source {
+pub struct CellSource {
     /// Its name in the engine.
     pub name: String,
     /// The engine's name of its type.
@@ -188,7 +188,7 @@ impl Cell {
     /// The types of the operators that introduce error, with their counts, in the order of first occurrence.
     fn types(&self) -> Vec<String> {
         let mut counted: Vec<(&str, usize)> = Vec::new();
-        for Source { op_type, .. } in self.sources.iter().flatten() {
+        for CellSource { op_type, .. } in self.sources.iter().flatten() {
             match counted.iter_mut().find(|(known, _)| known == op_type) {
                 Some((_, count)) => *count += 1,
                 None => counted.push((op_type, 1)),
@@ -207,21 +207,21 @@ impl Cell {
     }
 }
 
-fn fallback(search: &Search) -> Fallback {
+fn fallback(search: &Search) -> CellFallback {
     let members = search.members.as_ref().filter(|_| search.is_small());
     let moved = |member: &crate::walk::Member| Moved {
         name: member.name.clone(),
         number: member.type_number,
     };
-    Fallback { members: members.map(|members| members.iter().map(moved).collect()) }
+    CellFallback { members: members.map(|members| members.iter().map(moved).collect()) }
 }
 
-fn sources(walk: &WalkReport) -> Vec<Source> {
+fn sources(walk: &WalkReport) -> Vec<CellSource> {
     let op_type = |name: &str| {
         let op = walk.ops.iter().find(|op| op.name == name);
         op.map_or_else(|| "operator".to_owned(), |op| op.op_type.clone())
     };
-    let source = |(name, node): (&str, Option<&str>)| Source {
+    let source = |(name, node): (&str, Option<&str>)| CellSource {
         name: name.to_owned(),
         op_type: op_type(name),
         node: node.map(str::to_owned),
@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     fn cell(kind: Kind, types: &[&str], converted: bool) -> Cell {
-        let source = |op_type: &&str| Source {
+        let source = |op_type: &&str| CellSource {
             name: format!("{op_type}_0"),
             op_type: (*op_type).to_owned(),
             node: None,
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn what_must_run_on_the_cpu_takes_the_place_of_the_reason() {
         let with = |members: Option<Vec<Moved>>| Cell {
-            fallback: Some(Fallback { members }),
+            fallback: Some(CellFallback { members }),
             ..cell(Kind::Divergent, &["Softmax", "Softmax"], false)
         };
         let moved = |name: &str, number| Moved { name: name.into(), number };

@@ -1,7 +1,7 @@
 //! A matrix compared with an earlier one: cells that are newly wrong, fixed, or unchanged.
 
-use super::changes::{Change, Changes, State};
-use super::{Cell, Mark, Matrix, Row, Source};
+use super::changes::{CellChange, CellState, Changes};
+use super::{Cell, CellSource, Mark, Matrix, MatrixRow};
 use crate::verdict::exit_code;
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ impl Matrix {
     /// The command's exit code: 1 if a cell is wrong, 3 if one cannot be judged, else 0.
     /// After a comparison with an earlier matrix, cells that were wrong then in the same way do not count.
     pub fn exit_code(&self) -> u8 {
-        let known_before = |row: &Row, target: &str| {
+        let known_before = |row: &MatrixRow, target: &str| {
             let changes = self.changes.iter().flat_map(|changes| &changes.cells);
-            let mut same = changes.filter(|change| change.state == State::Same);
+            let mut same = changes.filter(|change| change.state == CellState::Same);
             same.any(|change| change.row == row.label() && change.target == target)
         };
         let cells = self.cells().filter_map(|(row, target, cell)| Some((row, target, cell?)));
@@ -29,7 +29,7 @@ impl Matrix {
 
 /// Compares a matrix with the earlier one in `file`.
 pub fn compare(earlier: &Matrix, file: &str, now: &Matrix) -> Changes {
-    let find = |matrix: &'_ Matrix, row: &Row| -> Option<usize> {
+    let find = |matrix: &'_ Matrix, row: &MatrixRow| -> Option<usize> {
         matrix.rows.iter().position(|other| other.key() == row.key())
     };
     let mut cells = Vec::new();
@@ -42,11 +42,11 @@ pub fn compare(earlier: &Matrix, file: &str, now: &Matrix) -> Changes {
         let (state, words) = match before {
             Some(before) if !before.is_alike(row) => {
                 let why = "the network, its feeds or its reference are others now";
-                (State::Unknown, why.to_owned())
+                (CellState::Unknown, why.to_owned())
             }
             _ => between(then, cell),
         };
-        cells.push(Change { row: row.label(), target: target.to_owned(), state, words });
+        cells.push(CellChange { row: row.label(), target: target.to_owned(), state, words });
     }
     let here: BTreeSet<&str> = now.columns.iter().map(|column| column.target.as_str()).collect();
     for (row, target, cell) in earlier.cells() {
@@ -54,16 +54,16 @@ pub fn compare(earlier: &Matrix, file: &str, now: &Matrix) -> Changes {
         if let Some(cell) = cell.filter(|_| is_gone) {
             let words = format!("was {}, is not in this matrix", shown(cell));
             let (row, target) = (row.label(), target.to_owned());
-            cells.push(Change { row, target, state: State::Unknown, words });
+            cells.push(CellChange { row, target, state: CellState::Unknown, words });
         }
     }
     Changes { earlier: file.to_owned(), cells }
 }
 
-fn between(then: Option<&Cell>, now: Option<&Cell>) -> (State, String) {
+fn between(then: Option<&Cell>, now: Option<&Cell>) -> (CellState, String) {
     let told = |cell: Option<&Cell>| cell.map_or_else(|| "not run".to_owned(), shown);
     let changed = format!("was {}, is {}", told(then), told(now));
-    let (Some(then), Some(now)) = (then, now) else { return (State::Unknown, changed) };
+    let (Some(then), Some(now)) = (then, now) else { return (CellState::Unknown, changed) };
     // A target that some operators on the CPU mend is still wrong.
     let is_wrong = |cell: &Cell| match cell.mark() {
         Mark::Right => Some(false),
@@ -71,39 +71,39 @@ fn between(then: Option<&Cell>, now: Option<&Cell>) -> (State, String) {
         Mark::FellBack | Mark::Unknown => None,
     };
     match (is_wrong(then), is_wrong(now)) {
-        (Some(false), Some(false)) => (State::Same, shown(now)),
-        (Some(true), Some(false)) => (State::Fixed, changed),
-        (Some(false), Some(true)) => (State::New, changed),
+        (Some(false), Some(false)) => (CellState::Same, shown(now)),
+        (Some(true), Some(false)) => (CellState::Fixed, changed),
+        (Some(false), Some(true)) => (CellState::New, changed),
         (Some(true), Some(true)) => wrong_again(then, now, changed),
-        _ => (State::Unknown, changed),
+        _ => (CellState::Unknown, changed),
     }
 }
 
 /// Wrong before and now: the same finding, unless the kind differs or more operators are to blame.
-fn wrong_again(then: &Cell, now: &Cell, changed: String) -> (State, String) {
+fn wrong_again(then: &Cell, now: &Cell, changed: String) -> (CellState, String) {
     if then.kind != now.kind {
-        return (State::New, changed);
+        return (CellState::New, changed);
     }
     let (Some(before), Some(after)) = (&then.sources, &now.sources) else {
-        return (State::Same, shown(now));
+        return (CellState::Same, shown(now));
     };
     let (before, after) = (names(before), names(after));
     let added: Vec<&str> = after.difference(&before).copied().collect();
     let gone = before.difference(&after).count();
     match (added.as_slice(), gone) {
-        ([], 0) => (State::Same, shown(now)),
+        ([], 0) => (CellState::Same, shown(now)),
         ([], gone) => {
             let words = format!("{}; {gone} of {} sources gone", shown(now), before.len());
-            (State::Same, words)
+            (CellState::Same, words)
         }
         ([first, rest @ ..], _) => {
             let more = if rest.is_empty() { "" } else { " and others" };
-            (State::New, format!("{changed}: `{first}`{more} did not introduce error"))
+            (CellState::New, format!("{changed}: `{first}`{more} did not introduce error"))
         }
     }
 }
 
-fn names(sources: &[Source]) -> BTreeSet<&str> {
+fn names(sources: &[CellSource]) -> BTreeSet<&str> {
     sources.iter().map(|source| source.node.as_deref().unwrap_or(&source.name)).collect()
 }
 
@@ -123,15 +123,18 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn cell(kind: Kind, sources: &[&str]) -> Cell {
-        let source =
-            |name: &&str| Source { name: (*name).into(), op_type: "Softmax".into(), node: None };
+        let source = |name: &&str| CellSource {
+            name: (*name).into(),
+            op_type: "Softmax".into(),
+            node: None,
+        };
         let sources = Some(sources.iter().map(source).collect());
         Cell { kind, sources, ..Cell::unclear("for a test") }
     }
 
     fn matrix(cells: &[(&str, &Option<Cell>)]) -> Matrix {
         let target = "mnn:vulkan";
-        let row = |(name, cell): &(&str, &Option<Cell>)| Row {
+        let row = |(name, cell): &(&str, &Option<Cell>)| MatrixRow {
             name: (*name).into(),
             system: None,
             digest: Digest::of([name.as_bytes()]),
@@ -153,20 +156,20 @@ mod tests {
         let (nan, crash) = (some(Kind::Nonfinite, &["s"]), some(Kind::Crashed, &[]));
         let (fell, none) = (some(Kind::FellBack, &[]), None);
         for (then, now, state, words, code) in [
-            (&right, &rounds, State::Same, "explained", 0),
-            (&right, &wrong, State::New, "was agrees, is divergent (Softmax)", 1),
-            (&right, &crash, State::New, "is crashed", 3),
-            (&wrong, &wrong, State::Same, "divergent (Softmax)", 0),
-            (&wrong, &worse, State::New, "`t` did not introduce error", 1),
-            (&worse, &wrong, State::Same, "1 of 2 sources gone", 0),
-            (&wrong, &nan, State::New, "is nonfinite", 1),
-            (&crash, &crash, State::Same, "crashed", 0),
-            (&crash, &right, State::Fixed, "was crashed, is agrees", 0),
-            (&wrong, &fell, State::Unknown, "is fell back", 3),
-            (&fell, &fell, State::Unknown, "fell back", 3),
-            (&none, &wrong, State::Unknown, "was not run", 1),
-            (&none, &right, State::Unknown, "was not run", 0),
-            (&wrong, &none, State::Unknown, "is not run", 3),
+            (&right, &rounds, CellState::Same, "explained", 0),
+            (&right, &wrong, CellState::New, "was agrees, is divergent (Softmax)", 1),
+            (&right, &crash, CellState::New, "is crashed", 3),
+            (&wrong, &wrong, CellState::Same, "divergent (Softmax)", 0),
+            (&wrong, &worse, CellState::New, "`t` did not introduce error", 1),
+            (&worse, &wrong, CellState::Same, "1 of 2 sources gone", 0),
+            (&wrong, &nan, CellState::New, "is nonfinite", 1),
+            (&crash, &crash, CellState::Same, "crashed", 0),
+            (&crash, &right, CellState::Fixed, "was crashed, is agrees", 0),
+            (&wrong, &fell, CellState::Unknown, "is fell back", 3),
+            (&fell, &fell, CellState::Unknown, "fell back", 3),
+            (&none, &wrong, CellState::Unknown, "was not run", 1),
+            (&none, &right, CellState::Unknown, "was not run", 0),
+            (&wrong, &none, CellState::Unknown, "is not run", 3),
         ] {
             let (earlier, mut later) = (matrix(&[("a", then)]), matrix(&[("a", now)]));
             let changes = compare(&earlier, "earlier.json", &later);
@@ -183,7 +186,7 @@ mod tests {
         let wrong = Some(cell(Kind::Divergent, &[]));
         let (earlier, mut now) = (matrix(&[("a", &None)]), matrix(&[("a", &wrong)]));
         now.rows[0].digest = Digest::of([b"retrained".as_slice()]);
-        assert_eq!(compare(&earlier, "e", &now).cells[0].state, State::Unknown);
+        assert_eq!(compare(&earlier, "e", &now).cells[0].state, CellState::Unknown);
     }
 
     #[test]
@@ -191,7 +194,10 @@ mod tests {
         let wrong = Some(cell(Kind::Divergent, &[]));
         let earlier = matrix(&[("a", &wrong), ("b", &wrong)]);
         let changes = compare(&earlier, "e", &matrix(&[("a", &wrong)]));
-        assert_eq!(changes.counts(), BTreeMap::from([(State::Same, 1), (State::Unknown, 1)]));
+        assert_eq!(
+            changes.counts(),
+            BTreeMap::from([(CellState::Same, 1), (CellState::Unknown, 1)])
+        );
         assert_eq!(changes.cells[1].row, "b");
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// How a cell changed since the earlier matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum CellState {
     /// The cell is wrong; before, it was right, or wrong in a different way.
     New,
     /// The cell is right; before, it was wrong.
@@ -17,27 +17,27 @@ pub enum State {
     Unknown,
 }
 
-impl State {
+impl CellState {
     /// The name used in reports.
     pub fn name(self) -> &'static str {
         match self {
-            State::New => "new",
-            State::Fixed => "fixed",
-            State::Same => "same",
-            State::Unknown => "unknown",
+            CellState::New => "new",
+            CellState::Fixed => "fixed",
+            CellState::Same => "same",
+            CellState::Unknown => "unknown",
         }
     }
 }
 
 /// One cell, before and now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct CellChange {
     /// The row, by name and system.
     pub row: String,
     /// The target.
     pub target: String,
     /// How the cell changed.
-    pub state: State,
+    pub state: CellState,
     /// The cell before and the cell now, in words.
     pub words: String,
 }
@@ -48,12 +48,12 @@ pub struct Changes {
     /// The file of the earlier matrix.
     pub earlier: String,
     /// The cells in the order of rows and columns; cells of the earlier matrix alone come last.
-    pub cells: Vec<Change>,
+    pub cells: Vec<CellChange>,
 }
 
 impl Changes {
     /// The number of cells in each state.
-    pub fn counts(&self) -> BTreeMap<State, usize> {
+    pub fn counts(&self) -> BTreeMap<CellState, usize> {
         let mut counts = BTreeMap::new();
         for change in &self.cells {
             *counts.entry(change.state).or_default() += 1;

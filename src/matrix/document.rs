@@ -18,7 +18,7 @@ pub struct Matrix {
     /// The targets, in the order given.
     pub columns: Vec<Column>,
     /// The networks, in the order given.
-    pub rows: Vec<Row>,
+    pub rows: Vec<MatrixRow>,
     /// Whether the user stopped the sweep. Cells that were not filled by then are missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
@@ -38,7 +38,7 @@ pub struct Column {
 
 /// One network with its feeds, on one system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
+pub struct MatrixRow {
     /// The network's or case's name.
     pub name: String,
     /// The machine, if the user named it.
@@ -72,7 +72,7 @@ pub struct RowInput {
 
 impl Matrix {
     /// A matrix whose cells this version of offby fills.
-    pub fn new(targets: impl IntoIterator<Item = String>, rows: Vec<Row>) -> Self {
+    pub fn new(targets: impl IntoIterator<Item = String>, rows: Vec<MatrixRow>) -> Self {
         Matrix {
             schema: MATRIX_SCHEMA.into(),
             made_by: BTreeSet::from([env!("CARGO_PKG_VERSION").to_owned()]),
@@ -84,7 +84,7 @@ impl Matrix {
     }
 
     /// Every possible cell, row by row: its row, its target, and the cell if it was filled.
-    pub fn cells(&self) -> impl Iterator<Item = (&Row, &str, Option<&Cell>)> {
+    pub fn cells(&self) -> impl Iterator<Item = (&MatrixRow, &str, Option<&Cell>)> {
         self.rows.iter().flat_map(|row| {
             let targets = self.columns.iter().map(|column| column.target.as_str());
             targets.map(move |target| (row, target, row.cells.get(target)))
@@ -100,7 +100,7 @@ impl Column {
     }
 }
 
-impl Row {
+impl MatrixRow {
     /// The name and system that identify the row in other matrices.
     pub fn key(&self) -> (&str, Option<&str>) {
         (&self.name, self.system.as_deref())
@@ -115,8 +115,8 @@ impl Row {
     }
 
     /// Whether the other row has the same network, the same feeds and the same reference.
-    pub fn is_alike(&self, other: &Row) -> bool {
-        let inputs = |row: &Row| -> Vec<(ValueName, Digest)> {
+    pub fn is_alike(&self, other: &MatrixRow) -> bool {
+        let inputs = |row: &MatrixRow| -> Vec<(ValueName, Digest)> {
             row.inputs.iter().map(|input| (input.name.clone(), input.digest.clone())).collect()
         };
         self.digest == other.digest
@@ -127,7 +127,7 @@ impl Row {
 
 /// The schema of a file, read before all other fields.
 #[derive(Deserialize)]
-struct Head {
+struct MatrixHead {
     #[serde(default)]
     schema: String,
 }
@@ -138,7 +138,7 @@ struct Head {
 /// If the text is not JSON, has a different schema, or lacks a field that the schema requires.
 pub fn read_matrix(file: &str, text: &str) -> Result<Matrix, MatrixError> {
     let json = |source| MatrixError::Json { file: file.to_owned(), source };
-    let Head { schema } = serde_json::from_str(text).map_err(json)?;
+    let MatrixHead { schema } = serde_json::from_str(text).map_err(json)?;
     if schema != MATRIX_SCHEMA {
         return Err(MatrixError::Schema { file: file.to_owned(), schema });
     }

@@ -1,7 +1,7 @@
 //! Merging matrices: the parts of one matrix make up exactly the whole. Matrices of different networks, targets
 //! or systems are put side by side. Contradictions are refused.
 
-use super::{Cell, Matrix, MatrixError, Row};
+use super::{Cell, Matrix, MatrixError, MatrixRow};
 
 /// Merges matrices, each with the name of its file. Rows and columns keep the order of their first occurrence.
 /// If only one file has walked a target's operators, or searched for a fallback, its cell is kept.
@@ -30,7 +30,7 @@ pub fn merge(matrices: impl IntoIterator<Item = (String, Matrix)>) -> Result<Mat
     Ok(whole)
 }
 
-fn merge_row(known: &mut Row, row: Row, file: &str) -> Result<(), MatrixError> {
+fn merge_row(known: &mut MatrixRow, row: MatrixRow, file: &str) -> Result<(), MatrixError> {
     if !known.is_alike(&row) {
         return Err(MatrixError::OtherRow { file: file.to_owned(), row: row.label() });
     }
@@ -62,7 +62,7 @@ fn says_more(cell: &Cell, other: &Cell) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::{Shard, Source};
+    use crate::matrix::{CellSource, Shard};
     use crate::tensor::Digest;
     use crate::verdict::Kind;
     use std::collections::BTreeMap;
@@ -73,8 +73,8 @@ mod tests {
         Cell { kind, ..Cell::unclear(sentence) }
     }
 
-    fn row(name: &str, cells: &[(&str, Cell)]) -> Row {
-        Row {
+    fn row(name: &str, cells: &[(&str, Cell)]) -> MatrixRow {
+        MatrixRow {
             name: name.into(),
             system: None,
             digest: Digest::of([name.as_bytes()]),
@@ -99,7 +99,7 @@ mod tests {
                 }
                 number += 1;
             }
-            Row { cells, ..row(name, &[]) }
+            MatrixRow { cells, ..row(name, &[]) }
         };
         let rows = names.iter().map(|name| filled(name)).collect();
         Matrix::new(TARGETS.map(str::to_owned), rows)
@@ -122,7 +122,7 @@ mod tests {
         }
     }
 
-    fn merged(first: Row, second: Row) -> Result<Matrix, MatrixError> {
+    fn merged(first: MatrixRow, second: MatrixRow) -> Result<Matrix, MatrixError> {
         let matrix = |row| Matrix::new(TARGETS.map(str::to_owned), vec![row]);
         merge([("a.json".to_owned(), matrix(first)), ("b.json".to_owned(), matrix(second))])
     }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_walk_stands_over_a_run_and_contradictions_are_refused() {
         let run = cell(Kind::Divergent, "all of them are wrong");
-        let source = Source { name: "s".into(), op_type: "Softmax".into(), node: None };
+        let source = CellSource { name: "s".into(), op_type: "Softmax".into(), node: None };
         let walk = Cell { sources: Some(vec![source]), ..cell(Kind::Divergent, "s is wrong") };
         for (first, second) in [(&run, &walk), (&walk, &run), (&walk, &walk)] {
             let rows = (row("a", &[("mnn:cpu", first.clone())]), second.clone());
@@ -140,7 +140,7 @@ mod tests {
         let other = cell(Kind::Agrees, "all are equal");
         let error = merged(row("a", &[("mnn:cpu", run)]), row("a", &[("mnn:cpu", other)]));
         assert!(matches!(error, Err(MatrixError::OtherCell { .. })), "{error:?}");
-        let changed = Row { reference: "tract:f64".into(), ..row("a", &[]) };
+        let changed = MatrixRow { reference: "tract:f64".into(), ..row("a", &[]) };
         let error = merged(row("a", &[]), changed);
         assert!(matches!(error, Err(MatrixError::OtherRow { .. })), "{error:?}");
         assert!(matches!(merge([]), Err(MatrixError::Nothing)));
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn systems_stand_side_by_side() {
-        let on = |system: &str| Row { system: Some(system.into()), ..row("a", &[]) };
+        let on = |system: &str| MatrixRow { system: Some(system.into()), ..row("a", &[]) };
         let whole = merged(on("Edge2 Linux"), on("Orin Linux")).unwrap();
         assert_eq!(whole.rows.len(), 2);
         assert_eq!(whole.rows[1].label(), "a on Orin Linux");

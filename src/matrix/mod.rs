@@ -12,10 +12,10 @@ mod merge;
 mod shard;
 
 pub use bless::{Blessed, bless};
-pub use cell::{Cell, Fallback, Mark, Moved, Source};
+pub use cell::{Cell, CellFallback, CellSource, Mark, Moved};
 pub use change::compare;
-pub use changes::{Change, Changes, State};
-pub use document::{Column, Matrix, Row, RowInput, read_matrix};
+pub use changes::{CellChange, CellState, Changes};
+pub use document::{Column, Matrix, MatrixRow, RowInput, read_matrix};
 pub use error::{MATRIX_SCHEMA, MatrixError};
 pub use merge::merge;
 pub use shard::Shard;

@@ -2,7 +2,7 @@
 
 use super::Paint;
 use super::text::{ran_on_lines, simulated, table_with_names, wrapped};
-use crate::determinism::{AuditDocument, Lane, Spot};
+use crate::determinism::{AuditDocument, RunGroup, Spot};
 use crate::report::plural;
 
 /// `offby audit` as text.
@@ -26,7 +26,7 @@ pub fn audit_text(audit: &AuditDocument, width: usize, paint: Paint) -> String {
     text
 }
 
-fn row(lane: &Lane) -> Vec<String> {
+fn row(lane: &RunGroup) -> Vec<String> {
     let results = match (lane.relative_l2, lane.distinct.len()) {
         (_, 0) => lane.reason.clone().unwrap_or_else(|| lane.outcome.to_string()),
         (Some(0.0), _) => "the same values".into(),

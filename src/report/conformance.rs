@@ -1,6 +1,7 @@
 //! ONNX's backend tests on every target: for each operator how many of the tests that contain it pass.
 
 use super::markdown::{code, prose, table};
+use super::matrix::plural;
 use super::text::{table_with_names, wrapped};
 use crate::matrix::{Cell, Mark, Matrix};
 use crate::verdict::Kind;
@@ -23,8 +24,11 @@ const ENDS: [(&str, &[Kind]); 6] = [
 /// The tests as text: operators against targets, then the tests that did not pass, with reasons. `verbose` shows
 /// all of them.
 pub fn conformance_text(matrix: &Matrix, width: usize, verbose: bool) -> String {
-    let mut text =
-        format!("{} ONNX backend tests on {} targets\n\n", matrix.rows.len(), matrix.columns.len());
+    let mut text = format!(
+        "{} on {}\n\n",
+        plural(matrix.rows.len(), "ONNX backend test"),
+        plural(matrix.columns.len(), "target")
+    );
     let titles: Vec<String> = titles(matrix);
     let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
     text.push_str(&table_with_names(&titles, rows(matrix), 0, width));

@@ -7,7 +7,7 @@ use crate::engine::{Ended, Outcome, RanOn, Runs};
 use crate::graph::ValueName;
 use crate::tensor::{Digest, Dtype};
 use crate::verdict::{
-    Finding, INCONCLUSIVE, Origin, Ruling, StrategyAgreement, Verdict, exit_code,
+    INCONCLUSIVE, Origin, OutputFinding, Ruling, StrategyAgreement, Verdict, exit_code,
 };
 
 use crate::walk::{
@@ -269,8 +269,8 @@ impl Report {
 
 impl OutputReport {
     /// The measurements that the verdict rests on.
-    pub fn finding(&self) -> Finding<'_> {
-        Finding {
+    pub fn finding(&self) -> OutputFinding<'_> {
+        OutputFinding {
             name: self.name.as_str(),
             comparison: self.comparison.as_ref(),
             judgement: &self.judgement,

@@ -11,7 +11,7 @@ use crate::compare::{
     Agreement, Comparison, Declared, Judgement, JudgementRule, Judging, Storage, Tolerance, judge,
 };
 use crate::engine::{Execution, Outcome, Target};
-use crate::verdict::{Facts, Finding, Kind, News, Verdict, decide, refine};
+use crate::verdict::{Facts, Kind, News, OutputFinding, Verdict, decide, refine};
 
 impl JudgedBy {
     /// The tolerances that the rows name.
@@ -55,7 +55,8 @@ fn judge_target(target: &mut TargetReport, user: Tolerance) {
         reason: None,
         ..Execution::without_outputs(Outcome::Completed, "")
     };
-    let findings: Vec<Finding<'_>> = target.outputs.iter().map(OutputReport::finding).collect();
+    let findings: Vec<OutputFinding<'_>> =
+        target.outputs.iter().map(OutputReport::finding).collect();
     let mut whole = decide(&execution, &findings);
     if target.outputs.iter().any(|output| output.judgement.rule == JudgementRule::Open) {
         whole.hint = Some(RUN_AGAIN.into());

@@ -15,7 +15,7 @@ const COLOURS: [&str; 7] =
 struct GraphNodeData {
     name: String,
     results: BTreeMap<String, Value>,
-    thresholds: Vec<Threshold>,
+    thresholds: Vec<ColorThreshold>,
 }
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ struct Value {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Threshold {
+struct ColorThreshold {
     value: u8,
     bg_color: &'static str,
 }
@@ -47,7 +47,9 @@ pub(super) fn model_explorer(report: &Report) -> String {
     let data = GraphNodeData {
         name: walked.map_or_else(String::new, |(target, _)| format!("offby {}", target.target)),
         results,
-        thresholds: thresholds.map(|(value, bg_color)| Threshold { value, bg_color }).collect(),
+        thresholds: thresholds
+            .map(|(value, bg_color)| ColorThreshold { value, bg_color })
+            .collect(),
     };
     serde_json::to_string_pretty(&data).expect("strings and numbers can be written") + "\n"
 }

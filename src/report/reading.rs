@@ -51,7 +51,7 @@ impl ReadError {
 
 /// The schema and the command, read before all other fields.
 #[derive(Deserialize)]
-struct Head {
+struct ReportHead {
     schema: Option<String>,
     command: Option<String>,
 }
@@ -61,7 +61,7 @@ struct Head {
 /// # Errors
 /// If the text is not JSON, has a different schema, lacks a required field, or is a report of `offby shrink`.
 pub fn read_report(text: &str) -> Result<Report, ReadError> {
-    let head: Head = serde_json::from_str(text)?;
+    let head: ReportHead = serde_json::from_str(text)?;
     let schema = head.schema.ok_or(ReadError::NoSchema)?;
     match number(&schema).zip(number(SCHEMA)) {
         Some((given, known)) if given > known => return Err(ReadError::Newer(schema)),

@@ -9,7 +9,7 @@ use super::reference::{Audit, Reference};
 use super::registry::on_cpu;
 use super::{Evaluator, judged_by};
 use crate::compare::{CompareOptions, compare_with, judge};
-use crate::engine::Session as EngineSession;
+use crate::engine::EngineSession;
 use crate::engine::{Engine, NodeSteps, OrtTarget, Outcome, Request, Second, Target, Tract};
 use crate::graph::{Cut, ValueName};
 use crate::tensor::{Tensor, narrowed};
@@ -74,8 +74,8 @@ impl Evaluator<'_> {
     /// if it is wrong at one of them: then the whole network is computed node by node.
     fn check_shown(&self) -> Option<Audit> {
         let Request { model, feeds, .. } = self.request;
-        let engines = Asked::engines(self);
-        let mut asked = Asked::new(self, &engines);
+        let engines = NodeEngines::engines(self);
+        let mut asked = NodeEngines::new(self, &engines);
         let steps = NodeSteps::with_second(model, self.second()).ok()?;
         let known: Vec<usize> =
             (0..steps.len()).filter(|step| is_known(&asked.code, &steps.node(*step).1)).collect();
@@ -110,8 +110,8 @@ impl Evaluator<'_> {
 
     /// Steps through the network and checks its nodes.
     fn check(&self, scope: Scope) -> Result<Audit, String> {
-        let engines = Asked::engines(self);
-        let mut asked = Asked::new(self, &engines);
+        let engines = NodeEngines::engines(self);
+        let mut asked = NodeEngines::new(self, &engines);
         // Only known operators must come from the reference itself. tract computes what is between them.
         let is_quick = scope == Scope::Known;
         let second = self.second();
@@ -198,14 +198,14 @@ struct Ruled {
 }
 
 /// The engines that compute single nodes for the audit.
-struct Asked<'e> {
+struct NodeEngines<'e> {
     code: Code,
     /// Each engine with its code, and whether it is only a referee.
     sessions: Vec<(Code, bool, Box<dyn EngineSession + 'e>)>,
     deadline: Duration,
 }
 
-impl<'e> Asked<'e> {
+impl<'e> NodeEngines<'e> {
     /// ONNX Runtime, and one engine for each other code among the targets.
     fn engines(session: &Evaluator<'_>) -> Vec<(Code, bool, Box<dyn Engine>)> {
         let mine = Code::of(&session.reference.target);
@@ -228,7 +228,7 @@ impl<'e> Asked<'e> {
         let sessions = engines
             .iter()
             .map(|(code, is_referee, engine)| (code.clone(), *is_referee, engine.session()));
-        Asked {
+        NodeEngines {
             code: Code::of(&session.reference.target),
             sessions: sessions.collect(),
             deadline: session.request.deadline,

@@ -1,7 +1,7 @@
 //! The evaluator: one network with its feeds and its reference, and the settings of the user.
 
 use super::{Failure, Reference, Registry};
-use crate::choice::Source;
+use crate::choice::ReferenceSource;
 use crate::compare::Tolerance;
 use crate::engine::{Output, Request, Target};
 use crate::walk::NonfiniteOutput;
@@ -34,7 +34,7 @@ pub struct Evaluator<'a> {
     pub(super) registry: &'a Registry,
     pub(super) reference: &'a Reference,
     pub(super) settings: Settings,
-    pub(super) source: Source<'a>,
+    pub(super) source: ReferenceSource<'a>,
     /// The reference's non-finite outputs, computed on first use.
     pub(super) nonfinite: OnceCell<Vec<NonfiniteOutput>>,
     /// Journals that could not be written.
@@ -49,7 +49,7 @@ impl<'a> Evaluator<'a> {
         reference: &'a Reference,
         settings: Settings,
     ) -> Self {
-        let source = Source::new(request, registry.engine(&reference.target));
+        let source = ReferenceSource::new(request, registry.engine(&reference.target));
         Evaluator {
             request,
             registry,

@@ -1,6 +1,6 @@
 //! One target's outputs against the reference's: compared, judged and described.
 
-use crate::choice::{Source, may_be_choice};
+use crate::choice::{ReferenceSource, may_be_choice};
 use crate::compare::{
     Agreement, CompareOptions, Comparison, Judgement, Tolerance, compare_with, count_exceeding,
     judge,
@@ -8,7 +8,7 @@ use crate::compare::{
 use crate::engine::{Execution, Outcome, Output, Request, Target, Tract};
 use crate::report::{JudgedBy, OutputReport, TargetReport};
 use crate::tensor::{Dtype, Tensor};
-use crate::verdict::{Finding, decide};
+use crate::verdict::{OutputFinding, decide};
 
 /// The outputs that a target is compared with.
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ pub(super) struct Truth<'a> {
     /// The right outputs.
     pub(super) outputs: &'a [Output],
     /// How to ask the reference for more values, if an output is a choice.
-    pub(super) source: Option<&'a Source<'a>>,
+    pub(super) source: Option<&'a ReferenceSource<'a>>,
 }
 
 /// The report on one target: its outputs compared and judged.
@@ -34,7 +34,7 @@ pub(super) fn examine(
     } else {
         Vec::new()
     };
-    let findings: Vec<Finding<'_>> = outputs.iter().map(OutputReport::finding).collect();
+    let findings: Vec<OutputFinding<'_>> = outputs.iter().map(OutputReport::finding).collect();
     let verdict = decide(execution, &findings);
     TargetReport {
         target: target.to_string(),
@@ -59,7 +59,7 @@ pub(super) fn compare_output(
     reference: &Output,
     candidates: &[Output],
     user: Option<Tolerance>,
-    source: Option<&Source<'_>>,
+    source: Option<&ReferenceSource<'_>>,
 ) -> OutputReport {
     let mut report = OutputReport {
         name: reference.name.clone(),
@@ -129,7 +129,7 @@ pub fn examine_against(
     user: Option<Tolerance>,
     request: Request<'_>,
 ) -> TargetReport {
-    let source = Source::new(request, Box::new(Tract::default()));
+    let source = ReferenceSource::new(request, Box::new(Tract::default()));
     examine(target, &execution, Truth { outputs: right, source: Some(&source) }, user)
 }
 

@@ -6,7 +6,7 @@ use super::Evaluator;
 use super::audit::{Scope, agrees};
 use super::examine::{Truth, examine};
 use super::misplaced::name_misplaced;
-use super::overflow::{self, Overflow};
+use super::overflow::{self, LostElements};
 use super::reference::Audit;
 use super::registry::arithmetic_of;
 use crate::compare::{Agreement, preview};
@@ -29,7 +29,7 @@ pub(super) fn judge(
 ) -> TargetReport {
     let format = arithmetic_of(target, session.request.model).format;
     let may_lose = format != Format::F32 && session.settings.user.is_none();
-    let lost = || Overflow::of(format, session.truth(), &execution.outputs);
+    let lost = || LostElements::of(format, session.truth(), &execution.outputs);
     match may_lose.then(lost).flatten() {
         None => judge_all(session, target, execution),
         Some(lost) if session.settings.allow_overflow => {

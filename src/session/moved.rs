@@ -142,10 +142,11 @@ impl<'a> MovedRuns<'a> {
         let noise = Noise::of(self.arithmetic.format, units);
         let move_all = |tensor: &Tensor| noise.moved(tensor, &mut random.borrow_mut());
         // In 16 bits a device rounds all values that it stores, including its feeds and its weights.
-        let (inside, exact): (Option<Change<'_>>, Change<'_>) = match self.arithmetic.format {
-            Format::F32 => (Some(&move_all), &Tensor::clone),
-            _ => (None, &move_all),
-        };
+        let (inside, exact): (Option<TensorChange<'_>>, TensorChange<'_>) =
+            match self.arithmetic.format {
+                Format::F32 => (Some(&move_all), &Tensor::clone),
+                _ => (None, &move_all),
+            };
         let approximate = |error: ApproximationError, tensor: &Tensor| {
             let noise = match error {
                 ApproximationError::Absolute(least) => {
@@ -233,7 +234,7 @@ fn cut(tensor: &Tensor, format: Format) -> Tensor {
 }
 
 /// A change of a tensor.
-type Change<'a> = &'a dyn Fn(&Tensor) -> Tensor;
+type TensorChange<'a> = &'a dyn Fn(&Tensor) -> Tensor;
 
 /// A change of a tensor by an approximation.
 type Approximate<'a> = &'a dyn Fn(ApproximationError, &Tensor) -> Tensor;
@@ -241,11 +242,11 @@ type Approximate<'a> = &'a dyn Fn(ApproximationError, &Tensor) -> Tensor;
 /// The changes in a run of the reference.
 struct Moving<'a> {
     /// Changes a value that an operator rounds and stores.
-    value: Change<'a>,
+    value: TensorChange<'a>,
     /// Changes the inputs and constants of an operator that rounds inside, if its roundings count.
-    inside: Option<Change<'a>>,
+    inside: Option<TensorChange<'a>>,
     /// Changes feeds and all other constants.
-    exact: Change<'a>,
+    exact: TensorChange<'a>,
     /// Changes a value that the engine approximates, by the given error.
     approximate: Option<Approximate<'a>>,
 }

@@ -1,6 +1,6 @@
 //! Runs single nodes on any engine.
 
-use crate::engine::{Engine, Outcome, Output, Request, Second, Session};
+use crate::engine::{Engine, EngineSession, Outcome, Output, Request, Second};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The outputs of a one-node network, in the order of its outputs.
 pub(super) fn run_node(
-    session: &mut dyn Session,
+    session: &mut dyn EngineSession,
     model: &Model,
     feeds: &[Feed],
     deadline: Duration,

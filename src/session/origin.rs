@@ -9,7 +9,7 @@
 use super::Evaluator;
 use super::node::run_node;
 use super::registry::on_cpu;
-use crate::engine::{Engine, NodeSteps, Session as EngineSession, Target};
+use crate::engine::{Engine, EngineSession, NodeSteps, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
 use crate::tensor::{ShapeText, Tensor};
@@ -28,7 +28,7 @@ const MOST_NODES: usize = 24;
 const MOST_SEARCHED: usize = 400;
 
 /// The walk's findings about the converted network.
-pub(super) struct Walked<'a> {
+pub(super) struct ConvertedWalk<'a> {
     /// The walk, concluded.
     pub(super) walk: &'a WalkReport,
     /// The walk's measurements.
@@ -41,7 +41,7 @@ pub(super) struct Walked<'a> {
 pub(super) fn find_origin(
     session: &Evaluator<'_>,
     target: &Target,
-    walked: &Walked<'_>,
+    walked: &ConvertedWalk<'_>,
 ) -> Option<Origin> {
     if Code::of(target) != Code::Mnn {
         return None;
@@ -55,7 +55,7 @@ pub(super) fn find_origin(
         if ready.is_some() { find_converter() } else { session.registry.converter().clone() };
     let registry = session.registry.with_converter(converter.clone());
     let engine = registry.engine(&on_cpu(target));
-    let mut search = Search::new(session, engine.as_ref(), converter)?;
+    let mut search = OriginSearch::new(session, engine.as_ref(), converter)?;
     search.concern(walked.wrong);
     let suspects = search.suspects(walked);
     if let Some(path) = &ready
@@ -67,7 +67,7 @@ pub(super) fn find_origin(
     origin.or_else(|| search.rewritten(walked, suspects.last().copied()))
 }
 
-struct Search<'e> {
+struct OriginSearch<'e> {
     steps: NodeSteps,
     feeds: &'e [Feed],
     cpu: Box<dyn EngineSession + 'e>,
@@ -81,12 +81,12 @@ struct Search<'e> {
     concerned: BTreeSet<usize>,
 }
 
-impl<'e> Search<'e> {
+impl<'e> OriginSearch<'e> {
     fn new(session: &Evaluator<'e>, engine: &'e dyn Engine, converter: Converter) -> Option<Self> {
         let request = session.request;
         let steps = NodeSteps::with_second(request.model, session.second()).ok()?;
         let numbers = (0..steps.len()).map(|step| (steps.node(step).0, step)).collect();
-        Some(Search {
+        Some(OriginSearch {
             steps,
             feeds: request.feeds,
             cpu: engine.session(),
@@ -114,7 +114,7 @@ impl<'e> Search<'e> {
 
     /// The steps that may be to blame, in order: the node of the first differing value, and the nodes before it
     /// back to right values.
-    fn suspects(&self, walked: &Walked<'_>) -> Vec<usize> {
+    fn suspects(&self, walked: &ConvertedWalk<'_>) -> Vec<usize> {
         let names = super::node_names(self.model);
         let measured = walked.found.map(|trace| trace.measured.as_slice()).unwrap_or_default();
         let operators: Vec<String> = measured.iter().map(|op| op.name.clone()).collect();
@@ -155,7 +155,7 @@ impl<'e> Search<'e> {
     }
 
     /// The first operator that the engine's CPU computes wrongly on its own inputs.
-    fn wrong_in_place(&mut self, walked: &Walked<'_>) -> Option<Origin> {
+    fn wrong_in_place(&mut self, walked: &ConvertedWalk<'_>) -> Option<Origin> {
         let names = super::node_names(self.model);
         let measured = &walked.found?.measured;
         let is_off = |error_summary: &ErrorSummary| {
@@ -284,7 +284,7 @@ impl<'e> Search<'e> {
     }
 
     /// Compares the given file with a fresh conversion, and names the first difference.
-    fn edited(&self, ready: &std::path::Path, walked: &Walked<'_>) -> Option<Origin> {
+    fn edited(&self, ready: &std::path::Path, walked: &ConvertedWalk<'_>) -> Option<Origin> {
         let change =
             compare_converted(&self.converter, self.model, ready, self.deadline, &self.interrupt)
                 .ok()??;
@@ -318,7 +318,7 @@ impl<'e> Search<'e> {
     }
 
     /// Every node is right alone, so the converter replaced several nodes with one different operator.
-    fn rewritten(&self, walked: &Walked<'_>, step: Option<usize>) -> Option<Origin> {
+    fn rewritten(&self, walked: &ConvertedWalk<'_>, step: Option<usize>) -> Option<Origin> {
         let first = walked.walk.first_converted.as_ref()?;
         let op = walked.walk.ops.iter().find(|op| op.name == *first)?;
         let (node, op_type) = self.steps.node(step?);

@@ -9,7 +9,7 @@ use crate::verdict::{Kind, Verdict};
 use ndarray::{ArrayD, IxDyn};
 
 /// Elements that the target lost, because their right values are beyond a format's largest value.
-pub(super) struct Overflow {
+pub(super) struct LostElements {
     format: Format,
     count: usize,
     elements: usize,
@@ -18,10 +18,10 @@ pub(super) struct Overflow {
     has_infinity: bool,
 }
 
-impl Overflow {
+impl LostElements {
     /// The elements that a target with this storage lost; `None` if it lost none.
     pub(super) fn of(format: Format, right: &[Output], found: &[Output]) -> Option<Self> {
-        let mut lost: Option<Overflow> = None;
+        let mut lost: Option<LostElements> = None;
         for right in right {
             let Some(values) = pair(right, found) else { continue };
             for (place, (wanted, got)) in values.into_iter().enumerate() {
@@ -29,7 +29,7 @@ impl Overflow {
                     continue;
                 }
                 let index = multi_index(place, right.tensor.shape());
-                let lost = lost.get_or_insert_with(|| Overflow {
+                let lost = lost.get_or_insert_with(|| LostElements {
                     format,
                     count: 0,
                     elements: right.tensor.len(),
@@ -45,7 +45,8 @@ impl Overflow {
 
     /// The loss in a sentence.
     pub(super) fn words(&self) -> String {
-        let Overflow { format, count, elements, first: (output, index, right, found), .. } = self;
+        let LostElements { format, count, elements, first: (output, index, right, found), .. } =
+            self;
         let many = if *count == 1 { "element is" } else { "elements are" };
         format!(
             "{count} {many} beyond the largest value of {format}, {}: in `{output}` of {elements} elements, {} becomes {} at {index:?}",

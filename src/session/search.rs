@@ -4,7 +4,7 @@ use super::registry::{arithmetic_of, not_walkable, on_cpu};
 use super::{Evaluator, Failure, node_names};
 use crate::engine::{Backend, Engine, Execution, MnnTarget, Second, Target};
 use crate::tensor::Digest;
-use crate::walk::{self, Journal, Strategy, Task, WalkReport};
+use crate::walk::{self, SearchJournal, SearchTask, Strategy, WalkReport};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
@@ -56,8 +56,8 @@ impl Evaluator<'_> {
         &self,
         target: &Target,
         search: Search,
-        mut task: Task<'_>,
-        run: impl FnOnce(&mut Task<'_>, &mut Journal<T>) -> F,
+        mut task: SearchTask<'_>,
+        run: impl FnOnce(&mut SearchTask<'_>, &mut SearchJournal<T>) -> F,
     ) -> Result<F, Failure> {
         let mut journal = self.open_journal(target, search.strategy())?;
         let found = run(&mut task, &mut journal);
@@ -72,10 +72,10 @@ impl Evaluator<'_> {
         &self,
         target: &Target,
         strategy: Strategy,
-    ) -> Result<Journal<T>, Failure> {
-        let Some(folder) = &self.settings.folder else { return Ok(Journal::default()) };
+    ) -> Result<SearchJournal<T>, Failure> {
+        let Some(folder) = &self.settings.folder else { return Ok(SearchJournal::default()) };
         let path: PathBuf = folder.join(format!("journal-{strategy}.jsonl"));
-        Journal::open(&path, &self.key(target)).map_err(|error| Failure::write(&path, error))
+        SearchJournal::open(&path, &self.key(target)).map_err(|error| Failure::write(&path, error))
     }
 
     /// A digest of everything that an answer depends on.
@@ -141,10 +141,10 @@ impl Engines {
         session: &Evaluator<'a>,
         target: &Target,
         announce: &'a mut dyn FnMut(&str),
-    ) -> Task<'a> {
+    ) -> SearchTask<'a> {
         let request = session.request;
         let interrupt = session.registry.interrupt().clone();
-        Task {
+        SearchTask {
             model: request.model,
             feeds: request.feeds,
             session: self.engine.session(),

@@ -27,21 +27,21 @@ const AMPLIFIES: f64 = 100.0;
 
 /// How many times its spread an error may be: for the whole output, and for each element.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct SpreadLimits {
     whole: f64,
     element: f64,
 }
 
-impl Limits {
+impl SpreadLimits {
     /// Honest f32 sums in a different order need up to 4 for the whole: a square root of n roundings inside an
     /// operator that counts as one here. Honest devices need up to 8.6 for an element, and ONNX Runtime with
     /// its fused operators 18.6 (magika, a network of GELUs).
-    const F32: Limits = Limits { whole: 8.0, element: 32.0 };
+    const F32: SpreadLimits = SpreadLimits { whole: 8.0, element: 32.0 };
     /// Storage costs more than sums do. Honest devices of 16 bits need up to 1.1 and 8.6 (20 networks of 10 to 20
     /// layers).
-    const NARROW: Limits = Limits { whole: 2.0, element: ELEMENT };
+    const NARROW: SpreadLimits = SpreadLimits { whole: 2.0, element: ELEMENT };
     /// Beyond these limits a tolerance is withdrawn, if no document declares how a device adds up and rounds.
-    const UNDECLARED: Limits = Limits { whole: 16.0, element: 128.0 };
+    const UNDECLARED: SpreadLimits = SpreadLimits { whole: 16.0, element: 128.0 };
 }
 
 impl Evaluator<'_> {
@@ -56,7 +56,7 @@ impl Evaluator<'_> {
     ) -> TargetReport {
         let arithmetic = arithmetic_of(target, self.request.model);
         let is_narrow = arithmetic.format != Format::F32;
-        let limits = if is_narrow { Limits::NARROW } else { Limits::F32 };
+        let limits = if is_narrow { SpreadLimits::NARROW } else { SpreadLimits::F32 };
         // A choice is judged by the values behind it: rounding does not excuse the order of equal values.
         let is_chosen = |name: &ValueName| {
             report.outputs.iter().any(|output| output.name == *name && output.choice.is_some())
@@ -83,7 +83,8 @@ impl Evaluator<'_> {
             },
             kind if kind.news() == News::Good && is_narrow && is_by_storage(&report) => {
                 let is_declared = arithmetic.rounding.is_some();
-                let limits = if is_declared { Limits::NARROW } else { Limits::UNDECLARED };
+                let limits =
+                    if is_declared { SpreadLimits::NARROW } else { SpreadLimits::UNDECLARED };
                 match self.spread(target, &arithmetic, limits, &right, found) {
                     Some((false, spread)) => {
                         let words = spread.beyond(arithmetic.format);
@@ -102,7 +103,7 @@ impl Evaluator<'_> {
         &self,
         target: &Target,
         arithmetic: &Arithmetic,
-        limits: Limits,
+        limits: SpreadLimits,
         right: &[Output],
         found: &[Output],
     ) -> Option<(bool, Spread)> {
@@ -154,7 +155,7 @@ impl Moves<'_> {
     /// Whether the outputs are within the limits around a centre, and the sizes of the error and the spread.
     fn hold(
         &mut self,
-        limits: Limits,
+        limits: SpreadLimits,
         centre: &[Output],
         found: &[Output],
         choices: Choices,

@@ -3,7 +3,8 @@
 use super::Registry;
 use super::shown::Shown;
 use crate::determinism::{
-    DistinctResult, FirstUnsteady, Lane, OutputSpot, Spot, Tally, Way, digest_of, pattern, spot,
+    DistinctResult, FirstUnsteady, OutputSpot, ResultTally, RunGroup, Spot, Way, digest_of,
+    pattern, spot,
 };
 use crate::engine::{
     Backend, Engine, Execution, MnnTarget, Outcome, Output, RanOn, Request, Target,
@@ -39,7 +40,7 @@ pub struct Steadiness<'a> {
 /// What was found.
 pub struct SteadinessFound {
     /// The groups of runs.
-    pub lanes: Vec<Lane>,
+    pub lanes: Vec<RunGroup>,
     /// What really ran.
     pub ran_on: Option<RanOn>,
     /// Where two results of the same inputs differ.
@@ -53,8 +54,8 @@ pub struct SteadinessFound {
 }
 
 /// A group of runs, with its results.
-struct Ran {
-    tally: Tally,
+struct GroupRuns {
+    tally: ResultTally,
     last: Execution,
     seconds: f64,
 }
@@ -67,7 +68,7 @@ impl Steadiness<'_> {
         let mut lanes = vec![lane(Way::OneProcess, &once)];
         let fresh = match once.last.outcome {
             Outcome::Completed => self.in_new_processes(engine.as_ref(), announce),
-            _ => Ran { tally: Tally::default(), last: once.last.clone(), seconds: 0.0 },
+            _ => GroupRuns { tally: ResultTally::default(), last: once.last.clone(), seconds: 0.0 },
         };
         if self.processes > 0 && once.last.outcome == Outcome::Completed {
             lanes.push(lane(Way::NewProcesses, &fresh));
@@ -94,7 +95,7 @@ impl Steadiness<'_> {
         request: &Request<'_>,
         runs: usize,
         announce: &mut dyn FnMut(&str),
-    ) -> Ran {
+    ) -> GroupRuns {
         let request = Request { repeats: 1, ..*request };
         let mut session = engine.session();
         self.count(runs, &mut |run| {
@@ -103,7 +104,7 @@ impl Steadiness<'_> {
         })
     }
 
-    fn in_new_processes(&self, engine: &dyn Engine, announce: &mut dyn FnMut(&str)) -> Ran {
+    fn in_new_processes(&self, engine: &dyn Engine, announce: &mut dyn FnMut(&str)) -> GroupRuns {
         let request = Request { repeats: 1, ..self.request };
         self.count(self.processes, &mut |run| {
             announce(&format!("process {} of {}", run + 1, self.processes));
@@ -112,9 +113,9 @@ impl Steadiness<'_> {
     }
 
     /// Counts the results of runs, until one fails.
-    fn count(&self, runs: usize, execute: &mut dyn FnMut(usize) -> Execution) -> Ran {
+    fn count(&self, runs: usize, execute: &mut dyn FnMut(usize) -> Execution) -> GroupRuns {
         let started = Instant::now();
-        let mut tally = Tally::default();
+        let mut tally = ResultTally::default();
         let nothing = if runs == 0 { Outcome::Completed } else { Outcome::Interrupted };
         let mut last = Execution::without_outputs(nothing, String::new());
         for run in 0..runs {
@@ -127,11 +128,11 @@ impl Steadiness<'_> {
             }
             tally.add(std::mem::take(&mut last.outputs));
         }
-        Ran { tally, last, seconds: started.elapsed().as_secs_f64() }
+        GroupRuns { tally, last, seconds: started.elapsed().as_secs_f64() }
     }
 
     /// Groups that may round differently: batches and threads.
-    fn others(&self, usual: &[Output], announce: &mut dyn FnMut(&str)) -> Vec<Lane> {
+    fn others(&self, usual: &[Output], announce: &mut dyn FnMut(&str)) -> Vec<RunGroup> {
         let mut lanes = Vec::new();
         for (way, request, target) in self.variants() {
             announce(&way.words());
@@ -144,11 +145,11 @@ impl Steadiness<'_> {
                 .map(|seen| seen.outputs.iter().map(|output| like_first(output, usual)).collect())
                 .unwrap_or_default();
             if !found.is_empty() {
-                ran.tally = Tally::default();
+                ran.tally = ResultTally::default();
                 ran.tally.add(found.clone());
             }
             let error = (!found.is_empty()).then(|| apart(usual, &found));
-            lanes.push(Lane { relative_l2: error, ..lane(way, &ran) });
+            lanes.push(RunGroup { relative_l2: error, ..lane(way, &ran) });
         }
         lanes
     }
@@ -199,7 +200,7 @@ impl Steadiness<'_> {
     fn first_unsteady(
         &self,
         engine: &dyn Engine,
-        once: &Ran,
+        once: &GroupRuns,
         announce: &mut dyn FnMut(&str),
     ) -> Result<FirstUnsteady, String> {
         let shown = Shown::of(&self.request, None)?;
@@ -257,14 +258,14 @@ struct Results {
     spot: Option<Spot>,
 }
 
-fn lane(way: Way, ran: &Ran) -> Lane {
-    let Ran { tally, last, seconds } = ran;
+fn lane(way: Way, ran: &GroupRuns) -> RunGroup {
+    let GroupRuns { tally, last, seconds } = ran;
     let distinct = tally.distinct().iter().map(|seen| DistinctResult {
         digest: seen.digest.clone(),
         runs: seen.runs,
         first: seen.first,
     });
-    Lane {
+    RunGroup {
         way,
         runs: tally.order().len(),
         distinct: distinct.collect(),
@@ -277,7 +278,7 @@ fn lane(way: Way, ran: &Ran) -> Lane {
 }
 
 /// The verdict on a group whose last run did not complete; `None` if every run did.
-fn failure(ran: &Ran, what: &str) -> Option<(Kind, String)> {
+fn failure(ran: &GroupRuns, what: &str) -> Option<(Kind, String)> {
     let kind = outcome_kind(ran.last.outcome)?;
     let reason = ran.last.reason.clone().unwrap_or_default();
     let words = match ran.tally.order().len() {
@@ -287,14 +288,14 @@ fn failure(ran: &Ran, what: &str) -> Option<(Kind, String)> {
     Some((kind, words))
 }
 
-fn verdict(once: &Ran, fresh: &Ran) -> (Kind, String) {
+fn verdict(once: &GroupRuns, fresh: &GroupRuns) -> (Kind, String) {
     let runs = once.tally.order().len();
     let processes = fresh.tally.order().len();
     if let Some(failed) = failure(once, "runs in one process") {
         return failed;
     }
     let [here, there] = [once, fresh].map(|ran| ran.tally.distinct().len());
-    let same = |ran: &Ran| ran.tally.usual().map(|seen| seen.digest.clone());
+    let same = |ran: &GroupRuns| ran.tally.usual().map(|seen| seen.digest.clone());
     if here > 1 {
         let pattern = pattern(once.tally.order()).unwrap_or_default();
         let words = format!("{here} different results in {runs} runs of one process: {pattern}");

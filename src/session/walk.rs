@@ -2,7 +2,7 @@
 
 use super::inheritance::follow_inheritance;
 use super::judge::all_agree;
-use super::origin::{Walked as Followed, find_origin};
+use super::origin::{ConvertedWalk as Followed, find_origin};
 use super::registry::{arithmetic_of, not_walkable, on_cpu};
 use super::{Evaluator, Failure, Search, node_names};
 use crate::compare::Agreement;
@@ -12,10 +12,10 @@ use crate::inputs::Dump;
 use crate::report::{BegunReport, TargetReport};
 use crate::verdict::{Kind, News, Ruling, accept_converter, refine};
 use crate::walk::{
-    Dumped, Misshapen, OpReport, Plan, Role, Strategy, WalkReport, conclude, error_summary,
-    walk_dumped,
+    DumpedNetwork, FallbackPlan, Misshapen, OpReport, Role, Strategy, WalkReport, conclude,
+    error_summary, walk_dumped,
 };
-use crate::worker::{Announced, Walked};
+use crate::worker::{Announced, WorkerWalk};
 
 impl Evaluator<'_> {
     /// Follows the operators of a target.
@@ -25,9 +25,9 @@ impl Evaluator<'_> {
     pub fn follow(
         &self,
         target: &Target,
-        plan: Option<&Plan>,
+        plan: Option<&FallbackPlan>,
         announced: &mut dyn FnMut(&Announced),
-    ) -> Result<Walked, Failure> {
+    ) -> Result<WorkerWalk, Failure> {
         let engine = self.registry.walker(target).ok_or_else(|| not_walkable(target))?;
         Ok(engine.walk(&self.request, plan, announced))
     }
@@ -41,7 +41,7 @@ impl Evaluator<'_> {
         &self,
         target: &Target,
         announce: &mut dyn FnMut(&str),
-        walked: &mut dyn FnMut(&Walked),
+        walked: &mut dyn FnMut(&WorkerWalk),
     ) -> Result<TargetReport, Failure> {
         if self.registry.walker(target).is_none() {
             return match self.walk_by_outputs(target, announce) {
@@ -67,7 +67,7 @@ impl Evaluator<'_> {
     }
 
     /// Judges a walk's findings like a run: with the same reference and the same judgement.
-    pub fn judge_walked(&self, target: &Target, mut walked: Walked) -> TargetReport {
+    pub fn judge_walked(&self, target: &Target, mut walked: WorkerWalk) -> TargetReport {
         let names = node_names(self.request.model);
         let found = walked.found.as_ref();
         let walk = found.map(|(trace, trust)| conclude(Strategy::Follow, trace, trust, &names));
@@ -119,7 +119,7 @@ impl Evaluator<'_> {
         values: &Dump,
     ) -> Result<TargetReport, Failure> {
         let model = self.request.model;
-        let dumped = Dumped {
+        let dumped = DumpedNetwork {
             model,
             feeds: self.request.feeds,
             values,
@@ -147,7 +147,7 @@ impl Evaluator<'_> {
         target: &Target,
         mut report: TargetReport,
         walk: Option<WalkReport>,
-        walked: Option<&Walked>,
+        walked: Option<&WorkerWalk>,
     ) -> TargetReport {
         report.walk = walk;
         if let Some(walk) = &mut report.walk {
@@ -308,7 +308,7 @@ fn worst_error(report: &TargetReport) -> f64 {
     errors.fold(0.0, f64::max)
 }
 
-fn begun(walked: &Walked) -> Vec<BegunReport> {
+fn begun(walked: &WorkerWalk) -> Vec<BegunReport> {
     let one = |announced: &Announced| BegunReport {
         index: announced.index,
         op_type: announced.op_type.clone(),

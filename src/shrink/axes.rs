@@ -2,7 +2,7 @@
 //! axis change together, so the network stays valid.
 
 use super::oracle::{Finding, Oracle};
-use super::specimen::{Place, Specimen};
+use super::specimen::{Specimen, SpecimenPart};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -110,12 +110,12 @@ fn first_tries(number: usize, densely: bool) -> Vec<usize> {
 
 /// Places whose extents change together. Each extent is the member's factor times one number.
 struct Group {
-    members: Vec<(Place, usize)>,
+    members: Vec<(SpecimenPart, usize)>,
     number: usize,
 }
 
 impl Group {
-    fn at(&self, number: usize) -> Vec<(Place, usize)> {
+    fn at(&self, number: usize) -> Vec<(SpecimenPart, usize)> {
         self.members.iter().map(|(place, factor)| (place.clone(), factor * number)).collect()
     }
 }
@@ -131,9 +131,9 @@ pub(super) fn shorten(
     let mut known = Known::new();
     for _ in 0..3 {
         let before = shapes(specimen);
-        let axes: Vec<(Place, usize)> = specimen.places();
+        let axes: Vec<(SpecimenPart, usize)> = specimen.places();
         let feeds = axes.into_iter().map(|(place, _)| place);
-        for place in feeds.filter(|place| matches!(place, Place::Feed(..))) {
+        for place in feeds.filter(|place| matches!(place, SpecimenPart::Feed(..))) {
             let found = shorten_axis(specimen, &place, finding, oracle, announce, &mut known);
             found.into_iter().for_each(|found| keep(&mut thresholds, found));
         }
@@ -146,7 +146,7 @@ pub(super) fn shorten(
 
 /// For each searched axis, its group and the resulting shapes. If both are the same again, all possible extents were
 /// tried. After shortening, an axis may group with others.
-type Known = BTreeMap<Place, (Vec<(Place, usize)>, Vec<Vec<usize>>)>;
+type Known = BTreeMap<SpecimenPart, (Vec<(SpecimenPart, usize)>, Vec<Vec<usize>>)>;
 
 /// A later search of an axis begins at the earlier result, so only a shorter extent is new.
 fn keep(thresholds: &mut Vec<Threshold>, found: Threshold) {
@@ -164,13 +164,13 @@ fn shapes(specimen: &Specimen) -> Vec<Vec<usize>> {
 
 fn shorten_axis(
     specimen: &mut Specimen,
-    place: &Place,
+    place: &SpecimenPart,
     finding: Finding,
     oracle: &mut Oracle<'_>,
     announce: &mut dyn FnMut(&str),
     known: &mut Known,
 ) -> Option<Threshold> {
-    let Place::Feed(name, axis) = place else { return None };
+    let SpecimenPart::Feed(name, axis) = place else { return None };
     let group = find_group(specimen, place, oracle)?;
     if known.get(place) == Some(&(group.members.clone(), shapes(specimen))) {
         return None;
@@ -236,7 +236,7 @@ fn gap(seen: &BTreeMap<usize, Finding>, finding: Finding) -> Option<(usize, usiz
 
 /// The smallest set of places that can be shortened together with `place` and still leaves a network. `None` if there
 /// is no such set, or `place` is too short already.
-fn find_group(specimen: &Specimen, place: &Place, oracle: &mut Oracle<'_>) -> Option<Group> {
+fn find_group(specimen: &Specimen, place: &SpecimenPart, oracle: &mut Oracle<'_>) -> Option<Group> {
     let places = specimen.places();
     let extent = places.iter().find(|(other, _)| other == place)?.1;
     if extent < 2 {
@@ -252,19 +252,22 @@ fn find_group(specimen: &Specimen, place: &Place, oracle: &mut Oracle<'_>) -> Op
 }
 
 /// Sets of places that may have to change together, simplest first.
-fn candidates(place: &Place, extent: usize, places: &[(Place, usize)]) -> Vec<Group> {
-    let is_integer = |other: &Place| matches!(other, Place::Element(..) | Place::Attribute(..));
-    let alike: Vec<&Place> = places
+fn candidates(place: &SpecimenPart, extent: usize, places: &[(SpecimenPart, usize)]) -> Vec<Group> {
+    let is_integer = |other: &SpecimenPart| {
+        matches!(other, SpecimenPart::Element(..) | SpecimenPart::Attribute(..))
+    };
+    let alike: Vec<&SpecimenPart> = places
         .iter()
         .filter(|(other, n)| *n == extent && other != place)
         .map(|(other, _)| other)
         .collect();
-    let group = |others: Vec<&Place>| Group {
+    let group = |others: Vec<&SpecimenPart>| Group {
         members: std::iter::once(place).chain(others).map(|p| (p.clone(), 1)).collect(),
         number: extent,
     };
     let mut groups = vec![group(Vec::new())];
-    let integers: Vec<&Place> = alike.iter().copied().filter(|other| is_integer(other)).collect();
+    let integers: Vec<&SpecimenPart> =
+        alike.iter().copied().filter(|other| is_integer(other)).collect();
     if !integers.is_empty() {
         groups.push(group(integers));
     }

@@ -1,7 +1,7 @@
 //! The smallest value that fails in an operator that only passes values on. The tried values are the input's values,
 //! and a grid between and below them.
 
-use super::oracle::{Finding, Oracle, Seen};
+use super::oracle::{Finding, Oracle, RunResult};
 use super::specimen::Specimen;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -151,7 +151,7 @@ fn grid(limit: f32, room: usize) -> (usize, Vec<f32>) {
 }
 
 /// The result of a run for each value. `None` unless the reference only passes on values of its one input.
-fn passed(specimen: &Specimen, seen: &Seen) -> Option<Passed> {
+fn passed(specimen: &Specimen, seen: &RunResult) -> Option<Passed> {
     let [feed] = specimen.feeds.as_slice() else { return None };
     let (reference, candidate) = seen.worst.as_ref()?;
     let (Tensor::F32(fed), Tensor::F32(right), Tensor::F32(found)) =

@@ -13,5 +13,5 @@ mod specimen;
 pub use axes::{Threshold, Tried};
 pub use conduct::{Shrunk, by_itself, shrink};
 pub use limit::{Grid, Limit};
-pub use oracle::{Finding, Oracle, Seen};
+pub use oracle::{Finding, Oracle, RunResult};
 pub use specimen::Specimen;

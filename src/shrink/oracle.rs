@@ -3,11 +3,11 @@
 use super::Specimen;
 use crate::bounds::Arithmetic;
 use crate::compare::{CompareOptions, Comparison, compare_with};
-use crate::engine::{Execution, NodeSteps, Outcome, Output, Request, Second, Session};
+use crate::engine::{EngineSession, Execution, NodeSteps, Outcome, Output, Request, Second};
 use crate::graph::ValueName;
 use crate::inputs::Feed;
-use crate::tensor::Tensor;
-use crate::walk::{NodeReference, Reference as _, Storage, error_summary, is_honest, round_to_f16};
+use crate::tensor::{Format, Tensor};
+use crate::walk::{NodeReference, OperatorReference as _, error_summary, is_honest, round_to_f16};
 use std::time::Duration;
 
 /// The result of a specimen on the target.
@@ -29,7 +29,7 @@ pub enum Finding {
 
 /// The result of one run.
 #[derive(Debug)]
-pub struct Seen {
+pub struct RunResult {
     /// The finding of the run.
     pub finding: Finding,
     /// The worst output: the reference's and the target's.
@@ -45,14 +45,14 @@ impl Finding {
     }
 }
 
-impl Seen {
-    const INVALID: Seen = Seen { finding: Finding::Invalid, worst: None, reason: None };
+impl RunResult {
+    const INVALID: RunResult = RunResult { finding: Finding::Invalid, worst: None, reason: None };
 }
 
 /// Asks the target and the reference.
 pub struct Oracle<'a> {
     /// The target.
-    pub session: Box<dyn Session + 'a>,
+    pub session: Box<dyn EngineSession + 'a>,
     /// Computes the nodes that tract refuses.
     pub second: Option<Second>,
     /// How the target computes and stores, as far as declared.
@@ -84,17 +84,17 @@ impl Oracle<'_> {
     }
 
     /// The target's result on a specimen.
-    pub fn ask(&mut self, specimen: &Specimen) -> Seen {
+    pub fn ask(&mut self, specimen: &Specimen) -> RunResult {
         if (self.interrupted)() {
-            return Seen::INVALID;
+            return RunResult::INVALID;
         }
         match Right::of(specimen, self.second.as_ref()) {
             Ok(right) => self.run(specimen, &right),
-            Err(_) => Seen::INVALID,
+            Err(_) => RunResult::INVALID,
         }
     }
 
-    fn run(&mut self, specimen: &Specimen, right: &Right) -> Seen {
+    fn run(&mut self, specimen: &Specimen, right: &Right) -> RunResult {
         self.runs += 1;
         let execution = self.session.execute(&Request {
             model: &specimen.model,
@@ -106,20 +106,20 @@ impl Oracle<'_> {
     }
 
     /// The result of an execution of the specimen.
-    pub fn judge(&self, specimen: &Specimen, execution: Execution) -> Seen {
+    pub fn judge(&self, specimen: &Specimen, execution: Execution) -> RunResult {
         match Right::of(specimen, self.second.as_ref()) {
             Ok(right) => self.compare_all(&right, execution),
-            Err(_) => Seen::INVALID,
+            Err(_) => RunResult::INVALID,
         }
     }
 
-    fn compare_all(&self, right: &Right, mut execution: Execution) -> Seen {
+    fn compare_all(&self, right: &Right, mut execution: Execution) -> RunResult {
         if execution.outcome == Outcome::Interrupted {
-            return Seen::INVALID;
+            return RunResult::INVALID;
         }
         if execution.outcome != Outcome::Completed {
             let finding = Finding::Ended(execution.outcome);
-            return Seen { finding, worst: None, reason: execution.reason };
+            return RunResult { finding, worst: None, reason: execution.reason };
         }
         for output in execution.outputs.iter_mut().filter(|output| !self.own.contains(&output.name))
         {
@@ -131,13 +131,13 @@ impl Oracle<'_> {
         }
         let alone =
             right.alone.as_ref().and_then(|alone| alone.finding(&execution, &self.arithmetic));
-        let mut seen = Seen { finding: Finding::Agrees, worst: None, reason: None };
+        let mut seen = RunResult { finding: Finding::Agrees, worst: None, reason: None };
         for expected in &right.exact {
             let same = |outputs: &[Output]| -> Option<Output> {
                 outputs.iter().find(|output| output.name == expected.name).cloned()
             };
             // A missing output was not compared, so it does not agree.
-            let Some(found) = same(&execution.outputs) else { return Seen::INVALID };
+            let Some(found) = same(&execution.outputs) else { return RunResult::INVALID };
             let floor = same(&right.honest)
                 .and_then(|honest| error_summary(&expected.tensor, &honest.tensor));
             let finding = match (alone, self.compare(expected, &found, floor)) {
@@ -168,7 +168,7 @@ impl Oracle<'_> {
         };
         if measured.disagreeing > 0 {
             Finding::Nonfinite
-        } else if is_explained(&comparison) && self.arithmetic.format != Storage::F32 {
+        } else if is_explained(&comparison) && self.arithmetic.format != Format::F32 {
             Finding::Explained
         } else if is_honest(&measured, honest, self.arithmetic.format) {
             Finding::Agrees
@@ -284,7 +284,7 @@ mod tests {
     /// A target that completes without any output.
     struct Silent;
 
-    impl Session for Silent {
+    impl EngineSession for Silent {
         fn execute(&mut self, _: &Request<'_>) -> Execution {
             let text = String::new;
             let ran_on = RanOn {

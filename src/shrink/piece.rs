@@ -25,7 +25,7 @@ pub(super) struct Piece {
 }
 
 /// A search for a piece.
-struct Search<'s, 'o, 'a> {
+struct PieceSearch<'s, 'o, 'a> {
     steps: NodeSteps,
     feeds: &'s [Feed],
     oracle: &'s mut Oracle<'o>,
@@ -48,7 +48,8 @@ pub(super) fn find_piece(
     let steps = NodeSteps::with_second(&whole.model, oracle.second.clone())?;
     let count = steps.len();
     let suspect = (0..count).find(|&step| suspects.contains(&steps.node(step).0));
-    let mut search = Search { steps, feeds: &whole.feeds, oracle, announce, values: Values::new() };
+    let mut search =
+        PieceSearch { steps, feeds: &whole.feeds, oracle, announce, values: Values::new() };
     let grown = suspect.and_then(|step| search.grow(step));
     let (window, finding) = match grown {
         Some(found) => found,
@@ -66,7 +67,7 @@ pub(super) fn find_piece(
     Ok(shows.then_some(Piece { labels, specimen, finding }))
 }
 
-impl Search<'_, '_, '_> {
+impl PieceSearch<'_, '_, '_> {
     /// The first wrong window around a step, with windows that each double the width. The whole network is not tried.
     fn grow(&mut self, step: usize) -> Option<(Range<usize>, Finding)> {
         let count = self.steps.len();

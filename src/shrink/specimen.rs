@@ -18,7 +18,7 @@ pub struct Specimen {
 
 /// A part of a specimen that has an extent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum SpecimenPart {
     /// An axis of a feed.
     Feed(ValueName, usize),
     /// An axis of an initializer of floating-point numbers.
@@ -31,27 +31,28 @@ pub(super) enum Place {
 
 impl Specimen {
     /// Every place with its extent.
-    pub(super) fn places(&self) -> Vec<(Place, usize)> {
+    pub(super) fn places(&self) -> Vec<(SpecimenPart, usize)> {
         let mut places = Vec::new();
         for feed in &self.feeds {
             let axes = feed.tensor.shape().iter().enumerate();
-            places.extend(axes.map(|(axis, &n)| (Place::Feed(feed.name.clone(), axis), n)));
+            places.extend(axes.map(|(axis, &n)| (SpecimenPart::Feed(feed.name.clone(), axis), n)));
         }
         for (name, tensor) in self.model.initializers() {
             if let Tensor::I64(array) = &tensor {
                 let elements = array.iter().enumerate();
                 places.extend(elements.filter_map(|(at, &value)| {
-                    Some((Place::Element(name.clone(), at), usize::try_from(value).ok()?))
+                    Some((SpecimenPart::Element(name.clone(), at), usize::try_from(value).ok()?))
                 }));
             } else {
                 let axes = tensor.shape().iter().enumerate();
-                places.extend(axes.map(|(axis, &n)| (Place::Constant(name.clone(), axis), n)));
+                places
+                    .extend(axes.map(|(axis, &n)| (SpecimenPart::Constant(name.clone(), axis), n)));
             }
         }
         for (list, integers) in self.model.integers().iter().enumerate() {
             let values = integers.values.iter().enumerate();
             places.extend(values.filter_map(|(at, &value)| {
-                Some((Place::Attribute(list, at), usize::try_from(value).ok()?))
+                Some((SpecimenPart::Attribute(list, at), usize::try_from(value).ok()?))
             }));
         }
         places
@@ -61,29 +62,34 @@ impl Specimen {
     ///
     /// # Errors
     /// If the changed file is not a usable model.
-    pub(super) fn resized(&self, extents: &[(Place, usize)]) -> Result<Specimen, ModelError> {
+    pub(super) fn resized(
+        &self,
+        extents: &[(SpecimenPart, usize)],
+    ) -> Result<Specimen, ModelError> {
         let mut feeds: BTreeMap<ValueName, Feed> =
             self.feeds.iter().map(|feed| (feed.name.clone(), feed.clone())).collect();
         let mut constants = self.model.initializers();
         let mut integers = self.model.integers();
         for (place, extent) in extents {
             match place {
-                Place::Feed(name, axis) => {
+                SpecimenPart::Feed(name, axis) => {
                     if let Some(feed) = feeds.get_mut(name) {
                         let part = first(&feed.tensor, *axis, *extent);
                         let spec = uniform(&part).unwrap_or_else(|| "cut out".to_owned());
                         *feed = refeed(feed, part, &spec);
                     }
                 }
-                Place::Constant(name, axis) => {
+                SpecimenPart::Constant(name, axis) => {
                     constants.entry(name.clone()).and_modify(|c| *c = first(c, *axis, *extent));
                 }
-                Place::Element(name, at) => {
+                SpecimenPart::Element(name, at) => {
                     if let Some(Tensor::I64(array)) = constants.get_mut(name) {
                         set(array, *at, *extent);
                     }
                 }
-                Place::Attribute(list, at) => set_integer(&mut integers, *list, *at, *extent),
+                SpecimenPart::Attribute(list, at) => {
+                    set_integer(&mut integers, *list, *at, *extent)
+                }
             }
         }
         let in_order = self.feeds.iter().filter_map(|feed| feeds.remove(&feed.name)).collect();

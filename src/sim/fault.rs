@@ -311,7 +311,7 @@ impl Planted {
 /// The document's form of [`Planted`], before the check.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct FaultDocument {
     fault: Fault,
     ulps: Option<u32>,
     factor: Option<f32>,
@@ -331,9 +331,9 @@ struct Written {
     at: Condition,
 }
 
-impl From<Written> for Planted {
-    fn from(written: Written) -> Self {
-        let Written {
+impl From<FaultDocument> for Planted {
+    fn from(written: FaultDocument) -> Self {
+        let FaultDocument {
             fault,
             ulps,
             factor,
@@ -385,7 +385,7 @@ impl<'de> Deserialize<'de> for Planted {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Planted, A::Error> {
-                let written = Written::deserialize(MapAccessDeserializer::new(map))?;
+                let written = FaultDocument::deserialize(MapAccessDeserializer::new(map))?;
                 let planted = Planted::from(written);
                 planted.check().map_err(A::Error::custom)?;
                 Ok(planted)

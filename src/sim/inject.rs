@@ -4,7 +4,7 @@ use super::fault::{Fault, Planted};
 use super::layout;
 use super::naive::{naive_gelu, naive_logsumexp, naive_softplus, where_input_lies};
 use super::norm::{Statistics, normalise, unwritten_parameters};
-use super::operation::Moment;
+use super::operation::CurrentRun;
 use super::operation::{Operation, each};
 use super::storage::StorageRules;
 use super::{Accumulate, spots, sums, window};
@@ -27,7 +27,7 @@ pub(super) fn inject(
     operation: &Operation<'_>,
     right: &[Tensor],
     storage: &StorageRules,
-    moment: Moment,
+    moment: CurrentRun,
 ) -> Option<Vec<Tensor>> {
     match planted.fault {
         Fault::NaiveGelu => naive_gelu(operation),
@@ -86,7 +86,7 @@ fn spot(
     operation: &Operation<'_>,
     right: &[Tensor],
     storage: &StorageRules,
-    moment: Moment,
+    moment: CurrentRun,
 ) -> Option<Vec<Tensor>> {
     match planted.fault {
         Fault::OneElement => {

@@ -21,7 +21,7 @@ mod window;
 
 pub use condition::{Condition, Extent};
 pub use fault::{Before, During, Fault, Planted};
-pub use operation::{Moment, NodeFacts};
+pub use operation::{CurrentRun, NodeFacts};
 pub use simulator::{Breakdown, Simulator};
 pub use storage::{Overflow, StorageRules, Subnormals};
 

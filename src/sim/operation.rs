@@ -138,7 +138,7 @@ pub(super) fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
 
 /// The current run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Moment {
+pub struct CurrentRun {
     /// The number of the run, counted from 1.
     pub run: usize,
     /// Whether the caller reads every node's outputs.

@@ -2,7 +2,7 @@
 
 use super::fault::{Before, During, Fault, Planted};
 use super::inject::inject;
-use super::operation::{Moment, NodeFacts, Operation, each};
+use super::operation::{CurrentRun, NodeFacts, Operation, each};
 use super::{Accumulate, Device, sums};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +27,7 @@ pub enum Breakdown {
 #[derive(Debug)]
 pub struct Simulator {
     device: Device,
-    moment: Moment,
+    moment: CurrentRun,
     /// The outputs of stale nodes in the previous run, by fault and node.
     stale: BTreeMap<(usize, usize), Vec<Tensor>>,
     /// Whether no further node runs in this run.
@@ -43,7 +43,7 @@ impl Simulator {
     pub fn new(device: Device) -> Self {
         Simulator {
             device,
-            moment: Moment::default(),
+            moment: CurrentRun::default(),
             stale: BTreeMap::new(),
             stopped: false,
             lost: None,
@@ -83,7 +83,7 @@ impl Simulator {
 
     /// Begins the next run, watched or not.
     pub fn begin(&mut self, watched: bool) {
-        self.moment = Moment { run: self.moment.run + 1, watched };
+        self.moment = CurrentRun { run: self.moment.run + 1, watched };
         self.stopped = false;
     }
 

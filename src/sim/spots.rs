@@ -4,7 +4,7 @@
 use super::elementwise::binary;
 use super::operation::{Floats, Operation, around, each, tensor};
 use super::storage::StorageRules;
-use crate::kernels::{Call, Sums};
+use crate::kernels::{Call, SumOperator};
 use crate::tensor::{Format, Tensor};
 
 /// A prime that spreads places over a tensor.
@@ -141,7 +141,7 @@ pub(super) fn tail_lost(
         inputs: operation.inputs,
         outputs: right.len(),
     };
-    let sums = Sums::of(&call)?.ok()?;
+    let sums = SumOperator::of(&call)?.ok()?;
     let output = Floats::of(right.first()?)?;
     let mut addends = Vec::new();
     let less = output.values.iter().enumerate().map(|(at, value)| {

@@ -6,7 +6,7 @@ use super::operation::{Floats, Operation, tensor};
 use crate::tensor::Tensor;
 
 /// A sliding window over two axes. With only one axis, the first has length 1.
-struct Window {
+struct PlaneWindow {
     input: [usize; 2],
     output: [usize; 2],
     kernel: [usize; 2],
@@ -18,7 +18,7 @@ struct Window {
     axes: usize,
 }
 
-impl Window {
+impl PlaneWindow {
     /// The window of a node; `None` if the node has neither one nor two axes.
     fn of(
         operation: &Operation<'_>,
@@ -42,7 +42,7 @@ impl Window {
             let given = if given.is_empty() { vec![default; axes] } else { given };
             two(&given[..axes.min(given.len())], default)
         };
-        let mut window = Window {
+        let mut window = PlaneWindow {
             input: two(&input[2..], 1),
             output: two(&output[2..], 1),
             kernel: two(kernel, 1),
@@ -113,12 +113,12 @@ fn convolve(
     operation: &Operation<'_>,
     right: &[Tensor],
     add: fn(f32, f32, f32) -> f32,
-    change: impl Fn(Window) -> Option<Window>,
+    change: impl Fn(PlaneWindow) -> Option<PlaneWindow>,
 ) -> Option<Vec<Tensor>> {
     let (input, weight) = (operation.floats(0)?, operation.floats(1)?);
     let bias = operation.floats(2).map(|bias| bias.values);
     let shape = right.first()?.shape();
-    let window = change(Window::of(operation, input.shape, shape, weight.shape.get(2..)?)?)?;
+    let window = change(PlaneWindow::of(operation, input.shape, shape, weight.shape.get(2..)?)?)?;
     let groups = usize::try_from(operation.node.int("group").unwrap_or(1)).ok()?;
     let (channels, filters, depth) = (input.shape[1], weight.shape[0], weight.shape[1]);
     let (plane, taps): (usize, usize) =
@@ -153,7 +153,7 @@ pub(super) fn average(operation: &Operation<'_>, right: &[Tensor]) -> Option<Vec
     let kernel = operation.node.ints("kernel_shape")?;
     let kernel: Vec<usize> =
         kernel.iter().map(|&k| usize::try_from(k)).collect::<Result<_, _>>().ok()?;
-    let window = Window::of(operation, input.shape, shape, &kernel)?;
+    let window = PlaneWindow::of(operation, input.shape, shape, &kernel)?;
     let with_pads = operation.node.int("count_include_pad") == Some(1);
     let plane: usize = window.input.iter().product();
     let mut values = Vec::with_capacity(shape.iter().product());

@@ -14,6 +14,6 @@ pub use kind::{Confidence, INCONCLUSIVE, Kind, News, Verdict, exit_code};
 pub use origin::{Origin, OriginKind};
 pub use phrases::KEEP_ACTIVATIONS;
 pub use ruling::{Code, Found, NEARER, Opinion, Party, Ruling, distance, is_within, weigh};
-pub use sentence::{Finding, decide, outcome_kind};
+pub use sentence::{OutputFinding, decide, outcome_kind};
 pub use strategies::{Named, StrategyAgreement, compare_strategies};
 pub use walk::{Facts, accept_converter, refine};

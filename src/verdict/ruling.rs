@@ -5,8 +5,8 @@
 //! differs from the reference, the node is disputed, and no engine is accused.
 
 use crate::engine::Target;
-use crate::tensor::{Dtype, Tensor};
-use crate::walk::{ErrorSummary, Storage, error_summary};
+use crate::tensor::{Dtype, Format, Tensor};
+use crate::walk::{ErrorSummary, error_summary};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -198,9 +198,9 @@ fn allows(error_summary: &ErrorSummary, pair: [&Tensor; 2]) -> bool {
     let is_float = pair.iter().all(|tensor| tensor.dtype().is_float());
     let within = match () {
         () if !is_float => error_summary.mismatched == 0,
-        () if has(Dtype::Bf16) => error_summary.is_within(Storage::Bf16),
-        () if has(Dtype::F16) => error_summary.is_within(Storage::F16),
-        () => error_summary.is_within(Storage::F32),
+        () if has(Dtype::Bf16) => error_summary.is_within(Format::Bf16),
+        () if has(Dtype::F16) => error_summary.is_within(Format::F16),
+        () => error_summary.is_within(Format::F32),
     };
     error_summary.disagreeing == 0 && within
 }

@@ -6,7 +6,7 @@ use crate::engine::{Execution, Outcome, Runs};
 
 /// The finding on one output.
 #[derive(Debug, Clone, Copy)]
-pub struct Finding<'a> {
+pub struct OutputFinding<'a> {
     /// The output's name.
     pub name: &'a str,
     /// The measurements, `None` if none were possible.
@@ -18,7 +18,7 @@ pub struct Finding<'a> {
 }
 
 /// The verdict on one target's whole outputs.
-pub fn decide(execution: &Execution, findings: &[Finding<'_>]) -> Verdict {
+pub fn decide(execution: &Execution, findings: &[OutputFinding<'_>]) -> Verdict {
     let Some(kind) = outcome_kind(execution.outcome) else {
         return decide_completed(execution.runs.as_ref(), findings);
     };
@@ -44,7 +44,7 @@ pub fn outcome_kind(outcome: Outcome) -> Option<Kind> {
     }
 }
 
-fn decide_completed(runs: Option<&Runs>, findings: &[Finding<'_>]) -> Verdict {
+fn decide_completed(runs: Option<&Runs>, findings: &[OutputFinding<'_>]) -> Verdict {
     let (repeats, identical) = runs.map_or((1, true), |runs| (runs.repeats, runs.identical));
     let (kind, sentence) = if identical {
         judge_outputs(findings)
@@ -60,7 +60,7 @@ fn decide_completed(runs: Option<&Runs>, findings: &[Finding<'_>]) -> Verdict {
     Verdict { kind, sentence, confidence, diagnosis: Vec::new(), hint: None }
 }
 
-fn judge_outputs(findings: &[Finding<'_>]) -> (Kind, String) {
+fn judge_outputs(findings: &[OutputFinding<'_>]) -> (Kind, String) {
     // The worst output decides the verdict on the target.
     let worst = findings.iter().max_by_key(|finding| severity(finding));
     match worst {
@@ -69,7 +69,7 @@ fn judge_outputs(findings: &[Finding<'_>]) -> (Kind, String) {
     }
 }
 
-fn severity(finding: &Finding<'_>) -> u8 {
+fn severity(finding: &OutputFinding<'_>) -> u8 {
     match kind_of(finding) {
         Kind::Nonfinite => 4,
         Kind::Divergent => 3,
@@ -79,7 +79,7 @@ fn severity(finding: &Finding<'_>) -> u8 {
     }
 }
 
-fn kind_of(finding: &Finding<'_>) -> Kind {
+fn kind_of(finding: &OutputFinding<'_>) -> Kind {
     let disagreeing = finding.comparison.map_or(0, |comparison| comparison.nonfinite.disagreeing);
     match finding.judgement.agreement {
         Agreement::Agrees => Kind::Agrees,
@@ -90,7 +90,7 @@ fn kind_of(finding: &Finding<'_>) -> Kind {
     }
 }
 
-fn describe(finding: &Finding<'_>, outputs: usize) -> String {
+fn describe(finding: &OutputFinding<'_>, outputs: usize) -> String {
     let of = if outputs > 1 { format!("`{}`: ", finding.name) } else { String::new() };
     let words = &finding.judgement.words;
     match (finding.comparison, finding.judgement.agreement) {

@@ -3,19 +3,18 @@
 use super::kind::{Confidence, Kind, News, Verdict};
 use super::origin::{Origin, OriginKind, spelled};
 use super::phrases::{KEEP_ACTIVATIONS, beyond, diagnosis, disagreement, lost, wrong_integers};
-use super::sentence::Finding;
+use super::sentence::OutputFinding;
 use crate::compare::JudgementRule;
 use crate::engine::{CPU, DUMP, Outcome, SIMULATED};
-use crate::walk::{
-    ChangedFeed, FLOOR_FACTOR, Handover, OpReport, Role, Storage, Strategy, WalkReport,
-};
+use crate::tensor::Format;
+use crate::walk::{ChangedFeed, FLOOR_FACTOR, Handover, OpReport, Role, Strategy, WalkReport};
 
 /// The facts from a walk, apart from the verdict on the whole outputs.
 pub struct Facts<'a> {
     /// How the target's run ended.
     pub outcome: Outcome,
     /// The finding on each output.
-    pub findings: Vec<Finding<'a>>,
+    pub findings: Vec<OutputFinding<'a>>,
     /// The walk, if there was one.
     pub walk: Option<&'a WalkReport>,
     /// The node at which the engine's own CPU departs from the reference, if it causes the difference.
@@ -251,7 +250,7 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
     let honest = is_whole && error <= FLOOR_FACTOR * floor;
     let strict = findings.iter().all(|finding| finding.judgement.rule.is_exact());
     match whole.kind {
-        Kind::Agrees if honest && !strict && walk.storage != Storage::F32 => {
+        Kind::Agrees if honest && !strict && walk.storage != Format::F32 => {
             Verdict { kind: Kind::Explained, sentence: rounding(walk, error, floor), ..whole }
         }
         Kind::Divergent if honest => Verdict {
@@ -292,9 +291,7 @@ struct Operands {
 fn of_operands(walk: &WalkReport) -> Option<Operands> {
     let fits = |op: &&OpReport| {
         op.excess.as_ref().is_some_and(|excess| {
-            excess.has_other_operands()
-                && excess.mode.format == Storage::F32
-                && excess.excess <= 1.0
+            excess.has_other_operands() && excess.mode.format == Format::F32 && excess.excess <= 1.0
         })
     };
     let ops: Vec<&OpReport> = walk.ops.iter().filter(fits).collect();
@@ -322,7 +319,7 @@ const KEEP_WEIGHTS: &str =
     "ask the backend for 32-bit weights, or accept what 16-bit weights cost with --rtol and --atol";
 
 /// A feed that the target reads with other values, and whether its storage explains that.
-fn of_feed(feed: &ChangedFeed, storage: Storage) -> String {
+fn of_feed(feed: &ChangedFeed, storage: Format) -> String {
     let ChangedFeed { operator, error, unexplained } = feed;
     if *unexplained {
         return format!(

@@ -3,11 +3,11 @@
 //! An infinity may be intended, such as a mask that a Softmax turns to zeros. So the report names only the births
 //! whose non-finite values reach an output. One step-by-step run of the reference finds them.
 
-use super::contract::{Executed, Operand, Reference};
+use super::contract::{Executed, Operand, OperatorReference};
 use super::follow::Follow;
 use super::node_reference::{anatomy, operators};
-use super::nonfinite::{Case, NonfiniteFinding, count};
-use super::rounding_floor::{Storage, StorageCensus};
+use super::nonfinite::{NonfiniteCase, NonfiniteFinding, count};
+use super::rounding_floor::StorageCensus;
 use super::trace::Trace;
 use crate::engine::{NodeSteps, Output};
 use crate::inputs::Feed;
@@ -117,7 +117,7 @@ impl NonfiniteOutput {
 
 /// The non-finite values of one evaluation.
 #[derive(Default)]
-struct Seen {
+struct BornValues {
     /// Values with non-finite elements, and their numbers of NaN and infinities.
     nonfinite: BTreeMap<String, (u64, u64)>,
     /// The births, by step.
@@ -147,10 +147,10 @@ pub fn find_births(
 pub fn watch(
     steps: &mut NodeSteps,
     feeds: &[Feed],
-    reference: &mut dyn Reference,
+    reference: &mut dyn OperatorReference,
 ) -> Result<Trace, String> {
     let mut seen = look(steps, feeds)?;
-    let mut follow = Follow::new(reference, StorageCensus::new(Storage::F32));
+    let mut follow = Follow::new(reference, StorageCensus::new(Format::F32));
     steps.start(feeds)?;
     for (index, operator) in operators(steps).into_iter().enumerate() {
         let inputs = steps.inputs(index)?;
@@ -176,8 +176,8 @@ pub fn watch(
     Ok(Trace { measured, storage: storage.storage(), final_half: None })
 }
 
-fn look(steps: &mut NodeSteps, feeds: &[Feed]) -> Result<Seen, String> {
-    let mut seen = Seen::default();
+fn look(steps: &mut NodeSteps, feeds: &[Feed]) -> Result<BornValues, String> {
+    let mut seen = BornValues::default();
     let fed = feeds.iter().filter(|feed| !is_finite(&feed.tensor));
     seen.nonfinite.extend(fed.map(|feed| (feed.name.to_string(), census(&feed.tensor))));
     steps.start(feeds)?;
@@ -193,7 +193,12 @@ fn look(steps: &mut NodeSteps, feeds: &[Feed]) -> Result<Seen, String> {
             let anatomy = anatomy(steps, step, inputs.into_iter().map(Some));
             let (op, op_type) = (&*operator.name, &*operator.op_type);
             let birth = outputs.iter().find_map(|output| {
-                let case = Case { op, op_type, anatomy: &anatomy, format: limits(output.dtype()) };
+                let case = NonfiniteCase {
+                    op,
+                    op_type,
+                    anatomy: &anatomy,
+                    format: limits(output.dtype()),
+                };
                 let (born, op_type) = (case.born(None, output), op_type.to_owned());
                 match born {
                     Some(found) => Some(Birth::Node { op_type, found, of_finite: true }),
@@ -213,7 +218,7 @@ fn look(steps: &mut NodeSteps, feeds: &[Feed]) -> Result<Seen, String> {
     Ok(seen)
 }
 
-impl Seen {
+impl BornValues {
     /// The births whose non-finite values reach an output.
     fn behind(&self, steps: &NodeSteps, output: &str) -> Vec<Birth> {
         let mut waiting = vec![output.to_owned()];

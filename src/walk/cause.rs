@@ -76,7 +76,7 @@ impl Cause {
 }
 
 /// One non-finite element.
-pub(super) struct Element<'a> {
+pub(super) struct NonfiniteElement<'a> {
     /// The operator's type, as ONNX or MNN names it.
     pub(super) op_type: &'a str,
     /// The inputs that the element is computed from.
@@ -104,7 +104,7 @@ const EXPONENTIAL: &[&str] = &[
     "cosh",
     "sinh",
 ];
-impl Element<'_> {
+impl NonfiniteElement<'_> {
     /// The first cause that the inputs show.
     pub(super) fn cause(&self) -> Cause {
         let max = self.format.max();
@@ -248,7 +248,7 @@ mod tests {
     fn of(op_type: &str, values: &[&[f64]], right: Option<f64>, format: Format) -> Cause {
         let values = values.iter().map(|values| values.to_vec()).collect();
         let reach = Reach { values, own: true, is_sum: false };
-        Element { op_type, reach: &reach, right, format }.cause()
+        NonfiniteElement { op_type, reach: &reach, right, format }.cause()
     }
 
     #[test]
@@ -306,7 +306,8 @@ mod tests {
         assert_eq!(of("Reduction", &[&[0.5]], Some(0.5), Format::F16), Cause::Unexplained);
         let mean = Reach { values: vec![vec![1000.0; 100]], own: true, is_sum: true };
         let mean = |format| {
-            Element { op_type: "ReduceMean", reach: &mean, right: Some(1000.0), format }.cause()
+            NonfiniteElement { op_type: "ReduceMean", reach: &mean, right: Some(1000.0), format }
+                .cause()
         };
         assert_eq!(mean(Format::F16), Cause::SumOverflow);
         assert_eq!(mean(Format::F32), Cause::Unexplained);

@@ -1,13 +1,13 @@
 //! Turns a trace into the walk's report.
 
-use super::Storage;
 use super::error_summary::ErrorSummary;
 use super::mapping::map_to_nodes;
-use super::measured::{Measured, WeightCost};
+use super::measured::{MeasuredOp, WeightCost};
 use super::role::{Role, assign_roles};
 use super::rounding_floor::{floor, operator_floor};
 use super::strategy::Strategy;
 use super::trace::{ChangedFeed, OpReport, Trace, Trust, UncheckedOp, WalkReport, WeightReport};
+use crate::tensor::Format;
 use std::collections::BTreeMap;
 
 /// The most profiles that a report keeps.
@@ -73,7 +73,7 @@ pub fn conclude(
 const STORED: f64 = 0.04;
 
 /// Finds error that an operator inherits although every earlier operator is exact: the candidate stored a changed feed.
-fn changed_feed(measured: &[Measured], storage: Storage) -> Option<ChangedFeed> {
+fn changed_feed(measured: &[MeasuredOp], storage: Format) -> Option<ChangedFeed> {
     let has = |error_summary: Option<ErrorSummary>| {
         error_summary.is_some_and(|error_summary| error_summary.mismatched > 0)
     };
@@ -99,7 +99,7 @@ fn sources(ops: &[OpReport]) -> Vec<String> {
     ops.iter().filter(|op| op.role == Role::Source).map(|op| op.name.clone()).collect()
 }
 
-fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage) -> OpReport {
+fn report(op: &MeasuredOp, role: Role, onnx_node: Option<String>, storage: Format) -> OpReport {
     let floor = operator_floor(storage, op.exactness, op.half);
     let introduced = op.introduced.map(|error_summary| error_summary.rel_l2);
     OpReport {
@@ -144,11 +144,11 @@ fn report(op: &Measured, role: Role, onnx_node: Option<String>, storage: Storage
     }
 }
 
-fn unchecked(op: &Measured) -> Option<UncheckedOp> {
+fn unchecked(op: &MeasuredOp) -> Option<UncheckedOp> {
     let reason = op.unchecked.clone()?;
     Some(UncheckedOp { name: op.name.clone(), op_type: op.op_type.clone(), reason })
 }
 
-fn diverges(op: &Measured, storage: Storage) -> bool {
+fn diverges(op: &MeasuredOp, storage: Format) -> bool {
     op.cumulative.is_some_and(|error_summary| !error_summary.is_within(storage))
 }

@@ -1,14 +1,14 @@
 //! One complete walk: a tapped run, a second tapped run, and untapped runs as proof.
 
-use super::contract::{Announce, Candidate, Executed, Operand, Reference};
+use super::contract::{Announce, Candidate, Executed, Operand, OperatorReference};
 use super::error_summary::{ErrorSummary, error_summary};
 use super::follow::Follow;
-use super::measured::Measured;
+use super::measured::MeasuredOp;
 use super::role::{Role, assign_roles, is_accused};
-use super::rounding_floor::{Storage, StorageCensus};
+use super::rounding_floor::StorageCensus;
 use super::trace::{Trace, Trust};
 use crate::engine::{Output, Runs, same_bytes};
-use crate::tensor::{Digest, Tensor};
+use crate::tensor::{Digest, Format, Tensor};
 use std::time::Instant;
 
 /// The results of one walk.
@@ -36,7 +36,7 @@ pub type Traced<'a> = dyn FnMut(&Trace) + 'a;
 /// Returns the reason if the candidate or the reference refused to run.
 pub fn conduct(
     candidate: &mut dyn Candidate,
-    reference: &mut dyn Reference,
+    reference: &mut dyn OperatorReference,
     declared: StorageCensus,
     repeats: usize,
     announce: &mut Announce<'_>,
@@ -97,11 +97,11 @@ pub fn conduct(
 /// different bytes, and the outputs.
 fn second_run(
     candidate: &mut dyn Candidate,
-    reference: &mut dyn Reference,
+    reference: &mut dyn OperatorReference,
     declared: StorageCensus,
     announce: &mut Announce<'_>,
     first: &[Digest],
-    measured: &mut [Measured],
+    measured: &mut [MeasuredOp],
 ) -> Result<(Option<String>, Vec<Output>), String> {
     let mut follow = Follow::new(reference, declared);
     let mut changed = Vec::new();
@@ -124,12 +124,12 @@ fn second_run(
 }
 
 /// A tapped run's measurements, the storage format that its values show, and its outputs.
-type Tapped = (Vec<Measured>, Storage, Vec<Output>);
+type Tapped = (Vec<MeasuredOp>, Format, Vec<Output>);
 
 /// Measures a tapped run, and passes each operator to `watch`.
 fn watched_run(
     candidate: &mut dyn Candidate,
-    reference: &mut dyn Reference,
+    reference: &mut dyn OperatorReference,
     declared: StorageCensus,
     announce: &mut Announce<'_>,
     watch: &mut dyn FnMut(&Executed),
@@ -144,7 +144,7 @@ fn watched_run(
     Ok((measured, storage.storage(), outputs))
 }
 
-fn sources(measured: &[Measured], storage: Storage) -> Vec<String> {
+fn sources(measured: &[MeasuredOp], storage: Format) -> Vec<String> {
     let roles = assign_roles(measured, storage);
     let sources = measured.iter().zip(roles).filter(|(_, role)| *role == Role::Source);
     sources.map(|(measured, _)| measured.name.clone()).collect()
@@ -160,10 +160,10 @@ fn worst(reference: &[Output], candidate: &[Output]) -> Option<ErrorSummary> {
 /// Returns the measurements, the storage format, and the first operator whose bytes differ between the two runs.
 fn unstable(
     candidate: &mut dyn Candidate,
-    reference: &mut dyn Reference,
+    reference: &mut dyn OperatorReference,
     declared: StorageCensus,
     announce: &mut Announce<'_>,
-) -> Result<(Vec<Measured>, Storage, Option<String>), String> {
+) -> Result<(Vec<MeasuredOp>, Format, Option<String>), String> {
     candidate.reopen()?;
     let (mut first, mut second) = (Vec::new(), Vec::new());
     let (mut measured, storage, _) =
@@ -179,7 +179,7 @@ fn unstable(
 }
 
 /// Keeps the measurement that accuses the operator, because some faults show in only one of two runs.
-fn keep_worse(first: &mut Measured, again: Measured, storage: Storage) {
+fn keep_worse(first: &mut MeasuredOp, again: MeasuredOp, storage: Format) {
     if !is_accused(first, storage) && is_accused(&again, storage) {
         // The errors of earlier operators are known only from the first run.
         let known = (first.cumulative, first.inherited, first.conversion, first.kernel);

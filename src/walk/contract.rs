@@ -159,7 +159,7 @@ pub trait Candidate {
 }
 
 /// Computes operators one at a time.
-pub trait Reference {
+pub trait OperatorReference {
     /// Resets the clean stream to its start.
     ///
     /// # Errors
@@ -199,7 +199,7 @@ pub trait Reference {
         inputs: &[Operand],
     ) -> Result<Vec<Tensor>, Unchecked>;
 
-    /// The same as [`Reference::recompute`] with the original network's weights. `None` if the network under test has
+    /// The same as [`OperatorReference::recompute`] with the original network's weights. `None` if the network under test has
     /// those weights.
     fn recompute_full(
         &mut self,
@@ -222,7 +222,7 @@ pub trait Reference {
     }
 
     /// Compares the candidate's outputs of an operator on these inputs with the bounds of their elements. `near` is the
-    /// result of [`Reference::recompute`]. `None` if no bound is known.
+    /// result of [`OperatorReference::recompute`]. `None` if no bound is known.
     fn weigh(
         &mut self,
         _: &Operator,

@@ -6,21 +6,21 @@
 use super::conclude::conclude;
 use super::error_summary::{ErrorSummary, error_summary};
 use super::follow::Follow;
-use super::journal::{Journal, Known};
+use super::journal::{Known, SearchJournal};
 use super::line::Line;
-use super::measured::Measured;
+use super::measured::MeasuredOp;
 use super::node_reference::operators;
 use super::role::{Role, assign_roles};
-use super::rounding_floor::{FLOOR_FACTOR, Storage, StorageCensus, floor, round_to_f16};
+use super::rounding_floor::{FLOOR_FACTOR, StorageCensus, floor, round_to_f16};
 use super::search::{Answer, Turn, find_turn};
 use super::strategy::Strategy;
 use super::stream::Stream;
 use super::sweep::sweep;
-use super::task::{Alone, Task};
+use super::task::{Alone, SearchTask};
 use super::trace::{Confirmation, Probe, Trace, Trust, WalkReport};
 use crate::engine::{Execution, Outcome, Request};
 use crate::graph::{Cut, ValueName};
-use crate::tensor::Tensor;
+use crate::tensor::{Format, Tensor};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -29,9 +29,9 @@ use std::collections::BTreeMap;
 /// # Errors
 /// Returns the reason if the reference refuses.
 pub fn cut(
-    task: &mut Task<'_>,
+    task: &mut SearchTask<'_>,
     names: &BTreeMap<String, String>,
-    journal: &mut Journal<Probe>,
+    journal: &mut SearchJournal<Probe>,
 ) -> Result<(Execution, Option<WalkReport>), String> {
     let whole = task.run_whole();
     if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable | Outcome::Interrupted) {
@@ -61,8 +61,8 @@ pub fn cut(
 }
 
 struct Bisection<'t, 'a> {
-    task: &'t mut Task<'a>,
-    journal: &'t mut Journal<Probe>,
+    task: &'t mut SearchTask<'a>,
+    journal: &'t mut SearchJournal<Probe>,
     line: Line,
     exact: Stream,
     /// The same network on an honest backend with the target's storage, if that is not `f32`.
@@ -74,15 +74,18 @@ struct Bisection<'t, 'a> {
 }
 
 impl<'t, 'a> Bisection<'t, 'a> {
-    fn new(task: &'t mut Task<'a>, journal: &'t mut Journal<Probe>) -> Result<Self, String> {
+    fn new(
+        task: &'t mut SearchTask<'a>,
+        journal: &'t mut SearchJournal<Probe>,
+    ) -> Result<Self, String> {
         let steps = task.steps()?;
         let line = Line::of(&steps, task.model.outputs());
         let labels = operators(&steps).into_iter().map(|operator| operator.name).collect();
         let exact = Stream::new(steps, task.feeds, Tensor::clone)?;
         let honest = match task.storage() {
-            Storage::F32 => None,
+            Format::F32 => None,
             // Computed in `f16`: `floor` scales the error to the format.
-            Storage::F16 | Storage::Bf16 | Storage::Tf32 => {
+            Format::F16 | Format::Bf16 | Format::Tf32 => {
                 Some(Stream::new(task.steps()?, task.feeds, round_to_f16)?)
             }
         };
@@ -292,7 +295,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
     }
 
     /// One run with every value up to a position as an output. `None` if the run shows no source.
-    fn in_place(&mut self, at: usize) -> Result<Option<Vec<Measured>>, String> {
+    fn in_place(&mut self, at: usize) -> Result<Option<Vec<MeasuredOp>>, String> {
         self.runs += 1;
         let Ok(mut measured) = sweep(self.task, at)? else { return Ok(None) };
         let roles = assign_roles(&measured, self.task.storage());
@@ -330,7 +333,7 @@ impl<'t, 'a> Bisection<'t, 'a> {
     }
 
     /// Runs the node alone. If the node agrees, runs the truncation again.
-    fn confirm_alone(&mut self, at: usize) -> Result<(Vec<Measured>, Confirmation), String> {
+    fn confirm_alone(&mut self, at: usize) -> Result<(Vec<MeasuredOp>, Confirmation), String> {
         let alone = self.alone(at)?;
         (self.task.announce)(&format!("{} by itself", self.labels[at]));
         self.runs += 1;
@@ -427,16 +430,16 @@ impl<'t, 'a> Bisection<'t, 'a> {
 }
 
 /// The measured steps, the position of the turn, and the confirmation.
-type Found = (Vec<Measured>, usize, Confirmation);
+type Found = (Vec<MeasuredOp>, usize, Confirmation);
 
 /// Whether the storage allows an error, or the error is near an honest backend's with that storage.
-pub fn is_honest(measured: &ErrorSummary, honest: Option<ErrorSummary>, storage: Storage) -> bool {
+pub fn is_honest(measured: &ErrorSummary, honest: Option<ErrorSummary>, storage: Format) -> bool {
     is_right(measured, Some(floor(storage, honest)), storage)
 }
 
-fn is_right(error_summary: &ErrorSummary, floor: Option<f64>, storage: Storage) -> bool {
+fn is_right(error_summary: &ErrorSummary, floor: Option<f64>, storage: Format) -> bool {
     // In f32 a norm hides single wrong elements, so the tolerance alone decides.
-    let honest = storage != Storage::F32
+    let honest = storage != Format::F32
         && floor.is_some_and(|floor| error_summary.rel_l2 <= FLOOR_FACTOR * floor);
     error_summary.disagreeing == 0 && (error_summary.is_within(storage) || honest)
 }

@@ -5,7 +5,7 @@
 //! was introduced inside it. A dump of every value makes each piece one node.
 
 use super::conclude::conclude;
-use super::contract::{Anatomy, Clean, Executed, Operand, Operator, Reference, Unchecked};
+use super::contract::{Anatomy, Clean, Executed, Operand, Operator, OperatorReference, Unchecked};
 use super::error_summary::error_summary;
 use super::exactness::Exactness;
 use super::follow::Follow;
@@ -30,7 +30,7 @@ use std::rc::Rc;
 const FOLDED: f64 = 1e-6;
 
 /// The network of a dump, and the dump.
-pub struct Dumped<'a> {
+pub struct DumpedNetwork<'a> {
     /// The network, its input shapes resolved.
     pub model: &'a Model,
     /// The device's feeds.
@@ -48,7 +48,7 @@ pub struct Dumped<'a> {
 /// # Errors
 /// If the reference refuses a node.
 pub fn walk_dumped(
-    dumped: &Dumped<'_>,
+    dumped: &DumpedNetwork<'_>,
     names: &BTreeMap<String, String>,
 ) -> Result<WalkReport, String> {
     let mut exact = Stream::new(dumped, Tensor::clone)?;
@@ -190,7 +190,7 @@ fn behind(
     seen
 }
 
-impl Dumped<'_> {
+impl DumpedNetwork<'_> {
     fn steps(&self) -> Result<NodeSteps, String> {
         let mut steps = NodeSteps::with_second(self.model, self.second.clone())?;
         // Not the initializers: one that differs is a changed network.
@@ -230,7 +230,7 @@ struct Found {
 }
 
 impl<'d> Stream<'d> {
-    fn new(dumped: &Dumped<'d>, change: fn(&Tensor) -> Tensor) -> Result<Self, String> {
+    fn new(dumped: &DumpedNetwork<'d>, change: fn(&Tensor) -> Tensor) -> Result<Self, String> {
         let mut steps = dumped.steps()?;
         let fed = |feed: &Feed| Feed { tensor: change(&feed.tensor), ..feed.clone() };
         steps.start(&dumped.feeds.iter().map(fed).collect::<Vec<_>>())?;
@@ -328,7 +328,7 @@ struct PieceReference<'f> {
     current: Rc<RefCell<Current>>,
 }
 
-impl Reference for PieceReference<'_> {
+impl OperatorReference for PieceReference<'_> {
     fn restart(&mut self) -> Result<(), String> {
         self.clean.restart()
     }

@@ -1,7 +1,7 @@
 //! The size of an error, small enough to keep for every operator.
 
-use super::rounding_floor::Storage;
 use crate::compare::{CompareOptions, Comparison, Explanation, STORAGE, compare_with};
+use crate::tensor::Format;
 use crate::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,11 +44,11 @@ impl ErrorSummary {
     };
 
     /// Whether a backend that stores this format may differ by this much.
-    pub fn is_within(&self, storage: Storage) -> bool {
+    pub fn is_within(&self, storage: Format) -> bool {
         match storage {
-            Storage::F32 => self.within_f32,
-            Storage::F16 | Storage::Tf32 => self.within_f16,
-            Storage::Bf16 => self.within_bf16,
+            Format::F32 => self.within_f32,
+            Format::F16 | Format::Tf32 => self.within_f16,
+            Format::Bf16 => self.within_bf16,
         }
     }
 

@@ -4,14 +4,14 @@
 use super::conduct::Walked;
 use super::contract::Announce;
 use super::error_summary::{ErrorSummary, error_summary};
-use super::measured::Measured;
+use super::measured::MeasuredOp;
 use super::overrides::{Compute, Overridable, Overrides, Transfers};
 use super::role::{Role, assign_roles};
-use super::rounding_floor::{FLOOR_FACTOR, Storage, floor};
+use super::rounding_floor::{FLOOR_FACTOR, floor};
 use super::smallest::{Set, smallest};
 use crate::compare::{CompareOptions, Tolerance, compare_with};
 use crate::engine::{CPU, Output};
-use crate::tensor::Tensor;
+use crate::tensor::{Format, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,7 @@ impl Goal {
 
 /// The parameters of the search.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct FallbackPlan {
     /// The unit that is moved.
     pub by: By,
     /// The goal to reach.
@@ -94,7 +94,7 @@ pub struct TradePoint {
 
 /// Median seconds of whole runs, including writing the inputs and reading the outputs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Latency {
+pub struct FallbackLatency {
     /// The network on its own.
     pub before: f64,
     /// Every operator stepped and none moved, which shows the cost of observation.
@@ -133,7 +133,7 @@ pub struct Fallback {
     /// The tensors that travel in each run.
     pub transfers: Transfers,
     /// The cost in time.
-    pub latency: Option<Latency>,
+    pub latency: Option<FallbackLatency>,
     /// Error against the number of members moved, the worst first. Filled if no small set helps.
     pub curve: Vec<TradePoint>,
 }
@@ -172,7 +172,7 @@ pub fn fallback(
     candidate: &mut dyn Overridable,
     compute: &mut Compute<'_>,
     walked: &Walked,
-    plan: &Plan,
+    plan: &FallbackPlan,
     progress: &mut Progress<'_, '_>,
 ) -> Result<Fallback, String> {
     let members = members(candidate, walked, plan.by);
@@ -223,7 +223,7 @@ pub fn fallback(
 }
 
 /// A member, and what the search knows about it.
-struct Choice {
+struct Candidate {
     member: Member,
     /// Positions in the order of execution.
     places: BTreeSet<usize>,
@@ -231,11 +231,11 @@ struct Choice {
 }
 
 /// The movable members, the likeliest first: sources, then by the error they introduce.
-fn members(candidate: &dyn Overridable, walked: &Walked, by: By) -> Vec<Choice> {
+fn members(candidate: &dyn Overridable, walked: &Walked, by: By) -> Vec<Candidate> {
     let trace = &walked.trace;
     let roles = assign_roles(&trace.measured, trace.storage);
     let on_device = on_device(&trace.measured);
-    let mut members: BTreeMap<&str, Choice> = BTreeMap::new();
+    let mut members: BTreeMap<&str, Candidate> = BTreeMap::new();
     for (op, role) in trace.measured.iter().zip(roles) {
         let Some(introduced) = op.introduced.filter(|_| op.float && on_device(op)) else {
             continue;
@@ -244,7 +244,7 @@ fn members(candidate: &dyn Overridable, walked: &Walked, by: By) -> Vec<Choice> 
             By::Op => &op.name,
             By::Type => &op.op_type,
         };
-        let choice = members.entry(name).or_insert_with(|| Choice {
+        let choice = members.entry(name).or_insert_with(|| Candidate {
             member: Member {
                 name: name.clone(),
                 op_type: op.op_type.clone(),
@@ -260,9 +260,9 @@ fn members(candidate: &dyn Overridable, walked: &Walked, by: By) -> Vec<Choice> 
         choice.places.insert(op.index);
         choice.is_source |= role == Role::Source;
     }
-    let mut members: Vec<Choice> = members.into_values().collect();
+    let mut members: Vec<Candidate> = members.into_values().collect();
     members.sort_by(|a, b| {
-        let key = |choice: &Choice| (choice.is_source, choice.member.introduced);
+        let key = |choice: &Candidate| (choice.is_source, choice.member.introduced);
         let ((a_source, a_error), (b_source, b_error)) = (key(a), key(b));
         b_source.cmp(&a_source).then(b_error.total_cmp(&a_error))
     });
@@ -275,7 +275,7 @@ fn size(introduced: &ErrorSummary) -> f64 {
 }
 
 /// An operator that already ran on the CPU need not move there, unless all operators ran there.
-fn on_device(measured: &[Measured]) -> impl Fn(&Measured) -> bool {
+fn on_device(measured: &[MeasuredOp]) -> impl Fn(&MeasuredOp) -> bool {
     let all_on_cpu = measured.iter().all(|op| op.backend == CPU);
     move |op| all_on_cpu || op.backend != CPU
 }
@@ -289,9 +289,9 @@ fn fixed(walked: &Walked) -> Vec<(String, String)> {
 struct Trials<'t, 'a, 'p, 'b> {
     candidate: &'t mut dyn Overridable,
     compute: &'t mut Compute<'a>,
-    plan: &'t Plan,
-    members: &'t [Choice],
-    storage: Storage,
+    plan: &'t FallbackPlan,
+    members: &'t [Candidate],
+    storage: Format,
     floor: Option<f64>,
     /// The number of runs before a set is believed: one, unless the candidate's outputs differ between runs.
     repeats: usize,
@@ -349,7 +349,7 @@ impl Trials<'_, '_, '_, '_> {
         Ok(Trial { reached, error, transfers: transfers.unwrap_or_default(), seconds })
     }
 
-    fn is_right(&self, (expected, found): &Pair<'_>) -> bool {
+    fn is_right(&self, (expected, found): &LatencyPair<'_>) -> bool {
         let Some(found) = found else { return false };
         match self.plan.goal {
             Goal::Top1 => same_largest(expected, found),
@@ -376,7 +376,7 @@ impl Trials<'_, '_, '_, '_> {
         explained.is_some_and(|explained| self.storage.rounds_like(explained.format))
     }
 
-    fn latency(&mut self, set: &Set) -> Result<Latency, String> {
+    fn latency(&mut self, set: &Set) -> Result<FallbackLatency, String> {
         let (mut before, mut stepped, mut overridden) = (Vec::new(), Vec::new(), Vec::new());
         // The three kinds alternate, so a temporarily slow machine slows all three.
         let all = Instant::now();
@@ -393,7 +393,12 @@ impl Trials<'_, '_, '_, '_> {
             overridden.push(self.once(set)?.seconds);
         }
         let [before, stepped, overridden] = [before, stepped, overridden].map(median);
-        Ok(Latency { before, stepped, overridden, after: (before + overridden - stepped).max(0.0) })
+        Ok(FallbackLatency {
+            before,
+            stepped,
+            overridden,
+            after: (before + overridden - stepped).max(0.0),
+        })
     }
 
     /// Moves the worst members, twice as many each time.
@@ -416,9 +421,9 @@ impl Trials<'_, '_, '_, '_> {
 }
 
 /// An expected output, and the output found, if any.
-type Pair<'a> = (&'a Tensor, Option<Tensor>);
+type LatencyPair<'a> = (&'a Tensor, Option<Tensor>);
 
-fn pairs<'a>(expected: &'a [Output], outputs: &[Output]) -> Vec<Pair<'a>> {
+fn pairs<'a>(expected: &'a [Output], outputs: &[Output]) -> Vec<LatencyPair<'a>> {
     let found = |name| outputs.iter().find(|output| output.name == name);
     expected
         .iter()

@@ -1,18 +1,18 @@
 //! Following: one candidate run. Each operator is measured as it arrives, and its tensors are dropped.
 
 use super::cause::Cause;
-use super::contract::{Clean, Executed, Operand, Reference};
+use super::contract::{Clean, Executed, Operand, OperatorReference};
 use super::error_summary::{ErrorSummary, error_summary};
 use super::exactness::Exactness;
-use super::handover::Written;
-use super::measured::{Measured, WeightCost};
-use super::nonfinite::Case;
+use super::handover::WrittenValues;
+use super::measured::{MeasuredOp, WeightCost};
+use super::nonfinite::NonfiniteCase;
 use super::role::{is_accused, is_source};
-use super::rounding_floor::{Storage, StorageCensus, round_operands, round_to_f16};
+use super::rounding_floor::{StorageCensus, round_operands, round_to_f16};
 use super::{movement, nonfinite};
 use crate::bounds::{Arithmetic, Excess, weigh_moved};
 use crate::compare::{ErrorProfile, Pattern, error_profile, recognize};
-use crate::tensor::Tensor;
+use crate::tensor::{Format, Tensor};
 use crate::with_array;
 
 /// The most profiles that one walk draws. Only the end of the walk shows which operators are sources.
@@ -23,22 +23,22 @@ const PERMUTING: &[&str] = &["DepthToSpace", "Permute", "SpaceToDepth", "Transpo
 
 /// Measures the operators of one tapped run against a reference.
 pub(super) struct Follow<'a> {
-    reference: &'a mut dyn Reference,
+    reference: &'a mut dyn OperatorReference,
     storage: StorageCensus,
-    measured: Vec<Measured>,
+    measured: Vec<MeasuredOp>,
     /// Set if the network runs as a whole. An operator run alone reads no value that a different operator wrote.
-    written: Option<Written>,
+    written: Option<WrittenValues>,
 }
 
 impl<'a> Follow<'a> {
     /// Starts a walk of a candidate that declares its storage.
-    pub(super) fn new(reference: &'a mut dyn Reference, storage: StorageCensus) -> Self {
+    pub(super) fn new(reference: &'a mut dyn OperatorReference, storage: StorageCensus) -> Self {
         Follow { reference, storage, measured: Vec::new(), written: None }
     }
 
     /// The same for a network that runs as a whole, each operator on other operators' outputs.
-    pub(super) fn whole(reference: &'a mut dyn Reference, storage: StorageCensus) -> Self {
-        Follow { written: Some(Written::default()), ..Follow::new(reference, storage) }
+    pub(super) fn whole(reference: &'a mut dyn OperatorReference, storage: StorageCensus) -> Self {
+        Follow { written: Some(WrittenValues::default()), ..Follow::new(reference, storage) }
     }
 
     /// Measures one operator. Call in the order of execution.
@@ -55,26 +55,26 @@ impl<'a> Follow<'a> {
     }
 
     /// The last measurement.
-    pub(super) fn last(&self) -> Option<&Measured> {
+    pub(super) fn last(&self) -> Option<&MeasuredOp> {
         self.measured.last()
     }
 
     /// The last measurement, for adding to it.
-    pub(super) fn last_mut(&mut self) -> Option<&mut Measured> {
+    pub(super) fn last_mut(&mut self) -> Option<&mut MeasuredOp> {
         self.measured.last_mut()
     }
 
     /// Adds a measurement that was made before.
-    pub(super) fn push(&mut self, measured: Measured) {
+    pub(super) fn push(&mut self, measured: MeasuredOp) {
         self.measured.push(measured);
     }
 
     /// All measurements, and the storage that the values show.
-    pub(super) fn finish(self) -> (Vec<Measured>, StorageCensus) {
+    pub(super) fn finish(self) -> (Vec<MeasuredOp>, StorageCensus) {
         (self.measured, self.storage)
     }
 
-    fn measure(&mut self, executed: &Executed, clean: Result<Clean, String>) -> Measured {
+    fn measure(&mut self, executed: &Executed, clean: Result<Clean, String>) -> MeasuredOp {
         let outputs: Result<Vec<&Tensor>, String> =
             executed.outputs.iter().map(|output| output.as_ref().map_err(Clone::clone)).collect();
         let mut measured = blank(executed);
@@ -120,7 +120,7 @@ impl<'a> Follow<'a> {
         executed: &Executed,
         clean: &Clean,
         outputs: &[&Tensor],
-        measured: &mut Measured,
+        measured: &mut MeasuredOp,
     ) {
         let Some(written) = &mut self.written else { return };
         measured.handover = written.changed(clean, executed);
@@ -173,7 +173,7 @@ impl<'a> Follow<'a> {
         clean: Option<&Clean>,
         expected: &[Tensor],
         outputs: &[&Tensor],
-        measured: &mut Measured,
+        measured: &mut MeasuredOp,
     ) {
         if expected.len() != outputs.len() {
             measured.unchecked = Some(format!(
@@ -193,7 +193,7 @@ impl<'a> Follow<'a> {
             measured.half = self.half(executed, expected);
             measured.excess = self.weigh(executed, clean, expected, outputs);
             let declared = self.storage.declared();
-            measured.mixed = declared != Storage::F32
+            measured.mixed = declared != Format::F32
                 && measured.introduced.is_some_and(|error| !is_source(&error, measured, declared));
         }
         let pairs = expected.iter().zip(outputs.iter().copied());
@@ -255,11 +255,11 @@ impl<'a> Follow<'a> {
         executed: &Executed,
         expected: &[Tensor],
         outputs: &[&Tensor],
-        measured: &mut Measured,
+        measured: &mut MeasuredOp,
     ) {
         let anatomy = self.reference.anatomy(&executed.operator, &executed.inputs);
         let (op, op_type) = (&*measured.name, &*measured.op_type);
-        let case = Case { op, op_type, anatomy: &anatomy, format: self.storage.storage() };
+        let case = NonfiniteCase { op, op_type, anatomy: &anatomy, format: self.storage.storage() };
         let pairs = || expected.iter().zip(outputs.iter().copied());
         let found = pairs().find_map(|(right, found)| case.brought_about(right, found));
         measured.nonfinite = found;
@@ -272,7 +272,7 @@ impl<'a> Follow<'a> {
         executed: &Executed,
         clean: &Clean,
         outputs: &[&Tensor],
-        measured: &mut Measured,
+        measured: &mut MeasuredOp,
     ) {
         let disagrees = |error_summary: Option<ErrorSummary>| {
             error_summary.is_some_and(|error_summary| error_summary.disagreeing > 0)
@@ -282,7 +282,7 @@ impl<'a> Follow<'a> {
         }
         let anatomy = self.reference.anatomy(&executed.operator, &executed.inputs);
         let (op, op_type) = (&*measured.name, &*measured.op_type);
-        let case = Case { op, op_type, anatomy: &anatomy, format: self.storage.storage() };
+        let case = NonfiniteCase { op, op_type, anatomy: &anatomy, format: self.storage.storage() };
         let mut pairs = clean.outputs.iter().zip(outputs);
         measured.born = pairs.find_map(|(right, found)| case.born(Some(right), found));
     }
@@ -293,7 +293,7 @@ impl<'a> Follow<'a> {
         executed: &Executed,
         clean: &Clean,
         outputs: &[&Tensor],
-        measured: &mut Measured,
+        measured: &mut MeasuredOp,
     ) {
         let storage = self.storage.storage();
         if executed.moves.is_some() || !is_accused(measured, storage) {
@@ -332,13 +332,13 @@ fn rounded(tensors: &[Tensor]) -> Vec<Tensor> {
     tensors.iter().map(round_to_f16).collect()
 }
 
-fn blank(executed: &Executed) -> Measured {
+fn blank(executed: &Executed) -> MeasuredOp {
     let operator = &executed.operator;
     let name = match operator.occurrence {
         0 => operator.name.clone(),
         again => format!("{}#{}", operator.name, again + 1),
     };
-    Measured {
+    MeasuredOp {
         index: executed.index,
         name,
         op_type: operator.op_type.clone(),

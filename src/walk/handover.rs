@@ -26,7 +26,7 @@ const TIMES: f64 = 100.0;
 
 /// The values written so far, keyed by the clean value. The clean stream has each value at both ends.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct WrittenValues {
     writers: BTreeMap<Digest, Vec<Writer>>,
     /// The last operator that wrote each value, also if the candidate's own value could not be read.
     last: BTreeMap<Digest, usize>,
@@ -43,7 +43,7 @@ struct Writer {
     is_common: bool,
 }
 
-impl Written {
+impl WrittenValues {
     /// The operators that wrote this operator's inputs. Adds the operator as the last writer of its outputs.
     pub(super) fn reads(&mut self, at: usize, clean: &Clean) -> Vec<usize> {
         let inputs = clean.inputs.iter().flatten();

@@ -6,13 +6,13 @@
 use super::conclude::conclude;
 use super::contract::Operator;
 use super::follow::Follow;
-use super::journal::{Journal, Known};
-use super::measured::Measured;
+use super::journal::{Known, SearchJournal};
+use super::measured::MeasuredOp;
 use super::node_reference::operators;
 use super::role::{Role, assign_roles};
 use super::rounding_floor::StorageCensus;
 use super::strategy::Strategy;
-use super::task::{Alone, Task};
+use super::task::{Alone, SearchTask};
 use super::trace::{Trace, Trust, WalkReport};
 use crate::engine::{Execution, NodeSteps, Outcome};
 use crate::graph::{Topology, ValueName};
@@ -24,9 +24,9 @@ use std::collections::BTreeMap;
 /// # Errors
 /// Returns the reason if the reference refuses.
 pub fn isolate(
-    task: &mut Task<'_>,
+    task: &mut SearchTask<'_>,
     names: &BTreeMap<String, String>,
-    journal: &mut Journal<Measured>,
+    journal: &mut SearchJournal<MeasuredOp>,
 ) -> Result<(Execution, Option<WalkReport>), String> {
     let whole = task.run_whole();
     if matches!(whole.outcome, Outcome::FellBack | Outcome::Unavailable | Outcome::Interrupted) {
@@ -37,7 +37,7 @@ pub fn isolate(
     let mut reference = task.reference()?;
     let mut follow = Follow::new(&mut reference, StorageCensus::new(task.storage()));
     let topology = Topology::of(task.model);
-    let mut tally = Tally { runs: 1, found: 0, again: 0 };
+    let mut tally = IsolateTally { runs: 1, found: 0, again: 0 };
     for (step, operator) in operators(&steps).into_iter().enumerate() {
         if (task.interrupted)() {
             break;
@@ -80,13 +80,13 @@ fn ends_alike(report: &WalkReport, goal: Outcome) -> Vec<String> {
     ended.map(|op| op.name.clone()).collect()
 }
 
-struct Tally {
+struct IsolateTally {
     runs: usize,
     found: usize,
     again: usize,
 }
 
-impl Tally {
+impl IsolateTally {
     fn trust(&self) -> Trust {
         Trust {
             candidate_runs: self.runs,
@@ -101,13 +101,13 @@ impl Tally {
 
 /// Runs one node. A source is run again before it is believed.
 fn one(
-    task: &mut Task<'_>,
+    task: &mut SearchTask<'_>,
     steps: &NodeSteps,
     topology: &Topology,
     step: usize,
     operator: Operator,
     follow: &mut Follow<'_>,
-    tally: &mut Tally,
+    tally: &mut IsolateTally,
 ) -> Result<(), String> {
     (task.announce)(&format!("{step} of {}: {} {}", steps.len(), operator.op_type, operator.name));
     let alone = Alone::of(steps, step, operator)?;
@@ -124,7 +124,7 @@ fn one(
     let executed = alone.run(task.session.as_mut(), task.deadline);
     let executed = executed.unwrap_or_else(|reason| alone.not_run(&reason));
     follow.observe(&executed);
-    let is_source = |measured: &Measured| {
+    let is_source = |measured: &MeasuredOp| {
         assign_roles(std::slice::from_ref(measured), task.storage()).contains(&Role::Source)
     };
     if follow.last().is_some_and(is_source) {

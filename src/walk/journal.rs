@@ -38,19 +38,19 @@ pub enum Known<T> {
 /// The journal of one search. Without a file it keeps no records. If the file can no longer be written, the search
 /// continues without it, because the findings are worth more.
 #[derive(Debug)]
-pub struct Journal<T> {
+pub struct SearchJournal<T> {
     file: Option<File>,
     failure: Option<io::Error>,
     earlier: BTreeMap<String, Known<T>>,
 }
 
-impl<T> Default for Journal<T> {
+impl<T> Default for SearchJournal<T> {
     fn default() -> Self {
-        Journal { file: None, failure: None, earlier: BTreeMap::new() }
+        SearchJournal { file: None, failure: None, earlier: BTreeMap::new() }
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Clone> Journal<T> {
+impl<T: Serialize + DeserializeOwned + Clone> SearchJournal<T> {
     /// Opens the journal at `path`. The records of an unfinished command with the same `key` are kept. Anything else is
     /// overwritten.
     ///
@@ -66,7 +66,7 @@ impl<T: Serialize + DeserializeOwned + Clone> Journal<T> {
         let keep = !earlier.is_empty();
         let file =
             OpenOptions::new().create(true).write(true).truncate(!keep).append(keep).open(path);
-        let mut journal = Journal { file: Some(file?), failure: None, earlier };
+        let mut journal = SearchJournal { file: Some(file?), failure: None, earlier };
         if !keep {
             journal.write(&Line::Key(key.to_owned()));
         } else if !text.ends_with('\n') {
@@ -153,7 +153,7 @@ mod tests {
     fn an_unfinished_journal_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let mut journal: Journal<u32> = Journal::open(&path, "k").unwrap();
+        let mut journal: SearchJournal<u32> = SearchJournal::open(&path, "k").unwrap();
         journal.start("a");
         journal.done("a", &1);
         journal.start("b");
@@ -161,14 +161,14 @@ mod tests {
         // The file is cut off in the middle of a line, as on a machine that dies.
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"done\":[\"b\"").unwrap();
-        let mut journal: Journal<u32> = Journal::open(&path, "k").unwrap();
+        let mut journal: SearchJournal<u32> = SearchJournal::open(&path, "k").unwrap();
         assert_eq!(journal.known("a"), Known::Done(1));
         assert_eq!(journal.known("b"), Known::Interrupted);
         assert_eq!(journal.known("c"), Known::New);
         journal.start("c");
         journal.done("c", &3);
         drop(journal);
-        let journal: Journal<u32> = Journal::open(&path, "k").unwrap();
+        let journal: SearchJournal<u32> = SearchJournal::open(&path, "k").unwrap();
         assert_eq!(journal.known("c"), Known::Done(3));
     }
 
@@ -176,29 +176,29 @@ mod tests {
     fn a_finished_or_foreign_journal_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let mut journal: Journal<u32> = Journal::open(&path, "k").unwrap();
+        let mut journal: SearchJournal<u32> = SearchJournal::open(&path, "k").unwrap();
         journal.start("a");
-        assert_eq!(Journal::<u32>::open(&path, "other").unwrap().known("a"), Known::New);
-        let mut journal: Journal<u32> = Journal::open(&path, "k").unwrap();
+        assert_eq!(SearchJournal::<u32>::open(&path, "other").unwrap().known("a"), Known::New);
+        let mut journal: SearchJournal<u32> = SearchJournal::open(&path, "k").unwrap();
         journal.done("a", &1);
         journal.finish();
-        assert_eq!(Journal::<u32>::open(&path, "k").unwrap().known("a"), Known::New);
+        assert_eq!(SearchJournal::<u32>::open(&path, "k").unwrap().known("a"), Known::New);
     }
 
     #[test]
     fn what_the_user_ended_is_begun_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let mut journal: Journal<u32> = Journal::open(&path, "k").unwrap();
+        let mut journal: SearchJournal<u32> = SearchJournal::open(&path, "k").unwrap();
         journal.start("a");
         journal.withdraw("a");
-        assert_eq!(Journal::<u32>::open(&path, "k").unwrap().known("a"), Known::New);
+        assert_eq!(SearchJournal::<u32>::open(&path, "k").unwrap().known("a"), Known::New);
     }
 
     #[test]
     fn a_disk_that_is_full_ends_the_journal_and_nothing_else() {
         let file = OpenOptions::new().write(true).open("/dev/full").ok();
-        let mut journal: Journal<u32> = Journal { file, ..Journal::default() };
+        let mut journal: SearchJournal<u32> = SearchJournal { file, ..SearchJournal::default() };
         journal.start("a");
         journal.done("a", &1);
         assert!(journal.failure().is_some());

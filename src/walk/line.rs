@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 /// The positions at which each value is written and last read.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
-    spans: Vec<Span>,
+    spans: Vec<LineSpan>,
 }
 
 #[derive(Debug, Clone)]
-struct Span {
+struct LineSpan {
     value: ValueName,
     written: usize,
     /// The last position that reads the value; beyond all positions for the network's outputs.
@@ -34,7 +34,7 @@ impl Line {
             .flat_map(|step| steps.writes(step).iter().map(move |value| (step, value.as_str())));
         let spans = written.filter_map(|(written, value)| {
             let read = *reads.get(value)?;
-            Some(Span { value: value.into(), written, read })
+            Some(LineSpan { value: value.into(), written, read })
         });
         Line { spans: spans.collect() }
     }
@@ -63,7 +63,8 @@ impl Line {
 
     /// The values alive after a position that were written at `start` or later.
     pub(super) fn alive(&self, start: usize, at: usize) -> Vec<ValueName> {
-        let alive = |span: &&Span| span.written >= start && span.written <= at && span.read > at;
+        let alive =
+            |span: &&LineSpan| span.written >= start && span.written <= at && span.read > at;
         self.spans.iter().filter(alive).map(|span| span.value.clone()).collect()
     }
 }
@@ -72,8 +73,8 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn span(value: &str, written: usize, read: usize) -> Span {
-        Span { value: value.into(), written, read }
+    fn span(value: &str, written: usize, read: usize) -> LineSpan {
+        LineSpan { value: value.into(), written, read }
     }
 
     #[test]

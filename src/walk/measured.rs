@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// The measurements of one operator, in the order of execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Measured {
+pub struct MeasuredOp {
     /// The operator's position in the order of execution.
     pub index: usize,
     /// The operator's name. If the engine repeats it, `#2`, `#3`... make it unique.
@@ -98,7 +98,7 @@ pub struct WeightCost {
     pub together: Option<ErrorSummary>,
 }
 
-impl Measured {
+impl MeasuredOp {
     /// Withdraws what was measured of the operator's own error.
     pub(super) fn withdraw(&mut self, why: &str) {
         self.unchecked = Some(why.to_owned());

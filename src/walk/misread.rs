@@ -3,9 +3,9 @@
 
 use super::error_summary::ErrorSummary;
 use super::exactness::Exactness;
-use super::measured::Measured;
+use super::measured::MeasuredOp;
 use super::role::is_accused;
-use super::rounding_floor::Storage;
+use crate::tensor::Format;
 
 /// A value counts as shown wrongly if its error is above `SHOWN`, and `TIMES` that of a value which was computed from it.
 /// The same figures as for values that change between writing and reading.
@@ -14,7 +14,7 @@ const TIMES: f64 = 100.0;
 
 /// Withdraws the accusation of operators whose value is only shown wrongly, and of those that read it. The proof: an
 /// operator that reads the value is right in the whole run, and would be wrong if it had read what is shown.
-pub(super) fn withdraw_misread(measured: &mut [Measured], storage: Storage) {
+pub(super) fn withdraw_misread(measured: &mut [MeasuredOp], storage: Format) {
     let accused: Vec<bool> = measured.iter().map(|op| is_accused(op, storage)).collect();
     let error = |error: Option<ErrorSummary>| error.map_or(0.0, |error| error.rel_l2);
     for writer in (0..measured.len()).filter(|at| accused[*at]) {
@@ -22,7 +22,7 @@ pub(super) fn withdraw_misread(measured: &mut [Measured], storage: Storage) {
         if shown <= SHOWN {
             continue;
         }
-        let is_right = |reader: &Measured| {
+        let is_right = |reader: &MeasuredOp| {
             reader
                 .cumulative
                 .is_some_and(|found| found.disagreeing == 0 && TIMES * found.rel_l2 < shown)
@@ -50,8 +50,8 @@ const TWICE: f64 = 8.0 / 16_777_216.0;
 
 /// Withdraws the accusation of operators that only move values, if the engine computed their inputs again: the values
 /// that they moved have other last digits than the values that were shown.
-pub(super) fn withdraw_recomputed(measured: &mut [Measured], storage: Storage) {
-    let only_moves = |op: &Measured| storage == Storage::F32 && op.exactness == Exactness::Exact;
+pub(super) fn withdraw_recomputed(measured: &mut [MeasuredOp], storage: Format) {
+    let only_moves = |op: &MeasuredOp| storage == Format::F32 && op.exactness == Exactness::Exact;
     for op in measured.iter_mut().filter(|op| only_moves(op) && is_accused(op, storage)) {
         let is_tiny = |error: ErrorSummary| {
             error.disagreeing == 0 && op.float && error.max_abs <= TWICE * op.absmax

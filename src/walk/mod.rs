@@ -49,26 +49,28 @@ pub use conclude::conclude;
 pub use conduct::{Traced, Walked, conduct};
 pub use contract::{
     Anatomy, Announce, Block, Candidate, Clean, Executed, KernelError, Operand, Operator,
-    Reference, TILES, Unchecked,
+    OperatorReference, TILES, Unchecked,
 };
 pub use cut::{cut, is_honest};
-pub use dumped::{Dumped, fitted, walk_dumped};
+pub use dumped::{DumpedNetwork, fitted, walk_dumped};
 pub use error_summary::{ErrorSummary, error_summary};
 pub use exactness::Exactness;
-pub use fallback::{By, Fallback, Goal, Latency, Member, Plan, Progress, TradePoint, fallback};
+pub use fallback::{
+    By, Fallback, FallbackLatency, FallbackPlan, Goal, Member, Progress, TradePoint, fallback,
+};
 pub use handover::Handover;
 pub use isolate::isolate;
-pub use journal::{Journal, Known};
+pub use journal::{Known, SearchJournal};
 pub use mapping::{map_to_nodes, without_suffixes};
-pub use measured::{Measured, WeightCost};
+pub use measured::{MeasuredOp, WeightCost};
 pub use node_reference::{NodeReference, operators};
 pub use nonfinite::{Lost, NonfiniteFinding};
 pub use overrides::{Compute, Overridable, Overrides, Transfers};
 pub use role::{FACTOR, Role, assign_roles};
-pub use rounding_floor::{FLOOR_FACTOR, Storage, StorageCensus, round_to_f16};
+pub use rounding_floor::{FLOOR_FACTOR, StorageCensus, round_to_f16};
 pub use search::{Answer, Turn, find_turn};
 pub use strategy::Strategy;
-pub use task::Task;
+pub use task::SearchTask;
 pub use trace::{
     ChangedFeed, Confirmation, Misshapen, OpReport, Probe, Trace, Trust, UncheckedOp, Untimely,
     WalkReport, WeightReport,

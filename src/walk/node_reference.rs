@@ -1,6 +1,6 @@
 //! tract as a reference, at the level of ONNX nodes.
 
-use super::contract::{Anatomy, Clean, Operand, Operator, Reference, Unchecked};
+use super::contract::{Anatomy, Clean, Operand, Operator, OperatorReference, Unchecked};
 use super::rounding_floor::round_to_f16;
 use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{NodeSteps, Output};
@@ -94,7 +94,7 @@ impl<'f> NodeReference<'f> {
     }
 }
 
-impl Reference for NodeReference<'_> {
+impl OperatorReference for NodeReference<'_> {
     fn restart(&mut self) -> Result<(), String> {
         self.cursor = 0;
         self.steps.start(self.feeds)

@@ -1,7 +1,7 @@
 //! NaN and infinities: the operators that cause them, the inputs that explain them, and the elements that a target
 //! lost.
 
-use super::cause::{Cause, Element};
+use super::cause::{Cause, NonfiniteElement};
 use super::contract::Anatomy;
 use super::reach::{Reach, Reaching};
 use crate::tensor::{Format, Tensor};
@@ -109,14 +109,14 @@ impl Lost {
 
 /// One output of an operator, with the data that explains it.
 #[derive(Clone, Copy)]
-pub(super) struct Case<'a> {
+pub(super) struct NonfiniteCase<'a> {
     pub(super) op: &'a str,
     pub(super) op_type: &'a str,
     pub(super) anatomy: &'a Anatomy,
     pub(super) format: Format,
 }
 
-impl Case<'_> {
+impl NonfiniteCase<'_> {
     /// Elements that an operator made non-finite and the reference, on the same inputs, did not.
     pub(super) fn brought_about(
         &self,
@@ -171,7 +171,7 @@ impl Case<'_> {
             return None;
         }
         let reaching = Reaching::new(self.op_type, self.anatomy, shape);
-        let mut seen = Seen::default();
+        let mut seen = ExaminedElements::default();
         let mut kept = Vec::new();
         let mut visited = 0;
         for &at in at {
@@ -182,7 +182,7 @@ impl Case<'_> {
             visited += reach.all().count();
             if keeps.is_none_or(|keeps| keeps(&reach)) {
                 let (op_type, format) = (self.op_type, self.format);
-                seen.add(&Element { op_type, reach: &reach, right: right(at), format });
+                seen.add(&NonfiniteElement { op_type, reach: &reach, right: right(at), format });
                 kept.push(at);
             }
             if !reach.own || (seen.count == LOOKED_AT && (keeps.is_none() || reaching.is_finite()))
@@ -211,15 +211,15 @@ impl Case<'_> {
 
 /// The findings from the examined elements.
 #[derive(Default)]
-struct Seen {
+struct ExaminedElements {
     count: usize,
     causes: BTreeMap<Cause, usize>,
     range: Option<(f64, f64)>,
     anywhere: bool,
 }
 
-impl Seen {
-    fn add(&mut self, element: &Element<'_>) {
+impl ExaminedElements {
+    fn add(&mut self, element: &NonfiniteElement<'_>) {
         if self.count == LOOKED_AT {
             return;
         }
@@ -274,7 +274,7 @@ mod tests {
     }
 
     fn cause(op_type: &str, anatomy: &Anatomy, right: &Tensor, at: usize) -> Cause {
-        let case = Case { op: "op", op_type, anatomy, format: Format::F16 };
+        let case = NonfiniteCase { op: "op", op_type, anatomy, format: Format::F16 };
         let mut wrong = right.numbers(1);
         wrong[at] = f64::NAN;
         let wrong: Vec<f32> = wrong.iter().map(|value| *value as f32).collect();
@@ -315,13 +315,13 @@ mod tests {
     fn births_come_of_finite_inputs() {
         let x = tensor(&[3], &[-1.0, f32::NAN, 2.0]);
         let log = anatomy(std::slice::from_ref(&x), &[]);
-        let case = Case { op: "l", op_type: "Log", anatomy: &log, format: Format::F32 };
+        let case = NonfiniteCase { op: "l", op_type: "Log", anatomy: &log, format: Format::F32 };
         let outputs = tensor(&[3], &[f32::NAN, f32::NAN, 0.7]);
         let born = case.born(None, &outputs).unwrap();
         assert_eq!((born.nan, born.inf, born.cause), (1, 0, Cause::NegativeDomain));
         assert_eq!(case.born(Some(&outputs), &outputs), None);
         // If the operator is unknown, all its inputs are examined.
-        let case = Case { op_type: "Unheard", ..case };
+        let case = NonfiniteCase { op_type: "Unheard", ..case };
         assert_eq!(case.born(None, &outputs), None);
     }
 

@@ -4,7 +4,7 @@
 //! define them. For any other operator, an element may depend on all inputs.
 
 use super::contract::Anatomy;
-use super::window::Window;
+use super::window::NodeWindow;
 use crate::tensor::{Tensor, multi_index};
 use std::iter;
 
@@ -149,7 +149,7 @@ impl<'a> Reaching<'a> {
             }
             "Conv" => self.convolved(index),
             "MaxPool" | "AveragePool" | "LpPool" => {
-                let window = Window::new(self.anatomy, None)?;
+                let window = NodeWindow::new(self.anatomy, None)?;
                 let taps = window.taps(&index[2..], &shape[2..])?;
                 let first = self.at(0, &index[..2], &taps)?;
                 let is_sum = self.op_type == "AveragePool";
@@ -249,7 +249,7 @@ impl<'a> Reaching<'a> {
 
     fn convolved(&self, index: &[usize]) -> Option<Reach> {
         let [Some((shape, _)), Some((kernel, weights)), ..] = &self.inputs[..] else { return None };
-        let window = Window::new(self.anatomy, Some(kernel.get(2..)?))?;
+        let window = NodeWindow::new(self.anatomy, Some(kernel.get(2..)?))?;
         let taps = window.taps(index.get(2..)?, shape.get(2..)?)?;
         let (deep, filter) = (kernel[1], index[1]);
         let per_group = kernel[0] / (shape[1] / deep.max(1)).max(1);

@@ -2,8 +2,9 @@
 
 use super::error_summary::ErrorSummary;
 use super::exactness::Exactness;
-use super::measured::Measured;
-use super::rounding_floor::{FLOOR_FACTOR, Storage, operator_floor};
+use super::measured::MeasuredOp;
+use super::rounding_floor::{FLOOR_FACTOR, operator_floor};
+use crate::tensor::Format;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,11 +53,11 @@ impl Role {
 }
 
 /// The role of every operator, given the candidate's storage.
-pub fn assign_roles(measured: &[Measured], storage: Storage) -> Vec<Role> {
+pub fn assign_roles(measured: &[MeasuredOp], storage: Format) -> Vec<Role> {
     measured.iter().map(|measured| role(measured, storage)).collect()
 }
 
-fn role(measured: &Measured, storage: Storage) -> Role {
+fn role(measured: &MeasuredOp, storage: Format) -> Role {
     if is_accused(measured, storage) {
         return Role::Source;
     }
@@ -83,7 +84,7 @@ fn role(measured: &Measured, storage: Storage) -> Role {
 /// Whether an operator introduces error, given the candidate's storage.
 ///
 /// If the bounds of its elements are known, the elements decide. A norm hides single wrong elements.
-pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
+pub(super) fn is_accused(measured: &MeasuredOp, storage: Format) -> bool {
     let Some(introduced) = measured.introduced else { return false };
     let by_norm = || !measured.mixed && is_source(&introduced, measured, storage);
     let Some(found) = measured.excess.as_ref() else { return by_norm() };
@@ -95,7 +96,7 @@ pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
     let by_elements = found.is_source() || found.overflown > 0 || elsewhere;
     // If the engine does not declare its arithmetic, the bounds are guesses, and the norm is a second witness. It
     // accuses no operator whose elements are all within a few bounds of sums in f32.
-    let is_bounded = found.excess <= BOUNDED && found.mode.accumulate == Storage::F32;
+    let is_bounded = found.excess <= BOUNDED && found.mode.accumulate == Format::F32;
     by_elements || (!found.declared && !is_bounded && by_norm())
 }
 
@@ -103,7 +104,7 @@ pub(super) fn is_accused(measured: &Measured, storage: Storage) -> bool {
 /// plain loop over 6,400 elements needs 3.7 if many of them are equal (`GlobalAveragePool` by ONNX Runtime).
 const BOUNDED: f64 = 4.0;
 
-fn is_rounded(introduced: &ErrorSummary, storage: Storage) -> bool {
+fn is_rounded(introduced: &ErrorSummary, storage: Format) -> bool {
     introduced.explained_by.is_some_and(|found| storage.rounds_like(found.format))
 }
 
@@ -111,7 +112,7 @@ fn is_rounded(introduced: &ErrorSummary, storage: Storage) -> bool {
 const ONE_OPERATOR: f64 = 1e-5;
 
 /// Whether the error is far above rounding, and beyond the storage's limit for one operator of this kind.
-pub(super) fn is_source(introduced: &ErrorSummary, measured: &Measured, storage: Storage) -> bool {
+pub(super) fn is_source(introduced: &ErrorSummary, measured: &MeasuredOp, storage: Format) -> bool {
     // Integers and booleans are not rounded.
     if !measured.float {
         return introduced.mismatched > 0;
@@ -126,9 +127,9 @@ pub(super) fn is_source(introduced: &ErrorSummary, measured: &Measured, storage:
     let floor = operator_floor(storage, measured.exactness, measured.half);
     let is_far = !(introduced.rel_l2 <= FLOOR_FACTOR * floor);
     match (storage, measured.exactness) {
-        (Storage::F32, Exactness::Exact) => is_normal,
-        (Storage::F32, Exactness::CorrectlyRounded) => is_far && is_normal,
-        (Storage::F32, Exactness::Approximate) => {
+        (Format::F32, Exactness::Exact) => is_normal,
+        (Format::F32, Exactness::CorrectlyRounded) => is_far && is_normal,
+        (Format::F32, Exactness::Approximate) => {
             is_far && !(introduced.is_within(storage) && introduced.rel_l2 <= ONE_OPERATOR)
         }
         _ => is_far && !introduced.is_within(storage),
@@ -139,7 +140,7 @@ pub(super) fn is_source(introduced: &ErrorSummary, measured: &Measured, storage:
 mod tests {
     use super::*;
 
-    fn measured(introduced: f64, cumulative: f64, inherited: f64) -> Measured {
+    fn measured(introduced: f64, cumulative: f64, inherited: f64) -> MeasuredOp {
         let error_summary = |rel_l2: f64| ErrorSummary {
             rel_l2,
             max_abs: rel_l2,
@@ -150,7 +151,7 @@ mod tests {
             within_bf16: rel_l2 < 8e-2,
             ..ErrorSummary::ZERO
         };
-        Measured {
+        MeasuredOp {
             weights: None,
             index: 0,
             name: "op".into(),
@@ -184,28 +185,28 @@ mod tests {
     #[test]
     fn roles_follow_from_three_errors() {
         let role_of = |i, c, h, storage| role(&measured(i, c, h), storage);
-        assert_eq!(role_of(0.3, 0.3, 0.0, Storage::F32), Role::Source);
-        assert_eq!(role_of(0.3, 0.3, 0.0, Storage::F16), Role::Source);
-        assert_eq!(role_of(1e-3, 1e-3, 0.0, Storage::F16), Role::Propagator);
-        assert_eq!(role_of(0.0, 0.3, 0.3, Storage::F32), Role::Propagator);
-        assert_eq!(role_of(0.0, 0.3, 0.01, Storage::F32), Role::Amplifier);
-        assert_eq!(role_of(0.0, 0.01, 0.3, Storage::F32), Role::Absorber);
-        assert_eq!(role_of(0.0, 0.0, 0.3, Storage::F32), Role::Absorber);
-        assert_eq!(role_of(0.0, 0.0, 0.0, Storage::F32), Role::Clean);
-        assert_eq!(role_of(f64::NAN, 0.0, 0.0, Storage::F32), Role::Source);
+        assert_eq!(role_of(0.3, 0.3, 0.0, Format::F32), Role::Source);
+        assert_eq!(role_of(0.3, 0.3, 0.0, Format::F16), Role::Source);
+        assert_eq!(role_of(1e-3, 1e-3, 0.0, Format::F16), Role::Propagator);
+        assert_eq!(role_of(0.0, 0.3, 0.3, Format::F32), Role::Propagator);
+        assert_eq!(role_of(0.0, 0.3, 0.01, Format::F32), Role::Amplifier);
+        assert_eq!(role_of(0.0, 0.01, 0.3, Format::F32), Role::Absorber);
+        assert_eq!(role_of(0.0, 0.0, 0.3, Format::F32), Role::Absorber);
+        assert_eq!(role_of(0.0, 0.0, 0.0, Format::F32), Role::Clean);
+        assert_eq!(role_of(f64::NAN, 0.0, 0.0, Format::F32), Role::Source);
     }
     #[test]
     fn what_may_not_differ_at_all_is_held_to_it() {
         let accused = |rel_l2, exactness, storage| {
-            is_accused(&Measured { exactness, ..measured(rel_l2, rel_l2, 0.0) }, storage)
+            is_accused(&MeasuredOp { exactness, ..measured(rel_l2, rel_l2, 0.0) }, storage)
         };
         // Within the tolerance of f32, but far more than one rounding.
-        assert!(accused(9e-6, Exactness::Exact, Storage::F32));
-        assert!(accused(9e-6, Exactness::CorrectlyRounded, Storage::F32));
-        assert!(!accused(9e-6, Exactness::Approximate, Storage::F32));
-        assert!(accused(9e-5, Exactness::Approximate, Storage::F32));
-        assert!(!accused(9e-6, Exactness::Exact, Storage::F16));
+        assert!(accused(9e-6, Exactness::Exact, Format::F32));
+        assert!(accused(9e-6, Exactness::CorrectlyRounded, Format::F32));
+        assert!(!accused(9e-6, Exactness::Approximate, Format::F32));
+        assert!(accused(9e-5, Exactness::Approximate, Format::F32));
+        assert!(!accused(9e-6, Exactness::Exact, Format::F16));
         // A flushed subnormal.
-        assert!(!accused(1e-39, Exactness::Exact, Storage::F32));
+        assert!(!accused(1e-39, Exactness::Exact, Format::F32));
     }
 }

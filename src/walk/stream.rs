@@ -7,12 +7,12 @@ use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
 /// The change to every constant and every value when it is computed.
-pub(super) type Change = fn(&Tensor) -> Tensor;
+pub(super) type ValueChange = fn(&Tensor) -> Tensor;
 
 /// A stream that can go back to a kept position.
 pub(super) struct Stream {
     steps: NodeSteps,
-    change: Change,
+    change: ValueChange,
     /// The number of completed steps.
     done: usize,
     kept: (usize, BTreeMap<String, Tensor>),
@@ -23,7 +23,7 @@ impl Stream {
     pub(super) fn new(
         mut steps: NodeSteps,
         feeds: &[Feed],
-        change: Change,
+        change: ValueChange,
     ) -> Result<Self, String> {
         steps.start(feeds)?;
         let kept = (0, steps.values().clone());

@@ -6,10 +6,10 @@
 use super::contract::{Executed, Operand, Operator};
 use super::exactness::Exactness;
 use super::follow::Follow;
-use super::measured::Measured;
+use super::measured::MeasuredOp;
 use super::node_reference::operators;
 use super::rounding_floor::StorageCensus;
-use super::task::Task;
+use super::task::SearchTask;
 use crate::engine::{Execution, NodeSteps, Outcome};
 use crate::graph::{Cut, ValueName};
 use crate::tensor::Tensor;
@@ -23,9 +23,9 @@ const MOST_BYTES: usize = 1 << 30;
 /// # Errors
 /// Returns the reason if the reference refuses. The inner error says why the target did not run the network.
 pub(super) fn sweep(
-    task: &mut Task<'_>,
+    task: &mut SearchTask<'_>,
     last: usize,
-) -> Result<Result<Vec<Measured>, String>, String> {
+) -> Result<Result<Vec<MeasuredOp>, String>, String> {
     let mut steps = task.steps()?;
     let wanted = values_up_to(&mut steps, task, last)?;
     let asked = wanted.iter().map(ToString::to_string).collect();
@@ -45,7 +45,7 @@ pub(super) fn sweep(
 /// The floating-point values that the steps write. Those nearest to `last` are kept first while they fit.
 fn values_up_to(
     steps: &mut NodeSteps,
-    task: &Task<'_>,
+    task: &SearchTask<'_>,
     last: usize,
 ) -> Result<Vec<ValueName>, String> {
     let mut sizes = Vec::new();
@@ -74,12 +74,12 @@ fn values_up_to(
 /// Compares the run with the reference, step by step. If a value was not an output of the run, the reference computes
 /// it from the outputs.
 fn measure(
-    task: &Task<'_>,
+    task: &SearchTask<'_>,
     steps: &mut NodeSteps,
     last: usize,
     asked: &BTreeSet<String>,
     execution: Execution,
-) -> Result<Vec<Measured>, String> {
+) -> Result<Vec<MeasuredOp>, String> {
     let backend = execution.ran_on.map_or_else(String::new, |ran_on| ran_on.backend);
     let mut given: BTreeMap<String, Tensor> = execution
         .outputs

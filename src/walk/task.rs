@@ -2,24 +2,24 @@
 
 use super::contract::{Executed, Operand, Operator};
 use super::node_reference::NodeReference;
-use super::rounding_floor::Storage;
 use crate::bounds::Arithmetic;
-use crate::engine::{Execution, NodeSteps, Outcome, Request, Second, Session};
+use crate::engine::{EngineSession, Execution, NodeSteps, Outcome, Request, Second};
 use crate::graph::Model;
 use crate::inputs::Feed;
+use crate::tensor::Format;
 use crate::tensor::Tensor;
 use std::time::Duration;
 
 /// A network to search on one target, without taps.
-pub struct Task<'a> {
+pub struct SearchTask<'a> {
     /// The network with its input shapes resolved.
     pub model: &'a Model,
     /// One tensor for each input.
     pub feeds: &'a [Feed],
     /// The target.
-    pub session: Box<dyn Session + 'a>,
+    pub session: Box<dyn EngineSession + 'a>,
     /// The same engine on the CPU. If that also differs, the model's conversion is to blame.
-    pub companion: Option<Box<dyn Session + 'a>>,
+    pub companion: Option<Box<dyn EngineSession + 'a>>,
     /// Computes the nodes that tract refuses.
     pub second: Option<Second>,
     /// How the target computes and stores, as far as this is declared.
@@ -32,7 +32,7 @@ pub struct Task<'a> {
     pub interrupted: Box<dyn Fn() -> bool>,
 }
 
-impl<'a> Task<'a> {
+impl<'a> SearchTask<'a> {
     /// Runs the whole network once.
     pub(super) fn run_whole(&mut self) -> Execution {
         (self.announce)("the whole network");
@@ -40,7 +40,7 @@ impl<'a> Task<'a> {
     }
 
     /// The format the target may store.
-    pub(super) fn storage(&self) -> Storage {
+    pub(super) fn storage(&self) -> Format {
         self.arithmetic.format
     }
 
@@ -95,7 +95,7 @@ impl Alone {
     /// Runs the node on a session; `Err` says why there are no outputs.
     pub(super) fn run(
         &self,
-        session: &mut dyn Session,
+        session: &mut dyn EngineSession,
         deadline: Duration,
     ) -> Result<Executed, String> {
         let (model, feeds) = (&self.model, &self.feeds[..]);

@@ -2,16 +2,16 @@
 
 use super::error_summary::ErrorSummary;
 use super::handover::Handover;
-use super::measured::{Measured, is_zero};
+use super::measured::{MeasuredOp, is_zero};
 use super::nonfinite::{Lost, NonfiniteFinding};
 use super::role::Role;
-use super::rounding_floor::Storage;
 use super::search::Answer;
 use super::strategy::Strategy;
 use crate::bounds::Excess;
 use crate::compare::{ErrorProfile, Explanation, Pattern};
 use crate::graph::Exported;
 use crate::graph::ValueName;
+use crate::tensor::Format;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,9 +20,9 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trace {
     /// Every executed operator.
-    pub measured: Vec<Measured>,
+    pub measured: Vec<MeasuredOp>,
     /// The format the candidate stores.
-    pub storage: Storage,
+    pub storage: Format,
     /// The clean stream against itself with 16-bit inputs, weights and outputs throughout. This is the floor of the
     /// final outputs.
     pub final_half: Option<ErrorSummary>,
@@ -312,7 +312,7 @@ pub struct WalkReport {
     /// Whether the taps changed the result.
     pub disturbed_by_taps: bool,
     /// The storage format that the candidate's values show.
-    pub storage: Storage,
+    pub storage: Format,
     /// The clean stream's final error with that storage throughout.
     pub final_floor: Option<f64>,
     /// Every operator.

@@ -4,14 +4,14 @@ use super::contract::Anatomy;
 use crate::tensor::multi_index;
 
 /// The window of an operator, along each of its spatial axes.
-pub(super) struct Window {
+pub(super) struct NodeWindow {
     extents: Vec<usize>,
     strides: Vec<usize>,
     dilations: Vec<usize>,
     pads: Vec<usize>,
 }
 
-impl Window {
+impl NodeWindow {
     /// Reads the window from the attributes, with the extents of the weights if the operator has some. `None` if the
     /// attributes do not define it: padding that depends on the sizes of input and output is not computed.
     pub(super) fn new(anatomy: &Anatomy, weights: Option<&[usize]>) -> Option<Self> {
@@ -33,7 +33,7 @@ impl Window {
         let (strides, dilations) = (of("strides", 1)?, of("dilations", 1)?);
         let pads = if auto == "VALID" { vec![0; rank] } else { of("pads", 0)? };
         (anatomy.is_known && strides.len() == rank && dilations.len() == rank && pads.len() >= rank)
-            .then_some(Window { extents, strides, dilations, pads })
+            .then_some(NodeWindow { extents, strides, dilations, pads })
     }
 
     /// The positions under the window for an element, in row-major order; `None` for a position beyond the edge.

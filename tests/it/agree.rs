@@ -1,7 +1,7 @@
 //! `offby agree`: its counts, and that they do not depend on the way: one run, shares, a killed run, a repeated
 //! run. `OFFBY_RENEW=1` writes the committed report anew from its JSON.
 
-use crate::support::{debug_model, device, finish, finish_json, need, offby};
+use crate::support::{debug_model, device, finish, finish_json, need, offby, until};
 use assert_cmd::Command;
 use offby::agree::{Agree, read_agree};
 use offby::graph::{Network, to_proto};
@@ -11,7 +11,6 @@ use prost::Message as _;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const MODEL: &str = "examples/digits/digits.onnx";
@@ -131,11 +130,7 @@ fn a_killed_run_goes_on_where_it_was() {
         command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["agree", MODEL, "--data", DATA]);
         command.args(["--on", "tract:f64", "--on", GAP]).args(arguments(&killed));
         let mut child = command.spawn().unwrap();
-        let until = Instant::now() + Duration::from_secs(60);
-        while lines().lines().count() < least {
-            assert!(Instant::now() < until, "{} lines", lines().lines().count());
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        until("too few lines", || lines().lines().count() >= least);
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!lines().contains("\"finished\""), "it was killed too late");

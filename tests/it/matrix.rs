@@ -2,14 +2,13 @@
 //! an earlier matrix, saved reports as cells, and every rendering.
 //! `OFFBY_RENEW=1 cargo test --release --test it matrix::` writes the committed renderings anew.
 
-use crate::support::{debug_model, device, finish, finish_json, need, offby};
+use crate::support::{debug_model, device, finish, finish_json, need, offby, until};
 use assert_cmd::Command;
 use offby::matrix::{Matrix, read_matrix};
 use offby::report::{matrix_html, matrix_markdown, matrix_text};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Small networks, each with an operator that the other networks lack.
@@ -155,11 +154,7 @@ fn a_killed_sweep_goes_on_where_it_was() {
     command.args(["--on", &device]).args(arguments).arg(out.path());
     let mut child = command.spawn().unwrap();
     let begun = format!("softplus on {device}, attempt 1");
-    let until = Instant::now() + Duration::from_secs(20);
-    while !journal(out.path()).contains(&begun) {
-        assert!(Instant::now() < until, "the cell never began: {}", journal(out.path()));
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the cell never begins", || journal(out.path()).contains(&begun));
     child.kill().unwrap();
     child.wait().unwrap();
 

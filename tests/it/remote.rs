@@ -2,7 +2,7 @@
 //! the connection to them.
 
 use crate::support::sshd::Sshd;
-use crate::support::{debug_model, finish, finish_json, first_target, need, offby};
+use crate::support::{debug_model, finish, finish_json, first_target, need, offby, until};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -51,14 +51,6 @@ fn folder() -> (TempDir, impl Fn(&str) -> PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().to_owned();
     (folder, move |name: &str| path.join(name))
-}
-
-fn until(what: &str, is: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !is() {
-        assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Whether a process with this text in its command line is running.

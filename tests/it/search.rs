@@ -2,7 +2,7 @@
 //! promised number of runs. No process and no driver runs: the engines are the reference with injected faults.
 
 use crate::support::random_network::{Gene, RandomNetwork, tensor};
-use offby::engine::{Execution, NodeSteps, Output, RanOn, Request, Runs, Session};
+use offby::engine::{EngineSession, Execution, NodeSteps, Output, RanOn, Request, Runs};
 use offby::graph::{Model, Network};
 use offby::inputs::Feed;
 use offby::shrink::{Oracle, Shrunk, shrink};
@@ -10,7 +10,7 @@ use offby::tensor::{
     Dtype::{F32, I64},
     Tensor,
 };
-use offby::walk::{Answer, Journal, Task, WalkReport, cut};
+use offby::walk::{Answer, SearchJournal, SearchTask, WalkReport, cut};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ struct Liar {
     inject: Inject,
 }
 
-impl Session for Liar {
+impl EngineSession for Liar {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let mut steps = NodeSteps::new(request.model).unwrap();
         steps.start(request.feeds).unwrap();
@@ -72,7 +72,7 @@ fn search(model: &Model, feeds: &[Feed], culprit: &str) -> WalkReport {
 }
 
 fn searched(model: &Model, feeds: &[Feed], inject: Inject) -> WalkReport {
-    let mut task = Task {
+    let mut task = SearchTask {
         second: None,
         model,
         feeds,
@@ -83,7 +83,7 @@ fn searched(model: &Model, feeds: &[Feed], inject: Inject) -> WalkReport {
         announce: &mut |_| (),
         interrupted: Box::new(|| false),
     };
-    let (_, report) = cut(&mut task, &BTreeMap::new(), &mut Journal::default()).unwrap();
+    let (_, report) = cut(&mut task, &BTreeMap::new(), &mut SearchJournal::default()).unwrap();
     report.unwrap()
 }
 

@@ -7,7 +7,7 @@ use offby::graph::{Model, Network, ValueName};
 use offby::inputs::{Feed, Random, Spec, draw};
 use offby::tensor::{Dtype, Tensor};
 use offby::walk::{By, Goal};
-use offby::worker::{Announced, SimEngine, Walked, Walker as _, WorkerProgram};
+use offby::worker::{Announced, SimEngine, Walker as _, WorkerProgram, WorkerWalk};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -108,9 +108,9 @@ impl Field {
         worker: &WorkerProgram,
         is_search: bool,
         deadline: Duration,
-    ) -> (Walked, Vec<Announced>) {
+    ) -> (WorkerWalk, Vec<Announced>) {
         let mut announced = Vec::new();
-        let plan = is_search.then(|| offby::walk::Plan {
+        let plan = is_search.then(|| offby::walk::FallbackPlan {
             by: By::Op,
             goal: Goal::Tolerance(Tolerance::EXACT),
             raise: false,

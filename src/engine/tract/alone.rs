@@ -1,7 +1,7 @@
 //! The network of one node alone.
 
 use super::operands::Operands;
-use super::steps::{NodeSteps, Step};
+use super::steps::{NodeStep, NodeSteps};
 use crate::graph::{Model, Solo};
 use crate::tensor::Tensor;
 
@@ -28,7 +28,7 @@ impl NodeSteps {
     /// The operands of a step: the values given, and the network's constants.
     pub(super) fn operands<'n>(
         &self,
-        step: &'n Step,
+        step: &'n NodeStep,
         inputs: &[Option<Tensor>],
         change: &dyn Fn(&Tensor) -> Tensor,
     ) -> Result<Operands<'n>, String> {
@@ -62,7 +62,7 @@ impl NodeSteps {
     /// The network of a step's node alone.
     pub(super) fn solo(
         &self,
-        step: &Step,
+        step: &NodeStep,
         operands: &Operands<'_>,
         outputs: &[(&str, &Tensor)],
     ) -> Result<Model, String> {

@@ -23,7 +23,7 @@ pub use steps::{ComputeNode, NodeSteps, Second};
 
 use super::panics::{panic_text, quietly};
 use super::unary::f64_kernel;
-use super::{Engine, Execution, Outcome, Output, RanOn, Request, Runs, Session, same_bytes};
+use super::{Engine, EngineSession, Execution, Outcome, Output, RanOn, Request, Runs, same_bytes};
 use crate::graph::{Model, widened};
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
@@ -55,7 +55,7 @@ impl Engine for Tract {
         guarded(|| self.run(&self.open(request.model)?, request))
     }
 
-    fn session(&self) -> Box<dyn Session + '_> {
+    fn session(&self) -> Box<dyn EngineSession + '_> {
         Box::new(TractSession { engine: *self, open: None })
     }
 }
@@ -81,7 +81,7 @@ struct TractSession {
     open: Option<Open>,
 }
 
-impl Session for TractSession {
+impl EngineSession for TractSession {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         self.open = None;
         self.next(request)

@@ -1,8 +1,8 @@
 //! Computes the reference's nodes with offby's own kernels.
 
-use super::kept::{Kept, OF_TENSOR_CORES, holds, hypotheses, mixed_precision};
+use super::kept::{OF_TENSOR_CORES, OperandStorage, holds, hypotheses, mixed_precision};
 use super::operands::Operands;
-use super::steps::{NodeSteps, Step};
+use super::steps::{NodeStep, NodeSteps};
 use crate::bounds::{Activations, Arithmetic, Clamp, Excess, Products, weigh};
 use crate::graph::Attribute;
 use crate::kernels::{Call, compute, has_kernel};
@@ -56,7 +56,7 @@ impl NodeSteps {
         arithmetic: &Arithmetic,
     ) -> Option<Excess> {
         let step = &self.steps[step];
-        let on = |kept: Kept, arithmetic: &Arithmetic, near: Option<&[Tensor]>| {
+        let on = |kept: OperandStorage, arithmetic: &Arithmetic, near: Option<&[Tensor]>| {
             let constant = |name: &String| Some(kept.constant(&*self.constant(name)?));
             let value =
                 |(place, input): (usize, &Option<Tensor>)| Some(kept.value(place, input.as_ref()?));
@@ -82,12 +82,12 @@ impl NodeSteps {
         let row = inputs.first().and_then(|input| input.as_ref()?.shape().last().copied());
         let row = row.filter(|_| self.may_quantize(step));
         let ways = row.into_iter().flat_map(Activations::ways);
-        let quantized = ways.map(|way| (Kept::Quantized(way), *arithmetic));
+        let quantized = ways.map(|way| (OperandStorage::Quantized(way), *arithmetic));
         let is_open = arithmetic.rounding.is_none();
         let hypotheses = hypotheses(arithmetic);
         for (kept, arithmetic) in hypotheses.into_iter().chain(quantized.filter(|_| is_open)) {
             // The results in `near` were computed from unrounded operands.
-            let near = (kept == Kept::AsTheyAre).then_some(near);
+            let near = (kept == OperandStorage::AsTheyAre).then_some(near);
             let found = on(kept, &arithmetic, near)?;
             if best.as_ref().is_none_or(|best| found.excess < best.excess) {
                 best = Some(found);
@@ -136,7 +136,7 @@ impl NodeSteps {
     }
 
     /// Whether engines may quantize a step's activations while they run: a product by weights that are integers.
-    fn may_quantize(&self, step: &Step) -> bool {
+    fn may_quantize(&self, step: &NodeStep) -> bool {
         let node = self.model.node(step.node);
         let is_straight = || match self.model.attributes(step.node).get("transA") {
             Some(Attribute::Int(turned)) => *turned == 0,
@@ -150,7 +150,7 @@ impl NodeSteps {
     /// Computes a step with offby's own kernel, on its unchanged inputs including constants.
     fn own_kernel(
         &self,
-        step: &Step,
+        step: &NodeStep,
         inputs: &[Option<Tensor>],
     ) -> Option<Result<Vec<Tensor>, String>> {
         let names = self.model.node(step.node).outputs;
@@ -164,7 +164,7 @@ impl NodeSteps {
     /// Calls a function with a step in the kernels' form; `None` if offby's kernels do not know the step.
     fn with_call<T>(
         &self,
-        step: &Step,
+        step: &NodeStep,
         inputs: &[Option<Tensor>],
         of: impl FnOnce(&Call<'_>) -> T,
     ) -> Option<T> {
@@ -187,7 +187,7 @@ impl NodeSteps {
     }
 
     /// Computes a step with offby's own kernel, in the element type of its operands.
-    pub(super) fn run_own(&self, step: &Step, operands: &Operands<'_>) -> Option<Vec<Tensor>> {
+    pub(super) fn run_own(&self, step: &NodeStep, operands: &Operands<'_>) -> Option<Vec<Tensor>> {
         let given = |name: &String| {
             let mut all = operands.fed.iter().chain(&operands.kept);
             all.find(|(known, _)| known == name).map(|(_, tensor)| tensor.clone())

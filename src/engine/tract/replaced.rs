@@ -86,7 +86,7 @@ fn build(
     if !is_known_form(node) {
         return Ok((theirs, closures));
     }
-    let kernel = Kernel {
+    let kernel = ReplacedNode {
         op_type: node.op_type.clone(),
         opset: context.onnx_operator_set_version,
         attributes: attributes_of(node),
@@ -125,12 +125,12 @@ fn is_known_form(node: &NodeProto) -> bool {
 #[derive(Debug, Clone)]
 struct Replaced {
     theirs: Box<dyn InferenceOp>,
-    kernel: Arc<Kernel>,
+    kernel: Arc<ReplacedNode>,
 }
 
 /// A node with offby's arithmetic.
 #[derive(Debug, Clone)]
-struct Kernel {
+struct ReplacedNode {
     op_type: String,
     opset: i64,
     attributes: BTreeMap<String, Attribute>,
@@ -148,13 +148,13 @@ impl PartialEq for Replaced {
 }
 impl Eq for Replaced {}
 
-impl PartialEq for Kernel {
+impl PartialEq for ReplacedNode {
     fn eq(&self, other: &Self) -> bool {
         // Attributes contain numbers without total equality, so their texts are compared.
         format!("{self:?}") == format!("{other:?}")
     }
 }
-impl Eq for Kernel {}
+impl Eq for ReplacedNode {}
 
 impl Op for Replaced {
     fn name(&self) -> StaticName {
@@ -203,18 +203,18 @@ impl InferenceOp for Replaced {
         let facts = node.outputs.iter().map(|outlet| TypedFact::try_from(&outlet.fact));
         let facts = facts.collect::<TractResult<TVec<_>>>()?;
         let inputs: Vec<OutletId> = node.inputs.iter().map(|inlet| mapping[inlet]).collect();
-        target.wire_node(&*node.name, Kernel { facts, ..(*self.kernel).clone() }, &inputs)
+        target.wire_node(&*node.name, ReplacedNode { facts, ..(*self.kernel).clone() }, &inputs)
     }
 }
 
-impl Op for Kernel {
+impl Op for ReplacedNode {
     fn name(&self) -> StaticName {
         self.op_type.clone().into()
     }
     op_as_typed_op!();
 }
 
-impl EvalOp for Kernel {
+impl EvalOp for ReplacedNode {
     fn eval(&self, _: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         self.evaluate(&inputs)
     }
@@ -223,7 +223,7 @@ impl EvalOp for Kernel {
     }
 }
 
-impl TypedOp for Kernel {
+impl TypedOp for ReplacedNode {
     as_op!();
 
     /// In `f64` mode the inputs and outputs are wider than the inferred types.
@@ -238,7 +238,7 @@ impl TypedOp for Kernel {
     }
 }
 
-impl Kernel {
+impl ReplacedNode {
     fn evaluate(&self, values: &[TValue]) -> TractResult<TVec<TValue>> {
         let name = ValueName::from(self.op_type.as_str());
         let mut given = values.iter();

@@ -37,7 +37,7 @@ pub struct Second {
 pub struct NodeSteps {
     pub(super) model: Model,
     second: Option<Second>,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<NodeStep>,
     /// Initializers, and values that depend only on initializers.
     constants: Constants,
     values: BTreeMap<String, Tensor>,
@@ -49,7 +49,7 @@ pub struct NodeSteps {
 
 /// One ONNX node.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct NodeStep {
     pub(super) node: usize,
     /// The node's inputs, with an empty name for an omitted input; then captured values.
     pub(super) reads: Vec<String>,
@@ -101,7 +101,7 @@ impl NodeSteps {
         let reads = self.model.reads(node);
         let writes = self.model.node(node).outputs.iter();
         let writes = writes.filter(|name| !name.is_empty()).cloned().collect();
-        let step = Step { node, reads, writes };
+        let step = NodeStep { node, reads, writes };
         if step.reads.iter().all(|name| name.is_empty() || self.constants.contains(name)) {
             let inputs = vec![None; step.reads.len()];
             let outputs = self.evaluate(&step, &inputs, &Tensor::clone)?;
@@ -377,7 +377,7 @@ impl NodeSteps {
 
     fn evaluate(
         &self,
-        step: &Step,
+        step: &NodeStep,
         inputs: &[Option<Tensor>],
         change: &dyn Fn(&Tensor) -> Tensor,
     ) -> Result<Vec<Tensor>, String> {
@@ -398,7 +398,7 @@ impl NodeSteps {
     /// Computes a step on the second engine.
     fn run_second(
         &self,
-        step: &Step,
+        step: &NodeStep,
         operands: &Operands<'_>,
         second: &mut ComputeNode,
     ) -> Result<Vec<Tensor>, String> {
@@ -415,7 +415,7 @@ impl NodeSteps {
 
     fn run(
         &self,
-        step: &Step,
+        step: &NodeStep,
         operands: &Operands<'_>,
         engine: Tract,
     ) -> Result<Vec<Tensor>, String> {

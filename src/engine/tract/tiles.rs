@@ -17,14 +17,14 @@ pub(super) fn in_tiles(
     let Some(conv) = node.op_as::<Conv>().filter(|conv| conv.q_params.is_none()) else {
         return Ok(None);
     };
-    match Plan::of(conv, &inputs[0], MOST_BYTES)? {
+    match TilePlan::of(conv, &inputs[0], MOST_BYTES)? {
         Some(plan) => Ok(Some(tvec![plan.run(conv, inputs)?.into_tvalue()])),
         None => Ok(None),
     }
 }
 
 /// How the first spatial axis of a convolution is divided.
-struct Plan {
+struct TilePlan {
     axis: usize,
     /// The rows of the output, and how many of them one band has.
     rows: usize,
@@ -39,7 +39,7 @@ struct Plan {
     after: TVec<usize>,
 }
 
-impl Plan {
+impl TilePlan {
     /// Bands whose unfolded input has at most so many bytes; `None` if the whole has not more.
     fn of(conv: &Conv, input: &TValue, most: usize) -> TractResult<Option<Self>> {
         let spec = &conv.pool_spec;
@@ -57,7 +57,7 @@ impl Plan {
         if bytes <= most || rows < 2 || only_padding {
             return Ok(None);
         }
-        Ok(Some(Plan {
+        Ok(Some(TilePlan {
             axis: shape.h_axis(),
             rows,
             band: (rows * most / bytes).max(1),
@@ -139,7 +139,7 @@ mod tests {
             let rows = whole.shape()[2];
             let of_row = 4 * 6 * 5 * size_of::<f32>();
             for band in 1..rows {
-                let plan = Plan::of(&conv, &inputs[0], band * of_row).unwrap().unwrap();
+                let plan = TilePlan::of(&conv, &inputs[0], band * of_row).unwrap().unwrap();
                 assert_eq!((plan.band, plan.rows), (band, rows));
                 assert_eq!(plan.run(&conv, &inputs).unwrap(), *whole, "{stride} {dilation} {band}");
             }

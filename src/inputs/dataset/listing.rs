@@ -2,8 +2,8 @@
 
 use super::file::{has_ending, refuse};
 use super::labels::Labels;
-use super::rows::Rows;
-use super::source::Source;
+use super::rows::DatasetRows;
+use super::source::InputSource;
 
 use crate::graph::{ResolvedInput, ValueName, read_tensor_proto};
 use crate::inputs::{InputError, stored};
@@ -19,7 +19,7 @@ const TEST: &str = "test_data_set_";
 
 /// The inputs at a path, and their labels if the path also holds labels.
 pub(super) struct Listed {
-    pub(super) source: Source,
+    pub(super) source: InputSource,
     pub(super) labels: Labels,
 }
 
@@ -31,16 +31,16 @@ pub(super) fn list(path: &Path, inputs: &[ResolvedInput]) -> Result<Listed, Inpu
         return Ok(unlabelled(folder(path)?));
     }
     if has_ending(path, &["npy"]) {
-        return Ok(unlabelled(Source::Rows(Rows::npy(path, inputs)?)));
+        return Ok(unlabelled(InputSource::Rows(DatasetRows::npy(path, inputs)?)));
     }
     if has_ending(path, &["npz"]) {
-        let (rows, labels) = Rows::npz(path, inputs)?;
-        return Ok(Listed { source: Source::Rows(rows), labels });
+        let (rows, labels) = DatasetRows::npz(path, inputs)?;
+        return Ok(Listed { source: InputSource::Rows(rows), labels });
     }
     text(path)
 }
 
-fn folder(path: &Path) -> Result<Source, InputError> {
+fn folder(path: &Path) -> Result<InputSource, InputError> {
     let fail = |error: std::io::Error| refuse(path, error.to_string(), KINDS);
     let mut tests = Vec::new();
     let mut files = Vec::new();
@@ -56,7 +56,7 @@ fn folder(path: &Path) -> Result<Source, InputError> {
     files.sort();
     // The numbers at the ends of the names have no leading zeros, so sorting by length puts them in order.
     tests.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
-    Ok(if tests.is_empty() { Source::Files(files) } else { Source::Tests(tests) })
+    Ok(if tests.is_empty() { InputSource::Files(files) } else { InputSource::Tests(tests) })
 }
 
 /// Reads lines of `path`, `path,label` or `path<TAB>label`. Paths are relative to the list's folder.
@@ -73,7 +73,7 @@ fn text(path: &Path) -> Result<Listed, InputError> {
         labels.extend(label);
     }
     let labels = if labels.is_empty() { Labels::None } else { Labels::Listed(labels) };
-    Ok(Listed { source: Source::Files(files), labels })
+    Ok(Listed { source: InputSource::Files(files), labels })
 }
 
 /// The tensors `input_N.pb` of a test's folder.

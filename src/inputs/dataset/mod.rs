@@ -14,7 +14,7 @@ use crate::tensor::{Digest, Tensor};
 use file::{has_ending, refuse};
 use labels::Labels;
 use listing::Listed;
-use source::Source;
+use source::InputSource;
 use std::path::{Path, PathBuf};
 
 /// How an image is prepared before it is fed.
@@ -45,7 +45,7 @@ pub struct Dataset {
     path: PathBuf,
     inputs: Vec<ResolvedInput>,
     outputs: Vec<ValueName>,
-    source: Source,
+    source: InputSource,
     labels: Labels,
     preparation: Preparation,
 }
@@ -83,7 +83,7 @@ impl Dataset {
                 "give one label for each input, or none at all",
             ));
         }
-        if let (Source::Files(files), true) = (&self.source, self.inputs.len() != 1) {
+        if let (InputSource::Files(files), true) = (&self.source, self.inputs.len() != 1) {
             let problem = format!(
                 "the network has {} inputs, and {} feeds one",
                 self.inputs.len(),
@@ -98,8 +98,8 @@ impl Dataset {
     /// The number of inputs.
     pub fn len(&self) -> usize {
         match &self.source {
-            Source::Files(paths) | Source::Tests(paths) => paths.len(),
-            Source::Rows(rows) => rows.count(),
+            InputSource::Files(paths) | InputSource::Tests(paths) => paths.len(),
+            InputSource::Rows(rows) => rows.count(),
         }
     }
 
@@ -117,7 +117,7 @@ impl Dataset {
     pub fn preparation(&self) -> String {
         let Preparation { framing, normalization } = &self.preparation;
         match &self.source {
-            Source::Files(files) if files.iter().any(|file| listing::is_picture(file)) => {
+            InputSource::Files(files) if files.iter().any(|file| listing::is_picture(file)) => {
                 format!("{framing}{normalization}").trim().to_owned()
             }
             _ => String::new(),
@@ -132,8 +132,8 @@ impl Dataset {
     pub fn digest(&self) -> Result<Digest, InputError> {
         let mut parts = vec![self.labels.digest()?.to_string(), self.preparation()];
         match &self.source {
-            Source::Rows(rows) => parts.extend(rows.digests(&self.path)?),
-            Source::Files(paths) | Source::Tests(paths) => {
+            InputSource::Rows(rows) => parts.extend(rows.digests(&self.path)?),
+            InputSource::Files(paths) | InputSource::Tests(paths) => {
                 for path in paths {
                     let found = std::fs::metadata(path);
                     let found =
@@ -153,13 +153,13 @@ impl Dataset {
     /// If the input cannot be read, or does not fit.
     pub fn read(&self, index: usize) -> Result<Sample, InputError> {
         let (id, tensors) = match &self.source {
-            Source::Files(files) => {
+            InputSource::Files(files) => {
                 (self.name(&files[index]), vec![self.file(&files[index], &self.inputs[0])?])
             }
-            Source::Tests(folders) => {
+            InputSource::Tests(folders) => {
                 (self.name(&folders[index]), listing::test_inputs(&folders[index], &self.inputs)?)
             }
-            Source::Rows(rows) => {
+            InputSource::Rows(rows) => {
                 let file = self.path.file_name().unwrap_or(self.path.as_os_str());
                 (format!("{}[{index}]", file.to_string_lossy()), rows.read(index, &self.inputs)?)
             }
@@ -169,7 +169,7 @@ impl Dataset {
         };
         let feeds = self.inputs.iter().zip(tensors).map(feed).collect();
         let expected = match &self.source {
-            Source::Tests(folders) => listing::test_outputs(&folders[index], &self.outputs)?,
+            InputSource::Tests(folders) => listing::test_outputs(&folders[index], &self.outputs)?,
             _ => Vec::new(),
         };
         Ok(Sample { id, feeds, label: self.labels.get(index)?, expected })

@@ -18,20 +18,20 @@ const REMEDY: &str = "write it with numpy.savez(file, INPUT=array, labels=classe
 
 /// One array for each input of the network.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct DatasetRows {
     arrays: Vec<(PathBuf, NpyRows)>,
     /// The folder of the unpacked members of an archive. Unpacking lets any row be read by itself.
     _unpacked: Option<TempDir>,
 }
 
-impl Rows {
+impl DatasetRows {
     /// Opens an `.npy` for a network of one input.
     pub(super) fn npy(path: &Path, inputs: &[ResolvedInput]) -> Result<Self, InputError> {
         if inputs.len() != 1 {
             let problem = format!("the network has {} inputs, and this is one array", inputs.len());
             return Err(refuse(path, problem, REMEDY));
         }
-        Ok(Rows { arrays: vec![(path.to_owned(), NpyRows::open(path)?)], _unpacked: None })
+        Ok(DatasetRows { arrays: vec![(path.to_owned(), NpyRows::open(path)?)], _unpacked: None })
     }
 
     /// Opens an `.npz`, and the labels in it.
@@ -67,7 +67,7 @@ impl Rows {
             }
             None => Labels::None,
         };
-        let rows = Rows { arrays, _unpacked: Some(folder) };
+        let rows = DatasetRows { arrays, _unpacked: Some(folder) };
         rows.check(path)?;
         Ok((rows, labels))
     }

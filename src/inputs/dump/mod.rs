@@ -13,7 +13,7 @@ pub use names::{NamePlan, plan_names};
 
 use super::{InputError, stored};
 use crate::tensor::{Dtype, Tensor};
-use place::Place;
+use place::DumpEntry;
 use refusal::refuse;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -26,13 +26,13 @@ const MANIFEST_LIMIT: u64 = 16 << 20;
 /// The tensors that a device or framework dumped, by name. Each is read when it is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Dump {
-    tensors: BTreeMap<String, Dumped>,
+    tensors: BTreeMap<String, DumpedTensor>,
 }
 
 /// A tensor of a dump.
 #[derive(Debug, Clone)]
-struct Dumped {
-    place: Place,
+struct DumpedTensor {
+    place: DumpEntry,
     dtype: Dtype,
 }
 
@@ -57,7 +57,7 @@ impl Dump {
         let mut dump = Dump::default();
         for (name, place) in places {
             let dtype = place.read()?.dtype();
-            dump.tensors.insert(name, Dumped { place, dtype });
+            dump.tensors.insert(name, DumpedTensor { place, dtype });
         }
         match dump.tensors.is_empty() {
             true => Err(refuse(path, "it has no tensor in a format that offby reads".into())),
@@ -111,22 +111,23 @@ impl Dump {
 
 impl From<BTreeMap<String, Tensor>> for Dump {
     fn from(tensors: BTreeMap<String, Tensor>) -> Self {
-        let here = |tensor: Tensor| Dumped { dtype: tensor.dtype(), place: Place::Here(tensor) };
+        let here =
+            |tensor: Tensor| DumpedTensor { dtype: tensor.dtype(), place: DumpEntry::Here(tensor) };
         Dump { tensors: tensors.into_iter().map(|(name, tensor)| (name, here(tensor))).collect() }
     }
 }
 
 /// The tensors of a file. A file of an unknown kind has none. A text file in a folder may be anything.
-fn in_file(path: &Path, is_alone: bool) -> Result<Vec<(String, Place)>, InputError> {
+fn in_file(path: &Path, is_alone: bool) -> Result<Vec<(String, DumpEntry)>, InputError> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let one = |place: fn(PathBuf) -> Place| vec![(stem(), place(path.to_owned()))];
+    let one = |place: fn(PathBuf) -> DumpEntry| vec![(stem(), place(path.to_owned()))];
     Ok(match ending {
-        "npy" => one(Place::Npy),
-        "pb" | "tensorproto" => one(Place::Proto),
+        "npy" => one(DumpEntry::Npy),
+        "pb" | "tensorproto" => one(DumpEntry::Proto),
         "npz" => {
             let place =
-                |member: String| (member.clone(), Place::Npz { path: path.to_owned(), member });
+                |member: String| (member.clone(), DumpEntry::Npz { path: path.to_owned(), member });
             stored::members(path)?.into_iter().map(place).collect()
         }
         "safetensors" => safetensors::places(path)?,
@@ -134,7 +135,9 @@ fn in_file(path: &Path, is_alone: bool) -> Result<Vec<(String, Place)>, InputErr
         "json" if path.file_name().is_some_and(|name| name == "manifest.json") => raw_files(path)?,
         "json" => match polygraphy::read(path) {
             Err(_) if !is_alone => Vec::new(),
-            read => read?.into_iter().map(|(name, tensor)| (name, Place::Here(tensor))).collect(),
+            read => {
+                read?.into_iter().map(|(name, tensor)| (name, DumpEntry::Here(tensor))).collect()
+            }
         },
         _ => Vec::new(),
     })
@@ -151,7 +154,7 @@ struct Raw {
 }
 
 /// The raw files of a manifest: a list of `{"name", "file", "dtype", "shape"}`, elements little-endian and row-major.
-fn raw_files(manifest: &Path) -> Result<Vec<(String, Place)>, InputError> {
+fn raw_files(manifest: &Path) -> Result<Vec<(String, DumpEntry)>, InputError> {
     let fail = |problem: String| refuse(manifest, problem);
     let size = fs::metadata(manifest).map_err(|error| fail(error.to_string()))?.len();
     if size > MANIFEST_LIMIT {
@@ -168,7 +171,7 @@ fn raw_files(manifest: &Path) -> Result<Vec<(String, Place)>, InputError> {
         let path = folder.join(&raw.file);
         let length = fs::metadata(&path).map_err(|error| fail(format!("{}: {error}", raw.file)))?;
         let (begin, length) = (0, length.len());
-        Ok((raw.name, Place::Bytes { path, begin, length, dtype: raw.dtype, shape: raw.shape }))
+        Ok((raw.name, DumpEntry::Bytes { path, begin, length, dtype: raw.dtype, shape: raw.shape }))
     };
     files.into_iter().map(place).collect()
 }

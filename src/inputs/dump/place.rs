@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// A tensor and where it lies.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum DumpEntry {
     /// In memory.
     Here(Tensor),
     /// A `.npy` file.
@@ -27,21 +27,21 @@ pub(super) enum Place {
     Torch { path: PathBuf, member: String, view: View },
 }
 
-impl Place {
+impl DumpEntry {
     /// Reads the tensor.
     pub(super) fn read(&self) -> Result<Tensor, InputError> {
         match self {
-            Place::Here(tensor) => Ok(tensor.clone()),
-            Place::Npy(path) => Ok(read_npy(path)?),
-            Place::Proto(path) => Ok(read_tensor_proto(path)?),
-            Place::Npz { path, member } => stored::npz(path, member),
-            Place::Bytes { path, begin, length, dtype, shape } => {
+            DumpEntry::Here(tensor) => Ok(tensor.clone()),
+            DumpEntry::Npy(path) => Ok(read_npy(path)?),
+            DumpEntry::Proto(path) => Ok(read_tensor_proto(path)?),
+            DumpEntry::Npz { path, member } => stored::npz(path, member),
+            DumpEntry::Bytes { path, begin, length, dtype, shape } => {
                 let bytes =
                     part(path, *begin, *length).map_err(|error| refuse(path, error.to_string()))?;
                 Tensor::from_bytes(*dtype, shape, &bytes)
                     .map_err(|error| refuse(path, error.to_string()))
             }
-            Place::Torch { path, member, view } => torch_view::elements_of(path, member, view),
+            DumpEntry::Torch { path, member, view } => torch_view::elements_of(path, member, view),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Files of `torch.save`: a zip archive with a pickle and the elements of each storage.
 
 use super::pickle::{Value, View, unpickle};
-use super::place::Place;
+use super::place::DumpEntry;
 use super::refusal::refuse;
 use super::torch_view::member;
 use crate::inputs::InputError;
@@ -16,11 +16,12 @@ const PICKLE_LIMIT: u64 = 64 << 20;
 const MOST_DEPTH: usize = 64;
 
 /// The tensors of a file. Names of nested dictionaries are joined by dots; a lone tensor has the name `stem`.
-pub(super) fn places(path: &Path, stem: &str) -> Result<Vec<(String, Place)>, InputError> {
+pub(super) fn places(path: &Path, stem: &str) -> Result<Vec<(String, DumpEntry)>, InputError> {
     let file = File::open(path).map_err(|error| refuse(path, error.to_string()))?;
     let views = views(file, stem).map_err(|problem| refuse(path, problem))?;
-    let place =
-        |Named { name, member, view }| (name, Place::Torch { path: path.to_owned(), member, view });
+    let place = |Named { name, member, view }| {
+        (name, DumpEntry::Torch { path: path.to_owned(), member, view })
+    };
     Ok(views.into_iter().map(place).collect())
 }
 

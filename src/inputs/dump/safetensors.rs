@@ -1,6 +1,6 @@
 //! The safetensors format: a JSON header with types, shapes and offsets, then the elements.
 
-use super::place::Place;
+use super::place::DumpEntry;
 use super::refusal::refuse;
 use crate::inputs::InputError;
 use crate::tensor::Dtype;
@@ -21,7 +21,7 @@ struct Entry {
 }
 
 /// The tensors of a file.
-pub(super) fn places(path: &Path) -> Result<Vec<(String, Place)>, InputError> {
+pub(super) fn places(path: &Path) -> Result<Vec<(String, DumpEntry)>, InputError> {
     let fail = |problem: String| refuse(path, problem);
     let failed = |error: std::io::Error| refuse(path, error.to_string());
     let mut file = File::open(path).map_err(failed)?;
@@ -47,7 +47,7 @@ pub(super) fn places(path: &Path) -> Result<Vec<(String, Place)>, InputError> {
         if from > to || to > size.saturating_sub(begin) {
             return Err(bad(&format!("bytes {from} to {to} are not in the file")));
         }
-        let place = Place::Bytes {
+        let place = DumpEntry::Bytes {
             path: path.to_owned(),
             begin: begin + from,
             length: to - from,

@@ -1,7 +1,7 @@
 //! A run over a data set as one page without scripts.
 
 use super::{blame, facts, failed, kind, legend, remarks, sentence, table, title, worst_table};
-use crate::agree::{Agree, Lane, MOST_WORST, Task};
+use crate::agree::{Agree, AgreeLane, MOST_WORST, Task};
 use crate::report::html::{Page, STYLE, prose};
 use crate::verdict::News;
 use maud::{Markup, html};
@@ -45,7 +45,7 @@ fn rendered(name: &str, titles: &[&str], rows: &[Vec<String>]) -> Markup {
     }
 }
 
-fn target(task: Task, lane: &Lane) -> Markup {
+fn target(task: Task, lane: &AgreeLane) -> Markup {
     let class = match kind(lane).news() {
         News::Good => "verdict good",
         News::Bad => "verdict bad",

@@ -3,7 +3,7 @@
 use super::{
     blame, facts, failed, legend, remarks, sentence, table as rows_of, title, worst_table,
 };
-use crate::agree::{Agree, Lane, Task};
+use crate::agree::{Agree, AgreeLane, Task};
 use crate::report::markdown::{code, prose, table};
 
 /// How many of the worst inputs are shown.
@@ -27,7 +27,7 @@ fn named(row: &[String]) -> Vec<String> {
     row.first().map(|name| code(name)).into_iter().chain(others).collect()
 }
 
-fn target(task: Task, lane: &Lane) -> Vec<String> {
+fn target(task: Task, lane: &AgreeLane) -> Vec<String> {
     let mut sections = vec![format!("## {}\n", code(&lane.target))];
     sections.push(format!("{}.\n", prose(&sentence(lane))));
     let lines: Vec<String> = remarks(lane)

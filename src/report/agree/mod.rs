@@ -9,7 +9,7 @@ pub use html::agree_html;
 pub use markdown::agree_markdown;
 pub use text::agree_text;
 
-use crate::agree::{Agree, Blame, Figures, Lane, Quantiles, Severity, Task, Worst};
+use crate::agree::{Agree, AgreeLane, Blame, Figures, Quantiles, Severity, Task, WorstInput};
 use crate::report::text::ran_on_lines;
 use crate::verdict::Kind;
 use std::fmt::Display;
@@ -50,7 +50,7 @@ fn facts(agree: &Agree) -> Vec<String> {
 }
 
 /// Whether the reference's outputs are those that the data set expects.
-fn expected(reference: &Lane) -> String {
+fn expected(reference: &AgreeLane) -> String {
     let expected = reference.tally.expected;
     match (expected.all(), expected.diverges + expected.incomparable) {
         (0, _) => String::new(),
@@ -72,7 +72,7 @@ fn table(agree: &Agree) -> (Vec<&'static str>, Vec<Vec<String>>) {
     (titles, agree.targets.iter().map(|lane| row(agree.task, lane)).collect())
 }
 
-fn row(task: Task, lane: &Lane) -> Vec<String> {
+fn row(task: Task, lane: &AgreeLane) -> Vec<String> {
     let mut row = vec![lane.target.clone(), kind(lane).name().replace('_', " ")];
     let figures = lane.figures.as_ref();
     let get = |of: &dyn Fn(&Figures) -> Option<String>| {
@@ -117,18 +117,18 @@ fn legend(agree: &Agree) -> String {
     }
 }
 
-fn kind(lane: &Lane) -> Kind {
+fn kind(lane: &AgreeLane) -> Kind {
     lane.verdict.as_ref().map_or(Kind::Inconclusive, |verdict| verdict.kind)
 }
 
 /// The verdict, as a sentence without a full stop.
-fn sentence(lane: &Lane) -> String {
+fn sentence(lane: &AgreeLane) -> String {
     let sentence = lane.verdict.as_ref().map_or("no answer", |verdict| &verdict.sentence);
     format!("{}: {sentence}", kind(lane).name().replace('_', " "))
 }
 
 /// The lines under a verdict: errors, engines and devices, notes.
-fn remarks(lane: &Lane) -> Vec<String> {
+fn remarks(lane: &AgreeLane) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(figures) = &lane.figures {
         let line = |name: &str, quantiles: Option<Quantiles>| {
@@ -153,7 +153,7 @@ fn remarks(lane: &Lane) -> Vec<String> {
 }
 
 /// Failed inputs, one line each.
-fn failed(lane: &Lane) -> Vec<String> {
+fn failed(lane: &AgreeLane) -> Vec<String> {
     let line = |failed: &crate::agree::Failed| {
         format!("{} {}: {}", failed.id, failed.outcome.name().replace('_', " "), failed.reason)
     };
@@ -161,15 +161,15 @@ fn failed(lane: &Lane) -> Vec<String> {
 }
 
 /// At most `most` of the worst inputs that differ by more than allowed, but all inputs that were walked.
-fn worst(lane: &Lane, most: usize) -> impl Iterator<Item = &Worst> {
+fn worst(lane: &AgreeLane, most: usize) -> impl Iterator<Item = &WorstInput> {
     let walked = lane.blame.as_ref().map_or(0, |blame| blame.walked.len());
     let told =
-        move |(at, worst): &(usize, &Worst)| *at < walked || worst.severity > Severity::Within;
+        move |(at, worst): &(usize, &WorstInput)| *at < walked || worst.severity > Severity::Within;
     lane.tally.worst.iter().enumerate().filter(told).take(most.max(walked)).map(|(_, worst)| worst)
 }
 
 /// The table of at most `most` of the worst inputs: its titles, and its rows.
-fn worst_table(task: Task, lane: &Lane, most: usize) -> (Vec<&'static str>, Vec<Vec<String>>) {
+fn worst_table(task: Task, lane: &AgreeLane, most: usize) -> (Vec<&'static str>, Vec<Vec<String>>) {
     let titles = match task {
         Task::Classify => vec!["input", "what", "right", "reference", "target", "rel. L2"],
         Task::Regress => vec!["input", "what", "max abs", "rel. L2"],
@@ -177,7 +177,7 @@ fn worst_table(task: Task, lane: &Lane, most: usize) -> (Vec<&'static str>, Vec<
     (titles, worst(lane, most).map(|worst| worst_row(task, worst)).collect())
 }
 
-fn worst_row(task: Task, worst: &Worst) -> Vec<String> {
+fn worst_row(task: Task, worst: &WorstInput) -> Vec<String> {
     let mut row = vec![worst.id.clone(), worst.severity.words().to_owned()];
     match task {
         Task::Classify => {

@@ -1,7 +1,7 @@
 //! A run over a data set on a terminal.
 
 use super::{blame, facts, failed, kind, legend, remarks, sentence, table, title, worst_table};
-use crate::agree::{Agree, Lane, MOST_WORST, Task};
+use crate::agree::{Agree, AgreeLane, MOST_WORST, Task};
 use crate::report::Paint;
 use crate::report::text::{table_with_names, wrapped};
 
@@ -26,7 +26,7 @@ pub fn agree_text(agree: &Agree, width: usize, verbose: bool, paint: Paint) -> S
     text
 }
 
-fn target(task: Task, lane: &Lane, (width, most): (usize, usize), paint: Paint) -> String {
+fn target(task: Task, lane: &AgreeLane, (width, most): (usize, usize), paint: Paint) -> String {
     let line = wrapped(&format!("{} {}", lane.target, sentence(lane)), width);
     let mut text = format!("\n{}", paint(kind(lane), &line));
     for remark in remarks(lane) {

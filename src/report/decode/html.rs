@@ -1,8 +1,8 @@
 //! Decoding as one page without scripts: for each target a map of layers over tokens.
 
-use super::map::{Cell, Map};
+use super::map::{Map, MapCell};
 use super::{facts, legend, remarks, sentence, short, table, title};
-use crate::decode::{Decode, DecodeLane, Step};
+use crate::decode::{Decode, DecodeLane, DecodeStep};
 use crate::report::html::{Page, STYLE, prose};
 use crate::verdict::News;
 use maud::{Markup, html};
@@ -103,14 +103,14 @@ fn map(id: &str, name: &str, map: &Map, (lane, below): (&DecodeLane, Option<Mark
     }
 }
 
-fn column(at: usize, step: &Step) -> String {
+fn column(at: usize, step: &DecodeStep) -> String {
     match at {
         0 => "prompt".into(),
         _ => (step.past + step.fed.len()).to_string(),
     }
 }
 
-fn painted(row: &str, step: usize, cell: Cell) -> Markup {
+fn painted(row: &str, step: usize, cell: MapCell) -> Markup {
     let heat = cell.heat.step();
     let words = match cell.error {
         Some(error) => format!("{row}, step {step}: {}", short(error)),

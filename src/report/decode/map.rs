@@ -1,6 +1,6 @@
 //! Errors over layers and steps: a row for each layer and one for the scores, a column for each step.
 
-use crate::decode::{Decode, DecodeLane, RelativeError, Step};
+use crate::decode::{Decode, DecodeLane, DecodeStep, RelativeError};
 use crate::report::drawing::Heat;
 
 /// A map of one target.
@@ -8,12 +8,12 @@ pub(super) struct Map {
     /// The names of the rows, layers first.
     pub(super) rows: Vec<String>,
     /// The cells of each row, one for each step.
-    pub(super) cells: Vec<Vec<Cell>>,
+    pub(super) cells: Vec<Vec<MapCell>>,
 }
 
 /// The error of one row in one step.
 #[derive(Clone, Copy)]
-pub(super) struct Cell {
+pub(super) struct MapCell {
     /// The relative L2 error; `None` if the step gave nothing.
     pub(super) error: Option<f64>,
     pub(super) heat: Heat,
@@ -30,7 +30,11 @@ impl Map {
         Map::of(decode, lane, |step| &step.accumulated)
     }
 
-    fn of(decode: &Decode, lane: &DecodeLane, errors: fn(&Step) -> &Vec<RelativeError>) -> Self {
+    fn of(
+        decode: &Decode,
+        lane: &DecodeLane,
+        errors: fn(&DecodeStep) -> &Vec<RelativeError>,
+    ) -> Self {
         let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
         for (at, row) in decode.rows.iter().enumerate() {
             let name = match row.layer {
@@ -42,7 +46,7 @@ impl Map {
                 None => groups.push((name, vec![at])),
             }
         }
-        let cell = |step: &Step, members: &[usize]| {
+        let cell = |step: &DecodeStep, members: &[usize]| {
             let found = members.iter().filter_map(|&at| errors(step).get(at));
             let worst = found.map(|error| error.0).max_by(f64::total_cmp);
             let heat = match worst {
@@ -50,7 +54,7 @@ impl Map {
                 Some(error) => Heat::of(error / lane.limit),
                 None => Heat::default(),
             };
-            Cell { error: worst, heat }
+            MapCell { error: worst, heat }
         };
         let cells = groups
             .iter()

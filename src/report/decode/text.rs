@@ -44,7 +44,7 @@ fn map(decode: &Decode, lane: &DecodeLane, width: usize) -> String {
         }
     );
     for (name, cells) in map.rows.iter().zip(&map.cells) {
-        let height = |cells: &[super::map::Cell]| {
+        let height = |cells: &[super::map::MapCell]| {
             let worst = cells.iter().map(|cell| cell.heat).max().unwrap_or_default();
             BLOCKS[usize::from(worst.step())]
         };

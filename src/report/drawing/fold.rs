@@ -7,14 +7,14 @@ use std::ops::Range;
 
 /// Operators that follow each other in the order of execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::report) struct Row {
+pub(in crate::report) struct DrawingRow {
     /// Their places in the walk.
     pub(in crate::report) ops: Range<usize>,
     /// The rows whose values they read.
     pub(in crate::report) reads: Vec<usize>,
 }
 
-impl Row {
+impl DrawingRow {
     /// The operator, if the row has only one.
     pub(in crate::report) fn single(&self) -> Option<usize> {
         (self.ops.len() == 1).then_some(self.ops.start)
@@ -34,7 +34,7 @@ enum Part {
 }
 
 /// Rows in which clean operators are joined, and operators that only pass error on.
-pub(in crate::report) fn folded(ops: &[OpReport], accumulated: &[Heat]) -> Vec<Row> {
+pub(in crate::report) fn folded(ops: &[OpReport], accumulated: &[Heat]) -> Vec<DrawingRow> {
     let mut parts: Vec<Part> =
         ops.iter().zip(accumulated).map(|(op, heat)| part(op, *heat)).collect();
     let mut at: usize = 0;
@@ -53,7 +53,7 @@ pub(in crate::report) fn folded(ops: &[OpReport], accumulated: &[Heat]) -> Vec<R
 }
 
 /// One row for each operator.
-pub(in crate::report) fn unfolded(ops: &[OpReport]) -> Vec<Row> {
+pub(in crate::report) fn unfolded(ops: &[OpReport]) -> Vec<DrawingRow> {
     rows(ops, &(0..ops.len()).collect::<Vec<_>>())
 }
 
@@ -71,7 +71,7 @@ fn part(op: &OpReport, accumulated: Heat) -> Part {
     }
 }
 
-fn rows(ops: &[OpReport], starts: &[usize]) -> Vec<Row> {
+fn rows(ops: &[OpReport], starts: &[usize]) -> Vec<DrawingRow> {
     let row_of = |op: usize| starts.partition_point(|start| *start <= op).saturating_sub(1);
     let ends = starts.iter().skip(1).copied().chain([ops.len()]);
     let row = |(number, (start, end)): (usize, (usize, usize))| {
@@ -81,7 +81,7 @@ fn rows(ops: &[OpReport], starts: &[usize]) -> Vec<Row> {
             .map(|op| row_of(*op))
             .filter(|row| *row < number)
             .collect();
-        Row { ops: start..end, reads: reads.into_iter().collect() }
+        DrawingRow { ops: start..end, reads: reads.into_iter().collect() }
     };
     starts.iter().copied().zip(ends).enumerate().map(row).collect()
 }

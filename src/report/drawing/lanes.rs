@@ -1,7 +1,7 @@
 //! Which lane each row and each value has. A value keeps its lane from the row that writes it to the last row that
 //! reads it, so lines cross only on the way into a row.
 
-use super::fold::Row;
+use super::fold::DrawingRow;
 
 /// A value on its way between two rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(in crate::report) struct Edge {
 
 /// The lanes of a drawing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::report) struct Lanes {
+pub(in crate::report) struct DrawingLanes {
     /// The lane of each row.
     pub(in crate::report) of: Vec<usize>,
     /// The values.
@@ -24,12 +24,12 @@ pub(in crate::report) struct Lanes {
 }
 
 /// Gives each row the lane of an input that it reads last, or else the first free lane.
-pub(in crate::report) fn lanes(rows: &[Row]) -> Lanes {
+pub(in crate::report) fn lanes(rows: &[DrawingRow]) -> DrawingLanes {
     let mut last = vec![0; rows.len()];
     for (number, row) in rows.iter().enumerate() {
         row.reads.iter().for_each(|read| last[*read] = number);
     }
-    let mut lanes = Lanes::default();
+    let mut lanes = DrawingLanes::default();
     // The row whose value is in each lane.
     let mut held: Vec<Option<usize>> = Vec::new();
     for (number, row) in rows.iter().enumerate() {
@@ -58,8 +58,9 @@ pub(in crate::report) fn lanes(rows: &[Row]) -> Lanes {
 mod tests {
     use super::*;
 
-    fn rows(reads: &[&[usize]]) -> Vec<Row> {
-        let row = |(at, reads): (usize, &&[usize])| Row { ops: at..at + 1, reads: reads.to_vec() };
+    fn rows(reads: &[&[usize]]) -> Vec<DrawingRow> {
+        let row =
+            |(at, reads): (usize, &&[usize])| DrawingRow { ops: at..at + 1, reads: reads.to_vec() };
         reads.iter().enumerate().map(row).collect()
     }
 

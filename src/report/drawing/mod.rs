@@ -6,7 +6,7 @@ mod heat;
 mod lanes;
 mod strip;
 
-pub(super) use fold::{Row, folded, module_of, shared_module, unfolded};
+pub(super) use fold::{DrawingRow, folded, module_of, shared_module, unfolded};
 pub(super) use heat::{Heat, accumulated, introduced};
-pub(super) use lanes::{Edge, Lanes, lanes};
+pub(super) use lanes::{DrawingLanes, Edge, lanes};
 pub(super) use strip::{BLOCKS, strip};

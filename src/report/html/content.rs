@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 /// The data for the scripts.
 #[derive(Serialize)]
-pub(super) struct Content<'r> {
+pub(super) struct PageData<'r> {
     walks: Vec<Walk<'r>>,
     /// Each walk's operators as rows.
     drawings: Vec<Option<Unfolded>>,
@@ -89,10 +89,13 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-impl<'r> Content<'r> {
+impl<'r> PageData<'r> {
     pub(super) fn of(report: &'r Report) -> Self {
         let walks = || report.targets.iter().filter_map(|target| target.walk.as_ref());
-        Content { walks: walks().map(walk).collect(), drawings: walks().map(unfolded_of).collect() }
+        PageData {
+            walks: walks().map(walk).collect(),
+            drawings: walks().map(unfolded_of).collect(),
+        }
     }
 }
 

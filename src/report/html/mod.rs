@@ -15,7 +15,7 @@ use super::checks::title;
 use super::document::{INTERRUPTED, Report};
 use super::markdown::report_markdown;
 use chart::{error_chart, headroom_chart};
-use content::Content;
+use content::PageData;
 use maud::{Markup, PreEscaped, html};
 use network::drawing;
 use page::harmless;
@@ -34,7 +34,7 @@ const SCRIPTS: [&str; 7] = [
 
 /// A report as HTML.
 pub fn report_html(report: &Report) -> String {
-    let content = Content::of(report);
+    let content = PageData::of(report);
     let json = serde_json::to_string(&content).expect("a report that was made can be written");
     let script = format!("\"use strict\";\n(() => {{\n{}}})();\n", SCRIPTS.concat());
     let body = html! {

@@ -4,8 +4,8 @@
 use super::numbers::size;
 use super::page::address;
 use crate::report::drawing::{
-    Edge, Heat, Lanes, Row, accumulated, folded, introduced, lanes, module_of, shared_module,
-    unfolded,
+    DrawingLanes, DrawingRow, Edge, Heat, accumulated, folded, introduced, lanes, module_of,
+    shared_module, unfolded,
 };
 use crate::walk::{OpReport, Role, WalkReport};
 use maud::{Markup, html};
@@ -106,7 +106,13 @@ fn y(row: usize) -> usize {
 }
 
 /// The lanes and marks. The texts beside them are the list's.
-fn lines(walk: &WalkReport, carried: &[Heat], rows: &[Row], lanes: &Lanes, wide: usize) -> Markup {
+fn lines(
+    walk: &WalkReport,
+    carried: &[Heat],
+    rows: &[DrawingRow],
+    lanes: &DrawingLanes,
+    wide: usize,
+) -> Markup {
     let high = ROW * rows.len();
     html! {
         svg width=(wide) height=(high) viewBox={ "0 0 " (wide) " " (high) } aria-hidden="true" {
@@ -121,12 +127,12 @@ fn lines(walk: &WalkReport, carried: &[Heat], rows: &[Row], lanes: &Lanes, wide:
 }
 
 /// The accumulated error at the end of a row.
-fn at_end(carried: &[Heat], row: &Row) -> Heat {
+fn at_end(carried: &[Heat], row: &DrawingRow) -> Heat {
     carried[row.ops.clone()].last().copied().unwrap_or_default()
 }
 
 /// A value goes down in its own lane, and over to the reader's lane in the last row.
-fn curve(edge: &Edge, lanes: &Lanes) -> String {
+fn curve(edge: &Edge, lanes: &DrawingLanes) -> String {
     let (from, to) = (x(lanes.of[edge.from]), x(lanes.of[edge.to]));
     let (start, end) = (y(edge.from), y(edge.to));
     if from == to {
@@ -136,7 +142,7 @@ fn curve(edge: &Edge, lanes: &Lanes) -> String {
     format!("M{from} {start}V{turn}C{from} {} {to} {} {to} {end}", turn + ROW / 2, end - ROW / 2)
 }
 
-fn mark(walk: &WalkReport, carried: &[Heat], row: &Row, x: usize, y: usize) -> Markup {
+fn mark(walk: &WalkReport, carried: &[Heat], row: &DrawingRow, x: usize, y: usize) -> Markup {
     let ops = &walk.ops[row.ops.clone()];
     let own = ops.iter().map(introduced).max().unwrap_or_default().step();
     let class = format!("node h{own} o{}", at_end(carried, row).step());
@@ -149,7 +155,7 @@ fn mark(walk: &WalkReport, carried: &[Heat], row: &Row, x: usize, y: usize) -> M
     }
 }
 
-fn row_of(walk: &WalkReport, carried: &[Heat], row: &Row, number: usize) -> Markup {
+fn row_of(walk: &WalkReport, carried: &[Heat], row: &DrawingRow, number: usize) -> Markup {
     match row.single() {
         Some(at) => single(&walk.ops[at], at, number),
         None => run(walk, carried, row, number),
@@ -172,7 +178,7 @@ fn single(op: &OpReport, at: usize, number: usize) -> Markup {
 }
 
 /// A run of operators: how many, what they do, and their common module.
-fn run(walk: &WalkReport, carried: &[Heat], row: &Row, number: usize) -> Markup {
+fn run(walk: &WalkReport, carried: &[Heat], row: &DrawingRow, number: usize) -> Markup {
     let ops = &walk.ops[row.ops.clone()];
     let does = match carried[row.ops.clone()].iter().all(|heat| heat.step() == 0) {
         true => "within rounding",

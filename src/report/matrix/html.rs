@@ -1,10 +1,10 @@
 //! The matrix as one page without scripts: the table, and every reason under it, linked from its cells.
 
 use super::{
-    Finding, NOT_RUN, Tally, changed, facts, fed_alike, findings, label, legend, news, plural,
-    ran_on, rows_are, since, specs, title,
+    CellTally, ColumnReason, NOT_RUN, changed, facts, fed_alike, findings, label, legend, news,
+    plural, ran_on, rows_are, since, specs, title,
 };
-use crate::matrix::{Cell, Column, Mark, Matrix, Row};
+use crate::matrix::{Cell, Column, Mark, Matrix, MatrixRow};
 use crate::report::html::{Page, STYLE, prose};
 use crate::verdict::Kind;
 use maud::{Markup, html};
@@ -85,7 +85,7 @@ fn breakable(name: &str) -> Markup {
     }
 }
 
-fn line(matrix: &Matrix, row: &Row) -> Markup {
+fn line(matrix: &Matrix, row: &MatrixRow) -> Markup {
     let known = matrix.columns.iter().map(|column| row.cells.get(&column.target));
     let is_fine = known.clone().all(|cell| cell.is_some_and(|cell| cell.mark() == Mark::Right));
     let fed = fed_alike(matrix).is_none().then(|| specs(row));
@@ -105,7 +105,12 @@ fn line(matrix: &Matrix, row: &Row) -> Markup {
     }
 }
 
-fn table_cell(matrix: &Matrix, row: &Row, (at, column): (usize, &Column), cell: &Cell) -> Markup {
+fn table_cell(
+    matrix: &Matrix,
+    row: &MatrixRow,
+    (at, column): (usize, &Column),
+    cell: &Cell,
+) -> Markup {
     let (class, sign) = look(cell.mark());
     let inner = html! {
         span.mark aria-hidden="true" { (sign) }
@@ -131,7 +136,7 @@ fn reason_of(matrix: &Matrix, column: usize, cell: &Cell) -> Option<usize> {
     told.iter().position(|finding| finding.sentence == cell.sentence)
 }
 
-fn told<'m>(matrix: &'m Matrix, column: &Column) -> Vec<Finding<'m>> {
+fn told<'m>(matrix: &'m Matrix, column: &Column) -> Vec<ColumnReason<'m>> {
     findings(matrix, column, |cell| cell.kind != Kind::Agrees)
 }
 
@@ -145,7 +150,7 @@ fn targets(matrix: &Matrix) -> Markup {
             thead { tr { @for title in ["target", "cells", "ran on"] { th scope="col" { (title) } } } }
             tbody { @for column in &matrix.columns { tr {
                 td { code { (column.target) } }
-                td { (Tally::column(matrix, column).words()) }
+                td { (CellTally::column(matrix, column).words()) }
                 td { (ran_on(matrix, column)) }
             } } }
         }
@@ -166,7 +171,7 @@ fn changes(matrix: &Matrix) -> Option<Markup> {
 }
 
 fn reasons(matrix: &Matrix) -> Markup {
-    let told: Vec<(usize, &Column, Vec<Finding<'_>>)> = matrix
+    let told: Vec<(usize, &Column, Vec<ColumnReason<'_>>)> = matrix
         .columns
         .iter()
         .enumerate()
@@ -187,7 +192,7 @@ fn reasons(matrix: &Matrix) -> Markup {
     }
 }
 
-fn reason(id: &str, finding: &Finding<'_>) -> Markup {
+fn reason(id: &str, finding: &ColumnReason<'_>) -> Markup {
     let (class, kind) = (look(finding.mark).0, finding.kind.name().replace('_', " "));
     let words = match finding.words.as_str() {
         words if words.is_empty() || kind == words => String::new(),

@@ -1,8 +1,8 @@
 //! The matrix for an issue or a page of a repository: the table first, reasons folded by target.
 
 use super::{
-    NOT_RUN, Tally, changed, facts, fed_alike, findings, label, legend, plural, ran_on, rows_are,
-    since, specs, title, words,
+    CellTally, NOT_RUN, changed, facts, fed_alike, findings, label, legend, plural, ran_on,
+    rows_are, since, specs, title, words,
 };
 use crate::matrix::{Mark, Matrix};
 use crate::report::markdown::{code, prose, table};
@@ -65,7 +65,7 @@ fn cells(matrix: &Matrix) -> String {
 
 fn targets(matrix: &Matrix) -> String {
     let row = |column| {
-        let (counts, place) = (Tally::column(matrix, column).words(), ran_on(matrix, column));
+        let (counts, place) = (CellTally::column(matrix, column).words(), ran_on(matrix, column));
         [code(&column.target), counts, prose(&place)]
     };
     let rows: Vec<[String; 3]> = matrix.columns.iter().map(row).collect();
@@ -74,7 +74,7 @@ fn targets(matrix: &Matrix) -> String {
 
 fn changes(matrix: &Matrix) -> Vec<String> {
     let Some(since) = since(matrix) else { return Vec::new() };
-    let line = |change: &&crate::matrix::Change| {
+    let line = |change: &&crate::matrix::CellChange| {
         let (state, target) = (change.state.name(), code(&change.target));
         format!("- {state}: {} on {target}: {}\n", prose(&change.row), prose(&change.words))
     };

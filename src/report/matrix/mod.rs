@@ -10,7 +10,7 @@ pub use markdown::matrix_markdown;
 pub use text::matrix_text;
 
 use crate::engine::RanOn;
-use crate::matrix::{Cell, Change, Column, Mark, Matrix, Row, State};
+use crate::matrix::{Cell, CellChange, CellState, Column, Mark, Matrix, MatrixRow};
 use crate::verdict::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ const LEGEND: [(Mark, &str, &str); 6] = [
 
 /// The marks that occur, each with its symbol and its meaning.
 fn legend(matrix: &Matrix, symbol: fn(Mark) -> &'static str) -> String {
-    let all = Tally::of(matrix.cells().map(|(_, _, cell)| cell));
+    let all = CellTally::of(matrix.cells().map(|(_, _, cell)| cell));
     let marks = LEGEND.iter().filter(|(mark, ..)| all.count(*mark) > 0);
     let mut keys: Vec<String> =
         marks.map(|(mark, words, _)| format!("{} {words}", symbol(*mark))).collect();
@@ -64,7 +64,7 @@ fn facts(matrix: &Matrix) -> Vec<String> {
     if simulated > 0 {
         facts.push(format!("{} simulated", plural(simulated, "target")));
     }
-    let all = |of: &dyn Fn(&Row) -> String| {
+    let all = |of: &dyn Fn(&MatrixRow) -> String| {
         let values: BTreeSet<String> = matrix.rows.iter().map(of).collect();
         values.into_iter().collect::<Vec<_>>()
     };
@@ -94,7 +94,7 @@ fn fed_alike(matrix: &Matrix) -> Option<String> {
 }
 
 /// The feeds of a row's inputs, each spec once.
-fn specs(row: &Row) -> String {
+fn specs(row: &MatrixRow) -> String {
     let mut specs: Vec<&str> = row.inputs.iter().map(|input| input.spec.as_str()).collect();
     specs.dedup();
     specs.join(", ")
@@ -113,7 +113,7 @@ fn rows_are(matrix: &Matrix) -> &'static str {
 }
 
 /// The label that distinguishes a row from the others.
-fn label(matrix: &Matrix, row: &Row) -> String {
+fn label(matrix: &Matrix, row: &MatrixRow) -> String {
     match rows_are(matrix) {
         "network" => row.name.clone(),
         "system" => row.system.clone().unwrap_or_else(|| "-".into()),
@@ -122,16 +122,16 @@ fn label(matrix: &Matrix, row: &Row) -> String {
 }
 
 /// The change of a cell since an earlier matrix, if the cell is newly wrong or fixed.
-fn news<'m>(matrix: &'m Matrix, row: &Row, target: &str) -> Option<&'m Change> {
+fn news<'m>(matrix: &'m Matrix, row: &MatrixRow, target: &str) -> Option<&'m CellChange> {
     let changes = &matrix.changes.as_ref()?.cells;
     let label = row.label();
     let mut of_cell =
         changes.iter().filter(|change| change.row == label && change.target == target);
-    of_cell.find(|change| matches!(change.state, State::New | State::Fixed))
+    of_cell.find(|change| matches!(change.state, CellState::New | CellState::Fixed))
 }
 
 /// The words of a cell, with its change.
-fn words(matrix: &Matrix, row: &Row, target: &str, cell: &Cell) -> String {
+fn words(matrix: &Matrix, row: &MatrixRow, target: &str, cell: &Cell) -> String {
     let news = news(matrix, row, target).map(|change| format!("({})", change.state.name()));
     let words = [cell.words(), news.unwrap_or_default()];
     words.iter().filter(|words| !words.is_empty()).cloned().collect::<Vec<_>>().join(" ")
@@ -139,14 +139,14 @@ fn words(matrix: &Matrix, row: &Row, target: &str, cell: &Cell) -> String {
 
 /// The number of cells by mark, and of cells that were not run.
 #[derive(Default)]
-struct Tally {
+struct CellTally {
     marks: BTreeMap<Mark, usize>,
     not_run: usize,
 }
 
-impl Tally {
+impl CellTally {
     fn of<'c>(cells: impl Iterator<Item = Option<&'c Cell>>) -> Self {
-        let mut tally = Tally::default();
+        let mut tally = CellTally::default();
         for cell in cells {
             match cell {
                 Some(cell) => *tally.marks.entry(cell.mark()).or_default() += 1,
@@ -157,7 +157,7 @@ impl Tally {
     }
 
     fn column(matrix: &Matrix, column: &Column) -> Self {
-        Tally::of(matrix.rows.iter().map(|row| row.cells.get(&column.target)))
+        CellTally::of(matrix.rows.iter().map(|row| row.cells.get(&column.target)))
     }
 
     fn count(&self, mark: Mark) -> usize {
@@ -196,7 +196,7 @@ fn place(ran_on: &RanOn) -> String {
 }
 
 /// One reason, and the rows of a column that have it.
-struct Finding<'m> {
+struct ColumnReason<'m> {
     kind: Kind,
     mark: Mark,
     words: String,
@@ -209,14 +209,14 @@ fn findings<'m>(
     matrix: &'m Matrix,
     column: &Column,
     keep: impl Fn(&Cell) -> bool,
-) -> Vec<Finding<'m>> {
-    let mut findings: Vec<Finding<'m>> = Vec::new();
+) -> Vec<ColumnReason<'m>> {
+    let mut findings: Vec<ColumnReason<'m>> = Vec::new();
     for row in &matrix.rows {
         let Some(cell) = row.cells.get(&column.target).filter(|cell| keep(cell)) else { continue };
         let label = label(matrix, row);
         match findings.iter_mut().find(|known| known.sentence == cell.sentence) {
             Some(known) => known.rows.push(label),
-            None => findings.push(Finding {
+            None => findings.push(ColumnReason {
                 kind: cell.kind,
                 mark: cell.mark(),
                 words: cell.words(),
@@ -233,15 +233,15 @@ fn since(matrix: &Matrix) -> Option<String> {
     let changes = matrix.changes.as_ref()?;
     let counts = changes.counts();
     let count =
-        |state: State| format!("{} {}", counts.get(&state).copied().unwrap_or(0), state.name());
-    let states = [State::New, State::Fixed, State::Same, State::Unknown].map(count);
+        |state: CellState| format!("{} {}", counts.get(&state).copied().unwrap_or(0), state.name());
+    let states = [CellState::New, CellState::Fixed, CellState::Same, CellState::Unknown].map(count);
     Some(format!("since {}: {}", changes.earlier, states.join(", ")))
 }
 
 /// The new cells, then the fixed ones, then the unknown ones.
-fn changed(matrix: &Matrix) -> Vec<&Change> {
-    let mut changed: Vec<&Change> = matrix.changes.iter().flat_map(|c| &c.cells).collect();
-    changed.retain(|change| change.state != State::Same);
+fn changed(matrix: &Matrix) -> Vec<&CellChange> {
+    let mut changed: Vec<&CellChange> = matrix.changes.iter().flat_map(|c| &c.cells).collect();
+    changed.retain(|change| change.state != CellState::Same);
     changed.sort_by_key(|change| change.state);
     changed
 }

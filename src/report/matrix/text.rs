@@ -1,8 +1,8 @@
 //! The matrix on a terminal: as many columns side by side as fit.
 
 use super::{
-    Finding, NOT_RUN, Tally, changed, facts, findings, label, legend, ran_on, rows_are, since,
-    title, words,
+    CellTally, ColumnReason, NOT_RUN, changed, facts, findings, label, legend, ran_on, rows_are,
+    since, title, words,
 };
 use crate::matrix::{Cell, Column, Mark, Matrix};
 use crate::report::Paint;
@@ -32,7 +32,7 @@ pub fn matrix_text(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -
     text.push_str(&targets(matrix, width));
     text.push_str(&reasons(matrix, prose, verbose, paint));
     text.push_str(&changes(matrix, prose, verbose, paint));
-    let total = Tally::of(matrix.cells().map(|(_, _, cell)| cell));
+    let total = CellTally::of(matrix.cells().map(|(_, _, cell)| cell));
     let _ = writeln!(text, "\n{} cells: {}", matrix.cells().count(), total.words());
     text
 }
@@ -62,7 +62,7 @@ impl Strip {
         if column.simulated {
             head.push("\nsimulated".into());
         }
-        let shown = |row: &crate::matrix::Row, cell: &Cell| {
+        let shown = |row: &crate::matrix::MatrixRow, cell: &Cell| {
             (cell.kind, symbol(cell.mark()), words(matrix, row, &column.target, cell))
         };
         let cells = matrix.rows.iter();
@@ -195,7 +195,7 @@ fn targets(matrix: &Matrix, width: usize) -> String {
     let longest = matrix.columns.iter().map(|column| length(&column.target)).max().unwrap_or(0);
     let mut text = String::new();
     for column in &matrix.columns {
-        let counts = Tally::column(matrix, column).words();
+        let counts = CellTally::column(matrix, column).words();
         let head = format!(" {:<longest$}  {counts}", column.target);
         let place = ran_on(matrix, column);
         // The device is on the same line if there is room, else under it.
@@ -217,7 +217,7 @@ fn reasons(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -> String
         false => cell.kind.news() == News::None,
     };
     let of = |column| findings(matrix, column, keep).into_iter().map(move |found| (column, found));
-    let all: Vec<(&Column, Finding<'_>)> = matrix.columns.iter().flat_map(of).collect();
+    let all: Vec<(&Column, ColumnReason<'_>)> = matrix.columns.iter().flat_map(of).collect();
     let most = if verbose { usize::MAX } else { MOST };
     let mut text: String =
         all.iter().take(most).map(|(column, found)| reason(column, found, width, paint)).collect();
@@ -232,7 +232,7 @@ fn reasons(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -> String
     text
 }
 
-fn reason(column: &Column, finding: &Finding<'_>, width: usize, paint: Paint) -> String {
+fn reason(column: &Column, finding: &ColumnReason<'_>, width: usize, paint: Paint) -> String {
     let rows = match finding.rows.as_slice() {
         [first, second, third, rest @ ..] if !rest.is_empty() => {
             format!("{first}, {second}, {third} and {} more", rest.len())
@@ -253,8 +253,8 @@ fn changes(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -> String
     let most = if verbose { usize::MAX } else { MOST };
     for change in changed.iter().take(most) {
         let kind = match change.state {
-            crate::matrix::State::New => Kind::Divergent,
-            crate::matrix::State::Fixed => Kind::Agrees,
+            crate::matrix::CellState::New => Kind::Divergent,
+            crate::matrix::CellState::Fixed => Kind::Agrees,
             _ => Kind::Inconclusive,
         };
         let line = format!(

@@ -1,11 +1,11 @@
 //! One target over all steps: runs each step on the target's own state, and judges it.
 
 use super::decoder::Decoder;
-use super::moment::{Moment, OpenSession, by_name};
+use super::moment::{Moment, StepSession, by_name};
 use super::sentence;
 use super::teacher::{Teacher, Wanted};
-use crate::decode::{DecodeLane, Plane, RelativeError, Step, relative};
-use crate::engine::{Execution, Outcome, RanOn, Session, Target};
+use crate::decode::{DecodeLane, DecodeStep, Plane, RelativeError, relative};
+use crate::engine::{EngineSession, Execution, Outcome, RanOn, Target};
 use crate::graph::ValueName;
 use crate::report::TargetReport;
 use crate::session::{Evaluator, Failure, Settings};
@@ -21,17 +21,17 @@ const KEPT: usize = 1 << 30;
 const FAILURES: usize = 3;
 
 /// One target over all steps.
-pub(super) struct Lane<'a, 'e> {
+pub(super) struct LaneRun<'a, 'e> {
     pub(super) decoder: &'a Decoder<'a>,
     pub(super) teacher: &'a Teacher<'e>,
     pub(super) target: &'a Target,
     name: String,
-    session: OpenSession<'a>,
+    session: StepSession<'a>,
     /// The state after the last step; `None` if that step returned none.
     state: Option<Vec<Tensor>>,
     failures: usize,
     ran_on: Option<RanOn>,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<DecodeStep>,
     /// The steps as they were fed; `None` where memory did not suffice.
     pub(super) moments: Vec<Option<Moment>>,
     kept: usize,
@@ -39,20 +39,20 @@ pub(super) struct Lane<'a, 'e> {
     has_wrong: bool,
 }
 
-impl<'a, 'e> Lane<'a, 'e> {
+impl<'a, 'e> LaneRun<'a, 'e> {
     pub(super) fn new(
         teacher: &'a Teacher<'e>,
         name: &str,
         target: &'a Target,
-        session: Box<dyn Session + 'a>,
+        session: Box<dyn EngineSession + 'a>,
     ) -> Self {
         let decoder = teacher.decoder;
-        Lane {
+        LaneRun {
             decoder,
             teacher,
             target,
             name: name.to_owned(),
-            session: OpenSession::new(session),
+            session: StepSession::new(session),
             state: Some(decoder.interface.first_state()),
             failures: 0,
             ran_on: None,
@@ -128,7 +128,7 @@ impl<'a, 'e> Lane<'a, 'e> {
             true => self.errors(moment.past, want, got),
             false => Vec::new(),
         };
-        self.steps.push(Step {
+        self.steps.push(DecodeStep {
             past: moment.past,
             fed: moment.fed.clone(),
             outcome: report.outcome,

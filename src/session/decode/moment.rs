@@ -1,7 +1,7 @@
 //! One step, ready to run: the network with the step's shapes, and the feeds.
 
 use super::decoder::Decoder;
-use crate::engine::{Execution, Outcome, Output, Request, Session};
+use crate::engine::{EngineSession, Execution, Outcome, Output, Request};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
 use crate::session::Failure;
@@ -76,15 +76,15 @@ pub(super) fn by_name(outputs: &[Output]) -> BTreeMap<ValueName, Tensor> {
 }
 
 /// A session that keeps the network open, if its engine can.
-pub(super) struct OpenSession<'e> {
-    session: Box<dyn Session + 'e>,
+pub(super) struct StepSession<'e> {
+    session: Box<dyn EngineSession + 'e>,
     /// The shapes that the session is open on.
     shapes: Option<Vec<Vec<usize>>>,
 }
 
-impl<'e> OpenSession<'e> {
-    pub(super) fn new(session: Box<dyn Session + 'e>) -> Self {
-        OpenSession { session, shapes: None }
+impl<'e> StepSession<'e> {
+    pub(super) fn new(session: Box<dyn EngineSession + 'e>) -> Self {
+        StepSession { session, shapes: None }
     }
 
     pub(super) fn run(&mut self, moment: &Moment, deadline: Duration) -> Execution {

@@ -1,13 +1,13 @@
 //! Where a target parts from the reference: the first wrong step is walked on the target's own state.
 
 use super::decoder::Decoder;
-use super::lane::Lane;
+use super::lane::LaneRun;
 use super::moment::by_name;
-use super::sentence::{self, Said};
-use crate::decode::{DecodeLane, Part, Step};
+use super::sentence::{self, LaneSentence};
+use crate::decode::{DecodeLane, DecodeStep, Part};
 use crate::engine::Outcome;
 use crate::graph::ValueName;
-use crate::matrix::Source;
+use crate::matrix::CellSource;
 use crate::report::TargetReport;
 use crate::session::Failure;
 use crate::tensor::Tensor;
@@ -16,7 +16,7 @@ use crate::verdict::{Kind, News, Verdict};
 /// The feeds of a step.
 type Feeds = Vec<(ValueName, Tensor)>;
 
-impl Lane<'_, '_> {
+impl LaneRun<'_, '_> {
     /// The lane's verdict, and the feeds of its wrong step.
     pub(super) fn concluded(
         self,
@@ -32,7 +32,7 @@ impl Lane<'_, '_> {
             .as_ref()
             .and_then(|part| self.moments.get(part.step)?.as_ref())
             .map(|moment| moment.tensors());
-        let Said { kind, words } = sentence::of(&lane, part.as_ref());
+        let LaneSentence { kind, words } = sentence::of(&lane, part.as_ref());
         (lane.kind, lane.sentence, lane.part) = (kind, words, part);
         lane.free = self.decoder.free.then(|| self.continued(&lane)).transpose()?.flatten();
         Ok((lane, feeds))
@@ -69,7 +69,7 @@ impl Lane<'_, '_> {
             clean = clean.or(Some(step));
         }
         if let Some(clean) = clean {
-            let Step { kind, sentence, .. } = lane.steps[clean].clone();
+            let DecodeStep { kind, sentence, .. } = lane.steps[clean].clone();
             for step in bad {
                 let of = &mut lane.steps[step];
                 (of.kind, of.sentence) = (kind, sentence.clone());
@@ -159,12 +159,12 @@ impl Lane<'_, '_> {
         walked: Option<&TargetReport>,
         lane: &DecodeLane,
     ) -> Result<Part, Failure> {
-        let named = |op: &crate::walk::OpReport| Source {
+        let named = |op: &crate::walk::OpReport| CellSource {
             name: op.name.clone(),
             op_type: op.op_type.clone(),
             node: op.onnx_node.clone(),
         };
-        let sources: Vec<Source> =
+        let sources: Vec<CellSource> =
             walked.iter().flat_map(|walked| walked.sources()).map(named).collect();
         let of_row = || {
             let limit = lane.limit;
@@ -218,7 +218,7 @@ impl Lane<'_, '_> {
 }
 
 /// The steps whose walks tell most about these steps: the first, the worst and the last.
-fn telling(steps: &[Step], bad: &[usize]) -> Vec<usize> {
+fn telling(steps: &[DecodeStep], bad: &[usize]) -> Vec<usize> {
     let error =
         |step: usize| steps[step].introduced.iter().fold(0.0f64, |most, row| most.max(row.0));
     let worst = bad.iter().copied().max_by(|a, b| error(*a).total_cmp(&error(*b)));
@@ -232,7 +232,7 @@ fn telling(steps: &[Step], bad: &[usize]) -> Vec<usize> {
 }
 
 /// The layer in the name of an operator's module: `/layers.2/attention/MatMul`.
-fn layer_of(source: &Source) -> Option<usize> {
+fn layer_of(source: &CellSource) -> Option<usize> {
     const WORDS: &[&str] = &["layers", "layer", "blocks", "block", "h"];
     let name = source.node.as_ref().unwrap_or(&source.name);
     let parts: Vec<&str> = name.split(['/', '.', '_']).collect();

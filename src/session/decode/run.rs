@@ -1,7 +1,7 @@
 //! Runs the steps on the reference and on every lane.
 
 use super::decoder::{Decoded, Decoder};
-use super::lane::Lane;
+use super::lane::LaneRun;
 use super::teacher::Teacher;
 use crate::decode::RowFacts;
 use crate::engine::{OrtTarget, Target};
@@ -26,10 +26,10 @@ impl Decoder<'_> {
         let (teacher, first) = Teacher::first(self, &possible, &moment)?;
         let engines: Vec<_> =
             targets.iter().map(|(_, target)| self.registry.engine(target)).collect();
-        let mut lanes: Vec<Lane<'_, '_>> = targets
+        let mut lanes: Vec<LaneRun<'_, '_>> = targets
             .iter()
             .zip(&engines)
-            .map(|((name, target), engine)| Lane::new(&teacher, name, target, engine.session()))
+            .map(|((name, target), engine)| LaneRun::new(&teacher, name, target, engine.session()))
             .collect();
         let mut wanted = self.wanted(moment, first)?;
         let (mut text, mut past) = (prompt.to_vec(), 0);

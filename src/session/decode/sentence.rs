@@ -1,6 +1,6 @@
 //! The verdict on a target over all steps.
 
-use crate::decode::{DecodeLane, Part, Step};
+use crate::decode::{DecodeLane, DecodeStep, Part};
 use crate::tensor::Format;
 use crate::verdict::{Kind, News};
 
@@ -11,7 +11,7 @@ const UNITS: [f64; 2] = [64.0, 16.0];
 const MOSTLY: f64 = 0.9;
 
 /// A verdict.
-pub(super) struct Said {
+pub(super) struct LaneSentence {
     pub(super) kind: Kind,
     pub(super) words: String,
 }
@@ -25,44 +25,44 @@ pub(super) fn limit(declared: Option<Format>) -> f64 {
 }
 
 /// The number of tokens before the last one that a step was fed.
-fn before(step: &Step) -> usize {
+fn before(step: &DecodeStep) -> usize {
     (step.past + step.fed.len()).saturating_sub(1)
 }
 
 /// The verdict on a lane.
-pub(super) fn of(lane: &DecodeLane, part: Option<&Part>) -> Said {
+pub(super) fn of(lane: &DecodeLane, part: Option<&Part>) -> LaneSentence {
     let completed = lane.steps.iter().filter(|step| step.token.is_some()).count();
     if let Some(part) = part {
         return parted(lane, part);
     }
     let failed = lane.steps.iter().position(|step| step.token.is_none());
     if let Some(step) = failed {
-        let Step { kind, reason, .. } = &lane.steps[step];
+        let DecodeStep { kind, reason, .. } = &lane.steps[step];
         let reason = reason.clone().unwrap_or_default();
         let words = match completed {
             0 => reason,
             _ => format!("step {step} gave no scores: {reason}"),
         };
-        return Said { kind: *kind, words };
+        return LaneSentence { kind: *kind, words };
     }
     let costly = lane.steps.iter().position(|step| step.kind == Kind::Precision);
     if let Some(step) = costly {
         let words = format!("from step {step} on, {}; {}", lane.steps[step].sentence, flips(lane));
-        return Said { kind: Kind::Precision, words };
+        return LaneSentence { kind: Kind::Precision, words };
     }
     // Disputed, or a wrong reference.
     let other = lane.steps.iter().position(|step| step.kind.news() != News::Good);
     if let Some(step) = other {
-        let Step { kind, sentence, .. } = &lane.steps[step];
-        return Said { kind: *kind, words: format!("step {step}: {sentence}") };
+        let DecodeStep { kind, sentence, .. } = &lane.steps[step];
+        return LaneSentence { kind: *kind, words: format!("step {step}: {sentence}") };
     }
     if lane.steps.is_empty() {
-        return Said { kind: Kind::Inconclusive, words: "no step ran".into() };
+        return LaneSentence { kind: Kind::Inconclusive, words: "no step ran".into() };
     }
     whole(lane)
 }
 
-fn parted(lane: &DecodeLane, part: &Part) -> Said {
+fn parted(lane: &DecodeLane, part: &Part) -> LaneSentence {
     let step = &lane.steps[part.step];
     let blamed = match part.sources.as_slice() {
         [] => part.walked.clone().unwrap_or_else(|| step.sentence.clone()),
@@ -85,10 +85,10 @@ fn parted(lane: &DecodeLane, part: &Part) -> Said {
         0 => "wrong in the prompt".to_owned(),
         number => format!("wrong at step {number}, after {} tokens", before(step)),
     };
-    Said { kind, words: format!("{when}: {blamed}{hidden}; {}", flips(lane)) }
+    LaneSentence { kind, words: format!("{when}: {blamed}{hidden}; {}", flips(lane)) }
 }
 
-fn whole(lane: &DecodeLane) -> Said {
+fn whole(lane: &DecodeLane) -> LaneSentence {
     let format = lane.declared.as_deref().unwrap_or("f32");
     let unexplained = lane.steps.iter().position(|step| {
         let flip = step.token.and_then(|token| token.flip);
@@ -103,11 +103,11 @@ fn whole(lane: &DecodeLane) -> Said {
             None => "and how far rounding moves the scores could not be computed",
         };
         let words = format!("token {step} differs {why}");
-        return Said { kind: Kind::Inconclusive, words };
+        return LaneSentence { kind: Kind::Inconclusive, words };
     }
     let is_exact = lane.steps.iter().all(|step| step.kind == Kind::Agrees);
     let kind = if is_exact { Kind::Agrees } else { Kind::Explained };
-    Said { kind, words: format!("every step is within what {format} costs; {}", flips(lane)) }
+    LaneSentence { kind, words: format!("every step is within what {format} costs; {}", flips(lane)) }
 }
 
 /// How many tokens differ.

@@ -1,7 +1,7 @@
 //! What the values of a wrong step say about its cause: the pattern in the state, and runs of the reference on
 //! positions or a mask that are off by one. If such a run gives the target's scores, the target made that mistake.
 
-use super::lane::Lane;
+use super::lane::LaneRun;
 use super::moment::{Moment, by_name};
 use super::teacher::Wanted;
 use crate::decode::{Sign, Stepped, relative, signs_of_state};
@@ -15,7 +15,7 @@ const NEARER: f64 = 20.0;
 /// The most signs of the state that are named: later layers repeat the first one's.
 const MOST: usize = 3;
 
-impl Lane<'_, '_> {
+impl LaneRun<'_, '_> {
     /// The signs of one step, in words.
     pub(super) fn signs(&self, step: usize) -> Result<Vec<String>, Failure> {
         let Some(moment) = self.moments.get(step).and_then(Option::as_ref) else {

@@ -1,9 +1,9 @@
 //! Which flips rounding alone may cause. Runs of the reference with every rounding moved decode the same tokens, each
 //! on its own state. So what rounding leaves in the state is counted, too.
 
-use super::lane::Lane;
+use super::lane::LaneRun;
 use super::moment::by_name;
-use crate::decode::{Scores, Step};
+use crate::decode::{DecodeStep, TokenScores};
 use crate::session::moved::{ELEMENT, MovedRuns, RUNS};
 use crate::session::registry::arithmetic_of;
 use crate::tensor::Tensor;
@@ -11,10 +11,10 @@ use crate::tensor::Tensor;
 /// Seeds of one run are this far apart, so that no two steps have the same noise.
 const STRIDE: u64 = 1 << 20;
 
-impl Lane<'_, '_> {
+impl LaneRun<'_, '_> {
     /// Adds to each flip how far rounding may move the difference of its two scores.
-    pub(super) fn explain_flips(&self, steps: &mut [Step]) {
-        let flips = |step: &Step| step.token.is_some_and(|token| token.flip.is_some());
+    pub(super) fn explain_flips(&self, steps: &mut [DecodeStep]) {
+        let flips = |step: &DecodeStep| step.token.is_some_and(|token| token.flip.is_some());
         let Some(last) = steps.iter().rposition(flips) else { return };
         let Some(moved) = self.moved_scores(&steps[..=last]) else { return };
         for (at, step) in steps.iter_mut().enumerate().filter(|(_, step)| flips(step)) {
@@ -29,12 +29,12 @@ impl Lane<'_, '_> {
     /// By how much rounding may move the difference of two scores.
     fn allowed(
         &self,
-        moved: &[Vec<Scores>],
+        moved: &[Vec<TokenScores>],
         step: usize,
         [want, got]: [usize; 2],
         margin: f64,
     ) -> Option<f64> {
-        let difference = |scores: &Scores| {
+        let difference = |scores: &TokenScores| {
             let numbers = scores.numbers();
             Some(numbers.get(want)? - numbers.get(got)?)
         };
@@ -51,11 +51,11 @@ impl Lane<'_, '_> {
     }
 
     /// The scores of each moved run at each step; `None` if a step cannot be computed.
-    fn moved_scores(&self, steps: &[Step]) -> Option<Vec<Vec<Scores>>> {
+    fn moved_scores(&self, steps: &[DecodeStep]) -> Option<Vec<Vec<TokenScores>>> {
         (0..RUNS as u64).map(|run| self.moved_run(steps, run)).collect()
     }
 
-    fn moved_run(&self, steps: &[Step], run: u64) -> Option<Vec<Scores>> {
+    fn moved_run(&self, steps: &[DecodeStep], run: u64) -> Option<Vec<TokenScores>> {
         let decoder = self.decoder;
         let mut state = decoder.interface.first_state();
         let mut all = Vec::new();

@@ -1,8 +1,8 @@
 //! The reference of a decoder, open from step to step.
 
 use super::decoder::Decoder;
-use super::moment::{Moment, OpenSession, by_name};
-use crate::decode::Scores;
+use super::moment::{Moment, StepSession, by_name};
+use crate::decode::TokenScores;
 use crate::engine::{Engine, Outcome, Target};
 use crate::graph::ValueName;
 use crate::session::{Failure, Reference, no_reference};
@@ -15,7 +15,7 @@ pub(super) struct Wanted {
     pub(super) moment: Moment,
     pub(super) reference: Reference,
     pub(super) outputs: BTreeMap<ValueName, Tensor>,
-    pub(super) scores: Scores,
+    pub(super) scores: TokenScores,
 }
 
 /// The reference, open from step to step.
@@ -24,7 +24,7 @@ pub(super) struct Teacher<'e> {
     pub(super) target: Target,
     /// Why the reference is not the target that the user asked for.
     pub(super) note: Option<String>,
-    session: RefCell<OpenSession<'e>>,
+    session: RefCell<StepSession<'e>>,
 }
 
 impl<'e> Teacher<'e> {
@@ -35,7 +35,7 @@ impl<'e> Teacher<'e> {
         moment: &Moment,
     ) -> Result<(Self, Reference), Failure> {
         let asked = &decoder.reference;
-        let mut sessions = engines.each_ref().map(|engine| OpenSession::new(engine.session()));
+        let mut sessions = engines.each_ref().map(|engine| StepSession::new(engine.session()));
         let mut run =
             |target: &Target| sessions[usize::from(target != asked)].run(moment, decoder.deadline);
         let first = Reference::run_by(&mut run, asked)?;
@@ -70,8 +70,8 @@ impl Decoder<'_> {
     }
 
     /// The scores of the last token.
-    pub(super) fn scores(&self, outputs: &BTreeMap<ValueName, Tensor>) -> Option<Scores> {
+    pub(super) fn scores(&self, outputs: &BTreeMap<ValueName, Tensor>) -> Option<TokenScores> {
         let logits = outputs.get(&self.interface.logits)?;
-        Some(Scores::last_of(&logits.numbers(1), self.interface.vocabulary))
+        Some(TokenScores::last_of(&logits.numbers(1), self.interface.vocabulary))
     }
 }

@@ -2,14 +2,14 @@
 
 use super::environment;
 use super::onnx_file::OnnxFile;
-use super::open::{Kept, open_and_run, run_again, run_next};
+use super::open::{KeptNetwork, open_and_run, run_again, run_next};
 use super::ort::open as open_ort;
 use super::reply::Send;
 use super::sim::{self, SimJob};
 use crate::engine::{Backend, Output};
 #[cfg(feature = "mnn")]
 use crate::tensor::Digest;
-use crate::walk::Plan;
+use crate::walk::FallbackPlan;
 use crate::worker::features::{missing_from_build, missing_tract_cuda};
 use crate::worker::parent::descendants::remove_own_folder;
 use crate::worker::wire::contents::Store;
@@ -105,7 +105,7 @@ fn end_everything() {
 #[derive(Default)]
 struct Memory {
     store: Store,
-    kept: Kept,
+    kept: KeptNetwork,
 }
 
 fn answer(ask: Ask, body: Vec<u8>, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
@@ -209,7 +209,7 @@ fn models(
 }
 
 /// The feeds of an ask, and the plan of its search after a walk.
-fn tensors(ask: &Ask, store: &Store) -> Result<(Vec<Output>, Option<Plan>), String> {
+fn tensors(ask: &Ask, store: &Store) -> Result<(Vec<Output>, Option<FallbackPlan>), String> {
     let plan = ask.plan().map(|plan| store.plan(plan)).transpose()?;
     Ok((store.tensors(ask.feeds())?, plan))
 }

@@ -21,7 +21,7 @@ pub(in crate::worker) trait OpenNetwork {
 }
 
 /// The network of the last ask, while that network is open.
-pub(in crate::worker) type Kept = Option<Box<dyn OpenNetwork>>;
+pub(in crate::worker) type KeptNetwork = Option<Box<dyn OpenNetwork>>;
 
 /// Why a network did not open or did not finish.
 pub(in crate::worker) enum Stop {
@@ -57,7 +57,7 @@ impl From<String> for Stop {
 
 /// Opens a network, runs it, answers, and keeps the network open.
 pub(in crate::worker) fn open_and_run(
-    kept: &mut Kept,
+    kept: &mut KeptNetwork,
     repeats: usize,
     send: &mut Send<'_>,
     open: impl FnOnce(&mut Send<'_>) -> Result<Box<dyn OpenNetwork>, Stop>,
@@ -74,7 +74,7 @@ pub(in crate::worker) fn open_and_run(
 
 /// Runs the open network again, and answers.
 pub(in crate::worker) fn run_again(
-    kept: &mut Kept,
+    kept: &mut KeptNetwork,
     repeats: usize,
     send: &mut Send<'_>,
 ) -> io::Result<()> {
@@ -86,7 +86,7 @@ pub(in crate::worker) fn run_again(
 
 /// Runs the open network on other feeds, and answers.
 pub(in crate::worker) fn run_next(
-    kept: &mut Kept,
+    kept: &mut KeptNetwork,
     feeds: Vec<Output>,
     repeats: usize,
     send: &mut Send<'_>,

@@ -32,7 +32,7 @@ const NO_PACKING: &str = "session.disable_prepacking";
 const WEBGPU: &str = "WebGpuExecutionProvider";
 
 /// A network open in ONNX Runtime, with its feeds.
-pub(in crate::worker) struct OpenSession {
+pub(in crate::worker) struct OrtSession {
     session: Session,
     feeds: Vec<Output>,
     ran_on: RanOn,
@@ -45,7 +45,7 @@ pub(in crate::worker) fn open(
     network: OnnxFile<'_>,
     target: &OrtTarget,
     feeds: Vec<Output>,
-) -> Result<OpenSession, Stop> {
+) -> Result<OrtSession, Stop> {
     let version = load(target.provider)?;
     let profile = (target.provider != Provider::Cpu).then(TempDir::new).transpose();
     let profile = profile.map_err(|error| format!("make a folder for a profile: {error}"))?;
@@ -64,10 +64,10 @@ pub(in crate::worker) fn open(
         api: None,
         operators: BTreeMap::new(),
     };
-    Ok(OpenSession { session, feeds, ran_on, profile })
+    Ok(OrtSession { session, feeds, ran_on, profile })
 }
 
-impl OpenNetwork for OpenSession {
+impl OpenNetwork for OrtSession {
     fn feed(&mut self, feeds: Vec<Output>) -> Result<(), String> {
         // The network is open with the shapes that its file declares, so feeds of other shapes are as good.
         replace_named(&mut self.feeds, feeds)

@@ -11,9 +11,9 @@ use crate::inputs::Feed;
 use crate::sim::{Breakdown, Device, Simulator};
 use crate::tensor::Tensor;
 use crate::walk::{
-    Announce, Candidate, Executed, Fallback, NodeReference, Operand, Operator, Overridable,
-    Overrides, Plan, Progress, Reference as _, StorageCensus, Trace, Walked, conduct, fallback,
-    operators,
+    Announce, Candidate, Executed, Fallback, FallbackPlan, NodeReference, Operand, Operator,
+    OperatorReference as _, Overridable, Overrides, Progress, StorageCensus, Trace, Walked,
+    conduct, fallback, operators,
 };
 use crate::worker::wire::protocol::Reply;
 use std::cell::RefCell;
@@ -29,7 +29,7 @@ pub(in crate::worker) struct SimJob<'a> {
     /// One tensor for each input.
     pub(in crate::worker) feeds: Vec<Output>,
     /// The search after the walk, if any.
-    pub(in crate::worker) plan: Option<Plan>,
+    pub(in crate::worker) plan: Option<FallbackPlan>,
 }
 
 /// Opens a device on a network, with its feeds.
@@ -77,7 +77,7 @@ type Found = (Walked, Option<Fallback>, RanOn);
 fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Found, Stop> {
     let arithmetic = job.device.arithmetic();
     let declared = StorageCensus::of_simulated(job.device.storage.format);
-    let ((mut candidate, ran_on), Network { model, feeds, plan }) = open_candidate(job, send)?;
+    let ((mut candidate, ran_on), FedNetwork { model, feeds, plan }) = open_candidate(job, send)?;
     let mut reference = NodeReference::new(&model, &feeds, arithmetic)?;
     let send = RefCell::new(send);
     let mut announce = |index: usize, operator: &Operator| {
@@ -102,17 +102,17 @@ fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Foun
 }
 
 /// The network of a job, with its feeds and its plan.
-struct Network {
+struct FedNetwork {
     model: Model,
     feeds: Vec<Feed>,
-    plan: Option<Plan>,
+    plan: Option<FallbackPlan>,
 }
 
 /// A network on a device, and the description of that device.
 type Opened = (SimCandidate, RanOn);
 
 /// Reads the network and opens the device on it. Also returns the network with its feeds and its plan.
-fn open_candidate(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Network), Stop> {
+fn open_candidate(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, FedNetwork), Stop> {
     let model = job.network.model().map_err(|error| error.to_string())?;
     let feeds: Vec<Feed> = job.feeds.into_iter().map(Feed::from).collect();
     let plan = job.plan;
@@ -134,7 +134,7 @@ fn open_candidate(job: SimJob<'_>, send: &mut Send<'_>) -> Result<(Opened, Netwo
     };
     let reply = Reply::Opened { ran_on: ran_on.clone(), as_asked: true };
     send(&reply, &[]).map_err(Stop::Pipe)?;
-    Ok(((candidate, ran_on), Network { model, feeds, plan }))
+    Ok(((candidate, ran_on), FedNetwork { model, feeds, plan }))
 }
 
 /// Prints the device's words to stderr, because the child's stderr is evidence.

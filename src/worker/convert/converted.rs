@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A difference in a converted network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct ConversionChange {
     /// The operator, as the converter names it.
     pub operator: String,
     /// The field of the operator, as in `main.weight`.
@@ -51,7 +51,7 @@ pub fn compare_converted(
     ready: &Path,
     patience: Duration,
     interrupt: &Interrupt,
-) -> Result<Option<Change>, ConvertError> {
+) -> Result<Option<ConversionChange>, ConvertError> {
     let fresh = converter.convert(model, Weights::Fp32, patience, interrupt)?;
     let [fresh, ready] = [
         operators(converter, &fresh, patience, interrupt)?,
@@ -90,17 +90,17 @@ fn operators(
     list.ok_or_else(|| refused("the converter shows no list of operators".into()))
 }
 
-fn first_change(fresh: &[Value], ready: &[Value]) -> Option<Change> {
+fn first_change(fresh: &[Value], ready: &[Value]) -> Option<ConversionChange> {
     let name = |op: &Value| op.get("name").and_then(Value::as_str).map(str::to_owned);
     for op in fresh {
         let Some(operator) = name(op) else { continue };
         let same = ready.iter().find(|other| name(other).as_ref() == Some(&operator));
         let Some(same) = same else {
             let words = "the operator is not there".to_owned();
-            return Some(Change { operator, field: "name".into(), words });
+            return Some(ConversionChange { operator, field: "name".into(), words });
         };
         if let Some((field, words)) = difference(op, same) {
-            return Some(Change { operator, field, words });
+            return Some(ConversionChange { operator, field, words });
         }
     }
     None

@@ -6,7 +6,7 @@ use super::program::WorkerProgram;
 use super::supervise::{Remains, Worker};
 use crate::engine::{Backend, Execution, Outcome, Output, RanOn, Request};
 use crate::tensor::Digest;
-use crate::walk::{Fallback, Plan, Trace, Trust};
+use crate::walk::{Fallback, FallbackPlan, Trace, Trust};
 use crate::worker::wire::contents::Message;
 use crate::worker::wire::protocol::{Ask, Reply, unpack};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,14 +18,14 @@ pub trait Walker {
     fn walk(
         &self,
         request: &Request<'_>,
-        plan: Option<&Plan>,
+        plan: Option<&FallbackPlan>,
         announced: &mut dyn FnMut(&Announced),
-    ) -> Walked;
+    ) -> WorkerWalk;
 }
 
 /// The result of a walk.
 #[derive(Debug)]
-pub struct Walked {
+pub struct WorkerWalk {
     /// The candidate's run, with the outputs of its first untapped run.
     pub execution: Execution,
     /// The outputs of the reference's clean stream.
@@ -42,10 +42,10 @@ pub struct Walked {
     pub begun: Vec<Announced>,
 }
 
-impl Walked {
+impl WorkerWalk {
     /// A walk that never began.
     pub(in crate::worker) fn without(execution: Execution) -> Self {
-        Walked {
+        WorkerWalk {
             execution,
             reference: Vec::new(),
             found: None,
@@ -249,16 +249,17 @@ impl Conversation {
         mut self,
         asked: Option<Backend>,
         deadline: Duration,
-    ) -> Walked {
+    ) -> WorkerWalk {
         let (last, after_last) = (self.last.take(), self.after_last);
         let begun = std::mem::take(&mut self.begun).into_values().collect();
         let found = self.traced.take().map(|trace| (trace, Trust::of_one_run()));
         let (execution, walked) = self.conclude(asked, deadline);
-        let without = Walked { found, last, after_last, begun, ..Walked::without(execution) };
+        let without =
+            WorkerWalk { found, last, after_last, begun, ..WorkerWalk::without(execution) };
         match walked {
             None => without,
             Some(Followed { reference, found, fallback }) => {
-                Walked { reference, found: Some(found), fallback, ..without }
+                WorkerWalk { reference, found: Some(found), fallback, ..without }
             }
         }
     }

@@ -20,13 +20,13 @@ const OWN: &[&str] = &["RssAnon:", "RssShmem:", "VmSwap:"];
 #[derive(Debug)]
 pub(in crate::worker) struct Watch {
     limit: u64,
-    seen: Arc<Seen>,
+    seen: Arc<WatchedMemory>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// State shared by the watching thread and the thread that waits for the worker.
 #[derive(Debug, Default)]
-struct Seen {
+struct WatchedMemory {
     peak: AtomicU64,
     over: AtomicBool,
 }
@@ -34,7 +34,7 @@ struct Seen {
 impl Watch {
     /// Kills the group when it uses more than `limit` bytes.
     pub(in crate::worker) fn over(group: Pid, limit: u64) -> Self {
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(WatchedMemory::default());
         let shared = Arc::clone(&seen);
         let thread = thread::spawn(move || watch(group, limit, &shared));
         Watch { limit, seen, thread: Some(thread) }
@@ -57,7 +57,7 @@ impl Drop for Watch {
     }
 }
 
-fn watch(group: Pid, limit: u64, seen: &Seen) {
+fn watch(group: Pid, limit: u64, seen: &WatchedMemory) {
     while !seen.over.load(Ordering::SeqCst) {
         let started = Instant::now();
         let used = in_use(group);

@@ -1,11 +1,13 @@
 //! MNN as an engine: converts the model, gives the work to a child process, and names the result.
 
-use super::conversation::{Announced, Conversation, KeptWorker, Walked, Walker};
+use super::conversation::{Announced, Conversation, KeptWorker, Walker, WorkerWalk};
 use super::ending::Ending;
 use super::program::WorkerProgram;
 use super::supervise::Worker;
-use crate::engine::{Ended, Engine, Execution, MnnTarget, Outcome, Request, Session, Weights};
-use crate::walk::Plan;
+use crate::engine::{
+    Ended, Engine, EngineSession, Execution, MnnTarget, Outcome, Request, Weights,
+};
+use crate::walk::FallbackPlan;
 use crate::worker::convert::converter::{Conversions, Converter};
 use crate::worker::convert::error::ConvertError;
 use crate::worker::wire::contents::{Contents, Message};
@@ -45,7 +47,7 @@ impl Engine for MnnEngine {
         }
     }
 
-    fn session(&self) -> Box<dyn Session + '_> {
+    fn session(&self) -> Box<dyn EngineSession + '_> {
         Box::new(MnnSession {
             engine: self,
             conversions: Conversions::new(&self.converter),
@@ -87,7 +89,7 @@ impl MnnSession<'_> {
     }
 }
 
-impl Session for MnnSession<'_> {
+impl EngineSession for MnnSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
         let mut execution = self.open(&request);
@@ -114,9 +116,9 @@ impl Walker for MnnEngine {
     fn walk(
         &self,
         request: &Request<'_>,
-        plan: Option<&Plan>,
+        plan: Option<&FallbackPlan>,
         announced: &mut dyn FnMut(&Announced),
-    ) -> Walked {
+    ) -> WorkerWalk {
         let request = self.worker.within(request);
         let started = Instant::now();
         match self.walk_message(&request, plan) {
@@ -125,7 +127,7 @@ impl Walker for MnnEngine {
                 let held = Conversation::hold(&self.worker, message, patience, announced);
                 held.walked(Some(self.target.backend), request.deadline)
             }
-            Err(execution) => Walked::without(*execution),
+            Err(execution) => WorkerWalk::without(*execution),
         }
     }
 }
@@ -142,7 +144,7 @@ impl MnnEngine {
     fn walk_message(
         &self,
         request: &Request<'_>,
-        plan: Option<&Plan>,
+        plan: Option<&FallbackPlan>,
     ) -> Result<Message, Box<Execution>> {
         let weights = self.weights();
         let model = self.convert(request, weights)?;

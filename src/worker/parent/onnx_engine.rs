@@ -2,7 +2,7 @@
 
 use super::conversation::{Conversation, KeptWorker};
 use super::program::WorkerProgram;
-use crate::engine::{Engine, Execution, OrtTarget, Request, Session};
+use crate::engine::{Engine, EngineSession, Execution, OrtTarget, Request};
 use crate::worker::wire::contents::Message;
 use crate::worker::wire::protocol::Ask;
 
@@ -60,7 +60,7 @@ impl Engine for OnnxEngine {
         }
     }
 
-    fn session(&self) -> Box<dyn Session + '_> {
+    fn session(&self) -> Box<dyn EngineSession + '_> {
         let worker = KeptWorker::new(&self.worker);
         Box::new(OnnxSession { engine: self, worker, stays_open: self.stays_open() })
     }
@@ -85,7 +85,7 @@ impl OnnxSession<'_> {
     }
 }
 
-impl Session for OnnxSession<'_> {
+impl EngineSession for OnnxSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
         self.stays_open = self.engine.stays_open()

@@ -1,10 +1,10 @@
 //! A simulated device as an engine, in a child process: the device may be made to crash or hang.
 
-use super::conversation::{Announced, Conversation, KeptWorker, Walked, Walker};
+use super::conversation::{Announced, Conversation, KeptWorker, Walker, WorkerWalk};
 use super::program::WorkerProgram;
-use crate::engine::{Engine, Execution, Outcome, Request, Session, SimTarget};
+use crate::engine::{Engine, EngineSession, Execution, Outcome, Request, SimTarget};
 use crate::sim::Device;
-use crate::walk::Plan;
+use crate::walk::FallbackPlan;
 use crate::worker::wire::contents::Message;
 use crate::worker::wire::protocol::Ask;
 
@@ -38,7 +38,7 @@ impl SimEngine {
     fn walk_message(
         &self,
         request: &Request<'_>,
-        plan: Option<&Plan>,
+        plan: Option<&FallbackPlan>,
     ) -> Result<Message, Box<Execution>> {
         let (device, repeats) = (self.device()?, request.repeats);
         Message::about(request, true, |network, feeds, contents| {
@@ -60,7 +60,7 @@ impl Engine for SimEngine {
         }
     }
 
-    fn session(&self) -> Box<dyn Session + '_> {
+    fn session(&self) -> Box<dyn EngineSession + '_> {
         Box::new(SimSession { engine: self, worker: KeptWorker::new(&self.worker) })
     }
 }
@@ -79,7 +79,7 @@ impl SimSession<'_> {
     }
 }
 
-impl Session for SimSession<'_> {
+impl EngineSession for SimSession<'_> {
     fn execute(&mut self, request: &Request<'_>) -> Execution {
         let request = self.engine.worker.within(request);
         self.worker.execute(self.engine.run_message(&request), None, request.deadline)
@@ -98,9 +98,9 @@ impl Walker for SimEngine {
     fn walk(
         &self,
         request: &Request<'_>,
-        plan: Option<&Plan>,
+        plan: Option<&FallbackPlan>,
         announced: &mut dyn FnMut(&Announced),
-    ) -> Walked {
+    ) -> WorkerWalk {
         let request = self.worker.within(request);
         match self.walk_message(&request, plan) {
             Ok(message) => {
@@ -108,7 +108,7 @@ impl Walker for SimEngine {
                 Conversation::hold(&self.worker, message, deadline, announced)
                     .walked(None, deadline)
             }
-            Err(execution) => Walked::without(*execution),
+            Err(execution) => WorkerWalk::without(*execution),
         }
     }
 }

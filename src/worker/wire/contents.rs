@@ -5,7 +5,7 @@ use super::protocol::{Ask, ContentHead, PlanHead, SentNetwork, SentTensor};
 use crate::engine::{Execution, Outcome, Output, Request};
 use crate::graph::{CutError, Model, ValueName};
 use crate::tensor::{Digest, Tensor};
-use crate::walk::Plan;
+use crate::walk::FallbackPlan;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,7 +82,7 @@ impl Contents {
     }
 
     /// Adds the outputs that a plan expects.
-    pub(in crate::worker) fn add_plan(&mut self, plan: &Plan) -> PlanHead {
+    pub(in crate::worker) fn add_plan(&mut self, plan: &FallbackPlan) -> PlanHead {
         let expected = plan.expected.iter();
         let expected = expected.map(|output| self.add_tensor(&output.name, &output.tensor));
         PlanHead { expected: expected.collect(), by: plan.by, goal: plan.goal, raise: plan.raise }
@@ -213,9 +213,9 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::tensors`].
-    pub(in crate::worker) fn plan(&self, plan: &PlanHead) -> Result<Plan, String> {
+    pub(in crate::worker) fn plan(&self, plan: &PlanHead) -> Result<FallbackPlan, String> {
         let expected = self.tensors(&plan.expected)?;
-        Ok(Plan { by: plan.by, goal: plan.goal, raise: plan.raise, expected })
+        Ok(FallbackPlan { by: plan.by, goal: plan.goal, raise: plan.raise, expected })
     }
 }
 

@@ -192,12 +192,12 @@ pub struct ProbeReport {
     /// The engine's version.
     pub engine_version: String,
     /// The device that a session would get; `None` if there is none.
-    pub device: Option<Device>,
+    pub device: Option<DriverDevice>,
 }
 
 /// A device as its driver describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Device {
+pub struct DriverDevice {
     /// The device's name.
     pub name: String,
     /// The driver and its version.

@@ -9,6 +9,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 /// The program under test, with a neutral environment.
 pub(crate) fn offby() -> Command {
@@ -60,4 +61,13 @@ pub(crate) fn device(rest: &str) -> (tempfile::TempDir, String) {
     std::fs::write(&path, text).expect("a file can be written");
     let target = format!("sim:{}", path.display());
     (folder, target)
+}
+
+/// Waits for an event, at most a minute; `missing` says what did not happen.
+pub(crate) fn until(missing: &str, has_happened: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !has_happened() {
+        assert!(Instant::now() < end, "{missing}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

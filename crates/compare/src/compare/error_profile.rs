@@ -97,7 +97,7 @@ pub fn error_profile(reference: &Tensor, candidate: &Tensor) -> Option<ErrorProf
     if !reference.dtype().is_float() || !differ {
         return None;
     }
-    let mut sketch = Sketch::new(reference.shape(), comparison.max_abs);
+    let mut sketch = ProfileSketch::new(reference.shape(), comparison.max_abs);
     let (reference, candidate) = (row_major(reference), row_major(candidate));
     for start in (0..reference.len()).step_by(CHUNK) {
         let flat = start..reference.len().min(start + CHUNK);
@@ -110,7 +110,7 @@ pub fn error_profile(reference: &Tensor, candidate: &Tensor) -> Option<ErrorProf
 }
 
 /// An error profile under construction.
-struct Sketch {
+struct ProfileSketch {
     shape: Vec<usize>,
     start: i32,
     counts: [u64; LEVELS],
@@ -127,11 +127,11 @@ struct Sketch {
 /// The mark of a cell with a NaN or infinity that disagrees.
 const DISAGREES: u8 = LEVELS as u8 + 1;
 
-impl Sketch {
+impl ProfileSketch {
     fn new(shape: &[usize], max_abs: f64) -> Self {
         let (rows, columns) = axes(shape);
         let len: usize = shape.iter().product();
-        Sketch {
+        ProfileSketch {
             shape: shape.to_vec(),
             start: level(max_abs) + 1 - LEVELS as i32,
             counts: [0; LEVELS],

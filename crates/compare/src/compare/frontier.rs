@@ -19,14 +19,14 @@ const ROUNDING: f64 = 1e-12;
 /// One point of the frontier.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Needed {
+pub struct FrontierPoint {
     /// The relative tolerance.
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub rtol: f64,
     /// The least absolute tolerance that every finite pair meets at this relative tolerance.
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub atol: f64,
 }
 
@@ -34,7 +34,7 @@ pub struct Needed {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct Frontier(pub Vec<Needed>);
+pub struct Frontier(pub Vec<FrontierPoint>);
 
 impl Frontier {
     /// An absolute tolerance that every finite pair meets at `rtol`.
@@ -85,7 +85,7 @@ impl Frontier {
 }
 
 /// The straight line through two points, at `rtol`.
-fn line(first: Needed, second: Needed, rtol: f64) -> f64 {
+fn line(first: FrontierPoint, second: FrontierPoint, rtol: f64) -> f64 {
     let share = (rtol - first.rtol) / (second.rtol - first.rtol);
     first.atol + share * (second.atol - first.atol)
 }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn frontier(points: &[(f64, f64)]) -> Frontier {
-        Frontier(points.iter().map(|&(rtol, atol)| Needed { rtol, atol }).collect())
+        Frontier(points.iter().map(|&(rtol, atol)| FrontierPoint { rtol, atol }).collect())
     }
 
     #[test]

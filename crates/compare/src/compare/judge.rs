@@ -2,7 +2,7 @@
 //!
 //! The rules are an ordered table. The first rule that fires decides, and the judgement names that rule.
 
-use super::frontier::Needed;
+use super::frontier::FrontierPoint;
 use super::metrics::{Comparison, Incomparable};
 use super::rounding::Explanation;
 use super::tolerance::{Storage, Tolerance};
@@ -138,30 +138,30 @@ pub struct Judgement {
     pub words: String,
     /// The least tolerance that would pass, with the relative part of the widest tolerance that was tried.
     /// `None` if no tolerance can help.
-    pub needed: Option<Needed>,
+    pub needed: Option<FrontierPoint>,
 }
 
-struct Row {
+struct ToleranceRow {
     name: JudgementRule,
     agreement: Agreement,
     fires: fn(&Comparison, &Judging) -> bool,
     words: fn(&Comparison, &Judging) -> String,
 }
 
-const RULES: [Row; 8] = [
-    Row {
+const RULES: [ToleranceRow; 8] = [
+    ToleranceRow {
         name: JudgementRule::Unmeasured,
         agreement: Agreement::Diverges,
         fires: |comparison, _| comparison.elements == 0 || comparison.max_abs.is_nan(),
         words: |_, _| "the comparison holds no measured difference".to_owned(),
     },
-    Row {
+    ToleranceRow {
         name: JudgementRule::Identical,
         agreement: Agreement::Agrees,
         fires: |comparison, _| comparison.mismatched == 0 && comparison.nonfinite.disagreeing == 0,
         words: |comparison, _| format!("all {} elements are equal", comparison.elements),
     },
-    Row {
+    ToleranceRow {
         name: JudgementRule::Nonfinite,
         agreement: Agreement::Diverges,
         fires: |comparison, judging| {
@@ -174,19 +174,19 @@ const RULES: [Row; 8] = [
             )
         },
     },
-    Row {
+    ToleranceRow {
         name: JudgementRule::UserTolerance,
         agreement: Agreement::Agrees,
         fires: |comparison, judging| judging.user.is_some_and(|user| is_met(&user, comparison)),
         words: |_, judging| format!("within the tolerance asked for, {}", text(&judging.widest())),
     },
-    Row {
+    ToleranceRow {
         name: JudgementRule::StrictTolerance,
         agreement: Agreement::Agrees,
         fires: |comparison, judging| judging.user.is_none() && is_met(&judging.strict, comparison),
         words: |_, judging| format!("within the strict tolerance, {}", text(&judging.strict)),
     },
-    Row {
+    ToleranceRow {
         name: JudgementRule::Rounding,
         agreement: Agreement::Explained,
         fires: |comparison, judging| is_explained(comparison, judging),
@@ -197,7 +197,7 @@ const RULES: [Row; 8] = [
             None => String::new(),
         },
     },
-    Row {
+    ToleranceRow {
         name: JudgementRule::DeclaredTolerance,
         agreement: Agreement::Agrees,
         fires: |comparison, judging| {
@@ -209,7 +209,7 @@ const RULES: [Row; 8] = [
             format!("within the {name} tolerance, {}", text(&judging.widest()))
         },
     },
-    Row {
+    ToleranceRow {
         name: JudgementRule::BeyondTolerance,
         agreement: Agreement::Diverges,
         fires: |_, _| true,
@@ -230,7 +230,7 @@ pub fn judge(comparison: &Comparison, judging: &Judging) -> Judgement {
         agreement: rule.agreement,
         rule: rule.name,
         words: (rule.words)(comparison, judging),
-        needed: helps.then_some(Needed { rtol, atol }),
+        needed: helps.then_some(FrontierPoint { rtol, atol }),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) const BLOCK: usize = 1024;
 const LANES: usize = 8;
 
 /// One block of a tensor.
-pub(super) type Block = [f32; BLOCK];
+pub(super) type Chunk = [f32; BLOCK];
 
 const MAGNITUDE: u32 = 0x7fff_ffff;
 /// Bits that `f16` and `tf32` cut off an `f32`, and bits that `bf16` cuts off.
@@ -29,7 +29,7 @@ const CUT_BF16: u32 = 16;
 /// overflow an `f64`.
 ///
 /// Products of `f32` are exact in `f64`, and every addition rounds once, with and without fused multiply-add.
-pub(super) fn sums(arch: Arch, [reference, candidate]: [&Block; 2]) -> BlockSums {
+pub(super) fn sums(arch: Arch, [reference, candidate]: [&Chunk; 2]) -> BlockSums {
     let lanes = arch.dispatch(Summing { reference, candidate });
     // Added up outside the loop's function. Inside, the vectoriser would arrange the lanes for these few additions.
     let [difference, squared_difference, squared_reference, squared_candidate, product] =
@@ -39,8 +39,8 @@ pub(super) fn sums(arch: Arch, [reference, candidate]: [&Block; 2]) -> BlockSums
 
 /// The loop of [`sums`]. The loop is too long for the compiler to take a closure of it into the dispatched code.
 struct Summing<'a> {
-    reference: &'a Block,
-    candidate: &'a Block,
+    reference: &'a Chunk,
+    candidate: &'a Chunk,
 }
 
 impl WithSimd for Summing<'_> {
@@ -80,7 +80,7 @@ pub(super) struct Counts {
     pub(super) ulps: u32,
 }
 
-pub(super) fn counts(arch: Arch, [reference, candidate]: [&Block; 2]) -> Counts {
+pub(super) fn counts(arch: Arch, [reference, candidate]: [&Chunk; 2]) -> Counts {
     arch.dispatch(move || {
         let (mut mismatched, mut short, mut ulps) = (0u32, 0u32, 0u32);
         for i in 0..BLOCK {
@@ -94,7 +94,7 @@ pub(super) fn counts(arch: Arch, [reference, candidate]: [&Block; 2]) -> Counts 
 }
 
 /// The largest distance in `f16` ulps.
-pub(super) fn ulps_f16(arch: Arch, [reference, candidate]: [&Block; 2]) -> u32 {
+pub(super) fn ulps_f16(arch: Arch, [reference, candidate]: [&Chunk; 2]) -> u32 {
     arch.dispatch(move || {
         (0..BLOCK).fold(0, |ulps: u32, i| {
             ulps.max(distance(place_f16(reference[i].to_bits()), place_f16(candidate[i].to_bits())))
@@ -167,7 +167,7 @@ fn toward_zero_f16(magnitude: u32) -> u32 {
 }
 
 /// The number of differing candidates that each of [`HYPOTHESES`] explains.
-pub(super) fn explained(arch: Arch, pair: [&Block; 2]) -> Explained {
+pub(super) fn explained(arch: Arch, pair: [&Chunk; 2]) -> Explained {
     let counts: [u32; HYPOTHESES.len()] = [
         count(arch, pair, nearest_f16),
         count(arch, pair, toward_zero_f16),
@@ -179,7 +179,7 @@ pub(super) fn explained(arch: Arch, pair: [&Block; 2]) -> Explained {
     counts.map(u64::from)
 }
 
-fn count(arch: Arch, [reference, candidate]: [&Block; 2], round: impl Fn(u32) -> u32) -> u32 {
+fn count(arch: Arch, [reference, candidate]: [&Chunk; 2], round: impl Fn(u32) -> u32) -> u32 {
     arch.dispatch(move || {
         (0..BLOCK).fold(0, |count, i| {
             let (r, c) = (reference[i], candidate[i]);
@@ -191,8 +191,8 @@ fn count(arch: Arch, [reference, candidate]: [&Block; 2], round: impl Fn(u32) ->
 
 /// Close and cheap upper bounds of the differences in a block.
 pub(super) struct Bounds<'a> {
-    reference: &'a Block,
-    candidate: &'a Block,
+    reference: &'a Chunk,
+    candidate: &'a Chunk,
     /// The bound of max |d|.
     pub(super) largest: f64,
     /// Whether |d| / |r| may exceed the given ratio for some r ≠ 0.
@@ -205,7 +205,7 @@ const MARGIN: f64 = 1.0 / (1u64 << 20) as f64;
 
 impl<'a> Bounds<'a> {
     /// The bounds of a block, and whether a ratio |d| / |r| may exceed `ratio`.
-    pub(super) fn new(arch: Arch, [reference, candidate]: [&'a Block; 2], ratio: f64) -> Self {
+    pub(super) fn new(arch: Arch, [reference, candidate]: [&'a Chunk; 2], ratio: f64) -> Self {
         let factor = lowered(ratio);
         let (largest, excess) = arch.dispatch(move || {
             let (mut largest, mut most) = (0, 0);
@@ -251,7 +251,7 @@ fn unscaled(bits: i32) -> f64 {
 }
 
 /// max(0, max(|d| − rtol·|r|)) to the last bit of `f64`.
-pub(super) fn needed(arch: Arch, [reference, candidate]: [&Block; 2], rtol: f64) -> f64 {
+pub(super) fn needed(arch: Arch, [reference, candidate]: [&Chunk; 2], rtol: f64) -> f64 {
     let largest = arch.dispatch(move || {
         (0..BLOCK).fold(0, |largest: i64, i| {
             let (r, c) = (f64::from(reference[i]), f64::from(candidate[i]));
@@ -263,7 +263,7 @@ pub(super) fn needed(arch: Arch, [reference, candidate]: [&Block; 2], rtol: f64)
 }
 
 /// max |d| / |r| over r ≠ 0 to the last bit of `f64`.
-pub(super) fn max_ratio(arch: Arch, [reference, candidate]: [&Block; 2]) -> f64 {
+pub(super) fn max_ratio(arch: Arch, [reference, candidate]: [&Chunk; 2]) -> f64 {
     let largest = arch.dispatch(move || {
         (0..BLOCK).fold(0, |largest: i64, i| {
             let (r, c) = (f64::from(reference[i]), f64::from(candidate[i]));

@@ -4,7 +4,7 @@ use super::element::{fits_single, row_major};
 use super::kernel::BLOCK;
 use super::metrics::{Comparison, Incomparable};
 use super::preview::preview;
-use super::tally::Tally;
+use super::tally::ChunkTally;
 use super::typical::typical_magnitude;
 use super::worst::Worst;
 use super::{frontier, rounding, scalar, single};
@@ -60,15 +60,15 @@ pub fn compare_with(
     } else {
         scalar::observe
     };
-    let tallies: Vec<Tally> = chunks(reference.len())
+    let tallies: Vec<ChunkTally> = chunks(reference.len())
         .into_par_iter()
         .map(|chunk| {
-            let mut tally = Tally::new(grid.len(), options.worst);
+            let mut tally = ChunkTally::new(grid.len(), options.worst);
             observe(&mut tally, &grid, tensors, chunk);
             tally
         })
         .collect();
-    let tally = tallies.into_iter().reduce(Tally::merge).expect("there are elements");
+    let tally = tallies.into_iter().reduce(ChunkTally::merge).expect("there are elements");
     Ok(conclude(&tally, &grid, tensors))
 }
 
@@ -78,7 +78,7 @@ pub(super) fn chunks(len: usize) -> Vec<Range<usize>> {
     (0..len).step_by(size).map(|start| start..len.min(start + size)).collect()
 }
 
-fn conclude(tally: &Tally, grid: &[f64], [reference, candidate]: [&Tensor; 2]) -> Comparison {
+fn conclude(tally: &ChunkTally, grid: &[f64], [reference, candidate]: [&Tensor; 2]) -> Comparison {
     // Without a finite pair, all sums are 0, and so are their means.
     let count = tally.finite.max(1) as f64;
     let is_float = reference.dtype().is_float();

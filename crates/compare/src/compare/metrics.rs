@@ -21,31 +21,31 @@ pub struct Comparison {
     pub mismatched: u64,
     /// max |d|.
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub max_abs: f64,
     /// max |d| / |r| over r ≠ 0. No ratio exists for r = 0, but `max_abs` covers those elements.
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub max_rel: f64,
     /// Mean of |d|.
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub mean_abs: f64,
     /// Root of the mean of d².
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub rmse: f64,
     /// Σd² / Σr²: 0 if both sums are 0, infinite if only Σr² is 0.
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub nmse: f64,
     /// ‖d‖₂ / ‖r‖₂, the root of `nmse`.
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub rel_l2: f64,
     /// Cosine of the angle between the tensors: 1 if both are all zero, 0 if only one is.
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub cosine: f64,
     /// Largest distance in units in the last place, after rounding both values to `f32`. `None` for integers.
     pub max_ulp_f32: Option<u64>,
@@ -62,7 +62,7 @@ pub struct Comparison {
     /// Median |r| of at most 4,096 evenly strided, finite, non-zero elements, or 0 without such elements. No single
     /// outlier can inflate this scale. Sentinels, such as masked scores, do not count.
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub typical: f64,
     /// The least absolute tolerance that every finite pair meets, for each of several relative tolerances.
     pub needed: Frontier,

@@ -38,7 +38,7 @@ mod oracle;
 pub use crate::tensor::{Format, Rounding};
 pub use error_profile::{Axis, ErrorMap, ErrorProfile, Histogram, error_profile};
 pub use exceeding::count_exceeding;
-pub use frontier::{Frontier, Needed};
+pub use frontier::{Frontier, FrontierPoint};
 pub use judge::{Agreement, Declared, Judgement, JudgementRule, Judging, judge};
 pub use measure::{CompareOptions, compare, compare_with};
 pub use metrics::{Census, Comparison, Incomparable, Nonfinite};

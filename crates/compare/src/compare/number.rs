@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 #[derive(Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
-pub(super) enum Written {
+pub(super) enum NumberText {
     /// A finite number.
     Number(f64),
     /// `nan`, `inf` or `-inf`.
@@ -32,9 +32,9 @@ pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::
 /// # Errors
 /// If the value is neither a number nor one of the three words.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    match Written::deserialize(deserializer)? {
-        Written::Number(number) => Ok(number),
-        Written::Word(word) => match word.as_str() {
+    match NumberText::deserialize(deserializer)? {
+        NumberText::Number(number) => Ok(number),
+        NumberText::Word(word) => match word.as_str() {
             "nan" => Ok(f64::NAN),
             "inf" => Ok(f64::INFINITY),
             "-inf" => Ok(f64::NEG_INFINITY),

@@ -7,9 +7,9 @@ use half::{bf16, f16};
 use ndarray::ArrayD;
 
 /// SplitMix64.
-struct Random(u64);
+struct SplitMix(u64);
 
-impl Random {
+impl SplitMix {
     fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -33,9 +33,9 @@ impl Random {
 const LENGTHS: [usize; 8] = [1, 2, 7, 1023, 1024, 1025, 4097, 40_001];
 
 /// How a candidate element is made from a reference element.
-type Fault = fn(&mut Random, f32) -> f32;
+type PairFault = fn(&mut SplitMix, f32) -> f32;
 
-const FAULTS: [(&str, Fault); 9] = [
+const FAULTS: [(&str, PairFault); 9] = [
     ("equal", |_, r| r),
     ("noise", |random, r| r + 1e-3 * random.even() as f32),
     ("relative noise", |random, r| r * (1.0 + 1e-3 * random.even() as f32)),
@@ -52,7 +52,7 @@ const FAULTS: [(&str, Fault); 9] = [
 const SPECIAL: [f32; 6] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 7e4];
 
 /// References of three kinds: around 1, over the whole range, and tiny.
-fn reference(random: &mut Random, kind: usize) -> f32 {
+fn reference(random: &mut SplitMix, kind: usize) -> f32 {
     match kind {
         0 => (2.0 * random.even()) as f32,
         1 => random.pattern(),
@@ -60,13 +60,19 @@ fn reference(random: &mut Random, kind: usize) -> f32 {
     }
 }
 
-fn sprinkle(random: &mut Random, value: f32) -> f32 {
+fn sprinkle(random: &mut SplitMix, value: f32) -> f32 {
     let roll = random.bits() % 300;
     SPECIAL.get(roll as usize).copied().unwrap_or(value)
 }
 
-fn pairs(seed: u64, len: usize, kind: usize, fault: Fault, special: bool) -> (Vec<f32>, Vec<f32>) {
-    let mut random = Random(seed);
+fn pairs(
+    seed: u64,
+    len: usize,
+    kind: usize,
+    fault: PairFault,
+    special: bool,
+) -> (Vec<f32>, Vec<f32>) {
+    let mut random = SplitMix(seed);
     (0..len)
         .map(|_| {
             let r = reference(&mut random, kind);
@@ -261,7 +267,7 @@ fn both_passes_agree() {
 
 #[test]
 fn integers_agree_with_the_definitions() {
-    let mut random = Random(5);
+    let mut random = SplitMix(5);
     let r: Vec<i32> = (0..3000).map(|_| random.bits() as i32).collect();
     let c: Vec<i32> = r
         .iter()

@@ -2,7 +2,7 @@
 
 use super::element::{Number, numbers};
 use super::metrics::same;
-use super::tally::Tally;
+use super::tally::ChunkTally;
 use super::{rounding, ulp};
 use crate::tensor::Tensor;
 use std::ops::Range;
@@ -11,7 +11,12 @@ use std::ops::Range;
 const BLOCK: usize = 1024;
 
 /// Adds the pairs at the given positions of two row-major tensors.
-pub(super) fn observe(tally: &mut Tally, grid: &[f64], tensors: [&Tensor; 2], chunk: Range<usize>) {
+pub(super) fn observe(
+    tally: &mut ChunkTally,
+    grid: &[f64],
+    tensors: [&Tensor; 2],
+    chunk: Range<usize>,
+) {
     for start in chunk.clone().step_by(BLOCK) {
         let block = start..chunk.end.min(start + BLOCK);
         let [references, candidates] = tensors.map(|tensor| numbers(tensor, block.clone()));
@@ -28,7 +33,13 @@ pub(super) fn observe(tally: &mut Tally, grid: &[f64], tensors: [&Tensor; 2], ch
     }
 }
 
-fn observe_floats(tally: &mut Tally, grid: &[f64], flat: usize, reference: f64, candidate: f64) {
+fn observe_floats(
+    tally: &mut ChunkTally,
+    grid: &[f64],
+    flat: usize,
+    reference: f64,
+    candidate: f64,
+) {
     if observe_nonfinite(tally, flat, reference, candidate) {
         return;
     }
@@ -42,7 +53,7 @@ fn observe_floats(tally: &mut Tally, grid: &[f64], flat: usize, reference: f64, 
 
 /// Adds the pair if one of its values is non-finite, and returns whether that is so.
 pub(super) fn observe_nonfinite(
-    tally: &mut Tally,
+    tally: &mut ChunkTally,
     flat: usize,
     reference: f64,
     candidate: f64,
@@ -58,7 +69,7 @@ pub(super) fn observe_nonfinite(
 
 /// `difference` is |candidate − reference| before any rounding to `f64`.
 fn observe_finite(
-    tally: &mut Tally,
+    tally: &mut ChunkTally,
     grid: &[f64],
     flat: usize,
     [reference, candidate]: [f64; 2],

@@ -4,9 +4,9 @@
 //! maximum. Only such a block, one in hundreds, is measured exactly.
 
 use super::element::singles;
-use super::kernel::{self, BLOCK, Block, Bounds};
+use super::kernel::{self, BLOCK, Bounds, Chunk};
 use super::scalar::observe_nonfinite;
-use super::tally::Tally;
+use super::tally::ChunkTally;
 use crate::tensor::Tensor;
 use pulp::Arch;
 use std::ops::Range;
@@ -18,10 +18,15 @@ const LARGE: f64 = (1u128 << 90) as f64 * (1u128 << 90) as f64;
 const STEPS_F16: u64 = 1 << 13;
 
 /// A block of the reference and the same block of the candidate.
-type Pair<'a> = [&'a Block; 2];
+type Pair<'a> = [&'a Chunk; 2];
 
 /// Adds the pairs at the given positions of two row-major tensors.
-pub(super) fn observe(tally: &mut Tally, grid: &[f64], tensors: [&Tensor; 2], chunk: Range<usize>) {
+pub(super) fn observe(
+    tally: &mut ChunkTally,
+    grid: &[f64],
+    tensors: [&Tensor; 2],
+    chunk: Range<usize>,
+) {
     let arch = Arch::new();
     let mut scratch = [[0.0; BLOCK]; 2];
     for start in chunk.clone().step_by(BLOCK) {
@@ -45,7 +50,7 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     /// Adds one block, padded with pairs of zeros.
-    fn observe(&self, tally: &mut Tally, pair: Pair<'_>) {
+    fn observe(&self, tally: &mut ChunkTally, pair: Pair<'_>) {
         let sums = kernel::sums(self.arch, pair);
         let energy = sums.squared_reference + sums.squared_candidate;
         if !energy.is_finite() {
@@ -60,7 +65,7 @@ impl Pass<'_> {
         self.raise_maxima(tally, pair, energy >= LARGE);
     }
 
-    fn count(&self, tally: &mut Tally, pair: Pair<'_>) {
+    fn count(&self, tally: &mut ChunkTally, pair: Pair<'_>) {
         let counts = kernel::counts(self.arch, pair);
         tally.mismatched += u64::from(counts.mismatched);
         tally.ulps.f32 = tally.ulps.f32.max(counts.ulps.into());
@@ -77,7 +82,7 @@ impl Pass<'_> {
     }
 
     /// Bounds of `large` values may have overflowed, so such values are always measured exactly.
-    fn raise_maxima(&self, tally: &mut Tally, pair: Pair<'_>, large: bool) {
+    fn raise_maxima(&self, tally: &mut ChunkTally, pair: Pair<'_>, large: bool) {
         let bounds = Bounds::new(self.arch, pair, tally.max_rel);
         let mut ceiling = bounds.largest;
         for (needed, &rtol) in tally.needed.iter_mut().zip(self.grid) {
@@ -103,7 +108,7 @@ impl Pass<'_> {
 /// Number of pairs that [`rank`] tests at a time.
 const GROUP: usize = 64;
 
-fn rank(tally: &mut Tally, start: usize, [reference, candidate]: Pair<'_>) {
+fn rank(tally: &mut ChunkTally, start: usize, [reference, candidate]: Pair<'_>) {
     let groups = reference.as_chunks::<GROUP>().0.iter().zip(candidate.as_chunks::<GROUP>().0);
     for (group, (r, c)) in groups.enumerate() {
         // A difference above the threshold does not fall below it when both are rounded.
@@ -122,7 +127,7 @@ fn rank(tally: &mut Tally, start: usize, [reference, candidate]: Pair<'_>) {
 }
 
 /// Counts the non-finite pairs, and returns the blocks with zeros in their place.
-fn set_aside_nonfinite(tally: &mut Tally, start: usize, pair: Pair<'_>) -> [Block; 2] {
+fn set_aside_nonfinite(tally: &mut ChunkTally, start: usize, pair: Pair<'_>) -> [Chunk; 2] {
     let [mut reference, mut candidate] = pair.map(|block| *block);
     for (i, (r, c)) in reference.iter_mut().zip(&mut candidate).enumerate() {
         if observe_nonfinite(tally, start + i, (*r).into(), (*c).into()) {

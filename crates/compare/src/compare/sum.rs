@@ -12,7 +12,7 @@ const LARGEST: f64 = f64::from_bits((1023 + 900) << 52);
 
 /// A sum of products of two finite numbers.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sum {
+pub(super) struct ProductSum {
     /// Products of ordinary size.
     plain: f64,
     /// Larger products, in units of [`STEP`]².
@@ -21,7 +21,7 @@ pub(super) struct Sum {
     small: f64,
 }
 
-impl Sum {
+impl ProductSum {
     /// Adds `a` · `b`.
     pub(super) fn add(&mut self, a: f64, b: f64) {
         let product = a * b;
@@ -45,7 +45,7 @@ impl Sum {
         self.plain += sum;
     }
 
-    pub(super) fn merge(&mut self, other: &Sum) {
+    pub(super) fn merge(&mut self, other: &ProductSum) {
         self.plain += other.plain;
         self.large += other.large;
         self.small += other.small;
@@ -53,7 +53,7 @@ impl Sum {
 
     /// The sum, with its scale.
     pub(super) fn total(&self) -> Wide {
-        let Sum { plain, large, small } = *self;
+        let ProductSum { plain, large, small } = *self;
         if large != 0.0 {
             Wide::new(large + plain / STEP / STEP, 2 * STEP_BITS)
         } else if plain != 0.0 {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     fn sum(pairs: &[(f64, f64)]) -> Wide {
-        let mut sum = Sum::default();
+        let mut sum = ProductSum::default();
         pairs.iter().for_each(|&(a, b)| sum.add(a, b));
         sum.total()
     }
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn twice_the_largest_number_has_a_square() {
-        let mut twice = Sum::default();
+        let mut twice = ProductSum::default();
         twice.add_square_of_twice(f64::MAX);
         let ratio = twice.total().over(sum(&[(f64::MAX, f64::MAX)]));
         assert_eq!(ratio.number(), 4.0);

@@ -1,10 +1,10 @@
 //! The tally of one chunk of two tensors, and the merging of tallies into a comparison.
 
-use super::frontier::{Frontier, Needed};
+use super::frontier::{Frontier, FrontierPoint};
 use super::metrics::Nonfinite;
 use super::rounding::{Explained, HYPOTHESES};
-use super::sum::{Sum, Wide};
-use super::worst::Ranking;
+use super::sum::{ProductSum, Wide};
+use super::worst::WorstRanking;
 
 /// Sums over the finite pairs of one block of `f32`. All their squares are of ordinary size.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,15 +25,15 @@ pub(super) struct BlockSums {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sums {
     /// Σ|d|
-    pub(super) difference: Sum,
+    pub(super) difference: ProductSum,
     /// Σd²
-    pub(super) squared_difference: Sum,
+    pub(super) squared_difference: ProductSum,
     /// Σr²
-    pub(super) squared_reference: Sum,
+    pub(super) squared_reference: ProductSum,
     /// Σc²
-    pub(super) squared_candidate: Sum,
+    pub(super) squared_candidate: ProductSum,
     /// Σr·c
-    pub(super) product: Sum,
+    pub(super) product: ProductSum,
 }
 
 impl Sums {
@@ -85,7 +85,7 @@ impl Sums {
 
     /// The cosine of the angle between the tensors: 1 if they are equal, 0 if one is all zero.
     pub(super) fn cosine(&self) -> f64 {
-        let length = |sum: &Sum| -> Wide { sum.total().sqrt() };
+        let length = |sum: &ProductSum| -> Wide { sum.total().sqrt() };
         let lengths = length(&self.squared_reference).times(length(&self.squared_candidate));
         match (self.squared_difference.total().is_zero(), lengths.is_zero()) {
             (true, _) => 1.0,
@@ -104,7 +104,7 @@ pub(super) struct Ulps {
 
 /// All measurements over one chunk.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct ChunkTally {
     /// Number of pairs of finite values.
     pub(super) finite: u64,
     pub(super) mismatched: u64,
@@ -115,13 +115,13 @@ pub(super) struct Tally {
     pub(super) needed: Vec<f64>,
     pub(super) nonfinite: Nonfinite,
     pub(super) explained: Explained,
-    pub(super) worst: Ranking,
+    pub(super) worst: WorstRanking,
 }
 
-impl Tally {
+impl ChunkTally {
     /// An empty tally for a grid of `grid` relative tolerances and for `worst` worst elements.
     pub(super) fn new(grid: usize, worst: usize) -> Self {
-        Tally {
+        ChunkTally {
             finite: 0,
             mismatched: 0,
             sums: Sums::default(),
@@ -130,12 +130,12 @@ impl Tally {
             needed: vec![0.0; grid],
             nonfinite: Nonfinite::default(),
             explained: [0; HYPOTHESES.len()],
-            worst: Ranking::new(worst),
+            worst: WorstRanking::new(worst),
         }
     }
 
     /// Adds the tally of a later chunk.
-    pub(super) fn merge(mut self, later: Tally) -> Self {
+    pub(super) fn merge(mut self, later: ChunkTally) -> Self {
         self.finite += later.finite;
         self.mismatched += later.mismatched;
         self.sums.merge(&later.sums);
@@ -156,7 +156,10 @@ impl Tally {
     /// The frontier over the grid that this tally was made for.
     pub(super) fn frontier(&self, grid: &[f64]) -> Frontier {
         Frontier(
-            grid.iter().zip(&self.needed).map(|(&rtol, &atol)| Needed { rtol, atol }).collect(),
+            grid.iter()
+                .zip(&self.needed)
+                .map(|(&rtol, &atol)| FrontierPoint { rtol, atol })
+                .collect(),
         )
     }
 }

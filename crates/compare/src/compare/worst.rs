@@ -14,11 +14,11 @@ pub struct Worst {
     pub index: Vec<usize>,
     /// The reference's value. Integers beyond 2^53 are rounded, but `reference_bits` is exact.
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub reference: f64,
     /// The candidate's value.
     #[serde(with = "number")]
-    #[cfg_attr(feature = "schema", schemars(with = "number::Written"))]
+    #[cfg_attr(feature = "schema", schemars(with = "number::NumberText"))]
     pub candidate: f64,
     /// The reference's element as stored, in hexadecimal: `0x3f800000`.
     pub reference_bits: String,
@@ -43,16 +43,16 @@ impl Worst {
 
 /// The most severe pairs seen so far, worst first.
 #[derive(Debug)]
-pub(super) struct Ranking {
+pub(super) struct WorstRanking {
     /// Severity and flat position. A disagreeing non-finite pair has infinite severity. A finite difference never
     /// has, because [`Ranking::observe`] caps it.
     ranked: Vec<(f64, usize)>,
     capacity: usize,
 }
 
-impl Ranking {
+impl WorstRanking {
     pub(super) fn new(capacity: usize) -> Self {
-        Ranking { ranked: Vec::new(), capacity }
+        WorstRanking { ranked: Vec::new(), capacity }
     }
 
     /// Only a larger difference can enter the ranking, provided that positions arrive in order.
@@ -87,7 +87,7 @@ impl Ranking {
         }
     }
 
-    pub(super) fn merge(&mut self, other: Ranking) {
+    pub(super) fn merge(&mut self, other: WorstRanking) {
         for (severity, flat) in other.ranked {
             self.enter(severity, flat);
         }
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_first_position() {
-        let mut ranking = Ranking::new(3);
+        let mut ranking = WorstRanking::new(3);
         for flat in [7, 3, 9, 1] {
             ranking.observe(1.0, flat);
         }

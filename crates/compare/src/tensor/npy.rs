@@ -188,7 +188,7 @@ fn dtype_of(plain: &TypeStr) -> Option<Dtype> {
 fn read_plain<R: Read>(
     npy: NpyFile<R>,
     plain: &TypeStr,
-    extent: &impl Extent<R>,
+    extent: &impl ReadExtent<R>,
 ) -> io::Result<Option<Tensor>> {
     Ok(Some(match dtype_of(plain) {
         Some(Dtype::F32) => Tensor::F32(extent.read(npy)?),
@@ -271,14 +271,14 @@ fn opened(path: &Path) -> io::Result<NpyFile<BufReader<File>>> {
 }
 
 /// Which of a file's elements to read.
-trait Extent<R: Read> {
+trait ReadExtent<R: Read> {
     fn read<T: Deserialize + Clone>(&self, npy: NpyFile<R>) -> io::Result<ArrayD<T>>;
 }
 
 /// All elements.
 struct Whole;
 
-impl<R: Read> Extent<R> for Whole {
+impl<R: Read> ReadExtent<R> for Whole {
     fn read<T: Deserialize + Clone>(&self, npy: NpyFile<R>) -> io::Result<ArrayD<T>> {
         let shape: Vec<usize> = npy.shape().iter().map(|&dim| dim as usize).collect();
         let fortran = npy.order() == Order::Fortran;
@@ -295,7 +295,7 @@ struct Slice<'s> {
     shape: &'s [usize],
 }
 
-impl<R: Read + Seek> Extent<R> for Slice<'_> {
+impl<R: Read + Seek> ReadExtent<R> for Slice<'_> {
     fn read<T: Deserialize + Clone>(&self, npy: NpyFile<R>) -> io::Result<ArrayD<T>> {
         let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
         let count: usize = self.shape.iter().product();

@@ -1,16 +1,16 @@
 //! A tap that counts which backend ran each operator, and reads no element.
 
-use super::session::{Op, Tap, TensorRef};
+use super::session::{Op, RunTap, TensorRef};
 use std::collections::BTreeMap;
 
 /// Counts operators by the backend that holds their first output.
 #[derive(Debug, Default)]
-pub(super) struct Census {
+pub(super) struct OperatorCensus {
     /// The number of operators by backend.
     pub(super) operators: BTreeMap<String, usize>,
 }
 
-impl Tap for Census {
+impl RunTap for OperatorCensus {
     fn before(&mut self, _: &Op, _: &[TensorRef<'_>]) -> bool {
         true
     }

@@ -1,12 +1,12 @@
 //! The device that a backend would get, asked of the driver itself: MNN takes the first device.
 
 use crate::engine::Backend;
-use crate::worker::wire::protocol::Device;
+use crate::worker::wire::protocol::DriverDevice;
 
 /// The device that MNN's session on a backend runs on, or the reason why there is none.
-pub(super) fn of(backend: Backend) -> Result<Device, String> {
+pub(super) fn of(backend: Backend) -> Result<DriverDevice, String> {
     match backend {
-        Backend::Cpu => Ok(Device { name: processor(), driver: String::new() }),
+        Backend::Cpu => Ok(DriverDevice { name: processor(), driver: String::new() }),
         #[cfg(feature = "vulkan")]
         Backend::Vulkan => vulkan(),
         #[cfg(feature = "opencl")]
@@ -21,14 +21,14 @@ pub(super) fn of(backend: Backend) -> Result<Device, String> {
 
 /// The device of OpenGL ES. Also opens its libraries, without which MNN's backend must not be called.
 #[cfg(feature = "opengl")]
-fn opengl() -> Result<Device, String> {
+fn opengl() -> Result<DriverDevice, String> {
     let (name, driver, why) = super::library::describe_into(|device, driver, size| {
         // SAFETY: both buffers have the size that is given, and the function ends its texts with a zero.
         unsafe { super::bindings::offby_gl_device(device, driver, size) }
     });
     match why {
         Some(why) => Err(format!("no OpenGL ES: {why}")),
-        None => Ok(Device { name, driver }),
+        None => Ok(DriverDevice { name, driver }),
     }
 }
 
@@ -41,7 +41,7 @@ fn processor() -> String {
 }
 
 #[cfg(feature = "vulkan")]
-fn vulkan() -> Result<Device, String> {
+fn vulkan() -> Result<DriverDevice, String> {
     use ash::vk;
     // SAFETY: loading the system's Vulkan loader runs its initialisers, as MNN does right after.
     let entry =
@@ -62,7 +62,7 @@ fn vulkan() -> Result<Device, String> {
 }
 
 #[cfg(feature = "vulkan")]
-fn describe_vulkan(instance: &ash::Instance, device: ash::vk::PhysicalDevice) -> Device {
+fn describe_vulkan(instance: &ash::Instance, device: ash::vk::PhysicalDevice) -> DriverDevice {
     use ash::vk;
     let words = |raw: Result<&std::ffi::CStr, _>| {
         raw.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
@@ -81,24 +81,24 @@ fn describe_vulkan(instance: &ash::Instance, device: ash::vk::PhysicalDevice) ->
         words(driver.driver_info_as_c_str()),
         subgroup.subgroup_size
     );
-    Device { name, driver: driver.trim().to_owned() }
+    DriverDevice { name, driver: driver.trim().to_owned() }
 }
 
 /// MNN looks for OpenCL's library in more places than the loader. Once MNN has opened it, the loader may know the device.
 #[cfg(feature = "opencl")]
-fn opencl_of_mnn(why: String) -> Result<Device, String> {
+fn opencl_of_mnn(why: String) -> Result<DriverDevice, String> {
     let forward_type = super::session::forward_type(Backend::Opencl);
     // SAFETY: the function only creates and destroys a runtime of MNN.
     if unsafe { super::bindings::offby_has_runtime(forward_type) } == 0 {
         return Err(why);
     }
     let unnamed =
-        Device { name: format!("a device without a name ({why})"), driver: String::new() };
+        DriverDevice { name: format!("a device without a name ({why})"), driver: String::new() };
     Ok(opencl().unwrap_or(unnamed))
 }
 
 #[cfg(feature = "opencl")]
-fn opencl() -> Result<Device, String> {
+fn opencl() -> Result<DriverDevice, String> {
     use cl3::device::{
         CL_DEVICE_NAME, CL_DEVICE_TYPE_GPU, CL_DEVICE_VERSION, CL_DRIVER_VERSION, get_device_ids,
         get_device_info,
@@ -121,7 +121,7 @@ fn opencl() -> Result<Device, String> {
     })?;
     let ask = |what| plain(get_device_info(device, what).map(|info| info.to_string()));
     let driver = format!("{}, {}", ask(CL_DEVICE_VERSION), ask(CL_DRIVER_VERSION));
-    Ok(Device { name: ask(CL_DEVICE_NAME), driver })
+    Ok(DriverDevice { name: ask(CL_DEVICE_NAME), driver })
 }
 
 #[cfg(feature = "opencl")]

@@ -3,7 +3,7 @@
 //! measurements leave the worker.
 
 use super::beside::Beside;
-use super::session::{Api, Op, Refusal, Session, Tap, TensorRef};
+use super::session::{Api, MnnSession, Op, Refusal, RunTap, TensorRef};
 use super::stepper::Stepper;
 use super::taps::Names;
 use super::{read_outputs, write_feeds};
@@ -11,7 +11,7 @@ use crate::bounds::{Arithmetic, Excess};
 use crate::engine::{Backend, MnnTarget, Output, Precision};
 use crate::tensor::Tensor;
 use crate::walk::{
-    Announce, Block, Candidate, Clean, Executed, Operand, Operator, Reference, Unchecked,
+    Announce, Block, Candidate, Clean, Executed, Operand, Operator, OperatorReference, Unchecked,
 };
 
 /// The walk's reference: MNN's CPU in 32 bits, on the same list of operators.
@@ -28,17 +28,17 @@ pub(super) fn reference_target() -> MnnTarget {
 
 /// MNN's backend under test.
 pub(super) struct MnnCandidate<'f> {
-    pub(super) session: Session,
+    pub(super) session: MnnSession,
     pub(super) feeds: &'f [Output],
-    open: &'f dyn Fn() -> Result<Session, Refusal>,
+    open: &'f dyn Fn() -> Result<MnnSession, Refusal>,
 }
 
 impl<'f> MnnCandidate<'f> {
     /// A candidate from a session whose shapes fit the feeds. `open` opens a second session of the same kind.
     pub(super) fn new(
-        session: Session,
+        session: MnnSession,
         feeds: &'f [Output],
-        open: &'f dyn Fn() -> Result<Session, Refusal>,
+        open: &'f dyn Fn() -> Result<MnnSession, Refusal>,
     ) -> Self {
         MnnCandidate { session, feeds, open }
     }
@@ -82,7 +82,7 @@ struct CandidateTap<'a, 'c> {
     current: Option<(Operator, Vec<Operand>, Vec<usize>)>,
 }
 
-impl Tap for CandidateTap<'_, '_> {
+impl RunTap for CandidateTap<'_, '_> {
     fn before(&mut self, op: &Op, inputs: &[TensorRef<'_>]) -> bool {
         let operator = self.names.operator(op);
         (self.announce)(self.index, &operator);
@@ -152,7 +152,7 @@ pub(super) struct Full {
 
 impl Full {
     /// Takes two sessions of that network.
-    pub(super) fn new(follow: Session, clean: Session) -> Result<Self, Refusal> {
+    pub(super) fn new(follow: MnnSession, clean: MnnSession) -> Result<Self, Refusal> {
         Ok(Full { follow: Stepper::new(follow)?, clean: Stepper::new(clean)? })
     }
 }
@@ -160,9 +160,9 @@ impl Full {
 impl<'f> MnnReference<'f> {
     /// Takes three sessions: one on the candidate's inputs, the same with 16-bit weights, and one on its own inputs.
     pub(super) fn new(
-        follow: Session,
-        half: Session,
-        clean: Session,
+        follow: MnnSession,
+        half: MnnSession,
+        clean: MnnSession,
         full: Option<Full>,
         feeds: &'f [Output],
         beside: Beside,
@@ -174,7 +174,7 @@ impl<'f> MnnReference<'f> {
     }
 }
 
-impl Reference for MnnReference<'_> {
+impl OperatorReference for MnnReference<'_> {
     fn restart(&mut self) -> Result<(), Refusal> {
         self.beside.restart();
         if let Some(full) = &mut self.full {

@@ -4,7 +4,7 @@
 use super::{bindings, log};
 use crate::engine::{Backend, nvidia_driver};
 use crate::worker::cache::cache_folder;
-use crate::worker::wire::protocol::Device;
+use crate::worker::wire::protocol::DriverDevice;
 use libloading::Library;
 use std::env;
 use std::ffi::{CStr, c_char};
@@ -31,7 +31,7 @@ pub(super) fn choose(backend: Backend) -> Result<(), String> {
 }
 
 /// The CUDA device of the library.
-pub(super) fn cuda_device() -> Result<Device, String> {
+pub(super) fn cuda_device() -> Result<DriverDevice, String> {
     type Describe = unsafe extern "C" fn(*mut c_char, *mut c_char, usize) -> *const c_char;
     let Some(Ok(Some(library))) = CHOSEN.get() else { return Err(not_found()) };
     // SAFETY: `cuda/device.cpp` declares the function with this type.
@@ -43,7 +43,7 @@ pub(super) fn cuda_device() -> Result<Device, String> {
     });
     match why {
         Some(why) => Err(format!("no CUDA device: {why}")),
-        None => Ok(Device { name: device, driver: with_kernel_module(driver) }),
+        None => Ok(DriverDevice { name: device, driver: with_kernel_module(driver) }),
     }
 }
 

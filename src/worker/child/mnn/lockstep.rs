@@ -1,7 +1,7 @@
 //! Steps a module of MNN one operator at a time. A module cannot be stepped from outside: the module chooses the next
 //! operator as it runs. So the module runs on a separate thread, which waits at the requested operators.
 
-use super::session::{Movable, Op, Refusal, Session, Tap, TensorRef};
+use super::session::{MnnSession, Movable, Op, Refusal, RunTap, TensorRef};
 use super::taps::{Names, ReadTap, WriteTap};
 use crate::walk::{Operand, Operator, Unchecked};
 use std::collections::BTreeMap;
@@ -21,20 +21,20 @@ pub(super) struct Lockstep {
 
 /// A run in progress.
 struct Running {
-    asks: Sender<Ask>,
+    asks: Sender<OperatorAsk>,
     answers: Receiver<ReadTap>,
     thread: JoinHandle<(Movable, Result<(), Refusal>)>,
 }
 
 /// The operator to read, and its inputs if they are not the module's own.
-struct Ask {
+struct OperatorAsk {
     key: (String, usize),
     inputs: Option<Vec<Operand>>,
 }
 
 impl Lockstep {
     /// Runs once, to learn the operators. The session already contains its feeds.
-    pub(super) fn new(mut session: Session) -> Result<Self, Refusal> {
+    pub(super) fn new(mut session: MnnSession) -> Result<Self, Refusal> {
         let mut list = ListTap::default();
         session.run_tapped(&mut list)?;
         let session = Some(Movable(session));
@@ -42,7 +42,7 @@ impl Lockstep {
     }
 
     /// Ends a run in progress, and returns the session.
-    pub(super) fn rest(&mut self) -> Result<&mut Session, Refusal> {
+    pub(super) fn rest(&mut self) -> Result<&mut MnnSession, Refusal> {
         self.cursor = 0;
         if let Some(Running { asks, thread, .. }) = self.running.take() {
             // If no caller can ask any more, the run continues to its end.
@@ -73,7 +73,7 @@ impl Lockstep {
         }
         self.cursor = number + 1;
         let answer = self.running.as_ref().and_then(|running| {
-            let ask = Ask { key, inputs: inputs.map(<[Operand]>::to_vec) };
+            let ask = OperatorAsk { key, inputs: inputs.map(<[Operand]>::to_vec) };
             running.asks.send(ask).ok()?;
             running.answers.recv().ok()
         });
@@ -101,9 +101,9 @@ fn begin(session: Movable) -> Running {
 /// Waits at each operator until the next requested operator is known.
 struct Gate {
     names: Names,
-    asked: Receiver<Ask>,
+    asked: Receiver<OperatorAsk>,
     answer: Sender<ReadTap>,
-    wanted: Option<Ask>,
+    wanted: Option<OperatorAsk>,
     at: At,
 }
 
@@ -115,14 +115,14 @@ enum At {
     Wanted(ReadTap),
 }
 
-impl Tap for Gate {
+impl RunTap for Gate {
     fn before(&mut self, op: &Op, inputs: &[TensorRef<'_>]) -> bool {
         let operator = self.names.operator(op);
         if self.wanted.is_none() {
             self.wanted = self.asked.recv().ok();
         }
         self.at = At::Others;
-        let is_wanted = |ask: &mut Ask| ask.key == (operator.name, operator.occurrence);
+        let is_wanted = |ask: &mut OperatorAsk| ask.key == (operator.name, operator.occurrence);
         let Some(ask) = self.wanted.take_if(is_wanted) else { return true };
         let mut read = ReadTap::default();
         match ask.inputs {
@@ -162,7 +162,7 @@ struct ListTap {
     numbers: BTreeMap<(String, usize), usize>,
 }
 
-impl Tap for ListTap {
+impl RunTap for ListTap {
     fn before(&mut self, op: &Op, _: &[TensorRef<'_>]) -> bool {
         let operator = self.names.operator(op);
         let number = self.numbers.len();

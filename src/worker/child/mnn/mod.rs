@@ -27,8 +27,8 @@ use crate::worker::features::missing_driver;
 use crate::worker::wire::protocol::{ProbeReport, Reply};
 pub(in crate::worker) use walk::{Models, WalkJob, walk};
 
-use census::Census;
-use session::{Api, Refusal, Session, backend_name};
+use census::OperatorCensus;
+use session::{Api, MnnSession, Refusal, backend_name};
 use std::collections::BTreeMap;
 
 /// One network to run on one backend.
@@ -61,7 +61,7 @@ pub(in crate::worker) fn open(job: Job<'_>, send: &mut Send<'_>) -> Result<OpenM
 
 /// A session with its feeds, for any number of runs.
 pub(in crate::worker) struct OpenModel {
-    session: Session,
+    session: MnnSession,
     feeds: Vec<Output>,
     /// The operators are counted at the first request.
     ran_on: RanOn,
@@ -94,7 +94,7 @@ fn open_as_asked(
     target: &MnnTarget,
     feeds: &[Output],
     send: &mut Send<'_>,
-) -> Result<(Session, RanOn), Stop> {
+) -> Result<(MnnSession, RanOn), Stop> {
     is_there(target.backend)?;
     let session = open_fitted(model, target, feeds)?;
     let as_asked = backend_name(session.forward_type()) == target.backend.name();
@@ -118,9 +118,9 @@ fn is_there(backend: Backend) -> Result<(), Stop> {
 }
 
 /// A session that fits the feeds. If a session cannot compute the network's shapes, opens a module instead.
-fn open_fitted(model: &[u8], target: &MnnTarget, feeds: &[Output]) -> Result<Session, Refusal> {
+fn open_fitted(model: &[u8], target: &MnnTarget, feeds: &[Output]) -> Result<MnnSession, Refusal> {
     let open = |api: Api| {
-        let mut session = Session::open(model, target, api)?;
+        let mut session = MnnSession::open(model, target, api)?;
         fit_shapes(&mut session, feeds)?;
         Ok(session)
     };
@@ -132,7 +132,7 @@ fn open_fitted(model: &[u8], target: &MnnTarget, feeds: &[Output]) -> Result<Ses
     }
 }
 
-fn ran_on(session: &Session, target: &MnnTarget, as_asked: bool) -> RanOn {
+fn ran_on(session: &MnnSession, target: &MnnTarget, as_asked: bool) -> RanOn {
     let backend = backend_name(session.forward_type());
     let device =
         if as_asked { device::of(target.backend) } else { device::of(crate::engine::Backend::Cpu) };
@@ -152,7 +152,7 @@ fn ran_on(session: &Session, target: &MnnTarget, as_asked: bool) -> RanOn {
 }
 
 /// Resizes the session if the model's shapes differ from the feeds, and seals the session.
-fn fit_shapes(session: &mut Session, feeds: &[Output]) -> Result<(), Refusal> {
+fn fit_shapes(session: &mut MnnSession, feeds: &[Output]) -> Result<(), Refusal> {
     let mut shapes = Vec::new();
     let mut differs = false;
     for (name, input) in session.inputs() {
@@ -173,7 +173,7 @@ fn find<'a>(feeds: &'a [Output], name: &str) -> Result<&'a Tensor, Refusal> {
         .ok_or_else(|| format!("the MNN model has an input `{name}` that is not fed"))
 }
 
-fn write_feeds(session: &Session, feeds: &[Output]) -> Result<(), Refusal> {
+fn write_feeds(session: &MnnSession, feeds: &[Output]) -> Result<(), Refusal> {
     for (name, input) in session.inputs() {
         let wanted =
             input.dtype().ok_or_else(|| format!("input `{name}` has an unknown element type"))?;
@@ -200,7 +200,7 @@ fn narrow(feed: &Tensor, wanted: Dtype, name: &str) -> Result<Tensor, Refusal> {
     feed.exactly(wanted).map_err(refuse)
 }
 
-fn read_outputs(session: &Session) -> Result<Vec<Output>, Refusal> {
+fn read_outputs(session: &MnnSession) -> Result<Vec<Output>, Refusal> {
     let outputs = session.outputs();
     outputs
         .into_iter()
@@ -209,8 +209,8 @@ fn read_outputs(session: &Session) -> Result<Vec<Output>, Refusal> {
 }
 
 /// Counts the operators by backend, because a backend that lacks an operator silently hands it to the CPU.
-fn count_operators(session: &mut Session) -> Result<BTreeMap<String, usize>, Refusal> {
-    let mut census = Census::default();
+fn count_operators(session: &mut MnnSession) -> Result<BTreeMap<String, usize>, Refusal> {
+    let mut census = OperatorCensus::default();
     session.run_tapped(&mut census)?;
     Ok(census.operators)
 }

@@ -1,7 +1,7 @@
 //! Runs of MNN's backend with chosen operators computed elsewhere and written back.
 
 use super::follow::{MnnCandidate, blocks, operand};
-use super::session::{Op, Refusal, Tap, TensorRef, type_number};
+use super::session::{Op, Refusal, RunTap, TensorRef, type_number};
 use super::stepper::Stepper;
 use super::taps::Names;
 use super::{read_outputs, write_feeds};
@@ -32,7 +32,7 @@ pub(super) struct Elsewhere(Stepper);
 
 impl Elsewhere {
     /// Takes a session whose shapes fit the feeds.
-    pub(super) fn new(session: super::session::Session) -> Result<Self, Refusal> {
+    pub(super) fn new(session: super::session::MnnSession) -> Result<Self, Refusal> {
         Stepper::new(session).map(Elsewhere)
     }
 
@@ -65,7 +65,7 @@ enum Pending {
     Moves(Operator, Vec<Operand>, Vec<usize>),
 }
 
-impl Tap for OverrideTap<'_, '_, '_, '_> {
+impl RunTap for OverrideTap<'_, '_, '_, '_> {
     fn before(&mut self, op: &Op, inputs: &[TensorRef<'_>]) -> bool {
         let operator = self.names.operator(op);
         (self.announce)(self.index, &operator);

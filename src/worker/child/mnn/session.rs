@@ -101,13 +101,13 @@ impl Api {
 }
 
 /// One model opened on one backend.
-pub(super) struct Session {
+pub(super) struct MnnSession {
     raw: NonNull<RawSession>,
     api: Api,
 }
 
 /// A session on the CPU that may move to a different thread.
-pub(super) struct Movable(pub(super) Session);
+pub(super) struct Movable(pub(super) MnnSession);
 
 // SAFETY: one thread at a time has the session. MNN's CPU stores no state of the thread that opened the session: the
 // shim sets the executor of a module at each call.
@@ -115,13 +115,13 @@ unsafe impl Send for Movable {}
 
 impl Movable {
     /// Runs with a tap around every operator, and returns the session.
-    pub(super) fn run_tapped(mut self, tap: &mut dyn Tap) -> (Self, Result<(), Refusal>) {
+    pub(super) fn run_tapped(mut self, tap: &mut dyn RunTap) -> (Self, Result<(), Refusal>) {
         let ended = self.0.run_tapped(tap);
         (self, ended)
     }
 }
 
-impl Session {
+impl MnnSession {
     /// Opens a model on the target's backend, or on the backend of MNN's fallback: see [`Session::forward_type`].
     pub(super) fn open(model: &[u8], target: &MnnTarget, api: Api) -> Result<Self, Refusal> {
         let config = RawConfig {
@@ -136,7 +136,7 @@ impl Session {
         };
         // SAFETY: the shim copies the model and the config before it returns.
         let raw = unsafe { offby_open(model.as_ptr().cast(), model.len(), &config) };
-        NonNull::new(raw).map(|raw| Session { raw, api }).ok_or_else(refusal)
+        NonNull::new(raw).map(|raw| MnnSession { raw, api }).ok_or_else(refusal)
     }
 
     /// The interface that runs this session.
@@ -216,7 +216,7 @@ impl Session {
 
     /// Runs the command of this number alone, on the current values of the session's tensors. The tap sees the
     /// command unless it is one of MNN's own.
-    pub(super) fn step(&mut self, number: usize, tap: &mut dyn Tap) -> Result<(), Refusal> {
+    pub(super) fn step(&mut self, number: usize, tap: &mut dyn RunTap) -> Result<(), Refusal> {
         let mut context = TapContext { tap };
         let context = ptr::from_mut(&mut context).cast::<c_void>();
         // SAFETY: as in `run_tapped`.
@@ -226,7 +226,7 @@ impl Session {
     }
 
     /// Runs with a tap around every operator.
-    pub(super) fn run_tapped(&mut self, tap: &mut dyn Tap) -> Result<(), Refusal> {
+    pub(super) fn run_tapped(&mut self, tap: &mut dyn RunTap) -> Result<(), Refusal> {
         let mut context = TapContext { tap };
         let context = ptr::from_mut(&mut context).cast::<c_void>();
         // SAFETY: the context outlives the call, and only this thread's callbacks read it.
@@ -234,7 +234,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for MnnSession {
     fn drop(&mut self) {
         // SAFETY: the session is open and is not used after this.
         unsafe { offby_close(self.raw.as_ptr()) }
@@ -290,7 +290,7 @@ pub(super) struct Op {
 }
 
 /// Watches a run, operator by operator.
-pub(super) trait Tap {
+pub(super) trait RunTap {
     /// Called before an operator, with its inputs; `false` skips the operator.
     fn before(&mut self, op: &Op, inputs: &[TensorRef<'_>]) -> bool;
     /// Called after an operator, with its outputs; `false` ends the run.
@@ -298,7 +298,7 @@ pub(super) trait Tap {
 }
 
 struct TapContext<'a> {
-    tap: &'a mut dyn Tap,
+    tap: &'a mut dyn RunTap,
 }
 
 extern "C" fn before(
@@ -324,7 +324,7 @@ fn call(
     op: *const RawOp,
     tensors: *const *mut RawTensor,
     count: usize,
-    body: impl FnOnce(&mut dyn Tap, &Op, &[TensorRef<'_>]) -> bool,
+    body: impl FnOnce(&mut dyn RunTap, &Op, &[TensorRef<'_>]) -> bool,
 ) -> i32 {
     // A panic must not unwind through MNN. A caught panic ends the run.
     let unwound = catch_unwind(AssertUnwindSafe(|| {
@@ -346,7 +346,7 @@ fn call(
 /// A tensor inside a session.
 pub(super) struct TensorRef<'s> {
     raw: *mut RawTensor,
-    session: PhantomData<&'s Session>,
+    session: PhantomData<&'s MnnSession>,
 }
 
 impl TensorRef<'_> {

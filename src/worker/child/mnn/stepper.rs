@@ -1,7 +1,7 @@
 //! MNN's CPU, one operator at a time: in the order of the network, or on any inputs.
 
 use super::lockstep::Lockstep;
-use super::session::{Api, Op, Refusal, Session, Tap, TensorRef};
+use super::session::{Api, MnnSession, Op, Refusal, RunTap, TensorRef};
 use super::taps::{HalfTap, Names, ReadTap, WriteTap};
 use super::{read_outputs, write_feeds};
 use crate::engine::Output;
@@ -19,7 +19,7 @@ pub(super) enum Stepper {
 
 impl Stepper {
     /// Numbers the operators of a network, which already contains its feeds.
-    pub(super) fn new(session: Session) -> Result<Self, Refusal> {
+    pub(super) fn new(session: MnnSession) -> Result<Self, Refusal> {
         Ok(match session.api() {
             Api::Session => Stepper::Commands(Commands::new(session)?),
             Api::Module => Stepper::Lockstep(Lockstep::new(session)?),
@@ -81,7 +81,7 @@ impl Stepper {
 
 /// A CPU session and the numbers of its operators.
 pub(super) struct Commands {
-    session: Session,
+    session: MnnSession,
     numbers: BTreeMap<(String, usize), usize>,
     /// If the session is stepped in order, all operators before this one have run.
     cursor: usize,
@@ -89,7 +89,7 @@ pub(super) struct Commands {
 
 impl Commands {
     /// Numbers the operators of a session.
-    fn new(mut session: Session) -> Result<Self, Refusal> {
+    fn new(mut session: MnnSession) -> Result<Self, Refusal> {
         let mut list = ListTap::default();
         for number in 0..session.commands() {
             list.number = number;
@@ -147,7 +147,7 @@ impl Commands {
 /// Runs an operator without reading it.
 struct Silent;
 
-impl Tap for Silent {
+impl RunTap for Silent {
     fn before(&mut self, _: &Op, _: &[TensorRef<'_>]) -> bool {
         true
     }
@@ -164,7 +164,7 @@ struct ListTap {
     numbers: BTreeMap<(String, usize), usize>,
 }
 
-impl Tap for ListTap {
+impl RunTap for ListTap {
     fn before(&mut self, op: &Op, _: &[TensorRef<'_>]) -> bool {
         let operator = self.names.operator(op);
         self.numbers.insert((operator.name, operator.occurrence), self.number);

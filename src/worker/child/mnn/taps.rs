@@ -1,6 +1,6 @@
 //! Taps that read and write the tensors of one operator.
 
-use super::session::{Op, Refusal, Tap, TensorRef};
+use super::session::{Op, Refusal, RunTap, TensorRef};
 use crate::tensor::Tensor;
 use crate::walk::{Operand, Operator, round_to_f16};
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub(super) struct ReadTap {
     pub(super) outputs: Result<Vec<Tensor>, Refusal>,
 }
 
-impl Tap for ReadTap {
+impl RunTap for ReadTap {
     fn before(&mut self, _: &Op, inputs: &[TensorRef<'_>]) -> bool {
         self.inputs = inputs.iter().map(|input| input.read().ok()).collect();
         self.constants = inputs.iter().map(TensorRef::is_constant).collect();
@@ -58,7 +58,7 @@ impl WriteTap<'_> {
     }
 }
 
-impl Tap for WriteTap<'_> {
+impl RunTap for WriteTap<'_> {
     fn before(&mut self, _: &Op, inputs: &[TensorRef<'_>]) -> bool {
         self.failed = self.write(inputs).err();
         self.failed.is_none()
@@ -119,7 +119,7 @@ fn fits(input: &TensorRef<'_>, tensor: &Tensor) -> bool {
 /// Rounds every value to 16 bits when it is computed, like an honest 16-bit backend from end to end.
 pub(super) struct HalfTap;
 
-impl Tap for HalfTap {
+impl RunTap for HalfTap {
     fn before(&mut self, _: &Op, _: &[TensorRef<'_>]) -> bool {
         true
     }

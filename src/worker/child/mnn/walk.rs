@@ -3,12 +3,13 @@
 use super::beside::Beside;
 use super::follow::{Full, MnnCandidate, MnnReference, reference_target};
 use super::overrides::Elsewhere;
-use super::session::{Refusal, Session};
+use super::session::{MnnSession, Refusal};
 use super::{open_as_asked, open_fitted, write_feeds};
 use crate::bounds::Arithmetic;
 use crate::engine::{MnnTarget, Output, Precision, RanOn};
 use crate::walk::{
-    Fallback, Operand, Operator, Plan, Progress, StorageCensus, Trace, Walked, conduct, fallback,
+    Fallback, FallbackPlan, Operand, Operator, Progress, StorageCensus, Trace, Walked, conduct,
+    fallback,
 };
 use crate::worker::child::open::Stop;
 use crate::worker::child::reply::{Send, send_walked};
@@ -30,7 +31,7 @@ pub(in crate::worker) struct WalkJob<'a> {
     /// The number of untapped runs.
     pub(in crate::worker) repeats: usize,
     /// The search after the walk, if any.
-    pub(in crate::worker) plan: Option<Plan>,
+    pub(in crate::worker) plan: Option<FallbackPlan>,
 }
 
 /// The same network in other forms, as bytes. Each form is dropped after it is read.
@@ -103,14 +104,14 @@ fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
 }
 
 /// The target for the members: the CPU, or the same device in high precision.
-fn elsewhere(target: &MnnTarget, plan: &Plan) -> MnnTarget {
+fn elsewhere(target: &MnnTarget, plan: &FallbackPlan) -> MnnTarget {
     match plan.raise {
         true => MnnTarget { precision: Precision::High, ..target.clone() },
         false => reference_target(),
     }
 }
 
-fn open_session(model: &[u8], target: &MnnTarget, feeds: &[Output]) -> Result<Session, Refusal> {
+fn open_session(model: &[u8], target: &MnnTarget, feeds: &[Output]) -> Result<MnnSession, Refusal> {
     let session = open_fitted(model, target, feeds)?;
     write_feeds(&session, feeds)?;
     Ok(session)
