@@ -173,6 +173,23 @@ fn rooms_import_only_what_the_table_allows() {
     keep("a room imports only what the table in tests/tidy.rs allows", breaches);
 }
 
+/// A type that other files see has a name of its own, so a reader need not ask which one is meant.
+#[test]
+fn no_two_visible_types_have_one_name() {
+    let mut homes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in House::read().sources {
+        let file = syn::parse_file(&source.text).unwrap();
+        for (name, visibility) in file.items.iter().filter_map(type_of) {
+            if !matches!(visibility, syn::Visibility::Inherited) {
+                homes.entry(name.to_string()).or_default().push(source.path.clone());
+            }
+        }
+    }
+    let breaches = homes.into_iter().filter(|(_, files)| files.len() > 1);
+    let breaches = breaches.map(|(name, files)| format!("`{name}`: {}", files.join(", ")));
+    keep("no two visible types have one name", breaches.collect());
+}
+
 /// A room's table has only rooms above it, so no rooms import each other.
 #[test]
 fn the_table_has_no_circles() {
@@ -385,6 +402,17 @@ impl House {
             }
         }
         None
+    }
+}
+
+/// The name and the visibility of an item that is a type or a trait.
+fn type_of(item: &Item) -> Option<(&syn::Ident, &syn::Visibility)> {
+    match item {
+        Item::Struct(item) => Some((&item.ident, &item.vis)),
+        Item::Enum(item) => Some((&item.ident, &item.vis)),
+        Item::Trait(item) => Some((&item.ident, &item.vis)),
+        Item::Type(item) => Some((&item.ident, &item.vis)),
+        _ => None,
     }
 }
 
