@@ -21,6 +21,7 @@ pub mod graph;
 pub mod inputs;
 pub mod kernels;
 pub mod matrix;
+pub mod quantised;
 pub mod report;
 pub mod session;
 pub mod shrink;

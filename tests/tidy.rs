@@ -34,6 +34,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("matrix", &["tensor", "graph", "engine", "walk", "verdict"]),
     ("agree", &["tensor", "compare", "choice", "graph", "inputs", "engine", "verdict", "matrix"]),
     ("determinism", &["tensor", "graph", "engine", "verdict"]),
+    ("quantised", &["tensor", "graph", "engine", "verdict"]),
     ("decode", &["tensor", "compare", "graph", "inputs", "engine", "verdict", "matrix"]),
     ("case", &["tensor", "graph", "inputs", "compare", "sim", "engine", "verdict"]),
     ("bundle", &["tensor"]),
@@ -57,6 +58,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "agree",
             "decode",
             "determinism",
+            "quantised",
         ],
     ),
     (
@@ -76,6 +78,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "agree",
             "decode",
             "determinism",
+            "quantised",
+            "bench",
             "bundle",
             "matrix",
             "report",
@@ -106,6 +110,7 @@ const BELOW_CLI: &[&str] = &[
     "agree",
     "decode",
     "determinism",
+    "quantised",
     "report",
     "session",
 ];

@@ -20,6 +20,7 @@ pub struct TurnPlan {
 /// One target in the round.
 pub struct BenchLane<'s> {
     session: Box<dyn EngineSession + 's>,
+    request: Request<'s>,
     /// The execution of opening and warm-up; later the execution of the turn that failed.
     execution: Execution,
     /// Seconds of the timed runs, turn by turn.
@@ -30,9 +31,9 @@ pub struct BenchLane<'s> {
 
 impl<'s> BenchLane<'s> {
     /// Opens the network, and warms it up with as many runs as the request says.
-    pub fn open(mut session: Box<dyn EngineSession + 's>, request: &Request<'_>) -> Self {
-        let execution = session.execute(request);
-        BenchLane { session, execution, turns: Vec::new(), is_over: false }
+    pub fn open(mut session: Box<dyn EngineSession + 's>, request: Request<'s>) -> Self {
+        let execution = session.execute(&request);
+        BenchLane { session, request, execution, turns: Vec::new(), is_over: false }
     }
 
     fn is_running(&self) -> bool {
@@ -41,9 +42,9 @@ impl<'s> BenchLane<'s> {
 
     /// Takes one turn of at least `least` timed runs. An untimed run comes first, because the caches still
     /// contain the data of the previous target.
-    fn take(&mut self, request: &Request<'_>, least: usize) {
+    fn take(&mut self, least: usize) {
         let timed = self.runs_in_a_turn().max(least);
-        let execution = self.session.again(&Request { repeats: timed + 1, ..*request });
+        let execution = self.session.again(&Request { repeats: timed + 1, ..self.request });
         if execution.outcome == Outcome::Interrupted {
             // The earlier turns stay valid; there are only fewer of them.
             self.is_over = true;
@@ -102,7 +103,6 @@ fn first_result(runs: &Runs) -> f64 {
 /// same one. `announce` gets the lane, the number of rounds done, and the number of all rounds.
 pub fn take_turns(
     lanes: &mut [BenchLane<'_>],
-    request: &Request<'_>,
     plan: TurnPlan,
     announce: &mut dyn FnMut(usize, usize, usize),
 ) {
@@ -113,7 +113,7 @@ pub fn take_turns(
             let at = (round + step) % lanes.len();
             if lanes[at].is_running() {
                 announce(at, round, rounds);
-                lanes[at].take(request, least);
+                lanes[at].take(least);
             }
         }
     }
@@ -180,10 +180,10 @@ mod tests {
         let fake = |(at, &(takes, dies_at, changes_at)): (usize, &(f64, usize, usize))| {
             let name = char::from(b'a' + at as u8);
             let session = Box::new(Fake { name, log: &log, takes, runs: 0, dies_at, changes_at });
-            BenchLane::open(session, &request)
+            BenchLane::open(session, request)
         };
         let mut lanes: Vec<BenchLane<'_>> = fakes.iter().enumerate().map(fake).collect();
-        take_turns(&mut lanes, &request, plan, &mut |_, _, _| ());
+        take_turns(&mut lanes, plan, &mut |_, _, _| ());
         let results = finish(lanes);
         (log.take(), results)
     }

@@ -170,7 +170,7 @@ impl<'a> Opened<'a> {
 }
 
 /// Outputs are classes if the data set has labels, or if the network ends in a Softmax.
-fn guess(model: &Model, dataset: &Dataset) -> Task {
+pub(super) fn guess(model: &Model, dataset: &Dataset) -> Task {
     let ends = |output: &str| {
         let writes = |outputs: &[String]| outputs.iter().any(|name| name == output);
         let mut nodes = model.nodes();

@@ -4,6 +4,7 @@ pub(super) use super::agree_args::AgreeArgs;
 use super::audit_args::AuditArgs;
 use super::compare_args::{BisectArgs, CompareArgs};
 use super::decode_args::DecodeArgs;
+use super::quantised_args::QuantisedArgs;
 pub(super) use super::report_args::{ReplayArgs, ReportCommand};
 pub(super) use super::shared_args::{
     FeedArgs, FiniteArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
@@ -150,6 +151,8 @@ pub(super) struct FallbackArgs {
     /// Run the operators at high precision on the same device, instead of moving them to the CPU
     #[arg(long)]
     pub(super) precision: bool,
+    #[command(flatten)]
+    pub(super) quantised: QuantisedArgs,
 }
 
 /// The unit that `fallback` moves.

@@ -25,10 +25,10 @@ pub(super) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     let mut lanes: Vec<BenchLane<'_>> = Vec::new();
     for (engine, target) in engines.iter().zip(&targets) {
         progress.set_message(format!("{target}: opening"));
-        lanes.push(BenchLane::open(engine.session(), &request));
+        lanes.push(BenchLane::open(engine.session(), request));
     }
     let plan = TurnPlan { iterations: args.iterations.get(), turn: args.turn.get() };
-    take_turns(&mut lanes, &request, plan, &mut |lane, round, rounds| {
+    take_turns(&mut lanes, plan, &mut |lane, round, rounds| {
         progress.set_message(format!("{}: turn {} of {rounds}", targets[lane], round + 1));
     });
     progress.finish_and_clear();

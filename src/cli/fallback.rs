@@ -3,6 +3,7 @@
 use super::args::{FallbackArgs, GoalName, What};
 use super::place::read_target;
 use super::prepare::Prepared;
+use super::quantised::quantised;
 use super::screen;
 use crate::engine::{Execution, Target};
 use crate::report::fallback_text;
@@ -12,6 +13,9 @@ use crate::walk::{By, FallbackPlan, Goal};
 
 /// Walks, searches and reports; returns exit code 0 if a set of operators makes the output correct.
 pub(super) fn fallback(args: &FallbackArgs) -> Result<u8, Failure> {
+    if let Some(file) = &args.quantised.quantised {
+        return quantised(args, file);
+    }
     let target = read_target(&args.on, &args.network.place)?;
     let prepared = Prepared::new(&args.network)?;
     let progress = screen::progress(args.network.output.quiet);

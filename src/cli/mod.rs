@@ -35,6 +35,8 @@ mod passes;
 mod place;
 mod place_for_results;
 mod prepare;
+mod quantised;
+mod quantised_args;
 mod releases;
 mod replay;
 mod report;

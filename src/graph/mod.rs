@@ -21,6 +21,7 @@ mod modules;
 mod name;
 mod network;
 mod order;
+mod quantised;
 mod shape;
 mod solo;
 mod tensor_proto;
@@ -42,6 +43,7 @@ pub use exporter::Exported;
 pub use model::{Model, Node};
 pub use name::{ValueName, closest};
 pub use network::{Attribute, Network};
+pub use quantised::{QuantisedLayer, QuantisedPair, Steps};
 pub use shape::{LARGEST_INPUT, ResolvedInput};
 pub use solo::Solo;
 pub use tensor_proto::{

@@ -69,6 +69,7 @@ pub use overrides::{Compute, Overridable, Overrides, Transfers};
 pub use role::{FACTOR, Role, assign_roles};
 pub use rounding_floor::{FLOOR_FACTOR, StorageCensus, round_to_f16};
 pub use search::{Answer, Turn, find_turn};
+pub use smallest::{Reaches, Set, Smallest, smallest};
 pub use strategy::Strategy;
 pub use task::SearchTask;
 pub use trace::{

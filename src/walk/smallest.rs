@@ -8,22 +8,22 @@
 use std::collections::BTreeSet;
 
 /// A set of members, by their numbers.
-pub(super) type Set = BTreeSet<usize>;
+pub type Set = BTreeSet<usize>;
 
 /// Asks whether a set reaches the goal.
-pub(super) type Reaches<'a> = dyn FnMut(&Set) -> Result<bool, String> + 'a;
+pub type Reaches<'a> = dyn FnMut(&Set) -> Result<bool, String> + 'a;
 
 /// The most smaller sets that are asked about at the end.
 const MOST_SUBSETS: usize = 64;
 
 /// A set that reaches the goal, and how far its parts are known not to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Smallest {
+pub struct Smallest {
     /// The members.
-    pub(super) set: Set,
+    pub set: Set,
     /// Removing up to this many members at once never reaches the goal. The number equals the set's size if no part of
     /// the set reaches the goal.
-    pub(super) proven: usize,
+    pub proven: usize,
 }
 
 /// Searches among members. `suspects` are believed to matter, the likeliest first. The first `sources` of them
@@ -31,7 +31,7 @@ pub(super) struct Smallest {
 ///
 /// # Errors
 /// Returns the reason if the oracle fails.
-pub(super) fn smallest(
+pub fn smallest(
     suspects: &[usize],
     sources: usize,
     reaches: &mut Reaches<'_>,

@@ -107,7 +107,10 @@ fn whole(lane: &DecodeLane) -> LaneSentence {
     }
     let is_exact = lane.steps.iter().all(|step| step.kind == Kind::Agrees);
     let kind = if is_exact { Kind::Agrees } else { Kind::Explained };
-    LaneSentence { kind, words: format!("every step is within what {format} costs; {}", flips(lane)) }
+    LaneSentence {
+        kind,
+        words: format!("every step is within what {format} costs; {}", flips(lane)),
+    }
 }
 
 /// How many tokens differ.
