@@ -55,7 +55,7 @@ pub(super) fn quantised(args: &FallbackArgs, file: &Path) -> Result<u8, Failure>
         unwritten.note(answer::write_forms(folder, "quantised", &document, forms));
         if let Some(mixed) = mixed {
             let mixed = mixed.map_err(|why| no_pair(file, &why))?;
-            unwritten.note(answer::write(&folder.join("mixed.onnx"), mixed.to_bytes()));
+            unwritten.note(answer::write(&folder.join("mixed.onnx"), mixed.to_whole_bytes()?));
         }
     }
     unwritten.note(answer::give(&network.output, &document, || {

@@ -218,7 +218,7 @@ impl<'a> Graphs<'a> {
         let (mut inputs, mut activations) = (Vec::new(), Vec::new());
         for (place, input) in node.input.iter().enumerate() {
             let Some(dequantize) = self.dequantize(input) else { continue };
-            let own = twin.input.get(place).ok_or("it has another number of inputs in float")?;
+            let own = twin.input.get(place).ok_or("it has fewer inputs in float")?;
             let quantize = self.writer(&dequantize.input[0]);
             match quantize.filter(|node| node.op_type == QUANTIZE) {
                 Some(quantize) => {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The distance from the float network over all inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// ‖d‖₂ / ‖r‖₂ of the worst output over all inputs; absent if an output is not finite or has another shape.
+    /// ‖d‖₂ / ‖r‖₂ of the worst output over all inputs; absent if an output is not finite or has a different shape.
     pub relative_l2: Option<f64>,
     /// The share of inputs with the float network's class; absent if no output holds class scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,7 +15,9 @@ use super::role::Role;
 use super::rounding_floor::{StorageCensus, round_to_f16};
 use super::strategy::Strategy;
 use super::trace::{Misshapen, Trace, Trust, WalkReport};
+use super::training::{TRAINED, training_mode};
 use crate::bounds::{Arithmetic, Excess};
+use crate::compare::Pattern;
 use crate::engine::{DUMP, NodeSteps, Output, Second};
 use crate::graph::Model;
 use crate::inputs::{Dump, Feed};
@@ -60,10 +62,12 @@ pub fn walk_dumped(
     };
     let format = dumped.arithmetic.format;
     let mut follow = Follow::new(&mut reference, StorageCensus::new(format));
-    let mut pieces = Vec::new();
+    let (mut pieces, mut modes) = (Vec::new(), Vec::new());
     for (step, operator) in operators(&exact.steps).into_iter().enumerate() {
         let (found, rounded) = (exact.advance(step)?, half.advance(step)?);
         let Some(found) = found else { continue };
+        let output = found.dumped.first().filter(|_| found.piece.len() == 1);
+        modes.push(output.and_then(|out| training_of(&exact.steps, step, &found.inputs, out)));
         let operand =
             |input: &Option<Tensor>| input.clone().map_or(Operand::Constant, Operand::Value);
         let executed = Executed {
@@ -87,6 +91,10 @@ pub fn walk_dumped(
     for (measured, piece) in measured.iter_mut().zip(&pieces).filter(|(_, piece)| piece.len() > 1) {
         measured.exactness = exactness(&exact.steps, piece);
     }
+    for (measured, mode) in measured.iter_mut().zip(modes) {
+        // It names the cause, so it comes before what the numbers look like.
+        measured.patterns.splice(0..0, mode);
+    }
     for (measured, reads) in measured.iter_mut().zip(reads(&exact.steps, &pieces)) {
         measured.reads = reads;
     }
@@ -97,6 +105,25 @@ pub fn walk_dumped(
     report.misshapen = exact.misshapen;
     describe(&mut report, &exact.steps, &pieces);
     Ok(report)
+}
+
+/// The training mode of a step, if its dumped output shows it.
+fn training_of(
+    steps: &NodeSteps,
+    step: usize,
+    inputs: &[Option<Tensor>],
+    output: &Tensor,
+) -> Option<Pattern> {
+    let inputs = steps.reads(step).iter().zip(inputs);
+    let whole = |(name, input): (&String, &Option<Tensor>)| {
+        input.clone().or_else(|| Some(steps.constant(name)?.into_owned()))
+    };
+    let op_type = steps.node(step).1;
+    // Only these types read their constants, which may be large.
+    TRAINED.contains(&op_type.as_str()).then(|| {
+        let inputs: Vec<Option<Tensor>> = inputs.map(whole).collect();
+        training_mode(&op_type, &steps.attributes(step).0, &inputs, output)
+    })?
 }
 
 /// For each piece, the pieces whose values it reads.

@@ -39,6 +39,7 @@ mod stream;
 mod sweep;
 mod task;
 mod trace;
+mod training;
 mod window;
 
 pub use align::align;

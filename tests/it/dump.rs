@@ -2,11 +2,13 @@
 
 use crate::support::{debug_model, finish_json, first_target, offby};
 use offby::engine::NodeSteps;
-use offby::graph::Model;
+use offby::graph::{Model, Network};
 use offby::inputs::{Feed, draw};
+use offby::tensor::Dtype::F32;
 use offby::tensor::{Tensor, write_npy};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 
 const NETWORK: &str = "efformer_mlp_3.onnx";
@@ -233,4 +235,54 @@ fn outputs_that_polygraphy_saved_are_walked() {
     let (code, report) = walk(&["--got".as_ref(), folder.path()]);
     let found = suspects(first_target(&report));
     assert_eq!((code, found), (1, BTreeSet::from([device.culprit])));
+}
+
+/// A framework's layer that normalizes by its own batch, as in training mode.
+#[test]
+fn a_normalization_left_in_training_mode_is_named() {
+    let vector = |values: [f32; 3]| Tensor::from_f32(&[3], values.to_vec()).unwrap();
+    let shape = [2, 3, 4];
+    let network = Network::new("normalized")
+        .input("x", F32, &shape)
+        .initializer("scale", &vector([1.0, 2.0, 0.5]))
+        .initializer("bias", &vector([0.0, -1.0, 3.0]))
+        .initializer("mean", &vector([0.1, 0.2, 0.3]))
+        .initializer("variance", &vector([1.0, 1.5, 0.5]))
+        .node(
+            "norm",
+            "BatchNormalization",
+            &["x", "scale", "bias", "mean", "variance"],
+            &["n"],
+            &[],
+        )
+        .node("last", "Neg", &["n"], &["y"], &[])
+        .output("y", F32, &shape);
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("normalized.onnx");
+    fs::write(&model, network.to_bytes()).unwrap();
+    let x: Vec<f32> = (0..24).map(|at| ((at * 7) % 11) as f32 - 3.0).collect();
+    let channel = |at: usize| at / 4 % 3;
+    let of = |wanted: usize| x.iter().enumerate().filter(move |(at, _)| channel(*at) == wanted);
+    let normalized = |(at, value): (usize, &f32)| {
+        let wanted = channel(at);
+        let mean = of(wanted).map(|(_, x)| x).sum::<f32>() / 8.0;
+        let variance = of(wanted).map(|(_, x)| (x - mean).powi(2)).sum::<f32>() / 8.0;
+        let (scale, bias) = ([1.0, 2.0, 0.5][wanted], [0.0, -1.0, 3.0][wanted]);
+        (value - mean) / (variance + 1e-5).sqrt() * scale + bias
+    };
+    let n: Vec<f32> = x.iter().enumerate().map(normalized).collect();
+    let dump = folder.path().join("dump");
+    fs::create_dir(&dump).unwrap();
+    let y = n.iter().map(|value| -value).collect();
+    for (name, values) in [("x", x.clone()), ("n", n), ("y", y)] {
+        let tensor = Tensor::from_f32(&shape, values).unwrap();
+        write_npy(&dump.join(format!("{name}.npy")), &tensor).unwrap();
+    }
+    let mut command = offby();
+    command.arg("walk").arg(&model).arg("--got").arg(&dump).args(["--json", "-"]);
+    let (code, report) = finish_json(command);
+    let target = first_target(&report);
+    assert_eq!((code, &target["walk"]["sources"]), (1, &json!(["norm"])), "{target:#}");
+    let looks = target["verdict"]["diagnosis"].to_string();
+    assert!(looks.contains("training mode") && looks.contains("model.eval()"), "{looks}");
 }

@@ -30,6 +30,7 @@ mod matrix;
 mod nonfinite;
 mod opengl;
 mod protocol;
+mod quantised;
 mod remote;
 mod report;
 mod report_forms;
