@@ -17,6 +17,7 @@ use crate::report::{conformance_markdown, conformance_text, matrix_html, matrix_
 use crate::session::Registry;
 use crate::session::{Failure, examine_against};
 use crate::tensor::{Digest, Tensor};
+use crate::verdict::{Kind, News};
 use crate::worker::{find_converter, interrupted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -107,8 +108,14 @@ fn run(test: &BackendTest, target: &Target, session: &mut dyn EngineSession) -> 
     let request = Request { model: &model, feeds: &feeds, repeats: 1, deadline: DEADLINE };
     let execution = session.execute(&request);
     let (atol, rtol) = TOLERANCE;
-    let user = Some(Tolerance::user(atol, rtol));
-    cell(&examine_against(target, execution, &truth, user, request))
+    let held_to = |user| examine_against(target, execution.clone(), &truth, user, request);
+    let report = held_to(Some(Tolerance::user(atol, rtol)));
+    if report.verdict.kind.news() != News::Bad {
+        return cell(&report);
+    }
+    // ONNX's absolute limit does not grow with the values, so rounding alone may exceed it in long sums.
+    let by_format = held_to(None);
+    cell(if by_format.verdict.kind == Kind::Agrees { &by_format } else { &report })
 }
 
 /// Removes the path to the test's folder from a text, because the path is private to the user.

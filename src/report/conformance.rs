@@ -67,7 +67,7 @@ pub fn conformance_markdown(matrix: &Matrix) -> String {
         rows(matrix).iter().map(|row| row.iter().map(|cell| prose(cell)).collect()).collect();
     [
         "# ONNX backend tests\n".to_owned(),
-        "Of the tests that contain an operator, how many give the outputs that ONNX ships (rtol 1e-3, atol 1e-7, ONNX's own limits).\n".to_owned(),
+        "Of the tests that contain an operator, how many give the outputs that ONNX ships (rtol 1e-3, atol 1e-7, ONNX's own limits, or the rounding of the element type).\n".to_owned(),
         table(["target", "tests"], &totals),
         table(titles.as_slice(), &shares),
     ]

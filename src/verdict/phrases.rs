@@ -60,8 +60,18 @@ pub(super) fn lost(op: &OpReport) -> Option<String> {
 
 /// The wrong integers, in words. Integers are exact, so no rounding excuses a wrong one.
 pub(super) fn wrong_integers(op: &OpReport) -> String {
+    let apart = match op.integers_apart.filter(|_| quantises(&op.op_type)) {
+        Some(1.0) => ", off by 1 step of the scale".to_owned(),
+        Some(steps) => format!(", off by up to {steps} steps of the scale"),
+        None => String::new(),
+    };
     match op.wrong_integers {
-        1 => "1 integer that is not the reference's, on the same inputs".to_owned(),
-        n => format!("{n} integers that are not the reference's, on the same inputs"),
+        1 => format!("1 integer that is not the reference's, on the same inputs{apart}"),
+        n => format!("{n} integers that are not the reference's, on the same inputs{apart}"),
     }
+}
+
+/// Whether an operator writes integers that stand for real numbers, by the names of ONNX and of MNN.
+fn quantises(op_type: &str) -> bool {
+    op_type.contains("QuantizeLinear") || op_type.starts_with("QLinear") || op_type == "FloatToInt8"
 }

@@ -102,6 +102,7 @@ fn sources(ops: &[OpReport]) -> Vec<String> {
 fn report(op: &MeasuredOp, role: Role, onnx_node: Option<String>, storage: Format) -> OpReport {
     let floor = operator_floor(storage, op.exactness, op.half);
     let introduced = op.introduced.map(|error_summary| error_summary.rel_l2);
+    let integers = op.introduced.filter(|error| !op.float && error.mismatched > 0);
     OpReport {
         index: op.index,
         name: op.name.clone(),
@@ -131,10 +132,8 @@ fn report(op: &MeasuredOp, role: Role, onnx_node: Option<String>, storage: Forma
         zero_signs: op.zero_signs,
         handover: op.handover.clone(),
         divided_by: None,
-        wrong_integers: op
-            .introduced
-            .filter(|_| !op.float)
-            .map_or(0, |error_summary| error_summary.mismatched),
+        wrong_integers: integers.map_or(0, |error_summary| error_summary.mismatched),
+        integers_apart: integers.map(|error_summary| error_summary.max_abs),
         blind: op.blind,
         explained_by: op.introduced.and_then(|error_summary| error_summary.explained_by),
         absmax: op.absmax,

@@ -207,6 +207,9 @@ pub struct OpReport {
     /// Integers and booleans that differ from the reference's, on the same inputs, if the operator has no floats.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub wrong_integers: u64,
+    /// The largest difference of those integers. Of quantised values it is a number of steps of their scale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integers_apart: Option<f64>,
     /// Whether an operator that would move elements leaves these in order. Such elements cannot show a wrong move.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blind: bool,
