@@ -24,7 +24,7 @@ pub fn spot(usual: &Tensor, other: &Tensor) -> Option<Spot> {
         return None;
     }
     let size = usual.dtype().size();
-    let (usual_bytes, other_bytes) = (usual.to_bytes(), other.to_bytes());
+    let (usual_bytes, other_bytes) = (usual.bytes(), other.bytes());
     let pairs = usual_bytes.chunks(size).zip(other_bytes.chunks(size));
     let apart: Vec<usize> =
         pairs.enumerate().filter(|(_, (a, b))| a != b).map(|(at, _)| at).collect();

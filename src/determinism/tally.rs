@@ -76,7 +76,7 @@ pub fn digest_of(outputs: &[Output]) -> Digest {
         .iter()
         .map(|Output { name, tensor }| format!("{name} {} {:?}\n", tensor.dtype(), tensor.shape()))
         .collect();
-    let bytes: Vec<Vec<u8>> = outputs.iter().map(|output| output.tensor.to_bytes()).collect();
+    let bytes: Vec<_> = outputs.iter().map(|output| output.tensor.bytes()).collect();
     Digest::of(heads.iter().zip(&bytes).flat_map(|(head, bytes)| [head.as_bytes(), bytes]))
 }
 

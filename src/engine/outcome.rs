@@ -97,7 +97,7 @@ pub fn same_bytes(a: &[Output], b: &[Output]) -> bool {
     let same = |(a, b): (&Output, &Output)| {
         a.tensor.dtype() == b.tensor.dtype()
             && a.tensor.shape() == b.tensor.shape()
-            && a.tensor.to_bytes() == b.tensor.to_bytes()
+            && a.tensor.bytes() == b.tensor.bytes()
     };
     a.len() == b.len() && a.iter().zip(b).all(same)
 }

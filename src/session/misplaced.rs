@@ -39,9 +39,8 @@ fn is_same(right: &Tensor, found: &Tensor) -> bool {
     }
     let numbers = right.numbers(1);
     let varies = numbers.iter().any(|number| Some(number) != numbers.first());
-    let flat = |tensor: &Tensor| {
-        Tensor::from_bytes(tensor.dtype(), &[tensor.len()], &tensor.to_bytes()).ok()
-    };
+    let flat =
+        |tensor: &Tensor| Tensor::from_bytes(tensor.dtype(), &[tensor.len()], &tensor.bytes()).ok();
     let error = flat(right).zip(flat(found)).and_then(|(a, b)| error_summary(&a, &b));
     varies && error.is_some_and(|error| error.disagreeing == 0 && error.rel_l2 <= SAME)
 }

@@ -123,9 +123,7 @@ fn by_name(execution: &Execution) -> Values {
 /// Whether the network's own outputs are other bytes if all values are asked for.
 fn is_changed(execution: &Execution, values: &Values) -> bool {
     execution.outputs.iter().any(|output| {
-        values
-            .get(output.name.as_str())
-            .is_some_and(|shown| shown.to_bytes() != output.tensor.to_bytes())
+        values.get(output.name.as_str()).is_some_and(|shown| shown.bytes() != output.tensor.bytes())
     })
 }
 

@@ -53,7 +53,7 @@ fn is_constant(tensor: &Tensor) -> bool {
     if tensor.len() < 2 {
         return false;
     }
-    let (bytes, size) = (tensor.to_bytes(), tensor.dtype().size());
+    let (bytes, size) = (tensor.bytes(), tensor.dtype().size());
     bytes.chunks_exact(size).all(|element| element == &bytes[..size])
 }
 

@@ -9,6 +9,7 @@ use super::rounding_floor::StorageCensus;
 use super::trace::{Trace, Trust};
 use crate::engine::{Output, Runs, same_bytes};
 use crate::tensor::{Digest, Format, Tensor};
+use std::borrow::Cow;
 use std::time::Instant;
 
 /// The results of one walk.
@@ -191,10 +192,10 @@ fn keep_worse(first: &mut MeasuredOp, again: MeasuredOp, storage: Format) {
 /// Digests an operator's inputs and outputs: an output that is right on one input may be wrong on others.
 fn digest(executed: &Executed) -> Digest {
     let read = executed.inputs.iter().filter_map(|input| match input {
-        Operand::Value(tensor) => Some(tensor.to_bytes()),
+        Operand::Value(tensor) => Some(tensor.bytes()),
         Operand::Constant | Operand::Unreadable(_) => None,
     });
-    let written = executed.outputs.iter().flatten().map(Tensor::to_bytes);
-    let bytes: Vec<Vec<u8>> = read.chain(written).collect();
-    Digest::of(bytes.iter().map(Vec::as_slice))
+    let written = executed.outputs.iter().flatten().map(Tensor::bytes);
+    let bytes: Vec<Cow<'_, [u8]>> = read.chain(written).collect();
+    Digest::of(bytes.iter().map(AsRef::as_ref))
 }

@@ -246,7 +246,7 @@ impl<'a> Follow<'a> {
         let inputs = vec![Operand::Value(count.clone())];
         let counted = Executed { inputs, ..executed.clone() };
         let moved = self.recompute(&counted, &[output]).unwrap_or_default();
-        moved.first().is_some_and(|moved| moved.to_bytes() != count.to_bytes())
+        moved.first().is_some_and(|moved| moved.bytes() != count.bytes())
     }
 
     /// Finds the cause of the operator's NaN and infinities, and the reference's non-finite elements that it lost.

@@ -114,5 +114,5 @@ fn is_constant(tensor: &Tensor) -> bool {
 }
 
 fn digest(tensor: &Tensor) -> Digest {
-    Digest::of([tensor.to_bytes().as_slice()])
+    Digest::of([tensor.bytes().as_ref()])
 }

@@ -66,7 +66,7 @@ pub(super) fn row_major(tensor: &Tensor) -> Cow<'_, Tensor> {
     if with_array!(tensor, array => array.is_standard_layout()) {
         return Cow::Borrowed(tensor);
     }
-    let copy = Tensor::from_bytes(tensor.dtype(), tensor.shape(), &tensor.to_bytes());
+    let copy = Tensor::from_bytes(tensor.dtype(), tensor.shape(), &tensor.bytes());
     Cow::Owned(copy.expect("a tensor's own bytes make a tensor"))
 }
 
@@ -77,6 +77,11 @@ fn row_major_slice<T>(array: &ndarray::ArrayD<T>) -> &[T] {
 /// The elements of a row-major tensor at the given flat positions.
 pub(super) fn numbers(tensor: &Tensor, flat: Range<usize>) -> Vec<Number> {
     with_array!(tensor, array => row_major_slice(array)[flat].iter().map(|element| element.number()).collect())
+}
+
+/// One element of a row-major tensor.
+pub(super) fn number(tensor: &Tensor, flat: usize) -> Number {
+    with_array!(tensor, array => row_major_slice(array)[flat].number())
 }
 
 /// One element of a row-major tensor, and its stored bits in hexadecimal.

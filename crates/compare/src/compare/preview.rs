@@ -1,6 +1,6 @@
 //! The four numbers a person looks at first, printed as C++ streams print them.
 
-use super::element::{Number, element};
+use super::element::{Number, number};
 use crate::tensor::Tensor;
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ pub fn preview(tensor: &Tensor) -> String {
 }
 
 fn write_element(text: &mut String, place: &str, tensor: &Tensor, flat: usize) {
-    let value = match element(tensor, flat).0 {
+    let value = match number(tensor, flat) {
         Number::Float(value) => general(value),
         Number::Integer(value) => value.to_string(),
     };

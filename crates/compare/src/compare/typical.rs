@@ -28,7 +28,7 @@ pub fn typical_magnitude(reference: &Tensor) -> f64 {
     let stride = reference.len().div_ceil(SAMPLE) | 1;
     let sample = (0..reference.len())
         .step_by(stride)
-        .map(|flat| element::element(reference, flat).0.value().abs())
+        .map(|flat| element::number(reference, flat).value().abs())
         .filter(|magnitude| magnitude.is_finite());
     typical(sample.collect())
 }

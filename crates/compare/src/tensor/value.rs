@@ -3,6 +3,7 @@
 use super::{Digest, Dtype, element_count};
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// A tensor whose element type is known at run time. Its elements are in row-major order.
@@ -133,25 +134,21 @@ impl Tensor {
         }
     }
 
-    /// The elements as little-endian bytes in row-major order.
+    /// The elements as little-endian bytes in row-major order. They are borrowed if the tensor has that order in
+    /// memory.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        with_array!(self, array => match array.as_slice() {
+            Some(elements) => Cow::Borrowed(bytemuck::cast_slice(elements)),
+            None => {
+                let elements: Vec<_> = array.iter().copied().collect();
+                Cow::Owned(bytemuck::cast_slice(&elements).to_vec())
+            }
+        })
+    }
+
+    /// A copy of [`Tensor::bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.len() * self.dtype().size());
-        match self {
-            Tensor::Bool(array) => bytes.extend(array.iter().map(|&b| u8::from(b))),
-            Tensor::F32(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-            Tensor::F16(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-            Tensor::Bf16(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-            Tensor::F64(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-            Tensor::I8(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-            Tensor::I16(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-            Tensor::I32(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-            Tensor::I64(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-            Tensor::U8(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-            Tensor::U16(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-            Tensor::U32(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-            Tensor::U64(array) => extend(&mut bytes, array, |v| v.to_le_bytes()),
-        }
-        bytes
+        self.bytes().into_owned()
     }
 
     /// A tensor from little-endian bytes in row-major order.
@@ -167,19 +164,21 @@ impl Tensor {
             return Err(TensorError::Length { dtype, shape, got, want });
         }
         Ok(match dtype {
-            Dtype::F32 => Tensor::F32(parse(shape, bytes, f32::from_le_bytes)),
-            Dtype::F16 => Tensor::F16(parse(shape, bytes, f16::from_le_bytes)),
-            Dtype::Bf16 => Tensor::Bf16(parse(shape, bytes, bf16::from_le_bytes)),
-            Dtype::F64 => Tensor::F64(parse(shape, bytes, f64::from_le_bytes)),
-            Dtype::I8 => Tensor::I8(parse(shape, bytes, i8::from_le_bytes)),
-            Dtype::I16 => Tensor::I16(parse(shape, bytes, i16::from_le_bytes)),
-            Dtype::I32 => Tensor::I32(parse(shape, bytes, i32::from_le_bytes)),
-            Dtype::I64 => Tensor::I64(parse(shape, bytes, i64::from_le_bytes)),
-            Dtype::U8 => Tensor::U8(parse(shape, bytes, u8::from_le_bytes)),
-            Dtype::U16 => Tensor::U16(parse(shape, bytes, u16::from_le_bytes)),
-            Dtype::U32 => Tensor::U32(parse(shape, bytes, u32::from_le_bytes)),
-            Dtype::U64 => Tensor::U64(parse(shape, bytes, u64::from_le_bytes)),
-            Dtype::Bool => Tensor::Bool(parse(shape, bytes, |[byte]| byte != 0)),
+            Dtype::F32 => Tensor::F32(parse::<f32>(shape, bytes)),
+            Dtype::F16 => Tensor::F16(parse::<f16>(shape, bytes)),
+            Dtype::Bf16 => Tensor::Bf16(parse::<bf16>(shape, bytes)),
+            Dtype::F64 => Tensor::F64(parse::<f64>(shape, bytes)),
+            Dtype::I8 => Tensor::I8(parse::<i8>(shape, bytes)),
+            Dtype::I16 => Tensor::I16(parse::<i16>(shape, bytes)),
+            Dtype::I32 => Tensor::I32(parse::<i32>(shape, bytes)),
+            Dtype::I64 => Tensor::I64(parse::<i64>(shape, bytes)),
+            Dtype::U8 => Tensor::U8(parse::<u8>(shape, bytes)),
+            Dtype::U16 => Tensor::U16(parse::<u16>(shape, bytes)),
+            Dtype::U32 => Tensor::U32(parse::<u32>(shape, bytes)),
+            Dtype::U64 => Tensor::U64(parse::<u64>(shape, bytes)),
+            Dtype::Bool => {
+                Tensor::Bool(of_shape(shape, bytes.iter().map(|byte| *byte != 0).collect()))
+            }
         })
     }
 
@@ -203,13 +202,13 @@ impl Tensor {
         if self.shape() == other.shape() || longer(self) != longer(other) {
             return None;
         }
-        Tensor::from_bytes(self.dtype(), other.shape(), &self.to_bytes()).ok()
+        Tensor::from_bytes(self.dtype(), other.shape(), &self.bytes()).ok()
     }
 
     /// The digest of element type, shape and bytes.
     pub fn digest(&self) -> Digest {
         let head = format!("{} {:?} ", self.dtype(), self.shape());
-        Digest::of([head.as_bytes(), &self.to_bytes()])
+        Digest::of([head.as_bytes(), &self.bytes()])
     }
 }
 
@@ -242,14 +241,17 @@ from_array!(
     Bool(bool),
 );
 
-fn extend<T: Copy, const N: usize>(bytes: &mut Vec<u8>, array: &ArrayD<T>, le: fn(T) -> [u8; N]) {
-    bytes.extend(array.iter().flat_map(|&element| le(element)));
+fn parse<T: bytemuck::Pod>(shape: &[usize], bytes: &[u8]) -> ArrayD<T> {
+    of_shape(shape, bytemuck::pod_collect_to_vec(bytes))
 }
 
-fn parse<T, const N: usize>(shape: &[usize], bytes: &[u8], le: fn([u8; N]) -> T) -> ArrayD<T> {
-    let elements = bytes.as_chunks::<N>().0.iter().map(|&chunk| le(chunk)).collect();
+fn of_shape<T>(shape: &[usize], elements: Vec<T>) -> ArrayD<T> {
     ArrayD::from_shape_vec(IxDyn(shape), elements).expect("the byte count was checked")
 }
+
+// Tensors are read from memory and written to it as they lie there.
+#[cfg(target_endian = "big")]
+compile_error!("offby needs a little-endian machine");
 
 #[cfg(test)]
 mod tests {

@@ -446,5 +446,5 @@ fn shaped(tensor: &Tensor, shape: &[usize]) -> Option<Tensor> {
         return Some(tensor.clone());
     }
     let fits = tensor.len() == shape.iter().product::<usize>();
-    fits.then(|| Tensor::from_bytes(tensor.dtype(), shape, &tensor.to_bytes()).ok())?
+    fits.then(|| Tensor::from_bytes(tensor.dtype(), shape, &tensor.bytes()).ok())?
 }

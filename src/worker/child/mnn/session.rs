@@ -438,7 +438,7 @@ impl TensorRef<'_> {
         if tensor.is_empty() {
             return Ok(());
         }
-        let bytes = tensor.to_bytes();
+        let bytes = tensor.bytes();
         // SAFETY: the buffer is as long as the size says; the shim refuses any other size.
         checked(unsafe { offby_write(self.raw, bytes.as_ptr().cast(), bytes.len()) })
     }

@@ -51,7 +51,7 @@ impl WriteTap<'_> {
     pub(super) fn holds(&self, inputs: &[TensorRef<'_>]) -> bool {
         inputs.iter().zip(self.inputs).all(|(input, operand)| match operand {
             Operand::Value(tensor) if !input.is_constant() => {
-                input.read().is_ok_and(|read| read.to_bytes() == tensor.to_bytes())
+                input.read().is_ok_and(|read| read.bytes() == tensor.bytes())
             }
             _ => true,
         })
