@@ -456,10 +456,13 @@ fn next_step(op: &OpReport) -> String {
         let nodes: Vec<String> = op.piece.iter().map(|node| format!("`{node}`")).collect();
         let next =
             op.decided_by.as_ref().map(|value| format!("; dump `{value}` to decide between them"));
+        let origin = op.exported.as_ref();
+        let origin = origin.map(|origin| format!("; the last one is from {}", origin.words()));
         return format!(
-            "the error is introduced in one of these {} nodes: {}{}",
+            "the error is introduced in one of these {} nodes: {}{}{}",
             nodes.len(),
             nodes.join(", "),
+            origin.unwrap_or_default(),
             next.unwrap_or_default()
         );
     }

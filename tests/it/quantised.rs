@@ -10,9 +10,11 @@ use std::path::Path;
 
 const SIZE: usize = 8;
 const LAYERS: [&str; 4] = ["first", "coarse", "narrow", "last"];
+/// The largest number that the integers of each layer's input can hold. `narrow` reads larger ones.
+const LARGEST: [f32; 4] = [2.0, 1.8, 0.1, 0.6];
 
 fn weights(seed: usize) -> Vec<f32> {
-    (0..SIZE * SIZE).map(|at| ((at * 37 + seed * 11) % 17) as f32 / 40.0 - 0.2).collect()
+    (0..SIZE * SIZE).map(|at| (((at * 37 + seed * 11) % 17) as f32 - 8.0) / 17.0).collect()
 }
 
 fn scalar(value: f32) -> Tensor {
@@ -39,13 +41,12 @@ fn float() -> Network {
     network.output("v4", F32, &[1, SIZE])
 }
 
-/// The same in QDQ form. The weights of `coarse` have one step for the whole range, and the integers of what `narrow`
-/// reads end at 0.02.
+/// The same in QDQ form. The weights of `coarse` have one step for the whole range.
 fn quantised() -> Network {
     let mut network = Network::new("quantised").input("v0", F32, &[1, SIZE]);
     for (at, name) in LAYERS.iter().enumerate() {
-        let scale = if *name == "coarse" { 0.2 } else { 0.002 };
-        let step = if *name == "narrow" { 0.02 / 127.0 } else { 2.5 / 127.0 };
+        let scale = if *name == "coarse" { 0.5 } else { 0.004 };
+        let step = LARGEST[at] / 127.0;
         let bytes: Vec<u8> =
             weights(at).iter().map(|w| ((w / scale).round() as i8).cast_unsigned()).collect();
         let weight = Tensor::from_bytes(Dtype::I8, &[SIZE, SIZE], &bytes).unwrap();

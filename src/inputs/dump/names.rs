@@ -17,8 +17,8 @@ pub struct NamePlan {
 }
 
 /// Matches names of a dump with values: as the user says, exactly, and with every character replaced that file names
-/// and identifiers cannot have. Last, a module's name is the value that the module returns. A name that could be
-/// several values is not guessed.
+/// and identifiers cannot have. Last, a module's name is the value that the module returns; if a module returns what
+/// its last submodule returns, the submodule has the value. A name that could be several values is not guessed.
 pub fn plan_names<'a>(
     dumped: impl IntoIterator<Item = &'a String>,
     values: &[String],
@@ -42,11 +42,15 @@ pub fn plan_names<'a>(
     // A value that a tensor names exactly is no other tensor's.
     let named: BTreeSet<String> = plan.matched.values().cloned().collect();
     let mut claimed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut returned: BTreeMap<&String, &String> = BTreeMap::new();
     for (name, wanted) in by_form_only {
         let free = candidates(wanted, &by_form).into_iter().filter(|value| !named.contains(*value));
         match free.collect::<Vec<_>>().as_slice() {
             [] => match modules.get(wanted).filter(|value| !named.contains(*value)) {
-                Some(value) => claimed.entry(value.clone()).or_default().push(name.clone()),
+                Some(value) => {
+                    let inner = returned.entry(value).or_insert(name);
+                    *inner = if is_inside(name, inner) { name } else { inner };
+                }
                 None => plan.unmatched.push(name.clone()),
             },
             [only] => claimed.entry((*only).to_owned()).or_default().push(name.clone()),
@@ -55,6 +59,9 @@ pub fn plan_names<'a>(
                 plan.ambiguous.insert(name.clone(), several);
             }
         }
+    }
+    for (value, name) in returned {
+        claimed.entry(value.clone()).or_default().push(name.clone());
     }
     for (value, names) in claimed {
         let is_clear = names.len() == 1;
@@ -66,6 +73,11 @@ pub fn plan_names<'a>(
         }
     }
     plan
+}
+
+/// Whether a module is part of another one, by their names.
+fn is_inside(module: &str, outer: &str) -> bool {
+    module.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// The values that a name may stand for: those of the same plain form, or else of a form with another ending.
@@ -133,6 +145,12 @@ mod tests {
         let modules = BTreeMap::from([("z".to_owned(), "relu:0".to_owned())]);
         let alone = ["z".to_owned()];
         assert_eq!(plan_names(&alone, &values, &none, &modules).matched["z"], "relu:0");
+        let modules = ["m", "m.last"].map(|name| (name.to_owned(), "a.b".to_owned())).into();
+        let nested = ["m".to_owned(), "m.last".to_owned()];
+        let plan = plan_names(&nested, &values, &none, &modules);
+        assert_eq!(plan.matched, BTreeMap::from([("m.last".to_owned(), "a.b".to_owned())]));
+        assert!(plan.ambiguous.is_empty());
+        let modules = BTreeMap::from([("z".to_owned(), "relu:0".to_owned())]);
         // `relu` is `relu:0` by form, and the module's name says the same value.
         let doubt = plan_names(&dumped, &values, &none, &modules);
         assert_eq!(doubt.ambiguous["z"], ["relu:0"]);
