@@ -125,6 +125,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde_yaml", &["src/case"]),
     ("shell_words", &["src/engine/place"]),
     ("quick_junit", &["src/report"]),
+    ("rapidhash", &["src/walk/fingerprint"]),
     ("statrs", &["src/agree"]),
     ("tar", &["src/bundle"]),
     ("zstd", &["src/bundle"]),

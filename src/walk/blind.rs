@@ -49,7 +49,7 @@ pub fn find_blind(feeds: &[Feed], outputs: &[Output]) -> Vec<Blind> {
 }
 
 /// Whether a tensor has several elements that are all the same, including NaN.
-fn is_constant(tensor: &Tensor) -> bool {
+pub(super) fn is_constant(tensor: &Tensor) -> bool {
     if tensor.len() < 2 {
         return false;
     }

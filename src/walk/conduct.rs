@@ -2,14 +2,14 @@
 
 use super::contract::{Announce, Candidate, Executed, Operand, OperatorReference};
 use super::error_summary::{ErrorSummary, error_summary};
+use super::fingerprint::Fingerprint;
 use super::follow::Follow;
 use super::measured::MeasuredOp;
 use super::role::{Role, assign_roles, is_accused};
 use super::rounding_floor::StorageCensus;
 use super::trace::{Trace, Trust};
 use crate::engine::{Output, Runs, same_bytes};
-use crate::tensor::{Digest, Format, Tensor};
-use std::borrow::Cow;
+use crate::tensor::Format;
 use std::time::Instant;
 
 /// The results of one walk.
@@ -47,7 +47,7 @@ pub fn conduct(
     let mut first = Vec::new();
     let (measured, mut storage, tapped) =
         watched_run(candidate, reference, declared, announce, &mut |executed| {
-            first.push(digest(executed));
+            first.push(fingerprints(executed));
         })?;
     let trace = Trace { measured, storage, final_half: None };
     traced(&trace);
@@ -101,14 +101,14 @@ fn second_run(
     reference: &mut dyn OperatorReference,
     declared: StorageCensus,
     announce: &mut Announce<'_>,
-    first: &[Digest],
+    first: &[Vec<Fingerprint>],
     measured: &mut [MeasuredOp],
 ) -> Result<(Option<String>, Vec<Output>), String> {
     let mut follow = Follow::new(reference, declared);
     let mut changed = Vec::new();
     let mut at = 0;
     let outputs = candidate.run_tapped(announce, &mut |executed| {
-        if first.get(at).is_none_or(|first| *first != digest(executed)) {
+        if first.get(at).is_none_or(|first| *first != fingerprints(executed)) {
             follow.observe_again(executed);
             changed.push(at);
         }
@@ -169,10 +169,10 @@ fn unstable(
     let (mut first, mut second) = (Vec::new(), Vec::new());
     let (mut measured, storage, _) =
         watched_run(candidate, reference, declared, announce, &mut |executed| {
-            first.push((executed.operator.name.clone(), digest(executed)));
+            first.push((executed.operator.name.clone(), fingerprints(executed)));
         })?;
     let (again, _, _) = watched_run(candidate, reference, declared, announce, &mut |executed| {
-        second.push(digest(executed));
+        second.push(fingerprints(executed));
     })?;
     let differing = first.into_iter().zip(second).find(|((_, a), b)| a != b);
     measured.iter_mut().zip(again).for_each(|(first, again)| keep_worse(first, again, storage));
@@ -189,13 +189,11 @@ fn keep_worse(first: &mut MeasuredOp, again: MeasuredOp, storage: Format) {
     }
 }
 
-/// Digests an operator's inputs and outputs: an output that is right on one input may be wrong on others.
-fn digest(executed: &Executed) -> Digest {
+/// The fingerprints of an operator's inputs and outputs: an output that is right on one input may be wrong on others.
+fn fingerprints(executed: &Executed) -> Vec<Fingerprint> {
     let read = executed.inputs.iter().filter_map(|input| match input {
-        Operand::Value(tensor) => Some(tensor.bytes()),
+        Operand::Value(tensor) => Some(tensor),
         Operand::Constant | Operand::Unreadable(_) => None,
     });
-    let written = executed.outputs.iter().flatten().map(Tensor::bytes);
-    let bytes: Vec<Cow<'_, [u8]>> = read.chain(written).collect();
-    Digest::of(bytes.iter().map(AsRef::as_ref))
+    read.chain(executed.outputs.iter().flatten()).map(Fingerprint::of).collect()
 }

@@ -1,9 +1,11 @@
 //! Values that differ between writing and reading, because memory was used twice or never copied. In that case no
 //! operator is wrong on the values it reads.
 
+use super::blind::is_constant;
 use super::contract::{Clean, Executed, Operand};
 use super::error_summary::error_summary;
-use crate::tensor::{Digest, Tensor};
+use super::fingerprint::Fingerprint;
+use crate::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,9 +29,9 @@ const TIMES: f64 = 100.0;
 /// The values written so far, keyed by the clean value. The clean stream has each value at both ends.
 #[derive(Debug, Default)]
 pub(super) struct WrittenValues {
-    writers: BTreeMap<Digest, Vec<Writer>>,
+    writers: BTreeMap<Fingerprint, Vec<Writer>>,
     /// The last operator that wrote each value, also if the candidate's own value could not be read.
-    last: BTreeMap<Digest, usize>,
+    last: BTreeMap<Fingerprint, usize>,
 }
 
 /// An operator that wrote a value.
@@ -48,10 +50,10 @@ impl WrittenValues {
     pub(super) fn reads(&mut self, at: usize, clean: &Clean) -> Vec<usize> {
         let inputs = clean.inputs.iter().flatten();
         let mut reads: Vec<usize> =
-            inputs.filter_map(|input| self.last.get(&digest(input)).copied()).collect();
+            inputs.filter_map(|input| self.last.get(&Fingerprint::of(input)).copied()).collect();
         reads.sort_unstable();
         reads.dedup();
-        self.last.extend(clean.outputs.iter().map(|output| (digest(output), at)));
+        self.last.extend(clean.outputs.iter().map(|output| (Fingerprint::of(output), at)));
         reads
     }
 
@@ -69,7 +71,7 @@ impl WrittenValues {
         let error =
             |clean, found| error_summary(clean, found).map(|error_summary| error_summary.rel_l2);
         let read = error(clean, read).filter(|read| *read > READ)?;
-        let writers = self.writers.get(&digest(clean))?;
+        let writers = self.writers.get(&Fingerprint::of(clean))?;
         let writer = writers.iter().max_by(|a, b| a.error.total_cmp(&b.error))?;
         let (from, written) = (writer.name.clone(), writer.error);
         (read > TIMES * written).then_some(Handover { from, written, read })
@@ -82,7 +84,7 @@ impl WrittenValues {
         let misread = pairs.filter_map(|(clean, read)| match (clean, read) {
             (Some(clean), Operand::Value(read)) => {
                 let [Writer { at, error, is_common: false, .. }] =
-                    &self.writers.get(&digest(clean))?[..]
+                    &self.writers.get(&Fingerprint::of(clean))?[..]
                 else {
                     return None;
                 };
@@ -96,23 +98,19 @@ impl WrittenValues {
 
     /// Records the outputs that an operator wrote.
     pub(super) fn remember(&mut self, name: &str, at: usize, clean: &Clean, outputs: &[&Tensor]) {
-        let read: Vec<Digest> = clean.inputs.iter().flatten().map(digest).collect();
+        let read: Vec<Fingerprint> = clean.inputs.iter().flatten().map(Fingerprint::of).collect();
         for (right, output) in clean.outputs.iter().zip(outputs) {
             if let Some(error_summary) = error_summary(right, output) {
-                let digest = digest(right);
-                let is_common = read.contains(&digest) || is_constant(right);
+                let value = Fingerprint::of(right);
+                let is_common = read.contains(&value) || is_common(right);
                 let (name, error) = (name.to_owned(), error_summary.rel_l2);
-                self.writers.entry(digest).or_default().push(Writer { name, at, error, is_common });
+                self.writers.entry(value).or_default().push(Writer { name, at, error, is_common });
             }
         }
     }
 }
 
-fn is_constant(tensor: &Tensor) -> bool {
-    let numbers = tensor.numbers(1);
-    numbers.iter().all(|number| Some(number) == numbers.first())
-}
-
-fn digest(tensor: &Tensor) -> Digest {
-    Digest::of([tensor.bytes().as_ref()])
+/// Whether all elements are equal, or there is only one.
+fn is_common(tensor: &Tensor) -> bool {
+    tensor.len() < 2 || is_constant(tensor)
 }

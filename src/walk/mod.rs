@@ -17,6 +17,7 @@ mod dumped;
 mod error_summary;
 mod exactness;
 mod fallback;
+mod fingerprint;
 mod follow;
 mod handover;
 mod isolate;
