@@ -128,6 +128,9 @@ fn document(
     );
     let all = plural(pair.layers().len(), "layer");
     let sentence = match &kept {
+        None if interrupted() => {
+            format!("The search was interrupted; {} were run.", plural(found.networks, "network"))
+        }
         Some(kept) if kept.is_empty() => {
             format!("The quantised network reaches the goal as it is: {}.", goal.words())
         }

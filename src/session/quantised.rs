@@ -64,14 +64,25 @@ impl QuantisedSearch<'_> {
         announce("the float network");
         let engine = self.registry.engine(self.target);
         let mut session = engine.session();
-        let (truth, ran_on) = self.outputs(session.as_mut(), self.float, "the float network")?;
+        let failed = |why: String| self.failure(&why);
+        let (truth, ran_on) =
+            self.outputs(session.as_mut(), self.float, "the float network").map_err(failed)?;
         let mut trials = Trials { search: self, session, truth, known: BTreeMap::new(), announce };
         let all: Set = (0..self.pair.layers().len()).collect();
-        trials.first(&Set::new())?;
+        trials.run(&Set::new()).map_err(failed)?;
         let costs: Vec<_> = all.iter().map(|layer| trials.costs(*layer, &all)).collect();
         let order = order(&costs);
-        let kept = smallest(&order, 1, &mut |set| Ok(self.goal.is_reached(&trials.score(set)?)))
-            .map_err(|why| self.failure(&why))?;
+        let reaches = &mut |set: &Set| match trials.run(set) {
+            Ok(score) => Ok(self.goal.is_reached(&score)),
+            Err(why) if self.registry.interrupt().is_set() => Err(why),
+            // A network that the target does not run is of no use.
+            Err(_) => Ok(false),
+        };
+        let kept = match smallest(&order, 1, reaches) {
+            // What was measured before the interruption is reported.
+            Err(_) if self.registry.interrupt().is_set() => None,
+            searched => searched.map_err(failed)?,
+        };
         let kept = kept.map(|found| (found.set, found.proven));
         let front = trials.front(&order, kept.as_ref().map(|(set, _)| set));
         let networks = trials.known.len() + 1;
@@ -103,7 +114,7 @@ impl QuantisedSearch<'_> {
         session: &mut dyn EngineSession,
         model: &Model,
         name: &str,
-    ) -> Result<(Vec<Vec<Output>>, Option<RanOn>), Failure> {
+    ) -> Result<(Vec<Vec<Output>>, Option<RanOn>), String> {
         let (mut all, mut ran_on) = (Vec::new(), None);
         for sample in self.samples {
             let request = self.request(model, &sample.feeds);
@@ -113,7 +124,7 @@ impl QuantisedSearch<'_> {
             };
             if execution.outcome != Outcome::Completed {
                 let why = execution.reason.unwrap_or_else(|| execution.outcome.to_string());
-                return Err(self.failure(&format!("{name}: {why}")));
+                return Err(format!("{name}: {why}"));
             }
             ran_on = execution.ran_on;
             all.push(execution.outputs);
@@ -211,23 +222,20 @@ struct Trials<'t, 's> {
 
 impl Trials<'_, '_> {
     /// The score with the layers of a set in float.
-    fn score(&mut self, set: &Set) -> Result<Score, String> {
-        self.first(set).map_err(|failure| failure.line())
-    }
-
-    fn first(&mut self, set: &Set) -> Result<Score, Failure> {
+    fn run(&mut self, set: &Set) -> Result<Score, String> {
         if let Some(known) = self.known.get(set) {
             return Ok(*known);
         }
         let count = self.search.pair.layers().len();
         (self.announce)(&format!(
-            "network {}: {} of {count} layers in float",
+            "network {} of at least {}: {} of {count} layers in float",
             self.known.len() + 1,
+            2 * count,
             set.len()
         ));
         let search = self.search;
         let name = format!("the network with {} of {count} layers in float", set.len());
-        let model = search.pair.with_float(set).map_err(|why| search.failure(&why))?;
+        let model = search.pair.with_float(set)?;
         let (found, _) = search.outputs(self.session.as_mut(), &model, &name)?;
         let mut sum = ScoreSum::default();
         for ((float, found), sample) in self.truth.iter().zip(&found).zip(search.samples) {
@@ -242,7 +250,7 @@ impl Trials<'_, '_> {
     /// run such a network.
     fn costs(&mut self, layer: usize, all: &Set) -> (Option<Score>, Option<Score>) {
         let others = all.iter().copied().filter(|other| *other != layer).collect();
-        (self.first(&others).ok(), self.first(&[layer].into()).ok())
+        (self.run(&others).ok(), self.run(&[layer].into()).ok())
     }
 
     /// The float network, and the quantised one with ever more layers in float: each network's score and median time.
@@ -257,7 +265,7 @@ impl Trials<'_, '_> {
             vec![FrontPoint { kept: None, is_found: false, score: self.float(), seconds: None }];
         let mut models = vec![self.search.float.clone()];
         for set in &sets {
-            let (Ok(score), Ok(model)) = (self.first(set), self.search.pair.with_float(set)) else {
+            let (Ok(score), Ok(model)) = (self.run(set), self.search.pair.with_float(set)) else {
                 continue;
             };
             let (kept, is_found) = (Some(set.len()), Some(set) == found);
@@ -282,6 +290,9 @@ impl Trials<'_, '_> {
     /// Median seconds of a run of each network; the networks take turns.
     fn seconds(&mut self, models: &[Model]) -> Vec<Option<f64>> {
         let Some(sample) = self.search.samples.first() else { return Vec::new() };
+        if self.search.registry.interrupt().is_set() {
+            return Vec::new();
+        }
         let engine = self.search.registry.engine(self.search.target);
         let mut lanes: Vec<BenchLane<'_>> = Vec::new();
         for model in models {

@@ -126,6 +126,7 @@ fn network(found: &QuantisedDocument, point: &FrontPoint) -> String {
 
 fn layer_row(found: &QuantisedDocument, layer: &LayerReport) -> Vec<String> {
     let score = |score: &Option<Score>| match score {
+        None if found.interrupted => "-".to_owned(),
         None => "it does not run".to_owned(),
         Some(score) => match score.same_class.filter(|_| has_classes(found)) {
             Some(same) => format!("{} ({})", error(score), percent(same)),
