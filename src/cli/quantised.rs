@@ -90,8 +90,15 @@ fn read(args: &FallbackArgs) -> Result<(Model, Vec<Sample>, Option<ValueName>), 
     let samples =
         (0..dataset.len()).map(|at| Ok(dataset.read(at)?)).collect::<Result<Vec<_>, Failure>>()?;
     let has_classes = guess(&float, &dataset) == Task::Classify || asked.same_class.is_some();
-    let scores = has_classes.then(|| float.outputs().first().cloned()).flatten();
+    let mut outputs = float.outputs().iter();
+    let scores = outputs.find(|output| has_classes && may_be_scores(&float, output)).cloned();
     Ok((float, samples, scores))
+}
+
+/// Whether an output may have the shape [C] or [1, C]. A text recognizer has scores for each position.
+fn may_be_scores(model: &Model, output: &ValueName) -> bool {
+    let shape = model.value_info(output).and_then(|info| info.shape);
+    shape.is_none_or(|shape| shape.len() <= 2)
 }
 
 fn goal(args: &FallbackArgs, has_classes: bool) -> Result<QuantisedGoal, Failure> {

@@ -84,7 +84,8 @@ impl ScoreSum {
         }
         let class = |outputs: &[Output]| {
             let output = outputs.iter().find(|output| Some(&output.name) == scores)?;
-            largest(&output.tensor)
+            let is_vector = output.tensor.shape().last() == Some(&output.tensor.len());
+            is_vector.then(|| largest(&output.tensor))?
         };
         let Some(right) = class(float) else { return };
         let found = class(found);
