@@ -84,7 +84,7 @@ fn chart(found: &QuantisedDocument) -> Markup {
             }
             @for quarter in 0..=4 {
                 @let time = most * f64::from(quarter) / 4.0;
-                text x=(across(time)) y=(HEIGHT - 25.0) text-anchor="middle" font-size="11" fill="currentColor" { (format!("{time:.2}")) }
+                text x=(across(time)) y=(HEIGHT - 25.0) text-anchor="middle" font-size="11" fill="currentColor" { (format!("{time:.3}")) }
             }
             text x=((WIDTH + LEFT) / 2.0) y=(HEIGHT - 5.0) text-anchor="middle" font-size="11" fill="currentColor" { "milliseconds of one run" }
             text x="12" y=(HEIGHT / 2.0) font-size="11" fill="currentColor" transform={ "rotate(-90 12 " (HEIGHT / 2.0) ")" } text-anchor="middle" { "relative L2 error" }
