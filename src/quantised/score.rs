@@ -125,9 +125,13 @@ fn squares(float: &Tensor, found: &Tensor) -> Option<(f64, f64)> {
     (sums.0.is_finite() && sums.1.is_finite()).then_some(sums)
 }
 
-/// The position of the largest score.
+/// The position of the largest score. Scores with a NaN choose no class.
 fn largest(scores: &Tensor) -> Option<usize> {
-    let numbers = scores.numbers(1).into_iter().enumerate();
+    let numbers = scores.numbers(1);
+    if numbers.iter().any(|number| number.is_nan()) {
+        return None;
+    }
+    let numbers = numbers.into_iter().enumerate();
     numbers.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(class, _)| class)
 }
 
@@ -158,6 +162,11 @@ mod tests {
         let mut sum = ScoreSum::default();
         sum.add(&outputs([1.0, 2.0]), &outputs([1.0, f32::NAN]), None, None);
         assert_eq!(sum.score().relative_l2, None);
+        // The NaN is where the float network's class is.
+        let mut sum = ScoreSum::default();
+        let name = ValueName::from("y");
+        sum.add(&outputs([1.0, 2.0]), &outputs([1.0, f32::NAN]), Some(&name), Some(1));
+        assert_eq!((sum.score().same_class, sum.score().accuracy), (Some(0.0), Some(0.0)));
         assert!(!QuantisedGoal::Error(f64::MAX).is_reached(&sum.score()));
     }
 }
