@@ -9,7 +9,7 @@ use super::{Cut, Model, ValueName, from_proto, to_proto};
 use crate::tensor::{Dtype, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use tract_onnx::pb::{GraphProto, NodeProto};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 const QUANTIZE: &str = "QuantizeLinear";
 const DEQUANTIZE: &str = "DequantizeLinear";
@@ -26,6 +26,8 @@ pub struct QuantisedPair<'a> {
     quantised: &'a Model,
     layers: Vec<QuantisedLayer>,
     stuck: Vec<(String, String)>,
+    /// The values that nodes of the quantised network write.
+    written: BTreeSet<&'a str>,
 }
 
 /// A node of the quantised network that reads quantised values, and that the float network has, too.
@@ -69,8 +71,10 @@ impl<'a> QuantisedPair<'a> {
     /// # Errors
     /// If the second network has no layer in QDQ form that the first one has, too.
     pub fn of(float: &'a Model, quantised: &'a Model) -> Result<Self, String> {
+        if float.outputs() != quantised.outputs() {
+            return Err("its outputs are not the float network's".into());
+        }
         let graphs = Graphs::of(float, quantised);
-        let twins = twins(float.graph(), quantised.graph());
         let (mut layers, mut stuck) = (Vec::new(), Vec::new());
         for (index, node) in quantised.graph().node.iter().enumerate() {
             let reads = node.input.iter().any(|input| graphs.dequantize(input).is_some());
@@ -80,7 +84,11 @@ impl<'a> QuantisedPair<'a> {
             if is_pair(node) || !reads {
                 continue;
             }
-            match twins.get(&index).ok_or_else(|| "the float network has no such node".to_owned()) {
+            match graphs
+                .twins
+                .get(&index)
+                .ok_or_else(|| "the float network has no such node".to_owned())
+            {
                 Ok(twin) => match graphs.layer(index, *twin) {
                     Ok(layer) => layers.push(layer),
                     Err(why) => stuck.push((quantised.node(index).label().to_owned(), why)),
@@ -93,7 +101,10 @@ impl<'a> QuantisedPair<'a> {
                 || "it has no QuantizeLinear with a DequantizeLinear".to_owned(),
                 |(label, why)| format!("`{label}`: {why}"),
             )),
-            false => Ok(QuantisedPair { float, quantised, layers, stuck }),
+            false => {
+                let written = graphs.quantised_wiring.producers().map(|(value, _)| value).collect();
+                Ok(QuantisedPair { float, quantised, layers, stuck, written })
+            }
         }
     }
 
@@ -155,15 +166,15 @@ impl<'a> QuantisedPair<'a> {
     /// Copies a constant of the float network, unless the quantised network still has it. Returns its name. A
     /// quantiser may give its name to the value that a DequantizeLinear writes.
     fn constant(&self, model: &mut Model, name: &str) -> Result<String, String> {
-        if name.is_empty() || constant(model, name).is_some() {
+        if name.is_empty() || stored(model, name).is_some() {
             return Ok(name.to_owned());
         }
-        let tensor = constant(self.float, name).ok_or("a constant of it is no tensor")?;
         let mut new = name.to_owned();
-        if Wiring::of(model.graph()).has(&new) {
+        if self.written.contains(name) {
             new.push_str(FLOAT);
         }
-        if constant(model, &new).is_none() {
+        if stored(model, &new).is_none() {
+            let tensor = constant(self.float, name).ok_or("a constant of it is no tensor")?;
             model.graph_mut().initializer.push(to_proto(&new, &tensor));
         }
         Ok(new)
@@ -190,17 +201,21 @@ struct Graphs<'a> {
     quantised: &'a Model,
     float_wiring: Wiring<'a>,
     quantised_wiring: Wiring<'a>,
+    /// The float node of each quantised node, and the float nodes that have one.
+    twins: BTreeMap<usize, usize>,
     matched: BTreeSet<usize>,
 }
 
 impl<'a> Graphs<'a> {
     fn of(float: &'a Model, quantised: &'a Model) -> Self {
+        let twins = twins(float.graph(), quantised.graph());
         Graphs {
             float,
             quantised,
+            matched: twins.values().copied().collect(),
+            twins,
             float_wiring: Wiring::of(float.graph()),
             quantised_wiring: Wiring::of(quantised.graph()),
-            matched: twins(float.graph(), quantised.graph()).into_values().collect(),
         }
     }
 
@@ -227,7 +242,7 @@ impl<'a> Graphs<'a> {
                         activations.push((own.as_str().into(), steps));
                     }
                 }
-                None => match constant(self.float, own) {
+                None => match stored(self.float, own) {
                     Some(_) => inputs.push((place, FloatInput::Constant(own.clone()))),
                     None => return Err(format!("its input `{own}` is no constant in float")),
                 },
@@ -284,7 +299,7 @@ impl<'a> Graphs<'a> {
     }
 
     fn is_constant(&self, name: &str) -> bool {
-        name.is_empty() || constant(self.float, name).is_some()
+        name.is_empty() || stored(self.float, name).is_some()
     }
 
     /// The steps of a DequantizeLinear with one scale.
@@ -362,15 +377,19 @@ fn identity(node: &NodeProto, value: String) -> NodeProto {
 /// The tensor of an initializer, or of a `Constant` node.
 fn constant(model: &Model, name: &str) -> Option<Tensor> {
     let folder = model.path().parent().unwrap_or(Path::new(""));
+    from_proto(stored(model, name)?, folder).ok()
+}
+
+/// The same as it is stored.
+fn stored<'m>(model: &'m Model, name: &str) -> Option<&'m TensorProto> {
     let graph = model.graph();
-    let stored = graph.initializer.iter().find(|tensor| tensor.name == name).or_else(|| {
+    graph.initializer.iter().find(|tensor| tensor.name == name).or_else(|| {
         let writes = |node: &&NodeProto| {
             node.op_type == "Constant" && node.output.iter().any(|output| output == name)
         };
         let node = graph.node.iter().find(writes)?;
         node.attribute.iter().find_map(|attribute| attribute.t.as_ref())
-    })?;
-    from_proto(stored, folder).ok()
+    })
 }
 
 #[cfg(test)]
