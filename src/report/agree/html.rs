@@ -2,7 +2,7 @@
 
 use super::{blame, facts, failed, kind, legend, remarks, sentence, table, title, worst_table};
 use crate::agree::{Agree, AgreeLane, MOST_WORST, Task};
-use crate::report::html::{Page, STYLE, prose};
+use crate::report::html::{Page, STYLE, prose, scrolled_table};
 use crate::verdict::News;
 use maud::{Markup, html};
 
@@ -31,18 +31,7 @@ pub fn agree_html(agree: &Agree) -> String {
 
 /// A table whose first column holds names.
 fn rendered(name: &str, titles: &[&str], rows: &[Vec<String>]) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label=(name) {
-            table {
-                thead { tr { @for title in titles { th scope="col" { (title) } } } }
-                tbody { @for row in rows { tr {
-                    @for (at, cell) in row.iter().enumerate() {
-                        @if at == 0 { th scope="row" { code { (cell) } } } @else { td { (cell) } }
-                    }
-                } } }
-            }
-        }
-    }
+    scrolled_table(name, titles, rows, |cell| html! { code { (cell) } })
 }
 
 fn target(task: Task, lane: &AgreeLane) -> Markup {

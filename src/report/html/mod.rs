@@ -19,7 +19,7 @@ use content::PageData;
 use maud::{Markup, PreEscaped, html};
 use network::drawing;
 use page::harmless;
-pub(super) use page::{Page, STYLE, prose};
+pub(super) use page::{Page, STYLE, prose, scrolled_table};
 
 /// The scripts, each after those that it depends on.
 const SCRIPTS: [&str; 7] = [

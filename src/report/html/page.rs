@@ -70,6 +70,27 @@ pub(in crate::report) fn prose(text: &str) -> Markup {
     }
 }
 
+/// A table that scrolls by itself if it is wide. `head` renders the first cell of each row.
+pub(in crate::report) fn scrolled_table(
+    name: &str,
+    titles: &[&str],
+    rows: &[Vec<String>],
+    head: fn(&str) -> Markup,
+) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(name) {
+            table {
+                thead { tr { @for title in titles { th scope="col" { (title) } } } }
+                tbody { @for row in rows { tr {
+                    @for (at, cell) in row.iter().enumerate() {
+                        @if at == 0 { th scope="row" { (head(cell)) } } @else { td { (cell) } }
+                    }
+                } } }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use super::{
     LAYER_TITLES, costliest, front_rows, front_titles, heading, layer_row, legend, network, remarks,
 };
 use crate::quantised::{FrontPoint, QuantisedDocument};
-use crate::report::html::{Page, STYLE, prose};
+use crate::report::html::{Page, STYLE, prose, scrolled_table};
 use maud::{Markup, html};
 
 /// The chart's size in its own units, and the room for its labels on each side.
@@ -47,18 +47,7 @@ pub fn quantised_html(found: &QuantisedDocument) -> String {
 }
 
 fn rendered(name: &str, titles: &[&str], rows: &[Vec<String>]) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label=(name) {
-            table {
-                thead { tr { @for title in titles { th scope="col" { (title) } } } }
-                tbody { @for row in rows { tr {
-                    @for (at, cell) in row.iter().enumerate() {
-                        @if at == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
-                    }
-                } } }
-            }
-        }
-    }
+    scrolled_table(name, titles, rows, |cell| html! { (cell) })
 }
 
 /// Relative error, logarithmic, against milliseconds of one run.
