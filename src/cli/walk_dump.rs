@@ -4,7 +4,7 @@ use super::args::{Stored, WalkArgs};
 use super::prepare::{Prepared, load_given};
 use super::screen;
 use crate::engine::{DUMP, DumpTarget, Execution, Output, RanOn, Runs, Target};
-use crate::graph::{Cut, Model, Topology, ValueName};
+use crate::graph::{Cut, Dim, Model, Topology, ValueInfo, ValueName};
 use crate::inputs::{Dump, Feed, NamePlan, plan_names};
 use crate::report::{TargetReport, walk_text};
 use crate::session::{Evaluator, Failure, Reference};
@@ -127,16 +127,34 @@ fn fed(
         let ours = got.values.read(name)?;
         let theirs = want.map_or(Ok(None), |want| want.values.read(name))?;
         if let (Some(ours), Some(theirs)) = (&ours, &theirs)
-            && fitted(theirs, ours).is_none_or(|theirs| theirs != *ours)
+            && fitted(theirs, ours).is_none_or(|theirs| theirs.tensor != *ours)
         {
             return Err(Failure::new(
                 format!("walk both dumps: their tensors of the input `{name}` differ"),
                 "dump both runs with the same input",
             ));
         }
-        fed.extend(ours.or(theirs).map(|tensor| (input.name.clone(), tensor)));
+        let given = ours.or(theirs).map(|tensor| in_declared_form(tensor, input));
+        fed.extend(given.map(|tensor| (input.name.clone(), tensor)));
     }
     Ok(fed)
+}
+
+/// A dumped input in the shape that the network declares, if the network leaves no dimension of it open.
+fn in_declared_form(tensor: Tensor, input: &ValueInfo) -> Tensor {
+    let known = |dim: &Dim| match dim {
+        Dim::Known(extent) => usize::try_from(*extent).ok(),
+        _ => None,
+    };
+    let shape =
+        input.shape.as_ref().and_then(|dims| dims.iter().map(known).collect::<Option<Vec<_>>>());
+    let zeros = |shape: Vec<usize>| {
+        let bytes = vec![0; shape.iter().product::<usize>() * input.dtype.size()];
+        (tensor.len() * input.dtype.size() == bytes.len())
+            .then(|| Tensor::from_bytes(input.dtype, &shape, &bytes).ok())?
+    };
+    let form = shape.and_then(zeros);
+    form.and_then(|form| fitted(&tensor, &form)).map_or(tensor, |fitted| fitted.tensor)
 }
 
 /// Reports a walk of tensors that no engine computed now. The evidence, which is on how they were matched, is shown.
@@ -279,7 +297,7 @@ pub(super) fn execution(
     let mut outputs = Vec::new();
     for right in right {
         let Some(tensor) = values.read(right.name.as_str())? else { continue };
-        let tensor = fitted(&tensor, &right.tensor).unwrap_or(tensor);
+        let tensor = fitted(&tensor, &right.tensor).map_or(tensor, |fitted| fitted.tensor);
         outputs.push(Output { name: right.name.clone(), tensor });
     }
     let ran_on = RanOn {

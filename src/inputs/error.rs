@@ -197,7 +197,7 @@ impl InputError {
             InputError::FileShape { path, found, wanted, .. } => shape_hint(path, found, wanted),
             InputError::Dump { .. } => {
                 "a dump is an .npz or .safetensors file, or a folder of .npy, .pb or .tensorproto files, \
-                 or of raw files with a manifest.json of name, file, dtype and shape"
+                 or of raw files with a manifest.json of name, file, dtype and shape; a .raw file without one holds f32"
                     .to_owned()
             }
             InputError::Shape(error) => return error.hint(),

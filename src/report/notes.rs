@@ -16,6 +16,12 @@ pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
             first.right
         ));
     }
+    if let Some(first) = walk.channels_last.first() {
+        notes.push(format!(
+            "values read with the channels last: {}, the first `{first}`",
+            walk.channels_last.len()
+        ));
+    }
     if walk.splits_fusions {
         notes.push(
             "asked for every value, the engine gives other outputs: it splits operators that it fuses otherwise, so an error of a fused operator may not show here; --strategy cut asks for fewer values"

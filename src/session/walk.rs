@@ -12,8 +12,8 @@ use crate::inputs::Dump;
 use crate::report::{BegunReport, TargetReport};
 use crate::verdict::{Kind, News, Ruling, accept_converter, refine};
 use crate::walk::{
-    DumpedNetwork, FallbackPlan, Misshapen, OpReport, Role, Strategy, WalkReport, conclude,
-    error_summary, walk_dumped,
+    DumpedNetwork, FallbackPlan, Misshapen, OpReport, Role, Stopped, Strategy, WalkReport,
+    conclude, error_summary, walk_dumped,
 };
 use crate::worker::{Announced, WorkerWalk};
 
@@ -111,7 +111,7 @@ impl Evaluator<'_> {
     /// Judges the values that a device dumped, and walks them.
     ///
     /// # Errors
-    /// If the reference refuses a node.
+    /// If a tensor of the dump cannot be read, or the reference refuses a node.
     pub fn judge_dumped(
         &self,
         target: &Target,
@@ -126,12 +126,14 @@ impl Evaluator<'_> {
             arithmetic: arithmetic_of(target, model),
             second: self.second(),
         };
-        let mut walk = walk_dumped(&dumped, &node_names(model)).map_err(|reason| {
-            Failure::new(
-                format!("walk the dump: {reason}"),
-                "the reference must be able to compute each node",
-            )
-        })?;
+        let mut walk =
+            walk_dumped(&dumped, &node_names(model)).map_err(|stopped| match stopped {
+                Stopped::Dump(error) => Failure::from(error),
+                Stopped::Reference(reason) => Failure::new(
+                    format!("walk the dump: {reason}"),
+                    "the reference must be able to compute each node",
+                ),
+            })?;
         if let Some(ran_on) = &execution.ran_on {
             walk.ops.iter_mut().for_each(|op| op.backend.clone_from(&ran_on.backend));
         }

@@ -39,6 +39,7 @@ pub fn conclude(
         ops_total: measured.len(),
         ops_compared: measured.iter().filter(|op| op.introduced.is_some()).count(),
         misshapen: Vec::new(),
+        channels_last: Vec::new(),
         splits_fusions: false,
         searched_because: None,
         ops_unchecked: measured.iter().filter_map(unchecked).collect(),

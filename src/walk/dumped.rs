@@ -8,6 +8,7 @@ use super::conclude::conclude;
 use super::contract::{Anatomy, Clean, Executed, Operand, Operator, OperatorReference, Unchecked};
 use super::error_summary::error_summary;
 use super::exactness::Exactness;
+use super::fitting::{Fitted, fitted};
 use super::follow::Follow;
 use super::misread::{withdraw_misread, withdraw_recomputed};
 use super::node_reference::{NodeReference, operators};
@@ -20,9 +21,8 @@ use crate::bounds::{Arithmetic, Excess};
 use crate::compare::Pattern;
 use crate::engine::{DUMP, NodeSteps, Output, Second};
 use crate::graph::Model;
-use crate::inputs::{Dump, Feed};
-use crate::tensor::{Dtype, ShapeText, Tensor};
-use crate::with_array;
+use crate::inputs::{Dump, Feed, InputError};
+use crate::tensor::{ShapeText, Tensor};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -45,14 +45,35 @@ pub struct DumpedNetwork<'a> {
     pub second: Option<Second>,
 }
 
+/// Why a walk of a dump ended early.
+#[derive(Debug)]
+pub enum Stopped {
+    /// A tensor of the dump cannot be read.
+    Dump(InputError),
+    /// The reference refuses a node.
+    Reference(String),
+}
+
+impl From<String> for Stopped {
+    fn from(reason: String) -> Self {
+        Stopped::Reference(reason)
+    }
+}
+
+impl From<InputError> for Stopped {
+    fn from(error: InputError) -> Self {
+        Stopped::Dump(error)
+    }
+}
+
 /// Measures every piece of a dump.
 ///
 /// # Errors
-/// If the reference refuses a node.
+/// If a tensor of the dump cannot be read, or the reference refuses a node.
 pub fn walk_dumped(
     dumped: &DumpedNetwork<'_>,
     names: &BTreeMap<String, String>,
-) -> Result<WalkReport, String> {
+) -> Result<WalkReport, Stopped> {
     let mut exact = Stream::new(dumped, Tensor::clone)?;
     let mut half = Stream::new(dumped, round_to_f16)?;
     let current = Rc::new(RefCell::new(Current::default()));
@@ -103,6 +124,7 @@ pub fn walk_dumped(
     let trace = Trace { measured, storage: format, final_half: None };
     let mut report = conclude(Strategy::Dump, &trace, &Trust::of_one_run(), names);
     report.misshapen = exact.misshapen;
+    report.channels_last = exact.channels_last;
     describe(&mut report, &exact.steps, &pieces);
     Ok(report)
 }
@@ -218,13 +240,13 @@ fn behind(
 }
 
 impl DumpedNetwork<'_> {
-    fn steps(&self) -> Result<NodeSteps, String> {
+    fn steps(&self) -> Result<NodeSteps, Stopped> {
         let mut steps = NodeSteps::with_second(self.model, self.second.clone())?;
         // Not the initializers: one that differs is a changed network.
         for name in steps.folded() {
-            let dumped = self.values.read(&name).map_err(|error| error.to_string())?;
+            let dumped = self.values.read(&name)?;
             let (Some(dumped), Some(ours)) = (dumped, steps.constant(&name)) else { continue };
-            let Some(dumped) = fitted(&dumped, &ours) else { continue };
+            let Some(dumped) = fitted(&dumped, &ours).map(|fitted| fitted.tensor) else { continue };
             if error_summary(&ours, &dumped).is_some_and(|error| error.rel_l2 <= FOLDED) {
                 steps.replace_constant(&name, dumped);
             }
@@ -243,6 +265,8 @@ struct Stream<'d> {
     behind: BTreeMap<String, BTreeSet<usize>>,
     /// Dumped values that cannot be the reference's values.
     misshapen: Vec<Misshapen>,
+    /// Dumped values that have their channels last.
+    channels_last: Vec<String>,
 }
 
 /// A step with dumped outputs.
@@ -257,16 +281,22 @@ struct Found {
 }
 
 impl<'d> Stream<'d> {
-    fn new(dumped: &DumpedNetwork<'d>, change: fn(&Tensor) -> Tensor) -> Result<Self, String> {
+    fn new(dumped: &DumpedNetwork<'d>, change: fn(&Tensor) -> Tensor) -> Result<Self, Stopped> {
         let mut steps = dumped.steps()?;
         let fed = |feed: &Feed| Feed { tensor: change(&feed.tensor), ..feed.clone() };
         steps.start(&dumped.feeds.iter().map(fed).collect::<Vec<_>>())?;
-        let (behind, misshapen) = (BTreeMap::new(), Vec::new());
-        Ok(Stream { steps, values: dumped.values, change, behind, misshapen })
+        Ok(Stream {
+            steps,
+            values: dumped.values,
+            change,
+            behind: BTreeMap::new(),
+            misshapen: Vec::new(),
+            channels_last: Vec::new(),
+        })
     }
 
     /// Computes a step; `None` if no value of the step was dumped.
-    fn advance(&mut self, step: usize) -> Result<Option<Found>, String> {
+    fn advance(&mut self, step: usize) -> Result<Option<Found>, Stopped> {
         let change = self.change;
         let inputs = self.steps.inputs(step)?;
         let computed = self.steps.compute(step, &inputs, &|tensor| change(tensor))?;
@@ -278,9 +308,10 @@ impl<'d> Stream<'d> {
             Found { piece, inputs, places: Vec::new(), computed: Vec::new(), dumped: Vec::new() };
         for (place, name) in self.steps.writes(step).iter().enumerate() {
             let Some(output) = outputs.get_mut(place) else { continue };
-            let value = self.values.read(name).map_err(|error| error.to_string())?;
+            let value = self.values.read(name)?;
             let fitted = value.as_ref().and_then(|value| fitted(value, output));
             if let (Some(value), None) = (&value, &fitted) {
+                self.values.must_have_form(name, output)?;
                 let (node, op_type) = self.steps.node(step);
                 let form =
                     |tensor: &Tensor| format!("{} {}", tensor.dtype(), ShapeText(tensor.shape()));
@@ -288,10 +319,11 @@ impl<'d> Stream<'d> {
                 self.misshapen.push(Misshapen { node, op_type, found, right });
             }
             match fitted {
-                Some(dumped) => {
+                Some(Fitted { tensor, channels_last }) => {
                     found.places.push(place);
-                    found.computed.push(std::mem::replace(output, change(&dumped)));
-                    found.dumped.push(dumped);
+                    found.computed.push(std::mem::replace(output, change(&tensor)));
+                    found.dumped.push(tensor);
+                    self.channels_last.extend(channels_last.then(|| name.clone()));
                 }
                 None => {
                     self.behind.insert(name.clone(), found.piece.clone());
@@ -302,38 +334,6 @@ impl<'d> Stream<'d> {
         self.steps.forget(step);
         Ok((!found.places.is_empty()).then_some(found))
     }
-}
-
-/// A dumped value in the reference's shape and element type; `None` if it has other elements.
-///
-/// Devices keep the channels last, leave out axes of length 1, and dump 16-bit tensors.
-pub fn fitted(dumped: &Tensor, reference: &Tensor) -> Option<Tensor> {
-    let wanted = reference.dtype();
-    let dumped = match (dumped.dtype(), wanted) {
-        (found, wanted) if found == wanted => dumped.clone(),
-        (Dtype::F64, Dtype::F32) => crate::tensor::narrowed(dumped.clone(), wanted),
-        _ => dumped.exactly(wanted).ok()?,
-    };
-    if dumped.shape() == reference.shape() {
-        return Some(dumped);
-    }
-    dumped.in_shape_of(reference).or_else(|| channels_first(&dumped, reference.shape()))
-}
-
-/// The tensor with its last axis moved behind the first, if that gives the shape.
-fn channels_first(tensor: &Tensor, shape: &[usize]) -> Option<Tensor> {
-    let rank = tensor.shape().len();
-    if rank < 3 || rank != shape.len() {
-        return None;
-    }
-    let axes: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
-    let moved: Vec<usize> = axes.iter().map(|&axis| tensor.shape()[axis]).collect();
-    (moved == shape).then(|| {
-        with_array!(tensor, array => {
-            let permuted = array.view().permuted_axes(axes);
-            Tensor::from(permuted.as_standard_layout().into_owned())
-        })
-    })
 }
 
 /// The piece that is measured at the moment.
@@ -399,26 +399,5 @@ impl OperatorReference for PieceReference<'_> {
         let outputs =
             places.iter().filter_map(|place| clean.outputs.get(*place).cloned()).collect();
         Ok(Clean { outputs, ..clean })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn layouts_of_devices_are_understood() {
-        let tensor = |shape: &[usize]| {
-            let count = shape.iter().product::<usize>();
-            Tensor::from_f32(shape, (0..count).map(|i| i as f32).collect()).unwrap()
-        };
-        let reference = tensor(&[1, 3, 2, 4]);
-        let dumped = fitted(&tensor(&[1, 2, 4, 3]), &reference).unwrap();
-        assert_eq!(dumped.shape(), [1, 3, 2, 4]);
-        assert_eq!(dumped.numbers(1)[..3], [0.0, 3.0, 6.0]);
-        assert_eq!(fitted(&tensor(&[3, 2, 4]), &reference).unwrap().numbers(1)[1], 1.0);
-        assert!(fitted(&tensor(&[1, 3, 8]), &reference).is_none());
-        let half = tensor(&[2]).exactly(Dtype::F16).unwrap();
-        assert_eq!(fitted(&half, &tensor(&[2])).unwrap().dtype(), Dtype::F32);
     }
 }

@@ -18,6 +18,7 @@ mod error_summary;
 mod exactness;
 mod fallback;
 mod fingerprint;
+mod fitting;
 mod follow;
 mod handover;
 mod isolate;
@@ -54,12 +55,13 @@ pub use contract::{
     OperatorReference, TILES, Unchecked,
 };
 pub use cut::{cut, is_honest};
-pub use dumped::{DumpedNetwork, fitted, walk_dumped};
+pub use dumped::{DumpedNetwork, Stopped, walk_dumped};
 pub use error_summary::{ErrorSummary, error_summary};
 pub use exactness::Exactness;
 pub use fallback::{
     By, Fallback, FallbackLatency, FallbackPlan, Goal, Member, Progress, TradePoint, fallback,
 };
+pub use fitting::fitted;
 pub use handover::Handover;
 pub use isolate::isolate;
 pub use journal::{Known, SearchJournal};

@@ -303,6 +303,9 @@ pub struct WalkReport {
     /// Values of a dump whose shape cannot be the reference's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub misshapen: Vec<Misshapen>,
+    /// Values of a dump that were read with their channels last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels_last: Vec<String>,
     /// Whether the engine gives other outputs if all values are asked for: its fused operators were split.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub splits_fusions: bool,

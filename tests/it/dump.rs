@@ -126,6 +126,57 @@ fn an_honest_dump_accuses_no_node() {
     assert_eq!((code, suspects(&target)), (0, BTreeSet::new()), "{target}");
 }
 
+/// Qualcomm's tools write a file of `f32` for each value, without a shape, in the device's order of axes, and make a
+/// folder of each `/` in a name.
+#[test]
+fn raw_files_of_a_phone_are_walked() {
+    let (model, feeds) = network();
+    for culprit in [None, Some(7)] {
+        let device = device(&model, &feeds, culprit);
+        let folder = tempfile::tempdir().unwrap();
+        for (name, tensor) in &device.values {
+            let Tensor::F32(array) = tensor else { continue };
+            let axes = (0..array.ndim()).filter(|&axis| axis != 1);
+            let last: Vec<usize> = match array.ndim() {
+                0..=2 => (0..array.ndim()).collect(),
+                _ => axes.chain([1]).collect(),
+            };
+            let last = array.view().permuted_axes(last);
+            let bytes: Vec<u8> = last.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let file = folder.path().join(format!("{}.raw", name.trim_start_matches('/')));
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, bytes).unwrap();
+        }
+        // The order of an input's axes is not known, so it is drawn again.
+        feeds.iter().for_each(|feed| {
+            _ = fs::remove_file(folder.path().join(format!("{}.raw", feed.name)));
+        });
+        let (code, report) = walk(&["--got".as_ref(), folder.path()]);
+        let target = first_target(&report);
+        match culprit {
+            None => assert_eq!((code, &target["walk"]["sources"]), (0, &json!([])), "{target}"),
+            Some(_) => assert_eq!(target["walk"]["sources"], json!([device.culprit]), "{target}"),
+        }
+        assert!(!target["walk"]["channels_last"].as_array().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_raw_file_of_the_wrong_length_is_refused() {
+    let (model, feeds) = network();
+    let device = device(&model, &feeds, None);
+    let folder = tempfile::tempdir().unwrap();
+    let (name, tensor) = device.values.iter().find(|(name, _)| name.starts_with('/')).unwrap();
+    let half = folder.path().join(format!("{}.raw", name.replace('/', "_")));
+    fs::write(&half, &tensor.bytes()[..tensor.len() * 2]).unwrap();
+    let mut command = offby();
+    command.arg("walk").arg(debug_model(NETWORK)).arg("--got").arg(folder.path());
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("elements of f32 are not") && said.contains("manifest.json"), "{said}");
+}
+
 #[test]
 fn what_is_no_dump_is_refused_with_a_hint() {
     let refused = |dump: &Path, word: &str| {

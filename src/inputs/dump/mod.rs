@@ -12,7 +12,7 @@ mod torch_view;
 pub use names::{NamePlan, plan_names};
 
 use super::{InputError, stored};
-use crate::tensor::{Dtype, Tensor};
+use crate::tensor::{Dtype, ShapeText, Tensor};
 use place::DumpEntry;
 use refusal::refuse;
 use serde::Deserialize;
@@ -22,6 +22,12 @@ use std::path::{Path, PathBuf};
 
 /// The largest manifest of raw files.
 const MANIFEST_LIMIT: u64 = 16 << 20;
+
+/// The file that describes the raw files of its folder.
+const MANIFEST: &str = "manifest.json";
+
+/// How many levels of folders are searched. Tools make a folder for each `/` in a name.
+const DEPTH: usize = 32;
 
 /// The tensors that a device or framework dumped, by name. Each is read when it is wanted.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +44,8 @@ struct DumpedTensor {
 
 impl Dump {
     /// Opens an `.npz`, `.safetensors`, `.pt` or `.pth` file, outputs that Polygraphy saved as `.json`, or a folder of
-    /// `.npy`, `.pb` and `.tensorproto` files, of all these, and of raw files that a `manifest.json` describes.
+    /// `.npy`, `.pb` and `.tensorproto` files, of all these, and of raw files. A `manifest.json` describes raw files; a
+    /// `.raw` file without one holds elements of `f32`. A tensor in a folder of the folder has this folder in its name.
     ///
     /// Every tensor is read once, so what is damaged is found before any work is done.
     ///
@@ -50,9 +57,7 @@ impl Dump {
         if !fs::metadata(path).map_err(fail)?.is_dir() {
             places.extend(in_file(path, true)?);
         } else {
-            for entry in fs::read_dir(path).map_err(fail)? {
-                places.extend(in_file(&entry.map_err(fail)?.path(), false)?);
-            }
+            places.extend(in_folder(path, "", DEPTH)?);
         }
         let mut dump = Dump::default();
         for (name, place) in places {
@@ -98,6 +103,20 @@ impl Dump {
         self.tensors.get(name).map(|dumped| dumped.place.read()).transpose()
     }
 
+    /// Refuses a raw file without a manifest if it does not have as many elements as the value: its element type is not known.
+    ///
+    /// # Errors
+    /// If the tensor is such a file.
+    pub fn must_have_form(&self, name: &str, value: &Tensor) -> Result<(), InputError> {
+        let place = self.tensors.get(name).map(|dumped| &dumped.place);
+        let Some(DumpEntry::Flat { path, count }) = place else { return Ok(()) };
+        let (dtype, shape) = (value.dtype(), ShapeText(value.shape()));
+        Err(refuse(
+            path,
+            format!("{count} elements of f32 are not `{name}`, which is {dtype} {shape}"),
+        ))
+    }
+
     /// The tensors with other names; those without a new name are left out.
     #[must_use]
     pub fn renamed(mut self, names: &BTreeMap<String, String>) -> Self {
@@ -117,6 +136,32 @@ impl From<BTreeMap<String, Tensor>> for Dump {
     }
 }
 
+/// The tensors of a folder and of the folders in it, so many levels down. Links to folders are not followed.
+fn in_folder(
+    path: &Path,
+    prefix: &str,
+    depth: usize,
+) -> Result<Vec<(String, DumpEntry)>, InputError> {
+    let fail = |error: std::io::Error| refuse(path, error.to_string());
+    let is_described = path.join(MANIFEST).is_file();
+    let mut places = Vec::new();
+    for entry in fs::read_dir(path).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_described && name.ends_with(".raw") {
+            continue;
+        }
+        if !entry.file_type().map_err(fail)?.is_dir() {
+            let found = in_file(&entry.path(), false)?;
+            places
+                .extend(found.into_iter().map(|(name, place)| (format!("{prefix}{name}"), place)));
+        } else if depth > 0 {
+            places.extend(in_folder(&entry.path(), &format!("{prefix}{name}/"), depth - 1)?);
+        }
+    }
+    Ok(places)
+}
+
 /// The tensors of a file. A file of an unknown kind has none. A text file in a folder may be anything.
 fn in_file(path: &Path, is_alone: bool) -> Result<Vec<(String, DumpEntry)>, InputError> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
@@ -125,6 +170,7 @@ fn in_file(path: &Path, is_alone: bool) -> Result<Vec<(String, DumpEntry)>, Inpu
     Ok(match ending {
         "npy" => one(DumpEntry::Npy),
         "pb" | "tensorproto" => one(DumpEntry::Proto),
+        "raw" => vec![(stem(), flat(path)?)],
         "npz" => {
             let place =
                 |member: String| (member.clone(), DumpEntry::Npz { path: path.to_owned(), member });
@@ -132,7 +178,7 @@ fn in_file(path: &Path, is_alone: bool) -> Result<Vec<(String, DumpEntry)>, Inpu
         }
         "safetensors" => safetensors::places(path)?,
         "pt" | "pth" => pt::places(path, &stem())?,
-        "json" if path.file_name().is_some_and(|name| name == "manifest.json") => raw_files(path)?,
+        "json" if path.file_name().is_some_and(|name| name == MANIFEST) => raw_files(path)?,
         "json" => match polygraphy::read(path) {
             Err(_) if !is_alone => Vec::new(),
             read => {
@@ -141,6 +187,17 @@ fn in_file(path: &Path, is_alone: bool) -> Result<Vec<(String, DumpEntry)>, Inpu
         },
         _ => Vec::new(),
     })
+}
+
+/// The elements of a raw file that no manifest describes: the tools of Qualcomm write `f32` without a shape.
+fn flat(path: &Path) -> Result<DumpEntry, InputError> {
+    let length = fs::metadata(path).map_err(|error| refuse(path, error.to_string()))?.len();
+    let count = usize::try_from(length / 4).unwrap_or(usize::MAX);
+    if !length.is_multiple_of(4) {
+        return Err(refuse(path, format!("{length} bytes are not elements of f32")));
+    }
+    let path = path.to_owned();
+    Ok(DumpEntry::Flat { path, count })
 }
 
 /// What a manifest says of one raw file.

@@ -23,6 +23,8 @@ pub(super) enum DumpEntry {
     Npz { path: PathBuf, member: String },
     /// Plain little-endian elements in row-major order.
     Bytes { path: PathBuf, begin: u64, length: u64, dtype: Dtype, shape: Vec<usize> },
+    /// A file of elements of `f32`, the shape unknown.
+    Flat { path: PathBuf, count: usize },
     /// A view of a storage in a file of `torch.save`.
     Torch { path: PathBuf, member: String, view: View },
 }
@@ -39,6 +41,11 @@ impl DumpEntry {
                 let bytes =
                     part(path, *begin, *length).map_err(|error| refuse(path, error.to_string()))?;
                 Tensor::from_bytes(*dtype, shape, &bytes)
+                    .map_err(|error| refuse(path, error.to_string()))
+            }
+            DumpEntry::Flat { path, count } => {
+                let bytes = std::fs::read(path).map_err(|error| refuse(path, error.to_string()))?;
+                Tensor::from_bytes(Dtype::F32, &[*count], &bytes)
                     .map_err(|error| refuse(path, error.to_string()))
             }
             DumpEntry::Torch { path, member, view } => torch_view::elements_of(path, member, view),
