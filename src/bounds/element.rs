@@ -76,6 +76,12 @@ impl Clamp {
     /// `Relu`.
     pub const RELU: Clamp = Clamp { low: 0.0, high: f64::INFINITY };
 
+    /// A value after the activation.
+    pub(super) fn of(self, value: f64) -> f64 {
+        // `max` and `min` would drop NaN.
+        if value.is_nan() { value } else { value.max(self.low).min(self.high) }
+    }
+
     /// This clamp and then a second one.
     pub fn then(self, second: Clamp) -> Self {
         let limit = |value: f64| value.max(second.low).min(second.high);
@@ -142,12 +148,7 @@ impl ComputedElement {
 
     /// The same element after a clamp, which moves no two values further apart.
     pub(super) fn clamped(&self, clamp: Clamp) -> Self {
-        // `max` and `min` would drop NaN.
-        let right = match self.right.is_nan() {
-            true => self.right,
-            false => self.right.max(clamp.low).min(clamp.high),
-        };
-        ComputedElement { right, ..*self }
+        ComputedElement { right: clamp.of(self.right), ..*self }
     }
 
     /// The bound for a device that computes and stores in this mode.

@@ -27,6 +27,7 @@ mod composite;
 mod element;
 mod formula;
 mod mode;
+mod resum;
 mod weigh;
 
 pub use activations::{Activations, Products, StepBy};
@@ -34,4 +35,5 @@ pub use approximation::{Approximation, ApproximationError, MNN_CPU, ONNX_RUNTIME
 pub use composite::median;
 pub use element::Clamp;
 pub use mode::{Arithmetic, DeviceMode};
+pub use resum::{Adding, OddAddend, PartialSum, ReadBox, Resummed, SumIn};
 pub use weigh::{Excess, WorstElement, weigh, weigh_moved};

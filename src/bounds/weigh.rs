@@ -5,6 +5,7 @@ use super::composite;
 use super::element::{Clamp, ComputedElement, NOTHING};
 use super::formula::{Formula, formula, is_approximated};
 use super::mode::{Arithmetic, DeviceMode};
+use super::resum::Resummed;
 use crate::kernels::{Call, SumOperator, compute};
 use crate::tensor::{Format, Tensor, multi_index};
 use schemars::JsonSchema;
@@ -72,6 +73,9 @@ pub struct WorstElement {
     pub found: f64,
     /// The allowed difference.
     pub bound: f64,
+    /// Its addends, if it is a sum that is beyond its bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<Box<Resummed>>,
 }
 
 impl Excess {
@@ -103,12 +107,26 @@ pub fn weigh(
     arithmetic: &Arithmetic,
 ) -> Option<Excess> {
     let mut scales = Scales { clamp, ..Scales::of(arithmetic) };
-    match SumOperator::of(call) {
-        Some(sums) => by_sums(&sums.ok()?, near, outputs, &mut scales)?,
+    let sums = SumOperator::of(call).transpose().ok()?;
+    match &sums {
+        Some(sums) => by_sums(sums, near, outputs, &mut scales)?,
         None => by_formula(call, outputs, &mut scales)?,
     }
     let approximated = is_approximated(call.op_type);
-    Some(Excess { declared: arithmetic.is_declared(), approximated, ..scales.best(outputs)? })
+    let best = scales.best(outputs)?;
+    let mut excess = Excess { declared: arithmetic.is_declared(), approximated, ..best };
+    if let (Some(sums), [output], true) = (&sums, outputs, excess.excess > 1.0)
+        && let Some(worst) = &mut excess.worst
+    {
+        let at = flat_index(&worst.index, output.shape());
+        worst.sum = Resummed::of(sums, at, clamp, (worst.found, worst.bound)).map(Box::new);
+    }
+    Some(excess)
+}
+
+/// The flat position of an index.
+fn flat_index(index: &[usize], shape: &[usize]) -> usize {
+    index.iter().zip(shape).fold(0, |flat, (at, extent)| flat * extent + at)
 }
 
 /// Compares values that were only moved with the right values. Storing may round them once.
@@ -341,7 +359,8 @@ impl Scale {
         if excess > self.found.excess {
             self.found.excess = excess;
             let index = multi_index(place, tensor.shape());
-            self.found.worst = Some(WorstElement { output, index, right, found, bound: allowed });
+            self.found.worst =
+                Some(WorstElement { output, index, right, found, bound: allowed, sum: None });
         }
     }
 }

@@ -14,6 +14,17 @@ use super::window::{Windows, split};
 use super::{Call, Refused};
 use crate::tensor::{element_count, multi_index};
 
+/// The elements of an operand that one output element is computed from: a box, both ends included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperandBox {
+    /// The number of the operand.
+    pub operand: usize,
+    /// The first index along each axis.
+    pub from: Vec<usize>,
+    /// The last index along each axis.
+    pub to: Vec<usize>,
+}
+
 /// An operator whose output elements are sums.
 #[derive(Debug)]
 pub struct SumOperator(SumKind);
@@ -45,6 +56,10 @@ struct Product {
     /// The leading axes of the result, and the steps of both operands along them.
     batch: Vec<usize>,
     steps: [Vec<usize>; 2],
+    /// Whether the operands are transposed before the product.
+    turned: [bool; 2],
+    /// Whether the operands are vectors.
+    vectors: [bool; 2],
     /// Rows, addends and columns of one matrix.
     extents: [usize; 3],
     scale: f64,
@@ -93,6 +108,16 @@ impl SumOperator {
         }
     }
 
+    /// The elements that the element at a flat position of the output is computed from, without the term that is added
+    /// to the sum. Empty for pools and reductions.
+    pub fn boxes(&self, at: usize) -> Vec<OperandBox> {
+        match &self.0 {
+            SumKind::Product(product) if product.extents[1] > 0 => product.boxes(at),
+            SumKind::Convolution(convolution) => convolution.boxes(at),
+            _ => Vec::new(),
+        }
+    }
+
     /// Replaces the content of `addends` with the addends of the element at a flat position of the output.
     pub fn addends(&self, at: usize, addends: &mut Vec<f64>) {
         addends.clear();
@@ -115,17 +140,34 @@ impl SumOperator {
     }
 }
 
+/// The smallest and the largest index along each axis, of flat positions in a shape.
+fn ends(places: &[usize], shape: &[usize]) -> Option<[Vec<usize>; 2]> {
+    let mut indices = places.iter().map(|&place| multi_index(place, shape));
+    let first = indices.next()?;
+    let wider = |[mut low, mut high]: [Vec<usize>; 2], index: Vec<usize>| {
+        for (axis, at) in index.into_iter().enumerate() {
+            low[axis] = low[axis].min(at);
+            high[axis] = high[axis].max(at);
+        }
+        [low, high]
+    };
+    Some(indices.fold([first.clone(), first], wider))
+}
+
 impl Product {
     fn of(call: &Call<'_>) -> Result<Self, Refused> {
         let is_gemm = call.op_type == "Gemm";
         let (mut left, mut right) = (floats(call, 0)?, floats(call, 1)?);
         let (mut scale, mut added) = (1.0, None);
+        let mut is_turned = [false; 2];
         if is_gemm {
-            left = turned(left, flag(call, "transA", false)?)?;
-            right = turned(right, flag(call, "transB", false)?)?;
+            is_turned = [flag(call, "transA", false)?, flag(call, "transB", false)?];
+            left = turned(left, is_turned[0])?;
+            right = turned(right, is_turned[1])?;
             scale = float(call, "alpha", 1.0)?;
             added = floats_if_there(call, 2)?;
         }
+        let vectors = [left.shape.len() == 1, right.shape.len() == 1];
         if left.shape.len() == 1 {
             left.shape.insert(0, 1);
         }
@@ -148,7 +190,34 @@ impl Product {
             let steps = broadcast_strides(&added.shape, &[extents[0], extents[2]]);
             (added.values.iter().map(|value| value * beta).collect(), steps)
         });
-        Ok(Product { left, right, batch, steps, extents, scale, added })
+        Ok(Product { left, right, batch, steps, turned: is_turned, vectors, extents, scale, added })
+    }
+
+    fn boxes(&self, at: usize) -> Vec<OperandBox> {
+        let [rows, inner, columns] = self.extents;
+        let (matrix, place) = (at / (rows * columns), at % (rows * columns));
+        let (row, column, last) = (place / columns, place % columns, inner - 1);
+        let batch = multi_index(matrix, &self.batch);
+        let of = |operand: usize, shape: &[usize], ends: [[usize; 2]; 2]| {
+            let lead = &shape[..shape.len() - 2];
+            let index = &batch[batch.len() - lead.len()..];
+            let along = |end: [usize; 2]| {
+                let lead = lead.iter().zip(index).map(|(&extent, &at)| at.min(extent - 1));
+                let mut index: Vec<usize> = lead.chain(end).collect();
+                if self.turned[operand] {
+                    index.reverse();
+                }
+                if self.vectors[operand] {
+                    index.remove(if operand == 0 { index.len() - 2 } else { index.len() - 1 });
+                }
+                index
+            };
+            OperandBox { operand, from: along(ends[0]), to: along(ends[1]) }
+        };
+        vec![
+            of(0, &self.left.shape, [[row, 0], [row, last]]),
+            of(1, &self.right.shape, [[0, column], [last, column]]),
+        ]
     }
 
     fn addends(&self, at: usize, addends: &mut Vec<f64>) {
@@ -183,6 +252,26 @@ impl Convolution {
         };
         let groups = [outputs / group, per_group];
         Ok(Convolution { input, weights, bias, windows, groups })
+    }
+
+    fn boxes(&self, at: usize) -> Vec<OperandBox> {
+        let positions = element_count(&self.windows.output).unwrap_or(1).max(1);
+        let (row, position) = (at / positions, at % positions);
+        let (outputs, [outputs_each, per_group]) = (self.weights.shape[0], self.groups);
+        let (image, output) = (row / outputs, row % outputs);
+        let first = output / outputs_each * per_group;
+        let taps = self.windows.taps(position);
+        let of = |operand: usize, lead: [[usize; 2]; 2], places: Vec<usize>, shape: &[usize]| {
+            let [from, to] = ends(&places, shape)?;
+            let along = |lead: [usize; 2], rest: Vec<usize>| lead.into_iter().chain(rest).collect();
+            Some(OperandBox { operand, from: along(lead[0], from), to: along(lead[1], to) })
+        };
+        let channels = [[image, first], [image, first + per_group - 1]];
+        let weights = [[output, 0], [output, per_group - 1]];
+        let read = taps.iter().map(|tap| tap.input).collect();
+        let by = taps.iter().map(|tap| tap.kernel).collect();
+        let read = of(0, channels, read, &self.windows.input);
+        read.into_iter().chain(of(1, weights, by, &self.windows.kernel)).collect()
     }
 
     fn addends(&self, at: usize, addends: &mut Vec<f64>) {
@@ -240,6 +329,41 @@ mod tests {
         let elements = element_count(shape).unwrap();
         let values = (0..elements).map(|at| (at as f32 * 1.7 + seed as f32).sin()).collect();
         Some(Tensor::from_f32(shape, values).unwrap())
+    }
+
+    fn boxes_at(
+        op_type: &str,
+        attributes: &[(&str, Attribute)],
+        shapes: &[&[usize]],
+        at: usize,
+    ) -> Vec<OperandBox> {
+        let inputs: Vec<_> = shapes.iter().map(|shape| tensor(shape, 1)).collect();
+        let attributes: BTreeMap<String, Attribute> =
+            attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let call =
+            Call { op_type, attributes: &attributes, opset: 21, inputs: &inputs, outputs: 1 };
+        SumOperator::of(&call).unwrap().unwrap().boxes(at)
+    }
+
+    fn operand(operand: usize, from: &[usize], to: &[usize]) -> OperandBox {
+        OperandBox { operand, from: from.to_vec(), to: to.to_vec() }
+    }
+
+    #[test]
+    fn an_element_is_traced_to_the_elements_that_it_is_computed_from() {
+        let product = boxes_at("MatMul", &[], &[&[2, 3, 4], &[4, 5]], 15 + 7);
+        let right = [operand(0, &[1, 1, 0], &[1, 1, 3]), operand(1, &[0, 2], &[3, 2])];
+        assert_eq!(product, right);
+        let turned = [("transB", Attribute::Int(1))];
+        let gemm = boxes_at("Gemm", &turned, &[&[3, 4], &[5, 4]], 7);
+        assert_eq!(gemm, [operand(0, &[1, 0], &[1, 3]), operand(1, &[2, 0], &[2, 3])]);
+        let vector = boxes_at("MatMul", &[], &[&[4], &[4, 5]], 3);
+        assert_eq!(vector, [operand(0, &[0], &[3]), operand(1, &[0, 3], &[3, 3])]);
+        let attributes = [("group", Attribute::Int(2)), ("pads", Attribute::Ints(vec![1; 4]))];
+        // The first row, the second column, of the last of 4 output channels.
+        let conv = boxes_at("Conv", &attributes, &[&[1, 4, 5, 5], &[4, 2, 3, 3]], 3 * 25 + 1);
+        let input = operand(0, &[0, 2, 0, 0], &[0, 3, 1, 2]);
+        assert_eq!(conv, [input, operand(1, &[3, 0, 1, 0], &[3, 1, 2, 2])]);
     }
 
     /// Checks that every element of the kernel's output equals the sum of its addends.

@@ -41,7 +41,7 @@ mod sum;
 mod unary;
 mod window;
 
-pub use addends::SumOperator;
+pub use addends::{OperandBox, SumOperator};
 pub(crate) use call::Kernel;
 pub use call::{Call, Refused};
 pub use rows::{ElementRow, Rows};

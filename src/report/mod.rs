@@ -11,6 +11,7 @@ mod cut_text;
 mod decode;
 mod document;
 mod drawing;
+mod element;
 mod fallback;
 mod fallback_text;
 mod forms;

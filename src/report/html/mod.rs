@@ -5,6 +5,7 @@
 
 mod chart;
 mod content;
+mod element;
 mod network;
 mod numbers;
 mod page;
@@ -16,6 +17,7 @@ use super::document::{INTERRUPTED, Report};
 use super::markdown::report_markdown;
 use chart::{error_chart, headroom_chart};
 use content::PageData;
+use element::elements;
 use maud::{Markup, PreEscaped, html};
 use network::drawing;
 use page::harmless;
@@ -56,6 +58,7 @@ pub fn report_html(report: &Report) -> String {
                         @if let Some(probes) = parts::probes(walk) { (probes) }
                         @if !walk.ops.is_empty() {
                             @if let Some(sources) = parts::sources(walk, number) { (sources) }
+                            @if let Some(elements) = elements(walk, number) { (elements) }
                             (error_chart(walk, number))
                             @if let Some(drawing) = drawing(walk, number) { (drawing) }
                             div.chosen {}

@@ -9,6 +9,16 @@ function links(walk, ops) {
   return ops.length ? h("span", {}, ops.slice(0, 8).map((op) => h("a", { href: addressOf(walk, op), title: op.name }, `${op.index} `)), ops.length > 8 ? `and ${ops.length - 8} more` : null) : null;
 }
 
+/** The worst element of an operator, which the page has as text already. */
+function elementOf(op, walk) {
+  const written = document.querySelector(`.elements[data-walk="${walks.indexOf(walk)}"] [data-op="${op.index}"]`);
+  if (!written) return null;
+  const shown = written.cloneNode(true);
+  shown.open = true;
+  shown.classList.add("screen");
+  return shown;
+}
+
 function opDetail(op, walk) {
   const unchecked = walk.ops_unchecked.find((other) => other.name === op.name);
   const found = op.nonfinite;
@@ -32,6 +42,7 @@ function opDetail(op, walk) {
     op.born ? h("p", { class: "note" }, `${count(op.born.nan)} NaN and ${count(op.born.inf)} infinite elements of finite inputs, rightly; cause: ${op.born.cause.replaceAll("_", " ")}`) : null,
     unchecked ? h("p", { class: "note" }, `Not compared: ${unchecked.reason}`) : null,
     ...(op.diagnosis ?? []).map((pattern) => h("p", {}, h("strong", {}, `Looks like ${pattern.name}: `), `${pattern.words}. `, h("span", { class: "soft" }, `To check: ${pattern.disproof}.`))),
+    elementOf(op, walk),
     portraitPanels(op, walk.storage),
   ].filter(Boolean);
 }

@@ -6,13 +6,14 @@ mod walk;
 use super::bench_text::bench_line;
 use super::checks::{checks, reproduce, title};
 use super::document::{INTERRUPTED, OutputReport, Report, TargetReport};
+use super::element::{element_sentences, worst_element};
 use super::fallback::{sentences, worth_a_table};
 use super::remarks::{remarks, sentence};
 use super::text::simulated;
 use crate::compare::Worst;
 use crate::tensor::ShapeText;
 use crate::verdict::{Kind, News};
-use crate::walk::Fallback;
+use crate::walk::{Fallback, Role};
 use std::fmt::Write as _;
 pub(super) use table::{code, prose, table};
 use table::{fence, name};
@@ -268,7 +269,20 @@ fn worst(report: &Report, most: usize) -> Vec<String> {
     }
     let shown = rows.len().min(most);
     let text = table(["of", "index", "reference", "candidate"], &rows[..shown]);
-    vec!["## Worst elements\n".into(), text + &cut_note(rows.len(), most, "elements")]
+    let mut sections =
+        vec!["## Worst elements\n".into(), text + &cut_note(rows.len(), most, "elements")];
+    sections.extend(furthest(report));
+    sections
+}
+
+/// The element of a source that is furthest beyond its bound: what it is computed from, and how it may have been added.
+fn furthest(report: &Report) -> Option<String> {
+    let walks = report.targets.iter().filter_map(|target| target.walk.as_ref());
+    let mut sources = walks.flat_map(|walk| &walk.ops).filter(|op| op.role == Role::Source);
+    let (op, element) = sources.find_map(|op| Some((op, worst_element(op)?)))?;
+    element.sum.as_ref()?;
+    let said = element_sentences(element).join("; ");
+    Some(format!("In {}, {said}.\n", name(&op.name)))
 }
 
 fn ruled_out(report: &Report, most: usize) -> Vec<String> {
