@@ -7,7 +7,7 @@ use super::place_for_results::can_hold_results;
 use super::screen;
 use crate::agree::{Agree, merge, read_agree};
 use crate::matrix::Shard;
-use crate::report::{agree_html, agree_markdown, agree_text};
+use crate::report::{Pictures, agree_html, agree_markdown, agree_text};
 use crate::session::Failure;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ pub(super) fn agree(args: &AgreeArgs) -> Result<u8, Failure> {
         Some(AgreeCommand::Merge(args)) => {
             args.giving.can_be_written()?;
             let whole = merge_files(&args.files)?;
-            give(&args.giving, Shard::WHOLE, &whole, Unwritten::default())
+            // The inputs are not there any more.
+            give(&args.giving, Shard::WHOLE, (&whole, &Pictures::new()), Unwritten::default())
         }
         None => fill(&args.run),
     }
@@ -27,8 +28,8 @@ pub(super) fn agree(args: &AgreeArgs) -> Result<u8, Failure> {
 fn fill(args: &AgreeRunArgs) -> Result<u8, Failure> {
     let shard = args.shard.as_deref().map_or(Ok(Shard::WHOLE), str::parse)?;
     args.giving.can_be_written()?;
-    let (agree, unwritten) = run(args, shard)?;
-    give(&args.giving, shard, &agree, unwritten)
+    let (agree, pictures, unwritten) = run(args, shard)?;
+    give(&args.giving, shard, (&agree, &pictures), unwritten)
 }
 
 impl AgreeOutputArgs {
@@ -57,11 +58,11 @@ fn merge_files(files: &[PathBuf]) -> Result<Agree, Failure> {
 fn give(
     giving: &AgreeOutputArgs,
     shard: Shard,
-    agree: &Agree,
+    (agree, pictures): (&Agree, &Pictures),
     mut unwritten: Unwritten,
 ) -> Result<u8, Failure> {
     if let Some(folder) = &giving.out {
-        unwritten.note(write_all(folder, shard, agree));
+        unwritten.note(write_all(folder, shard, agree, pictures));
     }
     let output = &giving.output;
     unwritten.note(answer::give(output, agree, || {
@@ -76,7 +77,12 @@ fn give(
     })
 }
 
-fn write_all(folder: &Path, shard: Shard, agree: &Agree) -> Result<(), Failure> {
-    let renderings = [("md", agree_markdown(agree)), ("html", agree_html(agree))];
+fn write_all(
+    folder: &Path,
+    shard: Shard,
+    agree: &Agree,
+    pictures: &Pictures,
+) -> Result<(), Failure> {
+    let renderings = [("md", agree_markdown(agree)), ("html", agree_html(agree, pictures))];
     answer::write_forms(folder, &format!("agree{}", shard.suffix()), agree, renderings)
 }

@@ -11,15 +11,23 @@ use super::screen;
 use crate::agree::{Agree, AgreeLane, Position, Record, RunJournal};
 use crate::choice::ReferenceSource;
 use crate::engine::{Engine, Output, Request};
+use crate::inputs::thumbnail;
 use crate::matrix::Shard;
+use crate::report::Pictures;
 use crate::session::Failure;
 use crate::worker::interrupted;
 use indicatif::ProgressBar;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Runs the share's inputs; returns the result, and a failure if journal lines could not be written.
-pub(super) fn run(args: &AgreeRunArgs, shard: Shard) -> Result<(Agree, Unwritten), Failure> {
+/// How many worst inputs of each target have a picture on the page.
+const MOST_PICTURES: usize = 12;
+
+/// Runs the share's inputs; returns the result, the pictures, and a failure if journal lines could not be written.
+pub(super) fn run(
+    args: &AgreeRunArgs,
+    shard: Shard,
+) -> Result<(Agree, Pictures, Unwritten), Failure> {
     let opened = Opened::new(args)?;
     let engines: Vec<Box<dyn Engine>> =
         opened.lanes.iter().map(|(_, target)| opened.registry.engine(target)).collect();
@@ -43,7 +51,22 @@ pub(super) fn run(args: &AgreeRunArgs, shard: Shard) -> Result<(Agree, Unwritten
     agree.interrupted = interrupted();
     let folder = args.giving.out.as_deref().unwrap_or(Path::new("."));
     let failure = run.journal.failure().map(|error| Failure::write(folder, error));
-    Ok((agree, failure.into_iter().collect()))
+    let pictures = match args.giving.out {
+        Some(_) => pictures(&opened, &agree),
+        None => Pictures::new(),
+    };
+    Ok((agree, pictures, failure.into_iter().collect()))
+}
+
+/// Small pictures of the worst inputs, by the input's number. An input that is no picture has none.
+fn pictures(opened: &Opened<'_>, agree: &Agree) -> Pictures {
+    let shown = agree.targets.iter().flat_map(|lane| lane.tally.worst.iter().take(MOST_PICTURES));
+    let numbers: BTreeSet<usize> = shown.map(|worst| worst.input).collect();
+    let picture = |number: usize| {
+        let sample = opened.dataset.read(number).ok()?;
+        Some((number, thumbnail(&sample.feeds.first()?.tensor)?))
+    };
+    numbers.into_iter().filter_map(picture).collect()
 }
 
 /// One run in progress. Lane 0 is the reference.

@@ -3,6 +3,7 @@
 use super::answer::{self, Unwritten};
 use super::args::{MatrixArgs, MatrixCommand, MatrixOutputArgs, SweepArgs};
 use super::matrix_from::{gather, merge_files, read_file};
+use super::matrix_pages::is_walk_page;
 use super::matrix_run::sweep;
 use super::place_for_results::can_hold_results;
 use super::screen;
@@ -59,6 +60,7 @@ impl<'a> Giving<'a> {
             blessed = self.args.bless.then(|| bless(earlier, &matrix));
         }
         if let Some(folder) = &self.args.out {
+            keep_pages_of(folder, &mut matrix);
             unwritten.note(write_all(folder, self.shard, &matrix));
         }
         let output = &self.args.output;
@@ -75,6 +77,14 @@ impl<'a> Giving<'a> {
             0 if !all => 3,
             code => code,
         })
+    }
+}
+
+/// Forgets the pages of walks that are in a different folder.
+fn keep_pages_of(folder: &Path, matrix: &mut Matrix) {
+    for cell in matrix.rows.iter_mut().flat_map(|row| row.cells.values_mut()) {
+        cell.page =
+            cell.page.take().filter(|page| is_walk_page(page) && folder.join(page).is_file());
     }
 }
 

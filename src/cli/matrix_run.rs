@@ -7,6 +7,7 @@ use super::case_run::{REPEATS, prepare, resolved};
 use super::cut::AskedReference;
 use super::jobs::on_threads;
 use super::matrix_from::{cell, public, same_name};
+use super::matrix_pages::WalkedCell;
 use super::network_name::network_names;
 use super::place::{read_reference, read_target};
 use super::prepare::load_fed;
@@ -79,6 +80,15 @@ struct PendingNetwork {
 enum Origin {
     Model(PathBuf),
     Case(Box<Case>),
+}
+
+impl Origin {
+    fn file(&self) -> &Path {
+        match self {
+            Origin::Model(path) => path,
+            Origin::Case(case) => &case.model,
+        }
+    }
 }
 
 /// All named networks. The function reads each of them once, to report unreadable files before any run.
@@ -198,6 +208,8 @@ impl Sweep<'_> {
     fn row(&self, number: usize, network: &PendingNetwork) -> MatrixRow {
         let mut row = network.row.clone();
         let mut opened: Option<Result<Opened, Box<Cell>>> = None;
+        let cell_of =
+            |number| WalkedCell { number, row: &network.row.name, network: network.origin.file() };
         for (at, (name, target)) in self.targets.iter().enumerate() {
             if interrupted() {
                 break;
@@ -212,7 +224,9 @@ impl Sweep<'_> {
                 Err(attempt) => {
                     self.journal().start(&attempt);
                     let cell = match opened.get_or_insert_with(|| self.open(network)) {
-                        Ok(opened) => self.cell(opened, target),
+                        Ok(opened) => {
+                            self.cell(opened, target, &cell_of(number * self.targets.len() + at))
+                        }
                         Err(unclear) => Cell::clone(unclear),
                     };
                     if interrupted() {
@@ -260,7 +274,7 @@ impl Sweep<'_> {
     }
 
     /// Runs one target. If its outputs are wrong, walks its operators.
-    fn cell(&self, opened: &Opened, target: &Target) -> Cell {
+    fn cell(&self, opened: &Opened, target: &Target, place: &WalkedCell<'_>) -> Cell {
         let Opened { model, feeds, reference, .. } = opened;
         let request = Request { model, feeds, repeats: REPEATS, deadline: opened.deadline };
         let targets = self.targets.iter().map(|(_, target)| target.clone()).collect();
@@ -275,7 +289,14 @@ impl Sweep<'_> {
         let report = session.judge_walked(target, walked);
         // If the walk cannot confirm the finding, the cell keeps the run's sentence.
         let report = if report.verdict.kind.news() == News::Bad { report } else { whole };
-        cell(&TargetReport { fallback, ..report })
+        let report = TargetReport { fallback, ..report };
+        let page = match (&self.args.giving.out, &report.walk) {
+            (Some(folder), Some(_)) => {
+                place.write(folder, (&request, &self.registry, reference), &report).ok()
+            }
+            _ => None,
+        };
+        Cell { page, ..cell(&report) }
     }
 
     /// Walks, and searches for a fallback if the user asks for one. If the search fails, walks without

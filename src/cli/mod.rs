@@ -29,6 +29,7 @@ mod fallback;
 mod jobs;
 mod matrix;
 mod matrix_from;
+mod matrix_pages;
 mod matrix_run;
 mod network_name;
 mod passes;

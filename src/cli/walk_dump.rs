@@ -143,7 +143,7 @@ fn fed(
 /// A dumped input in the shape that the network declares, if the network leaves no dimension of it open.
 fn in_declared_form(tensor: Tensor, input: &ValueInfo) -> Tensor {
     let known = |dim: &Dim| match dim {
-        Dim::Known(extent) => usize::try_from(*extent).ok(),
+        Dim::Known(extent) => Some(*extent),
         _ => None,
     };
     let shape =

@@ -17,6 +17,7 @@ mod picture;
 mod random;
 mod spec;
 mod stored;
+mod thumbnail;
 
 pub use assign::parse_inputs;
 pub use dataset::{Dataset, Preparation, Sample};
@@ -27,6 +28,7 @@ pub use given::shapes_given;
 pub use picture::{Framing, Normalization};
 pub use random::Random;
 pub use spec::{Spec, WrittenNumber};
+pub use thumbnail::thumbnail;
 
 #[cfg(test)]
 mod tests;

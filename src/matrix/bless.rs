@@ -1,6 +1,6 @@
 //! Takes what got better into an earlier matrix, so that it may not get worse again.
 
-use super::{CellChange, CellState, Column, Mark, Matrix, MatrixRow};
+use super::{Cell, CellChange, CellState, Column, Mark, Matrix, MatrixRow};
 
 /// An earlier matrix with everything that got better since.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +48,8 @@ impl Blessed {
             rows.push(MatrixRow { cells: Default::default(), ..row.clone() });
             rows.len() - 1
         });
-        rows[at].cells.insert(change.target.clone(), cell.clone());
+        // The page of the walk is in the folder of the other matrix.
+        rows[at].cells.insert(change.target.clone(), Cell { page: None, ..cell.clone() });
         let is_known = |column: &Column| column.target == change.target;
         if !self.matrix.columns.iter().any(is_known) {
             self.matrix.columns.push(Column::new(change.target.clone()));
@@ -60,7 +61,7 @@ impl Blessed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::{Cell, compare};
+    use crate::matrix::compare;
     use crate::tensor::Digest;
     use crate::verdict::Kind;
 

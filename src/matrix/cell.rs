@@ -29,6 +29,9 @@ pub struct Cell {
     /// The operators that must run on the CPU for a right output; absent without a search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<CellFallback>,
+    /// The page of the walk: a file in the matrix's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
 }
 
 /// The result of a search for operators that must run on the CPU.
@@ -118,6 +121,7 @@ impl Cell {
             converted: walk.and_then(|walk| walk.first_converted.clone()),
             origin: None,
             fallback,
+            page: None,
         }
     }
 
@@ -131,6 +135,7 @@ impl Cell {
             converted: None,
             origin: None,
             fallback: None,
+            page: None,
         }
     }
 

@@ -39,7 +39,7 @@ mod versions;
 mod walk_text;
 mod weights;
 
-pub use agree::{agree_html, agree_markdown, agree_text};
+pub use agree::{Pictures, agree_html, agree_markdown, agree_text};
 pub use audit::audit_text;
 pub use bench_text::bench_text;
 pub use cases::{

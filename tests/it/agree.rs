@@ -366,6 +366,6 @@ fn the_committed_report_is_rendered_as_it_was() {
     assert!(long.is_empty(), "{long:#?}");
     for word in ["McNemar", "class changed", "hidden_relu", "note: a simulated device"] {
         assert!(text.contains(word), "{word}: {text}");
-        assert!(agree_html(&agree).contains(word), "{word}");
+        assert!(agree_html(&agree, &Default::default()).contains(word), "{word}");
     }
 }

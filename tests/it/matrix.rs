@@ -273,6 +273,33 @@ fn saved_reports_are_cells_and_a_walk_stands_over_a_run() {
 }
 
 #[test]
+fn cells_link_the_pages_of_their_walks() {
+    let folder = TempDir::new().unwrap();
+    let mut command = matrix(&["sim:zero", "tract:f64"], &["-q", "--out"]);
+    command.arg(folder.path());
+    assert_eq!(finish(command).0, 1);
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let saved: Value = serde_json::from_str(&read("matrix.json")).unwrap();
+    let page = cell(&saved, "softplus", "sim:zero")["page"].as_str().unwrap();
+    assert!(read("matrix.html").contains(&format!("href=\"{page}\"")));
+    assert!(read(page).contains("softplus.onnx"), "the page shows the network");
+    assert_eq!(cell(&saved, "softplus", "tract:f64")["page"], Value::Null);
+    // In a different folder there are no pages.
+    let other = TempDir::new().unwrap();
+    let mut merge = offby();
+    merge.args(["matrix", "merge", "-q"]).arg(folder.path().join("matrix.json"));
+    assert_eq!(
+        finish({
+            merge.arg("--out").arg(other.path());
+            merge
+        })
+        .0,
+        1
+    );
+    assert!(!fs::read_to_string(other.path().join("matrix.html")).unwrap().contains("walks/"));
+}
+
+#[test]
 fn what_contradicts_itself_is_not_merged() {
     let (folder, target) = device("storage: {format: f32}");
     let path = |name: &str| folder.path().join(name);

@@ -102,7 +102,7 @@ fn agree_plan(folder: &Path) -> Value {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/agree-digits.json");
     let agree = read_agree("committed", &fs::read_to_string(committed).unwrap()).unwrap();
     let file = folder.join("agree.html");
-    fs::write(&file, agree_html(&agree)).unwrap();
+    fs::write(&file, agree_html(&agree, &Default::default())).unwrap();
     let words = ["simulated", "McNemar", "hidden_relu", "Worst inputs"];
     json!({"file": file, "name": "agree", "words": words, "ops": 0, "sources": []})
 }

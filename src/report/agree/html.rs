@@ -5,9 +5,13 @@ use crate::agree::{Agree, AgreeLane, MOST_WORST, Task};
 use crate::report::html::{Page, STYLE, prose, scrolled_table};
 use crate::verdict::News;
 use maud::{Markup, html};
+use std::collections::BTreeMap;
+
+/// Small pictures of inputs, each a `data:` address, by the input's number.
+pub type Pictures = BTreeMap<usize, String>;
 
 /// A run as HTML.
-pub fn agree_html(agree: &Agree) -> String {
+pub fn agree_html(agree: &Agree, pictures: &Pictures) -> String {
     let (titles, rows) = table(agree);
     let body = html! {
         a.skip href="#targets" { "Skip to the targets" }
@@ -22,7 +26,7 @@ pub fn agree_html(agree: &Agree) -> String {
                 p.soft { (legend(agree)) }
             }
             section #targets aria-label="Targets" {
-                @for lane in &agree.targets { (target(agree.task, lane)) }
+                @for lane in &agree.targets { (target(agree.task, lane, pictures)) }
             }
         }
     };
@@ -34,7 +38,7 @@ fn rendered(name: &str, titles: &[&str], rows: &[Vec<String>]) -> Markup {
     scrolled_table(name, titles, rows, |cell| html! { code { (cell) } })
 }
 
-fn target(task: Task, lane: &AgreeLane) -> Markup {
+fn target(task: Task, lane: &AgreeLane, pictures: &Pictures) -> Markup {
     let class = match kind(lane).news() {
         News::Good => "verdict good",
         News::Bad => "verdict bad",
@@ -50,7 +54,28 @@ fn target(task: Task, lane: &AgreeLane) -> Markup {
         }
         @if !rows.is_empty() {
             h3 { "Worst inputs" }
+            (gallery(lane, pictures))
             (rendered(&format!("Worst inputs of {}", lane.target), &titles, &rows))
         }
     }
+}
+
+/// The worst inputs that are pictures.
+fn gallery(lane: &AgreeLane, pictures: &Pictures) -> Markup {
+    let shown = lane.tally.worst.iter();
+    let shown = shown.filter_map(|worst| Some((worst, pictures.get(&worst.input)?)));
+    html! {
+        div.gallery {
+            @for (worst, picture) in shown {
+                figure {
+                    img src=(picture) alt={ "input " (worst.id) } {}
+                    figcaption { (worst.id) @if let Some((reference, target)) = worst.classes { small { (chosen(reference)) " → " (chosen(target)) } } }
+                }
+            }
+        }
+    }
+}
+
+fn chosen(class: Option<usize>) -> String {
+    class.map_or_else(|| "?".to_owned(), |class| class.to_string())
 }

@@ -5,7 +5,7 @@ mod html;
 mod markdown;
 mod text;
 
-pub use html::agree_html;
+pub use html::{Pictures, agree_html};
 pub use markdown::agree_markdown;
 pub use text::agree_text;
 

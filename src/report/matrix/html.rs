@@ -126,6 +126,9 @@ fn table_cell(
                 Some(number) => a href={ "#" (anchor(at, number)) } aria-label=(aria) { (inner) },
                 None => span aria-label=(aria) role="img" { (inner) },
             }
+            @if let Some(page) = &cell.page {
+                a.walked href=(page) aria-label={ "the walk of " (label(matrix, row)) " on " (column.target) } { "walk" }
+            }
         }
     }
 }
@@ -200,7 +203,13 @@ fn reason(id: &str, finding: &ColumnReason<'_>) -> Markup {
     };
     html! {
         div id=(id) class={ "reason " (class) } {
-            p.who { (finding.rows.join(", ")) }
+            p.who {
+                @for (at, row) in finding.rows.iter().enumerate() {
+                    @if at > 0 { ", " }
+                    (row.label)
+                    @if let Some(page) = row.page { " (" a href=(page) { "walk" } ")" }
+                }
+            }
             p { (kind) (words) ": " (prose(finding.sentence)) "." }
         }
     }

@@ -93,7 +93,7 @@ fn reasons(matrix: &Matrix) -> Vec<String> {
             .iter()
             .map(|finding| {
                 let kind = finding.kind.name().replace('_', " ");
-                [named(&finding.rows), kind, prose(finding.sentence)]
+                [named(&finding.labels()), kind, prose(finding.sentence)]
             })
             .collect();
         let list = table([rows_are(matrix), "says", "because"], &rows);
@@ -107,7 +107,7 @@ fn reasons(matrix: &Matrix) -> Vec<String> {
     if sections.len() == 1 { Vec::new() } else { sections }
 }
 
-fn named(rows: &[String]) -> String {
+fn named(rows: &[&str]) -> String {
     let mut named: Vec<String> = rows.iter().take(MOST_ROWS).map(|row| prose(row)).collect();
     if rows.len() > MOST_ROWS {
         named.push(format!("{} more", rows.len() - MOST_ROWS));

@@ -201,7 +201,20 @@ struct ColumnReason<'m> {
     mark: Mark,
     words: String,
     sentence: &'m str,
-    rows: Vec<String>,
+    rows: Vec<ReasonRow<'m>>,
+}
+
+/// A row that has a reason, and the page of its walk.
+struct ReasonRow<'m> {
+    label: String,
+    page: Option<&'m str>,
+}
+
+impl ColumnReason<'_> {
+    /// The names of the rows.
+    fn labels(&self) -> Vec<&str> {
+        self.rows.iter().map(|row| row.label.as_str()).collect()
+    }
 }
 
 /// The reasons of the cells that `keep` accepts in a column, each once, in the order of the rows.
@@ -213,15 +226,15 @@ fn findings<'m>(
     let mut findings: Vec<ColumnReason<'m>> = Vec::new();
     for row in &matrix.rows {
         let Some(cell) = row.cells.get(&column.target).filter(|cell| keep(cell)) else { continue };
-        let label = label(matrix, row);
+        let row = ReasonRow { label: label(matrix, row), page: cell.page.as_deref() };
         match findings.iter_mut().find(|known| known.sentence == cell.sentence) {
-            Some(known) => known.rows.push(label),
+            Some(known) => known.rows.push(row),
             None => findings.push(ColumnReason {
                 kind: cell.kind,
                 mark: cell.mark(),
                 words: cell.words(),
                 sentence: &cell.sentence,
-                rows: vec![label],
+                rows: vec![row],
             }),
         }
     }

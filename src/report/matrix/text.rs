@@ -233,7 +233,7 @@ fn reasons(matrix: &Matrix, width: usize, verbose: bool, paint: Paint) -> String
 }
 
 fn reason(column: &Column, finding: &ColumnReason<'_>, width: usize, paint: Paint) -> String {
-    let rows = match finding.rows.as_slice() {
+    let rows = match finding.labels().as_slice() {
         [first, second, third, rest @ ..] if !rest.is_empty() => {
             format!("{first}, {second}, {third} and {} more", rest.len())
         }
