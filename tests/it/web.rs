@@ -3,7 +3,7 @@
 //! `scripts/up test` installs.
 
 use crate::decode::written;
-use crate::support::{device, finish, offby};
+use crate::support::{debug_model, device, finish, offby};
 use offby::agree::read_agree;
 use offby::matrix::read_matrix;
 use offby::report::{Report, agree_html, matrix_html, read_report, report_html};
@@ -124,6 +124,21 @@ fn decode_plan(folder: &Path, name: &str, fault: &str, (row, step): (&str, usize
     })
 }
 
+/// A network on two devices, each of which adds up a convolution wrongly: one page with a switch.
+fn targets_plan(folder: &Path) -> Value {
+    let (_half, first) = device("faults: [{fault: half-sums, at: {op: [Conv]}}]");
+    let (_tail, second) = device("faults: [{fault: tail-lost, at: {op: [Conv]}}]");
+    let mut command = offby();
+    command.arg("walk").arg(debug_model("basic_block.onnx"));
+    let out = folder.join("targets");
+    command.args(["--on", &first, "--on", &second, "-q", "--out"]).arg(&out);
+    assert_eq!(finish(command).0, 1);
+    let saved = fs::read_to_string(out.join("report.json")).unwrap();
+    let report = read_report(&saved).unwrap();
+    let words = ["Operators on each target", "Worst element of", "f16, in order"];
+    plan(folder, "targets", &report, &words)
+}
+
 /// Writes the page, and lists what the browser must find on it.
 fn plan(folder: &Path, name: &str, report: &Report, words: &[&str]) -> Value {
     let file = folder.join(format!("{name}.html"));
@@ -131,6 +146,7 @@ fn plan(folder: &Path, name: &str, report: &Report, words: &[&str]) -> Value {
     let walk = report.targets.iter().find_map(|target| target.walk.as_ref());
     json!({
         "file": file, "name": name, "words": words, "sheets": if name == "walk" { 2 } else { 0 },
+        "walks": report.targets.iter().filter(|target| target.walk.is_some()).count(),
         "ops": walk.map_or(0, |walk| walk.ops.len()),
         "sources": walk.map_or_else(Vec::new, |walk| walk.sources.clone()),
     })
@@ -186,6 +202,7 @@ fn pages_are_sound_in_a_browser() {
             "{fault: digits-lost, at: {op: [Concat], name: '/layers.2/attention/*', extent: {axis: 2, from: 8}}}",
             ("layer 2", 0),
         ),
+        targets_plan(folder.path()),
         plan(folder.path(), "many", &synthetic(5000), &["5,000 of 5,000"]),
     ];
     let screenshots = env::var_os("OFFBY_SCREENSHOTS").map(PathBuf::from);

@@ -68,6 +68,7 @@ async function look(browser, plan_page, width, colorScheme) {
     console.error(`${where}: first paint after ${Math.round(paint)} ms, ready after ${took} ms, filtered in ${filter.toFixed(1)} ms, frames of ${frame.toFixed(1)} ms`);
     if (paint >= PAINTED) say(`first paint after ${Math.round(paint)} ms, not within ${PAINTED}`);
     await selection(page, plan_page, say);
+    await switched(page, plan_page, say);
   }
   await accessible(page, say);
   await named(page, say);
@@ -123,13 +124,13 @@ async function markers(page, { sources }, say) {
 
 /** One selection: a source in the drawing opens its details and its row, survives a reload, and moves by keys. */
 async function selection(page, { sources }, say) {
-  const link = page.locator(".network ol a.is-source").last();
+  const link = page.locator(".walk:not([hidden]) .network ol a.is-source").last();
   if (sources.length === 0 || (await link.count()) === 0) return;
   const name = await link.getAttribute("title");
   await link.click();
   const shown = () => page.locator(".detail h3").first().innerText();
   if (!(await shown()).includes(name)) say(`a click on ${name} in the drawing opens ${await shown()}`);
-  if ((await page.locator("a.source.chosen").count()) !== 1) say("the chart does not mark the chosen source");
+  if ((await page.locator(".walk:not([hidden]) a.source.chosen").count()) !== 1) say("the chart does not mark the chosen source");
   await page.reload();
   await page.waitForFunction(() => document.documentElement.dataset.ready);
   if (!(await shown()).includes(name)) say(`after a reload ${await shown()} is open, not ${name}`);
@@ -143,6 +144,23 @@ async function selection(page, { sources }, say) {
   }
   await page.keyboard.press("/");
   if (!(await page.evaluate(() => document.activeElement.matches(".ops input")))) say("/ does not go to the search");
+}
+
+/** With several walks one is shown, and a button or an address shows the other. */
+async function switched(page, { walks }, say) {
+  if (!(walks > 1)) return;
+  const seen = () => page.$$eval(".walk", (sections) => sections.map((section) => section.offsetHeight > 0));
+  const only = async (number, how) => {
+    const visible = await seen();
+    if (visible.some((is, at) => is !== (at === number))) say(`${how}: the walks that are seen are ${visible}`);
+  };
+  await page.locator(".switch button").first().click();
+  await only(0, "the first button");
+  const link = page.locator('#across a[href^="#op=1."]').first();
+  await link.click();
+  await only(1, "a link to the second walk");
+  await page.locator(".switch button").first().click();
+  await only(0, "the first button again");
 }
 
 /** The drawing with every operator: how long a frame takes while it scrolls. */
@@ -177,6 +195,7 @@ async function withoutScripts(browser, plan_page) {
   await page.goto(pathToFileURL(plan_page.file).href);
   const text = await page.locator("body").innerText();
   for (const source of plan_page.sources.slice(0, 40)) if (!text.includes(source)) say(`${source} is not named`);
+  if (plan_page.walks > 1 && (await page.$$eval(".walk", (sections) => sections.some((section) => section.offsetHeight === 0)))) say("a walk is hidden");
   for (const words of plan_page.ops ? ["What was ruled out", "How to reproduce", "Environment"] : []) if (!text.includes(words)) say(`no ${words}`);
   if (plan.screenshots) await page.screenshot({ path: path.join(plan.screenshots, `${plan_page.name}-plain.png`), fullPage: true });
   const pdf = await page.pdf({ format: "A4" });

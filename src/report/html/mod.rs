@@ -3,6 +3,7 @@
 //! Everything that a reader needs is written here, and can be read, printed and mailed without scripts. In the
 //! browser, `*.js` adds what follows the pointer, the table that searches, and the profiles of single operators.
 
+mod across;
 mod chart;
 mod content;
 mod element;
@@ -49,6 +50,7 @@ pub fn report_html(report: &Report) -> String {
         main {
             section #verdicts aria-label="Verdict" { (verdicts::all(report)) }
             @if let Some(matrix) = parts::matrix(report) { (matrix) }
+            @if let Some(across) = across::across(report) { (across) }
             div #walks {
                 @let walked = report.targets.iter().filter_map(|target| Some((target, target.walk.as_ref()?)));
                 @for (number, (target, walk)) in walked.enumerate() {

@@ -19,9 +19,27 @@ function addressed(address) {
 /** The views of each walk: functions that show an operator. */
 const views = walks.map(() => []);
 let current = null;
+/** The last choice in each walk. */
+const picked = [];
+
+/** With several walks, one is shown at a time. The buttons choose which. */
+const sections = [...document.querySelectorAll(".walk")];
+const switches = sections.map((section, number) => h("button", { type: "button", "aria-pressed": "false", onclick: () => { showWalk(number); current = picked[number] ?? current; } }, section.querySelector("h2").textContent.replace("Operators of ", "")));
+
+function showWalk(number) {
+  sections.forEach((section, at) => { section.hidden = at !== number; });
+  switches.forEach((button, at) => button.setAttribute("aria-pressed", String(at === number)));
+}
+
+if (sections.length > 1) {
+  document.getElementById("walks").prepend(h("div", { class: "tools switch", role: "group", "aria-label": "Target" }, switches));
+  showWalk(0);
+}
 
 function choose(number, op, jump) {
   current = [number, op];
+  picked[number] = current;
+  if (jump && sections.length > 1) showWalk(number);
   views[number].forEach((view) => view(op));
   if (jump) {
     history.replaceState(null, "", addressOf(walks[number], op));
