@@ -44,6 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "tensor",
             "compare",
+            "bounds",
             "choice",
             "graph",
             "inputs",

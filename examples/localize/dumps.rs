@@ -91,7 +91,7 @@ fn report(
     let arithmetic = trial.device.arithmetic();
     let values = Dump::from(values);
     let dump = DumpedNetwork { model, feeds, values: &values, arithmetic, second: None };
-    walk_dumped(&dump, &BTreeMap::new())
+    walk_dumped(&dump, &BTreeMap::new()).map_err(|stopped| stopped.to_string())
 }
 
 /// All values of the device's run, of its second run if the fault is in that run only.

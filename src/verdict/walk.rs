@@ -328,7 +328,7 @@ fn of_feed(feed: &ChangedFeed, storage: Format) -> String {
         );
     }
     format!(
-        "no operator introduces it: what `{operator}` reads of the feed is another already, by {error:.2e} (relative L2): storing the input costs that much"
+        "no operator introduces it: `{operator}` already reads a changed feed (relative L2 {error:.2e}): storing the input costs that much"
     )
 }
 

@@ -46,23 +46,19 @@ pub struct DumpedNetwork<'a> {
 }
 
 /// Why a walk of a dump ended early.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Stopped {
     /// A tensor of the dump cannot be read.
-    Dump(InputError),
+    #[error(transparent)]
+    Dump(#[from] InputError),
     /// The reference refuses a node.
+    #[error("{0}")]
     Reference(String),
 }
 
 impl From<String> for Stopped {
     fn from(reason: String) -> Self {
         Stopped::Reference(reason)
-    }
-}
-
-impl From<InputError> for Stopped {
-    fn from(error: InputError) -> Self {
-        Stopped::Dump(error)
     }
 }
 

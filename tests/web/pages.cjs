@@ -68,6 +68,7 @@ async function look(browser, plan_page, width, colorScheme) {
     console.error(`${where}: first paint after ${Math.round(paint)} ms, ready after ${took} ms, filtered in ${filter.toFixed(1)} ms, frames of ${frame.toFixed(1)} ms`);
     if (paint >= PAINTED) say(`first paint after ${Math.round(paint)} ms, not within ${PAINTED}`);
     await selection(page, plan_page, say);
+    await brushed(page, plan_page, say);
     await switched(page, plan_page, say);
   }
   await accessible(page, say);
@@ -144,6 +145,29 @@ async function selection(page, { sources }, say) {
   }
   await page.keyboard.press("/");
   if (!(await page.evaluate(() => document.activeElement.matches(".ops input")))) say("/ does not go to the search");
+}
+
+/** A range that is dragged over in the chart narrows the table; Escape widens it. */
+async function brushed(page, { ops }, say) {
+  const area = page.locator(".walk:not([hidden]) .plot .area").first();
+  const said = () => page.locator(".walk:not([hidden]) .ops [role=status]").first().innerText();
+  if (ops < 8) return;
+  await area.scrollIntoViewIfNeeded();
+  const box = await area.boundingBox();
+  const y = box.y + box.height / 2;
+  await page.mouse.move(box.x + box.width * 0.25, y);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.5, y, { steps: 4 });
+  await page.mouse.up();
+  const all = `${ops.toLocaleString("en-US")} of`;
+  if ((await said()).startsWith(all)) say(`dragging in the chart leaves ${await said()}`);
+  await page.locator(".walk:not([hidden]) .plot[role=group]").first().focus();
+  await page.keyboard.press("Escape");
+  if (!(await said()).startsWith(all)) say(`Escape leaves ${await said()}`);
+  await page.keyboard.press("Home");
+  await page.keyboard.press("Shift+ArrowRight");
+  if (!(await said()).startsWith("2 of")) say(`Shift and an arrow leave ${await said()}`);
+  await page.keyboard.press("Escape");
 }
 
 /** With several walks one is shown, and a button or an address shows the other. */

@@ -1,10 +1,21 @@
 // What follows the pointer and the keys on a chart. The chart itself is on the page already.
 
-/** Makes a chart answer; `choose(op)` is called for the operator that was clicked. */
-function chartAnswers(plot, walk, choose) {
+/** How many pixels a pointer moves before it chooses a range instead of an operator. */
+const DRAGGED = 5;
+
+/**
+ * Makes a chart answer. `choose(op)` is called for the operator that was clicked, and `narrow([from, to])` for a range of
+ * operators that was dragged over, or extended with Shift and an arrow; `narrow(null)` ends the range. Returns a function
+ * that shows a range.
+ */
+function chartAnswers(plot, walk, choose, narrow) {
   const area = plot.querySelector(".area");
   const cursor = h("div", { class: "cursor", hidden: true });
-  area.append(cursor);
+  const band = h("div", { class: "band", hidden: true });
+  area.append(band, cursor);
+  let begun = null;
+  let anchor = null;
+  let dragged = false;
   const last = walk.ops.length - 1;
   let at = -1;
   const left = (op) => (last < 1 ? 50 : (100 * op) / last);
@@ -17,19 +28,42 @@ function chartAnswers(plot, walk, choose) {
     cursor.hidden = true;
     hideTip();
   };
+  const show = (range) => {
+    band.hidden = !range;
+    if (!range) return;
+    band.style.left = left(range[0]) + "%";
+    band.style.width = left(range[1]) - left(range[0]) + "%";
+  };
+  const between = (a, b) => [Math.min(a, b), Math.max(a, b)];
+  area.addEventListener("pointerdown", (event) => {
+    dragged = false;
+    if (event.button !== 0 || event.target.closest("a")) return;
+    begun = { at: Math.max(0, at), x: event.clientX };
+    area.setPointerCapture(event.pointerId);
+  });
   area.addEventListener("pointermove", (event) => {
     const box = area.getBoundingClientRect();
     go(Math.round(((event.clientX - box.left) / box.width) * last));
+    dragged ||= begun !== null && Math.abs(event.clientX - begun.x) > DRAGGED;
+    if (begun && dragged) show(between(begun.at, at));
     showTip(opWords(walk.ops[at]), event.clientX, event.clientY);
   });
+  area.addEventListener("pointerup", () => {
+    if (begun && dragged) narrow(between(begun.at, at));
+    begun = null;
+  });
+  area.addEventListener("pointercancel", () => { begun = null; });
   area.addEventListener("click", (event) => {
-    if (!event.target.closest("a") && walk.ops[at]) choose(walk.ops[at]);
+    if (!dragged && !event.target.closest("a") && walk.ops[at]) choose(walk.ops[at]);
   });
   plot.addEventListener("pointerleave", leave);
   plot.addEventListener("blur", leave);
   plot.addEventListener("keydown", (event) => {
     if (event.target !== plot) return;
     if (event.key === "Enter" && walk.ops[at]) choose(walk.ops[at]);
+    if (event.key === "Escape") narrow(null);
+    if (!event.shiftKey) anchor = null;
+    else anchor ??= Math.max(0, at);
     const moves = {
       ArrowRight: () => at + 1, ArrowLeft: () => at - 1, Home: () => 0, End: () => last,
       PageDown: () => nextSource(walk, at, 1), PageUp: () => nextSource(walk, at, -1),
@@ -37,9 +71,11 @@ function chartAnswers(plot, walk, choose) {
     if (!moves[event.key]) return;
     event.preventDefault();
     go(moves[event.key]());
+    if (event.shiftKey) narrow(between(anchor, at));
     const box = area.getBoundingClientRect();
     showTip(opWords(walk.ops[at]), box.left + (box.width * left(at)) / 100, box.top + box.height / 2);
   });
+  return show;
 }
 
 /** The place of the next source in a direction, or the same place if there is none. */

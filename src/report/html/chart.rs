@@ -114,7 +114,7 @@ pub(super) fn error_chart(walk: &WalkReport, number: usize) -> Markup {
             }
             figcaption {
                 "Relative L2 error, one place for each executed operator."
-                span.script { " Arrow keys move, Page Up and Page Down go from source to source, Enter opens." }
+                span.script { " Arrow keys move, Page Up and Page Down go from source to source, Enter opens. Drag, or Shift and arrows, choose a range for the table." }
             }
         }
     }

@@ -52,12 +52,16 @@ document.querySelectorAll(".walk").forEach((section) => {
   const walk = walks[number];
   if (!walk.ops.length) return;
   const pick = (op) => choose(number, op, true);
-  section.querySelectorAll(".plot[data-walk]").forEach((plot) => chartAnswers(plot, walk, pick));
+  const table = opTable(walk, pick, (range) => narrow(range));
+  const bands = [...section.querySelectorAll(".plot[data-walk]")].map((plot) => chartAnswers(plot, walk, pick, (range) => narrow(range)));
+  const narrow = (range) => {
+    bands.forEach((show) => show(range));
+    table.narrow(range);
+  };
   const network = section.querySelector(".network");
   if (network && content.drawings[number]) views[number].push(drawingAnswers(network, walk, content.drawings[number], pick));
   const detail = h("div", { class: "detail screen", "aria-live": "polite" });
   section.querySelector(".chosen").append(detail);
-  const table = opTable(walk, pick);
   section.querySelector(".table").append(h("h3", {}, "All operators"), table);
   views[number].push(
     (op) => detail.replaceChildren(...opDetail(op, walk)), table.mark,

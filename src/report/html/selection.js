@@ -60,7 +60,7 @@ addEventListener("hashchange", () => {
   if (found) choose(...found, true);
 });
 
-const HELP = "j and k: next and previous source. /: search the operators. Esc: close. ?: this help.";
+const HELP = "j and k: next and previous source. /: search the operators. Drag in a chart, or Shift and arrows: a range of operators. Esc: close. ?: this help.";
 
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") hideTip();

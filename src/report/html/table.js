@@ -15,14 +15,15 @@ const COLUMNS = [
   { title: "largest value", wide: 8, key: (op) => op.absmax, number: true, cell: (op) => size(op.absmax) },
 ];
 
-/** The table of one walk; `choose(op)` is called for the operator whose name was clicked. */
-function opTable(walk, choose) {
+/** The table of one walk; `choose(op)` is called for the operator whose name was clicked, `narrow(null)` to end a range. */
+function opTable(walk, choose, narrow) {
   const unchecked = new Map(walk.ops_unchecked.map((op) => [op.name, op.reason]));
   const words = walk.ops.map((op) => `${op.index} ${op.name} ${op.op_type} ${op.onnx_node ?? ""} ${roleName(op.role)} ${op.backend} ${origin(op) ?? ""}`.toLowerCase());
-  const state = { text: "", role: "", by: 0, down: false, page: 0, chosen: null };
+  const state = { text: "", role: "", by: 0, down: false, page: 0, chosen: null, range: null };
   const body = h("tbody");
   const said = h("span", { role: "status", class: "soft" });
   const pages = h("span", { class: "tools" });
+  const range = h("button", { type: "button", hidden: true, onclick: () => narrow(null) });
   let shown = [];
 
   const search = h("input", { type: "search", placeholder: "Search names, types, nodes", "aria-label": "Search operators", oninput: () => { state.text = search.value; find(); } });
@@ -36,6 +37,7 @@ function opTable(walk, choose) {
     shown = [];
     walk.ops.forEach((op, at) => {
       if (state.role && op.role !== state.role) return;
+      if (state.range && (at < state.range[0] || at > state.range[1])) return;
       if (wanted.every((word) => words[at].includes(word))) shown.push(op);
     });
     if (state.by !== 0 || state.down) shown.sort(order(COLUMNS[state.by].key, state.down ? -1 : 1));
@@ -62,11 +64,17 @@ function opTable(walk, choose) {
   }
 
   const element = h("section", { class: "ops", "aria-label": "All operators" },
-    h("div", { class: "tools" }, search, roles, said),
+    h("div", { class: "tools" }, search, roles, range, said),
     h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Table of operators" },
       h("table", {}, h("colgroup", {}, COLUMNS.map((column) => h("col", { style: `width: ${column.wide ?? 6}rem` }))), h("thead", {}, h("tr", {}, heads)), body)),
     pages);
   element.mark = (op) => { state.chosen = op; turn(); };
+  element.narrow = (between) => {
+    state.range = between;
+    range.hidden = !between;
+    range.textContent = between ? `operators ${walk.ops[between[0]].index} to ${walk.ops[between[1]].index} ✕` : "";
+    find();
+  };
   find();
   return element;
 }
