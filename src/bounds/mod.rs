@@ -35,5 +35,5 @@ pub use approximation::{Approximation, ApproximationError, MNN_CPU, ONNX_RUNTIME
 pub use composite::median;
 pub use element::Clamp;
 pub use mode::{Arithmetic, DeviceMode};
-pub use resum::{Adding, OddAddend, PartialSum, ReadBox, Resummed, SumIn};
+pub use resum::{Adding, OddSum, PartialSum, ReadBox, Resummed, SumIn};
 pub use weigh::{Excess, WorstElement, weigh, weigh_moved};

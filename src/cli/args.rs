@@ -98,9 +98,9 @@ pub(super) struct RunArgs {
 pub(super) struct WalkArgs {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
-    /// Target to walk, such as mnn:vulkan:low, or the reference itself
+    /// Target to walk, such as mnn:vulkan:low, or the reference itself (repeatable)
     #[arg(long = "on", value_name = "TARGET", required_unless_present = "got")]
-    pub(super) on: Option<String>,
+    pub(super) on: Vec<String>,
     /// Walk these dumped tensors of a device instead of a target: a folder, or an .npz, .safetensors, .pt or
     /// Polygraphy .json file
     #[arg(long, value_name = "DUMP", conflicts_with_all = ["on", "strategy"])]

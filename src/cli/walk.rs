@@ -16,33 +16,49 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     if let Some(dump) = &args.got {
         return walk_dump(args, dump);
     }
-    let target = read_target(args.on.as_deref().unwrap_or_default(), &args.network.place)?;
+    let asked: Vec<Target> = args
+        .on
+        .iter()
+        .map(|text| read_target(text, &args.network.place))
+        .collect::<Result<_, Failure>>()?;
+    let several = args.strategy.strategies();
+    if asked.len() > 1 && several.len() > 1 {
+        return Err(Failure::new(
+            "walk several targets with several strategies",
+            "give one --on with --strategy all, or one strategy with several --on",
+        ));
+    }
     let prepared = Prepared::new(&args.network)?.with_finite(args.finite);
     let progress = screen::progress(args.network.output.quiet);
     progress.set_message(format!("{} (reference)", args.network.reference));
     let reference = prepared.reference()?;
-    let session = prepared.session(&reference, std::slice::from_ref(&target));
+    let session = prepared.session(&reference, &asked);
     prepared.keep(&format!("reference {}", reference.target), session.truth());
 
-    let walk = Walk { prepared: &prepared, session: &session, target: &target };
     let mut targets = Vec::new();
-    let strategies = if walk.is_reference() { &[] } else { args.strategy.strategies() };
-    if walk.is_reference() {
-        targets.push(session.walk_reference()?);
-    }
-    for strategy in strategies {
-        let announce = |text: &str| progress.set_message(format!("{target}: {text}"));
-        targets.push(match strategy {
-            Strategy::Cut => walk.search(Search::Cut, announce)?,
-            Strategy::Isolate => walk.search(Search::Isolate, announce)?,
-            _ => walk.follow(announce)?,
-        });
+    let mut strategies: &[Strategy] = &[];
+    for target in &asked {
+        let walk =
+            Walk { prepared: &prepared, session: &session, target, is_alone: asked.len() == 1 };
+        if walk.is_reference() {
+            targets.push(session.walk_reference()?);
+            continue;
+        }
+        strategies = several;
+        for strategy in strategies {
+            let announce = |text: &str| progress.set_message(format!("{target}: {text}"));
+            targets.push(match strategy {
+                Strategy::Cut => walk.search(Search::Cut, announce)?,
+                Strategy::Isolate => walk.search(Search::Isolate, announce)?,
+                _ => walk.follow(announce)?,
+            });
+        }
     }
     progress.finish_and_clear();
 
     let mut report = prepared.report("walk", &reference, targets);
     prepared.remark(&mut report, &session);
-    report.strategies = agreement(&report, strategies);
+    report.strategies = agreement(&report, if asked.len() == 1 { strategies } else { &[] });
     prepared.answer(&report, || {
         let evidence =
             if args.network.output.verbose { evidence_text(&report) } else { String::new() };
@@ -63,6 +79,8 @@ struct Walk<'a> {
     prepared: &'a Prepared<'a>,
     session: &'a Evaluator<'a>,
     target: &'a Target,
+    /// Whether no other target is walked.
+    is_alone: bool,
 }
 
 impl Walk<'_> {
@@ -73,10 +91,11 @@ impl Walk<'_> {
     }
 
     fn follow(&self, announce: impl Fn(&str)) -> Result<TargetReport, Failure> {
-        let Walk { prepared, session, target } = self;
+        let Walk { prepared, session, target, is_alone } = self;
+        let witness = if *is_alone { "witness".to_owned() } else { format!("{target} witness") };
         let report = session.walk(target, &mut |text| announce(text), &mut |walked| {
             prepared.keep(&target.to_string(), &walked.execution.outputs);
-            prepared.keep("witness", &walked.reference);
+            prepared.keep(&witness, &walked.reference);
         })?;
         self.note_unwritten();
         Ok(report)

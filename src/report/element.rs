@@ -1,6 +1,6 @@
 //! The worst element of an operator in words: what it is computed from, and which arithmetic gives the device's value.
 
-use crate::bounds::{OddAddend, ReadBox, Resummed, WorstElement};
+use crate::bounds::{OddSum, ReadBox, Resummed, WorstElement};
 use crate::walk::OpReport;
 
 /// The worst element of an operator, if it is beyond its bound.
@@ -59,15 +59,25 @@ fn conclusion(sum: &Resummed, WorstElement { right, found, bound, .. }: &WorstEl
     if let Some(adding) = sum.explained_by(*right, *found, *bound) {
         return format!("added in {}, the same addends give the target's value", adding.words());
     }
-    match sum.odd {
-        Some(OddAddend { addend, times: 0 }) => {
+    match (sum.odd, sum.alike(*right, *found)) {
+        (Some(OddSum::Without(addend)), _) => {
             format!("without addend {addend} the sum is the target's value")
         }
-        Some(OddAddend { addend, .. }) => {
+        (Some(OddSum::Twice(addend)), _) => {
             format!("with addend {addend} twice the sum is the target's value")
         }
-        None => {
-            "no arithmetic that was tried gives the target's value, nor does one addend more or less"
+        (Some(OddSum::First(count)), _) => {
+            format!("the sum of only the first {count} addends is the target's value")
+        }
+        (Some(OddSum::Last(count)), _) => {
+            format!("the sum of only the last {count} addends is the target's value")
+        }
+        (None, Some(adding)) => format!(
+            "added in {}, the same addends are off by about as much as the target",
+            adding.words()
+        ),
+        (None, None) => {
+            "no arithmetic that was tried gives the target's value, nor does a part of the addends"
                 .to_owned()
         }
     }
@@ -78,7 +88,7 @@ mod tests {
     use super::*;
     use crate::bounds::{Adding, SumIn};
 
-    fn element(found: f64, odd: Option<OddAddend>) -> WorstElement {
+    fn element(found: f64, odd: Option<OddSum>) -> WorstElement {
         let value = |adding: Adding| SumIn {
             adding,
             value: Some(if adding == Adding::F16 { 2048.0 } else { 4096.0 }),
@@ -110,7 +120,7 @@ mod tests {
         );
         assert_eq!(said[1], "it is the sum of 4096 addends, from input 1 at [0..=63, 3]");
         assert_eq!(said[2], "added in f16, in order, the same addends give the target's value");
-        let said = element_sentences(&element(4095.0, Some(OddAddend { addend: 7, times: 0 })));
+        let said = element_sentences(&element(4095.0, Some(OddSum::Without(7))));
         assert_eq!(said[2], "without addend 7 the sum is the target's value");
     }
 }

@@ -40,6 +40,10 @@ pub fn walk_text(report: &Report, all: bool, width: usize, paint: Paint) -> Stri
             let gap = if number == 0 { "" } else { "\n" };
             let _ = writeln!(text, "{gap}strategy {}", named.strategy);
         }
+        if report.strategies.is_none() && report.targets.len() > 1 {
+            let gap = if number == 0 { "" } else { "\n" };
+            let _ = writeln!(text, "{gap}target {}", target.target);
+        }
         if let Some(walk) = &target.walk {
             if walk.strategy == Strategy::Cut {
                 text.push_str(&cut_text(walk, width));

@@ -11,7 +11,7 @@ const DRAGGED = 5;
 function chartAnswers(plot, walk, choose, narrow) {
   const area = plot.querySelector(".area");
   const cursor = h("div", { class: "cursor", hidden: true });
-  const band = h("div", { class: "band", hidden: true });
+  const band = h("div", { class: "brushed", hidden: true });
   area.append(band, cursor);
   let begun = null;
   let anchor = null;
