@@ -157,7 +157,6 @@ impl Resummed {
             adding,
             value: finite(clamp.of(adding.partial(&addends).last().copied().unwrap_or(0.0))),
         };
-        let right = exact.last().copied().unwrap_or(0.0);
         let step = addends.len().div_ceil(MOST_PARTIAL).max(1);
         let last = addends.len().saturating_sub(1);
         let places = (0..addends.len()).filter(|place| place % step == step - 1 || *place == last);

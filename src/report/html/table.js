@@ -23,7 +23,7 @@ function opTable(walk, choose, narrow) {
   const body = h("tbody");
   const said = h("span", { role: "status", class: "soft" });
   const pages = h("span", { class: "tools" });
-  const range = h("button", { type: "button", hidden: true, onclick: () => narrow(null) });
+  const range = h("button", { type: "button", hidden: true, onclick: () => narrow(null) }, "All operators");
   let shown = [];
 
   const search = h("input", { type: "search", placeholder: "Search names, types, nodes", "aria-label": "Search operators", oninput: () => { state.text = search.value; find(); } });
@@ -72,7 +72,7 @@ function opTable(walk, choose, narrow) {
   element.narrow = (between) => {
     state.range = between;
     range.hidden = !between;
-    range.textContent = between ? `operators ${walk.ops[between[0]].index} to ${walk.ops[between[1]].index} ✕` : "";
+    if (between) range.textContent = `operators ${walk.ops[between[0]].index} to ${walk.ops[between[1]].index} ✕`;
     find();
   };
   find();
