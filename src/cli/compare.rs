@@ -9,7 +9,7 @@ use super::prepare::Prepared;
 use super::screen;
 use super::walk_dump::{answer_dump, execution};
 use crate::engine::{DumpTarget, NodeSteps, Second, Target, Values};
-use crate::graph::{Model, Node, ValueName};
+use crate::graph::{Cut, Model, Node, ValueName};
 use crate::inputs::{Dump, Feed};
 use crate::report::{TargetReport, run_text};
 use crate::session::{Evaluator, Failure};
@@ -204,6 +204,10 @@ fn answer_passes(
 /// The second network, fed like the first: inputs of the same name, or else in the same order.
 fn second_network(path: &Path, first: &Prepared<'_>) -> Result<(Model, Vec<Feed>), Failure> {
     let mut model = Model::load(path)?;
+    if model.inputs().len() > first.feeds.len() {
+        // An optimizer may leave inputs that no node reads any more.
+        model = model.cut(&Cut { to: model.outputs().to_vec(), ..Cut::default() })?;
+    }
     let inputs: Vec<ValueName> = model.inputs().iter().map(|input| input.name.clone()).collect();
     if inputs.len() != first.feeds.len() || model.outputs().len() != first.model.outputs().len() {
         return Err(Failure::new(

@@ -45,10 +45,11 @@ fn origin(sum: &Resummed) -> String {
     format!("it is the sum of {} {plural}{from}", sum.addends)
 }
 
+/// A box of an input, as numpy writes slices.
 fn read(ReadBox { input, from, to }: &ReadBox) -> String {
     let range = |(from, to): (&usize, &usize)| match from == to {
         true => from.to_string(),
-        false => format!("{from}..={to}"),
+        false => format!("{from}:{}", to + 1),
     };
     let ranges: Vec<String> = from.iter().zip(to).map(range).collect();
     format!("input {input} at [{}]", ranges.join(", "))
@@ -118,7 +119,7 @@ mod tests {
             said[0],
             "element [0, 3] is 2048, and the exact result is 4096; the bound of their difference is 5.0e-1"
         );
-        assert_eq!(said[1], "it is the sum of 4096 addends, from input 1 at [0..=63, 3]");
+        assert_eq!(said[1], "it is the sum of 4096 addends, from input 1 at [0:64, 3]");
         assert_eq!(said[2], "added in f16, in order, the same addends give the target's value");
         let said = element_sentences(&element(4095.0, Some(OddSum::Without(7))));
         assert_eq!(said[2], "without addend 7 the sum is the target's value");

@@ -153,3 +153,10 @@ fn networks_with_other_ends_are_refused() {
     let (code, _, stderr) = crate::support::finish(command);
     assert!(code == 2 && stderr.contains("2 inputs") && stderr.contains("hint: "), "{stderr}");
 }
+
+/// ONNX Runtime folds constants of old files, and leaves their names as inputs that no node reads.
+#[test]
+fn inputs_that_no_node_reads_are_left_out() {
+    let (code, target) = compared(original(), rewritten(None).input("left over", Dtype::I64, &[4]));
+    assert_eq!((code, &*target["verdict"]["kind"].to_string()), (0, "\"agrees\""), "{target}");
+}
