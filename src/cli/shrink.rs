@@ -11,7 +11,9 @@ use crate::case::{Case, CaseTarget};
 use crate::engine::{Engine, Execution, Outcome, Request, Target};
 use crate::graph::ValueName;
 use crate::inputs::Feed;
-use crate::report::{SCHEMA, ShrinkFeed, ShrinkReport, ToolReport, shrink_markdown, shrink_text};
+use crate::report::{
+    SCHEMA, ShrinkFeed, ShrinkReport, ToolReport, shrink_html, shrink_markdown, shrink_text,
+};
 use crate::session::node_names;
 use crate::session::{Engines, Failure, arithmetic_of};
 use crate::shrink::{Finding, Oracle, Shrunk, shrink as search};
@@ -70,8 +72,8 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     progress.finish_and_clear();
     let report = origin.report(&shrunk, proven, &files)?;
     answer::write_json(&files.report, &report)?;
-    fs::write(&files.summary, shrink_markdown(&report))
-        .map_err(|error| Failure::write(&files.summary, error))?;
+    answer::write(&files.summary, shrink_markdown(&report))?;
+    answer::write(&files.page, shrink_html(&report))?;
     answer::give(output, &report, || shrink_text(&report, screen::width()))?;
     Ok(if proven == PROOFS { 1 } else { 3 })
 }
@@ -143,6 +145,7 @@ struct Files {
     model: PathBuf,
     inputs: BTreeMap<ValueName, PathBuf>,
     summary: PathBuf,
+    page: PathBuf,
     report: PathBuf,
 }
 
@@ -164,8 +167,9 @@ impl Files {
         let targets = vec![CaseTarget { on: target.itself().clone(), when: None, expect: None }];
         Case { targets, ..stored }.write(&folder.join("model.yaml"))?;
         let path = |name: &str| folder.join(name);
-        let (summary, report) = (path("summary.md"), path("report.json"));
-        Ok(Files { folder: folder.to_owned(), model, inputs, summary, report })
+        let (summary, page) = (path("summary.md"), path("summary.html"));
+        let report = path("report.json");
+        Ok(Files { folder: folder.to_owned(), model, inputs, summary, page, report })
     }
 }
 
@@ -203,6 +207,7 @@ impl Origin<'_> {
             simple_thresholds: Vec::new(),
             limit: None,
             steps: vec![steps.into()],
+            sizes: Vec::new(),
             interrupted: interrupted(),
             candidate_runs: 0,
             reproduced: 0,
@@ -240,7 +245,8 @@ impl Origin<'_> {
             thresholds: shrunk.thresholds.clone(),
             simple_thresholds: shrunk.simple_thresholds.clone(),
             limit: shrunk.limit.clone(),
-            steps: shrunk.steps.clone(),
+            steps: shrunk.steps.iter().skip(1).map(|step| step.words.clone()).collect(),
+            sizes: shrunk.steps.clone(),
             candidate_runs: shrunk.runs + PROOFS,
             reproduced: proven,
             of: PROOFS,

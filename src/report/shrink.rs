@@ -4,7 +4,7 @@ use super::document::{ModelReport, ToolReport};
 use super::text::{nodes, simulated, wrapped};
 use crate::engine::RanOn;
 use crate::graph::ValueName;
-use crate::shrink::{Limit, Threshold};
+use crate::shrink::{Limit, ShrinkStep, Threshold};
 use crate::tensor::{Digest, Dtype, ShapeText};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -47,6 +47,9 @@ pub struct ShrinkReport {
     pub limit: Option<Limit>,
     /// The steps of the search.
     pub steps: Vec<String>,
+    /// The whole network, and what was left after each step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<ShrinkStep>,
     /// Whether the user stopped the search. The report then contains the smallest reproduction known by then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
@@ -78,7 +81,7 @@ pub struct ShrinkFeed {
 }
 
 /// The headline: the operators that are left, and their finding.
-fn headline(report: &ShrinkReport) -> String {
+pub(super) fn headline(report: &ShrinkReport) -> String {
     let inputs: Vec<String> = report
         .inputs
         .iter()
@@ -98,7 +101,7 @@ fn headline(report: &ShrinkReport) -> String {
 }
 
 /// The facts about shapes and values, one sentence each.
-fn facts(report: &ShrinkReport) -> Vec<String> {
+pub(super) fn facts(report: &ShrinkReport) -> Vec<String> {
     let mut facts: Vec<String> =
         report.thresholds.iter().map(|t| in_shape("with the network's values", t)).collect();
     facts.extend(report.limit.iter().map(Limit::sentence));
@@ -135,7 +138,7 @@ pub fn shrink_text(report: &ShrinkReport, width: usize) -> String {
     }
     let _ = write!(
         text,
-        "\nwritten to {}: model.onnx, model.inputs, model.yaml, summary.md\n",
+        "\nwritten to {}: model.onnx, model.inputs, model.yaml, summary.md, summary.html\n",
         report.folder
     );
     // Not wrapped: a command is copied as a whole.
@@ -143,7 +146,7 @@ pub fn shrink_text(report: &ShrinkReport, width: usize) -> String {
     text
 }
 
-fn command(report: &ShrinkReport) -> String {
+pub(super) fn command(report: &ShrinkReport) -> String {
     let mut command = format!("offby run {}/model.onnx", report.folder);
     for input in &report.inputs {
         let _ = write!(command, " --input '{}={}/{}'", input.name, report.folder, input.file);

@@ -10,6 +10,7 @@ use crate::engine::NodeSteps;
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The smallest reproduction found.
@@ -31,8 +32,32 @@ pub struct Shrunk {
     pub simple_thresholds: Vec<Threshold>,
     /// Number of runs of the target.
     pub runs: usize,
-    /// The steps taken, in words.
-    pub steps: Vec<String>,
+    /// The steps taken.
+    pub steps: Vec<ShrinkStep>,
+}
+
+/// A step of the search, and what was left after it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShrinkStep {
+    /// The step in words.
+    pub words: String,
+    /// The number of nodes.
+    pub nodes: usize,
+    /// The number of elements of all inputs.
+    pub elements: usize,
+    /// The size of the ONNX file; absent if the network cannot be written as one file.
+    pub bytes: Option<u64>,
+}
+
+impl ShrinkStep {
+    fn after(words: String, specimen: &Specimen) -> Self {
+        ShrinkStep {
+            words,
+            nodes: specimen.model.node_count(),
+            elements: specimen.feeds.iter().map(|feed| feed.tensor.len()).sum(),
+            bytes: specimen.model.to_whole_bytes().ok().map(|bytes| bytes.len() as u64),
+        }
+    }
 }
 
 /// Shrinks a finding. `suspects` are labels of nodes. With suspects, only these nodes are tried alone, and
@@ -49,6 +74,7 @@ pub fn shrink(
 ) -> Result<Option<Shrunk>, String> {
     announce("the whole network");
     let whole = Specimen { model: model.clone(), feeds: feeds.to_vec() };
+    let at_start = ShrinkStep::after("the whole network".into(), &whole);
     let at_first = oracle.ask(&whole).finding;
     let found = find_node(model, feeds, suspects, at_first, oracle, announce)?;
     if found.is_none() && (oracle.interrupted)() {
@@ -59,19 +85,22 @@ pub fn shrink(
         None => beginning(whole, suspects, at_first, oracle, announce)?,
     };
     let Some(Start { node, piece, mut specimen, finding }) = start else { return Ok(None) };
-    let mut steps = vec![first_step(&node, &piece, &specimen)];
+    let words = first_step(&node, &piece, &specimen);
+    let mut steps = vec![at_start, ShrinkStep::after(words, &specimen)];
+    let mut step =
+        |words: String, specimen: &Specimen| steps.push(ShrinkStep::after(words, specimen));
     let unshortened = specimen.clone();
     let thresholds = shorten(&mut specimen, finding, oracle, announce);
-    steps.push(format!("smaller shapes: {}", shape(&specimen)));
+    step(format!("smaller shapes: {}", shape(&specimen)), &specimen);
     let limit = find_limit(&mut specimen, &unshortened, finding, oracle);
     if !limit.as_ref().is_some_and(|limit| limit.alone) {
         simplify_feeds(&mut specimen, finding, oracle, announce);
     }
     let specs: Vec<&str> = specimen.feeds.iter().map(|feed| feed.spec.as_str()).collect();
-    steps.push(format!("simpler values: {}", specs.join(", ")));
+    step(format!("simpler values: {}", specs.join(", ")), &specimen);
     simplify_constants(&mut specimen, finding, oracle, announce);
     let simple_thresholds = shorten(&mut specimen, finding, oracle, announce);
-    steps.push(format!("shapes again, with those values: {}", shape(&specimen)));
+    step(format!("shapes again, with those values: {}", shape(&specimen)), &specimen);
     let simple_thresholds =
         simple_thresholds.into_iter().filter(|threshold| !thresholds.contains(threshold)).collect();
     let runs = oracle.runs;

@@ -11,7 +11,7 @@ mod simplify;
 mod specimen;
 
 pub use axes::{Threshold, Tried};
-pub use conduct::{Shrunk, by_itself, shrink};
+pub use conduct::{ShrinkStep, Shrunk, by_itself, shrink};
 pub use limit::{Grid, Limit};
 pub use oracle::{Finding, Oracle, RunResult};
 pub use specimen::Specimen;
