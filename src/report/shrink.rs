@@ -136,11 +136,9 @@ pub fn shrink_text(report: &ShrinkReport, width: usize) -> String {
     for fact in facts(report) {
         text.push_str(&wrapped(&fact, width));
     }
-    let _ = write!(
-        text,
-        "\nwritten to {}: model.onnx, model.inputs, model.yaml, summary.md, summary.html\n",
-        report.folder
-    );
+    let written = "model.onnx, model.inputs, model.yaml, summary.md, summary.html";
+    text.push('\n');
+    text.push_str(&wrapped(&format!("written to {}: {written}", report.folder), width));
     // Not wrapped: a command is copied as a whole.
     let _ = writeln!(text, "run it:\n  {}", command(report));
     text
