@@ -64,10 +64,14 @@ impl Failure {
         format!("failed to {}", self.text())
     }
 
+    /// The error and its causes. An error that ends with its cause is not followed by it again.
     fn text(&self) -> String {
-        let causes: Vec<String> =
-            self.error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
-        causes.join(": ")
+        let causes = self.error.chain().map(|cause| cause.to_string().replace('\n', " "));
+        let join = |text: String, cause: String| match text.ends_with(&cause) {
+            true => text,
+            false => format!("{text}: {cause}"),
+        };
+        causes.reduce(join).unwrap_or_default()
     }
 
     /// What the user can do.
@@ -146,5 +150,18 @@ impl From<ViaError> for Failure {
     fn from(error: ViaError) -> Self {
         let hint = error.hint().to_owned();
         Failure { error: error.into(), hint: Some(hint) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Case;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let failure = Failure::from(Case::load(Path::new("no such case.yaml")).unwrap_err());
+        let cause = io::Error::from_raw_os_error(2).to_string();
+        assert_eq!(failure.line(), format!("failed to read case no such case.yaml: {cause}"));
     }
 }
