@@ -30,10 +30,11 @@ mod mode;
 mod resum;
 mod weigh;
 
+pub use crate::kernels::ReadBox;
 pub use activations::{Activations, Products, StepBy};
 pub use approximation::{Approximation, ApproximationError, MNN_CPU, ONNX_RUNTIME};
 pub use composite::median;
 pub use element::Clamp;
 pub use mode::{Arithmetic, DeviceMode};
-pub use resum::{Adding, OddSum, PartialSum, ReadBox, Resummed, SumIn};
+pub use resum::{Adding, OddSum, PartialSum, Resummed, SumIn};
 pub use weigh::{Excess, WorstElement, weigh, weigh_moved};

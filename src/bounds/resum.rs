@@ -1,7 +1,7 @@
 //! The sum of one element, added up again in several arithmetics: one of them may give what the device gave.
 
 use super::element::Clamp;
-use crate::kernels::{OperandBox, SumOperator};
+use crate::kernels::{ReadBox, SumOperator};
 use crate::tensor::{Format, Rounding, round};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -108,17 +108,6 @@ pub enum OddSum {
     Last(usize),
 }
 
-/// The elements of an input that an element is computed from: a box, both ends included.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ReadBox {
-    /// The number of the input.
-    pub input: usize,
-    /// The first index along each axis.
-    pub from: Vec<usize>,
-    /// The last index along each axis.
-    pub to: Vec<usize>,
-}
-
 /// The addends of one element, and their sum in several arithmetics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resummed {
@@ -151,32 +140,33 @@ impl Resummed {
         }
         let mut addends = Vec::new();
         sums.addends(at, &mut addends);
-        let (exact, f16) = (Adding::F64.partial(&addends), Adding::F16.partial(&addends));
+        let partial = Adding::ALL.map(|adding| adding.partial(&addends));
+        let [exact, .., f16] = &partial;
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
-        let sum = |adding: Adding| SumIn {
+        let sum = |(adding, partial): (Adding, &Vec<f64>)| SumIn {
             adding,
-            value: finite(clamp.of(adding.partial(&addends).last().copied().unwrap_or(0.0))),
+            value: finite(clamp.of(partial.last().copied().unwrap_or(0.0))),
         };
+        let sums_in = Adding::ALL.into_iter().zip(&partial).map(sum).collect();
         let step = addends.len().div_ceil(MOST_PARTIAL).max(1);
         let last = addends.len().saturating_sub(1);
         let places = (0..addends.len()).filter(|place| place % step == step - 1 || *place == last);
-        let partial = places.map(|place| PartialSum {
+        let kept = places.map(|place| PartialSum {
             addends: place + 1,
             exact: exact[place],
             f16: finite(f16[place]),
         });
-        let partial = partial.collect();
         // At a limit of the activation many sums give the same value.
         let is_free = clamp.low < found && found < clamp.high;
-        let odd = is_free.then(|| odd_sum(&addends, &exact, found, bound));
+        let odd = is_free.then(|| odd_sum(&addends, exact, found, bound));
         let mut largest: Vec<(usize, f64)> = addends.iter().copied().enumerate().collect();
         largest.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
         largest.truncate(MOST_LARGEST);
         Some(Resummed {
             addends: addends.len(),
-            reads: sums.boxes(at).into_iter().map(ReadBox::from).collect(),
-            sums: Adding::ALL.map(sum).into(),
-            partial,
+            reads: sums.boxes(at),
+            sums: sums_in,
+            partial: kept.collect(),
             largest,
             odd: odd.flatten(),
         })
@@ -206,12 +196,6 @@ impl Resummed {
             sum.value.is_some_and(|value| is_near(value, found) && !is_near(value, right))
         });
         candidates.map(|sum| sum.adding).next()
-    }
-}
-
-impl From<OperandBox> for ReadBox {
-    fn from(OperandBox { operand, from, to }: OperandBox) -> Self {
-        ReadBox { input: operand, from, to }
     }
 }
 

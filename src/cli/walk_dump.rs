@@ -124,24 +124,28 @@ fn fed(
     let mut fed = BTreeMap::new();
     for input in model.inputs() {
         let name = input.name.as_str();
-        let ours = got.values.read(name)?;
-        let theirs = want.map_or(Ok(None), |want| want.values.read(name))?;
+        let read = |given: &Given<'_>| -> Result<Option<Tensor>, Failure> {
+            let is_flat = given.values.is_flat(name);
+            let tensor = given.values.read(name)?;
+            Ok(tensor.map(|tensor| in_declared_form(tensor, is_flat, input)))
+        };
+        let ours = read(got)?;
+        let theirs = want.map_or(Ok(None), read)?;
         if let (Some(ours), Some(theirs)) = (&ours, &theirs)
-            && fitted(theirs, ours).is_none_or(|theirs| theirs.tensor != *ours)
+            && fitted(theirs, false, ours).is_none_or(|theirs| theirs.tensor != *ours)
         {
             return Err(Failure::new(
                 format!("walk both dumps: their tensors of the input `{name}` differ"),
                 "dump both runs with the same input",
             ));
         }
-        let given = ours.or(theirs).map(|tensor| in_declared_form(tensor, input));
-        fed.extend(given.map(|tensor| (input.name.clone(), tensor)));
+        fed.extend(ours.or(theirs).map(|tensor| (input.name.clone(), tensor)));
     }
     Ok(fed)
 }
 
 /// A dumped input in the shape that the network declares, if the network leaves no dimension of it open.
-fn in_declared_form(tensor: Tensor, input: &ValueInfo) -> Tensor {
+fn in_declared_form(tensor: Tensor, is_flat: bool, input: &ValueInfo) -> Tensor {
     let known = |dim: &Dim| match dim {
         Dim::Known(extent) => Some(*extent),
         _ => None,
@@ -154,7 +158,7 @@ fn in_declared_form(tensor: Tensor, input: &ValueInfo) -> Tensor {
             .then(|| Tensor::from_bytes(input.dtype, &shape, &bytes).ok())?
     };
     let form = shape.and_then(zeros);
-    form.and_then(|form| fitted(&tensor, &form)).map_or(tensor, |fitted| fitted.tensor)
+    form.and_then(|form| fitted(&tensor, is_flat, &form)).map_or(tensor, |fitted| fitted.tensor)
 }
 
 /// Reports a walk of tensors that no engine computed now. The evidence, which is on how they were matched, is shown.
@@ -297,7 +301,8 @@ pub(super) fn execution(
     let mut outputs = Vec::new();
     for right in right {
         let Some(tensor) = values.read(right.name.as_str())? else { continue };
-        let tensor = fitted(&tensor, &right.tensor).map_or(tensor, |fitted| fitted.tensor);
+        let is_flat = values.is_flat(right.name.as_str());
+        let tensor = fitted(&tensor, is_flat, &right.tensor).map_or(tensor, |fitted| fitted.tensor);
         outputs.push(Output { name: right.name.clone(), tensor });
     }
     let ran_on = RanOn {

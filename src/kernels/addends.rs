@@ -13,12 +13,14 @@ use super::reduce::ReducePlan;
 use super::window::{Windows, split};
 use super::{Call, Refused};
 use crate::tensor::{element_count, multi_index};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// The elements of an operand that one output element is computed from: a box, both ends included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OperandBox {
-    /// The number of the operand.
-    pub operand: usize,
+/// The elements of an input that one output element is computed from: a box, both ends included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReadBox {
+    /// The number of the input.
+    pub input: usize,
     /// The first index along each axis.
     pub from: Vec<usize>,
     /// The last index along each axis.
@@ -110,10 +112,10 @@ impl SumOperator {
 
     /// The elements that the element at a flat position of the output is computed from, without the term that is added
     /// to the sum. Empty for pools and reductions.
-    pub fn boxes(&self, at: usize) -> Vec<OperandBox> {
+    pub fn boxes(&self, at: usize) -> Vec<ReadBox> {
         match &self.0 {
             SumKind::Product(product) if product.extents[1] > 0 => product.boxes(at),
-            SumKind::Convolution(convolution) => convolution.boxes(at),
+            SumKind::Convolution(convolution) if convolution.groups[1] > 0 => convolution.boxes(at),
             _ => Vec::new(),
         }
     }
@@ -193,7 +195,7 @@ impl Product {
         Ok(Product { left, right, batch, steps, turned: is_turned, vectors, extents, scale, added })
     }
 
-    fn boxes(&self, at: usize) -> Vec<OperandBox> {
+    fn boxes(&self, at: usize) -> Vec<ReadBox> {
         let [rows, inner, columns] = self.extents;
         let (matrix, place) = (at / (rows * columns), at % (rows * columns));
         let (row, column, last) = (place / columns, place % columns, inner - 1);
@@ -212,7 +214,7 @@ impl Product {
                 }
                 index
             };
-            OperandBox { operand, from: along(ends[0]), to: along(ends[1]) }
+            ReadBox { input: operand, from: along(ends[0]), to: along(ends[1]) }
         };
         vec![
             of(0, &self.left.shape, [[row, 0], [row, last]]),
@@ -254,7 +256,7 @@ impl Convolution {
         Ok(Convolution { input, weights, bias, windows, groups })
     }
 
-    fn boxes(&self, at: usize) -> Vec<OperandBox> {
+    fn boxes(&self, at: usize) -> Vec<ReadBox> {
         let positions = element_count(&self.windows.output).unwrap_or(1).max(1);
         let (row, position) = (at / positions, at % positions);
         let (outputs, [outputs_each, per_group]) = (self.weights.shape[0], self.groups);
@@ -264,7 +266,7 @@ impl Convolution {
         let of = |operand: usize, lead: [[usize; 2]; 2], places: Vec<usize>, shape: &[usize]| {
             let [from, to] = ends(&places, shape)?;
             let along = |lead: [usize; 2], rest: Vec<usize>| lead.into_iter().chain(rest).collect();
-            Some(OperandBox { operand, from: along(lead[0], from), to: along(lead[1], to) })
+            Some(ReadBox { input: operand, from: along(lead[0], from), to: along(lead[1], to) })
         };
         let channels = [[image, first], [image, first + per_group - 1]];
         let weights = [[output, 0], [output, per_group - 1]];
@@ -336,7 +338,7 @@ mod tests {
         attributes: &[(&str, Attribute)],
         shapes: &[&[usize]],
         at: usize,
-    ) -> Vec<OperandBox> {
+    ) -> Vec<ReadBox> {
         let inputs: Vec<_> = shapes.iter().map(|shape| tensor(shape, 1)).collect();
         let attributes: BTreeMap<String, Attribute> =
             attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
@@ -345,8 +347,8 @@ mod tests {
         SumOperator::of(&call).unwrap().unwrap().boxes(at)
     }
 
-    fn operand(operand: usize, from: &[usize], to: &[usize]) -> OperandBox {
-        OperandBox { operand, from: from.to_vec(), to: to.to_vec() }
+    fn operand(operand: usize, from: &[usize], to: &[usize]) -> ReadBox {
+        ReadBox { input: operand, from: from.to_vec(), to: to.to_vec() }
     }
 
     #[test]

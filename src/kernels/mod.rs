@@ -41,7 +41,7 @@ mod sum;
 mod unary;
 mod window;
 
-pub use addends::{OperandBox, SumOperator};
+pub use addends::{ReadBox, SumOperator};
 pub(crate) use call::Kernel;
 pub use call::{Call, Refused};
 pub use rows::{ElementRow, Rows};

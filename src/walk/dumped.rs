@@ -242,7 +242,11 @@ impl DumpedNetwork<'_> {
         for name in steps.folded() {
             let dumped = self.values.read(&name)?;
             let (Some(dumped), Some(ours)) = (dumped, steps.constant(&name)) else { continue };
-            let Some(dumped) = fitted(&dumped, &ours).map(|fitted| fitted.tensor) else { continue };
+            let Some(dumped) =
+                fitted(&dumped, self.values.is_flat(&name), &ours).map(|fitted| fitted.tensor)
+            else {
+                continue;
+            };
             if error_summary(&ours, &dumped).is_some_and(|error| error.rel_l2 <= FOLDED) {
                 steps.replace_constant(&name, dumped);
             }
@@ -305,7 +309,8 @@ impl<'d> Stream<'d> {
         for (place, name) in self.steps.writes(step).iter().enumerate() {
             let Some(output) = outputs.get_mut(place) else { continue };
             let value = self.values.read(name)?;
-            let fitted = value.as_ref().and_then(|value| fitted(value, output));
+            let is_flat = self.values.is_flat(name);
+            let fitted = value.as_ref().and_then(|value| fitted(value, is_flat, output));
             if let (Some(value), None) = (&value, &fitted) {
                 self.values.must_have_form(name, output)?;
                 let (node, op_type) = self.steps.node(step);

@@ -4,7 +4,7 @@ use super::error_summary::error_summary;
 use crate::tensor::{Dtype, Tensor, narrowed};
 use crate::with_array;
 
-/// If a shape fits both orders of axes, the channels are last if this makes the relative L2 distance so many times smaller.
+/// If a tensor has no shape, its channels are last if this makes the relative L2 distance so many times smaller.
 /// Values in the wrong order are about as far from the reference as they are large, and a device with 8 significant
 /// bits (`bf16`) is nearer than 1/256.
 const NEARER: f64 = 10.0;
@@ -19,28 +19,24 @@ pub struct Fitted {
 
 /// A dumped value in the reference's shape and element type; `None` if it has other elements.
 ///
-/// Devices keep the channels last, leave out axes of length 1, dump 16-bit tensors, and dump elements without a shape. If
-/// the shape leaves the order of the axes open, the order that is nearer to the reference is taken.
-pub fn fitted(dumped: &Tensor, reference: &Tensor) -> Option<Fitted> {
+/// Devices keep the channels last, leave out axes of length 1, dump 16-bit tensors, and dump elements without a shape
+/// (`is_flat`). Only elements without a shape are put into the order that is nearer to the reference: a shape that fits
+/// is believed, because a value in the wrong order may be the fault.
+pub fn fitted(dumped: &Tensor, is_flat: bool, reference: &Tensor) -> Option<Fitted> {
     let dumped = in_type(dumped, reference.dtype())?;
-    let count = |tensor: &Tensor| tensor.shape().iter().product::<usize>();
-    let is_flat = dumped.shape().len() == 1 && count(&dumped) == count(reference);
-    let as_is = match is_flat || dumped.shape() == reference.shape() {
-        true => Tensor::from_bytes(dumped.dtype(), reference.shape(), &dumped.bytes()).ok(),
-        false => dumped.in_shape_of(reference),
-    };
-    let last = match is_flat {
-        true => channels_last(reference.shape()).and_then(|shape| {
-            let tensor = Tensor::from_bytes(dumped.dtype(), &shape, &dumped.bytes()).ok()?;
-            channels_first(&tensor, reference.shape())
-        }),
-        false => channels_first(&dumped, reference.shape()),
-    };
-    let as_is = as_is.map(|tensor| Fitted { tensor, channels_last: false });
-    let last = last.map(|tensor| Fitted { tensor, channels_last: true });
-    match (as_is, last) {
-        (Some(as_is), Some(last)) => Some(nearer(as_is, last, reference)),
-        (as_is, last) => as_is.or(last),
+    let first = |tensor: Tensor| Fitted { tensor, channels_last: false };
+    let last = |tensor: Tensor| Fitted { tensor, channels_last: true };
+    if !is_flat {
+        let as_is = (dumped.shape() == reference.shape()).then(|| dumped.clone());
+        let as_is = as_is.or_else(|| dumped.in_shape_of(reference)).map(first);
+        return as_is.or_else(|| channels_first(&dumped, reference.shape()).map(last));
+    }
+    let shaped = |shape: &[usize]| Tensor::from_bytes(dumped.dtype(), shape, &dumped.bytes()).ok();
+    let as_is = first(shaped(reference.shape())?);
+    let turned = channels_last(reference.shape()).and_then(|shape| shaped(&shape));
+    match turned.and_then(|turned| channels_first(&turned, reference.shape())).map(last) {
+        Some(last) => Some(nearer(as_is, last, reference)),
+        None => Some(as_is),
     }
 }
 
@@ -93,18 +89,22 @@ mod tests {
     #[test]
     fn layouts_of_devices_are_understood() {
         let reference = counted(&[1, 3, 2, 4]);
-        let dumped = fitted(&counted(&[1, 2, 4, 3]), &reference).unwrap();
+        let dumped = fitted(&counted(&[1, 2, 4, 3]), false, &reference).unwrap();
         assert!(dumped.channels_last);
         assert_eq!(dumped.tensor.shape(), [1, 3, 2, 4]);
         assert_eq!(dumped.tensor.numbers(1)[..3], [0.0, 3.0, 6.0]);
-        assert_eq!(fitted(&counted(&[3, 2, 4]), &reference).unwrap().tensor.numbers(1)[1], 1.0);
-        assert!(fitted(&counted(&[1, 3, 8]), &reference).is_none());
+        let squeezed = fitted(&counted(&[3, 2, 4]), false, &reference).unwrap();
+        assert_eq!(squeezed.tensor.numbers(1)[1], 1.0);
+        assert!(fitted(&counted(&[1, 3, 8]), false, &reference).is_none());
+        // A flattened value of an engine that knows shapes has the wrong shape.
+        assert!(fitted(&counted(&[24]), false, &reference).is_none());
+        assert!(fitted(&counted(&[23]), true, &reference).is_none());
         let half = counted(&[2]).exactly(Dtype::F16).unwrap();
-        assert_eq!(fitted(&half, &counted(&[2])).unwrap().tensor.dtype(), Dtype::F32);
+        assert_eq!(fitted(&half, false, &counted(&[2])).unwrap().tensor.dtype(), Dtype::F32);
     }
 
     #[test]
-    fn values_decide_what_a_shape_leaves_open() {
+    fn values_decide_the_order_of_elements_without_a_shape() {
         for shape in [vec![1, 3, 3, 3], vec![2, 3, 4]] {
             let reference = counted(&shape);
             let rank = shape.len();
@@ -114,18 +114,19 @@ mod tests {
             let flat = |array: &ndarray::ArrayD<f32>| {
                 Tensor::from_f32(&[array.len()], array.iter().copied().collect()).unwrap()
             };
-            let found = fitted(&flat(&last), &reference).unwrap();
+            let found = fitted(&flat(&last), true, &reference).unwrap();
             assert!(found.channels_last && found.tensor == reference);
-            let found = fitted(&flat(array), &reference).unwrap();
+            let found = fitted(&flat(array), true, &reference).unwrap();
             assert!(!found.channels_last && found.tensor == reference);
-            // A value that is wrong in either order keeps the order of its shape.
-            let wrong = Tensor::F32(array.mapv(|value| 13.0 - value));
-            assert!(!fitted(&wrong, &reference).unwrap().channels_last);
+            // A value that is wrong in either order keeps the network's order.
+            let wrong = array.mapv(|value| 13.0 - value);
+            assert!(!fitted(&flat(&wrong), true, &reference).unwrap().channels_last);
         }
         let square = counted(&[1, 3, 3, 3]);
         let Tensor::F32(array) = &square else { panic!("not f32") };
         let last = array.view().permuted_axes(vec![0, 2, 3, 1]).as_standard_layout().into_owned();
-        let found = fitted(&Tensor::F32(last), &square).unwrap();
-        assert!(found.channels_last && found.tensor == square);
+        // A shape that fits is believed: here the order is the fault.
+        let found = fitted(&Tensor::F32(last), false, &square).unwrap();
+        assert!(!found.channels_last && found.tensor != square);
     }
 }

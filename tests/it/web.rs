@@ -124,7 +124,7 @@ fn decode_plan(folder: &Path, name: &str, fault: &str, (row, step): (&str, usize
     })
 }
 
-/// A network on two devices, each of which adds up a convolution wrongly: one page with a switch.
+/// A page with two walks. Each of the two devices adds up the convolutions wrongly.
 fn targets_plan(folder: &Path) -> Value {
     let (_half, first) = device("faults: [{fault: half-sums, at: {op: [Conv]}}]");
     let (_tail, second) = device("faults: [{fault: tail-lost, at: {op: [Conv]}}]");

@@ -103,6 +103,12 @@ impl Dump {
         self.tensors.get(name).map(|dumped| dumped.place.read()).transpose()
     }
 
+    /// Whether a tensor has elements and no shape: a raw file without a manifest.
+    pub fn is_flat(&self, name: &str) -> bool {
+        let place = self.tensors.get(name).map(|dumped| &dumped.place);
+        matches!(place, Some(DumpEntry::Flat { .. }))
+    }
+
     /// Refuses a raw file without a manifest if it does not have as many elements as the value: its element type is not known.
     ///
     /// # Errors
