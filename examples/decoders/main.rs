@@ -32,6 +32,7 @@ fn main() -> io::Result<()> {
 fn describes(recipe: &Recipe) -> String {
     let family = match recipe.family {
         Family::Llama => "LLaMA-like",
+        Family::Fused => "LLaMA-like in ONNX Runtime's operators",
         Family::Gpt2 => "GPT-2-like",
     };
     let cache = if recipe.has_cache { "with cache" } else { "without cache" };

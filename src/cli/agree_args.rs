@@ -39,7 +39,8 @@ pub(super) struct AgreeRunArgs {
     #[arg(long = "on", value_name = "TARGET", required = true)]
     pub(super) on: Vec<String>,
     /// Inputs: a folder of images, .npy files, .pb files or test_data_set_* folders; an .npz or .npy
-    /// file with the inputs along its first axis; or a text file of `path` or `path,label` lines
+    /// file with the inputs along its first axis; a text file of `path` or `path,label` lines; or, for a
+    /// decoder, a text file with the tokens of one text a line
     #[arg(long, value_name = "DIR|FILE", required = true)]
     pub(super) data: Option<PathBuf>,
     /// Ground-truth labels, in the order of the inputs: an .npy file, or a text file with one per line

@@ -1,6 +1,7 @@
 //! The arguments, network, data set and targets of `offby agree`, read and checked before any run.
 
 use super::agree_args::AgreeRunArgs;
+use super::agree_inputs::{AgreeInputs, GivenInput};
 use super::agree_lane::InputRun;
 use super::matrix_from::public;
 use super::place::{read_reference, read_target};
@@ -12,7 +13,7 @@ use crate::choice::ReferenceSource;
 use crate::compare::Tolerance;
 use crate::engine::{Output, Request, Target};
 use crate::graph::{Model, ValueName};
-use crate::inputs::{Dataset, Framing, Normalization, Preparation, Sample};
+use crate::inputs::Sample;
 use crate::matrix::Shard;
 use crate::session::{Failure, MovedRuns, Registry};
 use crate::tensor::{Digest, Tensor};
@@ -27,7 +28,7 @@ pub(super) struct Opened<'a> {
     pub(super) model_path: &'a Path,
     pub(super) data_path: &'a Path,
     pub(super) model: Model,
-    pub(super) dataset: Dataset,
+    pub(super) inputs: AgreeInputs,
     pub(super) registry: Registry,
     /// The user's own tolerance, which replaces the table's.
     pub(super) user: Option<Tolerance>,
@@ -43,17 +44,11 @@ impl<'a> Opened<'a> {
             return Err(Failure::bug());
         };
         let model = load(model_path, &args.shape)?;
-        let picture = &args.picture;
-        let preparation = Preparation {
-            framing: Framing { resize: picture.resize, crop: picture.crop },
-            normalization: Normalization::new(&picture.mean, &picture.std)?,
-        };
-        let values = (&*model.resolved_inputs()?, model.outputs());
-        let dataset = Dataset::open(data_path, values, args.labels.as_deref(), preparation)?;
-        let task = args.task.map_or_else(|| guess(&model, &dataset), Task::from);
+        let inputs = AgreeInputs::open(args, &model, data_path)?;
+        let task = args.task.map_or_else(|| guess(&model, inputs.labels()), Task::from);
         let registry = Registry::new(find_converter(), args.place.limits.memory)?;
         let lanes = lanes(args)?;
-        Ok(Opened { args, model_path, data_path, model, dataset, registry, user, lanes, task })
+        Ok(Opened { args, model_path, data_path, model, inputs, registry, user, lanes, task })
     }
 
     pub(super) fn deadline(&self) -> Duration {
@@ -82,19 +77,21 @@ impl<'a> Opened<'a> {
         ran: &InputRun,
         truth: &[Output],
         source: &ReferenceSource<'_>,
-        sample: &Sample,
+        given: &GivenInput,
     ) -> Record {
-        let outputs = &ran.execution.outputs;
+        let (outputs, sample) = (&ran.execution.outputs, &given.sample);
         if outputs.is_empty() {
             return record;
         }
         // The expected outputs do not come from the reference, so its values are no source for this rule.
         let held_to = Rule { source: None, ..self.rule(lane, truth, source) };
-        let (model, deadline) = (&self.model, self.deadline());
+        let (model, deadline) = (given.model(&self.model), self.deadline());
         let request = Request { model, feeds: &sample.feeds, repeats: 1, deadline };
         let runs = MovedRuns::of(&self.lanes[lane].1, request, None);
-        let parting =
-            |name: &ValueName, scores: &Tensor, classes| runs.parting(name, scores, classes);
+        let parting = |name: &ValueName, scores: &Tensor, classes| {
+            let place = given.token.as_ref().map_or(0, |(_, place)| *place);
+            runs.parting(name, (scores, place), classes)
+        };
         let rule = Rule { parting: Some(&parting), ..self.rule(lane, truth, source) };
         Record {
             measured: (lane > 0).then(|| measure(truth, outputs, &rule)),
@@ -135,7 +132,7 @@ impl<'a> Opened<'a> {
         let parts = [
             env!("CARGO_PKG_VERSION").to_owned(),
             self.model.digest().to_string(),
-            self.dataset.digest()?.to_string(),
+            self.inputs.digest()?.to_string(),
             format!("{:?}", self.lanes),
             format!("{:?} {:?} {repeat} {timeout} {shard}", self.task, self.user),
         ];
@@ -155,10 +152,10 @@ impl<'a> Opened<'a> {
             },
             data: DataFacts {
                 path: public(&self.data_path.display().to_string()),
-                inputs: self.dataset.len(),
-                labels: self.dataset.labels(),
-                preparation: self.dataset.preparation(),
-                digest: self.dataset.digest()?,
+                inputs: self.inputs.len(),
+                labels: self.inputs.labels(),
+                preparation: self.inputs.preparation(),
+                digest: self.inputs.digest()?,
             },
             task: self.task,
             shares: shares.into_iter().collect::<BTreeSet<_>>(),
@@ -169,14 +166,14 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// Outputs are classes if the data set has labels, or if the network ends in a Softmax.
-pub(super) fn guess(model: &Model, dataset: &Dataset) -> Task {
+/// Outputs are classes if the inputs have labels, or if the network ends in a Softmax.
+pub(super) fn guess(model: &Model, labels: usize) -> Task {
     let ends = |output: &str| {
         let writes = |outputs: &[String]| outputs.iter().any(|name| name == output);
         let mut nodes = model.nodes();
         nodes.any(|node| matches!(node.op_type, "Softmax" | "LogSoftmax") && writes(node.outputs))
     };
-    match dataset.labels() > 0 || model.outputs().iter().any(|output| ends(output.as_str())) {
+    match labels > 0 || model.outputs().iter().any(|output| ends(output.as_str())) {
         true => Task::Classify,
         false => Task::Regress,
     }

@@ -63,8 +63,8 @@ fn pictures(opened: &Opened<'_>, agree: &Agree) -> Pictures {
     let shown = agree.targets.iter().flat_map(|lane| lane.tally.worst.iter().take(MOST_PICTURES));
     let numbers: BTreeSet<usize> = shown.map(|worst| worst.input).collect();
     let picture = |number: usize| {
-        let sample = opened.dataset.read(number).ok()?;
-        Some((number, thumbnail(&sample.feeds.first()?.tensor)?))
+        let given = opened.inputs.read(&opened.model, number).ok()?;
+        Some((number, thumbnail(&given.sample.feeds.first()?.tensor)?))
     };
     numbers.into_iter().filter_map(picture).collect()
 }
@@ -106,7 +106,7 @@ impl Run<'_> {
 
     /// Runs every remaining input, in order.
     fn go(&mut self) -> Result<(), Failure> {
-        let (shard, count) = (self.shard, self.opened.dataset.len());
+        let (shard, count) = (self.shard, self.opened.inputs.len());
         let inputs = (0..count).filter(|input| shard.has(*input));
         let done = self.journal.done().cloned();
         let last = self.lanes.len() - 1;
@@ -134,10 +134,10 @@ impl Run<'_> {
 
     /// Runs one input on this lane and the later ones. The reference always runs: all lanes need its outputs.
     fn input(&mut self, input: usize, from: usize) -> Result<(), Failure> {
-        let sample = self.opened.dataset.read(input)?;
+        let given = self.opened.inputs.read(&self.opened.model, input)?;
         let fed = Input {
-            model: &self.opened.model,
-            feeds: &sample.feeds,
+            model: given.model(&self.opened.model),
+            feeds: &given.sample.feeds,
             repeats: self.opened.args.repeat.max(1),
             deadline: self.opened.deadline(),
         };
@@ -156,7 +156,7 @@ impl Run<'_> {
                 self.journal.start(&position);
             }
             let deadly = self.journal.is_deadly(&position);
-            let ran = self.runners[lane].run(&fed, deadly);
+            let ran = self.runners[lane].run(&fed, &given, deadly);
             if interrupted() {
                 self.journal.withdraw(&position);
                 break;
@@ -164,12 +164,12 @@ impl Run<'_> {
             if lane == 0 {
                 truth.clone_from(&ran.execution.outputs);
                 if !truth.is_empty() {
-                    self.opened.check(&truth, &sample)?;
+                    self.opened.check(&truth, &given.sample)?;
                 }
             }
             if is_new {
-                let record = ran.record(position, &sample);
-                self.keep(lane, self.opened.measured(lane, record, &ran, &truth, &source, &sample));
+                let record = ran.record(position, &given.sample);
+                self.keep(lane, self.opened.measured(lane, record, &ran, &truth, &source, &given));
             }
         }
         Ok(())

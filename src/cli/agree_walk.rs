@@ -22,10 +22,10 @@ pub(super) fn walk_worst(opened: &Opened<'_>, agree: &mut Agree) -> Result<(), F
                 break;
             }
             progress.set_message(format!("{name}: walking {id}"));
-            let sample = opened.dataset.read(*input)?;
+            let given = opened.inputs.read(&opened.model, *input)?;
             let request = Request {
-                model: &opened.model,
-                feeds: &sample.feeds,
+                model: given.model(&opened.model),
+                feeds: &given.sample.feeds,
                 repeats: opened.args.repeat.max(1),
                 deadline: opened.deadline(),
             };

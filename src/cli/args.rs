@@ -4,6 +4,7 @@ pub(super) use super::agree_args::AgreeArgs;
 use super::audit_args::AuditArgs;
 use super::compare_args::{BisectArgs, CompareArgs};
 use super::decode_args::DecodeArgs;
+use super::layers::LayerRange;
 use super::quantised_args::QuantisedArgs;
 pub(super) use super::report_args::{ReplayArgs, ReportCommand};
 pub(super) use super::shared_args::{
@@ -118,6 +119,9 @@ pub(super) struct WalkArgs {
     /// node, or all three
     #[arg(long, value_enum, default_value_t = AskedStrategy::Follow)]
     pub(super) strategy: AskedStrategy,
+    /// Walk only these layers, such as 10..12; the reference computes what goes into them
+    #[arg(long, value_name = "FIRST..LAST", conflicts_with = "got")]
+    pub(super) layers: Option<LayerRange>,
     /// List every operator, not only the error sources and the operators just before them
     #[arg(long)]
     pub(super) all: bool,

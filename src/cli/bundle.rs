@@ -225,7 +225,7 @@ impl Stage<'_> {
         deadline: Duration,
     ) -> Result<(Tensors, Vec<LeftOut>), Failure> {
         let specimen = &self.found.specimen;
-        self.file("model.onnx", &specimen.model.to_whole_bytes()?)?;
+        self.file("model.onnx", &specimen.model.as_written().to_whole_bytes()?)?;
         self.file("report.json", saved.as_bytes())?;
         self.file("report.md", report_markdown(report).as_bytes())?;
         self.file("report.html", report_html(report).as_bytes())?;

@@ -123,7 +123,7 @@ pub(super) fn cut(args: &CutArgs) -> Result<u8, Failure> {
     let asked = AskedReference { registry: &registry, target: &target, deadline: DEADLINE };
     let (made, known) = make(asked, &model, &mut cut, &shapes, fed, args.capture)?;
     progress.finish_and_clear();
-    write(file, &args.destination, &made.to_whole_bytes()?)?;
+    write(file, &args.destination, &made.as_written().to_whole_bytes()?)?;
     let captured = match args.capture {
         true => Some(capture(&args.destination, &made, &args.model.path, &known.tensors)?),
         false => None,

@@ -2,6 +2,7 @@
 
 mod agree;
 mod agree_args;
+mod agree_inputs;
 mod agree_lane;
 mod agree_opened;
 mod agree_run;
@@ -27,6 +28,7 @@ mod doctor;
 mod explode;
 mod fallback;
 mod jobs;
+mod layers;
 mod matrix;
 mod matrix_from;
 mod matrix_pages;

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// The arguments, network, feeds and engines, read and checked before any run.
 pub(super) struct Prepared<'a> {
-    args: &'a NetworkArgs,
+    pub(super) args: &'a NetworkArgs,
     /// The network, with resolved input shapes.
     pub(super) model: Model,
     /// One tensor for each input.

@@ -89,7 +89,8 @@ fn read(args: &FallbackArgs) -> Result<(Model, Vec<Sample>, Option<ValueName>), 
     let dataset = Dataset::open(data, values, asked.labels.as_deref(), preparation)?;
     let samples =
         (0..dataset.len()).map(|at| Ok(dataset.read(at)?)).collect::<Result<Vec<_>, Failure>>()?;
-    let has_classes = guess(&float, &dataset) == Task::Classify || asked.same_class.is_some();
+    let has_classes =
+        guess(&float, dataset.labels()) == Task::Classify || asked.same_class.is_some();
     let mut outputs = float.outputs().iter();
     let scores = outputs.find(|output| has_classes && may_be_scores(&float, output)).cloned();
     Ok((float, samples, scores))

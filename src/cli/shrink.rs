@@ -154,7 +154,7 @@ impl Files {
     /// because its inputs are stored.
     fn write(folder: &Path, shrunk: &Shrunk, target: &Target) -> Result<Self, Failure> {
         let model = folder.join("model.onnx");
-        fs::write(&model, shrunk.specimen.model.to_whole_bytes()?)
+        fs::write(&model, shrunk.specimen.model.as_written().to_whole_bytes()?)
             .map_err(|error| Failure::write(&model, error))?;
         let feeds: Vec<_> = shrunk.specimen.feeds.iter().map(|f| (&f.name, &f.tensor)).collect();
         let inputs = store_tensors(&folder.join("model.inputs"), &feeds)?;

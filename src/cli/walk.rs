@@ -28,7 +28,10 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
             "give one --on with --strategy all, or one strategy with several --on",
         ));
     }
-    let prepared = Prepared::new(&args.network)?.with_finite(args.finite);
+    let mut prepared = Prepared::new(&args.network)?.with_finite(args.finite);
+    if let Some(layers) = &args.layers {
+        prepared = prepared.only(layers)?;
+    }
     let progress = screen::progress(args.network.output.quiet);
     progress.set_message(format!("{} (reference)", args.network.reference));
     let reference = prepared.reference()?;

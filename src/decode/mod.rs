@@ -13,6 +13,7 @@ mod interface;
 mod plane;
 mod prompt;
 mod signs;
+mod texts;
 
 pub use document::{
     Decode, DecodeLane, DecodeStep, DecoderFacts, Part, RelativeError, RowFacts, StateFacts,
@@ -24,6 +25,7 @@ pub use interface::{DecoderState, Interface, StateRole};
 pub use plane::{Plane, relative};
 pub use prompt::{Prompt, read_prompt};
 pub use signs::{Sign, Stepped, signs_of_state};
+pub use texts::{TextToken, Texts};
 
 #[cfg(test)]
 mod tests;

@@ -55,7 +55,7 @@ fn random(text: &str, vocabulary: usize) -> Option<Vec<i64>> {
 }
 
 /// The numbers of a text, whatever separates them. Fails with the first word that is no number.
-fn numbers(text: &str) -> Result<Vec<i64>, String> {
+pub(super) fn numbers(text: &str) -> Result<Vec<i64>, String> {
     text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']'))
         .filter(|word| !word.is_empty())
         .map(|word| word.parse().map_err(|_| word.to_owned()))

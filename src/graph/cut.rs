@@ -25,6 +25,11 @@ impl Model {
     /// When a name is unknown, an output needs no node, or no output needs a boundary. When a file
     /// with external data is missing or too short.
     pub fn cut(&self, cut: &Cut) -> Result<Model, CutError> {
+        // A value inside a replaced operator is only in the network of ONNX's own operators.
+        match self.written.as_ref().map(|written| written.cut(cut)) {
+            Some(Ok(model)) => return Ok(model.in_own_operators()),
+            Some(Err(_)) | None => {}
+        }
         let wiring = Wiring::of(self.graph());
         let stops = self.stops(cut, &wiring)?;
         let needed = NeededParts::of(&cut.to, stops, &wiring);
@@ -97,6 +102,9 @@ impl Model {
         }
         self.reread_inputs();
         self.redigest();
+        if let Some(written) = &mut self.written {
+            std::sync::Arc::make_mut(written).declare(values);
+        }
     }
 
     /// Checks every name of a cut. Returns the values at which tracing back from the outputs stops.

@@ -48,6 +48,9 @@ impl Model {
     /// # Errors
     /// When the result is not a usable model.
     pub fn edited(&self, edit: &Edit) -> Result<Model, ModelError> {
+        if let Some(written) = self.written.as_ref().filter(|_| edit.integers.is_empty()) {
+            return written.edited(edit);
+        }
         let mut proto = self.proto().clone();
         let graph = proto.graph.as_mut().expect("a model was checked to have a graph");
         for change in &edit.inputs {

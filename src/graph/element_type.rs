@@ -39,11 +39,12 @@ const FOLLOW: &[(&str, usize)] =
 /// The declaration of a value without a shape. The type is the operator's fixed type, or else the
 /// type of the followed input. If neither is known, the type is `f32`.
 pub(super) fn likely(graph: &GraphProto, wiring: &Wiring<'_>, name: &str) -> ValueInfoProto {
-    let code = code(graph, wiring, name).unwrap_or(DataType::Float as i32);
+    let code = known_type(graph, wiring, name).unwrap_or(DataType::Float as i32);
     undeclared_shape(name, code)
 }
 
-fn code(graph: &GraphProto, wiring: &Wiring<'_>, name: &str) -> Option<i32> {
+/// The code of a value's element type, as far as the file says it.
+pub(super) fn known_type(graph: &GraphProto, wiring: &Wiring<'_>, name: &str) -> Option<i32> {
     let mut value = name;
     for _ in 0..PATIENCE {
         let stored = graph.initializer.iter().find(|tensor| tensor.name == value);

@@ -31,6 +31,10 @@ pub struct Model {
     pub(super) exported: Arc<BTreeMap<String, Exported>>,
     /// Inputs to which the user gave a shape without elements.
     pub(super) empty: BTreeSet<ValueName>,
+    /// Whether the file at `path` holds this network.
+    is_stored: bool,
+    /// The network as it is written, if some of its operators were replaced by ONNX's own.
+    pub(super) written: Option<Arc<Model>>,
 }
 
 /// The declarations of a file's values.
@@ -73,7 +77,9 @@ impl Model {
     /// # Errors
     /// When the file is not a usable ONNX model. Every error has a hint.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        Model::from_bytes(&read(path)?, path)
+        let model = Model::from_bytes(&read(path)?, path)?;
+        let is_stored = !model.is_expanded();
+        Ok(Model { is_stored, ..model })
     }
 
     /// Checks the bytes of an ONNX file. The folder of `path` holds the external data; the file
@@ -101,7 +107,7 @@ impl Model {
             Some((tensor, reason)) => {
                 Err(ModelError::ExternalData { path: path.to_owned(), tensor, reason })
             }
-            None => Ok(model),
+            None => Ok(model.in_own_operators()),
         }
     }
 
@@ -122,6 +128,8 @@ impl Model {
             declared: None,
             exported: Arc::default(),
             empty: BTreeSet::new(),
+            is_stored: false,
+            written: None,
         })
     }
 
@@ -233,6 +241,12 @@ impl Model {
         &self.path
     }
 
+    /// The file that holds this network. `None` if the network was made or changed here; only its inputs may have
+    /// other shapes.
+    pub fn file(&self) -> Option<&Path> {
+        self.is_stored.then_some(&self.path)
+    }
+
     /// The current model, encoded. The bytes can differ from the bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
         encoded(&self.proto)
@@ -253,6 +267,11 @@ impl Model {
         self.proto.graph.as_mut().expect("a model was checked to have a graph")
     }
 
+    /// Replaces the graph. Inputs and outputs must stay.
+    pub(super) fn replace_proto(&mut self, proto: ModelProto) {
+        self.proto = proto;
+    }
+
     /// Changes the model's path.
     pub(super) fn set_path(&mut self, path: PathBuf) {
         self.path = path;
@@ -261,6 +280,7 @@ impl Model {
     /// Updates [`Model::digest`] from the protobuf.
     pub(super) fn redigest(&mut self) {
         self.digest = Digest::of([self.to_bytes().as_slice()]);
+        self.is_stored = false;
     }
 
     /// Updates [`Model::inputs`] from the protobuf.

@@ -4,6 +4,7 @@ use super::value_info::{declare, declare_open};
 use super::{Dim, Model, ModelError, tensor_proto};
 use crate::tensor::{Dtype, Tensor};
 use prost::Message as _;
+use std::collections::BTreeSet;
 use std::path::Path;
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
@@ -124,6 +125,15 @@ impl Network {
         self
     }
 
+    /// Says that the last node is of a different operator set than ONNX's own.
+    #[must_use]
+    pub fn of_domain(mut self, domain: &str) -> Self {
+        if let Some(node) = self.graph.node.last_mut() {
+            domain.clone_into(&mut node.domain);
+        }
+        self
+    }
+
     /// Adds an `If` with one output. Each body is a network without inputs and may read the values around it.
     #[must_use]
     pub fn choice(
@@ -152,10 +162,13 @@ impl Network {
 
     /// The bytes of the ONNX file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let opset = OperatorSetIdProto { domain: String::new(), version: self.opset };
+        let own = OperatorSetIdProto { domain: String::new(), version: self.opset };
+        let domains = self.graph.node.iter().map(|node| node.domain.clone());
+        let domains: BTreeSet<String> = domains.filter(|domain| !domain.is_empty()).collect();
+        let others = domains.into_iter().map(|domain| OperatorSetIdProto { domain, version: 1 });
         ModelProto {
             ir_version: IR_VERSION,
-            opset_import: vec![opset],
+            opset_import: [own].into_iter().chain(others).collect(),
             // No version here: a release must not change the committed files.
             producer_name: "offby".to_owned(),
             graph: Some(self.graph.clone()),
@@ -174,7 +187,7 @@ impl Network {
     }
 }
 
-fn attribute(name: &str, value: &Attribute) -> AttributeProto {
+pub(super) fn attribute(name: &str, value: &Attribute) -> AttributeProto {
     let mut proto = AttributeProto { name: name.to_owned(), ..AttributeProto::default() };
     let kind = match value {
         Attribute::Int(int) => {

@@ -59,6 +59,9 @@ impl Model {
         self.empty.extend(shapes.iter().filter(is_empty).map(|(name, _)| name.clone()));
         self.declared.get_or_insert_with(|| Arc::new(declared));
         self.reread_inputs();
+        if let Some(written) = &mut self.written {
+            Arc::make_mut(written).fix_shapes(shapes)?;
+        }
         Ok(())
     }
 
@@ -71,6 +74,9 @@ impl Model {
         graph.input.clone_from(&declared.input);
         graph.output.clone_from(&declared.output);
         model.reread_inputs();
+        if let Some(written) = &mut model.written {
+            *written = Arc::new(written.as_declared().into_owned());
+        }
         Cow::Owned(model)
     }
 

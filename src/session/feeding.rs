@@ -1,10 +1,14 @@
 //! A network with resolved shapes, and one tensor for each input.
 
 use super::Failure;
+use crate::decode::{Interface, read_prompt};
 use crate::graph::{Model, ValueName};
 use crate::inputs::{Feed, Normalization, draw, parse_inputs, shapes_given};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
+
+/// The prompt of a decoder about which the user says nothing: as many tokens as a short question has.
+const PROMPT: &str = "random:8";
 
 /// How the inputs of a network are made.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +29,9 @@ impl Feeding {
     /// # Errors
     /// If a spec or a file does not fit the network.
     pub fn feed(&self, mut model: Model) -> Result<(Model, Vec<Feed>), Failure> {
+        if let Some(prompted) = self.prompt(&model) {
+            return prompted;
+        }
         let specs = parse_inputs(&self.specs, model.inputs(), &self.normalization)?;
         let mut shapes = shapes_given(&specs, model.inputs());
         let is_input = |name: &ValueName| model.inputs().iter().any(|input| input.name == *name);
@@ -47,5 +54,24 @@ impl Feeding {
             }
         }
         Ok((model, feeds))
+    }
+
+    /// A decoder about which the user says nothing is fed a prompt without a state.
+    fn prompt(&self, model: &Model) -> Option<Result<(Model, Vec<Feed>), Failure>> {
+        let is_left = self.specs.is_empty() && self.shapes.is_empty() && self.given.is_empty();
+        if !is_left || model.resolved_inputs().is_ok() {
+            return None;
+        }
+        let interface = Interface::of(model, &[]).ok().filter(Interface::has_state)?;
+        let tokens = match read_prompt(PROMPT, interface.vocabulary) {
+            Ok(prompt) => prompt.0,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let feeds = interface.feeds(model, &tokens, 0, &interface.first_state());
+        let shapes: BTreeMap<ValueName, Vec<usize>> =
+            feeds.iter().map(|feed| (feed.name.clone(), feed.tensor.shape().to_vec())).collect();
+        let mut model = model.clone();
+        let fixed = model.fix_shapes(&shapes);
+        Some(fixed.map_err(Failure::from).map(|()| (model, feeds)))
     }
 }

@@ -70,16 +70,23 @@ impl<'a> MovedRuns<'a> {
         self.run(&Moving { value: same, inside: None, exact: same, approximate: None })
     }
 
-    /// By how much honest engines of this arithmetic may change the difference of two elements of an output.
-    pub fn parting(&self, output: &ValueName, right: &Tensor, [a, b]: [usize; 2]) -> Option<f64> {
+    /// By how much honest engines of this arithmetic may change the difference of two elements of an output. The right
+    /// elements are one row of the output, at this place.
+    pub fn parting(
+        &self,
+        output: &ValueName,
+        (right, place): (&Tensor, usize),
+        [a, b]: [usize; 2],
+    ) -> Option<f64> {
         let numbers = right.numbers(1);
+        let start = place * numbers.len();
         let difference = |values: &[f64]| Some(values.get(a)? - values.get(b)?);
         let right = difference(&numbers)?;
         let runs = self.near(RUNS)?;
         let mut squares = 0.0;
         for run in runs.iter() {
             let moved = run.iter().find(|moved| moved.name == *output)?;
-            squares += (difference(&moved.tensor.numbers(1))? - right).powi(2);
+            squares += (difference(moved.tensor.numbers(1).get(start..)?)? - right).powi(2);
         }
         // Storing rounds once more.
         let stored = self.arithmetic.format.epsilon() * (numbers[a].abs() + numbers[b].abs());

@@ -35,8 +35,8 @@ impl Evaluator<'_> {
             return Ok(self.judge_run(target, execution));
         }
         announce("the network with every value as an output");
-        let known =
-            values(&self.request, self.second()).map_err(|reason| refused(target, &reason))?;
+        let known = values(&self.request, target, self.second())
+            .map_err(|reason| refused(target, &reason))?;
         let shown =
             showing(self.request.model, &known).map_err(|reason| refused(target, &reason))?;
         let request = Request { model: &shown, repeats: 1, ..self.request };

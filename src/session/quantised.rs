@@ -173,7 +173,8 @@ impl QuantisedSearch<'_> {
         let Some(sample) = self.samples.first() else { return Ok(BTreeMap::new()) };
         let referee = self.registry.engine(&Target::Ort(OrtTarget::REFEREE));
         let second = second_engine(referee, self.deadline, false);
-        let mut shown = values(&self.request(self.float, &sample.feeds), Some(second))?;
+        let mut shown =
+            values(&self.request(self.float, &sample.feeds), self.target, Some(second))?;
         shown.retain(|value| steps.contains_key(&value.name));
         let model = showing(self.float, &shown)?;
         let mut ranges = BTreeMap::new();

@@ -1,7 +1,8 @@
 //! A network with every value as an output: an engine that shows no operators shows their results.
 
-use crate::engine::{NodeSteps, Request, Second};
+use crate::engine::{NodeSteps, Request, Second, Target};
 use crate::graph::{Boundary, Cut, Model, ValueName};
+use std::collections::BTreeSet;
 
 /// A network with every value as an output.
 pub(super) struct Shown {
@@ -12,13 +13,14 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Shows every value that depends on the inputs. `second` computes the nodes that tract refuses.
+    /// Shows every value that depends on the inputs.
     ///
     /// # Errors
     /// If no engine computes a node, or the network cannot be cut.
-    pub(super) fn of(request: &Request<'_>, second: Option<Second>) -> Result<Self, String> {
-        let mut steps = NodeSteps::with_second(request.model, second)?;
-        let model = showing(request.model, &captured(&mut steps, request)?)?;
+    pub(super) fn of(request: &Request<'_>, target: &Target) -> Result<Self, String> {
+        let mut steps = NodeSteps::with_second(request.model, None)?;
+        let known = visible(request.model, target, captured(&mut steps, request)?);
+        let model = showing(request.model, &known)?;
         let nodes = (0..steps.len()).flat_map(|step| {
             let (label, op_type) = steps.node(step);
             let writes = steps.writes(step).iter();
@@ -30,12 +32,25 @@ impl Shown {
     }
 }
 
-/// Every value that depends on the inputs, with the reference's type and shape.
+/// Every value that depends on the inputs and that the target can show, with the reference's type and shape. `second`
+/// computes the nodes that tract refuses.
 pub(super) fn values(
     request: &Request<'_>,
+    target: &Target,
     second: Option<Second>,
 ) -> Result<Vec<Boundary>, String> {
-    captured(&mut NodeSteps::with_second(request.model, second)?, request)
+    let known = captured(&mut NodeSteps::with_second(request.model, second)?, request)?;
+    Ok(visible(request.model, target, known))
+}
+
+/// A target that runs the operators of the file itself has no values inside them.
+fn visible(model: &Model, target: &Target, mut known: Vec<Boundary>) -> Vec<Boundary> {
+    if model.is_expanded() && target.takes_written() {
+        let written = model.as_written().nodes().flat_map(|node| node.outputs);
+        let written: BTreeSet<&str> = written.map(String::as_str).collect();
+        known.retain(|value| written.contains(value.name.as_str()));
+    }
+    known
 }
 
 fn captured(steps: &mut NodeSteps, request: &Request<'_>) -> Result<Vec<Boundary>, String> {

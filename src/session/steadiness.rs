@@ -203,7 +203,7 @@ impl Steadiness<'_> {
         once: &GroupRuns,
         announce: &mut dyn FnMut(&str),
     ) -> Result<FirstUnsteady, String> {
-        let shown = Shown::of(&self.request, None)?;
+        let shown = Shown::of(&self.request, self.target)?;
         let request = Request { model: &shown.model, repeats: 1, ..self.request };
         let mut session = engine.session();
         let in_process = !once.tally.is_steady();

@@ -55,7 +55,12 @@ impl ShrinkStep {
             words,
             nodes: specimen.model.node_count(),
             elements: specimen.feeds.iter().map(|feed| feed.tensor.len()).sum(),
-            bytes: specimen.model.to_whole_bytes().ok().map(|bytes| bytes.len() as u64),
+            bytes: specimen
+                .model
+                .as_written()
+                .to_whole_bytes()
+                .ok()
+                .map(|bytes| bytes.len() as u64),
         }
     }
 }

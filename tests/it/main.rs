@@ -22,6 +22,7 @@ mod decode;
 mod diff;
 mod dump;
 mod engines;
+mod expansions;
 mod explode;
 mod fallback;
 mod interruption;

@@ -81,6 +81,44 @@ impl Build {
         written
     }
 
+    /// Adds a node of ONNX Runtime's own operators. An output without a name gets one if it is the first.
+    pub(crate) fn fused(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &[(&str, Attribute)],
+    ) -> Vec<String> {
+        self.count += 1;
+        let name = format!("{}/{op}_{}", self.module, self.count);
+        let is_output = |given: &str| given.starts_with("present");
+        let named = |(at, given): (usize, &&str)| match (at, *given) {
+            (0, "") => format!("{name}_0"),
+            (_, "") => String::new(),
+            (_, given) if is_output(given) => given.to_owned(),
+            (_, given) => format!("{name}_{given}"),
+        };
+        let written: Vec<String> = outputs.iter().enumerate().map(named).collect();
+        let names: Vec<&str> = written.iter().map(String::as_str).collect();
+        self.change(|network| {
+            network.node(&name, op, inputs, &names, attributes).of_domain("com.microsoft")
+        });
+        written
+    }
+
+    /// Weights of 4 bits, two in a byte, and the scale of each block.
+    pub(crate) fn four_bits(&mut self, shape: [usize; 3], scale: f64) -> (String, String) {
+        let [rows, blocks, block] = shape;
+        let mut integer = || (self.random.normal() * 7.0 / 3.0).round().clamp(-8.0, 7.0) as i8 + 8;
+        let bytes: Vec<u8> = (0..rows * blocks * block / 2)
+            .map(|_| integer() as u8 | (integer() as u8) << 4)
+            .collect();
+        let packed = Tensor::from_bytes(Dtype::U8, &[rows, blocks, block / 2], &bytes);
+        let packed = self.store(&packed.expect("half a byte for each weight"));
+        let step = (scale * 3.0 / 7.0) as f32;
+        (packed, self.floats(&[rows * blocks], vec![step; rows * blocks]))
+    }
+
     /// A matrix of normal numbers.
     pub(crate) fn weight(&mut self, shape: &[usize], scale: f64) -> String {
         let name = self.name("weight");

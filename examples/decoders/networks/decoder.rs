@@ -1,6 +1,7 @@
 //! Builds a decoder from its recipe, with the names of inputs and outputs that Hugging Face's exporter gives.
 
 use super::build::{Build, open};
+use super::fused;
 use super::recipes::{Family, Recipe};
 use offby::graph::{Attribute, Dim};
 use offby::tensor::Dtype;
@@ -14,6 +15,9 @@ const HIDDEN_SCORE: f32 = -30_000.0;
 
 /// The whole decoder.
 pub(crate) fn graph(recipe: &Recipe) -> Build {
+    if recipe.family == Family::Fused {
+        return fused::graph(recipe);
+    }
     let Recipe { width, vocabulary, layers, .. } = *recipe;
     let mut build = Build::new(*recipe);
     let one = Dim::Known(1);
@@ -25,7 +29,7 @@ pub(crate) fn graph(recipe: &Recipe) -> Build {
     let mut hidden = build.node("Gather", &[&table, "input_ids"], &[]);
     let mut angles = None;
     match recipe.family {
-        Family::Llama => angles = Some(build.rotary()),
+        Family::Llama | Family::Fused => angles = Some(build.rotary()),
         Family::Gpt2 => {
             let table = build.weight(&[POSITIONS, width], 0.1);
             let places = build.node("Gather", &[&table, "position_ids"], &[]);

@@ -2,4 +2,5 @@
 
 pub(crate) mod build;
 pub(crate) mod decoder;
+mod fused;
 pub(crate) mod recipes;

@@ -10,6 +10,8 @@ pub(crate) const HUGE: &str = "huge";
 pub(crate) enum Family {
     /// RMSNorm, rotary positions, grouped queries, SwiGLU.
     Llama,
+    /// The same in ONNX Runtime's own operators, with weights of 4 bits.
+    Fused,
     /// LayerNorm, learned positions, GELU, biases.
     Gpt2,
 }
@@ -79,6 +81,7 @@ pub(crate) fn all() -> Vec<Recipe> {
         LLAMA,
         Recipe { name: "llama_f16", dtype: Dtype::F16, ..LLAMA },
         Recipe { name: "llama_int8", weights: Weights::Int8, ..LLAMA },
+        Recipe { name: "llama_fused", family: Family::Fused, seed: 5, ..LLAMA },
         Recipe { name: "llama_window", window: Some(16), layers: 2, seed: 3, ..LLAMA },
         Recipe { name: "llama_deep", layers: 8, seed: 4, ..LLAMA },
         Recipe { name: "llama_no_cache", has_cache: false, ..LLAMA },

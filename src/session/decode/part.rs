@@ -6,7 +6,7 @@ use super::moment::by_name;
 use super::sentence::{self, LaneSentence};
 use crate::decode::{DecodeLane, DecodeStep, Part};
 use crate::engine::Outcome;
-use crate::graph::ValueName;
+use crate::graph::{ValueName, layer_of};
 use crate::matrix::CellSource;
 use crate::report::TargetReport;
 use crate::session::Failure;
@@ -173,7 +173,7 @@ impl LaneRun<'_, '_> {
             let mut wrong = states.filter(|(_, error)| error.0 > limit);
             wrong.next().and_then(|(state, _)| state.layer)
         };
-        let layer = sources.first().and_then(layer_of).or_else(of_row);
+        let layer = sources.first().and_then(layer_of_source).or_else(of_row);
         let mut signs = sentence::pattern(lane, step);
         signs.extend(self.signs(step)?);
         signs.extend(walked.iter().flat_map(|walked| walked.verdict.diagnosis.clone()));
@@ -231,11 +231,7 @@ fn telling(steps: &[DecodeStep], bad: &[usize]) -> Vec<usize> {
     told
 }
 
-/// The layer in the name of an operator's module: `/layers.2/attention/MatMul`.
-fn layer_of(source: &CellSource) -> Option<usize> {
-    const WORDS: &[&str] = &["layers", "layer", "blocks", "block", "h"];
-    let name = source.node.as_ref().unwrap_or(&source.name);
-    let parts: Vec<&str> = name.split(['/', '.', '_']).collect();
-    let numbered = parts.windows(2).find(|pair| WORDS.contains(&pair[0]))?;
-    numbered[1].parse().ok()
+/// The layer of an operator, by its name.
+fn layer_of_source(source: &CellSource) -> Option<usize> {
+    layer_of(source.node.as_ref().unwrap_or(&source.name))
 }

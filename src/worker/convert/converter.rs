@@ -97,12 +97,13 @@ impl Converter {
             return Ok(kept);
         }
         let workspace = tempfile::tempdir_in(&folder)?;
-        let source = if model.path().is_file() {
-            model.path().to_owned()
-        } else {
-            let path = workspace.path().join("model.onnx");
-            fs::write(&path, model.to_whole_bytes().map_err(io::Error::from)?)?;
-            path
+        let source = match model.file() {
+            Some(file) => file.to_owned(),
+            None => {
+                let path = workspace.path().join("model.onnx");
+                fs::write(&path, model.to_whole_bytes().map_err(io::Error::from)?)?;
+                path
+            }
         };
         let made = workspace.path().join("model.mnn");
         self.run(&source, &made, weights, workspace.path(), patience, interrupt)?;
@@ -114,7 +115,12 @@ impl Converter {
     /// The key covers model and converter, because a different converter may make a different network.
     fn key(&self, model: &Model, weights: Weights) -> String {
         let converter = format!("{self:?} {weights:?} {MNN_VERSION}");
-        Digest::of([model.digest().hex().as_bytes(), converter.as_bytes()]).hex().to_owned()
+        // The digest is the file's, and a later version may replace a file's operators in a different way.
+        let network = match model.is_expanded() {
+            true => Digest::of([model.to_bytes().as_slice()]),
+            false => model.digest().clone(),
+        };
+        Digest::of([network.hex().as_bytes(), converter.as_bytes()]).hex().to_owned()
     }
 
     fn run(
@@ -166,7 +172,7 @@ impl<'c> Conversions<'c> {
         let Converter::Python(python) = self.converter else {
             return self.converter.convert(model, weights, patience, interrupt);
         };
-        if model.path().is_file() {
+        if model.file().is_some() {
             return self.converter.convert(model, weights, patience, interrupt);
         }
         let mut resident = match self.resident.take() {

@@ -3,6 +3,7 @@
 use super::conversation::{Conversation, KeptWorker};
 use super::program::WorkerProgram;
 use crate::engine::{Engine, EngineSession, Execution, OrtTarget, Request};
+use crate::graph::Model;
 use crate::worker::wire::contents::Message;
 use crate::worker::wire::protocol::Ask;
 
@@ -32,7 +33,9 @@ impl OnnxEngine {
     fn message(&self, request: &Request<'_>, stays_open: bool) -> Result<Message, Box<Execution>> {
         let repeats = request.repeats;
         let declared = request.model.as_declared();
-        let model = if stays_open { &declared } else { request.model };
+        let model: &Model = if stays_open { &declared } else { request.model };
+        // Only ONNX Runtime has all of its own operators.
+        let model = if matches!(self.by, OnnxBy::Ort(_)) { model.as_written() } else { model };
         let is_here = self.worker.is_here();
         let request = Request { model, ..*request };
         Message::about(&request, is_here, |network, feeds, _| match self.by.clone() {

@@ -1,0 +1,150 @@
+//! The inputs of `offby agree`: a data set, or the tokens of texts for a decoder.
+
+use super::agree_args::AgreeRunArgs;
+use crate::decode::{Interface, TextToken, Texts};
+use crate::engine::Output;
+use crate::graph::{Model, ValueName};
+use crate::inputs::{Dataset, Framing, InputError, Normalization, Preparation, Sample};
+use crate::session::Failure;
+use crate::tensor::{Digest, Tensor};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Where the inputs of a run come from.
+pub(super) enum AgreeInputs {
+    /// A data set.
+    Data(Dataset),
+    /// Texts for a decoder: each token but the last is an input.
+    Texts(TextInputs),
+}
+
+/// The texts of a decoder.
+pub(super) struct TextInputs {
+    texts: Texts,
+    interface: Interface,
+    /// The network with the shapes of the last text.
+    shaped: RefCell<Option<(usize, Rc<Model>)>>,
+}
+
+/// One input, ready to run.
+pub(super) struct GivenInput {
+    pub(super) sample: Sample,
+    /// The network with the input's own shapes, if they differ from input to input.
+    model: Option<Rc<Model>>,
+    /// The scores, and the token in their rows, if the input is a token of a text.
+    pub(super) token: Option<(ValueName, usize)>,
+}
+
+impl AgreeInputs {
+    /// Opens texts if the network is a decoder and the file has lists of numbers; otherwise a data set.
+    pub(super) fn open(args: &AgreeRunArgs, model: &Model, path: &Path) -> Result<Self, Failure> {
+        if let Ok(interface) = Interface::of(model, &[])
+            && let Some(texts) = Texts::read(path, interface.vocabulary)?
+        {
+            let shaped = RefCell::default();
+            return Ok(AgreeInputs::Texts(TextInputs { texts, interface, shaped }));
+        }
+        let picture = &args.picture;
+        let preparation = Preparation {
+            framing: Framing { resize: picture.resize, crop: picture.crop },
+            normalization: Normalization::new(&picture.mean, &picture.std)?,
+        };
+        let values = (&*model.resolved_inputs()?, model.outputs());
+        let labels = args.labels.as_deref();
+        Ok(AgreeInputs::Data(Dataset::open(path, values, labels, preparation)?))
+    }
+
+    /// The number of inputs.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            AgreeInputs::Data(dataset) => dataset.len(),
+            AgreeInputs::Texts(texts) => texts.texts.len(),
+        }
+    }
+
+    /// The number of inputs with a right class.
+    pub(super) fn labels(&self) -> usize {
+        match self {
+            AgreeInputs::Data(dataset) => dataset.labels(),
+            AgreeInputs::Texts(texts) => texts.texts.len(),
+        }
+    }
+
+    /// How pictures are prepared.
+    pub(super) fn preparation(&self) -> String {
+        match self {
+            AgreeInputs::Data(dataset) => dataset.preparation(),
+            AgreeInputs::Texts(_) => String::new(),
+        }
+    }
+
+    /// The digest of all inputs.
+    pub(super) fn digest(&self) -> Result<Digest, InputError> {
+        match self {
+            AgreeInputs::Data(dataset) => dataset.digest(),
+            AgreeInputs::Texts(texts) => Ok(texts.texts.digest()),
+        }
+    }
+
+    /// Reads an input for this network.
+    pub(super) fn read(&self, model: &Model, input: usize) -> Result<GivenInput, Failure> {
+        match self {
+            AgreeInputs::Data(dataset) => {
+                Ok(GivenInput { sample: dataset.read(input)?, model: None, token: None })
+            }
+            AgreeInputs::Texts(texts) => texts.read(model, input),
+        }
+    }
+}
+
+impl TextInputs {
+    fn read(&self, model: &Model, input: usize) -> Result<GivenInput, Failure> {
+        let TextToken { fed, text, place, next } =
+            self.texts.token(input).ok_or_else(Failure::bug)?;
+        let feeds = self.interface.feeds(model, fed, 0, &self.interface.first_state());
+        let shapes: BTreeMap<ValueName, Vec<usize>> =
+            feeds.iter().map(|feed| (feed.name.clone(), feed.tensor.shape().to_vec())).collect();
+        let mut shaped = self.shaped.borrow_mut();
+        let shaped = match shaped.as_ref().filter(|(known, _)| *known == text) {
+            Some((_, shaped)) => shaped.clone(),
+            None => {
+                let mut own = model.clone();
+                own.fix_shapes(&shapes)?;
+                shaped.insert((text, Rc::new(own))).1.clone()
+            }
+        };
+        let id = format!("{}[{text}] token {place}", self.texts.name());
+        let label = usize::try_from(next).ok();
+        let sample = Sample { id, feeds, label, expected: Vec::new() };
+        let token = Some((self.interface.logits.clone(), place));
+        Ok(GivenInput { sample, model: Some(shaped), token })
+    }
+}
+
+impl GivenInput {
+    /// The network with the input's shapes. `model` is the network of all inputs.
+    pub(super) fn model<'m>(&'m self, model: &'m Model) -> &'m Model {
+        self.model.as_deref().unwrap_or(model)
+    }
+
+    /// The outputs that count: of a decoder, the scores of the input's token.
+    pub(super) fn counted(&self, outputs: &[Output]) -> Vec<Output> {
+        let Some((scores, place)) = &self.token else { return outputs.to_vec() };
+        let scores = outputs.iter().filter(|output| output.name == *scores);
+        let of_token = |output: &Output| {
+            Some(Output { name: output.name.clone(), tensor: row(&output.tensor, *place)? })
+        };
+        scores.filter_map(of_token).collect()
+    }
+}
+
+/// One row of scores, as `[1, classes]`.
+fn row(scores: &Tensor, place: usize) -> Option<Tensor> {
+    let classes = *scores.shape().last()?;
+    let bytes = scores.to_bytes();
+    let size = classes * scores.dtype().size();
+    let row = bytes.get(place * size..(place + 1) * size)?;
+    Tensor::from_bytes(scores.dtype(), &[1, classes], row).ok()
+}

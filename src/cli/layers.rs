@@ -1,0 +1,53 @@
+//! `--layers`: only some layers of the network, fed with the reference's values.
+
+use super::cut::{AskedReference, truncate};
+use super::place::read_reference;
+use super::prepare::Prepared;
+use crate::graph::{LayerEnds, Model, Topology};
+use crate::session::Failure;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The first and the last layer, as in `10..12`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LayerRange(RangeInclusive<usize>);
+
+impl FromStr for LayerRange {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (first, last) = text.split_once("..").unwrap_or((text, text));
+        let number = |text: &str| text.trim().parse().ok();
+        match (number(first), number(last)) {
+            (Some(first), Some(last)) if first <= last => Ok(LayerRange(first..=last)),
+            _ => Err("layers are FIRST..LAST, such as 10..12, or one number"),
+        }
+    }
+}
+
+impl Prepared<'_> {
+    /// The same for the part of the network that these layers are.
+    pub(super) fn only(mut self, range: &LayerRange) -> Result<Self, Failure> {
+        let LayerEnds { mut from, to } =
+            self.model.ends_of_layers(&range.0).ok_or_else(|| no_layers(&self.model))?;
+        let topology = Topology::of(&self.model);
+        let shapes = topology.shape_values();
+        from.retain(|name| topology.is_computed(name) && !shapes.contains(name));
+        let target = read_reference(&self.args.reference, &self.args.place)?;
+        let deadline = Duration::from_secs(self.args.timeout);
+        let reference = AskedReference { registry: &self.registry, target: &target, deadline };
+        let (model, feeds) = truncate(reference, &self.model, &to, &from, self.feeds.clone())?;
+        (self.model, self.feeds) = (model, feeds);
+        Ok(self)
+    }
+}
+
+fn no_layers(model: &Model) -> Failure {
+    let layers = model.layers();
+    let hint = match (layers.first(), layers.last()) {
+        (Some(first), Some(last)) => format!("its layers are {first}..{last}"),
+        _ => "no node's name has the number of a layer, as in /layers.2/MatMul: cut the network with `offby cut`".into(),
+    };
+    Failure::new("walk these layers: no node is in them", hint)
+}
