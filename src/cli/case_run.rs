@@ -70,9 +70,10 @@ fn try_run(
             .any(|e| e.expect.as_ref().is_some_and(|e| e.allow == Some(Allowed::Overflow)));
         let settings = Settings { allow_converter, allow_overflow, ..settings.clone() };
         let session = Evaluator::new(request, registry, &reference, settings);
-        let report = match registry.walker(&target).filter(|_| walk) {
-            Some(_) => session.judge_walked(&target, session.follow(&target, None, &mut |_| ())?),
-            None => session.run(&target),
+        let can_walk = registry.walker(&target).is_some() || session.can_be_searched(&target);
+        let report = match walk && can_walk {
+            true => session.walk(&target, &mut |_| (), &mut |_| ())?,
+            false => session.run(&target),
         };
         reports.push(judge(report, &expected, started.elapsed().as_secs_f64()));
     }

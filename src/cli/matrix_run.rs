@@ -33,7 +33,7 @@ use std::time::Duration;
 /// Attempts per cell. If this command ends twice during a cell, the cell may be the cause.
 const ATTEMPTS: usize = 2;
 
-/// Fills the share's cells; returns the matrix, and a failure if the journal could not be written.
+/// Fills the share's cells; returns the matrix, and a failure if the journal or a page could not be written.
 pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Failure>), Failure> {
     let mut targets = Vec::new();
     for text in &args.on {
@@ -53,6 +53,7 @@ pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Fa
         registry,
         journal: Mutex::new(journal),
         progress: screen::progress(args.giving.output.quiet),
+        unwritten: Mutex::default(),
     };
     let numbered: Vec<(usize, &PendingNetwork)> = networks.iter().enumerate().collect();
     let rows = on_threads(&numbered, args.jobs, |(number, network)| sweep.row(*number, network));
@@ -63,7 +64,8 @@ pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Fa
     }
     let unwritten = journal
         .failure()
-        .map(|error| Failure::write(args.giving.out.as_deref().unwrap_or(Path::new(".")), error));
+        .map(|error| Failure::write(args.giving.out.as_deref().unwrap_or(Path::new(".")), error))
+        .or(sweep.unwritten.into_inner().unwrap_or_else(PoisonError::into_inner));
     let names = targets.into_iter().map(|(name, _)| name);
     Ok((Matrix { interrupted: interrupted(), ..Matrix::new(names, rows) }, unwritten))
 }
@@ -193,6 +195,8 @@ struct Sweep<'a> {
     registry: Registry,
     journal: Mutex<SearchJournal<Cell>>,
     progress: ProgressBar,
+    /// The first page that could not be written.
+    unwritten: Mutex<Option<Failure>>,
 }
 
 /// An opened network, and the reference's result.
@@ -284,24 +288,40 @@ impl Sweep<'_> {
         if whole.verdict.kind.news() != News::Bad {
             return cell(&whole);
         }
-        let Ok(walked) = self.walk(&session, target) else { return cell(&whole) };
+        let Some(walked) = self.walk(&session, target) else { return cell(&whole) };
         let fallback = walked.fallback.clone();
-        let report = session.judge_walked(target, walked);
         // If the walk cannot confirm the finding, the cell keeps the run's sentence.
-        let report = if report.verdict.kind.news() == News::Bad { report } else { whole };
+        let report = if walked.verdict.kind.news() == News::Bad { walked } else { whole };
         let report = TargetReport { fallback, ..report };
         let page = match (&self.args.giving.out, &report.walk) {
             (Some(folder), Some(_)) => {
-                place.write(folder, (&request, &self.registry, reference), &report).ok()
+                let made = (&request, &self.registry, reference);
+                self.written(place.write(folder, made, &report))
             }
             _ => None,
         };
         Cell { page, ..cell(&report) }
     }
 
+    /// The page that was written. The command reports the first failure at the end.
+    fn written(&self, page: Result<String, Failure>) -> Option<String> {
+        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+        page.map_err(|failure| unwritten.get_or_insert(failure)).ok()
+    }
+
+    /// Walks a target. An engine that shows no operators is asked for every value as an output.
+    fn walk(&self, session: &Evaluator<'_>, target: &Target) -> Option<TargetReport> {
+        if self.registry.walker(target).is_none() {
+            return session.walk_by_outputs(target, &mut |_| ()).ok();
+        }
+        let walked = self.follow(session, target).ok()?;
+        let fallback = walked.fallback.clone();
+        Some(TargetReport { fallback, ..session.judge_walked(target, walked) })
+    }
+
     /// Walks, and searches for a fallback if the user asks for one. If the search fails, walks without
     /// it.
-    fn walk(&self, session: &Evaluator<'_>, target: &Target) -> Result<WorkerWalk, Failure> {
+    fn follow(&self, session: &Evaluator<'_>, target: &Target) -> Result<WorkerWalk, Failure> {
         let goal = Goal::Tolerance(tolerance_of(target, session.truth(), None));
         let plan =
             FallbackPlan { by: By::Type, goal, raise: false, expected: session.truth().to_vec() };

@@ -26,9 +26,8 @@ impl Model {
     /// with external data is missing or too short.
     pub fn cut(&self, cut: &Cut) -> Result<Model, CutError> {
         // A value inside a replaced operator is only in the network of ONNX's own operators.
-        match self.written.as_ref().map(|written| written.cut(cut)) {
-            Some(Ok(model)) => return Ok(model.in_own_operators()),
-            Some(Err(_)) | None => {}
+        if let Some(Ok(model)) = self.written.as_ref().map(|written| written.cut(cut)) {
+            return Ok(model.in_own_operators());
         }
         let wiring = Wiring::of(self.graph());
         let stops = self.stops(cut, &wiring)?;

@@ -6,14 +6,14 @@ use super::origin::{ConvertedWalk as Followed, find_origin};
 use super::registry::{arithmetic_of, not_walkable, on_cpu};
 use super::{Evaluator, Failure, Search, node_names};
 use crate::compare::Agreement;
-use crate::engine::{CPU, Execution, NodeSteps, Outcome, Target};
+use crate::engine::{CPU, Execution, NodeSteps, Outcome, Output, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Dump;
 use crate::report::{BegunReport, TargetReport};
 use crate::verdict::{Kind, News, Ruling, accept_converter, refine};
 use crate::walk::{
     DumpedNetwork, FallbackPlan, Misshapen, OpReport, Role, Stopped, Strategy, WalkReport,
-    conclude, error_summary, walk_dumped,
+    conclude, error_summary, fitted_last, walk_dumped,
 };
 use crate::worker::{Announced, WorkerWalk};
 
@@ -137,7 +137,7 @@ impl Evaluator<'_> {
         if let Some(ran_on) = &execution.ran_on {
             walk.ops.iter_mut().for_each(|op| op.backend.clone_from(&ran_on.backend));
         }
-        let report = self.judge(target, execution);
+        let report = self.judge(target, &in_layout(execution, &walk, values, self.truth()));
         let mut report = self.refined(target, report, Some(walk), None);
         name_misshapen(&mut report);
         Ok(report)
@@ -213,6 +213,27 @@ impl Evaluator<'_> {
         let error = worst_error(report);
         accept_converter(&mut report.verdict, allowed, error);
     }
+}
+
+/// The outputs in the order of axes that the walk found: the shape of a value with equal extents shows none.
+fn in_layout(
+    execution: &Execution,
+    walk: &WalkReport,
+    values: &Dump,
+    truth: &[Output],
+) -> Execution {
+    let mut execution = execution.clone();
+    for output in &mut execution.outputs {
+        let name = output.name.as_str();
+        let right = truth.iter().find(|right| right.name == output.name);
+        let is_last = walk.channels_last.iter().any(|last| last == name);
+        if let (Some(right), true, Ok(Some(dumped))) = (right, is_last, values.read(name))
+            && let Some(fitted) = fitted_last(&dumped, &right.tensor)
+        {
+            output.tensor = fitted.tensor;
+        }
+    }
+    execution
 }
 
 /// Withdraws accusations at nodes where the reference is wrong or disputed.

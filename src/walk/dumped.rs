@@ -8,7 +8,7 @@ use super::conclude::conclude;
 use super::contract::{Anatomy, Clean, Executed, Operand, Operator, OperatorReference, Unchecked};
 use super::error_summary::error_summary;
 use super::exactness::Exactness;
-use super::fitting::{Fitted, fitted};
+use super::fitting::{Fitted, Order, fitted, fitted_last};
 use super::follow::Follow;
 use super::misread::{withdraw_misread, withdraw_recomputed};
 use super::node_reference::{NodeReference, operators};
@@ -70,8 +70,22 @@ pub fn walk_dumped(
     dumped: &DumpedNetwork<'_>,
     names: &BTreeMap<String, String>,
 ) -> Result<WalkReport, Stopped> {
-    let mut exact = Stream::new(dumped, Tensor::clone)?;
-    let mut half = Stream::new(dumped, round_to_f16)?;
+    let (report, layout) = walk_in(dumped, names, false)?;
+    match layout.is_last_where_open() {
+        true => Ok(walk_in(dumped, names, true)?.0),
+        false => Ok(report),
+    }
+}
+
+/// The same, and which layout the values show. `open_are_last` is whether values of equal extents may have their
+/// channels last.
+fn walk_in(
+    dumped: &DumpedNetwork<'_>,
+    names: &BTreeMap<String, String>,
+    open_are_last: bool,
+) -> Result<(WalkReport, Layout), Stopped> {
+    let stream = |change| Stream::new(dumped, change, open_are_last);
+    let (mut exact, mut half) = (stream(Tensor::clone)?, stream(round_to_f16)?);
     let current = Rc::new(RefCell::new(Current::default()));
     let mut reference = PieceReference {
         clean: NodeReference::of(dumped.steps()?, dumped.feeds, dumped.arithmetic)?,
@@ -122,7 +136,31 @@ pub fn walk_dumped(
     report.misshapen = exact.misshapen;
     report.channels_last = exact.channels_last;
     describe(&mut report, &exact.steps, &pieces);
-    Ok(report)
+    Ok((report, exact.layout))
+}
+
+/// How many dumped values show which order of axes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Layout {
+    first: usize,
+    last: usize,
+    either: usize,
+}
+
+impl Layout {
+    fn count(&mut self, order: Order) {
+        match order {
+            Order::First => self.first += 1,
+            Order::Last => self.last += 1,
+            Order::Either => self.either += 1,
+            Order::None => {}
+        }
+    }
+
+    /// Whether all values that show an order have their channels last, and some show none.
+    fn is_last_where_open(self) -> bool {
+        self.last > 0 && self.first == 0 && self.either > 0
+    }
 }
 
 /// The training mode of a step, if its dumped output shows it.
@@ -267,6 +305,10 @@ struct Stream<'d> {
     misshapen: Vec<Misshapen>,
     /// Dumped values that have their channels last.
     channels_last: Vec<String>,
+    /// Which order of axes the dumped values show.
+    layout: Layout,
+    /// Whether values of equal extents may have their channels last.
+    open_are_last: bool,
 }
 
 /// A step with dumped outputs.
@@ -281,7 +323,11 @@ struct Found {
 }
 
 impl<'d> Stream<'d> {
-    fn new(dumped: &DumpedNetwork<'d>, change: fn(&Tensor) -> Tensor) -> Result<Self, Stopped> {
+    fn new(
+        dumped: &DumpedNetwork<'d>,
+        change: fn(&Tensor) -> Tensor,
+        open_are_last: bool,
+    ) -> Result<Self, Stopped> {
         let mut steps = dumped.steps()?;
         let fed = |feed: &Feed| Feed { tensor: change(&feed.tensor), ..feed.clone() };
         steps.start(&dumped.feeds.iter().map(fed).collect::<Vec<_>>())?;
@@ -292,7 +338,19 @@ impl<'d> Stream<'d> {
             behind: BTreeMap::new(),
             misshapen: Vec::new(),
             channels_last: Vec::new(),
+            layout: Layout::default(),
+            open_are_last,
         })
+    }
+
+    /// A dumped value in the form of the reference's.
+    fn fitted(&mut self, name: &str, value: &Tensor, output: &Tensor) -> Option<Fitted> {
+        let is_flat = self.values.is_flat(name);
+        if !is_flat {
+            self.layout.count(Order::of(value, output));
+        }
+        let last = (self.open_are_last && !is_flat).then(|| fitted_last(value, output)).flatten();
+        last.or_else(|| fitted(value, is_flat, output))
     }
 
     /// Computes a step; `None` if no value of the step was dumped.
@@ -306,11 +364,11 @@ impl<'d> Stream<'d> {
         behind.for_each(|behind| piece.extend(behind));
         let mut found =
             Found { piece, inputs, places: Vec::new(), computed: Vec::new(), dumped: Vec::new() };
-        for (place, name) in self.steps.writes(step).iter().enumerate() {
+        let names = self.steps.writes(step).to_vec();
+        for (place, name) in names.iter().enumerate() {
             let Some(output) = outputs.get_mut(place) else { continue };
             let value = self.values.read(name)?;
-            let is_flat = self.values.is_flat(name);
-            let fitted = value.as_ref().and_then(|value| fitted(value, is_flat, output));
+            let fitted = value.as_ref().and_then(|value| self.fitted(name, value, output));
             if let (Some(value), None) = (&value, &fitted) {
                 self.values.must_have_form(name, output)?;
                 let (node, op_type) = self.steps.node(step);

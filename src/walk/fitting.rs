@@ -40,6 +40,46 @@ pub fn fitted(dumped: &Tensor, is_flat: bool, reference: &Tensor) -> Option<Fitt
     }
 }
 
+/// The value with its channels last, if its shape fits either order and that order is nearer to the reference: for dumps
+/// whose other values have their channels last.
+pub fn fitted_last(dumped: &Tensor, reference: &Tensor) -> Option<Fitted> {
+    if Order::of(dumped, reference) != Order::Either {
+        return None;
+    }
+    let dumped = in_type(dumped, reference.dtype())?;
+    let last = channels_first(&dumped, reference.shape())?;
+    let as_is = Fitted { tensor: dumped, channels_last: false };
+    Some(nearer(as_is, Fitted { tensor: last, channels_last: true }, reference))
+}
+
+/// Which order of axes the shape of a dumped picture shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// The network's.
+    First,
+    /// The channels are last.
+    Last,
+    /// Its extents are the same in both.
+    Either,
+    /// It has fewer than four axes, or other extents.
+    None,
+}
+
+impl Order {
+    pub(super) fn of(dumped: &Tensor, reference: &Tensor) -> Self {
+        let [found, right] = [dumped.shape(), reference.shape()];
+        if found.len() < 4 || found.len() != right.len() {
+            return Order::None;
+        }
+        match (found == right, channels_last(right).as_deref() == Some(found)) {
+            (true, true) => Order::Either,
+            (true, false) => Order::First,
+            (false, true) => Order::Last,
+            (false, false) => Order::None,
+        }
+    }
+}
+
 fn in_type(dumped: &Tensor, wanted: Dtype) -> Option<Tensor> {
     match (dumped.dtype(), wanted) {
         (found, wanted) if found == wanted => Some(dumped.clone()),
@@ -125,8 +165,15 @@ mod tests {
         let square = counted(&[1, 3, 3, 3]);
         let Tensor::F32(array) = &square else { panic!("not f32") };
         let last = array.view().permuted_axes(vec![0, 2, 3, 1]).as_standard_layout().into_owned();
+        let last = Tensor::F32(last);
         // A shape that fits is believed: here the order is the fault.
-        let found = fitted(&Tensor::F32(last), false, &square).unwrap();
+        let found = fitted(&last, false, &square).unwrap();
         assert!(!found.channels_last && found.tensor != square);
+        // Unless the other values of the dump have their channels last.
+        assert_eq!(Order::of(&last, &square), Order::Either);
+        assert!(fitted_last(&last, &square).is_some_and(|found| found.tensor == square));
+        assert!(!fitted_last(&square, &square).unwrap().channels_last);
+        assert_eq!(Order::of(&counted(&[1, 4, 4, 3]), &counted(&[1, 3, 4, 4])), Order::Last);
+        assert_eq!(Order::of(&counted(&[1, 3, 4, 4]), &counted(&[1, 3, 4, 4])), Order::First);
     }
 }

@@ -61,7 +61,7 @@ pub use exactness::Exactness;
 pub use fallback::{
     By, Fallback, FallbackLatency, FallbackPlan, Goal, Member, Progress, TradePoint, fallback,
 };
-pub use fitting::fitted;
+pub use fitting::{fitted, fitted_last};
 pub use handover::Handover;
 pub use isolate::isolate;
 pub use journal::{Known, SearchJournal};

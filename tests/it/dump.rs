@@ -161,6 +161,47 @@ fn raw_files_of_a_phone_are_walked() {
     }
 }
 
+/// A value with equal extents does not show its order of axes, but the other values of the dump do.
+#[test]
+fn a_dump_with_channels_last_accuses_no_value_of_equal_extents() {
+    let weights = |shape: &[usize]| {
+        let count: usize = shape.iter().product();
+        let numbers = (0..count).map(|at| ((at * 7 % 13) as f32 - 6.0) / 8.0).collect();
+        Tensor::from_f32(shape, numbers).unwrap()
+    };
+    let network = Network::new("square")
+        .input("x", F32, &[1, 3, 4, 4])
+        .initializer("w", &weights(&[6, 3, 1, 1]))
+        .initializer("v", &weights(&[4, 6, 1, 1]))
+        .node("wide", "Conv", &["x", "w"], &["a"], &[])
+        .node("square", "Conv", &["a", "v"], &["b"], &[])
+        .node("tanh", "Tanh", &["b"], &["y"], &[])
+        .output("y", F32, &[1, 4, 4, 4]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("square.onnx");
+    fs::write(&file, network.to_bytes()).unwrap();
+    let model = Model::load(&file).unwrap();
+    let feeds = draw(&model, &BTreeMap::new()).unwrap();
+    for culprit in [None, Some(1)] {
+        let device = device(&model, &feeds, culprit);
+        let dump = tempfile::tempdir().unwrap();
+        for (name, tensor) in &device.values {
+            let Tensor::F32(array) = tensor else { continue };
+            let last =
+                array.view().permuted_axes(vec![0, 2, 3, 1]).as_standard_layout().into_owned();
+            write_npy(&dump.path().join(format!("{name}.npy")), &Tensor::F32(last)).unwrap();
+        }
+        let mut command = offby();
+        command.arg("walk").arg(&file).arg("--got").arg(dump.path()).args(["--json", "-"]);
+        let (code, report) = finish_json(command);
+        let target = first_target(&report);
+        match culprit {
+            None => assert_eq!((code, &target["walk"]["sources"]), (0, &json!([])), "{target}"),
+            Some(_) => assert_eq!(target["walk"]["sources"], json!(["square"]), "{target}"),
+        }
+    }
+}
+
 #[test]
 fn a_raw_file_of_the_wrong_length_is_refused() {
     let (model, feeds) = network();

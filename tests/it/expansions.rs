@@ -269,34 +269,91 @@ fn attentions_of_several_heads_are_what_onnx_runtime_computes() {
     need("ort:cpu");
     let rows: &[usize] = &[2, 3, 16];
     let out: &[(&str, &[usize])] = &[("y", rows)];
-    let heads = ("num_heads", INT(2));
+    let heads = [("num_heads", INT(2))];
+    let backwards = [heads[0].clone(), ("unidirectional", INT(1))];
     let multi = || Case::new("MultiHeadAttention").fed("q", rows).fed("k", rows).fed("v", rows);
-    agrees(multi(), &[heads.clone()], out);
-    agrees(multi().fed("bias", &[48]), &[heads.clone()], out);
+    agrees(multi(), &heads, out);
+    agrees(multi().fed("bias", &[48]), &heads, out);
     let mask = whole(I32, &[2, 3], &[1, 1, 0, 1, 1, 1]);
-    agrees(multi().without().stored("mask", &mask), &[heads.clone()], out);
-    agrees(multi().without().without().fed("added", &[1, 2, 3, 3]), &[heads.clone()], out);
-    agrees(multi(), &[heads.clone(), ("unidirectional", INT(1))], out);
+    agrees(multi().without().stored("mask", &mask), &heads, out);
+    agrees(multi().without().without().fed("added", &[1, 2, 3, 3]), &heads, out);
+    agrees(multi(), &backwards, out);
     let apart: &[usize] = &[2, 2, 5, 8];
     let cross = Case::new("MultiHeadAttention").fed("q", rows).fed("k", apart).fed("v", apart);
-    agrees(cross, &[heads.clone()], out);
+    agrees(cross, &heads, out);
     let past: &[usize] = &[2, 2, 4, 8];
     let stepped = multi().without().without().without().fed("past_k", past).fed("past_v", past);
     let all: &[usize] = &[2, 2, 7, 8];
-    agrees(stepped, &[heads.clone()], &[("y", rows), ("k_all", all), ("v_all", all)]);
+    agrees(stepped, &heads, &[("y", rows), ("k_all", all), ("v_all", all)]);
     let whole_attention = || {
         Case::new("Attention")
             .fed("x", rows)
             .stored("w", &numbers(&[16, 48], 1))
             .stored("b", &numbers(&[48], 2))
     };
-    agrees(whole_attention(), &[heads.clone()], out);
-    agrees(whole_attention().stored("mask", &mask), &[heads.clone()], out);
-    agrees(whole_attention(), &[heads.clone(), ("unidirectional", INT(1))], out);
+    agrees(whole_attention(), &heads, out);
+    agrees(whole_attention().stored("mask", &mask), &heads, out);
+    agrees(whole_attention(), &backwards, out);
     let both: &[usize] = &[2, 2, 2, 4, 8];
     let later = whole_attention().without().fed("past", both);
-    let attributes = [heads, ("unidirectional", INT(1))];
-    agrees(later, &attributes, &[("y", rows), ("present", &[2, 2, 2, 7, 8])]);
+    agrees(later, &backwards, &[("y", rows), ("present", &[2, 2, 2, 7, 8])]);
+}
+
+/// An operator on integers between a quantisation and a dequantisation.
+fn on_integers(
+    op_type: &str,
+    shape: &[usize],
+    twice: bool,
+    attributes: &[(&str, Attribute)],
+    out: &[usize],
+) {
+    let scale = |value: f32| Tensor::from_f32(&[], vec![value]).unwrap();
+    let zero = |value: u8| Tensor::from_bytes(Dtype::U8, &[], &[value]).unwrap();
+    let network = Network::new(op_type)
+        .opset(17)
+        .input("x", F32, shape)
+        .initializer("s", &scale(0.02))
+        .initializer("z", &zero(120))
+        .initializer("t", &scale(0.03))
+        .initializer("w", &zero(100))
+        .node("in", "QuantizeLinear", &["x", "s", "z"], &["q"], &[]);
+    let (one, end) = (["q", "s", "z"], ["t", "w"]);
+    let inputs = match (op_type, twice) {
+        ("QLinearConcat", _) => [&end[..], &one, &one].concat(),
+        (_, true) => [&one[..], &one, &end].concat(),
+        (_, false) => [&one[..], &end].concat(),
+    };
+    let network = network.node("op", op_type, &inputs, &["r"], attributes).of_domain(MICROSOFT);
+    let network = network.node("out", "DequantizeLinear", &["r", "t", "w"], &["y"], &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(format!("{op_type}.onnx"));
+    fs::write(&path, network.output("y", F32, out).to_bytes()).unwrap();
+    judged("run", &path.display().to_string());
+}
+
+#[test]
+#[ignore = "needs the driver of ort:cpu"]
+fn operators_on_integers_are_what_onnx_runtime_computes() {
+    need("ort:cpu");
+    let row: &[usize] = &[2, 8];
+    on_integers("QLinearAdd", row, true, &[], row);
+    on_integers("QLinearMul", row, true, &[], row);
+    on_integers("QLinearConcat", row, true, &[("axis", INT(1))], &[2, 16]);
+    on_integers("QLinearSigmoid", row, false, &[], row);
+    on_integers("QLinearLeakyRelu", row, false, &[("alpha", Attribute::Float(0.1))], row);
+    let softmax = [("axis", INT(-1)), ("opset", INT(13))];
+    on_integers("QLinearSoftmax", row, false, &softmax, row);
+    on_integers("QLinearGlobalAveragePool", &[1, 3, 4, 4], false, &[], &[1, 3, 1, 1]);
+    let pool =
+        [("kernel_shape", Attribute::Ints(vec![2, 2])), ("strides", Attribute::Ints(vec![2, 2]))];
+    on_integers("QLinearAveragePool", &[1, 3, 4, 4], false, &pool, &[1, 3, 2, 2]);
+    let product = Case::new("DynamicQuantizeMatMul")
+        .fed("x", &[3, 8])
+        .stored("w", &bytes(&[8, 5], 1))
+        .stored("s", &Tensor::from_f32(&[1], vec![0.01]).unwrap())
+        .stored("z", &Tensor::from_bytes(Dtype::U8, &[1], &[117]).unwrap())
+        .stored("b", &numbers(&[5], 2));
+    agrees(product, &[], &[("y", &[3, 5])]);
 }
 
 /// A wrong value inside a fused operator cannot be seen, so the operator's nodes are one piece.
