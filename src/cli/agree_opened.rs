@@ -148,7 +148,7 @@ impl<'a> Opened<'a> {
             model: ModelFacts {
                 path: public(&self.model_path.display().to_string()),
                 digest: self.model.digest().clone(),
-                nodes: self.model.node_count(),
+                nodes: self.model.as_written().node_count(),
             },
             data: DataFacts {
                 path: public(&self.data_path.display().to_string()),

@@ -282,7 +282,7 @@ fn report(
     let file = |path: &Path, model: &Model| FileReport {
         path: path.to_owned(),
         digest: model.digest().clone(),
-        nodes: model.node_count(),
+        nodes: model.as_written().node_count(),
         bytes: fs::metadata(path).map_or(0, |file| file.len()),
     };
     let value = |name: &ValueName| {

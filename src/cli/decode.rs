@@ -93,7 +93,7 @@ fn give(
         model: DecoderFacts {
             path: public(&args.model.display().to_string()),
             digest: decoder.model.digest().clone(),
-            nodes: decoder.model.node_count(),
+            nodes: decoder.model.as_written().node_count(),
             vocabulary: decoder.interface.vocabulary,
         },
         reference: public(&reference.to_string()),

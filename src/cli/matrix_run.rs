@@ -160,7 +160,7 @@ impl PendingNetwork {
         };
         self.row.system = system;
         self.row.digest = model.digest().clone();
-        self.row.nodes = model.node_count();
+        self.row.nodes = model.as_written().node_count();
         self.row.inputs = feeds.iter().map(input).collect();
         self.row.reference = public(&self.reference.to_string());
     }

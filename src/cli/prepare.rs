@@ -139,7 +139,7 @@ impl<'a> Prepared<'a> {
         ModelReport {
             path: self.args.model.path.display().to_string(),
             digest: self.model.digest().clone(),
-            nodes: self.model.node_count(),
+            nodes: self.model.as_written().node_count(),
         }
     }
 

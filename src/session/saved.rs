@@ -25,7 +25,7 @@ pub fn saved_report(
         model: ModelReport {
             path: path.display().to_string(),
             digest: request.model.digest().clone(),
-            nodes: request.model.node_count(),
+            nodes: request.model.as_written().node_count(),
         },
         inputs: request.feeds.iter().map(describe).collect(),
         reference: reference.target.to_string(),

@@ -10,7 +10,7 @@ const NEVER: f32 = -65504.0;
 pub(super) enum Sight {
     /// At all tokens.
     All,
-    /// At itself and the tokens before it, if a window is given only so many. The positions are `[batch, tokens]`.
+    /// At itself and the tokens before it; with a window, at so many tokens together. The positions are `[batch, tokens]`.
     Back { positions: String, window: Option<i64> },
 }
 
@@ -77,8 +77,8 @@ fn hidden(piece: &mut Piece<'_>, positions: &str, keys: &str, window: Option<i64
     let later = piece.op("Greater", &[&all, &own], &[]);
     let Some(window) = window else { return later };
     let window = piece.int_scalar(window);
-    let first = piece.op("Sub", &[&own, &window], &[]);
-    let earlier = piece.op("Less", &[&all, &first], &[]);
+    let last = piece.op("Sub", &[&own, &window], &[]);
+    let earlier = piece.op("LessOrEqual", &[&all, &last], &[]);
     piece.op("Or", &[&later, &earlier], &[])
 }
 

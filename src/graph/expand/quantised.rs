@@ -11,19 +11,17 @@ pub(super) fn of_two(piece: &mut Piece<'_>) -> Option<()> {
     written(piece, &result, 6)
 }
 
-/// `QLinearSigmoid`, `QLinearLeakyRelu`, `QLinearSoftmax`, `QLinearAveragePool` and `QLinearGlobalAveragePool`.
+/// `QLinearSigmoid`, `QLinearLeakyRelu`, `QLinearAveragePool` and `QLinearGlobalAveragePool`. Not `QLinearSoftmax`: ONNX
+/// Runtime adds up exponentials from a table, and its result may be a step away from the definition.
 pub(super) fn of_one(piece: &mut Piece<'_>) -> Option<()> {
     const KEPT: [&str; 7] =
-        ["alpha", "auto_pad", "axis", "ceil_mode", "count_include_pad", "kernel_shape", "pads"];
+        ["alpha", "auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides"];
     let op_type = piece.node.op_type.strip_prefix("QLinear")?.to_owned();
-    // A softmax may be of an older version, which flattens its input.
-    let is_old = op_type == "Softmax" && piece.int("opset").is_some_and(|version| version < 13);
-    if is_old || piece.int("channels_last").unwrap_or(0) != 0 {
+    if piece.int("channels_last").unwrap_or(0) != 0 {
         return None;
     }
     let x = number(piece, 0)?;
-    let mut kept = piece.kept(&KEPT);
-    kept.extend(piece.kept(&["strides"]));
+    let kept = piece.kept(&KEPT);
     let result = piece.op(&op_type, &[&x], &kept);
     written(piece, &result, 3)
 }

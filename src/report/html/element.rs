@@ -25,7 +25,7 @@ pub(super) fn elements(walk: &WalkReport, number: usize) -> Option<Markup> {
                 @for (op, element) in worst {
                     details.element data-op=(op.index) {
                         summary { "Worst element of " code { (op.name) } }
-                        (card(element))
+                        (card(&op.name, element))
                     }
                 }
             }
@@ -33,12 +33,14 @@ pub(super) fn elements(walk: &WalkReport, number: usize) -> Option<Markup> {
     })
 }
 
-fn card(element: &WorstElement) -> Markup {
+fn card(operator: &str, element: &WorstElement) -> Markup {
     html! {
         @for sentence in element_sentences(element) { p { (prose(&capital(&sentence))) "." } }
         @if let Some(sum) = &element.sum {
             div.sums {
-                (table(sum, element))
+                div.scroll tabindex="0" role="region" aria-label={ "The sum in " (operator) ", added in several ways" } {
+                    (table(sum, element))
+                }
                 (drawing(sum, element.found))
             }
             p.soft {
