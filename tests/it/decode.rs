@@ -64,6 +64,12 @@ fn engines_without_faults_agree_on_every_token() {
 }
 
 #[test]
+fn a_decoder_of_onnx_runtimes_operators_runs_elsewhere() {
+    let (code, lane) = decode("llama_fused", "sim:honest-f16", &["--steps", "2"]);
+    assert_eq!((code, &lane["part"]), (0, &Value::Null), "{}", lane["sentence"]);
+}
+
+#[test]
 fn a_fault_of_single_tokens_is_named_with_its_layer() {
     let (_folder, target) = device(
         "faults: [{fault: scale, factor: 1.1, at: {name: '/layers.2/mlp/Sigmoid*', extent: {axis: 1, to: 1}}}]",
@@ -129,6 +135,56 @@ fn a_fault_below_the_tolerance_of_f16_is_walked() {
     let (code, lane) = decode("llama_deep", &target, &["--steps", "4"]);
     assert_eq!((code, &lane["part"]["step"]), (1, &0.into()), "{}", lane["sentence"]);
     assert!(sources(&lane)[0].starts_with("/layers.3/mlp_norm/Div"), "{lane}");
+}
+
+/// A text's tokens are inputs of their own, and the fault is at one place of each text.
+#[test]
+fn texts_are_a_data_set_of_tokens() {
+    let folder = TempDir::new().unwrap();
+    let model = written(folder.path(), "llama");
+    let texts = folder.path().join("texts.txt");
+    fs::write(&texts, "1 2 3 4 5 6\n9, 8, 7\n").unwrap();
+    let (_device, target) = device("faults: [{fault: scale, factor: -1.0, at: {op: [Softmax]}}]");
+    let mut command = offby();
+    command.arg("agree").arg(&model).arg("--data").arg(&texts).args(["--json", "-"]);
+    command.args(["--on", "tract:f64", "--on", &target]);
+    let (code, agree) = finish_json(command);
+    let data = (&agree["data"]["inputs"], &agree["data"]["labels"], &agree["task"]);
+    assert_eq!(data, (&7.into(), &7.into(), &"classify".into()), "{agree:#}");
+    assert_eq!(agree["targets"][0]["verdict"]["kind"], "agrees", "{agree:#}");
+    assert_eq!(
+        (code, &agree["targets"][1]["verdict"]["kind"]),
+        (1, &"divergent".into()),
+        "{agree:#}"
+    );
+    fs::write(&texts, "1 2 3\n4 999\n").unwrap();
+    let mut command = offby();
+    command.arg("agree").arg(&model).arg("--data").arg(&texts).args(["--on", "tract:f64"]);
+    let (code, _, stderr) = finish(command);
+    assert!(code == 2 && stderr.contains("text 1") && stderr.contains("vocabulary"), "{stderr}");
+}
+
+/// Without a word about its inputs, a decoder is fed a prompt; `--layers` walks a part of it.
+#[test]
+fn some_layers_of_a_decoder_are_walked() {
+    let folder = TempDir::new().unwrap();
+    let model = written(folder.path(), "llama_deep");
+    let fault = "faults: [{fault: scale, factor: 1.1, at: {name: '/layers.5/mlp/Sigmoid*'}}]";
+    let (_device, target) = device(fault);
+    let walk = |layers: &str| {
+        let mut command = offby();
+        command.arg("walk").arg(&model).args(["--on", &target, "--layers", layers, "--json", "-"]);
+        let (code, mut report) = finish_json(command);
+        (code, report["targets"][0]["walk"]["sources"].take())
+    };
+    let (code, sources) = walk("4..6");
+    assert_eq!((code, sources.as_array().unwrap().len()), (1, 1), "{sources}");
+    assert!(sources[0].as_str().unwrap().starts_with("/layers.5/mlp/Sigmoid"), "{sources}");
+    assert_eq!(walk("1..2"), (0, serde_json::json!([])));
+    let mut command = offby();
+    command.arg("walk").arg(&model).args(["--on", &target, "--layers", "20"]);
+    let (code, _, stderr) = finish(command);
+    assert!(code == 2 && stderr.contains("its layers are 0..7"), "{stderr}");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 
 use crate::graph::{Attribute, Cut, Model, Network};
 use crate::tensor::{Dtype, Tensor};
+use prost::Message as _;
 use std::path::Path;
+use tract_onnx::pb::{AttributeProto, FunctionProto, ModelProto, NodeProto, OperatorSetIdProto};
 
 /// A network with two fused activations.
 fn activations() -> Model {
@@ -54,4 +56,59 @@ fn a_node_in_an_unknown_form_stays() {
     let model = Model::from_bytes(&network.to_bytes(), Path::new("fused.onnx")).unwrap();
     assert!(!model.is_expanded());
     assert_eq!(model.nodes().next().unwrap().op_type, "FusedMatMul");
+}
+
+fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    NodeProto {
+        op_type: op_type.to_owned(),
+        input: names(inputs),
+        output: names(outputs),
+        ..NodeProto::default()
+    }
+}
+
+/// Functions of the file: `Outer(x)` is `Inner(Neg(x), slope)`, and `Inner` is a LeakyRelu of that slope.
+#[test]
+fn functions_of_a_file_become_their_nodes() {
+    let network = Network::new("functions")
+        .opset(17)
+        .input("x", Dtype::F32, &[3])
+        .node("call", "Outer", &["x"], &["y"], &[("slope", Attribute::Float(0.5))])
+        .of_domain("own")
+        .output("y", Dtype::F32, &[3]);
+    let reference = |name: &str, of: &str| AttributeProto {
+        name: name.into(),
+        ref_attr_name: of.into(),
+        r#type: 1,
+        ..AttributeProto::default()
+    };
+    let function = |name: &str, nodes: Vec<NodeProto>| FunctionProto {
+        name: Some(name.into()),
+        domain: Some("own".into()),
+        input: vec!["a".into()],
+        output: vec!["b".into()],
+        attribute: vec!["slope".into()],
+        node: nodes,
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: 17 }],
+        ..FunctionProto::default()
+    };
+    let inner = NodeProto { domain: "own".into(), ..node("Inner", &["t"], &["b"]) };
+    let inner = NodeProto { attribute: vec![reference("slope", "slope")], ..inner };
+    let leaky = NodeProto {
+        attribute: vec![reference("alpha", "slope")],
+        ..node("LeakyRelu", &["a"], &["b"])
+    };
+    let mut proto = ModelProto::decode(network.to_bytes().as_slice()).unwrap();
+    proto.functions = vec![
+        function("Outer", vec![node("Neg", &["a"], &["t"]), inner]),
+        function("Inner", vec![leaky]),
+    ];
+    let model = Model::from_bytes(&proto.encode_to_vec(), Path::new("functions.onnx")).unwrap();
+    let nodes: Vec<(&str, &str)> = model.nodes().map(|node| (node.op_type, node.name)).collect();
+    assert_eq!(nodes, [("Neg", "call/Neg_0"), ("LeakyRelu", "call/Inner_1/LeakyRelu_0")]);
+    let last = model.nodes().last().unwrap();
+    assert_eq!((last.inputs, last.outputs), (&["call/t".to_owned()][..], &["y".to_owned()][..]));
+    assert_eq!(model.attributes(1)["alpha"], Attribute::Float(0.5));
+    assert_eq!(model.as_written().node_count(), 1);
 }
