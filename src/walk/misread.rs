@@ -22,10 +22,13 @@ pub(super) fn withdraw_misread(measured: &mut [MeasuredOp], storage: Format) {
         if shown <= SHOWN {
             continue;
         }
+        // A norm is right on a scaled input, too: then its error is the same on what is shown.
         let is_right = |reader: &MeasuredOp| {
-            reader
-                .cumulative
-                .is_some_and(|found| found.disagreeing == 0 && TIMES * found.rel_l2 < shown)
+            reader.cumulative.is_some_and(|found| {
+                found.disagreeing == 0
+                    && TIMES * found.rel_l2 < shown
+                    && TIMES * found.rel_l2 < error(reader.introduced)
+            })
         };
         let readers: Vec<usize> =
             (0..measured.len()).filter(|at| measured[*at].reads.contains(&writer)).collect();
