@@ -4,12 +4,12 @@ pub(super) use super::agree_args::AgreeArgs;
 use super::audit_args::AuditArgs;
 use super::compare_args::{BisectArgs, CompareArgs};
 use super::decode_args::DecodeArgs;
-use super::layers::LayerRange;
 use super::quantised_args::QuantisedArgs;
 pub(super) use super::report_args::{ReplayArgs, ReportCommand};
 pub(super) use super::shared_args::{
     FeedArgs, FiniteArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
 };
+use crate::graph::LayerRange;
 use crate::walk::Strategy;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;

@@ -3,34 +3,15 @@
 use super::cut::{AskedReference, truncate};
 use super::place::read_reference;
 use super::prepare::Prepared;
-use crate::graph::{LayerEnds, Model, Topology};
+use crate::graph::{LayerEnds, LayerRange, Model, Topology};
 use crate::session::Failure;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::time::Duration;
-
-/// The first and the last layer, as in `10..12`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LayerRange(RangeInclusive<usize>);
-
-impl FromStr for LayerRange {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (first, last) = text.split_once("..").unwrap_or((text, text));
-        let number = |text: &str| text.trim().parse().ok();
-        match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last => Ok(LayerRange(first..=last)),
-            _ => Err("layers are FIRST..LAST, such as 10..12, or one number"),
-        }
-    }
-}
 
 impl Prepared<'_> {
     /// The same for the part of the network that these layers are.
     pub(super) fn only(mut self, range: &LayerRange) -> Result<Self, Failure> {
         let LayerEnds { mut from, to } =
-            self.model.ends_of_layers(&range.0).ok_or_else(|| no_layers(&self.model))?;
+            self.model.ends_of_layers(range).ok_or_else(|| no_layers(&self.model))?;
         let topology = Topology::of(&self.model);
         let shapes = topology.shape_values();
         from.retain(|name| topology.is_computed(name) && !shapes.contains(name));

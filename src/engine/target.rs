@@ -309,11 +309,6 @@ impl Target {
         matches!(self.itself(), Target::TractCuda | Target::Ort(_) | Target::Ext(_))
     }
 
-    /// Whether the target runs the operators of a file as they are written, even if they are not ONNX's own.
-    pub fn takes_written(&self) -> bool {
-        matches!(self.itself(), Target::Ort(_))
-    }
-
     /// Whether a worker process, local or remote, runs the target.
     pub fn has_worker(&self) -> bool {
         !matches!(

@@ -3,6 +3,7 @@
 use super::{Model, ValueName};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 /// The words before the number of a layer in the names that exporters write.
 const WORDS: &[&str] = &["layers", "layer", "blocks", "block", "h"];
@@ -12,6 +13,23 @@ pub fn layer_of(name: &str) -> Option<usize> {
     let parts: Vec<&str> = name.split(['/', '.', '_']).collect();
     let numbered = parts.windows(2).find(|pair| WORDS.contains(&pair[0]))?;
     numbered[1].parse().ok()
+}
+
+/// The first and the last of some layers, as in `10..12`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerRange(RangeInclusive<usize>);
+
+impl FromStr for LayerRange {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (first, last) = text.split_once("..").unwrap_or((text, text));
+        let number = |text: &str| text.trim().parse().ok();
+        match (number(first), number(last)) {
+            (Some(first), Some(last)) if first <= last => Ok(LayerRange(first..=last)),
+            _ => Err("layers are FIRST..LAST, such as 10..12, or one number"),
+        }
+    }
 }
 
 /// Where some layers begin and end.
@@ -30,8 +48,9 @@ impl Model {
     }
 
     /// Where these layers begin and end. `None` if no node is in one of them.
-    pub fn ends_of_layers(&self, layers: &RangeInclusive<usize>) -> Option<LayerEnds> {
-        let is_inside = |label: &str| layer_of(label).is_some_and(|layer| layers.contains(&layer));
+    pub fn ends_of_layers(&self, layers: &LayerRange) -> Option<LayerEnds> {
+        let is_inside =
+            |label: &str| layer_of(label).is_some_and(|layer| layers.0.contains(&layer));
         let (mut inside, mut outside) = (Reads::default(), Reads::default());
         for node in self.nodes() {
             let side = if is_inside(node.label()) { &mut inside } else { &mut outside };
@@ -76,11 +95,15 @@ mod tests {
             .output("c", Dtype::F32, &[2]);
         let model = network.finish().unwrap();
         assert_eq!(model.layers(), BTreeSet::from([0, 1, 2]));
-        let ends = model.ends_of_layers(&(1..=1)).unwrap();
-        assert_eq!(ends, LayerEnds { from: vec!["b".into()], to: vec!["c".into(), "d".into()] });
-        let first = model.ends_of_layers(&(0..=1)).unwrap();
+        let ends = |range: &str| model.ends_of_layers(&range.parse().unwrap());
+        assert_eq!(
+            ends("1").unwrap(),
+            LayerEnds { from: vec!["b".into()], to: vec!["c".into(), "d".into()] }
+        );
+        let first = ends("0..1").unwrap();
         assert_eq!(first.from, ["a".into()]);
-        assert_eq!(model.ends_of_layers(&(3..=9)), None);
+        assert_eq!(ends("3..9"), None);
+        assert!("3..2".parse::<LayerRange>().is_err() && "a".parse::<LayerRange>().is_err());
         assert_eq!(layer_of("/model/layers.12/mlp/MatMul"), Some(12));
         assert_eq!(layer_of("/conv/Conv"), None);
     }

@@ -42,7 +42,7 @@ pub use cut_error::{CutError, Unused};
 pub use edit::{Edit, Integers};
 pub use error::{ModelError, ShapeError};
 pub use exporter::Exported;
-pub use layers::{LayerEnds, layer_of};
+pub use layers::{LayerEnds, LayerRange, layer_of};
 pub use model::{Model, Node};
 pub use name::{ValueName, closest};
 pub use network::{Attribute, Network};

@@ -45,7 +45,8 @@ pub(super) fn values(
 
 /// A target that runs the operators of the file itself has no values inside them.
 fn visible(model: &Model, target: &Target, mut known: Vec<Boundary>) -> Vec<Boundary> {
-    if model.is_expanded() && target.takes_written() {
+    // Only ONNX Runtime is given operators that are not ONNX's own.
+    if model.is_expanded() && matches!(target.itself(), Target::Ort(_)) {
         let written = model.as_written().nodes().flat_map(|node| node.outputs);
         let written: BTreeSet<&str> = written.map(String::as_str).collect();
         known.retain(|value| written.contains(value.name.as_str()));

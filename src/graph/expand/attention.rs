@@ -1,14 +1,14 @@
 //! Attentions of ONNX Runtime, in standard operators.
 
 use super::heads::{Attention, Sight, after, repeat, split};
-use super::piece::Piece;
+use super::replacement::Replacement;
 use super::rotary::Rotary;
 
 /// What a padding mask adds to the scores of hidden tokens, unless the node says otherwise.
 const FILTER: f32 = -10000.0;
 
 /// `GroupQueryAttention`, with a cache that grows by the new tokens.
-pub(super) fn group_query(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn group_query(piece: &mut Replacement<'_>) -> Option<()> {
     let (heads, stored) = (piece.int("num_heads")?, piece.int("kv_num_heads")?);
     let (query, lengths) = (piece.input(0)?, piece.input(5)?);
     if stored == 0 || piece.writes(3) || has_scales(piece) {
@@ -62,12 +62,12 @@ pub(super) fn group_query(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// Whether a cache is stored in integers.
-fn has_scales(piece: &Piece<'_>) -> bool {
+fn has_scales(piece: &Replacement<'_>) -> bool {
     piece.input(12).is_some() || piece.input(13).is_some()
 }
 
 /// `MultiHeadAttention`, with separate queries, keys and values.
-pub(super) fn multi_head(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn multi_head(piece: &mut Replacement<'_>) -> Option<()> {
     let heads = piece.int("num_heads")?;
     let query = piece.input(0)?;
     let (key, value) = (piece.input(1)?, piece.input(2)?);
@@ -111,7 +111,7 @@ pub(super) fn multi_head(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// `Attention`: the products that make queries, keys and values are part of it.
-pub(super) fn attention(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn attention(piece: &mut Replacement<'_>) -> Option<()> {
     let heads = piece.int("num_heads")?;
     let [input, weights] = [0, 1].map(|place| piece.input(place));
     let (input, weights) = (input?, weights?);
@@ -156,7 +156,7 @@ pub(super) fn attention(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// Where tokens may look in an attention that may be told to look back only.
-fn sight(piece: &mut Piece<'_>, queries: &str, keys: &str) -> Sight {
+fn sight(piece: &mut Replacement<'_>, queries: &str, keys: &str) -> Sight {
     if piece.int("unidirectional").unwrap_or(0) == 0 {
         return Sight::All;
     }
@@ -168,7 +168,7 @@ fn sight(piece: &mut Piece<'_>, queries: &str, keys: &str) -> Sight {
 }
 
 /// A value with its part of the three biases in a row.
-fn biased(piece: &mut Piece<'_>, value: String, part: i64) -> Option<String> {
+fn biased(piece: &mut Replacement<'_>, value: String, part: i64) -> Option<String> {
     let Some(bias) = piece.input(3) else { return Some(value) };
     let size = piece.extent(&bias, 0)? / 3;
     let bias = piece.slice(&bias, 0, part * size, (part + 1) * size, 1);
@@ -176,7 +176,7 @@ fn biased(piece: &mut Piece<'_>, value: String, part: i64) -> Option<String> {
 }
 
 /// What a mask of `[batch, tokens]`, with ones for tokens to look at, adds to the scores.
-fn padding(piece: &mut Piece<'_>, mask: &str, like: &str) -> Option<String> {
+fn padding(piece: &mut Replacement<'_>, mask: &str, like: &str) -> Option<String> {
     if piece.rank(mask).is_some_and(|rank| rank != 2) {
         return None;
     }
@@ -190,13 +190,13 @@ fn padding(piece: &mut Piece<'_>, mask: &str, like: &str) -> Option<String> {
 }
 
 /// The factor of the scores, if it is given or a head's size is known.
-fn scale(piece: &Piece<'_>, size: Option<i64>) -> Option<f32> {
+fn scale(piece: &Replacement<'_>, size: Option<i64>) -> Option<f32> {
     let given = piece.float("scale").filter(|scale| *scale != 0.0);
     given.or_else(|| size.map(|size| 1.0 / (size as f32).sqrt()))
 }
 
 /// Queries, keys and values of one value that has all of them in a row.
-fn packed(piece: &mut Piece<'_>, value: &str, heads: [i64; 3]) -> [String; 3] {
+fn packed(piece: &mut Replacement<'_>, value: &str, heads: [i64; 3]) -> [String; 3] {
     let all = split(piece, value, heads.iter().sum());
     let mut from = 0;
     heads.map(|heads| {
@@ -206,7 +206,7 @@ fn packed(piece: &mut Piece<'_>, value: &str, heads: [i64; 3]) -> [String; 3] {
 }
 
 /// The size of a head, from any declared extent.
-fn head_size(piece: &Piece<'_>, heads: i64, stored: i64) -> Option<i64> {
+fn head_size(piece: &Replacement<'_>, heads: i64, stored: i64) -> Option<i64> {
     let of_cache = piece.input(3).and_then(|past| piece.extent(&past, 3));
     let all = piece.input(0).and_then(|query| piece.extent(&query, 2));
     let rows = if piece.input(1).is_some() { heads } else { heads + 2 * stored };
@@ -214,7 +214,7 @@ fn head_size(piece: &Piece<'_>, heads: i64, stored: i64) -> Option<i64> {
 }
 
 /// The positions of the new tokens, `[batch, tokens]`. `lengths` has the place of each last token.
-fn positions(piece: &mut Piece<'_>, query: &str, lengths: &str) -> String {
+fn positions(piece: &mut Replacement<'_>, query: &str, lengths: &str) -> String {
     let lengths = piece.cast_i64(lengths);
     let last = piece.reshape(&lengths, &[-1, 1]);
     let count = piece.count_to(query, 1);

@@ -1,7 +1,7 @@
 //! The attention of several heads, in standard operators: what all of ONNX Runtime's attentions share.
 
 use super::super::network::Attribute;
-use super::piece::Piece;
+use super::replacement::Replacement;
 
 /// Scores that no softmax lets through, which 16 bits hold as well.
 const NEVER: f32 = -65504.0;
@@ -32,7 +32,7 @@ pub(super) struct Attention {
 
 impl Attention {
     /// The result, as `[batch, tokens, heads * size]`.
-    pub(super) fn build(self, piece: &mut Piece<'_>, like: &str) -> String {
+    pub(super) fn build(self, piece: &mut Replacement<'_>, like: &str) -> String {
         let turned = piece.transpose(&self.keys, &[0, 1, 3, 2]);
         let products = piece.op("MatMul", &[&self.queries, &turned], &[]);
         let scale = match self.scale {
@@ -62,7 +62,7 @@ impl Attention {
 }
 
 /// 1 over the root of a head's size, which the file may not say.
-fn root_of_size(piece: &mut Piece<'_>, queries: &str, like: &str) -> String {
+fn root_of_size(piece: &mut Replacement<'_>, queries: &str, like: &str) -> String {
     let size = piece.extent_of(queries, 3);
     let size = piece.cast_like(&size, like);
     let root = piece.op("Sqrt", &[&size], &[]);
@@ -70,7 +70,7 @@ fn root_of_size(piece: &mut Piece<'_>, queries: &str, like: &str) -> String {
 }
 
 /// Which tokens each token may not look at: `[batch, 1, tokens, all tokens]`.
-fn hidden(piece: &mut Piece<'_>, positions: &str, keys: &str, window: Option<i64>) -> String {
+fn hidden(piece: &mut Replacement<'_>, positions: &str, keys: &str, window: Option<i64>) -> String {
     let all = piece.count_to(keys, 2);
     let own = piece.unsqueeze(positions, 1);
     let own = piece.unsqueeze(&own, 3);
@@ -83,7 +83,7 @@ fn hidden(piece: &mut Piece<'_>, positions: &str, keys: &str, window: Option<i64
 }
 
 /// The softmax of the scores, without the share of the sink.
-fn shares(piece: &mut Piece<'_>, scores: String, sink: Option<String>) -> String {
+fn shares(piece: &mut Replacement<'_>, scores: String, sink: Option<String>) -> String {
     let last = [("axis", Attribute::Int(-1))];
     let Some(sink) = sink else { return piece.op("Softmax", &[&scores], &last) };
     let first = piece.slice(&scores, 3, 0, 1, 1);
@@ -95,13 +95,13 @@ fn shares(piece: &mut Piece<'_>, scores: String, sink: Option<String>) -> String
 }
 
 /// `[batch, tokens, heads * size]` as `[batch, heads, tokens, size]`.
-pub(super) fn split(piece: &mut Piece<'_>, value: &str, heads: i64) -> String {
+pub(super) fn split(piece: &mut Replacement<'_>, value: &str, heads: i64) -> String {
     let apart = piece.reshape(value, &[0, 0, heads, -1]);
     piece.transpose(&apart, &[0, 2, 1, 3])
 }
 
 /// Each head `times` times in a row: `[batch, heads * times, tokens, size]`.
-pub(super) fn repeat(piece: &mut Piece<'_>, value: &str, heads: i64, times: i64) -> String {
+pub(super) fn repeat(piece: &mut Replacement<'_>, value: &str, heads: i64, times: i64) -> String {
     if times == 1 {
         return value.to_owned();
     }
@@ -115,7 +115,7 @@ pub(super) fn repeat(piece: &mut Piece<'_>, value: &str, heads: i64, times: i64)
 }
 
 /// The values of earlier steps, if there are any, and the new ones.
-pub(super) fn after(piece: &mut Piece<'_>, past: Option<String>, value: String) -> String {
+pub(super) fn after(piece: &mut Replacement<'_>, past: Option<String>, value: String) -> String {
     match past {
         Some(past) => piece.concat(&[&past, &value], 2),
         None => value,

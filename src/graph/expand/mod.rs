@@ -6,15 +6,15 @@ mod attention;
 mod function;
 mod heads;
 mod norms;
-mod piece;
 mod products;
 mod quantised;
+mod replacement;
 mod rotary;
 #[cfg(test)]
 mod tests;
 
 use self::function::{Functions, inlined};
-use self::piece::{Facts, Piece};
+use self::replacement::{Replacement, ValueFacts};
 use super::Model;
 use super::element_type::known_type;
 use super::value_info::{Dim, ValueInfo};
@@ -33,7 +33,7 @@ const DEEPEST: usize = 16;
 const MICROSOFT: &str = "com.microsoft";
 
 /// Builds the standard nodes of a node; `None` if the node has a form without a definition here.
-type Definition = fn(&mut Piece<'_>) -> Option<()>;
+type Definition = fn(&mut Replacement<'_>) -> Option<()>;
 
 fn definition(domain: &str, op_type: &str) -> Option<Definition> {
     Some(match (domain, op_type) {
@@ -189,7 +189,7 @@ impl Pass<'_> {
             Some(function) => (inlined(function, node, &prefix), Vec::new()),
             None => {
                 let build = definition(&node.domain, &node.op_type)?;
-                let mut piece = Piece::new(node, prefix.clone(), surroundings);
+                let mut piece = Replacement::new(node, prefix.clone(), surroundings);
                 build(&mut piece)?;
                 (piece.nodes, piece.constants)
             }
@@ -235,7 +235,7 @@ impl<'a> Surroundings<'a> {
     }
 }
 
-impl Facts for Surroundings<'_> {
+impl ValueFacts for Surroundings<'_> {
     fn element(&self, value: &str) -> Option<i32> {
         known_type(self.graph, &self.wiring, value)
     }

@@ -1,12 +1,12 @@
 //! Normalizations of ONNX Runtime, in standard operators.
 
-use super::piece::Piece;
+use super::replacement::Replacement;
 
 /// The default of every `epsilon` in these definitions.
 const EPSILON: f32 = 1e-5;
 
 /// `SimplifiedLayerNormalization`: x over the root of its mean square, times a scale.
-pub(super) fn rms(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn rms(piece: &mut Replacement<'_>) -> Option<()> {
     let x = piece.input(0)?;
     let result = root_mean_square(piece, &x, 1, 1)?;
     piece.give(0, &result);
@@ -14,7 +14,7 @@ pub(super) fn rms(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// `SkipSimplifiedLayerNormalization`: the same of a sum.
-pub(super) fn skip_rms(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn skip_rms(piece: &mut Replacement<'_>) -> Option<()> {
     let sum = sum(piece, 3)?;
     let result = root_mean_square(piece, &sum, 2, 2)?;
     piece.give(0, &result);
@@ -23,7 +23,7 @@ pub(super) fn skip_rms(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// `SkipLayerNormalization`: a layer normalization of a sum.
-pub(super) fn skip_layer_norm(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn skip_layer_norm(piece: &mut Replacement<'_>) -> Option<()> {
     let (gamma, beta) = (piece.input(2)?, piece.input(3));
     if piece.writes(1) || piece.writes(2) {
         return None;
@@ -36,7 +36,7 @@ pub(super) fn skip_layer_norm(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// `EmbedLayerNormalization`: rows of three tables, added and normalized.
-pub(super) fn embed_layer_norm(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn embed_layer_norm(piece: &mut Replacement<'_>) -> Option<()> {
     let [tokens, words, places] = [0, 2, 3].map(|place| piece.input(place));
     let (tokens, words, places) = (tokens?, words?, places?);
     let (gamma, beta) = (piece.input(5)?, piece.input(6));
@@ -64,14 +64,14 @@ pub(super) fn embed_layer_norm(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// The sum of the first two inputs and a bias.
-fn sum(piece: &mut Piece<'_>, bias: usize) -> Option<String> {
+fn sum(piece: &mut Replacement<'_>, bias: usize) -> Option<String> {
     let (x, skip, bias) = (piece.input(0)?, piece.input(1)?, piece.input(bias));
     let sum = piece.op("Add", &[&x, &skip], &[]);
     Some(piece.plus(sum, bias))
 }
 
 fn root_mean_square(
-    piece: &mut Piece<'_>,
+    piece: &mut Replacement<'_>,
     x: &str,
     scale: usize,
     deviation: usize,
@@ -96,7 +96,7 @@ fn root_mean_square(
     Some(result)
 }
 
-fn layer_norm(piece: &mut Piece<'_>, x: &str, gamma: &str, beta: Option<String>) -> String {
+fn layer_norm(piece: &mut Replacement<'_>, x: &str, gamma: &str, beta: Option<String>) -> String {
     let epsilon = piece.float("epsilon").unwrap_or(EPSILON);
     let epsilon = piece.number(epsilon, gamma);
     let mean = piece.mean_of_last(x);

@@ -1,11 +1,11 @@
 //! Products and activations of ONNX Runtime, in standard operators.
 
 use super::super::network::Attribute;
-use super::piece::Piece;
+use super::replacement::Replacement;
 use tract_onnx::pb::tensor_proto::DataType;
 
 /// `MatMulNBits`: a product with weights of 4 or 8 bits, which have a scale for each block.
-pub(super) fn matmul_bits(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn matmul_bits(piece: &mut Replacement<'_>) -> Option<()> {
     let [x, packed, scales] = [0, 1, 2].map(|place| piece.input(place));
     let (x, packed, scales) = (x?, packed?, scales?);
     let (rows, columns) = (piece.int("N")?, piece.int("K")?);
@@ -35,7 +35,7 @@ pub(super) fn matmul_bits(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// The integer that means zero in each block: `[rows, blocks, 1]`, or one number for all.
-fn middle(piece: &mut Piece<'_>, x: &str, (rows, blocks): (i64, i64), bits: i64) -> String {
+fn middle(piece: &mut Replacement<'_>, x: &str, (rows, blocks): (i64, i64), bits: i64) -> String {
     let Some(given) = piece.input(3) else {
         return piece.number((1i64 << (bits - 1)) as f32, x);
     };
@@ -50,7 +50,7 @@ fn middle(piece: &mut Piece<'_>, x: &str, (rows, blocks): (i64, i64), bits: i64)
 }
 
 /// The integers in bytes: the low half of a byte is first. The result has one axis more for them.
-fn unpacked(piece: &mut Piece<'_>, bytes: &str, bits: i64) -> String {
+fn unpacked(piece: &mut Replacement<'_>, bytes: &str, bits: i64) -> String {
     let bytes = piece.cast_i64(bytes);
     if bits == 8 {
         return bytes;
@@ -66,7 +66,7 @@ fn unpacked(piece: &mut Piece<'_>, bytes: &str, bits: i64) -> String {
 }
 
 /// `FusedMatMul`: a product of turned inputs, times a number.
-pub(super) fn fused_matmul(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn fused_matmul(piece: &mut Replacement<'_>) -> Option<()> {
     let turns_batch = ["transBatchA", "transBatchB"];
     if turns_batch.iter().any(|name| piece.int(name).unwrap_or(0) != 0) {
         return None;
@@ -97,7 +97,7 @@ pub(super) fn fused_matmul(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// `FusedConv`: a convolution, an addend and an activation.
-pub(super) fn fused_conv(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn fused_conv(piece: &mut Replacement<'_>) -> Option<()> {
     let inputs: Vec<String> = (0..3).map_while(|place| piece.input(place)).collect();
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let kept = ["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
@@ -111,7 +111,7 @@ pub(super) fn fused_conv(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// `FusedGemm`: a product of matrices and an activation.
-pub(super) fn fused_gemm(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn fused_gemm(piece: &mut Replacement<'_>) -> Option<()> {
     let inputs: Vec<String> = (0..3).map_while(|place| piece.input(place)).collect();
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let kept = piece.kept(&["alpha", "beta", "transA", "transB"]);
@@ -121,7 +121,7 @@ pub(super) fn fused_gemm(piece: &mut Piece<'_>) -> Option<()> {
     Some(())
 }
 
-fn activated(piece: &mut Piece<'_>, value: String) -> Option<String> {
+fn activated(piece: &mut Replacement<'_>, value: String) -> Option<String> {
     let activation = piece.text("activation").unwrap_or("").to_owned();
     Some(match activation.as_str() {
         "" => value,
@@ -131,7 +131,7 @@ fn activated(piece: &mut Piece<'_>, value: String) -> Option<String> {
 }
 
 /// `Gelu`, and `BiasGelu` with its addend.
-pub(super) fn gelu(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn gelu(piece: &mut Replacement<'_>) -> Option<()> {
     let (x, bias) = (piece.input(0)?, piece.input(1));
     let x = piece.plus(x, bias);
     let like = piece.input(0)?;
@@ -146,7 +146,7 @@ pub(super) fn gelu(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// `FastGelu`: the approximation by a hyperbolic tangent, after an addend.
-pub(super) fn fast_gelu(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn fast_gelu(piece: &mut Replacement<'_>) -> Option<()> {
     let (x, bias) = (piece.input(0)?, piece.input(1));
     let like = x.clone();
     let x = piece.plus(x, bias);
@@ -166,7 +166,7 @@ pub(super) fn fast_gelu(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// `QuickGelu`: x times a sigmoid of x.
-pub(super) fn quick_gelu(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn quick_gelu(piece: &mut Replacement<'_>) -> Option<()> {
     let x = piece.input(0)?;
     let alpha = piece.float("alpha").unwrap_or(1.702);
     let alpha = piece.number(alpha, &x);
@@ -178,7 +178,7 @@ pub(super) fn quick_gelu(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// `DynamicQuantizeMatMul`: a product of integers, the first input rounded to 8 bits.
-pub(super) fn dynamic_matmul(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn dynamic_matmul(piece: &mut Replacement<'_>) -> Option<()> {
     let (x, weights, scale) = (piece.input(0)?, piece.input(1)?, piece.input(2)?);
     let [integers, own, zero] = piece.op_of("DynamicQuantizeLinear", &[&x]);
     let given = [Some(integers), Some(weights), Some(zero), piece.input(3)];
@@ -190,7 +190,7 @@ pub(super) fn dynamic_matmul(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// `MatMulIntegerToFloat`: a product of integers, times its scales.
-pub(super) fn matmul_to_float(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn matmul_to_float(piece: &mut Replacement<'_>) -> Option<()> {
     let given = [0, 1, 4, 5].map(|place| piece.input(place));
     let (own, scale) = (piece.input(2)?, piece.input(3)?);
     let result = integer_product(piece, given, [&own, &scale])?;
@@ -201,7 +201,7 @@ pub(super) fn matmul_to_float(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 fn integer_product(
-    piece: &mut Piece<'_>,
+    piece: &mut Replacement<'_>,
     [x, weights, zero, zeros]: [Option<String>; 4],
     scales: [&str; 2],
 ) -> Option<String> {

@@ -1,10 +1,10 @@
 //! Operators of ONNX Runtime that read and write integers with a scale: the same in numbers, between a dequantisation
 //! and a quantisation.
 
-use super::piece::Piece;
+use super::replacement::Replacement;
 
 /// `QLinearAdd` and `QLinearMul`.
-pub(super) fn of_two(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn of_two(piece: &mut Replacement<'_>) -> Option<()> {
     let op_type = piece.node.op_type.strip_prefix("QLinear")?.to_owned();
     let (a, b) = (number(piece, 0)?, number(piece, 3)?);
     let result = piece.op(&op_type, &[&a, &b], &[]);
@@ -13,7 +13,7 @@ pub(super) fn of_two(piece: &mut Piece<'_>) -> Option<()> {
 
 /// `QLinearSigmoid`, `QLinearLeakyRelu`, `QLinearAveragePool` and `QLinearGlobalAveragePool`. Not `QLinearSoftmax`: ONNX
 /// Runtime adds up exponentials from a table, and its result may be a step away from the definition.
-pub(super) fn of_one(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn of_one(piece: &mut Replacement<'_>) -> Option<()> {
     const KEPT: [&str; 7] =
         ["alpha", "auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides"];
     let op_type = piece.node.op_type.strip_prefix("QLinear")?.to_owned();
@@ -27,7 +27,7 @@ pub(super) fn of_one(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// `QLinearConcat`.
-pub(super) fn concat(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn concat(piece: &mut Replacement<'_>) -> Option<()> {
     let axis = piece.int("axis")?;
     let places = (2..piece.node.input.len()).step_by(3);
     let parts = places.map(|place| number(piece, place)).collect::<Option<Vec<_>>>()?;
@@ -37,7 +37,7 @@ pub(super) fn concat(piece: &mut Piece<'_>) -> Option<()> {
 }
 
 /// The numbers that an input stands for, with its scale and zero in the places after it.
-fn number(piece: &mut Piece<'_>, place: usize) -> Option<String> {
+fn number(piece: &mut Replacement<'_>, place: usize) -> Option<String> {
     let mut inputs = vec![piece.input(place)?, piece.input(place + 1)?];
     inputs.extend(piece.input(place + 2));
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
@@ -45,7 +45,7 @@ fn number(piece: &mut Piece<'_>, place: usize) -> Option<String> {
 }
 
 /// Writes the first output as integers, with the scale and zero in these places.
-fn written(piece: &mut Piece<'_>, value: &str, place: usize) -> Option<()> {
+fn written(piece: &mut Replacement<'_>, value: &str, place: usize) -> Option<()> {
     let mut inputs = vec![value.to_owned(), piece.input(place)?];
     inputs.extend(piece.input(place + 1));
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();

@@ -1,7 +1,7 @@
 //! Rotary embeddings of ONNX Runtime, in standard operators.
 
 use super::heads::split;
-use super::piece::Piece;
+use super::replacement::Replacement;
 
 /// The tables of a rotary embedding, and how it turns.
 pub(super) struct Rotary {
@@ -18,7 +18,7 @@ impl Rotary {
     /// The rows of the tables at `positions`, which are `[batch, tokens]`. The size of a head tells if all elements are
     /// turned.
     pub(super) fn at(
-        piece: &mut Piece<'_>,
+        piece: &mut Replacement<'_>,
         tables: [&str; 2],
         positions: &str,
         size: Option<i64>,
@@ -38,7 +38,7 @@ impl Rotary {
     }
 
     /// Turns `[batch, heads, tokens, size]`.
-    pub(super) fn turned(&self, piece: &mut Piece<'_>, value: &str) -> String {
+    pub(super) fn turned(&self, piece: &mut Replacement<'_>, value: &str) -> String {
         if self.half == 0 {
             return self.turned_whole(piece, value);
         }
@@ -48,7 +48,7 @@ impl Rotary {
         piece.concat(&[&part, &rest], 3)
     }
 
-    fn turned_whole(&self, piece: &mut Piece<'_>, value: &str) -> String {
+    fn turned_whole(&self, piece: &mut Replacement<'_>, value: &str) -> String {
         let (one, other) = match self.interleaved {
             true => {
                 let even = piece.slice(value, 3, 0, i64::MAX, 2);
@@ -73,7 +73,7 @@ impl Rotary {
 }
 
 /// The first and the second half of the last axis.
-fn halves(piece: &mut Piece<'_>, value: &str, cosine: &str) -> (String, String) {
+fn halves(piece: &mut Replacement<'_>, value: &str, cosine: &str) -> (String, String) {
     let half = piece.extent_of(cosine, 3);
     let [zero, axis, end] = [0, 3, i64::MAX].map(|number| piece.ints(&[number]));
     let one = piece.op("Slice", &[value, &zero, &half, &axis], &[]);
@@ -81,7 +81,7 @@ fn halves(piece: &mut Piece<'_>, value: &str, cosine: &str) -> (String, String) 
 }
 
 /// `RotaryEmbedding`: turns an input by tables, at given positions or from a first position on.
-pub(super) fn rotary_embedding(piece: &mut Piece<'_>) -> Option<()> {
+pub(super) fn rotary_embedding(piece: &mut Replacement<'_>) -> Option<()> {
     let [value, positions, cosine, sine] = [0, 1, 2, 3].map(|place| piece.input(place));
     let (value, positions, cosine, sine) = (value?, positions?, cosine?, sine?);
     let is_scaled = piece.float("scale").is_some_and(|scale| scale != 1.0);

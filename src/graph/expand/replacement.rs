@@ -10,7 +10,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{NodeProto, TensorProto};
 
 /// What a node's surroundings say about its values.
-pub(super) trait Facts {
+pub(super) trait ValueFacts {
     /// The element type of a value, if the file says it.
     fn element(&self, value: &str) -> Option<i32>;
 
@@ -22,9 +22,9 @@ pub(super) trait Facts {
 }
 
 /// The standard nodes that replace one node.
-pub(super) struct Piece<'a> {
+pub(super) struct Replacement<'a> {
     pub(super) node: &'a NodeProto,
-    pub(super) facts: &'a dyn Facts,
+    pub(super) facts: &'a dyn ValueFacts,
     attributes: BTreeMap<String, Attribute>,
     /// The start of the names of all nodes and values of the piece.
     prefix: String,
@@ -32,10 +32,10 @@ pub(super) struct Piece<'a> {
     pub(super) constants: Vec<TensorProto>,
 }
 
-impl<'a> Piece<'a> {
-    pub(super) fn new(node: &'a NodeProto, prefix: String, facts: &'a dyn Facts) -> Self {
+impl<'a> Replacement<'a> {
+    pub(super) fn new(node: &'a NodeProto, prefix: String, facts: &'a dyn ValueFacts) -> Self {
         let attributes = attributes_of(node);
-        Piece { node, facts, attributes, prefix, nodes: Vec::new(), constants: Vec::new() }
+        Replacement { node, facts, attributes, prefix, nodes: Vec::new(), constants: Vec::new() }
     }
 
     /// The name of an input; `None` if the node has none in this place.
