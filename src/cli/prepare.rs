@@ -136,11 +136,7 @@ impl<'a> Prepared<'a> {
 
     /// The network, for a report.
     pub(super) fn model_report(&self) -> ModelReport {
-        ModelReport {
-            path: self.args.model.path.display().to_string(),
-            digest: self.model.digest().clone(),
-            nodes: self.model.as_written().node_count(),
-        }
+        ModelReport::of(&self.args.model.path, &self.model)
     }
 
     /// Writes the report to `--out`, as JSON, and to the screen. Earlier failed writes become a failure

@@ -22,6 +22,40 @@ impl Model {
     }
 }
 
+impl Attribute {
+    /// The value, if it is one integer.
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Attribute::Int(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The value, if it is a list of integers.
+    pub fn as_ints(&self) -> Option<&[i64]> {
+        match self {
+            Attribute::Ints(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// The value, if it is one number.
+    pub fn as_float(&self) -> Option<f32> {
+        match self {
+            Attribute::Float(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The value, if it is a text.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Attribute::Text(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 /// The attributes of a node's protobuf message. Their tensors must be stored in the message itself.
 pub fn attributes_of(node: &NodeProto) -> BTreeMap<String, Attribute> {
     let read =

@@ -4,7 +4,7 @@ use crate::bench::Bench;
 use crate::choice::Choice;
 use crate::compare::{Agreement, Comparison, Explanation, Judgement, Tolerance};
 use crate::engine::{Ended, Outcome, RanOn, Runs};
-use crate::graph::ValueName;
+use crate::graph::{Model, ValueName};
 use crate::tensor::{Digest, Dtype};
 use crate::verdict::{
     INCONCLUSIVE, Origin, OutputFinding, Ruling, StrategyAgreement, Verdict, exit_code,
@@ -16,6 +16,7 @@ use crate::walk::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The schema this version writes.
 pub const SCHEMA: &str = "offby.report/1";
@@ -138,6 +139,22 @@ pub struct ModelReport {
     pub digest: Digest,
     /// How many nodes its graph has.
     pub nodes: usize,
+    /// Its operators that are not ONNX's own, with their numbers. Engines other than ONNX Runtime run ONNX's own in
+    /// their place.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replaced: BTreeMap<String, usize>,
+}
+
+impl ModelReport {
+    /// The facts of a network that was read from a file.
+    pub fn of(path: &Path, model: &Model) -> Self {
+        ModelReport {
+            path: path.display().to_string(),
+            digest: model.digest().clone(),
+            nodes: model.as_written().node_count(),
+            replaced: model.replaced(),
+        }
+    }
 }
 
 /// One input's tensor.

@@ -10,7 +10,7 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
     let warnings = report.nonfinite.iter().map(NonfiniteOutput::words);
     let notes = report.blind.iter().map(Blind::words);
     let warnings = warnings.map(|words| format!("warning: {words}"));
-    let notes = notes.chain(rounded_feeds(report));
+    let notes = notes.chain(rounded_feeds(report)).chain(replaced_operators(report));
     warnings.chain(notes.map(|words| format!("note: {words}"))).collect()
 }
 
@@ -25,6 +25,18 @@ fn rounded_feeds(report: &Report) -> Option<String> {
     let names: Vec<String> = double.map(|input| format!("`{}`", input.name)).collect();
     (!names.is_empty())
         .then(|| format!("MNN has no f64: its targets are fed {} rounded to f32", names.join(", ")))
+}
+
+/// The operators that only ONNX Runtime was given.
+fn replaced_operators(report: &Report) -> Option<String> {
+    let words = report.model.replaced.iter().map(|(op_type, count)| format!("{op_type} ({count})"));
+    let words: Vec<String> = words.collect();
+    (!words.is_empty()).then(|| {
+        format!(
+            "ONNX does not have {}: all engines but ONNX Runtime run ONNX's own operators in their place",
+            words.join(", ")
+        )
+    })
 }
 
 /// How many inputs are named with their feeds.

@@ -22,11 +22,7 @@ pub fn saved_report(
         schema: SCHEMA.into(),
         tool: ToolReport::this(),
         command: command.into(),
-        model: ModelReport {
-            path: path.display().to_string(),
-            digest: request.model.digest().clone(),
-            nodes: request.model.as_written().node_count(),
-        },
+        model: ModelReport::of(path, request.model),
         inputs: request.feeds.iter().map(describe).collect(),
         reference: reference.target.to_string(),
         reference_ran_on: reference.execution.ran_on.clone(),

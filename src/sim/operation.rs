@@ -20,34 +20,22 @@ pub struct NodeFacts {
 impl NodeFacts {
     /// An attribute that is a whole number.
     pub(super) fn int(&self, name: &str) -> Option<i64> {
-        match self.attributes.get(name)? {
-            Attribute::Int(value) => Some(*value),
-            _ => None,
-        }
+        self.attributes.get(name)?.as_int()
     }
 
     /// An attribute that is a list of whole numbers.
     pub(super) fn ints(&self, name: &str) -> Option<&[i64]> {
-        match self.attributes.get(name)? {
-            Attribute::Ints(values) => Some(values),
-            _ => None,
-        }
+        self.attributes.get(name)?.as_ints()
     }
 
     /// An attribute that is a number.
     pub(super) fn float(&self, name: &str) -> Option<f32> {
-        match self.attributes.get(name)? {
-            Attribute::Float(value) => Some(*value),
-            _ => None,
-        }
+        self.attributes.get(name)?.as_float()
     }
 
     /// An attribute that is a text.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        match self.attributes.get(name)? {
-            Attribute::Text(value) => Some(value),
-            _ => None,
-        }
+        self.attributes.get(name)?.as_text()
     }
 }
 

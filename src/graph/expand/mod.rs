@@ -15,10 +15,10 @@ mod tests;
 
 use self::function::{Functions, inlined};
 use self::replacement::{Replacement, ValueFacts};
-use super::Model;
 use super::element_type::known_type;
 use super::value_info::{Dim, ValueInfo};
 use super::wiring::{Wiring, subgraphs};
+use super::{Model, Node};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tract_onnx::pb::{
@@ -86,6 +86,19 @@ impl Model {
     /// The network as its file has it, for engines that have more than ONNX's own operators.
     pub fn as_written(&self) -> &Model {
         self.written.as_deref().unwrap_or(self)
+    }
+
+    /// The operators of the file that were replaced by ONNX's own, outside subgraphs, with their numbers.
+    pub fn replaced(&self) -> BTreeMap<String, usize> {
+        let key = |node: Node<'_>| (node.op_type.to_owned(), node.label().to_owned());
+        let left: BTreeSet<(String, String)> = self.nodes().map(key).collect();
+        let mut replaced = BTreeMap::new();
+        for node in self.as_written().nodes() {
+            if !left.contains(&key(node)) {
+                *replaced.entry(node.op_type.to_owned()).or_default() += 1;
+            }
+        }
+        replaced
     }
 
     /// Whether some operators of the file were replaced by ONNX's own.

@@ -50,26 +50,17 @@ impl<'a> Replacement<'a> {
 
     /// An integer among the attributes.
     pub(super) fn int(&self, name: &str) -> Option<i64> {
-        match self.attributes.get(name)? {
-            Attribute::Int(value) => Some(*value),
-            _ => None,
-        }
+        self.attributes.get(name)?.as_int()
     }
 
     /// A number among the attributes.
     pub(super) fn float(&self, name: &str) -> Option<f32> {
-        match self.attributes.get(name)? {
-            Attribute::Float(value) => Some(*value),
-            _ => None,
-        }
+        self.attributes.get(name)?.as_float()
     }
 
     /// A text among the attributes.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        match self.attributes.get(name)? {
-            Attribute::Text(value) => Some(value),
-            _ => None,
-        }
+        self.attributes.get(name)?.as_text()
     }
 
     /// The attributes of these names, for a node of the piece.

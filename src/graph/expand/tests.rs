@@ -32,6 +32,10 @@ fn operators_of_onnx_runtime_become_standard_ones() {
     assert_eq!(model.nodes().last().unwrap().outputs, ["z"]);
     let written: Vec<&str> = model.as_written().nodes().map(|node| node.op_type).collect();
     assert_eq!(written, ["FastGelu", "QuickGelu"]);
+    assert_eq!(
+        model.replaced().into_iter().collect::<Vec<_>>(),
+        [("FastGelu".to_owned(), 1), ("QuickGelu".to_owned(), 1)]
+    );
 }
 
 #[test]
