@@ -9,9 +9,9 @@ const FILTER: f32 = -10000.0;
 
 /// `GroupQueryAttention`, with a cache that grows by the new tokens.
 pub(super) fn group_query(piece: &mut Replacement<'_>) -> Option<()> {
-    let (heads, stored) = (piece.int("num_heads")?, piece.int("kv_num_heads")?);
+    let (heads, stored) = (piece.count("num_heads")?, piece.count("kv_num_heads")?);
     let (query, lengths) = (piece.input(0)?, piece.input(5)?);
-    if stored == 0 || piece.writes(3) || has_scales(piece) {
+    if heads % stored != 0 || piece.writes(3) || has_scales(piece) {
         return None;
     }
     let size = head_size(piece, heads, stored);
@@ -68,7 +68,7 @@ fn has_scales(piece: &Replacement<'_>) -> bool {
 
 /// `MultiHeadAttention`, with separate queries, keys and values.
 pub(super) fn multi_head(piece: &mut Replacement<'_>) -> Option<()> {
-    let heads = piece.int("num_heads")?;
+    let heads = piece.count("num_heads")?;
     let query = piece.input(0)?;
     let (key, value) = (piece.input(1)?, piece.input(2)?);
     if piece.writes(3)
@@ -112,7 +112,7 @@ pub(super) fn multi_head(piece: &mut Replacement<'_>) -> Option<()> {
 
 /// `Attention`: the products that make queries, keys and values are part of it.
 pub(super) fn attention(piece: &mut Replacement<'_>) -> Option<()> {
-    let heads = piece.int("num_heads")?;
+    let heads = piece.count("num_heads")?;
     let [input, weights] = [0, 1].map(|place| piece.input(place));
     let (input, weights) = (input?, weights?);
     let has_more = piece.input(6).is_some() || !piece.kept(&["qkv_hidden_sizes"]).is_empty();

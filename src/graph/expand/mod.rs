@@ -14,7 +14,7 @@ mod rotary;
 mod tests;
 
 use self::function::{Functions, inlined};
-use self::replacement::{Replacement, ValueFacts};
+use self::replacement::{MOST, Replacement, ValueFacts};
 use super::element_type::known_type;
 use super::value_info::{Dim, ValueInfo};
 use super::wiring::{Wiring, subgraphs};
@@ -29,6 +29,8 @@ use tract_onnx::pb::{
 const OLDEST: i64 = 13;
 /// How deep functions may call functions.
 const DEEPEST: usize = 16;
+/// The most new nodes: a function that calls itself twice would never end.
+const MOST_NODES: usize = 1 << 20;
 /// The domain of ONNX Runtime's own operators.
 const MICROSOFT: &str = "com.microsoft";
 
@@ -61,7 +63,6 @@ fn definition(domain: &str, op_type: &str) -> Option<Definition> {
             MICROSOFT,
             "QLinearSigmoid"
             | "QLinearLeakyRelu"
-            | "QLinearSoftmax"
             | "QLinearAveragePool"
             | "QLinearGlobalAveragePool",
         ) => quantised::of_one,
@@ -197,6 +198,9 @@ impl Pass<'_> {
         node: &NodeProto,
         surroundings: &Surroundings<'_>,
     ) -> Option<(Vec<NodeProto>, Vec<TensorProto>)> {
+        if self.parts.len() > MOST_NODES {
+            return None;
+        }
         let prefix = self.prefix(node);
         let (nodes, constants) = match self.functions.get(node) {
             Some(function) => (inlined(function, node, &prefix), Vec::new()),
@@ -254,12 +258,13 @@ impl ValueFacts for Surroundings<'_> {
     }
 
     fn extents(&self, value: &str) -> Option<Vec<Option<i64>>> {
+        let sane = |extent: &i64| (0..=MOST).contains(extent);
         if let Some(tensor) = self.stored.get(value) {
-            return Some(tensor.dims.iter().map(|extent| Some(*extent)).collect());
+            return Some(tensor.dims.iter().map(|extent| Some(*extent).filter(sane)).collect());
         }
         let shape = ValueInfo::read(self.declared.get(value)?).ok()?.shape?;
         let known = |dim: &Dim| match dim {
-            Dim::Known(extent) => i64::try_from(*extent).ok(),
+            Dim::Known(extent) => i64::try_from(*extent).ok().filter(sane),
             Dim::Symbol(_) => None,
         };
         Some(shape.iter().map(known).collect())

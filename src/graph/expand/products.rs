@@ -8,10 +8,9 @@ use tract_onnx::pb::tensor_proto::DataType;
 pub(super) fn matmul_bits(piece: &mut Replacement<'_>) -> Option<()> {
     let [x, packed, scales] = [0, 1, 2].map(|place| piece.input(place));
     let (x, packed, scales) = (x?, packed?, scales?);
-    let (rows, columns) = (piece.int("N")?, piece.int("K")?);
-    let (bits, block) = (piece.int("bits").unwrap_or(4), piece.int("block_size")?);
-    let is_usual = [4, 8].contains(&bits) && block > 0;
-    if !is_usual || piece.input(4).is_some() {
+    let (rows, columns) = (piece.count("N")?, piece.count("K")?);
+    let (bits, block) = (piece.int("bits").unwrap_or(4), piece.count("block_size")?);
+    if ![4, 8].contains(&bits) || piece.input(4).is_some() {
         return None;
     }
     let blocks = (columns + block - 1) / block;
@@ -77,9 +76,9 @@ pub(super) fn fused_matmul(piece: &mut Replacement<'_>) -> Option<()> {
         sides.push(match piece.int(name).unwrap_or(0) {
             0 => side,
             _ => {
-                let rank = piece.rank(&side)? as i64;
-                let mut order: Vec<i64> = (0..rank).collect();
-                order.swap(rank.checked_sub(2)? as usize, rank as usize - 1);
+                let rank = piece.rank(&side).filter(|rank| *rank >= 2)?;
+                let mut order: Vec<i64> = (0..rank as i64).collect();
+                order.swap(rank - 2, rank - 1);
                 piece.transpose(&side, &order)
             }
         });

@@ -21,6 +21,10 @@ pub(super) trait ValueFacts {
     fn opset(&self) -> i64;
 }
 
+/// The largest number that is taken for a number of heads, rows or elements of an axis: products of several still fit
+/// into 64 bits.
+pub(super) const MOST: i64 = 1 << 40;
+
 /// The standard nodes that replace one node.
 pub(super) struct Replacement<'a> {
     pub(super) node: &'a NodeProto,
@@ -51,6 +55,11 @@ impl<'a> Replacement<'a> {
     /// An integer among the attributes.
     pub(super) fn int(&self, name: &str) -> Option<i64> {
         self.attributes.get(name)?.as_int()
+    }
+
+    /// A number of heads, rows or bits among the attributes: from 1 to as many as a network can have.
+    pub(super) fn count(&self, name: &str) -> Option<i64> {
+        self.int(name).filter(|count| (1..=MOST).contains(count))
     }
 
     /// A number among the attributes.

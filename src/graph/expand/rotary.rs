@@ -88,15 +88,15 @@ pub(super) fn rotary_embedding(piece: &mut Replacement<'_>) -> Option<()> {
     if is_scaled || piece.int("is_packed_batching").unwrap_or(0) != 0 {
         return None;
     }
-    let is_apart = piece.rank(&value)? == 4;
-    let heads = piece.int("num_heads").filter(|heads| *heads > 0);
-    let asked = piece.int("rotary_embedding_dim").filter(|size| *size > 0);
+    let is_apart = piece.rank(&value) == Some(4);
+    let heads = piece.count("num_heads");
+    let asked = piece.count("rotary_embedding_dim");
     let size = match (is_apart, heads) {
         (true, _) => piece.extent(&value, 3),
         (false, Some(heads)) => piece.extent(&value, 2).map(|size| size / heads),
         (false, None) => piece.extent(&cosine, 1).filter(|_| asked.is_none()).map(|half| 2 * half),
     };
-    let is_one = piece.rank(&positions)? == 1;
+    let is_one = piece.rank(&positions) == Some(1);
     let positions = match is_one {
         true => {
             let count = piece.count_to(&value, if is_apart { 2 } else { 1 });
@@ -112,7 +112,7 @@ pub(super) fn rotary_embedding(piece: &mut Replacement<'_>) -> Option<()> {
         false => {
             let heads = match (heads, size, piece.extent(&value, 2)) {
                 (Some(heads), ..) => heads,
-                (None, Some(size), Some(all)) => all / size,
+                (None, Some(size), Some(all)) if size > 0 => all / size,
                 _ => return None,
             };
             let apart = split(piece, &value, heads);
