@@ -2,7 +2,7 @@
 
 use super::agree_args::AgreeRunArgs;
 use crate::decode::{Interface, TextToken, Texts};
-use crate::engine::Output;
+use crate::engine::{Execution, Outcome, Output};
 use crate::graph::{Model, ValueName};
 use crate::inputs::{Dataset, Framing, InputError, Normalization, Preparation, Sample};
 use crate::session::Failure;
@@ -33,18 +33,33 @@ pub(super) struct GivenInput {
     pub(super) sample: Sample,
     /// The network with the input's own shapes, if they differ from input to input.
     model: Option<Rc<Model>>,
-    /// The scores, and the token in their rows, if the input is a token of a text.
-    pub(super) token: Option<(ValueName, usize)>,
+    /// Where the scores of the input are, if it is a token of a text.
+    pub(super) token: Option<TokenRow>,
+}
+
+/// The scores of one token.
+pub(super) struct TokenRow {
+    scores: ValueName,
+    /// The token's row.
+    pub(super) place: usize,
+    /// The number of rows: one for each token.
+    rows: usize,
 }
 
 impl AgreeInputs {
     /// Opens texts if the network is a decoder and the file has lists of numbers; otherwise a data set.
     pub(super) fn open(args: &AgreeRunArgs, model: &Model, path: &Path) -> Result<Self, Failure> {
-        if let Ok(interface) = Interface::of(model, &[])
-            && let Some(texts) = Texts::read(path, interface.vocabulary)?
-        {
-            let shaped = RefCell::default();
-            return Ok(AgreeInputs::Texts(TextInputs { texts, interface, shaped }));
+        match Interface::of(model, &[]) {
+            Ok(interface) => {
+                if let Some(texts) = Texts::read(path, interface.vocabulary)? {
+                    let shaped = RefCell::default();
+                    return Ok(AgreeInputs::Texts(TextInputs { texts, interface, shaped }));
+                }
+            }
+            Err(error) if matches!(Texts::read(path, usize::MAX), Ok(Some(_))) => {
+                return Err(error.into());
+            }
+            Err(_) => {}
         }
         let picture = &args.picture;
         let preparation = Preparation {
@@ -118,7 +133,8 @@ impl TextInputs {
         let id = format!("{}[{text}] token {place}", self.texts.name());
         let label = usize::try_from(next).ok();
         let sample = Sample { id, feeds, label, expected: Vec::new() };
-        let token = Some((self.interface.logits.clone(), place));
+        let scores = self.interface.logits.clone();
+        let token = Some(TokenRow { scores, place, rows: fed.len() });
         Ok(GivenInput { sample, model: Some(shaped), token })
     }
 }
@@ -131,20 +147,37 @@ impl GivenInput {
 
     /// The outputs that count: of a decoder, the scores of the input's token.
     pub(super) fn counted(&self, outputs: &[Output]) -> Vec<Output> {
-        let Some((scores, place)) = &self.token else { return outputs.to_vec() };
-        let scores = outputs.iter().filter(|output| output.name == *scores);
+        let Some(token) = &self.token else { return outputs.to_vec() };
+        let scores = outputs.iter().filter(|output| output.name == token.scores);
         let of_token = |output: &Output| {
-            Some(Output { name: output.name.clone(), tensor: row(&output.tensor, *place)? })
+            Some(Output { name: output.name.clone(), tensor: token.row(&output.tensor)? })
         };
         scores.filter_map(of_token).collect()
     }
+
+    /// Fails if a run that completed has no scores for a token.
+    pub(super) fn check(&self, execution: &Execution) -> Result<(), Failure> {
+        let has_none = execution.outcome == Outcome::Completed && execution.outputs.is_empty();
+        match &self.token {
+            Some(token) if has_none => Err(Failure::new(
+                format!("count the tokens of texts: `{}` has no row for each token", token.scores),
+                "the network must give scores for every token, not for the last one only",
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
-/// One row of scores, as `[1, classes]`.
-fn row(scores: &Tensor, place: usize) -> Option<Tensor> {
-    let classes = *scores.shape().last()?;
-    let bytes = scores.to_bytes();
-    let size = classes * scores.dtype().size();
-    let row = bytes.get(place * size..(place + 1) * size)?;
-    Tensor::from_bytes(scores.dtype(), &[1, classes], row).ok()
+impl TokenRow {
+    /// The row of scores, as `[1, classes]`.
+    fn row(&self, scores: &Tensor) -> Option<Tensor> {
+        let classes = *scores.shape().last()?;
+        if classes.checked_mul(self.rows) != Some(scores.len()) {
+            return None;
+        }
+        let size = classes * scores.dtype().size();
+        let bytes = scores.to_bytes();
+        let row = bytes.get(self.place * size..(self.place + 1) * size)?;
+        Tensor::from_bytes(scores.dtype(), &[1, classes], row).ok()
+    }
 }

@@ -89,7 +89,7 @@ impl<'a> Opened<'a> {
         let request = Request { model, feeds: &sample.feeds, repeats: 1, deadline };
         let runs = MovedRuns::of(&self.lanes[lane].1, request, None);
         let parting = |name: &ValueName, scores: &Tensor, classes| {
-            let place = given.token.as_ref().map_or(0, |(_, place)| *place);
+            let place = given.token.as_ref().map_or(0, |token| token.place);
             runs.parting(name, (scores, place), classes)
         };
         let rule = Rule { parting: Some(&parting), ..self.rule(lane, truth, source) };

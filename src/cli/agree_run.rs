@@ -162,6 +162,7 @@ impl Run<'_> {
                 break;
             }
             if lane == 0 {
+                given.check(&ran.execution)?;
                 truth.clone_from(&ran.execution.outputs);
                 if !truth.is_empty() {
                     self.opened.check(&truth, &given.sample)?;

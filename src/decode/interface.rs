@@ -1,7 +1,7 @@
 //! Which inputs and outputs of a network are tokens, positions, scores and state.
 
 use super::error::DecodeError;
-use crate::graph::{Dim, Model, ValueInfo, ValueName};
+use crate::graph::{Dim, LARGEST_INPUT, Model, ValueInfo, ValueName};
 use crate::inputs::Feed;
 use crate::tensor::{Dtype, Tensor};
 use std::collections::BTreeMap;
@@ -297,6 +297,12 @@ impl Finder<'_> {
                 input.name.as_str(),
             )
         })?;
+        let bytes =
+            first.iter().try_fold(input.dtype.size(), |bytes, extent| bytes.checked_mul(*extent));
+        if bytes.is_none_or(|bytes| bytes > LARGEST_INPUT) {
+            let lacks = format!("the state `{}` is too large", input.name);
+            return Err(self.lacks(&lacks, input.name.as_str()));
+        }
         let words = words(&input.name);
         let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
         let role = match (has(&["key", "k"]), has(&["value", "v"])) {

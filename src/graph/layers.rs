@@ -11,8 +11,8 @@ const WORDS: &[&str] = &["layers", "layer", "blocks", "block", "h"];
 /// The layer in a node's name, such as 2 in `/layers.2/attention/MatMul`.
 pub fn layer_of(name: &str) -> Option<usize> {
     let parts: Vec<&str> = name.split(['/', '.', '_']).collect();
-    let numbered = parts.windows(2).find(|pair| WORDS.contains(&pair[0]))?;
-    numbered[1].parse().ok()
+    let mut named = parts.windows(2).filter(|pair| WORDS.contains(&pair[0]));
+    named.find_map(|pair| pair[1].parse().ok())
 }
 
 /// The first and the last of some layers, as in `10..12`.
@@ -105,6 +105,7 @@ mod tests {
         assert_eq!(ends("3..9"), None);
         assert!("3..2".parse::<LayerRange>().is_err() && "a".parse::<LayerRange>().is_err());
         assert_eq!(layer_of("/model/layers.12/mlp/MatMul"), Some(12));
+        assert_eq!(layer_of("/blocks/blocks.3/conv/Conv"), Some(3));
         assert_eq!(layer_of("/conv/Conv"), None);
     }
 }

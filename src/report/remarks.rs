@@ -33,7 +33,7 @@ fn replaced_operators(report: &Report) -> Option<String> {
     let words: Vec<String> = words.collect();
     (!words.is_empty()).then(|| {
         format!(
-            "ONNX does not have {}: all engines but ONNX Runtime run ONNX's own operators in their place",
+            "operators of ONNX Runtime, or functions of the file: {}; all other engines run ONNX's own operators in their place",
             words.join(", ")
         )
     })

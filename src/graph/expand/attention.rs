@@ -3,6 +3,7 @@
 use super::heads::{Attention, Sight, after, repeat, split};
 use super::replacement::Replacement;
 use super::rotary::Rotary;
+use crate::tensor::Dtype;
 
 /// What a padding mask adds to the scores of hidden tokens, unless the node says otherwise.
 const FILTER: f32 = -10000.0;
@@ -11,7 +12,12 @@ const FILTER: f32 = -10000.0;
 pub(super) fn group_query(piece: &mut Replacement<'_>) -> Option<()> {
     let (heads, stored) = (piece.count("num_heads")?, piece.count("kv_num_heads")?);
     let (query, lengths) = (piece.input(0)?, piece.input(5)?);
-    if heads % stored != 0 || piece.writes(3) || has_scales(piece) {
+    // A cache of fixed length is written in place.
+    let is_fixed = match (piece.input(3), piece.node.output.get(1)) {
+        (Some(past), Some(present)) => piece.facts.is_same_extent([&past, present], 2),
+        _ => false,
+    };
+    if is_fixed || heads % stored != 0 || piece.writes(3) || has_scales(piece) {
         return None;
     }
     let size = head_size(piece, heads, stored);
@@ -181,10 +187,9 @@ fn padding(piece: &mut Replacement<'_>, mask: &str, like: &str) -> Option<String
         return None;
     }
     let filter = piece.float("mask_filter_value").unwrap_or(FILTER);
-    let mask = piece.cast_like(mask, like);
-    let (one, filter) = (piece.number(1.0, like), piece.number(filter, like));
-    let absent = piece.op("Sub", &[&one, &mask], &[]);
-    let added = piece.op("Mul", &[&absent, &filter], &[]);
+    let seen = piece.cast(mask, Dtype::Bool);
+    let (none, filter) = (piece.number(0.0, like), piece.number(filter, like));
+    let added = piece.op("Where", &[&seen, &none, &filter], &[]);
     let added = piece.unsqueeze(&added, 1);
     Some(piece.unsqueeze(&added, 2))
 }
@@ -215,6 +220,10 @@ fn head_size(piece: &Replacement<'_>, heads: i64, stored: i64) -> Option<i64> {
 
 /// The positions of the new tokens, `[batch, tokens]`. `lengths` has the place of each last token.
 fn positions(piece: &mut Replacement<'_>, query: &str, lengths: &str) -> String {
+    if piece.input(3).is_none() {
+        let count = piece.count_to(query, 1);
+        return piece.unsqueeze(&count, 0);
+    }
     let lengths = piece.cast_i64(lengths);
     let last = piece.reshape(&lengths, &[-1, 1]);
     let count = piece.count_to(query, 1);

@@ -94,6 +94,13 @@ impl Body<'_> {
     }
 }
 
+/// The attributes of a call that a node of a function asks for, in its bodies, too.
+fn references(node: &NodeProto) -> Vec<&String> {
+    let own = node.attribute.iter().map(|attribute| &attribute.ref_attr_name);
+    let inner = subgraphs(node).flat_map(|graph| &graph.node).flat_map(references);
+    own.filter(|name| !name.is_empty()).chain(inner).collect()
+}
+
 /// The functions of a file, by domain and name.
 pub(super) struct Functions<'a>(BTreeMap<(&'a str, &'a str), &'a FunctionProto>);
 
@@ -115,7 +122,10 @@ impl<'a> Functions<'a> {
 
     pub(super) fn get(&self, node: &NodeProto) -> Option<&'a FunctionProto> {
         let function = self.0.get(&(node.domain.as_str(), node.op_type.as_str()))?;
-        // A graph among a call's attributes would keep the call's names.
-        subgraphs(node).next().is_none().then_some(*function)
+        // A graph among a call's attributes would keep the call's names. The default of an attribute is not known here.
+        let is_given = |name: &String| node.attribute.iter().any(|given| given.name == *name);
+        let mut named = function.node.iter().flat_map(references);
+        let is_known = named.all(|name| is_given(name) || function.attribute.contains(name));
+        (is_known && subgraphs(node).next().is_none()).then_some(*function)
     }
 }

@@ -3,8 +3,8 @@
 use super::super::network::Attribute;
 use super::replacement::Replacement;
 
-/// Scores that no softmax lets through, which 16 bits hold as well.
-const NEVER: f32 = -65504.0;
+/// Scores that no softmax lets through.
+const NEVER: f32 = f32::MIN;
 
 /// Where each token may look.
 pub(super) enum Sight {

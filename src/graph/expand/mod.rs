@@ -122,6 +122,7 @@ pub(super) fn expanded(model: &ModelProto) -> Option<(ModelProto, BTreeMap<Strin
         version,
         taken: names(graph),
         parts: BTreeMap::new(),
+        added: 0,
     };
     let mut whole = graph.clone();
     for _ in 0..DEEPEST {
@@ -151,6 +152,7 @@ fn names(graph: &GraphProto) -> BTreeSet<String> {
     let own = graph.node.iter().flat_map(|node| node.output.iter().chain([&node.name]));
     let mut names: BTreeSet<String> = own.cloned().collect();
     names.extend(graph.initializer.iter().map(|tensor| tensor.name.clone()));
+    names.extend(graph.input.iter().map(|input| input.name.clone()));
     for inner in graph.node.iter().flat_map(subgraphs) {
         names.extend(self::names(inner));
     }
@@ -163,6 +165,8 @@ struct Pass<'a> {
     taken: BTreeSet<String>,
     /// The replaced node of each new node.
     parts: BTreeMap<String, String>,
+    /// How many nodes are new.
+    added: usize,
 }
 
 impl Pass<'_> {
@@ -178,14 +182,15 @@ impl Pass<'_> {
                     nodes.extend(new);
                     constants.extend(tensors);
                 }
-                None => nodes.push(node.clone()),
-            }
-        }
-        for node in &mut nodes {
-            let graphs =
-                node.attribute.iter_mut().flat_map(|a| a.g.iter_mut().chain(&mut a.graphs));
-            for inner in graphs {
-                changed |= self.expand(inner);
+                // What is new waits for the next pass, so functions in bodies of functions end, too.
+                None => {
+                    let mut node = node.clone();
+                    let attributes = node.attribute.iter_mut();
+                    for inner in attributes.flat_map(|a| a.g.iter_mut().chain(&mut a.graphs)) {
+                        changed |= self.expand(inner);
+                    }
+                    nodes.push(node);
+                }
             }
         }
         graph.node = nodes;
@@ -198,7 +203,7 @@ impl Pass<'_> {
         node: &NodeProto,
         surroundings: &Surroundings<'_>,
     ) -> Option<(Vec<NodeProto>, Vec<TensorProto>)> {
-        if self.parts.len() > MOST_NODES {
+        if self.added > MOST_NODES {
             return None;
         }
         let prefix = self.prefix(node);
@@ -211,7 +216,8 @@ impl Pass<'_> {
                 (piece.nodes, piece.constants)
             }
         };
-        self.taken.insert(prefix.clone());
+        self.added += nodes.len();
+        self.taken.insert(format!("{prefix}/"));
         // A function that a function calls is a part of the file's node.
         let whole = self.parts.remove(&node.name).unwrap_or(prefix);
         self.parts.extend(nodes.iter().map(|node| (node.name.clone(), whole.clone())));
@@ -268,6 +274,15 @@ impl ValueFacts for Surroundings<'_> {
             Dim::Symbol(_) => None,
         };
         Some(shape.iter().map(known).collect())
+    }
+
+    fn is_same_extent(&self, values: [&str; 2], axis: usize) -> bool {
+        let dim = |value: &str| {
+            let shape = ValueInfo::read(self.declared.get(value)?).ok()?.shape?;
+            shape.get(axis).filter(|dim| dim.to_string() != "?").cloned()
+        };
+        let [one, other] = values.map(dim);
+        one.is_some() && one == other
     }
 
     fn opset(&self) -> i64 {

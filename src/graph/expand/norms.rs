@@ -2,13 +2,15 @@
 
 use super::replacement::Replacement;
 
-/// The default of every `epsilon` in these definitions.
+/// The default of `epsilon` in SimplifiedLayerNormalization.
 const EPSILON: f32 = 1e-5;
+/// Its default in the others, as ONNX Runtime defines them.
+const SMALL_EPSILON: f32 = 1e-12;
 
 /// `SimplifiedLayerNormalization`: x over the root of its mean square, times a scale.
 pub(super) fn rms(piece: &mut Replacement<'_>) -> Option<()> {
     let x = piece.input(0)?;
-    let result = root_mean_square(piece, &x, 1, 1)?;
+    let result = root_mean_square(piece, &x, (1, 1), EPSILON)?;
     piece.give(0, &result);
     Some(())
 }
@@ -16,7 +18,7 @@ pub(super) fn rms(piece: &mut Replacement<'_>) -> Option<()> {
 /// `SkipSimplifiedLayerNormalization`: the same of a sum.
 pub(super) fn skip_rms(piece: &mut Replacement<'_>) -> Option<()> {
     let sum = sum(piece, 3)?;
-    let result = root_mean_square(piece, &sum, 2, 2)?;
+    let result = root_mean_square(piece, &sum, (2, 2), SMALL_EPSILON)?;
     piece.give(0, &result);
     piece.give(3, &sum);
     Some(())
@@ -73,8 +75,8 @@ fn sum(piece: &mut Replacement<'_>, bias: usize) -> Option<String> {
 fn root_mean_square(
     piece: &mut Replacement<'_>,
     x: &str,
-    scale: usize,
-    deviation: usize,
+    (scale, deviation): (usize, usize),
+    epsilon: f32,
 ) -> Option<String> {
     let scale = piece.input(scale)?;
     // Only the last axis: no file is known that asks for more.
@@ -83,7 +85,7 @@ fn root_mean_square(
         return None;
     }
     let like = piece.input(0)?;
-    let epsilon = piece.float("epsilon").unwrap_or(EPSILON);
+    let epsilon = piece.float("epsilon").unwrap_or(epsilon);
     let epsilon = piece.number(epsilon, &like);
     let square = piece.op("Mul", &[x, x], &[]);
     let mean = piece.mean_of_last(&square);
@@ -97,7 +99,7 @@ fn root_mean_square(
 }
 
 fn layer_norm(piece: &mut Replacement<'_>, x: &str, gamma: &str, beta: Option<String>) -> String {
-    let epsilon = piece.float("epsilon").unwrap_or(EPSILON);
+    let epsilon = piece.float("epsilon").unwrap_or(SMALL_EPSILON);
     let epsilon = piece.number(epsilon, gamma);
     let mean = piece.mean_of_last(x);
     let centred = piece.op("Sub", &[x, &mean], &[]);

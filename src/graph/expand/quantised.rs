@@ -46,10 +46,9 @@ fn number(piece: &mut Replacement<'_>, place: usize) -> Option<String> {
 
 /// Writes the first output as integers, with the scale and zero in these places.
 fn written(piece: &mut Replacement<'_>, value: &str, place: usize) -> Option<()> {
-    let mut inputs = vec![value.to_owned(), piece.input(place)?];
-    inputs.extend(piece.input(place + 1));
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    let result = piece.op("QuantizeLinear", &inputs, &[]);
+    // The zero says the type of the integers.
+    let (scale, zero) = (piece.input(place)?, piece.input(place + 1)?);
+    let result = piece.op("QuantizeLinear", &[value, &scale, &zero], &[]);
     piece.give(0, &result);
     Some(())
 }

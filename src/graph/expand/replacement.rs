@@ -17,6 +17,9 @@ pub(super) trait ValueFacts {
     /// The extents of a value; `None` for an open one. `None` in place of all if the file does not say the rank.
     fn extents(&self, value: &str) -> Option<Vec<Option<i64>>>;
 
+    /// Whether the file says that an axis of two values has one extent, as a number or as a symbol.
+    fn is_same_extent(&self, values: [&str; 2], axis: usize) -> bool;
+
     /// The version of ONNX's own operators.
     fn opset(&self) -> i64;
 }
@@ -157,12 +160,16 @@ impl<'a> Replacement<'a> {
         self.constant(&Tensor::I64(ArrayD::from_elem(IxDyn(&[]), value)))
     }
 
-    /// A constant number without axes, of the element type of `like`.
+    /// A constant number without axes, of the element type of `like`; the nearest finite one if the type is narrow.
     pub(super) fn number(&mut self, value: f32, like: &str) -> String {
         let shape = IxDyn(&[]);
         let tensor = match self.facts.element(like).and_then(|code| DataType::try_from(code).ok()) {
-            Some(DataType::Float16) => Tensor::F16(ArrayD::from_elem(shape, f16::from_f32(value))),
+            Some(DataType::Float16) => {
+                let value = value.clamp(f16::MIN.to_f32(), f16::MAX.to_f32());
+                Tensor::F16(ArrayD::from_elem(shape, f16::from_f32(value)))
+            }
             Some(DataType::Bfloat16) => {
+                let value = value.clamp(bf16::MIN.to_f32(), bf16::MAX.to_f32());
                 Tensor::Bf16(ArrayD::from_elem(shape, bf16::from_f32(value)))
             }
             Some(DataType::Double) => Tensor::F64(ArrayD::from_elem(shape, f64::from(value))),
@@ -179,7 +186,12 @@ impl<'a> Replacement<'a> {
 
     /// A value in 64-bit integers.
     pub(super) fn cast_i64(&mut self, value: &str) -> String {
-        let code = tensor_proto::code(Dtype::I64) as i64;
+        self.cast(value, Dtype::I64)
+    }
+
+    /// A value in another element type.
+    pub(super) fn cast(&mut self, value: &str, dtype: Dtype) -> String {
+        let code = tensor_proto::code(dtype) as i64;
         self.op("Cast", &[value], &[("to", Attribute::Int(code))])
     }
 

@@ -88,7 +88,7 @@ pub(super) fn rotary_embedding(piece: &mut Replacement<'_>) -> Option<()> {
     if is_scaled || piece.int("is_packed_batching").unwrap_or(0) != 0 {
         return None;
     }
-    let is_apart = piece.rank(&value) == Some(4);
+    let is_apart = piece.rank(&value)? == 4;
     let heads = piece.count("num_heads");
     let asked = piece.count("rotary_embedding_dim");
     let size = match (is_apart, heads) {
@@ -96,7 +96,7 @@ pub(super) fn rotary_embedding(piece: &mut Replacement<'_>) -> Option<()> {
         (false, Some(heads)) => piece.extent(&value, 2).map(|size| size / heads),
         (false, None) => piece.extent(&cosine, 1).filter(|_| asked.is_none()).map(|half| 2 * half),
     };
-    let is_one = piece.rank(&positions) == Some(1);
+    let is_one = piece.rank(&positions)? == 1;
     let positions = match is_one {
         true => {
             let count = piece.count_to(&value, if is_apart { 2 } else { 1 });

@@ -5,7 +5,9 @@ use crate::graph::{Attribute, Cut, Model, Network};
 use crate::tensor::{Dtype, Tensor};
 use prost::Message as _;
 use std::path::Path;
-use tract_onnx::pb::{AttributeProto, FunctionProto, ModelProto, NodeProto, OperatorSetIdProto};
+use tract_onnx::pb::{
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+};
 
 /// A network with two fused activations.
 fn activations() -> Model {
@@ -115,4 +117,84 @@ fn functions_of_a_file_become_their_nodes() {
     assert_eq!((last.inputs, last.outputs), (&["call/t".to_owned()][..], &["y".to_owned()][..]));
     assert_eq!(model.attributes(1)["alpha"], Attribute::Float(0.5));
     assert_eq!(model.as_written().node_count(), 1);
+}
+
+/// A function that calls itself in a branch, and one that calls itself twice: neither may end the program.
+#[test]
+fn endless_functions_end() {
+    let network = Network::new("endless")
+        .opset(17)
+        .input("x", Dtype::F32, &[3])
+        .node("call", "Again", &["x"], &["y"], &[])
+        .of_domain("own")
+        .output("y", Dtype::F32, &[3]);
+    let call = |from: &str, to: &str| NodeProto {
+        domain: "own".into(),
+        name: "same".into(),
+        ..node("Again", &[from], &[to])
+    };
+    let branch = GraphProto { node: vec![call("a", "c")], ..GraphProto::default() };
+    let body = |name: &str| AttributeProto {
+        name: name.into(),
+        r#type: 5,
+        g: Some(branch.clone()),
+        ..AttributeProto::default()
+    };
+    let choice = NodeProto {
+        attribute: vec![body("then_branch"), body("else_branch")],
+        ..node("If", &["a"], &["b"])
+    };
+    for nodes in [vec![choice], vec![call("a", "t"), call("t", "u"), call("u", "b")]] {
+        let mut proto = ModelProto::decode(network.to_bytes().as_slice()).unwrap();
+        proto.functions = vec![FunctionProto {
+            name: Some("Again".into()),
+            domain: Some("own".into()),
+            input: vec!["a".into()],
+            output: vec!["b".into()],
+            node: nodes,
+            ..FunctionProto::default()
+        }];
+        let model = Model::from_bytes(&proto.encode_to_vec(), Path::new("endless.onnx")).unwrap();
+        assert!(model.node_count() < 3 << 20);
+    }
+}
+
+#[test]
+fn nodes_of_one_name_are_told_apart() {
+    let network = Network::new("alike")
+        .input("x", Dtype::F32, &[2])
+        .node("n", "QuickGelu", &["x"], &["y"], &[])
+        .of_domain("com.microsoft")
+        .node("n", "QuickGelu", &["y"], &["z"], &[])
+        .of_domain("com.microsoft")
+        .output("z", Dtype::F32, &[2]);
+    let model = Model::from_bytes(&network.to_bytes(), Path::new("alike.onnx")).unwrap();
+    let outputs: Vec<&String> = model.nodes().flat_map(|node| node.outputs).collect();
+    let distinct: std::collections::BTreeSet<&String> = outputs.iter().copied().collect();
+    assert_eq!((outputs.len(), distinct.len()), (6, 6));
+}
+
+/// Its cache is written in place, which ONNX's operators cannot do.
+#[test]
+fn an_attention_with_a_fixed_cache_stays() {
+    let cache = [1, 1, 16, 8];
+    let network = Network::new("fixed")
+        .opset(17)
+        .input("q", Dtype::F32, &[1, 1, 24])
+        .input("k", Dtype::F32, &cache)
+        .input("v", Dtype::F32, &cache)
+        .input("lengths", Dtype::I32, &[1])
+        .input("total", Dtype::I32, &[])
+        .node(
+            "attention",
+            "GroupQueryAttention",
+            &["q", "", "", "k", "v", "lengths", "total"],
+            &["y", "k_all", "v_all"],
+            &[("num_heads", Attribute::Int(1)), ("kv_num_heads", Attribute::Int(1))],
+        )
+        .of_domain("com.microsoft")
+        .output("y", Dtype::F32, &[1, 1, 8])
+        .output("k_all", Dtype::F32, &cache)
+        .output("v_all", Dtype::F32, &cache);
+    assert!(!Model::from_bytes(&network.to_bytes(), Path::new("f.onnx")).unwrap().is_expanded());
 }
