@@ -1,7 +1,7 @@
 //! Functions that a file defines itself: their nodes take the place of a node that calls them.
 
 use super::super::wiring::subgraphs;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tract_onnx::pb::{AttributeProto, FunctionProto, GraphProto, NodeProto};
 
 /// The nodes of a function in the place of a node, with the node's values and attributes in them.
@@ -101,23 +101,45 @@ fn references(node: &NodeProto) -> Vec<&String> {
     own.filter(|name| !name.is_empty()).chain(inner).collect()
 }
 
+/// The domain and the name of a function.
+fn key(function: &FunctionProto) -> (&str, &str) {
+    (function.domain.as_deref().unwrap_or(""), function.name.as_deref().unwrap_or(""))
+}
+
+/// The domains and names of the operators of nodes, in their bodies, too.
+fn called(nodes: &[NodeProto]) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    for node in nodes {
+        found.push((node.domain.as_str(), node.op_type.as_str()));
+        subgraphs(node).for_each(|graph| found.extend(called(&graph.node)));
+    }
+    found
+}
+
 /// The functions of a file, by domain and name.
 pub(super) struct Functions<'a>(BTreeMap<(&'a str, &'a str), &'a FunctionProto>);
 
 impl<'a> Functions<'a> {
-    /// Functions that use another version of ONNX's operators than the file cannot be inlined.
+    /// Functions that use another version of ONNX's operators than the file cannot be inlined. Neither can functions
+    /// that call themselves, which ONNX forbids.
     pub(super) fn of(functions: &'a [FunctionProto], opset: i64) -> Self {
         let is_own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
         let fits = |function: &&FunctionProto| {
             function.opset_import.iter().all(|set| !is_own(&set.domain) || set.version == opset)
         };
-        let named = functions.iter().filter(fits).map(|function| {
-            (
-                (function.domain.as_deref().unwrap_or(""), function.name.as_deref().unwrap_or("")),
-                function,
-            )
-        });
-        Functions(named.collect())
+        let named = functions.iter().filter(fits).map(|function| (key(function), function));
+        let all: BTreeMap<(&str, &str), &FunctionProto> = named.collect();
+        let ends = |function: &FunctionProto| {
+            let (mut seen, mut open) = (BTreeSet::new(), called(&function.node));
+            while let Some(next) = open.pop() {
+                if let Some(inner) = all.get(&next).filter(|_| seen.insert(next)) {
+                    open.extend(called(&inner.node));
+                }
+            }
+            !seen.contains(&key(function))
+        };
+        let ending = all.iter().filter(|(_, function)| ends(function));
+        Functions(ending.map(|(key, function)| (*key, *function)).collect())
     }
 
     pub(super) fn get(&self, node: &NodeProto) -> Option<&'a FunctionProto> {

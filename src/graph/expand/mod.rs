@@ -29,8 +29,8 @@ use tract_onnx::pb::{
 const OLDEST: i64 = 13;
 /// How deep functions may call functions.
 const DEEPEST: usize = 16;
-/// The most new nodes: a function that calls itself twice would never end.
-const MOST_NODES: usize = 1 << 20;
+/// The most new nodes: functions that call each other several times could make any number.
+const MOST_NODES: usize = 1 << 16;
 /// The domain of ONNX Runtime's own operators.
 const MICROSOFT: &str = "com.microsoft";
 
