@@ -3,8 +3,8 @@
 use super::super::network::Attribute;
 use super::replacement::Replacement;
 
-/// Scores that no softmax lets through.
-const NEVER: f32 = f32::MIN;
+/// Scores that no softmax lets through. 16 bits hold this one: an honest device that stores `f16` must not lose it.
+const NEVER: f32 = -65504.0;
 
 /// Where each token may look.
 pub(super) enum Sight {
