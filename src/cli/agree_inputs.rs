@@ -4,11 +4,12 @@ use super::agree_args::AgreeRunArgs;
 use crate::decode::{Interface, TextToken, Texts};
 use crate::engine::{Execution, Outcome, Output};
 use crate::graph::{Model, ValueName};
-use crate::inputs::{Dataset, Framing, InputError, Normalization, Preparation, Sample};
+use crate::inputs::{
+    Dataset, Feed, Framing, InputError, Normalization, Preparation, Sample, shapes_of,
+};
 use crate::session::Failure;
 use crate::tensor::{Digest, Tensor};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -24,9 +25,12 @@ pub(super) enum AgreeInputs {
 pub(super) struct TextInputs {
     texts: Texts,
     interface: Interface,
-    /// The network with the shapes of the last text.
-    shaped: RefCell<Option<(usize, Rc<Model>)>>,
+    /// The last text: its tokens share the network's shapes and the feeds.
+    last: RefCell<Option<(usize, FedText)>>,
 }
+
+/// The network with the shapes of a text, and the text's feeds.
+type FedText = (Rc<Model>, Vec<Feed>);
 
 /// One input, ready to run.
 pub(super) struct GivenInput {
@@ -52,8 +56,8 @@ impl AgreeInputs {
         match Interface::of(model, &[]) {
             Ok(interface) => {
                 if let Some(texts) = Texts::read(path, interface.vocabulary)? {
-                    let shaped = RefCell::default();
-                    return Ok(AgreeInputs::Texts(TextInputs { texts, interface, shaped }));
+                    let last = RefCell::default();
+                    return Ok(AgreeInputs::Texts(TextInputs { texts, interface, last }));
                 }
             }
             Err(error) if matches!(Texts::read(path, usize::MAX), Ok(Some(_))) => {
@@ -118,17 +122,10 @@ impl TextInputs {
     fn read(&self, model: &Model, input: usize) -> Result<GivenInput, Failure> {
         let TextToken { fed, text, place, next } =
             self.texts.token(input).ok_or_else(Failure::bug)?;
-        let feeds = self.interface.feeds(model, fed, 0, &self.interface.first_state());
-        let shapes: BTreeMap<ValueName, Vec<usize>> =
-            feeds.iter().map(|feed| (feed.name.clone(), feed.tensor.shape().to_vec())).collect();
-        let mut shaped = self.shaped.borrow_mut();
-        let shaped = match shaped.as_ref().filter(|(known, _)| *known == text) {
-            Some((_, shaped)) => shaped.clone(),
-            None => {
-                let mut own = model.clone();
-                own.fix_shapes(&shapes)?;
-                shaped.insert((text, Rc::new(own))).1.clone()
-            }
+        let mut last = self.last.borrow_mut();
+        let (shaped, feeds) = match last.as_ref().filter(|(known, _)| *known == text) {
+            Some((_, fed)) => fed.clone(),
+            None => last.insert((text, self.feed(model, fed)?)).1.clone(),
         };
         let id = format!("{}[{text}] token {place}", self.texts.name());
         let label = usize::try_from(next).ok();
@@ -136,6 +133,13 @@ impl TextInputs {
         let scores = self.interface.logits.clone();
         let token = Some(TokenRow { scores, place, rows: fed.len() });
         Ok(GivenInput { sample, model: Some(shaped), token })
+    }
+
+    fn feed(&self, model: &Model, tokens: &[i64]) -> Result<FedText, Failure> {
+        let feeds = self.interface.feeds(model, tokens, 0, &self.interface.first_state());
+        let mut shaped = model.clone();
+        shaped.fix_shapes(&shapes_of(&feeds))?;
+        Ok((Rc::new(shaped), feeds))
     }
 }
 

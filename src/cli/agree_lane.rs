@@ -2,7 +2,7 @@
 
 use super::agree_inputs::GivenInput;
 use crate::agree::{Position, Record};
-use crate::engine::{EngineSession, Execution, Outcome, RanOn, Request};
+use crate::engine::{EngineSession, Execution, OpenSession, Outcome, RanOn, Request};
 use crate::graph::Model;
 use crate::inputs::{Feed, Sample};
 use crate::tensor::Digest;
@@ -21,16 +21,11 @@ pub(super) struct Input<'i> {
 
 /// The reference, or one target.
 pub(super) struct Runner<'e> {
-    session: Box<dyn EngineSession + 'e>,
-    /// The shapes that the session is open on.
-    open: Option<Shapes>,
+    session: OpenSession<'e>,
     /// The last run of a text, for its other tokens.
     last: Option<(Vec<Digest>, Execution)>,
     refusals: Vec<(Outcome, Option<String>)>,
 }
-
-/// The shapes of an input's feeds.
-type Shapes = Vec<Vec<usize>>;
 
 /// The result of one input.
 pub(super) struct InputRun {
@@ -42,7 +37,7 @@ pub(super) struct InputRun {
 impl<'e> Runner<'e> {
     /// Creates the runner. The session opens the network at the first input.
     pub(super) fn new(session: Box<dyn EngineSession + 'e>) -> Self {
-        Runner { session, open: None, last: None, refusals: Vec::new() }
+        Runner { session: OpenSession::new(session), last: None, refusals: Vec::new() }
     }
 
     /// Runs one input, unless the input is `deadly`: then it has ended this command too often.
@@ -81,17 +76,8 @@ impl<'e> Runner<'e> {
     fn really_run(&mut self, input: &Input<'_>) -> InputRun {
         let Input { model, feeds, repeats, deadline } = *input;
         let request = Request { model, feeds, repeats, deadline };
-        let shapes: Shapes = feeds.iter().map(|feed| feed.tensor.shape().to_vec()).collect();
-        let is_open = match &self.open {
-            Some(open) => *open == shapes || self.session.takes_other_shapes(),
-            None => false,
-        };
-        let execution = match is_open {
-            true => self.session.next(&request),
-            false => self.session.execute(&request),
-        };
-        self.open = (execution.outcome == Outcome::Completed).then_some(shapes);
-        InputRun { execution, opened: !is_open }
+        let opened = !self.session.is_open_for(feeds);
+        InputRun { execution: self.session.run(&request), opened }
     }
 
     /// Notes how an input ended, in this command or in the previous one.

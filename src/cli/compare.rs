@@ -10,7 +10,7 @@ use super::screen;
 use super::walk_dump::{answer_dump, execution};
 use crate::engine::{DumpTarget, NodeSteps, Second, Target, Values};
 use crate::graph::{Cut, Model, Node, ValueName};
-use crate::inputs::{Dump, Feed};
+use crate::inputs::{Dump, Feed, shapes_of};
 use crate::report::{TargetReport, run_text};
 use crate::session::{Evaluator, Failure};
 use crate::verdict::{Kind, exit_code};
@@ -228,9 +228,7 @@ fn second_network(path: &Path, first: &Prepared<'_>) -> Result<(Model, Vec<Feed>
         Feed { name: name.clone(), ..feed.clone() }
     });
     let feeds: Vec<Feed> = fed.collect();
-    let shapes: BTreeMap<ValueName, Vec<usize>> =
-        feeds.iter().map(|feed| (feed.name.clone(), feed.tensor.shape().to_vec())).collect();
-    model.fix_shapes(&shapes)?;
+    model.fix_shapes(&shapes_of(&feeds))?;
     Ok((model, feeds))
 }
 

@@ -37,12 +37,15 @@ pub fn read_prompt(text: &str, vocabulary: usize) -> Result<Prompt, DecodeError>
     if tokens.is_empty() {
         return Err(unfit("there is no token".into()));
     }
+    known(tokens, vocabulary).map(Prompt).map_err(unfit)
+}
+
+/// The same tokens, if all are in the vocabulary. Otherwise a sentence names the first that is not.
+pub(super) fn known(tokens: Vec<i64>, vocabulary: usize) -> Result<Vec<i64>, String> {
     let is_known = |token: &&i64| usize::try_from(**token).is_ok_and(|token| token < vocabulary);
     match tokens.iter().find(|token| !is_known(token)) {
-        Some(token) => {
-            Err(unfit(format!("the token {token} is outside the vocabulary of {vocabulary}")))
-        }
-        None => Ok(Prompt(tokens)),
+        Some(token) => Err(format!("the token {token} is outside the vocabulary of {vocabulary}")),
+        None => Ok(tokens),
     }
 }
 

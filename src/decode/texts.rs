@@ -1,7 +1,7 @@
 //! Texts of tokens as a data set: each token but the last of a text is an input, and the next token is its right class.
 
 use super::error::DecodeError;
-use super::prompt::numbers;
+use super::prompt::{known, numbers};
 use crate::tensor::Digest;
 use std::path::{Path, PathBuf};
 
@@ -52,13 +52,7 @@ impl Texts {
             if tokens.len() < 2 {
                 return Err(unfit("it has no token after the first".into()));
             }
-            let is_known = |token: &&i64| usize::try_from(**token).is_ok_and(|t| t < vocabulary);
-            match tokens.iter().find(|token| !is_known(token)) {
-                Some(token) => Err(unfit(format!(
-                    "the token {token} is outside the vocabulary of {vocabulary}"
-                ))),
-                None => Ok(tokens),
-            }
+            known(tokens, vocabulary).map_err(unfit)
         });
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
         let mut inputs = 0;

@@ -4,6 +4,7 @@
 //! ran, and the outputs. A failure of an engine is an outcome, never an error of offby.
 
 mod nvidia;
+mod open_session;
 mod outcome;
 mod panics;
 mod place;
@@ -12,6 +13,7 @@ mod tract;
 mod unary;
 
 pub use nvidia::nvidia_driver;
+pub use open_session::OpenSession;
 pub use outcome::{Ended, Execution, Outcome, Output, Runs, same_bytes};
 pub use place::{Place, Via, ViaError};
 pub use target::{

@@ -29,6 +29,11 @@ impl Feed {
     }
 }
 
+/// The shapes of feeds, by input.
+pub fn shapes_of(feeds: &[Feed]) -> BTreeMap<ValueName, Vec<usize>> {
+    feeds.iter().map(|feed| (feed.name.clone(), feed.tensor.shape().to_vec())).collect()
+}
+
 /// Draws a feed for every input, in the model's order. An integer input without a spec gets a spec that fits its use
 /// in the network. If the network shows no use, or the input is no integer, the spec is [`Spec::default_for`].
 ///

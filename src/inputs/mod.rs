@@ -23,7 +23,7 @@ pub use assign::parse_inputs;
 pub use dataset::{Dataset, Preparation, Sample};
 pub use dump::{Dump, NamePlan, plan_names};
 pub use error::InputError;
-pub use feed::{Feed, draw};
+pub use feed::{Feed, draw, shapes_of};
 pub use given::shapes_given;
 pub use picture::{Framing, Normalization};
 pub use random::Random;

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::decode::{Interface, read_prompt};
 use crate::graph::{Model, ValueName};
-use crate::inputs::{Feed, Normalization, draw, parse_inputs, shapes_given};
+use crate::inputs::{Feed, Normalization, draw, parse_inputs, shapes_given, shapes_of};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
@@ -68,10 +68,8 @@ impl Feeding {
             Err(error) => return Some(Err(error.into())),
         };
         let feeds = interface.feeds(model, &tokens, 0, &interface.first_state());
-        let shapes: BTreeMap<ValueName, Vec<usize>> =
-            feeds.iter().map(|feed| (feed.name.clone(), feed.tensor.shape().to_vec())).collect();
         let mut model = model.clone();
-        let fixed = model.fix_shapes(&shapes);
+        let fixed = model.fix_shapes(&shapes_of(&feeds));
         Some(fixed.map_err(Failure::from).map(|()| (model, feeds)))
     }
 }

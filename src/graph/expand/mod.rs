@@ -21,9 +21,7 @@ use super::wiring::{Wiring, subgraphs};
 use super::{Model, Node};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tract_onnx::pb::{
-    FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
-};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 /// The first version of ONNX's operators that has all that these definitions use: axes as inputs.
 const OLDEST: i64 = 13;
@@ -114,16 +112,12 @@ pub(super) fn expanded(model: &ModelProto) -> Option<(ModelProto, BTreeMap<Strin
     let graph = model.graph.as_ref()?;
     let is_own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
     let version = model.opset_import.iter().find(|set| is_own(&set.domain))?.version;
-    if version < OLDEST || !needs_expansion(graph, &model.functions) {
+    let functions = Functions::of(&model.functions, version);
+    if version < OLDEST || !needs_expansion(graph, &functions) {
         return None;
     }
-    let mut pass = Pass {
-        functions: Functions::of(&model.functions, version),
-        version,
-        taken: names(graph),
-        parts: BTreeMap::new(),
-        added: 0,
-    };
+    let mut pass =
+        Pass { functions, version, taken: names(graph), parts: BTreeMap::new(), added: 0 };
     let mut whole = graph.clone();
     for _ in 0..DEEPEST {
         if !pass.expand(&mut whole) {
@@ -136,13 +130,10 @@ pub(super) fn expanded(model: &ModelProto) -> Option<(ModelProto, BTreeMap<Strin
 }
 
 /// Whether some node may have a definition: almost no network does.
-fn needs_expansion(graph: &GraphProto, functions: &[FunctionProto]) -> bool {
+fn needs_expansion(graph: &GraphProto, functions: &Functions<'_>) -> bool {
     graph.node.iter().any(|node| {
         definition(&node.domain, &node.op_type).is_some()
-            || functions.iter().any(|function| {
-                function.name.as_deref() == Some(&node.op_type)
-                    && function.domain.as_deref().unwrap_or("") == node.domain
-            })
+            || functions.get(node).is_some()
             || subgraphs(node).any(|inner| needs_expansion(inner, functions))
     })
 }

@@ -1,11 +1,11 @@
 //! One target over all steps: runs each step on the target's own state, and judges it.
 
 use super::decoder::Decoder;
-use super::moment::{Moment, StepSession, by_name};
+use super::moment::{Moment, by_name};
 use super::sentence;
 use super::teacher::{Teacher, Wanted};
 use crate::decode::{DecodeLane, DecodeStep, Plane, RelativeError, relative};
-use crate::engine::{EngineSession, Execution, Outcome, RanOn, Target};
+use crate::engine::{EngineSession, Execution, OpenSession, Outcome, RanOn, Target};
 use crate::graph::ValueName;
 use crate::report::TargetReport;
 use crate::session::{Evaluator, Failure, Settings};
@@ -26,7 +26,7 @@ pub(super) struct LaneRun<'a, 'e> {
     pub(super) teacher: &'a Teacher<'e>,
     pub(super) target: &'a Target,
     name: String,
-    session: StepSession<'a>,
+    session: OpenSession<'a>,
     /// The state after the last step; `None` if that step returned none.
     state: Option<Vec<Tensor>>,
     failures: usize,
@@ -52,7 +52,7 @@ impl<'a, 'e> LaneRun<'a, 'e> {
             teacher,
             target,
             name: name.to_owned(),
-            session: StepSession::new(session),
+            session: OpenSession::new(session),
             state: Some(decoder.interface.first_state()),
             failures: 0,
             ran_on: None,
@@ -76,7 +76,7 @@ impl<'a, 'e> LaneRun<'a, 'e> {
         let state = self.state.take().unwrap_or_else(|| before.to_vec());
         let Moment { fed, past, .. } = &wanted.moment;
         let moment = self.decoder.moment(fed, *past, &state)?;
-        let execution = self.session.run(&moment, self.decoder.deadline);
+        let execution = self.session.run(&moment.request(self.decoder.deadline));
         if execution.outcome == Outcome::Interrupted {
             return Ok(());
         }

@@ -1,9 +1,9 @@
 //! One step, ready to run: the network with the step's shapes, and the feeds.
 
 use super::decoder::Decoder;
-use crate::engine::{EngineSession, Execution, Outcome, Output, Request};
+use crate::engine::{Output, Request};
 use crate::graph::{Model, ValueName};
-use crate::inputs::Feed;
+use crate::inputs::{Feed, shapes_of};
 use crate::session::Failure;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -21,11 +21,6 @@ pub(super) struct Moment {
 impl Moment {
     pub(super) fn request(&self, deadline: Duration) -> Request<'_> {
         Request { model: &self.model, feeds: &self.feeds, repeats: 1, deadline }
-    }
-
-    /// The feeds' shapes: an engine that is open on them can run the step.
-    fn shapes(&self) -> Vec<Vec<usize>> {
-        self.feeds.iter().map(|feed| feed.tensor.shape().to_vec()).collect()
     }
 
     /// Whether two steps feed the same bytes.
@@ -62,10 +57,8 @@ impl Decoder<'_> {
         state: &[Tensor],
     ) -> Result<Moment, Failure> {
         let feeds = self.interface.feeds(self.model, fed, past, state);
-        let shapes: BTreeMap<ValueName, Vec<usize>> =
-            feeds.iter().map(|feed| (feed.name.clone(), feed.tensor.shape().to_vec())).collect();
         let mut model = self.model.clone();
-        model.fix_shapes(&shapes)?;
+        model.fix_shapes(&shapes_of(&feeds))?;
         Ok(Moment { model, feeds, fed: fed.to_vec(), past })
     }
 }
@@ -73,32 +66,4 @@ impl Decoder<'_> {
 /// The outputs of a run by their names.
 pub(super) fn by_name(outputs: &[Output]) -> BTreeMap<ValueName, Tensor> {
     outputs.iter().map(|output| (output.name.clone(), output.tensor.clone())).collect()
-}
-
-/// A session that keeps the network open, if its engine can.
-pub(super) struct StepSession<'e> {
-    session: Box<dyn EngineSession + 'e>,
-    /// The shapes that the session is open on.
-    shapes: Option<Vec<Vec<usize>>>,
-}
-
-impl<'e> StepSession<'e> {
-    pub(super) fn new(session: Box<dyn EngineSession + 'e>) -> Self {
-        StepSession { session, shapes: None }
-    }
-
-    pub(super) fn run(&mut self, moment: &Moment, deadline: Duration) -> Execution {
-        let request = moment.request(deadline);
-        let shapes = moment.shapes();
-        let is_open = match &self.shapes {
-            Some(open) => *open == shapes || self.session.takes_other_shapes(),
-            None => false,
-        };
-        let execution = match is_open {
-            true => self.session.next(&request),
-            false => self.session.execute(&request),
-        };
-        self.shapes = (execution.outcome == Outcome::Completed).then_some(shapes);
-        execution
-    }
 }

@@ -1,9 +1,9 @@
 //! The reference of a decoder, open from step to step.
 
 use super::decoder::Decoder;
-use super::moment::{Moment, StepSession, by_name};
+use super::moment::{Moment, by_name};
 use crate::decode::TokenScores;
-use crate::engine::{Engine, Outcome, Target};
+use crate::engine::{Engine, OpenSession, Outcome, Target};
 use crate::graph::ValueName;
 use crate::session::{Failure, Reference, no_reference};
 use crate::tensor::Tensor;
@@ -24,7 +24,7 @@ pub(super) struct Teacher<'e> {
     pub(super) target: Target,
     /// Why the reference is not the target that the user asked for.
     pub(super) note: Option<String>,
-    session: RefCell<StepSession<'e>>,
+    session: RefCell<OpenSession<'e>>,
 }
 
 impl<'e> Teacher<'e> {
@@ -35,9 +35,10 @@ impl<'e> Teacher<'e> {
         moment: &Moment,
     ) -> Result<(Self, Reference), Failure> {
         let asked = &decoder.reference;
-        let mut sessions = engines.each_ref().map(|engine| StepSession::new(engine.session()));
-        let mut run =
-            |target: &Target| sessions[usize::from(target != asked)].run(moment, decoder.deadline);
+        let mut sessions = engines.each_ref().map(|engine| OpenSession::new(engine.session()));
+        let mut run = |target: &Target| {
+            sessions[usize::from(target != asked)].run(&moment.request(decoder.deadline))
+        };
         let first = Reference::run_by(&mut run, asked)?;
         let [mine, other] = sessions;
         let session = RefCell::new(if first.target == *asked { mine } else { other });
@@ -47,7 +48,7 @@ impl<'e> Teacher<'e> {
 
     /// Runs the reference on a step.
     pub(super) fn wanted(&self, moment: Moment) -> Result<Wanted, Failure> {
-        let execution = self.session.borrow_mut().run(&moment, self.decoder.deadline);
+        let execution = self.session.borrow_mut().run(&moment.request(self.decoder.deadline));
         if execution.outcome != Outcome::Completed {
             return Err(no_reference(&self.target, &execution));
         }
