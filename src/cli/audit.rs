@@ -1,14 +1,15 @@
 //! `offby audit`: does a target always compute the same?
 
-use super::answer;
+use super::answer::{self, Unwritten};
 use super::audit_args::AuditArgs;
 use super::matrix_from::public;
 use super::place::read_target;
+use super::place_for_results::can_hold_results;
 use super::prepare::load_fed;
 use super::screen;
 use crate::determinism::{AUDIT_SCHEMA, AuditDocument};
 use crate::engine::Request;
-use crate::report::audit_text;
+use crate::report::{audit_html, audit_markdown, audit_text};
 use crate::session::{Failure, Registry, Steadiness};
 use crate::worker::{Converter, find_converter, interrupted};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use std::time::Duration;
 /// Runs the target many times and reports; returns the exit code.
 pub(super) fn audit(args: &AuditArgs) -> Result<u8, Failure> {
     args.output.can_be_written()?;
+    args.out.as_deref().map_or(Ok(()), can_hold_results)?;
     let (model, feeds) = load_fed(&args.model.path, &args.model.feed)?;
     let target = read_target(&args.on, &args.place)?;
     let converter = args.mnn.clone().map_or_else(find_converter, Converter::Ready);
@@ -28,7 +30,14 @@ pub(super) fn audit(args: &AuditArgs) -> Result<u8, Failure> {
         runs: args.runs.get(),
         processes: args.processes,
         batch: args.batch.map(std::num::NonZero::get),
+        padding: args.pad.as_ref(),
     };
+    if let Some(Err(why)) = args.pad.as_ref().map(|padding| steadiness.padded(padding)) {
+        return Err(Failure::new(
+            format!("pad the inputs: {why}"),
+            "--pad takes an open axis of the file, and a length that is longer than the inputs: --pad sequence=32",
+        ));
+    }
     if args.batch.is_some() && !steadiness.takes_batch() {
         return Err(Failure::new(
             "make a batch of the inputs",
@@ -60,8 +69,14 @@ pub(super) fn audit(args: &AuditArgs) -> Result<u8, Failure> {
         kind: found.kind,
         sentence: public(&found.sentence),
     };
-    answer::give(&args.output, &document, || {
+    let mut unwritten = Unwritten::default();
+    if let Some(folder) = &args.out {
+        let forms = [("md", audit_markdown(&document)), ("html", audit_html(&document))];
+        unwritten.note(answer::write_forms(folder, "audit", &document, forms));
+    }
+    unwritten.note(answer::give(&args.output, &document, || {
         audit_text(&document, screen::width(), screen::painter())
-    })?;
+    }));
+    unwritten.told()?;
     Ok(document.exit_code())
 }

@@ -1,6 +1,7 @@
 //! The arguments of `offby audit`.
 
 use super::shared_args::{ModelArgs, OutputArgs, PlaceArgs};
+use crate::determinism::Padding;
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -21,12 +22,18 @@ pub(super) struct AuditArgs {
     /// Also run the input as the first of a batch of this size; each input needs an open first axis
     #[arg(long, value_name = "N")]
     pub(super) batch: Option<NonZeroUsize>,
+    /// Also run the inputs padded with zeros: an open axis and its length with zeros, such as sequence=32
+    #[arg(long, value_name = "AXIS=LENGTH")]
+    pub(super) pad: Option<Padding>,
     /// Ready-made .mnn file, instead of converting the network
     #[arg(long, value_name = "FILE")]
     pub(super) mnn: Option<PathBuf>,
     /// Time limit for each run, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u64,
+    /// Write audit.json, audit.md and a page into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
     #[command(flatten)]
     pub(super) place: PlaceArgs,
     #[command(flatten)]

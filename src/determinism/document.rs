@@ -56,6 +56,9 @@ pub struct RunGroup {
     pub runs: usize,
     /// The distinct results.
     pub distinct: Vec<DistinctResult>,
+    /// Which of the distinct results each run had, by its place among them. Left out if all runs had one result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<usize>,
     /// What the order of the results says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
@@ -84,6 +87,8 @@ pub enum Way {
     BatchOfSame(usize),
     /// As the first element of a batch whose other elements are different.
     BatchOfOthers(usize),
+    /// Padded with zeros to this length, without what belongs to the padding.
+    Padded(usize),
     /// With this many threads.
     Threads(usize),
 }
@@ -96,6 +101,7 @@ impl Way {
             Way::NewProcesses => "new processes".into(),
             Way::BatchOfSame(batch) => format!("first of {batch} equal inputs"),
             Way::BatchOfOthers(batch) => format!("first of {batch} different inputs"),
+            Way::Padded(length) => format!("padded to {length}"),
             Way::Threads(1) => "1 thread".into(),
             Way::Threads(threads) => format!("{threads} threads"),
         }

@@ -2,6 +2,7 @@
 
 mod document;
 mod order;
+mod padding;
 mod spot;
 mod tally;
 
@@ -9,5 +10,6 @@ pub use document::{
     AUDIT_SCHEMA, AuditDocument, DistinctResult, FirstUnsteady, OutputSpot, RunGroup, Way,
 };
 pub use order::pattern;
+pub use padding::{Padding, resized};
 pub use spot::{Spot, spot};
 pub use tally::{ResultTally, digest_of};

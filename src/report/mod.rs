@@ -41,7 +41,7 @@ mod walk_text;
 mod weights;
 
 pub use agree::{Pictures, agree_html, agree_markdown, agree_text};
-pub use audit::audit_text;
+pub use audit::{audit_html, audit_markdown, audit_text};
 pub use bench_text::bench_text;
 pub use cases::{
     CASES_SCHEMA, CaseReport, CaseStatus, CaseTargetReport, CasesReport, cases_junit, cases_list,

@@ -3,14 +3,14 @@
 use super::Registry;
 use super::shown::Shown;
 use crate::determinism::{
-    DistinctResult, FirstUnsteady, OutputSpot, ResultTally, RunGroup, Spot, Way, digest_of,
-    pattern, spot,
+    DistinctResult, FirstUnsteady, OutputSpot, Padding, ResultTally, RunGroup, Spot, Way,
+    digest_of, pattern, resized, spot,
 };
 use crate::engine::{
     Backend, Engine, Execution, MnnTarget, Outcome, Output, RanOn, Request, Target,
 };
 use crate::graph::{Dim, Model, ValueName};
-use crate::inputs::Feed;
+use crate::inputs::{Feed, shapes_of};
 use crate::tensor::{Digest, Tensor};
 use crate::verdict::{Kind, distance, outcome_kind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +35,8 @@ pub struct Steadiness<'a> {
     pub processes: usize,
     /// The size of the batch; `None` for no batch.
     pub batch: Option<usize>,
+    /// An axis to pad with zeros.
+    pub padding: Option<&'a Padding>,
 }
 
 /// What was found.
@@ -131,7 +133,7 @@ impl Steadiness<'_> {
         GroupRuns { tally, last, seconds: started.elapsed().as_secs_f64() }
     }
 
-    /// Groups that may round differently: batches and threads.
+    /// Groups that may round differently: batches, padding and threads.
     fn others(&self, usual: &[Output], announce: &mut dyn FnMut(&str)) -> Vec<RunGroup> {
         let mut lanes = Vec::new();
         for (way, request, target) in self.variants() {
@@ -142,7 +144,7 @@ impl Steadiness<'_> {
             let found: Vec<Output> = ran
                 .tally
                 .usual()
-                .map(|seen| seen.outputs.iter().map(|output| like_first(output, usual)).collect())
+                .map(|seen| seen.outputs.iter().map(|output| cut_back(output, usual)).collect())
                 .unwrap_or_default();
             if !found.is_empty() {
                 ran.tally = ResultTally::default();
@@ -159,6 +161,17 @@ impl Steadiness<'_> {
         self.batched(2, true).is_some()
     }
 
+    /// The network with padded inputs.
+    ///
+    /// # Errors
+    /// If no input has the axis, or an input is already as long.
+    pub fn padded(&self, padding: &Padding) -> Result<(Model, Vec<Feed>), String> {
+        let mut model = self.request.model.as_declared().into_owned();
+        let feeds = padding.pad(model.inputs(), self.request.feeds)?;
+        model.fix_shapes(&shapes_of(&feeds)).map_err(|error| error.to_string())?;
+        Ok((model, feeds))
+    }
+
     fn variants(&self) -> Vec<(Way, (Model, Vec<Feed>), Target)> {
         let mut variants = Vec::new();
         if let Some(batch) = self.batch {
@@ -167,6 +180,11 @@ impl Steadiness<'_> {
                     variants.push((way, request, self.target.clone()));
                 }
             }
+        }
+        if let Some(padding) = self.padding
+            && let Ok(request) = self.padded(padding)
+        {
+            variants.push((Way::Padded(padding.length), request, self.target.clone()));
         }
         if let Target::Mnn(target @ MnnTarget { backend: Backend::Cpu, threads: None, .. }) =
             self.target
@@ -191,9 +209,7 @@ impl Steadiness<'_> {
             let tensor = repeated(&feed.tensor, batch, is_same)?;
             feeds.push(Feed::new(feed.name.clone(), "batch", tensor));
         }
-        let shapes: BTreeMap<ValueName, Vec<usize>> =
-            feeds.iter().map(|feed| (feed.name.clone(), feed.tensor.shape().to_vec())).collect();
-        (is_open && model.fix_shapes(&shapes).is_ok()).then_some((model, feeds))
+        (is_open && model.fix_shapes(&shapes_of(&feeds)).is_ok()).then_some((model, feeds))
     }
 
     /// Asks for every value in several runs: the first one in the order of evaluation whose bytes differ.
@@ -269,6 +285,7 @@ fn lane(way: Way, ran: &GroupRuns) -> RunGroup {
         way,
         runs: tally.order().len(),
         distinct: distinct.collect(),
+        order: if tally.is_steady() { Vec::new() } else { tally.order().to_vec() },
         pattern: pattern(tally.order()),
         relative_l2: None,
         outcome: last.outcome,
@@ -338,17 +355,11 @@ fn apart(usual: &[Output], found: &[Output]) -> f64 {
     distance(&tensors(usual), &tensors(found))
 }
 
-/// The first element of a batch, if the output has a batch.
-fn like_first(output: &Output, usual: &[Output]) -> Output {
+/// The part of an output that belongs to the first input of a batch, or to an input without its padding.
+fn cut_back(output: &Output, usual: &[Output]) -> Output {
     let alone = usual.iter().find(|alone| alone.name == output.name);
-    let is_batch = alone.is_some_and(|alone| alone.tensor.shape() != output.tensor.shape());
-    let shape = alone.map(|alone| alone.tensor.shape().to_vec()).filter(|_| is_batch);
-    let first = shape.and_then(|shape| {
-        let bytes = shape.iter().product::<usize>() * output.tensor.dtype().size();
-        Tensor::from_bytes(output.tensor.dtype(), &shape, output.tensor.to_bytes().get(..bytes)?)
-            .ok()
-    });
-    match first {
+    let part = alone.and_then(|alone| resized(&output.tensor, alone.tensor.shape()));
+    match part {
         Some(tensor) => Output { name: output.name.clone(), tensor },
         None => output.clone(),
     }

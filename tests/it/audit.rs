@@ -99,3 +99,38 @@ fn a_batch_that_cannot_be_made_is_refused() {
     assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
     assert!(stderr.contains("open first axis"), "{stderr}");
 }
+
+#[test]
+fn a_padded_input_has_the_result_of_the_input_alone() {
+    let (code, audit) = audited("sim:honest-f16", &["--runs", "2", "--pad", "batch=4"]);
+    assert_eq!((code, &audit["kind"]), (0, &json!("agrees")), "{audit:#}");
+    assert_eq!(audit["lanes"][2]["way"], json!({"padded": 4}), "{audit:#}");
+    assert_eq!(audit["lanes"][2]["relative_l2"], 0.0, "{audit:#}");
+}
+
+#[test]
+fn a_padding_that_cannot_be_made_is_refused() {
+    for (pad, why) in [("sequence=4", "are `batch`"), ("batch=1", "is already 1 long")] {
+        let (_folder, model) = network();
+        let mut command = offby();
+        command.arg("audit").arg(model).args(["--shape", "x=1,128,8", "--on", "tract"]);
+        command.args(["--pad", pad]);
+        let (code, stdout, stderr) = finish(command);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        assert!(stderr.contains(why), "{stderr}");
+    }
+}
+
+#[test]
+fn a_page_shows_which_run_had_which_result() {
+    let (_device, target) =
+        device("faults:\n  - {fault: tile-zero, tile: 32, at: {name: culprit, share: 0.2}}");
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().join("found");
+    audited(&target, &["--runs", "10", "--out", folder.to_str().unwrap()]);
+    let page = std::fs::read_to_string(folder.join("audit.html")).unwrap();
+    assert!(page.contains("Which run had which result: one process"), "{page}");
+    assert_eq!(page.matches("class=\"other\"").count(), 2, "{page}");
+    let markdown = std::fs::read_to_string(folder.join("audit.md")).unwrap();
+    assert!(markdown.contains("nondeterministic"), "{markdown}");
+}

@@ -1,29 +1,64 @@
-//! An audit on a terminal.
+//! An audit: on a terminal, in Markdown, and as a page.
+
+mod html;
+
+pub use html::audit_html;
 
 use super::Paint;
+use super::markdown::{prose, table};
 use super::text::{ran_on_lines, simulated, table_with_names, wrapped};
 use crate::determinism::{AuditDocument, RunGroup, Spot};
 use crate::report::plural;
 
+const TITLES: [&str; 5] = ["runs", "how many", "different results", "rel. L2", "seconds"];
+/// What the column of errors means.
+const NOTE: &str = "rel. L2: against the runs in one process; batches, padding and threads may add in another order, so their last digits may differ";
+
 /// `offby audit` as text.
 pub fn audit_text(audit: &AuditDocument, width: usize, paint: Paint) -> String {
-    let file = audit.model.rsplit('/').next().unwrap_or(&audit.model);
-    let mut text = wrapped(&format!("{file} on {}; offby {}", audit.target, audit.made_by), width);
-    let titles = ["runs", "how many", "different results", "rel. L2", "seconds"];
+    let mut text = wrapped(&heading(audit), width);
     let rows = audit.lanes.iter().map(row).collect();
-    text.push_str(&format!("\n{}", table_with_names(&titles, rows, 0, width)));
-    if audit.lanes.iter().any(|lane| !lane.way.is_strict()) {
-        text.push_str(&wrapped(
-            "rel. L2: against the runs in one process; batches and threads may add in another order, so their last digits may differ",
-            width,
-        ));
+    text.push_str(&format!("\n{}", table_with_names(&TITLES, rows, 0, width)));
+    if has_notes(audit) {
+        text.push_str(&wrapped(NOTE, width));
     }
-    let verdict = format!("{}: {}", audit.kind.name().replace('_', " "), audit.sentence);
-    text.push_str(&format!("\n{}", paint(audit.kind, &wrapped(&verdict, width))));
+    text.push_str(&format!("\n{}", paint(audit.kind, &wrapped(&verdict(audit), width))));
     for line in remarks(audit) {
         text.push_str(&wrapped(&format!("  {line}"), width));
     }
     text
+}
+
+/// `offby audit` in Markdown.
+pub fn audit_markdown(audit: &AuditDocument) -> String {
+    let cells = |lane: &RunGroup| row(lane).iter().map(|cell| prose(cell)).collect();
+    let rows: Vec<Vec<String>> = audit.lanes.iter().map(cells).collect();
+    let note = has_notes(audit).then(|| format!("{}\n", prose(NOTE)));
+    [
+        Some(format!("# {}\n", prose(&heading(audit)))),
+        Some(format!("{}\n", prose(&verdict(audit)))),
+        Some(remarks(audit).iter().map(|line| format!("- {}\n", prose(line))).collect()),
+        Some(table(TITLES, &rows)),
+        note,
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<Vec<String>>()
+    .join("\n")
+}
+
+fn heading(audit: &AuditDocument) -> String {
+    let file = audit.model.rsplit('/').next().unwrap_or(&audit.model);
+    format!("{file} on {}; offby {}", audit.target, audit.made_by)
+}
+
+fn verdict(audit: &AuditDocument) -> String {
+    format!("{}: {}", audit.kind.name().replace('_', " "), audit.sentence)
+}
+
+/// Whether some runs may round differently.
+fn has_notes(audit: &AuditDocument) -> bool {
+    audit.lanes.iter().any(|lane| !lane.way.is_strict())
 }
 
 fn row(lane: &RunGroup) -> Vec<String> {
