@@ -1,11 +1,11 @@
-//! Fills a matrix: runs every network on every target, each in its own child process. A journal records
+//! Fills a matrix: runs every network on every target. An engine stays open for small networks. A journal records
 //! each cell before and after its run. If a driver or this command dies, the known cells are not lost.
 
 use super::args::SweepArgs;
 use super::case::load;
 use super::case_run::{REPEATS, prepare, resolved};
 use super::cut::AskedReference;
-use super::jobs::on_threads;
+use super::jobs::on_threads_with;
 use super::matrix_from::{cell, public, same_name};
 use super::matrix_pages::WalkedCell;
 use super::network_name::network_names;
@@ -13,7 +13,7 @@ use super::place::{read_reference, read_target};
 use super::prepare::load_fed;
 use super::screen;
 use crate::case::Case;
-use crate::engine::{Request, Target};
+use crate::engine::{Engine, EngineSession, Request, Target};
 use crate::graph::Model;
 use crate::inputs::Feed;
 use crate::matrix::{Cell, Matrix, MatrixRow, RowInput, Shard};
@@ -32,6 +32,9 @@ use std::time::Duration;
 
 /// Attempts per cell. If this command ends twice during a cell, the cell may be the cause.
 const ATTEMPTS: usize = 2;
+
+/// The largest network that an engine may hold while other targets run.
+const MOST_KEPT: u64 = 64 << 20;
 
 /// Fills the share's cells; returns the matrix, and a failure if the journal or a page could not be written.
 pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Failure>), Failure> {
@@ -56,7 +59,12 @@ pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Fa
         unwritten: Mutex::default(),
     };
     let numbered: Vec<(usize, &PendingNetwork)> = networks.iter().enumerate().collect();
-    let rows = on_threads(&numbered, args.jobs, |(number, network)| sweep.row(*number, network));
+    let rows = on_threads_with(&numbered, args.jobs, |mine| {
+        let engines: Vec<Box<dyn Engine>> =
+            targets.iter().map(|(_, target)| sweep.registry.engine(target)).collect();
+        let mut sessions: Sessions<'_> = engines.iter().map(|engine| engine.session()).collect();
+        mine.map(|(number, network)| sweep.row(*number, network, &mut sessions)).collect()
+    });
     sweep.progress.finish_and_clear();
     let mut journal = sweep.journal.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !interrupted() {
@@ -69,6 +77,9 @@ pub(super) fn sweep(args: &SweepArgs, shard: Shard) -> Result<(Matrix, Option<Fa
     let names = targets.into_iter().map(|(name, _)| name);
     Ok((Matrix { interrupted: interrupted(), ..Matrix::new(names, rows) }, unwritten))
 }
+
+/// A session for each target: its engine stays open from network to network.
+type Sessions<'e> = Vec<Box<dyn EngineSession + 'e>>;
 
 /// One network to run, before any results.
 struct PendingNetwork {
@@ -209,7 +220,12 @@ struct Opened {
 
 impl Sweep<'_> {
     /// Fills the network's cells of this share.
-    fn row(&self, number: usize, network: &PendingNetwork) -> MatrixRow {
+    fn row(
+        &self,
+        number: usize,
+        network: &PendingNetwork,
+        sessions: &mut Sessions<'_>,
+    ) -> MatrixRow {
         let mut row = network.row.clone();
         let mut opened: Option<Result<Opened, Box<Cell>>> = None;
         let cell_of =
@@ -229,7 +245,8 @@ impl Sweep<'_> {
                     self.journal().start(&attempt);
                     let cell = match opened.get_or_insert_with(|| self.open(network)) {
                         Ok(opened) => {
-                            self.cell(opened, target, &cell_of(number * self.targets.len() + at))
+                            let place = cell_of(number * self.targets.len() + at);
+                            self.cell(opened, target, sessions[at].as_mut(), &place)
                         }
                         Err(unclear) => Cell::clone(unclear),
                     };
@@ -278,13 +295,22 @@ impl Sweep<'_> {
     }
 
     /// Runs one target. If its outputs are wrong, walks its operators.
-    fn cell(&self, opened: &Opened, target: &Target, place: &WalkedCell<'_>) -> Cell {
+    fn cell(
+        &self,
+        opened: &Opened,
+        target: &Target,
+        engine: &mut dyn EngineSession,
+        place: &WalkedCell<'_>,
+    ) -> Cell {
         let Opened { model, feeds, reference, .. } = opened;
         let request = Request { model, feeds, repeats: REPEATS, deadline: opened.deadline };
         let targets = self.targets.iter().map(|(_, target)| target.clone()).collect();
         let settings = Settings { targets, ..Settings::default() };
         let session = Evaluator::new(request, &self.registry, reference, settings);
-        let whole = session.run(target);
+        let whole = match model.size() {
+            0..=MOST_KEPT => session.run_in(engine, target),
+            _ => session.run(target),
+        };
         if whole.verdict.kind.news() != News::Bad {
             return cell(&whole);
         }

@@ -1,8 +1,9 @@
 //! A model in one piece, and the folder of a model in several pieces.
 
-use super::external::{inline, is_external, tensors};
+use super::external::{self, inline, is_external, tensors};
 use super::zeros::encoded;
 use super::{CutError, Model};
+use prost::Message as _;
 use std::path::{Path, PathBuf};
 
 impl Model {
@@ -17,6 +18,12 @@ impl Model {
         let mut proto = self.proto().clone();
         inline(&mut proto, self.folder())?;
         Ok(encoded(&proto))
+    }
+
+    /// The bytes of the model and its external data. What cannot be read counts as more than fits anywhere.
+    pub fn size(&self) -> u64 {
+        let outside = external::bytes(self.proto(), self.folder()).unwrap_or(u64::MAX);
+        (self.proto().encoded_len() as u64).saturating_add(outside)
     }
 
     /// The absolute path of the folder with the model's external data; `None` if the model has none.

@@ -1,7 +1,7 @@
 //! Runs a target and judges its outputs.
 
 use super::{Evaluator, judge};
-use crate::engine::{Execution, Target};
+use crate::engine::{EngineSession, Execution, Target};
 use crate::report::TargetReport;
 use crate::verdict::News;
 
@@ -10,6 +10,16 @@ impl Evaluator<'_> {
     pub fn run(&self, target: &Target) -> TargetReport {
         let execution = self.registry.engine(target).execute(&self.request);
         self.judge_run(target, execution)
+    }
+
+    /// Runs a target in a session that may have run other networks, and judges its outputs. What is not good is run
+    /// again in a new process, so that no other network is to blame.
+    pub fn run_in(&self, session: &mut dyn EngineSession, target: &Target) -> TargetReport {
+        let report = self.judge_run(target, session.execute(&self.request));
+        match report.verdict.kind.news() {
+            News::Good => report,
+            News::Bad | News::None => self.run(target),
+        }
     }
 
     /// Judges the outputs of a run. Only a walk shows whether the engine's converter caused an error. So the
