@@ -72,7 +72,11 @@ impl Evaluator<'_> {
         let found = walked.found.as_ref();
         let walk = found.map(|(trace, trust)| conclude(Strategy::Follow, trace, trust, &names));
         if let (Some(reason), Some(last)) = (&mut walked.execution.reason, &walked.last) {
-            let when = if walked.after_last { "in the middle of a message after" } else { "in" };
+            let when = match (walked.reference_died, walked.after_last) {
+                (true, _) => "which was in",
+                (false, true) => "in the middle of a message after",
+                (false, false) => "in",
+            };
             let at = format!(", {when} operator {}, {} `{}`", last.index, last.op_type, last.name);
             reason.push_str(&at);
         }

@@ -5,12 +5,17 @@ use super::error_summary::{ErrorSummary, error_summary};
 use super::fingerprint::Fingerprint;
 use super::follow::Follow;
 use super::measured::MeasuredOp;
+use super::reference_thread::ReferenceThread;
 use super::role::{Role, assign_roles, is_accused};
 use super::rounding_floor::StorageCensus;
 use super::trace::{Trace, Trust};
 use crate::engine::{Output, Runs, same_bytes};
 use crate::tensor::Format;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
+
+/// How many operators may wait for the reference while the candidate runs on. Each holds its tensors.
+const AHEAD: usize = 1;
 
 /// The results of one walk.
 #[derive(Debug)]
@@ -37,13 +42,13 @@ pub type Traced<'a> = dyn FnMut(&Trace) + 'a;
 /// Returns the reason if the candidate or the reference refused to run.
 pub fn conduct(
     candidate: &mut dyn Candidate,
-    reference: &mut dyn OperatorReference,
+    reference: &ReferenceThread,
     declared: StorageCensus,
     repeats: usize,
     announce: &mut Announce<'_>,
     traced: &mut Traced<'_>,
 ) -> Result<Walked, String> {
-    let half = reference.half_outputs()?;
+    let half = reference.ask(|reference| reference.half_outputs());
     let mut first = Vec::new();
     let (measured, mut storage, tapped) =
         watched_run(candidate, reference, declared, announce, &mut |executed| {
@@ -64,7 +69,7 @@ pub fn conduct(
     }
     let repeated = untapped.windows(2).all(|pair| same_bytes(&pair[0], &pair[1]));
     let is_stable = first_unstable.is_none() && same_bytes(&tapped, &again);
-    let clean = reference.complete()?;
+    let clean = reference.ask(|reference| reference.complete()).wait()?;
 
     let mut trust = Trust {
         candidate_runs: untapped.len() + 2,
@@ -88,7 +93,7 @@ pub fn conduct(
     trust.first_unstable = first_unstable;
     let runs =
         Runs { repeats: untapped.len(), identical: trust.identical, open_seconds: 0.0, seconds };
-    let trace = Trace { measured, storage, final_half: worst(&clean, &half) };
+    let trace = Trace { measured, storage, final_half: worst(&clean, &half.wait()?) };
     let candidate = if trust.disturbed_by_taps { untapped.swap_remove(0) } else { tapped };
     Ok(Walked { trace, trust, runs, candidate, clean })
 }
@@ -98,23 +103,29 @@ pub fn conduct(
 /// different bytes, and the outputs.
 fn second_run(
     candidate: &mut dyn Candidate,
-    reference: &mut dyn OperatorReference,
+    reference: &ReferenceThread,
     declared: StorageCensus,
     announce: &mut Announce<'_>,
     first: &[Vec<Fingerprint>],
     measured: &mut [MeasuredOp],
 ) -> Result<(Option<String>, Vec<Output>), String> {
-    let mut follow = Follow::new(reference, declared);
+    let (show, shown) = sync_channel(AHEAD);
+    let checked = reference.ask(move |reference| {
+        let mut follow = Follow::new(reference, declared);
+        shown.iter().for_each(|executed| follow.observe_again(&executed));
+        Ok(follow.finish())
+    });
     let mut changed = Vec::new();
     let mut at = 0;
     let outputs = candidate.run_tapped(announce, &mut |executed| {
-        if first.get(at).is_none_or(|first| *first != fingerprints(executed)) {
-            follow.observe_again(executed);
+        if first.get(at).is_none_or(|first| *first != fingerprints(&executed)) {
+            show_to(&show, executed);
             changed.push(at);
         }
         at += 1;
     })?;
-    let (again, storage) = follow.finish();
+    drop(show);
+    let (again, storage) = checked.wait()?;
     let name = again.first().map(|measured| measured.name.clone());
     for (at, again) in changed.into_iter().zip(again) {
         if let Some(first) = measured.get_mut(at) {
@@ -130,19 +141,37 @@ type Tapped = (Vec<MeasuredOp>, Format, Vec<Output>);
 /// Measures a tapped run, and passes each operator to `watch`.
 fn watched_run(
     candidate: &mut dyn Candidate,
-    reference: &mut dyn OperatorReference,
+    reference: &ReferenceThread,
     declared: StorageCensus,
     announce: &mut Announce<'_>,
     watch: &mut dyn FnMut(&Executed),
 ) -> Result<Tapped, String> {
+    let (show, shown) = sync_channel(AHEAD);
+    let checked = reference.ask(move |reference| check(reference, declared, &shown));
+    let outputs = candidate.run_tapped(announce, &mut |executed| {
+        watch(&executed);
+        show_to(&show, executed);
+    })?;
+    drop(show);
+    let (measured, storage) = checked.wait()?;
+    Ok((measured, storage.storage(), outputs))
+}
+
+/// Checks the operators of one whole run as the candidate shows them.
+fn check(
+    reference: &mut dyn OperatorReference,
+    declared: StorageCensus,
+    shown: &Receiver<Executed>,
+) -> Result<(Vec<MeasuredOp>, StorageCensus), String> {
     reference.restart()?;
     let mut follow = Follow::whole(reference, declared);
-    let outputs = candidate.run_tapped(announce, &mut |executed| {
-        follow.observe(executed);
-        watch(executed);
-    })?;
-    let (measured, storage) = follow.finish();
-    Ok((measured, storage.storage(), outputs))
+    shown.iter().for_each(|executed| follow.observe(&executed));
+    Ok(follow.finish())
+}
+
+/// Waits until the reference takes the operator. A reference that stopped takes none, and its answer says why.
+fn show_to(reference: &SyncSender<Executed>, executed: Executed) {
+    let _ = reference.send(executed);
 }
 
 fn sources(measured: &[MeasuredOp], storage: Format) -> Vec<String> {
@@ -161,7 +190,7 @@ fn worst(reference: &[Output], candidate: &[Output]) -> Option<ErrorSummary> {
 /// Returns the measurements, the storage format, and the first operator whose bytes differ between the two runs.
 fn unstable(
     candidate: &mut dyn Candidate,
-    reference: &mut dyn OperatorReference,
+    reference: &ReferenceThread,
     declared: StorageCensus,
     announce: &mut Announce<'_>,
 ) -> Result<(Vec<MeasuredOp>, Format, Option<String>), String> {

@@ -154,7 +154,7 @@ pub trait Candidate {
     fn run_tapped(
         &mut self,
         announce: &mut Announce<'_>,
-        observe: &mut dyn FnMut(&Executed),
+        observe: &mut dyn FnMut(Executed),
     ) -> Result<Vec<Output>, String>;
 }
 

@@ -12,8 +12,8 @@ use crate::sim::{Breakdown, Device, Simulator};
 use crate::tensor::Tensor;
 use crate::walk::{
     Announce, Candidate, Executed, Fallback, FallbackPlan, NodeReference, Operand, Operator,
-    OperatorReference as _, Overridable, Overrides, Progress, StorageCensus, Trace, Walked,
-    conduct, fallback, operators,
+    OperatorReference as _, Overridable, Overrides, Progress, ReferenceThread, StorageCensus,
+    Trace, Walked, conduct, fallback, operators,
 };
 use crate::worker::wire::protocol::Reply;
 use std::cell::RefCell;
@@ -78,7 +78,6 @@ fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Foun
     let arithmetic = job.device.arithmetic();
     let declared = StorageCensus::of_simulated(job.device.storage.format);
     let ((mut candidate, ran_on), FedNetwork { model, feeds, plan }) = open_candidate(job, send)?;
-    let mut reference = NodeReference::new(&model, &feeds, arithmetic)?;
     let send = RefCell::new(send);
     let mut announce = |index: usize, operator: &Operator| {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
@@ -88,9 +87,13 @@ fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Foun
     let mut traced = |trace: &Trace| {
         let _ = send.borrow_mut()(&Reply::Traced { trace: trace.clone() }, &[]);
     };
-    let walked =
-        conduct(&mut candidate, &mut reference, declared, repeats, &mut announce, &mut traced)?;
+    let open = || NodeReference::new(&model, &feeds, arithmetic);
+    let walked = std::thread::scope(|scope| {
+        let reference = ReferenceThread::start(scope, open);
+        conduct(&mut candidate, &reference, declared, repeats, &mut announce, &mut traced)
+    })?;
     let Some(plan) = plan else { return Ok((walked, None, ran_on)) };
+    let mut reference = open()?;
     let mut compute =
         |operator: &Operator, inputs: &[Operand]| reference.recompute(operator, inputs);
     let mut begun = |number: usize| {
@@ -173,13 +176,13 @@ impl SimCandidate {
         &mut self,
         watched: bool,
         announce: &mut Announce<'_>,
-        observe: &mut dyn FnMut(&Executed),
+        observe: &mut dyn FnMut(Executed),
     ) -> Result<Vec<Output>, String> {
         self.run.begin(watched)?;
         for (index, operator) in self.operators.iter().enumerate() {
             announce(index, operator);
             let (inputs, outputs) = passed(self.run.advance(index), &mut self.run)?;
-            observe(&Executed {
+            observe(Executed {
                 index,
                 operator: operator.clone(),
                 backend: SIMULATED.into(),
@@ -258,7 +261,7 @@ impl Candidate for SimCandidate {
     fn run_tapped(
         &mut self,
         announce: &mut Announce<'_>,
-        observe: &mut dyn FnMut(&Executed),
+        observe: &mut dyn FnMut(Executed),
     ) -> Result<Vec<Output>, String> {
         self.go(true, announce, observe)
     }

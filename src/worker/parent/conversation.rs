@@ -1,6 +1,6 @@
 //! One exchange with a worker, from start to end, and the execution that results from the exchange.
 
-use super::ending::Ending;
+use super::ending::{Ending, in_reference};
 use super::fell_back;
 use super::program::WorkerProgram;
 use super::supervise::{Remains, Worker};
@@ -38,6 +38,8 @@ pub struct WorkerWalk {
     pub last: Option<Announced>,
     /// Whether the crash or hang came after that operator: the worker was in the middle of a message.
     pub after_last: bool,
+    /// Whether the crash was in offby's own reference. The last operator is then not to blame.
+    pub reference_died: bool,
     /// The operators that began, in the order of execution.
     pub begun: Vec<Announced>,
 }
@@ -52,6 +54,7 @@ impl WorkerWalk {
             fallback: None,
             last: None,
             after_last: false,
+            reference_died: false,
             begun: Vec::new(),
         }
     }
@@ -251,11 +254,18 @@ impl Conversation {
         deadline: Duration,
     ) -> WorkerWalk {
         let (last, after_last) = (self.last.take(), self.after_last);
+        let reference_died = in_reference(&self.evidence);
         let begun = std::mem::take(&mut self.begun).into_values().collect();
         let found = self.traced.take().map(|trace| (trace, Trust::of_one_run()));
         let (execution, walked) = self.conclude(asked, deadline);
-        let without =
-            WorkerWalk { found, last, after_last, begun, ..WorkerWalk::without(execution) };
+        let without = WorkerWalk {
+            found,
+            last,
+            after_last,
+            reference_died,
+            begun,
+            ..WorkerWalk::without(execution)
+        };
         match walked {
             None => without,
             Some(Followed { reference, found, fallback }) => {

@@ -1,6 +1,7 @@
 //! The ways a worker can end, and the words for them.
 
 use crate::engine::Ended;
+use crate::worker::wire::REFERENCE_DIED;
 
 /// The ways a worker can end without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,9 @@ impl Ending {
 
     /// The sentence, with the words of an assertion if the worker died of an assertion.
     pub(in crate::worker) fn describe_with(&self, said: &[String]) -> String {
+        if let (Ending::Signal(_), true) = (self, in_reference(said)) {
+            return format!("{} in offby's own reference, and not in the target", self.describe());
+        }
         let words = match self {
             Ending::Signal(_) | Ending::Exit(_) => assertion(said),
             _ => None,
@@ -110,6 +114,11 @@ impl Ending {
         let words = last_words.map(|words| format!(": {words}")).unwrap_or_default();
         Ending::Absent { ended, why: why + &words, hint }
     }
+}
+
+/// Whether the worker died in its reference.
+pub(in crate::worker) fn in_reference(said: &[String]) -> bool {
+    said.iter().any(|line| line == REFERENCE_DIED)
 }
 
 /// Text that programs print when a check of their own fails, in lower case: C, C++, glib, Rust.
@@ -195,6 +204,8 @@ mod tests {
             format!("{died}: thread 'main' panicked at src/x.rs:1:2: no device")
         );
         assert_eq!(quoted(&["all is well"]), died);
+        let own = format!("{died} in offby's own reference, and not in the target");
+        assert_eq!(quoted(&["all is well", REFERENCE_DIED]), own);
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub(super) fn reference_target() -> MnnTarget {
     MnnTarget {
         backend: Backend::Cpu,
         precision: Precision::High,
-        threads: None,
+        // The reference has a thread of its own beside the candidate's. More threads of MNN would take turns with these:
+        // they wait by asking for work all the time.
+        threads: Some(1),
         memory: None,
         tune: None,
         weights: None,
@@ -59,7 +61,7 @@ impl Candidate for MnnCandidate<'_> {
     fn run_tapped(
         &mut self,
         announce: &mut Announce<'_>,
-        observe: &mut dyn FnMut(&Executed),
+        observe: &mut dyn FnMut(Executed),
     ) -> Result<Vec<Output>, Refusal> {
         write_feeds(&self.session, self.feeds)?;
         // After a copy to a GPU, a module's inputs look like constants.
@@ -74,7 +76,7 @@ impl Candidate for MnnCandidate<'_> {
 /// Shows every operator to the walk, and announces each operator first.
 struct CandidateTap<'a, 'c> {
     announce: &'a mut Announce<'c>,
-    observe: &'a mut dyn FnMut(&Executed),
+    observe: &'a mut dyn FnMut(Executed),
     /// Whether a tensor that is marked as a constant is a constant.
     has_constants: bool,
     names: Names,
@@ -101,7 +103,7 @@ impl RunTap for CandidateTap<'_, '_> {
             [output] if operator.op_type == "Raster" => blocks(output, &identities),
             _ => None,
         };
-        (self.observe)(&Executed {
+        (self.observe)(Executed {
             index: self.index,
             operator,
             backend: outputs.first().map_or("unknown", TensorRef::backend).to_owned(),

@@ -1,6 +1,7 @@
 //! Steps a module of MNN one operator at a time. A module cannot be stepped from outside: the module chooses the next
 //! operator as it runs. So the module runs on a separate thread, which waits at the requested operators.
 
+use super::reference_death;
 use super::session::{MnnSession, Movable, Op, Refusal, RunTap, TensorRef};
 use super::taps::{Names, ReadTap, WriteTap};
 use crate::walk::{Operand, Operator, Unchecked};
@@ -91,6 +92,7 @@ fn begin(session: Movable) -> Running {
     let (asks, asked) = channel();
     let (answer, answers) = channel();
     let thread = std::thread::spawn(move || {
+        reference_death::mark_thread();
         let mut gate =
             Gate { names: Names::default(), asked, answer, wanted: None, at: At::Others };
         session.run_tapped(&mut gate)

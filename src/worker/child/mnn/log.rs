@@ -3,10 +3,11 @@
 
 use super::bindings::find;
 use libloading::Library;
+use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
-use std::sync::{Mutex, Once};
+use std::sync::Once;
 use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Metadata, Subscriber, dispatcher};
@@ -35,8 +36,10 @@ pub(super) fn listen_to(library: &Library) -> Result<(), String> {
 /// Keeps a message as evidence, and the reason in it.
 fn keep(message: &str) {
     let text = message.trim_end();
-    if let (Some(plain), Ok(mut reason)) = (in_plain_words(text), REASON.lock()) {
-        reason.get_or_insert(plain);
+    if let Some(plain) = in_plain_words(text) {
+        REASON.with_borrow_mut(|reason| {
+            reason.get_or_insert(plain);
+        });
     }
     if !text.is_empty() {
         // If stderr is gone, there is no stream for a complaint.
@@ -44,12 +47,14 @@ fn keep(message: &str) {
     }
 }
 
-/// The first reason that MNN logged since the reason was last taken.
-static REASON: Mutex<Option<String>> = Mutex::new(None);
+thread_local! {
+    /// The first reason that MNN logged since the reason was last taken. The target and its reference have a thread each.
+    static REASON: RefCell<Option<String>> = const { RefCell::new(None) };
+}
 
-/// Takes the reason that MNN named, in plain words.
+/// Takes the reason that MNN named on this thread, in plain words.
 pub(super) fn take_reason() -> Option<String> {
-    REASON.lock().ok()?.take()
+    REASON.with_borrow_mut(Option::take)
 }
 
 /// The plain words for a line of MNN about an operator that it cannot run.

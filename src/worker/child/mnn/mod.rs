@@ -13,6 +13,7 @@ mod library;
 mod lockstep;
 mod log;
 mod overrides;
+mod reference_death;
 mod session;
 mod stepper;
 mod taps;
@@ -55,6 +56,7 @@ pub(in crate::worker) fn probe(target: &MnnTarget) -> Reply {
 /// Opens a model with its feeds on the requested target.
 pub(in crate::worker) fn open(job: Job<'_>, send: &mut Send<'_>) -> Result<OpenModel, Stop> {
     log::listen();
+    is_there(job.target.backend)?;
     let (session, ran_on) = open_as_asked(job.model, &job.target, &job.feeds, send)?;
     Ok(OpenModel { session, feeds: job.feeds, ran_on })
 }
@@ -95,7 +97,6 @@ fn open_as_asked(
     feeds: &[Output],
     send: &mut Send<'_>,
 ) -> Result<(MnnSession, RanOn), Stop> {
-    is_there(target.backend)?;
     let session = open_fitted(model, target, feeds)?;
     let as_asked = backend_name(session.forward_type()) == target.backend.name();
     let ran_on = ran_on(&session, target, as_asked);

@@ -3,13 +3,14 @@
 use super::beside::Beside;
 use super::follow::{Full, MnnCandidate, MnnReference, reference_target};
 use super::overrides::Elsewhere;
+use super::reference_death;
 use super::session::{MnnSession, Refusal};
-use super::{open_as_asked, open_fitted, write_feeds};
+use super::{is_there, open_as_asked, open_fitted, write_feeds};
 use crate::bounds::Arithmetic;
 use crate::engine::{MnnTarget, Output, Precision, RanOn};
 use crate::walk::{
-    Fallback, FallbackPlan, Operand, Operator, Progress, StorageCensus, Trace, Walked, conduct,
-    fallback,
+    Fallback, FallbackPlan, Operand, Operator, Progress, ReferenceThread, StorageCensus, Trace,
+    Walked, conduct, fallback,
 };
 use crate::worker::child::open::Stop;
 use crate::worker::child::reply::{Send, send_walked};
@@ -58,20 +59,10 @@ type Found = (Walked, Option<Fallback>, RanOn);
 
 fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
     let WalkJob { model, models, target, ref feeds, repeats, plan } = job;
-    let started = Instant::now();
-    let (session, ran_on) = open_as_asked(model, &target, feeds, send)?;
-    let open_seconds = started.elapsed().as_secs_f64();
-    let open = |model: &[u8]| open_session(model, &reference_target(), feeds);
-    let (follow, half, clean) = (open(model)?, open(&models.half)?, open(model)?);
-    drop(models.half);
-    let full = models.full.map(|full| Full::new(open(&full)?, open(&full)?)).transpose()?;
-    let beside = Beside::new(models.onnx, feeds);
+    // This chooses the MNN that the whole process calls, before there is a second thread.
+    is_there(target.backend)?;
     let declared = target.declared_storage().unwrap_or_default();
-    let arithmetic = Arithmetic::storing(declared);
-    let mut reference = MnnReference::new(follow, half, clean, full, feeds, beside, arithmetic)?;
     let reopen = || open_session(model, &target, feeds);
-    let mut candidate = MnnCandidate::new(session, feeds, &reopen);
-
     let (send, broken) = (RefCell::new(send), RefCell::new(Ok(())));
     let tell = |reply: &Reply| {
         if broken.borrow().is_ok() {
@@ -82,15 +73,23 @@ fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
         let (name, op_type) = (operator.name.clone(), operator.op_type.clone());
         tell(&Reply::Op { index, name, op_type });
     };
-    let declared = StorageCensus::new(declared);
     let mut traced = |trace: &Trace| tell(&Reply::Traced { trace: trace.clone() });
-    let mut walked =
-        conduct(&mut candidate, &mut reference, declared, repeats, &mut announce, &mut traced)?;
-    walked.runs.open_seconds = open_seconds;
+    let (mut candidate, walked, ran_on) = std::thread::scope(|scope| {
+        let reference = ReferenceThread::start(scope, || {
+            open_reference(model, models, feeds, Arithmetic::storing(declared))
+        });
+        let started = Instant::now();
+        let (session, ran_on) = open_as_asked(model, &target, feeds, &mut **send.borrow_mut())?;
+        let open_seconds = started.elapsed().as_secs_f64();
+        let mut candidate = MnnCandidate::new(session, feeds, &reopen);
+        let declared = StorageCensus::new(declared);
+        let mut walked =
+            conduct(&mut candidate, &reference, declared, repeats, &mut announce, &mut traced)?;
+        walked.runs.open_seconds = open_seconds;
+        Ok::<_, Stop>((candidate, walked, ran_on))
+    })?;
     let mut found = None;
     if let Some(plan) = &plan {
-        // The reference's sessions are no longer needed. The members get a session of their own.
-        drop(reference);
         let place = elsewhere(&target, plan);
         let mut session = Elsewhere::new(open_session(model, &place, feeds)?)?;
         let mut compute =
@@ -101,6 +100,22 @@ fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
     }
     broken.into_inner().map_err(Stop::Pipe)?;
     Ok((walked, found, ran_on))
+}
+
+/// MNN's CPU with its witness, on the thread that will ask it.
+fn open_reference<'f>(
+    model: &[u8],
+    models: Models,
+    feeds: &'f [Output],
+    arithmetic: Arithmetic,
+) -> Result<MnnReference<'f>, Refusal> {
+    reference_death::mark_thread();
+    let open = |model: &[u8]| open_session(model, &reference_target(), feeds);
+    let (follow, half, clean) = (open(model)?, open(&models.half)?, open(model)?);
+    drop(models.half);
+    let full = models.full.map(|full| Full::new(open(&full)?, open(&full)?)).transpose()?;
+    let beside = Beside::new(models.onnx, feeds);
+    MnnReference::new(follow, half, clean, full, feeds, beside, arithmetic)
 }
 
 /// The target for the members: the CPU, or the same device in high precision.
