@@ -8,8 +8,10 @@ use super::mode::{Arithmetic, DeviceMode};
 use super::resum::Resummed;
 use crate::kernels::{Call, SumOperator, compute};
 use crate::tensor::{Format, Tensor, multi_index};
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Beyond this many bounds a difference is not rounding. A device that declares to round but cuts digits off has
 /// exactly 2. The weakest measured fault, one unit in the last place of `f16`, has 2.8.
@@ -25,6 +27,9 @@ const APPROXIMATED: f64 = 1000.0;
 
 /// The most multiplications for one operator. Beyond that only the most suspicious elements are computed in `f64`.
 const BUDGET: usize = 1 << 26;
+
+/// Elements, or addends, that one processor takes at once.
+const CHUNK: usize = 1 << 13;
 
 /// The differences of one operator's elements in units of their bounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -162,15 +167,18 @@ fn by_sums(
     };
     let most = (BUDGET / sums.most().max(1)).max(64);
     let step = places.len().div_ceil(most).max(1);
-    let mut addends = Vec::new();
-    for (turn, &place) in places.iter().enumerate() {
-        // All of the worst elements are computed, then one in `step` of the rest.
-        if turn >= most / 2 && turn % step != 0 {
-            continue;
+    // All of the worst elements are computed, then one in `step` of the rest.
+    let is_computed = |turn: &usize| *turn < most / 2 || turn % step == 0;
+    let turns: Vec<usize> = (0..places.len()).filter(is_computed).collect();
+    let chunk = (CHUNK / sums.most().max(1)).max(1);
+    scales.put_all(turns.len(), chunk, |part, turns_of_part| {
+        let mut addends = Vec::new();
+        for &turn in &turns[turns_of_part] {
+            let place = places[turn];
+            sums.addends(place, &mut addends);
+            part.put(&ComputedElement::sum(&addends), found[place], (0, place, output), false);
         }
-        sums.addends(place, &mut addends);
-        scales.put(&ComputedElement::sum(&addends), found[place], (0, place, output), false);
-    }
+    });
     if near.is_some() {
         let passed = (found.len() - places.len()) as u64;
         scales.modes.iter_mut().for_each(|scale| scale.found.weighed += passed);
@@ -190,7 +198,8 @@ fn suspects(near: &[f64], found: &[f64], terms: usize, mode: &DeviceMode) -> Vec
         let is_near = (found - near).abs() <= bound.allowed && !bound.overflows;
         (!is_near).then(|| (place, (found - near).abs() / bound.allowed))
     };
-    let mut suspects: Vec<(usize, f64)> = (0..found.len()).filter_map(apart).collect();
+    let places = (0..found.len()).into_par_iter().with_min_len(CHUNK);
+    let mut suspects: Vec<(usize, f64)> = places.filter_map(apart).collect();
     suspects.sort_by(|a, b| b.1.total_cmp(&a.1));
     suspects.into_iter().map(|(place, _)| place).collect()
 }
@@ -205,16 +214,18 @@ fn by_formula(call: &Call<'_>, outputs: &[&Tensor], scales: &mut Scales) -> Opti
     let rule = Rule::of(call, &right)?;
     for (number, (right, output)) in right.iter().zip(outputs).enumerate() {
         let is_whole = !right.dtype().is_float();
-        let pairs = right.numbers(1).into_iter().zip(output.numbers(1));
-        for (place, (right, found)) in pairs.enumerate() {
-            let element = match is_whole {
-                true => Some(ComputedElement::exact(right)),
-                false => rule.element(number, place, right),
-            };
-            if let Some(element) = element {
-                scales.put(&element, found, (number, place, output), is_whole);
+        let (right, found) = (right.numbers(1), output.numbers(1));
+        scales.put_all(right.len(), CHUNK, |part, places| {
+            for place in places {
+                let element = match is_whole {
+                    true => Some(ComputedElement::exact(right[place])),
+                    false => rule.element(number, place, right[place]),
+                };
+                if let Some(element) = element {
+                    part.put(&element, found[place], (number, place, output), is_whole);
+                }
             }
-        }
+        });
     }
     Some(())
 }
@@ -277,6 +288,31 @@ impl Scales {
         Scales { modes, clamp: Clamp::NONE }
     }
 
+    /// Puts elements on all processors. `put` gets an empty result and the numbers of its elements.
+    fn put_all(
+        &mut self,
+        count: usize,
+        chunk: usize,
+        put: impl Fn(&mut Scales, Range<usize>) + Sync,
+    ) {
+        let chunks = (0..count.div_ceil(chunk)).into_par_iter();
+        let parts: Vec<Scales> = chunks
+            .map(|number| {
+                let mut part = self.empty();
+                put(&mut part, number * chunk..count.min((number + 1) * chunk));
+                part
+            })
+            .collect();
+        // In the order of the elements, so that the first of equally bad elements is the worst.
+        for part in parts {
+            self.modes.iter_mut().zip(part.modes).for_each(|(scale, part)| scale.add(part));
+        }
+    }
+
+    fn empty(&self) -> Scales {
+        Scales { modes: self.modes.iter().map(|scale| Scale::new(scale.mode)).collect(), ..*self }
+    }
+
     fn put(
         &mut self,
         element: &ComputedElement,
@@ -325,6 +361,18 @@ impl Scale {
             activations: None,
         };
         Scale { mode, found }
+    }
+
+    /// Adds the result of later elements.
+    fn add(&mut self, later: Scale) {
+        let (mine, later) = (&mut self.found, later.found);
+        mine.weighed += later.weighed;
+        mine.beyond += later.beyond;
+        mine.far += later.far;
+        mine.overflown += later.overflown;
+        if later.excess > mine.excess {
+            (mine.excess, mine.worst) = (later.excess, later.worst);
+        }
     }
 
     fn put(

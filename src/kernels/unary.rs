@@ -8,6 +8,10 @@ use super::call::{Call, Kernel, Reals, Refused};
 use super::number::{Numbers, Wholes, flag, floats, tensor_of};
 use super::sum::{greater, smaller};
 use crate::tensor::{Dtype, Format, Tensor};
+use rayon::prelude::*;
+
+/// Elements that one processor takes at once.
+const CHUNK: usize = 1 << 13;
 
 /// The outputs of an operator, or the reason why they are refused.
 type Made = Result<Vec<Tensor>, Refused>;
@@ -72,12 +76,13 @@ fn number(call: &Call<'_>, (name, default): Default<'_>) -> f64 {
 }
 
 /// Applies a function to floating-point elements.
-fn real(call: &Call<'_>, function: impl Fn(f64) -> f64) -> Made {
+fn real(call: &Call<'_>, function: impl Fn(f64) -> f64 + Sync) -> Made {
     mapped(floats(call, 0)?, function)
 }
 
-fn mapped(mut reals: Reals, function: impl Fn(f64) -> f64) -> Made {
-    reals.values.iter_mut().for_each(|value| *value = function(*value));
+fn mapped(mut reals: Reals, function: impl Fn(f64) -> f64 + Sync) -> Made {
+    let values = reals.values.par_iter_mut().with_min_len(CHUNK);
+    values.for_each(|value| *value = function(*value));
     Ok(vec![reals.into_tensor()?])
 }
 
@@ -94,7 +99,11 @@ fn with_two(call: &Call<'_>, two: [Default<'_>; 2], function: fn(f64, f64, f64) 
 }
 
 /// Applies one function to floating-point elements, and a second function to integers.
-fn numeric(call: &Call<'_>, real: impl Fn(f64) -> f64, whole: impl Fn(i128) -> i128) -> Made {
+fn numeric(
+    call: &Call<'_>,
+    real: impl Fn(f64) -> f64 + Sync,
+    whole: impl Fn(i128) -> i128,
+) -> Made {
     match Numbers::of(call, 0)? {
         Numbers::Reals(reals) => mapped(reals, real),
         Numbers::Wholes(wholes) if wholes.dtype == Dtype::Bool => {

@@ -4,7 +4,7 @@ use super::cause::Cause;
 use super::contract::{Clean, Executed, Operand, OperatorReference};
 use super::error_summary::{ErrorSummary, error_summary};
 use super::exactness::Exactness;
-use super::handover::WrittenValues;
+use super::handover::{PassedValues, WrittenValues};
 use super::measured::{MeasuredOp, WeightCost};
 use super::nonfinite::NonfiniteCase;
 use super::role::{is_accused, is_source};
@@ -78,8 +78,9 @@ impl<'a> Follow<'a> {
         let outputs: Result<Vec<&Tensor>, String> =
             executed.outputs.iter().map(|output| output.as_ref().map_err(Clone::clone)).collect();
         let mut measured = blank(executed);
-        if let (Some(written), Ok(clean)) = (&mut self.written, &clean) {
-            measured.reads = written.reads(self.measured.len(), clean);
+        let passed = clean.as_ref().ok().map(|clean| PassedValues::of(clean, &executed.inputs));
+        if let (Some(written), Some(passed)) = (&mut self.written, &passed) {
+            measured.reads = written.reads(self.measured.len(), passed);
         }
         let outputs = match outputs {
             Ok(outputs) => outputs,
@@ -91,10 +92,12 @@ impl<'a> Follow<'a> {
         outputs.iter().for_each(|output| self.storage.observe(output));
         measured.absmax = outputs.iter().map(|output| absmax(output)).fold(0.0, f64::max);
         measured.float = outputs.iter().any(|output| output.dtype().is_float());
-        if let Ok(clean) = &clean {
-            measured.cumulative = worst(clean.outputs.iter().zip(outputs.iter().copied()));
-            measured.inherited = inherited(clean, &executed.inputs);
-            self.hand_over(executed, clean, &outputs, &mut measured);
+        if let (Ok(clean), Some(passed)) = (&clean, &passed) {
+            let pairs = clean.outputs.iter().zip(outputs.iter().copied());
+            let errors: Vec<_> = pairs.map(|(right, found)| error_summary(right, found)).collect();
+            measured.cumulative = worst_of(errors.iter().copied());
+            measured.inherited = passed.inherited();
+            self.hand_over(clean, passed, &errors, &mut measured);
             measured.conversion = clean.conversion;
             measured.kernel = clean.kernel;
             measured.weights = self.weights(executed, clean, &outputs);
@@ -117,19 +120,19 @@ impl<'a> Follow<'a> {
     /// Checks whether an operator reads what was written. Disregards writers whose outputs were only read back wrongly.
     fn hand_over(
         &mut self,
-        executed: &Executed,
         clean: &Clean,
-        outputs: &[&Tensor],
+        passed: &PassedValues,
+        errors: &[Option<ErrorSummary>],
         measured: &mut MeasuredOp,
     ) {
         let Some(written) = &mut self.written else { return };
-        measured.handover = written.changed(clean, executed);
-        for at in written.misread(clean, executed) {
+        measured.handover = written.changed(passed);
+        for at in written.misread(passed) {
             let why = "it was read back wrongly: the operator that reads it has the right values";
             self.measured[at].withdraw(why);
             self.measured[at].cumulative = None;
         }
-        written.remember(&measured.name, self.measured.len(), clean, outputs);
+        written.remember((&measured.name, self.measured.len()), clean, passed, errors);
     }
 
     /// The error from the stored weights, if the reference knows the original weights.
@@ -374,21 +377,13 @@ fn blank(executed: &Executed) -> MeasuredOp {
 
 /// The worst error summary of several pairs; `None` if any pair cannot be compared.
 fn worst<'t>(pairs: impl Iterator<Item = (&'t Tensor, &'t Tensor)>) -> Option<ErrorSummary> {
-    let mut worst = None;
-    for (reference, candidate) in pairs {
-        let error_summary = error_summary(reference, candidate)?;
-        worst = Some(worst.map_or(error_summary, |worst: ErrorSummary| worst.worse(error_summary)));
-    }
-    worst
+    worst_of(pairs.map(|(reference, candidate)| error_summary(reference, candidate)))
 }
 
-/// The error that the candidate's inputs already had.
-fn inherited(clean: &Clean, inputs: &[Operand]) -> Option<ErrorSummary> {
-    let pairs = clean.inputs.iter().zip(inputs).filter_map(|(clean, input)| match (clean, input) {
-        (Some(clean), Operand::Value(input)) => error_summary(clean, input),
-        _ => None,
-    });
-    pairs.reduce(ErrorSummary::worse)
+/// The worst of several error summaries; `None` if there is none, or if any pair could not be compared.
+fn worst_of(mut errors: impl Iterator<Item = Option<ErrorSummary>>) -> Option<ErrorSummary> {
+    let first = errors.next()??;
+    errors.try_fold(first, |worst, error| Some(worst.worse(error?)))
 }
 
 /// Operators that combine two operands element by element, as ONNX and MNN name them.

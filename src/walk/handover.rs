@@ -2,8 +2,8 @@
 //! operator is wrong on the values it reads.
 
 use super::blind::is_constant;
-use super::contract::{Clean, Executed, Operand};
-use super::error_summary::error_summary;
+use super::contract::{Clean, Operand};
+use super::error_summary::{ErrorSummary, error_summary};
 use super::fingerprint::Fingerprint;
 use crate::tensor::Tensor;
 use schemars::JsonSchema;
@@ -26,6 +26,42 @@ pub struct Handover {
 const READ: f64 = 1e-2;
 const TIMES: f64 = 100.0;
 
+/// The values that an operator reads and writes, as the clean stream has them, and how far the candidate's inputs are
+/// from them.
+pub(super) struct PassedValues {
+    /// The inputs that are values.
+    inputs: Vec<PassedInput>,
+    outputs: Vec<Fingerprint>,
+}
+
+/// An input in the clean stream.
+struct PassedInput {
+    value: Fingerprint,
+    /// The error of what the candidate read; `None` if that is no value, or cannot be compared.
+    error: Option<ErrorSummary>,
+}
+
+impl PassedValues {
+    /// The values of an operator that reads these inputs.
+    pub(super) fn of(clean: &Clean, inputs: &[Operand]) -> Self {
+        let error = |at: usize, right: &Tensor| match inputs.get(at) {
+            Some(Operand::Value(read)) => error_summary(right, read),
+            _ => None,
+        };
+        let value = |(at, right): (usize, &Option<Tensor>)| {
+            let right = right.as_ref()?;
+            Some(PassedInput { value: Fingerprint::of(right), error: error(at, right) })
+        };
+        let inputs = clean.inputs.iter().enumerate().filter_map(value).collect();
+        PassedValues { inputs, outputs: clean.outputs.iter().map(Fingerprint::of).collect() }
+    }
+
+    /// The error that the inputs already had.
+    pub(super) fn inherited(&self) -> Option<ErrorSummary> {
+        self.inputs.iter().filter_map(|input| input.error).reduce(ErrorSummary::worse)
+    }
+}
+
 /// The values written so far, keyed by the clean value. The clean stream has each value at both ends.
 #[derive(Debug, Default)]
 pub(super) struct WrittenValues {
@@ -47,31 +83,24 @@ struct Writer {
 
 impl WrittenValues {
     /// The operators that wrote this operator's inputs. Adds the operator as the last writer of its outputs.
-    pub(super) fn reads(&mut self, at: usize, clean: &Clean) -> Vec<usize> {
-        let inputs = clean.inputs.iter().flatten();
-        let mut reads: Vec<usize> =
-            inputs.filter_map(|input| self.last.get(&Fingerprint::of(input)).copied()).collect();
+    pub(super) fn reads(&mut self, at: usize, passed: &PassedValues) -> Vec<usize> {
+        let writer = |input: &PassedInput| self.last.get(&input.value).copied();
+        let mut reads: Vec<usize> = passed.inputs.iter().filter_map(writer).collect();
         reads.sort_unstable();
         reads.dedup();
-        self.last.extend(clean.outputs.iter().map(|output| (Fingerprint::of(output), at)));
+        self.last.extend(passed.outputs.iter().map(|output| (*output, at)));
         reads
     }
 
     /// The operator's worst input that differs from all written values.
-    pub(super) fn changed(&self, clean: &Clean, executed: &Executed) -> Option<Handover> {
-        let pairs = clean.inputs.iter().zip(&executed.inputs);
-        let changed = pairs.filter_map(|(clean, read)| match (clean, read) {
-            (Some(clean), Operand::Value(read)) => self.between(clean, read),
-            _ => None,
-        });
+    pub(super) fn changed(&self, passed: &PassedValues) -> Option<Handover> {
+        let changed = passed.inputs.iter().filter_map(|input| self.between(input));
         changed.reduce(|a, b| if b.read > a.read { b } else { a })
     }
 
-    fn between(&self, clean: &Tensor, read: &Tensor) -> Option<Handover> {
-        let error =
-            |clean, found| error_summary(clean, found).map(|error_summary| error_summary.rel_l2);
-        let read = error(clean, read).filter(|read| *read > READ)?;
-        let writers = self.writers.get(&Fingerprint::of(clean))?;
+    fn between(&self, input: &PassedInput) -> Option<Handover> {
+        let read = input.error?.rel_l2;
+        let writers = self.writers.get(&input.value).filter(|_| read > READ)?;
         let writer = writers.iter().max_by(|a, b| a.error.total_cmp(&b.error))?;
         let (from, written) = (writer.name.clone(), writer.error);
         (read > TIMES * written).then_some(Handover { from, written, read })
@@ -79,32 +108,32 @@ impl WrittenValues {
 
     /// Operators whose outputs this operator reads correctly although they were wrong when read back. Then the reading
     /// back was wrong, and not the operator.
-    pub(super) fn misread(&self, clean: &Clean, executed: &Executed) -> Vec<usize> {
-        let pairs = clean.inputs.iter().zip(&executed.inputs);
-        let misread = pairs.filter_map(|(clean, read)| match (clean, read) {
-            (Some(clean), Operand::Value(read)) => {
-                let [Writer { at, error, is_common: false, .. }] =
-                    &self.writers.get(&Fingerprint::of(clean))?[..]
-                else {
-                    return None;
-                };
-                let read = error_summary(clean, read)?.rel_l2;
-                (*error > READ && *error > TIMES * read).then_some(*at)
-            }
-            _ => None,
+    pub(super) fn misread(&self, passed: &PassedValues) -> Vec<usize> {
+        let misread = passed.inputs.iter().filter_map(|input| {
+            let [Writer { at, error, is_common: false, .. }] = &self.writers.get(&input.value)?[..]
+            else {
+                return None;
+            };
+            let read = input.error?.rel_l2;
+            (*error > READ && *error > TIMES * read).then_some(*at)
         });
         misread.collect()
     }
 
-    /// Records the outputs that an operator wrote.
-    pub(super) fn remember(&mut self, name: &str, at: usize, clean: &Clean, outputs: &[&Tensor]) {
-        let read: Vec<Fingerprint> = clean.inputs.iter().flatten().map(Fingerprint::of).collect();
-        for (right, output) in clean.outputs.iter().zip(outputs) {
-            if let Some(error_summary) = error_summary(right, output) {
-                let value = Fingerprint::of(right);
-                let is_common = read.contains(&value) || is_common(right);
-                let (name, error) = (name.to_owned(), error_summary.rel_l2);
-                self.writers.entry(value).or_default().push(Writer { name, at, error, is_common });
+    /// Records the outputs that an operator wrote, with the error of each.
+    pub(super) fn remember(
+        &mut self,
+        (name, at): (&str, usize),
+        clean: &Clean,
+        passed: &PassedValues,
+        errors: &[Option<ErrorSummary>],
+    ) {
+        for ((right, value), error) in clean.outputs.iter().zip(&passed.outputs).zip(errors) {
+            if let Some(error) = error {
+                let is_read = passed.inputs.iter().any(|input| input.value == *value);
+                let is_common = is_read || is_common(right);
+                let (name, error) = (name.to_owned(), error.rel_l2);
+                self.writers.entry(*value).or_default().push(Writer { name, at, error, is_common });
             }
         }
     }

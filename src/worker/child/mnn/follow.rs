@@ -19,9 +19,7 @@ pub(super) fn reference_target() -> MnnTarget {
     MnnTarget {
         backend: Backend::Cpu,
         precision: Precision::High,
-        // The reference has a thread of its own beside the candidate's. More threads of MNN would take turns with these:
-        // they wait by asking for work all the time.
-        threads: Some(1),
+        threads: None,
         memory: None,
         tune: None,
         weights: None,
