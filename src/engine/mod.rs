@@ -20,7 +20,9 @@ pub use target::{
     Backend, DumpTarget, ExtTarget, Memory, MnnTarget, OrtTarget, PlacedTarget, Precision,
     Provider, SimTarget, Target, TargetError, Tune, Weights,
 };
-pub use tract::{ComputeNode, NodeSteps, Second, Tract, VERSION as TRACT_VERSION, Values};
+pub use tract::{
+    ComputeNode, NodeSteps, Second, StepsAhead, Tract, VERSION as TRACT_VERSION, Values,
+};
 #[cfg(feature = "tract-cuda")]
 pub use tract::{TractCuda, missing_cuda};
 

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const LARGE: u64 = 1 << 20;
 
 /// The values of a network that depend on no input.
+#[derive(Clone)]
 pub(super) struct Constants {
     loaded: BTreeMap<String, Tensor>,
     in_files: BTreeSet<String>,

@@ -3,6 +3,7 @@
 //! The plan fuses, renames and reorders no operators, so every ONNX value keeps its name. Only this
 //! folder uses tract.
 
+mod ahead;
 mod alone;
 mod constants;
 #[cfg(feature = "tract-cuda")]
@@ -16,6 +17,7 @@ mod replaced;
 mod steps;
 mod tiles;
 
+pub use ahead::StepsAhead;
 #[cfg(feature = "tract-cuda")]
 pub use cuda::{TractCuda, missing as missing_cuda};
 pub use piece::Values;

@@ -19,6 +19,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use tract_onnx::prelude::*;
 
 /// Computes the network of one node on a second engine.
@@ -35,11 +36,11 @@ pub struct Second {
 
 /// A network whose nodes are computed one at a time.
 pub struct NodeSteps {
-    pub(super) model: Model,
+    pub(super) model: Arc<Model>,
     second: Option<Second>,
     pub(super) steps: Vec<NodeStep>,
     /// Initializers, and values that depend only on initializers.
-    constants: Constants,
+    constants: Arc<Constants>,
     values: BTreeMap<String, Tensor>,
     /// The step that writes a value.
     writers: BTreeMap<String, usize>,
@@ -48,13 +49,38 @@ pub struct NodeSteps {
 }
 
 /// One ONNX node.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct NodeStep {
     pub(super) node: usize,
     /// The node's inputs, with an empty name for an omitted input; then captured values.
     pub(super) reads: Vec<String>,
     /// The node's outputs, except omitted outputs.
     pub(super) writes: Vec<String>,
+}
+
+/// A network on its way to a different thread, without a second engine.
+pub(super) struct StepsTwin {
+    model: Arc<Model>,
+    steps: Vec<NodeStep>,
+    constants: Arc<Constants>,
+    writers: BTreeMap<String, usize>,
+    readers: BTreeMap<String, Vec<usize>>,
+}
+
+impl StepsTwin {
+    /// The network, without values.
+    pub(super) fn into_steps(self) -> NodeSteps {
+        let StepsTwin { model, steps, constants, writers, readers } = self;
+        NodeSteps {
+            model,
+            second: None,
+            steps,
+            constants,
+            values: BTreeMap::new(),
+            writers,
+            readers,
+        }
+    }
 }
 
 impl fmt::Debug for NodeSteps {
@@ -79,10 +105,10 @@ impl NodeSteps {
     pub fn with_second(model: &Model, second: Option<Second>) -> Result<Self, String> {
         let model = &*super::wide(model, Tract::default()).map_err(|error| describe(&error))?;
         let mut steps = NodeSteps {
-            model: model.clone(),
+            model: Arc::new(model.clone()),
             second,
             steps: Vec::new(),
-            constants: Constants::of(model),
+            constants: Arc::new(Constants::of(model)),
             values: BTreeMap::new(),
             writers: BTreeMap::new(),
             readers: BTreeMap::new(),
@@ -105,7 +131,7 @@ impl NodeSteps {
         if step.reads.iter().all(|name| name.is_empty() || self.constants.contains(name)) {
             let inputs = vec![None; step.reads.len()];
             let outputs = self.evaluate(&step, &inputs, &Tensor::clone)?;
-            self.constants.compute(&step.reads, &step.writes, outputs);
+            Arc::make_mut(&mut self.constants).compute(&step.reads, &step.writes, outputs);
             return Ok(());
         }
         let number = self.steps.len();
@@ -116,6 +142,23 @@ impl NodeSteps {
         self.writers.extend(step.writes.iter().map(|name| (name.clone(), number)));
         self.steps.push(step);
         Ok(())
+    }
+
+    /// The same network for a stream on a different thread. Both share the network and its constants.
+    pub(super) fn twin(&self) -> StepsTwin {
+        StepsTwin {
+            model: self.model.clone(),
+            steps: self.steps.clone(),
+            constants: self.constants.clone(),
+            writers: self.writers.clone(),
+            readers: self.readers.clone(),
+        }
+    }
+
+    /// Whether a value is needed after a step: a later step or an output reads it, or the step itself wrote it.
+    pub fn is_needed_after(&self, name: &str, step: usize) -> bool {
+        self.writers.get(name) == Some(&step)
+            || self.readers.get(name).and_then(|steps| steps.last()).is_some_and(|&at| at > step)
     }
 
     /// The number of nodes that compute values.
@@ -260,11 +303,9 @@ impl NodeSteps {
 
     /// Drops the values that no step after this one reads, except this step's own outputs.
     pub fn forget(&mut self, step: usize) {
-        let (readers, writers) = (&self.readers, &self.writers);
-        self.values.retain(|name, _| {
-            writers.get(name) == Some(&step)
-                || readers.get(name).and_then(|steps| steps.last()).is_some_and(|&last| last > step)
-        });
+        let mut values = std::mem::take(&mut self.values);
+        values.retain(|name, _| self.is_needed_after(name, step));
+        self.values = values;
     }
 
     /// The stream's inputs of a step, in the order of [`NodeSteps::reads`]; `None` means a constant
@@ -327,7 +368,7 @@ impl NodeSteps {
 
     /// Replaces a constant, for the steps that are computed from now on.
     pub fn replace_constant(&mut self, name: &str, tensor: Tensor) {
-        self.constants.replace(name, tensor);
+        Arc::make_mut(&mut self.constants).replace(name, tensor);
     }
 
     /// The network's outputs, once all steps are stored.

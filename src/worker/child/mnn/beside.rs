@@ -5,7 +5,7 @@
 //! inputs.
 
 use crate::bounds::{Arithmetic, Clamp, Excess};
-use crate::engine::{NodeSteps, Output};
+use crate::engine::{NodeSteps, Output, StepsAhead};
 use crate::graph::Attribute;
 use crate::inputs::Feed;
 use crate::tensor::Tensor;
@@ -47,17 +47,19 @@ const WHOLE: [(&str, &[&str]); 1] = [(
 /// Operators whose elements are sums of many products: a first result in `f32` saves most of the sums in `f64`.
 const SUMS: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
 
-/// tract's stream of the ONNX model, computed up to the last requested step.
+/// tract's stream of the ONNX model, read up to the last requested step.
 pub(super) struct Beside {
     steps: Option<NodeSteps>,
     feeds: Vec<Feed>,
+    /// What is ahead of the cursor.
+    stream: Option<StepsAhead>,
     cursor: usize,
-    /// The inputs of the last compared steps, which the stream drops.
+    /// The values that later steps read, and those of the last step.
+    live: BTreeMap<String, Rc<Tensor>>,
+    /// The inputs of the last compared steps.
     entered: BTreeMap<usize, Vec<Option<Rc<Tensor>>>>,
     /// The first outputs of those steps.
     written: BTreeMap<usize, Rc<Tensor>>,
-    /// The values of those steps by name: each is held once.
-    values: BTreeMap<String, Rc<Tensor>>,
     /// The last compared operator, the step of its name, and the step of its value.
     last: Last,
     /// How often the stream was run again for a value that it had dropped.
@@ -78,10 +80,11 @@ impl Beside {
         Beside {
             steps,
             feeds,
+            stream: None,
             cursor: 0,
+            live: BTreeMap::new(),
             entered: BTreeMap::new(),
             written: BTreeMap::new(),
-            values: BTreeMap::new(),
             last: None,
             recalls: 0,
             recalled: None,
@@ -93,12 +96,20 @@ impl Beside {
         self.cursor = 0;
         self.entered.clear();
         self.written.clear();
-        self.values.clear();
         self.last = None;
         // Feeds that do not fit end the comparison, not the walk.
         let feeds = &self.feeds;
         self.steps =
             self.steps.take().and_then(|mut steps| steps.start(feeds).ok().map(|()| steps));
+        self.stream = self.steps.as_ref().map(|steps| StepsAhead::start(steps, feeds));
+        self.live = match &mut self.steps {
+            Some(steps) => {
+                let fed = steps.values().clone();
+                steps.resume(BTreeMap::new());
+                fed.into_iter().map(|(name, value)| (name, Rc::new(value))).collect()
+            }
+            None => BTreeMap::new(),
+        };
     }
 
     /// How far MNN's clean value is from tract's value of the same name. A converter that fuses operators gives the
@@ -162,53 +173,61 @@ impl Beside {
     }
 
     fn summarize_step(&mut self, step: usize, clean: &Tensor) -> Option<ErrorSummary> {
-        let steps = self.steps.as_mut()?;
         while self.cursor <= step {
-            let values = &mut self.values;
-            let mut held = |name: &String| {
-                let tensor = steps.value(name)?;
-                Some(values.entry(name.clone()).or_insert_with(|| Rc::new(tensor.clone())).clone())
-            };
-            let inputs = steps.reads(self.cursor).iter().map(&mut held).collect();
-            self.entered.insert(self.cursor, inputs);
-            steps.advance(self.cursor, &Tensor::clone).ok()?;
-            // The stream drops values without further readers, and a search for a fused operator may have gone further.
-            let values = &mut self.values;
-            if let (Some(name), Some(tensor)) =
-                (steps.writes(self.cursor).first(), steps.output(self.cursor))
-            {
-                let held = values.entry(name.clone()).or_insert_with(|| Rc::new(tensor.clone()));
-                self.written.insert(self.cursor, held.clone());
-            }
-            self.cursor += 1;
+            self.go_on()?;
         }
-        let written = self.written.get(&step).map(Rc::as_ref).or_else(|| steps.output(step))?;
-        let found = error_summary(written, clean);
+        let found = error_summary(self.first_output(step)?, clean);
         self.drop_most();
         found
+    }
+
+    /// Takes the next step from the stream.
+    fn go_on(&mut self) -> Option<()> {
+        let (steps, step) = (self.steps.as_ref()?, self.cursor);
+        let outputs = self.stream.as_mut()?.next_step()?;
+        let live = &mut self.live;
+        let inputs = steps.reads(step).iter().map(|name| live.get(name).cloned()).collect();
+        self.entered.insert(step, inputs);
+        live.extend(steps.writes(step).iter().cloned().zip(outputs.into_iter().map(Rc::new)));
+        // A search for a fused operator may go further, and the value is then no longer alive.
+        if let Some(output) = steps.writes(step).first().and_then(|name| live.get(name)) {
+            self.written.insert(step, output.clone());
+        }
+        live.retain(|name, _| steps.is_needed_after(name, step));
+        self.cursor += 1;
+        Some(())
+    }
+
+    /// The first output of a step, if it is still held.
+    fn first_output(&self, step: usize) -> Option<&Tensor> {
+        let alive = || self.live.get(self.steps.as_ref()?.writes(step).first()?);
+        self.written.get(&step).or_else(alive).map(Rc::as_ref)
     }
 
     /// Drops what is held of the steps before this one.
     fn drop_before(&mut self, step: usize) {
         self.entered.retain(|held, _| *held >= step);
         self.written.retain(|held, _| *held >= step);
-        // A value that no step holds is held by the map of names alone.
-        self.values.retain(|_, value| Rc::strong_count(value) > 1);
     }
 
-    /// Drops the oldest steps while the values need more memory than they may, except those that a fused operator
+    /// Drops the oldest steps while their values need more memory than they may, except those that a fused operator
     /// may need.
     fn drop_most(&mut self) {
-        let bytes = |values: &BTreeMap<String, Rc<Tensor>>| -> usize {
-            values.values().map(|value| value.len() * value.dtype().size()).sum()
-        };
-        while bytes(&self.values) > MOST_BYTES {
+        while self.held_bytes() > MOST_BYTES {
             let Some(oldest) = self.entered.keys().next().copied() else { return };
             if oldest + FUSED / 2 >= self.cursor {
                 return;
             }
             self.drop_before(oldest + 1);
         }
+    }
+
+    /// The bytes of the values of compared steps. Steps share values.
+    fn held_bytes(&self) -> usize {
+        let values = self.entered.values().flatten().flatten().chain(self.written.values());
+        let unique: BTreeMap<*const Tensor, usize> =
+            values.map(|value| (Rc::as_ptr(value), value.len() * value.dtype().size())).collect();
+        unique.values().sum()
     }
 
     /// tract's results for the operator's nodes on the candidate's inputs. `None` if the node's inputs cannot be
@@ -236,10 +255,7 @@ impl Beside {
         }
         self.recalls += 1;
         let steps = self.steps.as_mut()?;
-        let now = steps.values().clone();
-        let again = values_at(steps, &self.feeds, step);
-        steps.resume(now);
-        let (inputs, written) = again?;
+        let (inputs, written) = values_at(steps, &self.feeds, step)?;
         let is_same = error_summary(&written, clean.outputs.first()?)?.rel_l2 <= NEAR;
         if !is_same {
             return None;
@@ -309,7 +325,7 @@ impl Beside {
             return None;
         }
         let given = self.given(*first, inputs, clean)?;
-        let written = self.written.get(first).map(Rc::as_ref).or_else(|| steps.output(*first))?;
+        let written = self.first_output(*first)?;
         let [output] = outputs else { return None };
         let output = shaped(output, written.shape())?;
         let is_sum = SUMS.contains(&steps.node(*first).1.as_str());
@@ -398,6 +414,7 @@ fn values_at(
         steps.advance(before, &Tensor::clone).ok()?;
     }
     let inputs = steps.inputs(step).ok()?;
+    steps.resume(BTreeMap::new());
     let written = steps.compute(step, &inputs, &Tensor::clone).ok()?;
     Some((inputs, written.into_iter().next()?))
 }
