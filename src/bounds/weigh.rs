@@ -168,7 +168,7 @@ fn by_sums(
     let most = (BUDGET / sums.most().max(1)).max(64);
     let step = places.len().div_ceil(most).max(1);
     // All of the worst elements are computed, then one in `step` of the rest.
-    let is_computed = |turn: &usize| *turn < most / 2 || turn % step == 0;
+    let is_computed = |turn: &usize| *turn < most / 2 || turn.is_multiple_of(step);
     let turns: Vec<usize> = (0..places.len()).filter(is_computed).collect();
     let chunk = (CHUNK / sums.most().max(1)).max(1);
     scales.put_all(turns.len(), chunk, |part, turns_of_part| {
