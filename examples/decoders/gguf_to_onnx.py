@@ -43,7 +43,7 @@ class Decoder:
 
     def constant(self, value, dtype=np.float32, name=None):
         name = name or f"constant_{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype), name))
+        self.weights.append(numpy_helper.from_array(np.array(value, dtype, order="C"), name))
         return name
 
     def node(self, op, *inputs, outputs=1, name=None, **attributes):
