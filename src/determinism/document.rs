@@ -100,7 +100,7 @@ impl Way {
             Way::OneProcess => "one process".into(),
             Way::NewProcesses => "new processes".into(),
             Way::BatchOfSame(batch) => format!("first of {batch} equal inputs"),
-            Way::BatchOfOthers(batch) => format!("first of {batch} different inputs"),
+            Way::BatchOfOthers(batch) => format!("first of {batch} unlike inputs"),
             Way::Padded(length) => format!("padded to {length}"),
             Way::Threads(1) => "1 thread".into(),
             Way::Threads(threads) => format!("{threads} threads"),
