@@ -8,9 +8,10 @@ use super::place_for_results::can_hold_results;
 use super::prepare::load_fed;
 use super::screen;
 use crate::determinism::{AUDIT_SCHEMA, AuditDocument};
-use crate::engine::Request;
+use crate::engine::{Request, Target};
+use crate::graph::Model;
 use crate::report::{audit_html, audit_markdown, audit_text};
-use crate::session::{Failure, Registry, Steadiness};
+use crate::session::{Failure, Registry, Steadiness, SteadinessFound};
 use crate::worker::{Converter, find_converter, interrupted};
 use std::time::Duration;
 
@@ -47,13 +48,32 @@ pub(super) fn audit(args: &AuditArgs) -> Result<u8, Failure> {
     let progress = screen::progress(args.output.quiet);
     let found = steadiness.look(&mut |text| progress.set_message(text.to_owned()));
     progress.finish_and_clear();
+    let document = document(args, &model, &target, found);
+    let mut unwritten = Unwritten::default();
+    if let Some(folder) = &args.out {
+        let forms = [("md", audit_markdown(&document)), ("html", audit_html(&document))];
+        unwritten.note(answer::write_forms(folder, "audit", &document, forms));
+    }
+    unwritten.note(answer::give(&args.output, &document, || {
+        audit_text(&document, screen::width(), screen::painter())
+    }));
+    unwritten.told()?;
+    Ok(document.exit_code())
+}
+
+fn document(
+    args: &AuditArgs,
+    model: &Model,
+    target: &Target,
+    found: SteadinessFound,
+) -> AuditDocument {
     let name = public(&target.to_string());
     let (first, no_first) = match found.first {
         Some(Ok(first)) => (Some(first), None),
         Some(Err(why)) => (None, Some(public(&why))),
         None => (None, None),
     };
-    let document = AuditDocument {
+    AuditDocument {
         schema: AUDIT_SCHEMA.into(),
         made_by: env!("CARGO_PKG_VERSION").into(),
         model: public(&args.model.path.display().to_string()),
@@ -68,15 +88,5 @@ pub(super) fn audit(args: &AuditArgs) -> Result<u8, Failure> {
         interrupted: interrupted(),
         kind: found.kind,
         sentence: public(&found.sentence),
-    };
-    let mut unwritten = Unwritten::default();
-    if let Some(folder) = &args.out {
-        let forms = [("md", audit_markdown(&document)), ("html", audit_html(&document))];
-        unwritten.note(answer::write_forms(folder, "audit", &document, forms));
     }
-    unwritten.note(answer::give(&args.output, &document, || {
-        audit_text(&document, screen::width(), screen::painter())
-    }));
-    unwritten.told()?;
-    Ok(document.exit_code())
 }

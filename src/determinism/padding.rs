@@ -1,7 +1,6 @@
 //! Longer inputs, and the part of their results that belongs to the shorter ones.
 
 use crate::graph::{Dim, ValueInfo, ValueName};
-use crate::inputs::Feed;
 use crate::tensor::{Tensor, multi_index};
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -30,27 +29,27 @@ impl FromStr for Padding {
 }
 
 impl Padding {
-    /// The feeds with zeros at the end of the axis.
+    /// The values of inputs with zeros at the end of the axis.
     ///
     /// # Errors
     /// If no input has the axis, or an input is already as long.
-    pub fn pad(&self, inputs: &[ValueInfo], feeds: &[Feed]) -> Result<Vec<Feed>, String> {
+    pub fn pad(
+        &self,
+        inputs: &[ValueInfo],
+        values: &[(&ValueName, &Tensor)],
+    ) -> Result<Vec<Tensor>, String> {
         let mut is_found = false;
-        let padded = feeds.iter().map(|feed| {
-            let mut shape = feed.tensor.shape().to_vec();
-            for axis in self.axes(inputs, &feed.name) {
+        let padded = values.iter().map(|(name, tensor)| {
+            let mut shape = tensor.shape().to_vec();
+            for axis in self.axes(inputs, name) {
                 is_found = true;
-                if shape.get(axis).is_none_or(|extent| *extent >= self.length) {
-                    return Err(format!(
-                        "input `{}` is already {} long there",
-                        feed.name,
-                        shape.get(axis).copied().unwrap_or(0)
-                    ));
+                let Some(extent) = shape.get_mut(axis) else { continue };
+                if *extent >= self.length {
+                    return Err(format!("input `{name}` is already {extent} long there"));
                 }
-                shape[axis] = self.length;
+                *extent = self.length;
             }
-            let tensor = resized(&feed.tensor, &shape).unwrap_or_else(|| feed.tensor.clone());
-            Ok(Feed::new(feed.name.clone(), "padded", tensor))
+            Ok(resized(tensor, &shape).unwrap_or_else(|| (*tensor).clone()))
         });
         let padded = padded.collect::<Result<Vec<_>, String>>()?;
         match is_found {

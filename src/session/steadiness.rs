@@ -167,7 +167,14 @@ impl Steadiness<'_> {
     /// If no input has the axis, or an input is already as long.
     pub fn padded(&self, padding: &Padding) -> Result<(Model, Vec<Feed>), String> {
         let mut model = self.request.model.as_declared().into_owned();
-        let feeds = padding.pad(model.inputs(), self.request.feeds)?;
+        let values: Vec<(&ValueName, &Tensor)> =
+            self.request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)).collect();
+        let padded = values
+            .iter()
+            .map(|(name, _)| (*name).clone())
+            .zip(padding.pad(model.inputs(), &values)?);
+        let feeds: Vec<Feed> =
+            padded.map(|(name, tensor)| Feed::new(name, "padded", tensor)).collect();
         model.fix_shapes(&shapes_of(&feeds)).map_err(|error| error.to_string())?;
         Ok((model, feeds))
     }

@@ -68,15 +68,29 @@ void listEnds(OffbySession* s) {
     }
 }
 
-TensorCallBackWithInfo wrap(OffbyTap tap, void* context) {
+// `cpu` is the runtime whose threads wait for work all the time while it runs: they rest during the tap.
+TensorCallBackWithInfo wrap(OffbyTap tap, void* context, const Runtime* cpu = nullptr) {
     if (tap == nullptr) {
         return nullptr;
     }
-    return [tap, context](const std::vector<Tensor*>& tensors, const OperatorInfo* info) {
+    return [tap, context, cpu](const std::vector<Tensor*>& tensors, const OperatorInfo* info) {
         OffbyOp op = {info->name().c_str(), info->type().c_str(), info->flops()};
         auto list = reinterpret_cast<OffbyTensor* const*>(tensors.data());
-        return tap(context, &op, list, tensors.size()) != 0;
+        if (cpu != nullptr) {
+            cpu->onConcurrencyEnd();
+        }
+        bool goesOn = tap(context, &op, list, tensors.size()) != 0;
+        if (cpu != nullptr) {
+            cpu->onConcurrencyBegin();
+        }
+        return goesOn;
     };
+}
+
+// The runtime of a session on the CPU.
+const Runtime* cpuOf(Session* session) {
+    auto& backend = session->getPipelineInfo(0).first.cache.first;
+    return backend->type() == MNN_FORWARD_CPU ? backend->getRuntime() : nullptr;
 }
 
 Command* commandOf(Schedule::PipelineInfo& pipeline, size_t number) {
@@ -294,7 +308,9 @@ int32_t offby_run(OffbySession* s, OffbyTap before, OffbyTap after, void* contex
         if (before == nullptr && after == nullptr) {
             return static_cast<int32_t>(s->net->runSession(s->session));
         }
-        auto code = s->net->runSessionWithCallBackInfo(s->session, wrap(before, context), wrap(after, context), true);
+        auto cpu = cpuOf(s->session);
+        auto code =
+            s->net->runSessionWithCallBackInfo(s->session, wrap(before, context, cpu), wrap(after, context, cpu), true);
         return static_cast<int32_t>(code);
     });
 }
