@@ -14,6 +14,7 @@ use crate::worker::wire::contents::{Contents, Message};
 use crate::worker::wire::protocol::{Ask, ProbeReport, Reply};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a probe of one backend may take.
@@ -147,10 +148,14 @@ impl MnnEngine {
         plan: Option<&FallbackPlan>,
     ) -> Result<Message, Box<Execution>> {
         let weights = self.weights();
-        let model = self.convert(request, weights)?;
         // Weights that are already stored in 8 bits gain no accuracy in 16.
         let half_weights = if weights == Weights::Fp32 { Weights::Fp16 } else { weights };
-        let half_model = self.convert(request, half_weights)?;
+        let (model, half_model) = thread::scope(|scope| {
+            let half = scope.spawn(|| self.convert(request, half_weights));
+            let model = self.convert(request, weights);
+            (model, half.join().expect("a conversion does not panic"))
+        });
+        let (model, half_model) = (model?, half_model?);
         let full_model = match weights {
             Weights::Fp32 => None,
             _ => Some(self.convert(request, Weights::Fp32)?),
