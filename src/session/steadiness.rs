@@ -169,12 +169,10 @@ impl Steadiness<'_> {
         let mut model = self.request.model.as_declared().into_owned();
         let values: Vec<(&ValueName, &Tensor)> =
             self.request.feeds.iter().map(|feed| (&feed.name, &feed.tensor)).collect();
-        let padded = values
-            .iter()
-            .map(|(name, _)| (*name).clone())
-            .zip(padding.pad(model.inputs(), &values)?);
+        let padded = padding.pad(model.inputs(), &values)?;
+        let padded = self.request.feeds.iter().zip(padded);
         let feeds: Vec<Feed> =
-            padded.map(|(name, tensor)| Feed::new(name, "padded", tensor)).collect();
+            padded.map(|(feed, tensor)| Feed::new(feed.name.clone(), "padded", tensor)).collect();
         model.fix_shapes(&shapes_of(&feeds)).map_err(|error| error.to_string())?;
         Ok((model, feeds))
     }
@@ -365,7 +363,11 @@ fn apart(usual: &[Output], found: &[Output]) -> f64 {
 /// The part of an output that belongs to the first input of a batch, or to an input without its padding.
 fn cut_back(output: &Output, usual: &[Output]) -> Output {
     let alone = usual.iter().find(|alone| alone.name == output.name);
-    let part = alone.and_then(|alone| resized(&output.tensor, alone.tensor.shape()));
+    let part = alone.map(|alone| alone.tensor.shape()).filter(|shape| {
+        // A result that is too small has no such part, and zeros would hide that.
+        output.tensor.shape().iter().zip(*shape).all(|(extent, needed)| extent >= needed)
+    });
+    let part = part.and_then(|shape| resized(&output.tensor, shape));
     match part {
         Some(tensor) => Output { name: output.name.clone(), tensor },
         None => output.clone(),
