@@ -2,8 +2,7 @@
 
 use super::{blame, facts, failed, kind, legend, remarks, sentence, table, title, worst_table};
 use crate::agree::{Agree, AgreeLane, MOST_WORST, Task};
-use crate::report::html::{Page, STYLE, prose, scrolled_table};
-use crate::verdict::News;
+use crate::report::html::{Page, STYLE, prose, scrolled_table, verdict_look};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
@@ -39,11 +38,7 @@ fn rendered(name: &str, titles: &[&str], rows: &[Vec<String>]) -> Markup {
 }
 
 fn target(task: Task, lane: &AgreeLane, pictures: &Pictures) -> Markup {
-    let class = match kind(lane).news() {
-        News::Good => "verdict good",
-        News::Bad => "verdict bad",
-        News::None => "verdict none",
-    };
+    let (class, _) = verdict_look(kind(lane).news());
     let (titles, rows) = worst_table(task, lane, MOST_WORST);
     html! {
         section class=(class) {

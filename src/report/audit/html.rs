@@ -2,8 +2,7 @@
 
 use super::{NOTE, TITLES, has_notes, heading, remarks, row, verdict};
 use crate::determinism::{AuditDocument, RunGroup};
-use crate::report::html::{Page, STYLE, prose, scrolled_table};
-use crate::verdict::News;
+use crate::report::html::{Page, STYLE, prose, scrolled_table, verdict_look};
 use maud::{Markup, html};
 
 /// The style of the runs, in addition to the style of every page.
@@ -20,11 +19,7 @@ const MOST_DRAWN: usize = 500;
 /// An audit as HTML.
 pub fn audit_html(audit: &AuditDocument) -> String {
     let rows: Vec<Vec<String>> = audit.lanes.iter().map(row).collect();
-    let (class, mark) = match audit.kind.news() {
-        News::Good => ("verdict good", "✓"),
-        News::Bad => ("verdict bad", "✕"),
-        News::None => ("verdict none", "?"),
-    };
+    let (class, mark) = verdict_look(audit.kind.news());
     let body = html! {
         a.skip href="#runs" { "Skip to the runs" }
         header {

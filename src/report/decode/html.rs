@@ -3,8 +3,7 @@
 use super::map::{Map, MapCell};
 use super::{facts, legend, remarks, sentence, short, table, title};
 use crate::decode::{Decode, DecodeLane, DecodeStep};
-use crate::report::html::{Page, STYLE, prose};
-use crate::verdict::News;
+use crate::report::html::{Page, STYLE, prose, verdict_look};
 use maud::{Markup, html};
 
 /// The style of the maps, in addition to the style of every page.
@@ -44,11 +43,7 @@ pub fn decode_html(decode: &Decode) -> String {
 }
 
 fn target(decode: &Decode, at: usize, lane: &DecodeLane) -> Markup {
-    let class = match lane.kind.news() {
-        News::Good => "verdict good",
-        News::Bad => "verdict bad",
-        News::None => "verdict none",
-    };
+    let (class, _) = verdict_look(lane.kind.news());
     html! {
         section class=(class) {
             h2 { code { (lane.target) } }

@@ -22,7 +22,7 @@ use element::elements;
 use maud::{Markup, PreEscaped, html};
 use network::drawing;
 use page::harmless;
-pub(super) use page::{Page, STYLE, prose, scrolled_table};
+pub(super) use page::{Page, STYLE, prose, scrolled_table, verdict_look};
 
 /// The scripts, each after those that it depends on.
 const SCRIPTS: [&str; 7] = [

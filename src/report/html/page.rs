@@ -1,6 +1,7 @@
 //! What every page has: its frame, its style, and texts of offby as HTML.
 
 use crate::report::spans::{Span, spans};
+use crate::verdict::News;
 use crate::walk::OpReport;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -56,6 +57,15 @@ pub(super) fn address(walk: usize, op: &OpReport) -> String {
 /// JSON that can neither end its script element nor begin a comment in it.
 pub(super) fn harmless(json: &str) -> String {
     json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+}
+
+/// The class and the mark of a verdict: a shape as well, for readers who see no colours.
+pub(in crate::report) fn verdict_look(news: News) -> (&'static str, &'static str) {
+    match news {
+        News::Good => ("verdict good", "✓"),
+        News::Bad => ("verdict bad", "✕"),
+        News::None => ("verdict none", "?"),
+    }
 }
 
 /// Text of offby, names in backticks as code.

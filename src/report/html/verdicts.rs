@@ -1,12 +1,11 @@
 //! The verdicts, with the next step and the way out.
 
-use super::page::prose;
+use super::page::{prose, verdict_look};
 use crate::report::bench_text::bench_line;
 use crate::report::document::{Report, TargetReport};
 use crate::report::fallback::{sentences, worth_a_table};
 use crate::report::remarks::{remarks, sentence};
 use crate::report::text::simulated;
-use crate::verdict::News;
 use crate::walk::Fallback;
 use maud::{Markup, html};
 
@@ -20,12 +19,7 @@ pub(super) fn all(report: &Report) -> Markup {
 
 fn card(report: &Report, target: &TargetReport) -> Markup {
     let verdict = &target.verdict;
-    // A shape and a word each, for readers who see no colours.
-    let (class, mark) = match verdict.kind.news() {
-        News::Good => ("verdict good", "✓"),
-        News::Bad => ("verdict bad", "✕"),
-        News::None => ("verdict none", "?"),
-    };
+    let (class, mark) = verdict_look(verdict.kind.news());
     html! {
         article class=(class) {
             h2 {
