@@ -209,12 +209,15 @@ impl<'a> Follow<'a> {
         if !explained && measured.introduced.is_some_and(|introduced| !introduced.within_f32) {
             measured.patterns = patterns(&measured.op_type, &executed.inputs, expected, outputs);
         }
-        let drawn =
-            self.measured.iter().filter(|measured| measured.error_profile.is_some()).count();
-        if drawn < MOST_PROFILES && is_accused(measured, self.storage.storage()) {
+        if is_accused(measured, self.storage.storage()) && self.has_room_for_a_profile() {
             measured.error_profile =
                 worst_error_profile(expected, outputs, measured.introduced).map(Box::new);
         }
+    }
+
+    fn has_room_for_a_profile(&self) -> bool {
+        let drawn = self.measured.iter().filter(|measured| measured.error_profile.is_some());
+        drawn.take(MOST_PROFILES).count() < MOST_PROFILES
     }
 
     /// Compares the operator's elements with their bounds. An operator that only moves values must be exact.

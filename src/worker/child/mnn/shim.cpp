@@ -23,6 +23,7 @@ struct OffbySession {
     Session* session = nullptr;
     std::unique_ptr<offby::ModuleNetwork> module; // in place of net and session
     std::vector<std::pair<std::string, Tensor*>> ends[2]; // inputs, outputs
+    std::vector<Command*> commands; // of net, in the order of execution
 };
 
 namespace {
@@ -93,18 +94,16 @@ const Runtime* cpuOf(Session* session) {
     return backend->type() == MNN_FORWARD_CPU ? backend->getRuntime() : nullptr;
 }
 
-Command* commandOf(Schedule::PipelineInfo& pipeline, size_t number) {
-    for (auto& op : pipeline.second) {
+void listCommands(OffbySession* s) {
+    s->commands.clear();
+    for (auto& op : s->session->getPipelineInfo(0).second) {
         if (op.type == Schedule::CONSTANT) {
             continue;
         }
-        auto& commands = op.executeBuffer.command;
-        if (number < commands.size()) {
-            return commands[number].get();
+        for (auto& command : op.executeBuffer.command) {
+            s->commands.push_back(command.get());
         }
-        number -= commands.size();
     }
-    return nullptr;
 }
 
 // Whether a tensor is in host memory and belongs to no backend that could copy it.
@@ -158,6 +157,7 @@ OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* conf
             return refuse<OffbySession*>(nullptr, "MNN could not create a session for this model");
         }
         listEnds(s.get());
+        listCommands(s.get());
         return s.release();
     });
 }
@@ -223,6 +223,7 @@ int32_t offby_resize(OffbySession* s) {
     return guarded<int32_t>(-1, [&] {
         if (s->module == nullptr) {
             s->net->resizeSession(s->session);
+            listCommands(s);
         }
         listEnds(s);
         return 0;
@@ -315,24 +316,15 @@ int32_t offby_run(OffbySession* s, OffbyTap before, OffbyTap after, void* contex
     });
 }
 
-size_t offby_commands(OffbySession* s) {
-    size_t count = 0;
-    if (s->module != nullptr) {
-        return count;
-    }
-    for (auto& op : s->session->getPipelineInfo(0).second) {
-        count += op.type == Schedule::CONSTANT ? 0 : op.executeBuffer.command.size();
-    }
-    return count;
-}
+size_t offby_commands(OffbySession* s) { return s->commands.size(); }
 
 int32_t offby_step(OffbySession* s, size_t number, OffbyTap before, OffbyTap after, void* context) {
     return guarded<int32_t>(-1, [&] {
         auto& pipeline = s->session->getPipelineInfo(0);
-        auto command = commandOf(pipeline, number);
-        if (command == nullptr) {
+        if (number >= s->commands.size()) {
             return refuse(-1, "there is no command of this number");
         }
+        auto command = s->commands[number];
         auto info = command->info.get();
         if (info != nullptr && !wrap(before, context)(command->workInputs, info)) {
             return 0;
