@@ -27,6 +27,8 @@ mod composite;
 mod element;
 mod formula;
 mod mode;
+mod parts;
+mod reads;
 mod resum;
 mod weigh;
 

@@ -119,8 +119,10 @@ pub struct Resummed {
     /// The results.
     pub sums: Vec<SumIn>,
     /// Some partial sums, the last included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partial: Vec<PartialSum>,
     /// The largest addends by magnitude, with their numbers from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub largest: Vec<(usize, f64)>,
     /// The only other choice of addends that gives the device's value, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,6 +172,11 @@ impl Resummed {
             largest,
             odd: odd.flatten(),
         })
+    }
+
+    /// Drops the partial sums and the largest addends, which are most of its size.
+    pub(super) fn shorten(&mut self) {
+        (self.partial, self.largest) = (Vec::new(), Vec::new());
     }
 
     /// The arithmetic of 16 bits whose sum is off by about as much as the device's value. The order of a sum changes its

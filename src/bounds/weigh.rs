@@ -5,8 +5,10 @@ use super::composite;
 use super::element::{Clamp, ComputedElement, NOTHING};
 use super::formula::{Formula, formula, is_approximated};
 use super::mode::{Arithmetic, DeviceMode};
+use super::parts::{ElementBeyond, WorstOfParts};
+use super::reads::Reads;
 use super::resum::Resummed;
-use crate::kernels::{Call, SumOperator, compute};
+use crate::kernels::{Call, ReadBox, SumOperator, compute};
 use crate::tensor::{Format, Tensor, multi_index};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -38,6 +40,9 @@ pub struct Excess {
     pub excess: f64,
     /// The element with the largest excess.
     pub worst: Option<WorstElement>,
+    /// The worst element beyond its bound in each part of the output, if the excess is too large for rounding.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<WorstElement>,
     /// The number of elements beyond their bound.
     pub beyond: u64,
     /// The number of elements beyond twice their bound.
@@ -78,9 +83,19 @@ pub struct WorstElement {
     pub found: f64,
     /// The allowed difference.
     pub bound: f64,
+    /// The elements of the inputs that it is computed from, if it is beyond its bound and no sum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ReadBox>,
     /// Its addends, if it is a sum that is beyond its bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sum: Option<Box<Resummed>>,
+}
+
+impl WorstElement {
+    /// An element of an output, with its right value, the candidate's value, and its bound.
+    pub(super) fn new(output: usize, index: Vec<usize>, [right, found, bound]: [f64; 3]) -> Self {
+        WorstElement { output, index, right, found, bound, reads: Vec::new(), sum: None }
+    }
 }
 
 impl Excess {
@@ -120,13 +135,37 @@ pub fn weigh(
     let approximated = is_approximated(call.op_type);
     let best = scales.best(outputs)?;
     let mut excess = Excess { declared: arithmetic.is_declared(), approximated, ..best };
-    if let (Some(sums), [output], true) = (&sums, outputs, excess.excess > 1.0)
-        && let Some(worst) = &mut excess.worst
-    {
-        let at = flat_index(&worst.index, output.shape());
-        worst.sum = Resummed::of(sums, at, clamp, (worst.found, worst.bound)).map(Box::new);
+    if !excess.is_source() {
+        excess.parts.clear();
+    }
+    if let ([output, ..], true) = (outputs, excess.excess > 1.0) {
+        explain(&mut excess, (call, sums.as_ref()), clamp, output.shape());
     }
     Some(excess)
+}
+
+/// Adds to the worst elements what they are computed from.
+fn explain(
+    excess: &mut Excess,
+    (call, sums): (&Call<'_>, Option<&SumOperator>),
+    clamp: Clamp,
+    shape: &[usize],
+) {
+    let worst = excess.worst.iter_mut().chain(&mut excess.parts);
+    let of_first_output = worst.filter(|element| element.output == 0);
+    let Some(sums) = sums else {
+        let reads = Reads::of(call);
+        of_first_output.for_each(|element| {
+            element.reads = reads.boxes(&element.index, flat_index(&element.index, shape), shape);
+        });
+        return;
+    };
+    of_first_output.for_each(|element| {
+        let at = flat_index(&element.index, shape);
+        element.sum = Resummed::of(sums, at, clamp, (element.found, element.bound)).map(Box::new);
+    });
+    // The page draws the sum of the worst element only.
+    excess.parts.iter_mut().filter_map(|part| part.sum.as_mut()).for_each(|sum| sum.shorten());
 }
 
 /// The flat position of an index.
@@ -326,7 +365,8 @@ impl Scales {
 
     /// The result for the first mode that explains these outputs, or else for the mode that fits them best.
     fn best(self, outputs: &[&Tensor]) -> Option<Excess> {
-        let found: Vec<Excess> = self.modes.into_iter().map(|scale| scale.found).collect();
+        let found: Vec<Excess> =
+            self.modes.into_iter().map(|scale| scale.result(outputs)).collect();
         let explains = found.iter().find(|found| found.excess <= 1.0 && found.overflown == 0);
         let fits = || found.iter().min_by(|a, b| a.excess.total_cmp(&b.excess));
         let best = explains.or_else(fits)?.clone();
@@ -342,13 +382,16 @@ type OutputPosition<'a> = (usize, usize, &'a Tensor);
 struct Scale {
     mode: DeviceMode,
     found: Excess,
+    parts: WorstOfParts,
 }
 
 impl Scale {
     fn new(mode: DeviceMode) -> Self {
+        let parts = WorstOfParts::default();
         let found = Excess {
             excess: 0.0,
             worst: None,
+            parts: Vec::new(),
             beyond: 0,
             far: 0,
             weighed: 0,
@@ -360,11 +403,16 @@ impl Scale {
             operands: None,
             activations: None,
         };
-        Scale { mode, found }
+        Scale { mode, found, parts }
+    }
+
+    fn result(self, outputs: &[&Tensor]) -> Excess {
+        Excess { parts: self.parts.elements(outputs), ..self.found }
     }
 
     /// Adds the result of later elements.
     fn add(&mut self, later: Scale) {
+        self.parts.merge(later.parts);
         let (mine, later) = (&mut self.found, later.found);
         mine.weighed += later.weighed;
         mine.beyond += later.beyond;
@@ -404,11 +452,14 @@ impl Scale {
         let excess = apart / allowed;
         self.found.beyond += u64::from(excess > 1.0);
         self.found.far += u64::from(excess > SOURCE);
+        if excess > 1.0 {
+            let beyond = ElementBeyond { excess, place, right, found, bound: allowed };
+            self.parts.put(output, tensor.shape(), beyond);
+        }
         if excess > self.found.excess {
             self.found.excess = excess;
             let index = multi_index(place, tensor.shape());
-            self.found.worst =
-                Some(WorstElement { output, index, right, found, bound: allowed, sum: None });
+            self.found.worst = Some(WorstElement::new(output, index, [right, found, allowed]));
         }
     }
 }

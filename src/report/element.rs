@@ -18,6 +18,9 @@ pub(super) fn element_sentences(element: &WorstElement) -> Vec<String> {
         digits(*right),
         format_args!("{bound:.1e}")
     )];
+    if !element.reads.is_empty() {
+        sentences.push(format!("it is computed from {}", reads(&element.reads)));
+    }
     if let Some(sum) = &element.sum {
         sentences.push(origin(sum));
         sentences.push(conclusion(sum, element));
@@ -37,12 +40,15 @@ pub(super) fn digits(value: f64) -> String {
 /// The inputs of the sum.
 fn origin(sum: &Resummed) -> String {
     let plural = if sum.addends == 1 { "addend" } else { "addends" };
-    let reads: Vec<String> = sum.reads.iter().map(read).collect();
-    let from = match reads.is_empty() {
+    let from = match sum.reads.is_empty() {
         true => String::new(),
-        false => format!(", from {}", reads.join(" and ")),
+        false => format!(", from {}", reads(&sum.reads)),
     };
     format!("it is the sum of {} {plural}{from}", sum.addends)
+}
+
+fn reads(boxes: &[ReadBox]) -> String {
+    boxes.iter().map(read).collect::<Vec<_>>().join(" and ")
 }
 
 /// A box of an input, as numpy writes slices.
@@ -108,6 +114,7 @@ mod tests {
             right: 4096.0,
             found,
             bound: 0.5,
+            reads: Vec::new(),
             sum: Some(Box::new(sum)),
         }
     }
@@ -121,6 +128,9 @@ mod tests {
         );
         assert_eq!(said[1], "it is the sum of 4096 addends, from input 1 at [0:64, 3]");
         assert_eq!(said[2], "added in f16, in order, the same addends give the target's value");
+        let reads = vec![ReadBox { input: 0, from: vec![0, 3], to: vec![0, 9] }];
+        let row = WorstElement { reads, sum: None, ..element(2048.0, None) };
+        assert_eq!(element_sentences(&row)[1], "it is computed from input 0 at [0, 3:10]");
         let said = element_sentences(&element(4095.0, Some(OddSum::Without(7))));
         assert_eq!(said[2], "without addend 7 the sum is the target's value");
     }

@@ -31,6 +31,10 @@ pub fn conclude(
         .collect();
     let is_drawn = |op: &&mut OpReport| op.error_profile.is_some();
     ops.iter_mut().filter(is_drawn).skip(MOST_PROFILES).for_each(|op| op.error_profile = None);
+    // The parts of an output are shown in the map of its profile.
+    let is_not_drawn = |op: &&mut OpReport| op.error_profile.is_none();
+    let excesses = ops.iter_mut().filter(is_not_drawn).filter_map(|op| op.excess.as_mut());
+    excesses.for_each(|excess| excess.parts.clear());
     let floats = measured.iter().filter(|op| op.float).count();
     let compared_floats = measured.iter().filter(|op| op.float && op.introduced.is_some()).count();
     WalkReport {

@@ -67,6 +67,7 @@ async function look(browser, plan_page, width, colorScheme) {
     const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0);
     console.error(`${where}: first paint after ${Math.round(paint)} ms, ready after ${took} ms, filtered in ${filter.toFixed(1)} ms, frames of ${frame.toFixed(1)} ms`);
     if (paint >= PAINTED) say(`first paint after ${Math.round(paint)} ms, not within ${PAINTED}`);
+    await elements(page, say);
     await selection(page, plan_page, say);
     await brushed(page, plan_page, say);
     await switched(page, plan_page, say);
@@ -145,6 +146,29 @@ async function selection(page, { sources }, say) {
   }
   await page.keyboard.press("/");
   if (!(await page.evaluate(() => document.activeElement.matches(".ops input")))) say("/ does not go to the search");
+}
+
+/** A click in the map of errors shows the nearest wrong element, and the list of these elements shows the others. */
+async function elements(page, say) {
+  const detail = page.locator(".detail").first();
+  const list = detail.locator(".panels select");
+  if ((await list.count()) === 0) return;
+  const indices = await list.locator("option").evaluateAll((options) => options.map((option) => option.textContent.split(":")[0]));
+  const shown = () => detail.locator(".part").innerText();
+  const ring = () => detail.locator(".chosen-cell").getAttribute("transform");
+  if (!(await shown()).includes(`Element ${indices[0]} is`)) say(`the first wrong element is not shown: ${await shown()}`);
+  const last = indices.length - 1;
+  await list.selectOption(String(last));
+  if (!(await shown()).includes(`Element ${indices[last]} is`)) say(`the list does not show element ${indices[last]}: ${await shown()}`);
+  const there = await ring();
+  await list.selectOption("0");
+  const [x, y] = there.match(/[\d.]+/g).map(Number);
+  const map = detail.locator(".answers svg");
+  await map.scrollIntoViewIfNeeded();
+  const box = await map.boundingBox();
+  const [, , wide, high] = (await map.getAttribute("viewBox")).split(" ").map(Number);
+  await page.mouse.click(box.x + (x / wide) * box.width, box.y + (y / high) * box.height);
+  if ((await ring()) !== there) say(`a click in the map at ${there} marks ${await ring()}`);
 }
 
 /** A range that is dragged over in the chart narrows the table; Escape widens it. */

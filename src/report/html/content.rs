@@ -1,5 +1,6 @@
 //! What the scripts of the page know of each walk: the report's fields that they show, with as many digits as they show.
 
+use super::element::{PartElement, part_elements};
 use super::network::{Unfolded, unfolded_of};
 use crate::compare::{ErrorProfile, Explanation, Pattern};
 use crate::graph::Exported;
@@ -65,6 +66,9 @@ struct Op<'r> {
     diagnosis: &'r [Pattern],
     #[serde(skip_serializing_if = "Option::is_none")]
     portrait: Option<&'r ErrorProfile>,
+    /// The worst element of each part of the portrait's map.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<PartElement>,
 }
 
 /// The elements compared with their bounds.
@@ -139,5 +143,10 @@ fn op(op: &OpReport) -> Op<'_> {
         explained_by: op.explained_by.as_ref(),
         diagnosis: &op.diagnosis,
         portrait: op.error_profile.as_deref(),
+        parts: op
+            .error_profile
+            .as_deref()
+            .map(|portrait| part_elements(op, portrait))
+            .unwrap_or_default(),
     }
 }

@@ -1,11 +1,14 @@
-//! The worst element of each source: its value, its bound, and its addends, added up in several arithmetics.
+//! The worst elements of each source: their values, bounds and addends, added up in several arithmetics.
 
 use super::numbers::size;
 use super::page::prose;
-use crate::bounds::{PartialSum, Resummed, WorstElement};
+use crate::bounds::{PartialSum, Resummed, SumIn, WorstElement};
+use crate::compare::ErrorProfile;
 use crate::report::element::{digits, element_sentences, worst_element};
+use crate::tensor::place_in_map;
 use crate::walk::{OpReport, Role, WalkReport};
 use maud::{Markup, html};
+use serde::Serialize;
 use std::fmt::Write as _;
 
 /// The most sources whose worst element is shown.
@@ -55,6 +58,61 @@ fn card(operator: &str, element: &WorstElement) -> Markup {
     }
 }
 
+/// A wrong element, as the scripts show it if it is chosen in the map.
+#[derive(Serialize)]
+pub(super) struct PartElement {
+    /// The row and the column of its cell in the map.
+    cell: [usize; 2],
+    index: String,
+    /// How many times its bound it is off.
+    times: String,
+    sentences: Vec<String>,
+    /// Its sum in several arithmetics: the name, the result, and how far the target is from it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sums: Vec<[String; 3]>,
+}
+
+/// The worst element of each part of an operator's first output, worst first.
+pub(super) fn part_elements(op: &OpReport, portrait: &ErrorProfile) -> Vec<PartElement> {
+    let excess = |element: &WorstElement| (element.found - element.right).abs() / element.bound;
+    let parts = op.excess.iter().flat_map(|excess| &excess.parts);
+    // The shape of the portrait is that of the output that it shows.
+    let fits = |element: &&WorstElement| {
+        let extents = element.index.iter().zip(&portrait.shape);
+        element.index.len() == portrait.shape.len()
+            && extents.clone().all(|(at, extent)| at < extent)
+    };
+    let mut parts: Vec<&WorstElement> = parts.filter(fits).collect();
+    parts.sort_by(|a, b| excess(b).total_cmp(&excess(a)));
+    let shown = parts.into_iter().map(|element| PartElement {
+        cell: cell_of(element, portrait),
+        index: format!("{:?}", element.index),
+        times: size(excess(element)),
+        sentences: element_sentences(element).iter().map(|sentence| capital(sentence)).collect(),
+        sums: element
+            .sum
+            .iter()
+            .flat_map(|sum| &sum.sums)
+            .map(|sum| sum_row(sum, element))
+            .collect(),
+    });
+    shown.collect()
+}
+
+fn cell_of(element: &WorstElement, ErrorProfile { shape, map, .. }: &ErrorProfile) -> [usize; 2] {
+    let flat = element.index.iter().zip(shape).fold(0, |flat, (at, extent)| flat * extent + at);
+    let ([row, column], _) = place_in_map(flat, shape);
+    [row / map.rows.per_cell, column / map.columns.per_cell]
+}
+
+fn sum_row(sum: &SumIn, element: &WorstElement) -> [String; 3] {
+    let [gives, apart] = match sum.value {
+        Some(value) => [digits(value), size((value - element.found).abs())],
+        None => ["not finite".to_owned(), "-".to_owned()],
+    };
+    [sum.adding.words().to_owned(), gives, apart]
+}
+
 /// A sentence with a capital letter.
 fn capital(sentence: &str) -> String {
     let mut letters = sentence.chars();
@@ -69,16 +127,10 @@ fn table(sum: &Resummed, element: &WorstElement) -> Markup {
         table {
             thead { tr { th scope="col" { "added in" } th.number scope="col" { "gives" } th.number scope="col" { "apart from the target" } } }
             tbody {
-                @for row in &sum.sums {
-                    tr class=[(explained == Some(row.adding)).then_some("is-source")] {
-                        td { (row.adding.words()) }
-                        @match row.value {
-                            Some(value) => {
-                                td.number { (digits(value)) }
-                                td.number { (size((value - element.found).abs())) }
-                            }
-                            None => { td.number { "not finite" } td.number { "-" } }
-                        }
+                @for sum in &sum.sums {
+                    @let [words, gives, apart] = sum_row(sum, element);
+                    tr class=[(explained == Some(sum.adding)).then_some("is-source")] {
+                        td { (words) } td.number { (gives) } td.number { (apart) }
                     }
                 }
                 tr { td { "the target" } td.number { (digits(element.found)) } td.number { "0" } }

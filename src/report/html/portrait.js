@@ -10,13 +10,49 @@ function portraitPanels(op, storage) {
   const pairs = portrait.pairs.split(" ").filter(Boolean).map((pair) => pair.split(":").map(Number));
   // Six digits are too few for the steps of f32.
   const format = storage === "f32" ? "f16" : storage;
+  const parts = partElements(op.parts ?? []);
   return h("div", { class: "panels" },
     panel("How large are the errors?", histogram(portrait), histogramWords(portrait)),
-    panel("Where are they?", errorMap(portrait), mapWords(portrait)),
+    panel("Where are they?", errorMap(portrait, parts), mapWords(portrait) + (parts ? " A click shows the wrong element that is nearest." : "")),
     panel("Candidate over reference", scatter(pairs), "Sampled elements; on the line both are equal. NaN and infinities are left out."),
     panel(`Difference in steps of ${format}`, steps(pairs, format),
       `One step is the distance between neighbours of ${format} at that size. Rounding stays in the band of one step up or down; what is outside is no rounding.`),
+    parts?.figure,
     h("figure", { class: "whole" }, h("h4", {}, "Worst elements"), worstTable(portrait.worst)));
+}
+
+/** The worst element of each part of the map, one shown at a time: where it is, and what it is computed from. */
+function partElements(parts) {
+  if (!parts.length) return null;
+  const card = h("div", { class: "part", "aria-live": "polite" });
+  const watchers = [];
+  const show = (at) => {
+    select.value = String(at);
+    const { sentences, sums } = parts[at];
+    card.replaceChildren(...sentences.map((sentence) => h("p", {}, sentence + ".")), ...(sums ? [sumTable(sums)] : []));
+    watchers.forEach((watch) => watch(parts[at].cell));
+  };
+  const select = h("select", { onchange: () => show(Number(select.value)) },
+    ...parts.map(({ index, times }, at) => h("option", { value: String(at) }, `${index}: ${times} times its bound`)));
+  const figure = h("figure", { class: "whole screen" }, h("h4", {}, "Wrong elements"),
+    h("label", {}, "The worst element of each part of the map: ", select), card);
+  const distance = (row, column) => ({ cell }) => (cell[0] - row) ** 2 + (cell[1] - column) ** 2;
+  return {
+    figure,
+    /** Shows the element that is nearest to a cell of the map. */
+    near: (row, column) => {
+      const far = parts.map(distance(row, column));
+      show(far.indexOf(Math.min(...far)));
+    },
+    /** Calls `watch` with the cell of each element that is shown, the first included. */
+    watch: (watch) => { watchers.push(watch); show(0); },
+  };
+}
+
+function sumTable(sums) {
+  const head = h("tr", {}, h("th", { scope: "col" }, "added in"), h("th", { class: "number", scope: "col" }, "gives"), h("th", { class: "number", scope: "col" }, "apart from the target"));
+  const rows = sums.map(([words, gives, apart]) => h("tr", {}, h("td", {}, words), h("td", { class: "number" }, gives), h("td", { class: "number" }, apart)));
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The sum of the chosen element, added in several ways" }, h("table", {}, h("thead", {}, head), h("tbody", {}, rows)));
 }
 
 function panel(title, drawing, words) {
@@ -68,7 +104,7 @@ function histogram(portrait) {
 }
 
 /** One path for each level: thousands of rectangles would be slow. */
-function errorMap({ map }) {
+function errorMap({ map }, elements) {
   const rows = map.cells.length;
   const columns = map.cells[0]?.length ?? 0;
   const [wide, high] = [(WIDE - LEFT - 10) / columns, (HIGH - BELOW - 10) / rows];
@@ -87,6 +123,10 @@ function errorMap({ map }) {
   const broken = paths.get("!");
   if (broken) parts.push(s("path", { d: broken, fill: "none", stroke: "var(--ground)", "stroke-width": 1.2, "stroke-dasharray": "1.5 1.5" }));
   parts.push(...rings(map, wide, high));
+  // Two colours, so that the ring is seen on every colour of the map.
+  const chosen = s("g", { class: "chosen-cell", visibility: "hidden" },
+    s("circle", { r: 5, fill: "none", stroke: "var(--ink)", "stroke-width": 4 }), s("circle", { r: 5, fill: "none", stroke: "var(--ground)", "stroke-width": 1.6 }));
+  parts.push(chosen);
   parts.push(s("text", { x: LEFT, y: HIGH - BELOW + 14 }, "0"));
   parts.push(s("text", { x: WIDE - 10, y: HIGH - BELOW + 14, "text-anchor": "end" }, String(map.columns.extent - 1)));
   parts.push(s("text", { x: LEFT - 5, y: 15, "text-anchor": "end" }, "0"));
@@ -94,15 +134,26 @@ function errorMap({ map }) {
   parts.push(s("text", { x: (LEFT + WIDE) / 2, y: HIGH - 4, "text-anchor": "middle" }, map.columns.name));
   parts.push(s("text", { transform: `translate(12 ${(HIGH - BELOW) / 2}) rotate(-90)`, "text-anchor": "middle" }, map.rows.name));
   const host = sheet(`Map of the largest errors, ${map.rows.name} over ${map.columns.name}. ${mapWords({ map })}`, ...parts);
-  host.addEventListener("pointermove", (event) => {
+  const cellAt = (event) => {
     const box = host.getBoundingClientRect();
     const column = Math.floor((((event.clientX - box.left) / box.width) * WIDE - LEFT) / wide);
-    const row = Math.floor((((event.clientY - box.top) / box.height) * HIGH - 6) / high);
+    return [Math.floor((((event.clientY - box.top) / box.height) * HIGH - 6) / high), column];
+  };
+  host.addEventListener("pointermove", (event) => {
+    const [row, column] = cellAt(event);
     const letter = map.cells[row]?.[column];
     if (letter) showTip(cellWords(map, row, column, letter), event.clientX, event.clientY);
     else hideTip();
   });
   host.addEventListener("pointerleave", hideTip);
+  if (elements) {
+    host.classList.add("answers");
+    host.addEventListener("click", (event) => elements.near(...cellAt(event)));
+    elements.watch(([row, column]) => {
+      chosen.setAttribute("transform", `translate(${LEFT + (column + 0.5) * wide} ${6 + (row + 0.5) * high})`);
+      chosen.setAttribute("visibility", "visible");
+    });
+  }
   return host;
 }
 

@@ -8,7 +8,7 @@ use super::element::{numbers, row_major};
 use super::measure::{CompareOptions, compare_with};
 use super::preview::general;
 use super::worst::Worst;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, map_extents, place_in_map};
 use serde::{Deserialize, Serialize};
 
 /// Levels per decade.
@@ -160,8 +160,8 @@ impl ProfileSketch {
             self.disagreeing += 1;
             DISAGREES
         };
-        let row = flat / self.columns.extent % self.rows.extent / self.rows.per_cell;
-        let column = flat % self.columns.extent / self.columns.per_cell;
+        let ([row, column], _) = place_in_map(flat, &self.shape);
+        let (row, column) = (row / self.rows.per_cell, column / self.columns.per_cell);
         let cell = &mut self.cells[row * self.columns.cells() + column];
         *cell = mark.max(*cell);
         if flat.is_multiple_of(self.stride) {
@@ -205,26 +205,17 @@ fn letter(mark: u8) -> char {
     })
 }
 
-/// The rows and columns of a map. With four axes or more, the map shows channels against positions. Of several
-/// batches, the worst counts.
+/// The rows and columns of a map. Of several batches, the worst counts.
 fn axes(shape: &[usize]) -> (Axis, Axis) {
     let name = |kind: &str, axis: usize| format!("{kind} (axis {axis})");
-    match *shape {
-        [] => (Axis::new("one".into(), 1), Axis::new("one".into(), 1)),
-        [extent] => (Axis::new("one".into(), 1), Axis::new(name("element", 0), extent)),
-        [rows, columns] => {
-            (Axis::new(name("row", 0), rows), Axis::new(name("element", 1), columns))
-        }
-        [_, rows, columns] => {
-            (Axis::new(name("row", 1), rows), Axis::new(name("element", 2), columns))
-        }
-        [_, channels, ref inner @ ..] => {
-            let last = shape.len() - 1;
-            let position = format!("position (axes 2 to {last}, flat)");
-            let positions = inner.iter().product();
-            (Axis::new(name("channel", 1), channels), Axis::new(position, positions))
-        }
-    }
+    let (rows, columns) = match shape.len() {
+        0 => ("one".into(), "one".into()),
+        1 => ("one".into(), name("element", 0)),
+        axes @ (2 | 3) => (name("row", axes - 2), name("element", axes - 1)),
+        axes => (name("channel", 1), format!("position (axes 2 to {}, flat)", axes - 1)),
+    };
+    let [row_extent, column_extent] = map_extents(shape);
+    (Axis::new(rows, row_extent), Axis::new(columns, column_extent))
 }
 
 #[cfg(test)]

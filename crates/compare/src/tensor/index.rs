@@ -41,6 +41,26 @@ impl fmt::Display for ShapeText<'_> {
     }
 }
 
+/// The row and the column where a map of a tensor shows an element, and the extents of rows and columns, in elements.
+pub fn place_in_map(flat: usize, shape: &[usize]) -> ([usize; 2], [usize; 2]) {
+    let extents = map_extents(shape);
+    let [rows, columns] = extents;
+    ([flat / columns % rows, flat % columns], extents)
+}
+
+/// The rows and columns of a map of a tensor, in elements; at least 1 of each.
+///
+/// With four axes or more, the map shows channels against positions. It shows all batches in the same cells.
+pub fn map_extents(shape: &[usize]) -> [usize; 2] {
+    let extents = match *shape {
+        [] => [1, 1],
+        [extent] => [1, extent],
+        [rows, columns] | [_, rows, columns] => [rows, columns],
+        [_, channels, ref inner @ ..] => [channels, inner.iter().product()],
+    };
+    extents.map(|extent| extent.max(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
