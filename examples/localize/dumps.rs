@@ -9,10 +9,10 @@ use offby::walk::{DumpedNetwork, OpReport, Role, WalkReport, walk_dumped};
 use offby::worker::DeviceRun;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most values that a walk may ask for, one after the other.
+/// The most walks of one dump.
 const MOST_ROUNDS: usize = 32;
 
-/// Walks a dump that has about this share of the values, and all outputs. Then dumps the value that the walk asks for,
+/// Walks a dump that has about this share of the values, and all outputs. Then dumps the values that the walk asks for,
 /// until it names single nodes. Returns the first walk's report, with planted nodes in place of the pieces that they
 /// are in, and the number of walks.
 pub(crate) fn walk(
@@ -28,8 +28,10 @@ pub(crate) fn walk(
         all.keys().filter(|name| is_output(name) || random.unit() < share).cloned().collect();
     let mut first = report(trial, model, feeds, &all, &dumped)?;
     let (mut now, mut rounds) = (first.clone(), 1);
-    while let Some(next) = asked(&now) {
-        if rounds == MOST_ROUNDS || !dumped.insert(next) {
+    loop {
+        let before = dumped.len();
+        dumped.extend(asked(&now));
+        if rounds == MOST_ROUNDS || dumped.len() == before {
             break;
         }
         now = report(trial, model, feeds, &all, &dumped)?;
@@ -40,7 +42,7 @@ pub(crate) fn walk(
     // Several faults may each need their own values.
     if trial.planted.len() == 1 && rounds - 1 > most {
         return Err(format!(
-            "{} values were asked for, and {suspects} suspects need {most}",
+            "there were {} rounds, and {suspects} suspects need {most}",
             rounds - 1
         ));
     }
@@ -52,9 +54,10 @@ pub(crate) fn walk(
     Ok((first, rounds))
 }
 
-/// The value that the walk asks for next.
-fn asked(report: &WalkReport) -> Option<String> {
-    sources(report).find_map(|op| op.decided_by.clone())
+/// The values that the walk asks for next.
+fn asked(report: &WalkReport) -> Vec<String> {
+    let mut asked = sources(report).map(|op| op.decided_by.clone());
+    asked.find(|values| !values.is_empty()).unwrap_or_default()
 }
 
 fn sources(report: &WalkReport) -> impl Iterator<Item = &OpReport> {

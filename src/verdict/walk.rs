@@ -454,8 +454,11 @@ fn next_step(op: &OpReport) -> String {
     }
     if !op.piece.is_empty() {
         let nodes: Vec<String> = op.piece.iter().map(|node| format!("`{node}`")).collect();
-        let next =
-            op.decided_by.as_ref().map(|value| format!("; dump `{value}` to decide between them"));
+        let values: Vec<String> = op.decided_by.iter().map(|value| format!("`{value}`")).collect();
+        let next = match values.is_empty() {
+            true => String::new(),
+            false => format!("; dump {} to decide between them", values.join(" and ")),
+        };
         let origin = op.exported.as_ref();
         let origin = origin.map(|origin| format!("; the last one is from {}", origin.words()));
         return format!(
@@ -463,7 +466,7 @@ fn next_step(op: &OpReport) -> String {
             nodes.len(),
             nodes.join(", "),
             origin.unwrap_or_default(),
-            next.unwrap_or_default()
+            next
         );
     }
     if op.backend == SIMULATED {

@@ -115,7 +115,7 @@ fn report(op: &MeasuredOp, role: Role, onnx_node: Option<String>, storage: Forma
         backend: op.backend.clone(),
         piece: Vec::new(),
         reads: op.reads.clone(),
-        decided_by: None,
+        decided_by: Vec::new(),
         onnx_node,
         exported: None,
         cumulative: op.cumulative.map(|error_summary| error_summary.rel_l2),

@@ -202,7 +202,7 @@ fn exactness(steps: &NodeSteps, piece: &BTreeSet<usize>) -> Exactness {
     if piece.iter().all(moves) { Exactness::Exact } else { Exactness::Approximate }
 }
 
-/// Adds the nodes of each piece, and which value decides between the nodes of a piece with a source.
+/// Adds the nodes of each piece, and which values decide between the nodes of a piece with a source.
 fn describe(report: &mut WalkReport, steps: &NodeSteps, pieces: &[BTreeSet<usize>]) {
     let label = |step: &usize| steps.node(*step).0;
     let sources: Vec<&BTreeSet<usize>> = report
@@ -223,7 +223,7 @@ fn describe(report: &mut WalkReport, steps: &NodeSteps, pieces: &[BTreeSet<usize
 
 /// The nodes of a piece that are in all other pieces which have a node in common with it: one wrong node shows in
 /// every piece that computes it. With several wrong nodes there may be another in each piece, so these nodes only decide
-/// which value to dump next.
+/// which values to dump next.
 fn shared(piece: &BTreeSet<usize>, sources: &[&BTreeSet<usize>]) -> BTreeSet<usize> {
     let mut shared = piece.clone();
     for other in sources {
@@ -235,37 +235,52 @@ fn shared(piece: &BTreeSet<usize>, sources: &[&BTreeSet<usize>]) -> BTreeSet<usi
     shared
 }
 
-/// The value that leaves the fewest suspects in the worse case: those behind the value, or those that the end of the
-/// piece reaches without it.
-fn deciding(
-    steps: &NodeSteps,
-    piece: &BTreeSet<usize>,
-    suspects: &BTreeSet<usize>,
-) -> Option<String> {
-    let end = *piece.last()?;
-    let left = |at: usize| {
-        let behind = behind(steps, piece, at, None);
-        let without = self::behind(steps, piece, end, Some(at));
-        let count = |set: &BTreeSet<usize>| set.intersection(suspects).count();
-        count(&behind).max(count(&without))
-    };
-    let best = piece.iter().copied().filter(|step| *step != end).min_by_key(|step| left(*step))?;
-    steps.writes(best).first().cloned()
+/// The most values to ask for at once.
+const MOST_VALUES: usize = 3;
+
+/// The fewest values that leave at most half of the suspects, so that each round halves them.
+fn deciding(steps: &NodeSteps, piece: &BTreeSet<usize>, suspects: &BTreeSet<usize>) -> Vec<String> {
+    let half = suspects.len().div_ceil(2);
+    let mut ends: BTreeSet<usize> = piece.last().copied().into_iter().collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < MOST_VALUES && piece.len() > ends.len() {
+        let left = |ends: &BTreeSet<usize>| most_left(steps, piece, ends, suspects);
+        let with = |step: &usize| left(&ends.iter().copied().chain([*step]).collect());
+        let open = piece.difference(&ends).copied();
+        let Some(best) = open.min_by_key(with) else { break };
+        ends.insert(best);
+        chosen.extend(steps.writes(best).first().cloned());
+        if left(&ends) <= half {
+            break;
+        }
+    }
+    chosen
 }
 
-/// The steps of a piece from which data flows to a step, the step included, except through the step left out.
+/// The most suspects that are left in one part of a piece, if the values at these ends are known.
+fn most_left(
+    steps: &NodeSteps,
+    piece: &BTreeSet<usize>,
+    ends: &BTreeSet<usize>,
+    suspects: &BTreeSet<usize>,
+) -> usize {
+    let left = |end: &usize| behind(steps, piece, *end, ends).intersection(suspects).count();
+    ends.iter().map(left).max().unwrap_or(0)
+}
+
+/// The steps of a piece from which data flows to a step, the step included, except through known values.
 fn behind(
     steps: &NodeSteps,
     piece: &BTreeSet<usize>,
     from: usize,
-    left_out: Option<usize>,
+    known: &BTreeSet<usize>,
 ) -> BTreeSet<usize> {
     let mut seen = BTreeSet::from([from]);
     let mut open = vec![from];
     while let Some(step) = open.pop() {
         let writers = steps.reads(step).iter().filter_map(|name| steps.step_of(name));
-        for writer in writers.filter(|writer| piece.contains(writer)) {
-            if Some(writer) != left_out && seen.insert(writer) {
+        for writer in writers.filter(|writer| piece.contains(writer) && !known.contains(writer)) {
+            if seen.insert(writer) {
                 open.push(writer);
             }
         }

@@ -145,9 +145,10 @@ pub struct OpReport {
     /// The nodes that were compared as one, if a dump shows only the values around them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub piece: Vec<String>,
-    /// The value to dump next: it decides between the nodes of a piece that introduces error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided_by: Option<String>,
+    /// The values to dump next. They leave at most half of the nodes of a piece that introduces error. If a piece has
+    /// branches, one value may not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decided_by: Vec<String>,
     /// The operators that wrote its inputs, by their place in this list, if that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<usize>,

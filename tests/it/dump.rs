@@ -113,7 +113,8 @@ fn a_part_of_a_dump_names_a_piece_and_what_to_dump_next() {
             // 16 nodes: four halvings, and the walk that shows the last one.
             assert!(rounds < 6, "{rounds} rounds for {}: {found:?}", device.culprit);
             let next = target["walk"]["ops"].as_array().unwrap().iter();
-            known.extend(next.filter_map(|op| op["decided_by"].as_str().map(str::to_owned)));
+            let values = next.flat_map(|op| op["decided_by"].as_array().into_iter().flatten());
+            known.extend(values.filter_map(|value| value.as_str().map(str::to_owned)));
         }
     }
 }
