@@ -72,7 +72,7 @@ impl Evaluator<'_> {
         let found = walked.found.as_ref();
         let walk = found.map(|(trace, trust)| conclude(Strategy::Follow, trace, trust, &names));
         if let (Some(reason), Some(last)) = (&mut walked.execution.reason, &walked.last) {
-            let when = match (walked.reference_died, walked.after_last) {
+            let when = match (walked.in_reference, walked.after_last) {
                 (true, _) => "which was in",
                 (false, true) => "in the middle of a message after",
                 (false, false) => "in",

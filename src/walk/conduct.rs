@@ -11,7 +11,7 @@ use super::rounding_floor::StorageCensus;
 use super::trace::{Trace, Trust};
 use crate::engine::{Output, Runs, same_bytes};
 use crate::tensor::Format;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 /// How many operators may wait for the reference while the candidate runs on. Each holds its tensors.
@@ -119,7 +119,7 @@ fn second_run(
     let mut at = 0;
     let outputs = candidate.run_tapped(announce, &mut |executed| {
         if first.get(at).is_none_or(|first| *first != fingerprints(&executed)) {
-            show_to(&show, executed);
+            reference.show(&show, executed);
             changed.push(at);
         }
         at += 1;
@@ -150,7 +150,7 @@ fn watched_run(
     let checked = reference.ask(move |reference| check(reference, declared, &shown));
     let outputs = candidate.run_tapped(announce, &mut |executed| {
         watch(&executed);
-        show_to(&show, executed);
+        reference.show(&show, executed);
     })?;
     drop(show);
     let (measured, storage) = checked.wait()?;
@@ -167,11 +167,6 @@ fn check(
     let mut follow = Follow::whole(reference, declared);
     shown.iter().for_each(|executed| follow.observe(&executed));
     Ok(follow.finish())
-}
-
-/// Waits until the reference takes the operator. A reference that stopped takes none, and its answer says why.
-fn show_to(reference: &SyncSender<Executed>, executed: Executed) {
-    let _ = reference.send(executed);
 }
 
 fn sources(measured: &[MeasuredOp], storage: Format) -> Vec<String> {

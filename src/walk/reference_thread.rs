@@ -2,22 +2,35 @@
 //! runs the next ones.
 
 use super::contract::OperatorReference;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel};
 use std::thread::{Builder, Scope};
+use std::time::Duration;
 
 /// Work for the reference, or the reason why there is none.
 type Job = Box<dyn FnOnce(Result<&mut dyn OperatorReference, String>) + Send>;
 
+/// A wait that lasts two of these is long.
+const TICK: Duration = Duration::from_millis(500);
+
 /// A reference that answers in the order of the asks. The thread ends when this is dropped.
 pub struct ReferenceThread {
     jobs: Sender<Job>,
+    waits: Waits,
+    /// The watcher ends when this is dropped.
+    _watched: Sender<()>,
 }
 
 impl ReferenceThread {
     /// Opens a reference on a new thread. If it does not open, each answer is the reason.
+    ///
+    /// `tell` is called with true when the candidate has waited for the reference for long, and with false when it goes
+    /// on. Until then the candidate is not to blame for the time.
     pub fn start<'scope, R: OperatorReference>(
         scope: &'scope Scope<'scope, '_>,
         open: impl FnOnce() -> Result<R, String> + Send + 'scope,
+        tell: impl Fn(bool) + Send + 'scope,
     ) -> Self {
         let (jobs, asked) = channel::<Job>();
         let named = Builder::new().name("reference".into());
@@ -31,7 +44,19 @@ impl ReferenceThread {
             }
         });
         started.expect("the system has room for one more thread");
-        ReferenceThread { jobs }
+        let (watched, ended) = channel();
+        let waits = Waits::default();
+        let seen = waits.clone();
+        scope.spawn(move || seen.watch(&ended, tell));
+        ReferenceThread { jobs, waits, _watched: watched }
+    }
+
+    /// Shows something to the work that listens, and waits until there is room. Work that has ended takes nothing, and
+    /// its answer says why.
+    pub(super) fn show<T>(&self, to: &SyncSender<T>, shown: T) {
+        if let Err(TrySendError::Full(shown)) = to.try_send(shown) {
+            self.waits.during(|| _ = to.send(shown));
+        }
     }
 
     /// Gives the reference work, and does not wait for it.
@@ -46,16 +71,81 @@ impl ReferenceThread {
         });
         // If the thread has ended, the answer says so.
         let _ = self.jobs.send(job);
-        Pending(pending)
+        Pending(pending, self.waits.clone())
+    }
+}
+
+/// Counts the beginnings and the ends of waits: while the candidate waits, the number is odd.
+#[derive(Clone, Default)]
+struct Waits(Arc<AtomicU64>);
+
+impl Waits {
+    fn during<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let waited = wait();
+        self.0.fetch_add(1, Ordering::Relaxed);
+        waited
+    }
+
+    /// Tells of long waits, until the other end of `ended` is dropped.
+    fn watch(&self, ended: &Receiver<()>, tell: impl Fn(bool)) {
+        let (mut before, mut told) = (0, false);
+        while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            let now = self.0.load(Ordering::Relaxed);
+            let is_long = now % 2 == 1 && now == before;
+            if is_long != told {
+                tell(is_long);
+            }
+            (before, told) = (now, is_long);
+        }
     }
 }
 
 /// An answer of the reference that may not be there yet.
-pub(super) struct Pending<T>(Receiver<Result<T, String>>);
+pub(super) struct Pending<T>(Receiver<Result<T, String>>, Waits);
 
 impl<T> Pending<T> {
     /// Waits for the answer.
     pub(super) fn wait(self) -> Result<T, String> {
-        self.0.recv().unwrap_or_else(|_| Err("the reference's thread ended".to_owned()))
+        let Pending(answer, waits) = self;
+        let answered = waits.during(|| answer.recv());
+        answered.unwrap_or_else(|_| Err("the reference's thread ended".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+
+    /// What a watcher tells of a wait of so many ticks.
+    fn told(ticks: u32) -> Vec<bool> {
+        let (tell, told) = channel();
+        let (watched, ended) = channel();
+        let waits = Waits::default();
+        std::thread::scope(|scope| {
+            let seen = waits.clone();
+            scope.spawn(move || seen.watch(&ended, move |is_long| tell.send(is_long).unwrap()));
+            waits.during(|| std::thread::sleep(TICK * ticks));
+            std::thread::sleep(TICK * 2);
+            drop(watched);
+        });
+        told.iter().collect()
+    }
+
+    #[test]
+    fn only_long_waits_are_told() {
+        assert_eq!(told(0), [false; 0]);
+        assert_eq!(told(4), [true, false]);
+    }
+
+    #[test]
+    fn work_that_ended_takes_nothing() {
+        let (to, listens) = sync_channel(1);
+        drop(listens);
+        let (jobs, _) = channel();
+        let reference = ReferenceThread { jobs, waits: Waits::default(), _watched: channel().0 };
+        reference.show(&to, 1);
+        assert_eq!(reference.waits.0.load(Ordering::Relaxed), 0);
     }
 }

@@ -3,10 +3,18 @@
 use crate::engine::RanOn;
 use crate::walk::{Fallback, Walked};
 use crate::worker::wire::protocol::{Reply, pack};
-use std::io;
+use crate::worker::wire::{WAITED_FOR_REFERENCE, WAITS_FOR_REFERENCE};
+use std::io::{self, Write as _};
 
 /// Sends one reply to the parent.
 pub(in crate::worker) type Send<'a> = dyn FnMut(&Reply, &[u8]) -> io::Result<()> + 'a;
+
+/// Says on stderr whether the target waits for the reference. Replies cannot be sent while the target waits.
+pub(in crate::worker) fn say_waiting(waits: bool) {
+    let line = if waits { WAITS_FOR_REFERENCE } else { WAITED_FOR_REFERENCE };
+    // If stderr is gone, the parent is, too.
+    let _ = writeln!(io::stderr(), "{line}");
+}
 
 /// Sends the results of a walk: measurements in the head, final outputs in the body.
 pub(in crate::worker) fn send_walked(

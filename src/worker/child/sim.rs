@@ -4,7 +4,7 @@
 use super::device_run::{DeviceRun, NodeStop, Passed};
 use super::onnx_file::OnnxFile;
 use super::open::{OpenNetwork, Stop};
-use super::reply::{Send, send_walked};
+use super::reply::{Send, say_waiting, send_walked};
 use crate::engine::{Output, RanOn, SIMULATED, TRACT_VERSION};
 use crate::graph::Model;
 use crate::inputs::Feed;
@@ -89,7 +89,7 @@ fn try_walk(job: SimJob<'_>, repeats: usize, send: &mut Send<'_>) -> Result<Foun
     };
     let open = || NodeReference::new(&model, &feeds, arithmetic);
     let walked = std::thread::scope(|scope| {
-        let reference = ReferenceThread::start(scope, open);
+        let reference = ReferenceThread::start(scope, open, say_waiting);
         conduct(&mut candidate, &reference, declared, repeats, &mut announce, &mut traced)
     })?;
     let Some(plan) = plan else { return Ok((walked, None, ran_on)) };

@@ -1,6 +1,6 @@
 //! One exchange with a worker, from start to end, and the execution that results from the exchange.
 
-use super::ending::{Ending, in_reference};
+use super::ending::Ending;
 use super::fell_back;
 use super::program::WorkerProgram;
 use super::supervise::{Remains, Worker};
@@ -38,8 +38,8 @@ pub struct WorkerWalk {
     pub last: Option<Announced>,
     /// Whether the crash or hang came after that operator: the worker was in the middle of a message.
     pub after_last: bool,
-    /// Whether the crash was in offby's own reference. The last operator is then not to blame.
-    pub reference_died: bool,
+    /// Whether the crash or hang was in offby's own reference. The last operator is then not to blame.
+    pub in_reference: bool,
     /// The operators that began, in the order of execution.
     pub begun: Vec<Announced>,
 }
@@ -54,7 +54,7 @@ impl WorkerWalk {
             fallback: None,
             last: None,
             after_last: false,
-            reference_died: false,
+            in_reference: false,
             begun: Vec::new(),
         }
     }
@@ -254,7 +254,8 @@ impl Conversation {
         deadline: Duration,
     ) -> WorkerWalk {
         let (last, after_last) = (self.last.take(), self.after_last);
-        let reference_died = in_reference(&self.evidence);
+        let in_reference =
+            self.end.as_ref().is_err_and(|ending| ending.is_in_reference(&self.evidence));
         let begun = std::mem::take(&mut self.begun).into_values().collect();
         let found = self.traced.take().map(|trace| (trace, Trust::of_one_run()));
         let (execution, walked) = self.conclude(asked, deadline);
@@ -262,7 +263,7 @@ impl Conversation {
             found,
             last,
             after_last,
-            reference_died,
+            in_reference,
             begun,
             ..WorkerWalk::without(execution)
         };
@@ -391,8 +392,12 @@ fn ended(ending: &Ending, said: &[String], deadline: Duration) -> Execution {
     let words = ending.describe_with(said);
     let execution = match ending {
         Ending::TimedOut => {
-            let reason =
-                format!("no answer within {} seconds; the worker was killed", deadline.as_secs());
+            let why = match ending.is_in_reference(said) {
+                true => " in offby's own reference, and not in the target",
+                false => "",
+            };
+            let seconds = deadline.as_secs();
+            let reason = format!("no answer within {seconds} seconds; the worker was killed{why}");
             Execution::without_outputs(Outcome::TimedOut, reason)
                 .with_hint("give it longer with --timeout SECONDS")
         }

@@ -1,7 +1,7 @@
 //! The ways a worker can end, and the words for them.
 
 use crate::engine::Ended;
-use crate::worker::wire::REFERENCE_DIED;
+use crate::worker::wire::{REFERENCE_DIED, WAITED_FOR_REFERENCE, WAITS_FOR_REFERENCE};
 
 /// The ways a worker can end without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Ending {
 
     /// The sentence, with the words of an assertion if the worker died of an assertion.
     pub(in crate::worker) fn describe_with(&self, said: &[String]) -> String {
-        if let (Ending::Signal(_), true) = (self, in_reference(said)) {
+        if let (Ending::Signal(_), true) = (self, self.is_in_reference(said)) {
             return format!("{} in offby's own reference, and not in the target", self.describe());
         }
         let words = match self {
@@ -82,6 +82,19 @@ impl Ending {
             _ => None,
         };
         self.describe() + &words.map(|words| format!(": {words}")).unwrap_or_default()
+    }
+
+    /// Whether the worker died in its reference, or its target waited for the reference to the end.
+    pub(in crate::worker) fn is_in_reference(&self, said: &[String]) -> bool {
+        match self {
+            Ending::Signal(_) => said.iter().any(|line| line == REFERENCE_DIED),
+            Ending::TimedOut => {
+                let mut waits = said.iter().rev().map(String::as_str);
+                waits.find(|line| [WAITS_FOR_REFERENCE, WAITED_FOR_REFERENCE].contains(line))
+                    == Some(WAITS_FOR_REFERENCE)
+            }
+            _ => false,
+        }
     }
 
     /// The meaning of an ending before the worker's greeting: no engine was reached. The last words come from a shell
@@ -114,11 +127,6 @@ impl Ending {
         let words = last_words.map(|words| format!(": {words}")).unwrap_or_default();
         Ending::Absent { ended, why: why + &words, hint }
     }
-}
-
-/// Whether the worker died in its reference.
-pub(in crate::worker) fn in_reference(said: &[String]) -> bool {
-    said.iter().any(|line| line == REFERENCE_DIED)
 }
 
 /// Text that programs print when a check of their own fails, in lower case: C, C++, glib, Rust.
@@ -206,6 +214,17 @@ mod tests {
         assert_eq!(quoted(&["all is well"]), died);
         let own = format!("{died} in offby's own reference, and not in the target");
         assert_eq!(quoted(&["all is well", REFERENCE_DIED]), own);
+    }
+
+    #[test]
+    fn a_deadline_that_passes_in_the_reference_is_its_own() {
+        let is_own = |said: &[&str]| {
+            let said: Vec<String> = said.iter().map(|&line| line.to_owned()).collect();
+            Ending::TimedOut.is_in_reference(&said)
+        };
+        assert!(is_own(&["loading", WAITS_FOR_REFERENCE, "a line of the engine"]));
+        assert!(!is_own(&[WAITS_FOR_REFERENCE, WAITED_FOR_REFERENCE, "a line"]));
+        assert!(!is_own(&["loading"]));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::walk::{
     Walked, conduct, fallback,
 };
 use crate::worker::child::open::Stop;
-use crate::worker::child::reply::{Send, send_walked};
+use crate::worker::child::reply::{Send, say_waiting, send_walked};
 use crate::worker::wire::protocol::Reply;
 use std::cell::RefCell;
 use std::io;
@@ -75,9 +75,8 @@ fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
     };
     let mut traced = |trace: &Trace| tell(&Reply::Traced { trace: trace.clone() });
     let (mut candidate, walked, ran_on) = std::thread::scope(|scope| {
-        let reference = ReferenceThread::start(scope, || {
-            open_reference(model, models, feeds, Arithmetic::storing(declared))
-        });
+        let open = || open_reference(model, models, feeds, Arithmetic::storing(declared));
+        let reference = ReferenceThread::start(scope, open, say_waiting);
         let started = Instant::now();
         let (session, ran_on) = open_as_asked(model, &target, feeds, &mut **send.borrow_mut())?;
         let open_seconds = started.elapsed().as_secs_f64();
