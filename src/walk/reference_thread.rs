@@ -11,8 +11,11 @@ use std::time::Duration;
 /// Work for the reference, or the reason why there is none.
 type Job = Box<dyn FnOnce(Result<&mut dyn OperatorReference, String>) + Send>;
 
-/// A wait that lasts two of these is long.
-const TICK: Duration = Duration::from_millis(500);
+/// How often the watcher looks.
+const TICK: Duration = Duration::from_millis(50);
+/// The weight of one look in the share of the time that the candidate waits. Looks of the last two seconds count most, so
+/// a short run between two waits changes nothing, and a candidate that hangs is found out in less than two seconds.
+const WEIGHT: f64 = 1.0 / 40.0;
 
 /// A reference that answers in the order of the asks. The thread ends when this is dropped.
 pub struct ReferenceThread {
@@ -25,8 +28,8 @@ pub struct ReferenceThread {
 impl ReferenceThread {
     /// Opens a reference on a new thread. If it does not open, each answer is the reason.
     ///
-    /// `tell` is called with true when the candidate has waited for the reference for long, and with false when it goes
-    /// on. Until then the candidate is not to blame for the time.
+    /// `tell` is called with true when the candidate spends most of its time waiting for the reference, and with false
+    /// when it no longer does. In between, the candidate is not to blame for the time.
     pub fn start<'scope, R: OperatorReference>(
         scope: &'scope Scope<'scope, '_>,
         open: impl FnOnce() -> Result<R, String> + Send + 'scope,
@@ -87,16 +90,19 @@ impl Waits {
         waited
     }
 
-    /// Tells of long waits, until the other end of `ended` is dropped.
+    /// Tells when the candidate mostly waits and when it no longer does, until the other end of `ended` is dropped.
     fn watch(&self, ended: &Receiver<()>, tell: impl Fn(bool)) {
-        let (mut before, mut told) = (0, false);
+        let (mut share, mut told) = (0.0, false);
         while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-            let now = self.0.load(Ordering::Relaxed);
-            let is_long = now % 2 == 1 && now == before;
-            if is_long != told {
-                tell(is_long);
+            let waits = self.0.load(Ordering::Relaxed) % 2 == 1;
+            share += WEIGHT * (f64::from(u8::from(waits)) - share);
+            if (share > 0.5) != told {
+                told = !told;
+                tell(told);
             }
-            (before, told) = (now, is_long);
+        }
+        if told {
+            tell(false);
         }
     }
 }
@@ -118,16 +124,18 @@ mod tests {
     use super::*;
     use std::sync::mpsc::sync_channel;
 
-    /// What a watcher tells of a wait of so many ticks.
-    fn told(ticks: u32) -> Vec<bool> {
+    /// What a watcher tells of a candidate that waits and runs in turns of so many ticks.
+    fn told(turns: &[u32]) -> Vec<bool> {
         let (tell, told) = channel();
         let (watched, ended) = channel();
         let waits = Waits::default();
         std::thread::scope(|scope| {
             let seen = waits.clone();
             scope.spawn(move || seen.watch(&ended, move |is_long| tell.send(is_long).unwrap()));
-            waits.during(|| std::thread::sleep(TICK * ticks));
-            std::thread::sleep(TICK * 2);
+            for turns in turns.chunks(2) {
+                waits.during(|| std::thread::sleep(TICK * turns[0]));
+                std::thread::sleep(TICK * turns[1]);
+            }
             drop(watched);
         });
         told.iter().collect()
@@ -135,8 +143,9 @@ mod tests {
 
     #[test]
     fn only_long_waits_are_told() {
-        assert_eq!(told(0), [false; 0]);
-        assert_eq!(told(4), [true, false]);
+        assert_eq!(told(&[4, 1]), [false; 0]);
+        assert_eq!(told(&[50, 60]), [true, false]);
+        assert_eq!(told(&[50, 5, 50, 1]), [true, false]);
     }
 
     #[test]

@@ -393,11 +393,11 @@ fn ended(ending: &Ending, said: &[String], deadline: Duration) -> Execution {
     let execution = match ending {
         Ending::TimedOut => {
             let why = match ending.is_in_reference(said) {
-                true => " in offby's own reference, and not in the target",
-                false => "",
+                true => ": the target waited for offby's own reference, and",
+                false => ";",
             };
             let seconds = deadline.as_secs();
-            let reason = format!("no answer within {seconds} seconds; the worker was killed{why}");
+            let reason = format!("no answer within {seconds} seconds{why} the worker was killed");
             Execution::without_outputs(Outcome::TimedOut, reason)
                 .with_hint("give it longer with --timeout SECONDS")
         }
