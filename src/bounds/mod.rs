@@ -27,10 +27,10 @@ mod composite;
 mod element;
 mod formula;
 mod mode;
-mod parts;
 mod reads;
 mod resum;
 mod weigh;
+mod worst;
 
 pub use crate::kernels::ReadBox;
 pub use activations::{Activations, Products, StepBy};
@@ -39,4 +39,5 @@ pub use composite::median;
 pub use element::Clamp;
 pub use mode::{Arithmetic, DeviceMode};
 pub use resum::{Adding, OddSum, PartialSum, Resummed, SumIn};
-pub use weigh::{Excess, WorstElement, weigh, weigh_moved};
+pub use weigh::{Excess, weigh, weigh_moved};
+pub use worst::WorstElement;

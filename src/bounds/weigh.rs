@@ -5,10 +5,10 @@ use super::composite;
 use super::element::{Clamp, ComputedElement, NOTHING};
 use super::formula::{Formula, formula, is_approximated};
 use super::mode::{Arithmetic, DeviceMode};
-use super::parts::{ElementBeyond, WorstOfParts};
 use super::reads::Reads;
 use super::resum::Resummed;
-use crate::kernels::{Call, ReadBox, SumOperator, compute};
+use super::worst::{ElementBeyond, WorstElement, WorstOfParts};
+use crate::kernels::{Call, SumOperator, compute};
 use crate::tensor::{Format, Tensor, multi_index};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -68,34 +68,6 @@ pub struct Excess {
     /// How the engine quantized the activations before, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activations: Option<Activations>,
-}
-
-/// An element, and its distance from the right value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct WorstElement {
-    /// The number of the operator's output.
-    pub output: usize,
-    /// The element's index in the output.
-    pub index: Vec<usize>,
-    /// The right value, in `f64`.
-    pub right: f64,
-    /// The candidate's value.
-    pub found: f64,
-    /// The allowed difference.
-    pub bound: f64,
-    /// The elements of the inputs that it is computed from, if it is beyond its bound and no sum.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reads: Vec<ReadBox>,
-    /// Its addends, if it is a sum that is beyond its bound.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sum: Option<Box<Resummed>>,
-}
-
-impl WorstElement {
-    /// An element of an output, with its right value, the candidate's value, and its bound.
-    pub(super) fn new(output: usize, index: Vec<usize>, [right, found, bound]: [f64; 3]) -> Self {
-        WorstElement { output, index, right, found, bound, reads: Vec::new(), sum: None }
-    }
 }
 
 impl Excess {

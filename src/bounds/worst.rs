@@ -1,8 +1,39 @@
-//! The worst element beyond its bound in each part of an output, so that a reader can look at more than the worst of all.
+//! The worst elements of an output: of the whole, and of each part, so that a reader can look at more than one.
 
-use super::weigh::WorstElement;
+use super::resum::Resummed;
+use crate::kernels::ReadBox;
 use crate::tensor::{Tensor, multi_index, place_in_map};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// An element, and its distance from the right value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorstElement {
+    /// The number of the operator's output.
+    pub output: usize,
+    /// The element's index in the output.
+    pub index: Vec<usize>,
+    /// The right value, in `f64`.
+    pub right: f64,
+    /// The candidate's value.
+    pub found: f64,
+    /// The allowed difference.
+    pub bound: f64,
+    /// The elements of the inputs that it is computed from, if it is beyond its bound and no sum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ReadBox>,
+    /// Its addends, if it is a sum that is beyond its bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<Box<Resummed>>,
+}
+
+impl WorstElement {
+    /// An element of an output, with its right value, the candidate's value, and its bound.
+    pub(super) fn new(output: usize, index: Vec<usize>, [right, found, bound]: [f64; 3]) -> Self {
+        WorstElement { output, index, right, found, bound, reads: Vec::new(), sum: None }
+    }
+}
 
 /// The map of an output has so many rows and columns of parts. More would make reports large.
 const PARTS: usize = 5;
