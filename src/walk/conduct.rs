@@ -48,7 +48,6 @@ pub fn conduct(
     announce: &mut Announce<'_>,
     traced: &mut Traced<'_>,
 ) -> Result<Walked, String> {
-    let half = reference.ask(|reference| reference.half_outputs());
     let mut first = Vec::new();
     let (measured, mut storage, tapped) =
         watched_run(candidate, reference, declared, announce, &mut |executed| {
@@ -93,7 +92,7 @@ pub fn conduct(
     trust.first_unstable = first_unstable;
     let runs =
         Runs { repeats: untapped.len(), identical: trust.identical, open_seconds: 0.0, seconds };
-    let trace = Trace { measured, storage, final_half: worst(&clean, &half.wait()?) };
+    let trace = Trace { measured, storage, final_half: worst(&clean, &reference.half_outputs()?) };
     let candidate = if trust.disturbed_by_taps { untapped.swap_remove(0) } else { tapped };
     Ok(Walked { trace, trust, runs, candidate, clean })
 }

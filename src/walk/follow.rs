@@ -431,7 +431,14 @@ fn worst_error_profile(
 fn absmax(tensor: &Tensor) -> f64 {
     match tensor {
         Tensor::F32(array) => {
-            array.iter().filter(|v| v.is_finite()).fold(0.0, |max, v| f64::from(v.abs()).max(max))
+            // Magnitudes are ordered like their bits, and integers vectorise.
+            let finite = |v: &f32| if v.is_finite() { v.abs().to_bits() } else { 0 };
+            let largest = |max: u32, v: &f32| max.max(finite(v));
+            let bits = match array.as_slice() {
+                Some(elements) => elements.iter().fold(0, largest),
+                None => array.iter().fold(0, largest),
+            };
+            f32::from_bits(bits).into()
         }
         other => with_array!(other, array => if array.is_empty() { 0.0 } else { 1.0 }),
     }

@@ -2,6 +2,8 @@
 //! runs the next ones.
 
 use super::contract::OperatorReference;
+use crate::engine::Output;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel};
@@ -21,6 +23,8 @@ const WEIGHT: f64 = 1.0 / 40.0;
 pub struct ReferenceThread {
     jobs: Sender<Job>,
     waits: Waits,
+    /// What an honest backend of 16 bits would give. No candidate is needed for this, so it begins at once.
+    half: Cell<Option<Pending<Vec<Output>>>>,
     /// The watcher ends when this is dropped.
     _watched: Sender<()>,
 }
@@ -51,7 +55,14 @@ impl ReferenceThread {
         let waits = Waits::default();
         let seen = waits.clone();
         scope.spawn(move || seen.watch(&ended, tell));
-        ReferenceThread { jobs, waits, _watched: watched }
+        let reference = ReferenceThread { jobs, waits, half: Cell::default(), _watched: watched };
+        reference.half.set(Some(reference.ask(|reference| reference.half_outputs())));
+        reference
+    }
+
+    /// The outputs that an honest backend of 16 bits would give. Call once.
+    pub(super) fn half_outputs(&self) -> Result<Vec<Output>, String> {
+        self.half.take().map_or_else(|| Err("it was asked for before".to_owned()), Pending::wait)
     }
 
     /// Shows something to the work that listens, and waits until there is room. Work that has ended takes nothing, and
@@ -153,7 +164,12 @@ mod tests {
         let (to, listens) = sync_channel(1);
         drop(listens);
         let (jobs, _) = channel();
-        let reference = ReferenceThread { jobs, waits: Waits::default(), _watched: channel().0 };
+        let reference = ReferenceThread {
+            jobs,
+            waits: Waits::default(),
+            half: Cell::default(),
+            _watched: channel().0,
+        };
         reference.show(&to, 1);
         assert_eq!(reference.waits.0.load(Ordering::Relaxed), 0);
     }

@@ -1,6 +1,6 @@
 //! One exchange with a worker, from start to end, and the execution that results from the exchange.
 
-use super::ending::Ending;
+use super::ending::{Ending, without_waits};
 use super::fell_back;
 use super::program::WorkerProgram;
 use super::supervise::{Remains, Worker};
@@ -327,7 +327,8 @@ impl Conversation {
         deadline: Duration,
     ) -> (Execution, Option<Followed>) {
         if self.fell_back {
-            return (fell_back::explain(asked, self.ran_on, self.evidence), None);
+            let evidence = without_waits(self.evidence);
+            return (fell_back::explain(asked, self.ran_on, evidence), None);
         }
         let (mut execution, walked) = match self.end {
             Ok((reply, body)) => from_reply(reply, &body, deadline),
@@ -339,7 +340,7 @@ impl Conversation {
             ));
         }
         execution.ran_on = execution.ran_on.or(self.ran_on);
-        execution.evidence = self.evidence;
+        execution.evidence = without_waits(self.evidence);
         (execution, walked)
     }
 }

@@ -88,11 +88,10 @@ impl Ending {
     pub(in crate::worker) fn is_in_reference(&self, said: &[String]) -> bool {
         match self {
             Ending::Signal(_) => said.iter().any(|line| line == REFERENCE_DIED),
-            Ending::TimedOut => {
-                let mut waits = said.iter().rev().map(String::as_str);
-                waits.find(|line| [WAITS_FOR_REFERENCE, WAITED_FOR_REFERENCE].contains(line))
-                    == Some(WAITS_FOR_REFERENCE)
-            }
+            Ending::TimedOut => said
+                .iter()
+                .rfind(|line| is_of_waits(line))
+                .is_some_and(|line| line == WAITS_FOR_REFERENCE),
             _ => false,
         }
     }
@@ -127,6 +126,17 @@ impl Ending {
         let words = last_words.map(|words| format!(": {words}")).unwrap_or_default();
         Ending::Absent { ended, why: why + &words, hint }
     }
+}
+
+/// A worker's words without its lines about waits. These come with the time that a machine takes, and only matter if
+/// the worker ends in between.
+pub(in crate::worker) fn without_waits(mut said: Vec<String>) -> Vec<String> {
+    said.retain(|line| !is_of_waits(line));
+    said
+}
+
+fn is_of_waits(line: &str) -> bool {
+    [WAITS_FOR_REFERENCE, WAITED_FOR_REFERENCE].contains(&line)
 }
 
 /// Text that programs print when a check of their own fails, in lower case: C, C++, glib, Rust.
@@ -225,6 +235,8 @@ mod tests {
         assert!(is_own(&["loading", WAITS_FOR_REFERENCE, "a line of the engine"]));
         assert!(!is_own(&[WAITS_FOR_REFERENCE, WAITED_FOR_REFERENCE, "a line"]));
         assert!(!is_own(&["loading"]));
+        let said = ["loading", WAITS_FOR_REFERENCE, WAITED_FOR_REFERENCE].map(str::to_owned);
+        assert_eq!(without_waits(said.into()), ["loading"]);
     }
 
     #[test]

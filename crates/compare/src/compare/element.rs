@@ -79,6 +79,13 @@ pub(super) fn numbers(tensor: &Tensor, flat: Range<usize>) -> Vec<Number> {
     with_array!(tensor, array => row_major_slice(array)[flat].iter().map(|element| element.number()).collect())
 }
 
+/// Every `stride`th element of a row-major tensor. An integer beyond 2^53 is rounded.
+pub(super) fn strided(tensor: &Tensor, stride: usize) -> Vec<f64> {
+    with_array!(tensor, array => {
+        row_major_slice(array).iter().step_by(stride).map(|element| element.number().value()).collect()
+    })
+}
+
 /// One element of a row-major tensor.
 pub(super) fn number(tensor: &Tensor, flat: usize) -> Number {
     with_array!(tensor, array => row_major_slice(array)[flat].number())

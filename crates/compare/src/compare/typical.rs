@@ -26,16 +26,17 @@ const MOST_SENTINELS: usize = 4;
 /// within one column or channel.
 pub fn typical_magnitude(reference: &Tensor) -> f64 {
     let stride = reference.len().div_ceil(SAMPLE) | 1;
-    let sample = (0..reference.len())
-        .step_by(stride)
-        .map(|flat| element::number(reference, flat).value().abs())
-        .filter(|magnitude| magnitude.is_finite());
-    typical(sample.collect())
+    let magnitudes = element::strided(reference, stride).into_iter().map(f64::abs);
+    typical(magnitudes.filter(|magnitude| magnitude.is_finite()))
 }
 
-fn typical(magnitudes: Vec<f64>) -> f64 {
+fn typical(magnitudes: impl Iterator<Item = f64>) -> f64 {
     // Numbers that are not negative sort like their bits, and integers sort faster.
-    let mut bits: Vec<u64> = magnitudes.into_iter().map(f64::to_bits).collect();
+    let mut bits: Vec<u64> = magnitudes.map(f64::to_bits).collect();
+    if bits.iter().all(|magnitude| *magnitude < LEAST.to_bits()) {
+        bits.retain(|magnitude| *magnitude > 0);
+        return median(&mut bits);
+    }
     bits.sort_unstable();
     let magnitudes: Vec<f64> = bits.into_iter().map(f64::from_bits).collect();
     let ordinary = without_sentinels(&magnitudes);
@@ -44,6 +45,17 @@ fn typical(magnitudes: Vec<f64>) -> f64 {
         0 => 0.0,
         len => f64::midpoint(counting[(len - 1) / 2], counting[len / 2]),
     }
+}
+
+/// The median of numbers given by their bits, or 0 without any. It does not sort them.
+fn median(bits: &mut [u64]) -> f64 {
+    if bits.is_empty() {
+        return 0.0;
+    }
+    let is_odd = bits.len() % 2 == 1;
+    let (below, upper, _) = bits.select_nth_unstable(bits.len() / 2);
+    let lower = below.iter().max().filter(|_| !is_odd).unwrap_or(upper);
+    f64::midpoint(f64::from_bits(*lower), f64::from_bits(*upper))
 }
 
 /// How many of the ascending magnitudes are 0. Zeros from a ReLU or a mask do not show the scale.
