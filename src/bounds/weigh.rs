@@ -76,6 +76,13 @@ impl Excess {
         self.operands.is_some() || self.activations.is_some()
     }
 
+    /// Forgets the parts if they are of no interest.
+    fn keep_parts_of_sources(&mut self) {
+        if !self.is_source() {
+            self.parts.clear();
+        }
+    }
+
     /// Whether the excess is too large for rounding.
     pub fn is_source(&self) -> bool {
         let limit = match (self.declared, self.approximated) {
@@ -107,9 +114,7 @@ pub fn weigh(
     let approximated = is_approximated(call.op_type);
     let best = scales.best(outputs)?;
     let mut excess = Excess { declared: arithmetic.is_declared(), approximated, ..best };
-    if !excess.is_source() {
-        excess.parts.clear();
-    }
+    excess.keep_parts_of_sources();
     if let ([output, ..], true) = (outputs, excess.excess > 1.0) {
         explain(&mut excess, (call, sums.as_ref()), clamp, output.shape());
     }
@@ -160,7 +165,9 @@ pub fn weigh_moved(
         }
     }
     // Moved values need no guess about the device's arithmetic.
-    Some(Excess { declared: true, ..scales.best(outputs)? })
+    let mut excess = Excess { declared: true, ..scales.best(outputs)? };
+    excess.keep_parts_of_sources();
+    Some(excess)
 }
 
 fn by_sums(

@@ -73,11 +73,11 @@ impl Evaluator<'_> {
         let walk = found.map(|(trace, trust)| conclude(Strategy::Follow, trace, trust, &names));
         if let (Some(reason), Some(last)) = (&mut walked.execution.reason, &walked.last) {
             let when = match (walked.in_reference, walked.after_last) {
-                (true, _) => "; the target was in",
-                (false, true) => ", in the middle of a message after",
-                (false, false) => ", in",
+                (true, _) => "; the last operator was",
+                (false, true) => ", in the middle of a message after operator",
+                (false, false) => ", in operator",
             };
-            let at = format!("{when} operator {}, {} `{}`", last.index, last.op_type, last.name);
+            let at = format!("{when} {}, {} `{}`", last.index, last.op_type, last.name);
             reason.push_str(&at);
         }
         let mut report = self.judge(target, &walked.execution);

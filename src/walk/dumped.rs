@@ -235,10 +235,10 @@ fn shared(piece: &BTreeSet<usize>, sources: &[&BTreeSet<usize>]) -> BTreeSet<usi
     shared
 }
 
-/// The most values to ask for at once.
+/// The most nodes whose values are asked for at once.
 const MOST_VALUES: usize = 3;
 
-/// The fewest values that leave at most half of the suspects, so that each round halves them.
+/// A few values that leave at most half of the suspects, if so few can. Each round then halves them.
 fn deciding(steps: &NodeSteps, piece: &BTreeSet<usize>, suspects: &BTreeSet<usize>) -> Vec<String> {
     let half = suspects.len().div_ceil(2);
     let mut ends: BTreeSet<usize> = piece.last().copied().into_iter().collect();
@@ -249,7 +249,7 @@ fn deciding(steps: &NodeSteps, piece: &BTreeSet<usize>, suspects: &BTreeSet<usiz
         let open = piece.difference(&ends).copied();
         let Some(best) = open.min_by_key(with) else { break };
         ends.insert(best);
-        chosen.extend(steps.writes(best).first().cloned());
+        chosen.extend(steps.writes(best).iter().filter(|value| !value.is_empty()).cloned());
         if left(&ends) <= half {
             break;
         }

@@ -210,8 +210,7 @@ impl<'a> Follow<'a> {
             measured.patterns = patterns(&measured.op_type, &executed.inputs, expected, outputs);
         }
         if is_accused(measured, self.storage.storage()) && self.has_room_for_a_profile() {
-            measured.error_profile =
-                worst_error_profile(expected, outputs, measured.introduced).map(Box::new);
+            draw(expected, outputs, measured);
         }
     }
 
@@ -417,15 +416,25 @@ fn patterns(
         .collect()
 }
 
-/// The error profile of the output that has the operator's error.
+/// Adds the profile of the worst output. The wrong elements that are kept are shown in its map.
+fn draw(expected: &[Tensor], outputs: &[&Tensor], measured: &mut MeasuredOp) {
+    let worst = worst_error_profile(expected, outputs, measured.introduced);
+    if let (Some((output, _)), Some(excess)) = (&worst, &mut measured.excess) {
+        excess.parts.retain(|part| part.output == *output);
+    }
+    measured.error_profile = worst.map(|(_, profile)| Box::new(profile));
+}
+
+/// The number and the error profile of the output that has the operator's error.
 fn worst_error_profile(
     expected: &[Tensor],
     outputs: &[&Tensor],
     introduced: Option<ErrorSummary>,
-) -> Option<ErrorProfile> {
-    let mut pairs = expected.iter().zip(outputs);
-    let (reference, candidate) = pairs.find(|(r, c)| error_summary(r, c) == introduced)?;
-    error_profile(reference, candidate)
+) -> Option<(usize, ErrorProfile)> {
+    let mut pairs = expected.iter().zip(outputs).enumerate();
+    let (number, (reference, candidate)) =
+        pairs.find(|(_, (r, c))| error_summary(r, c) == introduced)?;
+    Some((number, error_profile(reference, candidate)?))
 }
 
 fn absmax(tensor: &Tensor) -> f64 {

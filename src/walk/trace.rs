@@ -145,8 +145,8 @@ pub struct OpReport {
     /// The nodes that were compared as one, if a dump shows only the values around them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub piece: Vec<String>,
-    /// The values to dump next. They leave at most half of the nodes of a piece that introduces error. If a piece has
-    /// branches, one value may not.
+    /// The values to dump next. Usually they leave at most half of the nodes of a piece that introduces error. In a chain
+    /// of nodes one value is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decided_by: Vec<String>,
     /// The operators that wrote its inputs, by their place in this list, if that is known.

@@ -72,11 +72,11 @@ pub(super) struct PartElement {
     sums: Vec<[String; 3]>,
 }
 
-/// The worst element of each part of an operator's first output, worst first.
+/// The worst element of each part of the output that the portrait shows, worst first.
 pub(super) fn part_elements(op: &OpReport, portrait: &ErrorProfile) -> Vec<PartElement> {
     let excess = |element: &WorstElement| (element.found - element.right).abs() / element.bound;
     let parts = op.excess.iter().flat_map(|excess| &excess.parts);
-    // The shape of the portrait is that of the output that it shows.
+    // A report may come from elsewhere.
     let fits = |element: &&WorstElement| {
         let extents = element.index.iter().zip(&portrait.shape);
         element.index.len() == portrait.shape.len()

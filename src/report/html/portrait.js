@@ -13,7 +13,7 @@ function portraitPanels(op, storage) {
   const parts = partElements(op.parts ?? []);
   return h("div", { class: "panels" },
     panel("How large are the errors?", histogram(portrait), histogramWords(portrait)),
-    panel("Where are they?", errorMap(portrait, parts), mapWords(portrait) + (parts ? " A click shows the wrong element that is nearest." : "")),
+    panel("Where are they?", errorMap(portrait, parts), [mapWords(portrait), parts ? h("span", { class: "screen" }, " A click shows the wrong element that is nearest.") : null]),
     panel("Candidate over reference", scatter(pairs), "Sampled elements; on the line both are equal. NaN and infinities are left out."),
     panel(`Difference in steps of ${format}`, steps(pairs, format),
       `One step is the distance between neighbours of ${format} at that size. Rounding stays in the band of one step up or down; what is outside is no rounding.`),
@@ -124,7 +124,7 @@ function errorMap({ map }, elements) {
   if (broken) parts.push(s("path", { d: broken, fill: "none", stroke: "var(--ground)", "stroke-width": 1.2, "stroke-dasharray": "1.5 1.5" }));
   parts.push(...rings(map, wide, high));
   // Two colours, so that the ring is seen on every colour of the map.
-  const chosen = s("g", { class: "chosen-cell", visibility: "hidden" },
+  const chosen = s("g", { class: "chosen-cell screen", visibility: "hidden" },
     s("circle", { r: 5, fill: "none", stroke: "var(--ink)", "stroke-width": 4 }), s("circle", { r: 5, fill: "none", stroke: "var(--ground)", "stroke-width": 1.6 }));
   parts.push(chosen);
   parts.push(s("text", { x: LEFT, y: HIGH - BELOW + 14 }, "0"));

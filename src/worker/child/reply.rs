@@ -12,8 +12,8 @@ pub(in crate::worker) type Send<'a> = dyn FnMut(&Reply, &[u8]) -> io::Result<()>
 /// Says on stderr whether the target waits for the reference. Replies cannot be sent while the target waits.
 pub(in crate::worker) fn say_waiting(waits: bool) {
     let line = if waits { WAITS_FOR_REFERENCE } else { WAITED_FOR_REFERENCE };
-    // If stderr is gone, the parent is, too.
-    let _ = writeln!(io::stderr(), "{line}");
+    // One write, on a line of its own: engines write to stderr at the same time. If stderr is gone, the parent is, too.
+    let _ = io::stderr().write_all(format!("\n{line}\n").as_bytes());
 }
 
 /// Sends the results of a walk: measurements in the head, final outputs in the body.

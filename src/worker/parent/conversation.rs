@@ -394,11 +394,10 @@ fn ended(ending: &Ending, said: &[String], deadline: Duration) -> Execution {
     let execution = match ending {
         Ending::TimedOut => {
             let why = match ending.is_in_reference(said) {
-                true => ": the target waited for offby's own reference, and",
-                false => ";",
+                true => ", because the target waited for offby's own reference",
+                false => "; the worker was killed",
             };
-            let seconds = deadline.as_secs();
-            let reason = format!("no answer within {seconds} seconds{why} the worker was killed");
+            let reason = format!("no answer within {} seconds{why}", deadline.as_secs());
             Execution::without_outputs(Outcome::TimedOut, reason)
                 .with_hint("give it longer with --timeout SECONDS")
         }

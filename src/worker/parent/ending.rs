@@ -74,7 +74,7 @@ impl Ending {
 
     /// The sentence, with the words of an assertion if the worker died of an assertion.
     pub(in crate::worker) fn describe_with(&self, said: &[String]) -> String {
-        if let (Ending::Signal(_), true) = (self, self.is_in_reference(said)) {
+        if !matches!(self, Ending::TimedOut) && self.is_in_reference(said) {
             return format!("{} in offby's own reference, and not in the target", self.describe());
         }
         let words = match self {
@@ -87,7 +87,8 @@ impl Ending {
     /// Whether the worker died in its reference, or its target waited for the reference to the end.
     pub(in crate::worker) fn is_in_reference(&self, said: &[String]) -> bool {
         match self {
-            Ending::Signal(_) => said.iter().any(|line| line == REFERENCE_DIED),
+            // A shell or `ssh` gives a status in place of the signal.
+            Ending::Signal(_) | Ending::Exit(_) => said.iter().any(|line| line == REFERENCE_DIED),
             Ending::TimedOut => said
                 .iter()
                 .rfind(|line| is_of_waits(line))
@@ -224,6 +225,7 @@ mod tests {
         assert_eq!(quoted(&["all is well"]), died);
         let own = format!("{died} in offby's own reference, and not in the target");
         assert_eq!(quoted(&["all is well", REFERENCE_DIED]), own);
+        assert!(Ending::Exit(139).is_in_reference(&[REFERENCE_DIED.to_owned()]));
     }
 
     #[test]

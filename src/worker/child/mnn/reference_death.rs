@@ -47,6 +47,7 @@ extern "C" fn handle(signal: c_int) {
     // SAFETY: `write`, `sigaction` and `raise` may be called in a handler, and the pointers are valid.
     unsafe {
         if IS_REFERENCE.get() {
+            libc::write(libc::STDERR_FILENO, c"\n".as_ptr().cast(), 1);
             libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len());
             libc::write(libc::STDERR_FILENO, c"\n".as_ptr().cast(), 1);
         }

@@ -222,6 +222,7 @@ int32_t offby_resize_input(OffbySession* s, OffbyTensor* input, const int32_t* d
 int32_t offby_resize(OffbySession* s) {
     return guarded<int32_t>(-1, [&] {
         if (s->module == nullptr) {
+            s->commands.clear();
             s->net->resizeSession(s->session);
             listCommands(s);
         }
