@@ -61,6 +61,7 @@ fn around(places: &[usize], shape: &[usize]) -> Option<ReadBox> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::flat_index;
     use std::collections::BTreeMap;
 
     fn boxes(op_type: &str, shapes: &[&[usize]], index: &[usize]) -> Vec<ReadBox> {
@@ -71,8 +72,7 @@ mod tests {
         let attributes = BTreeMap::new();
         let call =
             Call { op_type, opset: 13, attributes: &attributes, inputs: &inputs, outputs: 1 };
-        let flat = index.iter().zip(shapes[0]).fold(0, |flat, (at, extent)| flat * extent + at);
-        Reads::of(&call).boxes(index, flat, shapes[0])
+        Reads::of(&call).boxes(index, flat_index(index, shapes[0]), shapes[0])
     }
 
     fn read(input: usize, from: &[usize], to: &[usize]) -> ReadBox {

@@ -9,7 +9,7 @@ use super::reads::Reads;
 use super::resum::Resummed;
 use super::worst::{ElementBeyond, WorstElement, WorstOfParts};
 use crate::kernels::{Call, SumOperator, compute};
-use crate::tensor::{Format, Tensor, multi_index};
+use crate::tensor::{Format, Tensor, flat_index, multi_index};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -143,11 +143,6 @@ fn explain(
     });
     // The page draws the sum of the worst element only.
     excess.parts.iter_mut().filter_map(|part| part.sum.as_mut()).for_each(|sum| sum.shorten());
-}
-
-/// The flat position of an index.
-fn flat_index(index: &[usize], shape: &[usize]) -> usize {
-    index.iter().zip(shape).fold(0, |flat, (at, extent)| flat * extent + at)
 }
 
 /// Compares values that were only moved with the right values. Storing may round them once.

@@ -2,7 +2,7 @@
 
 use super::resum::Resummed;
 use crate::kernels::ReadBox;
-use crate::tensor::{Tensor, multi_index, place_in_map};
+use crate::tensor::{Tensor, map_extents, multi_index, place_in_map};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -57,7 +57,8 @@ pub(super) struct WorstOfParts(BTreeMap<(usize, [usize; 2]), ElementBeyond>);
 impl WorstOfParts {
     /// Adds an element of an output with this shape.
     pub(super) fn put(&mut self, output: usize, shape: &[usize], element: ElementBeyond) {
-        let (at, extents) = place_in_map(element.place, shape);
+        let extents = map_extents(shape);
+        let at = place_in_map(element.place, extents);
         let part = [at[0] * PARTS / extents[0], at[1] * PARTS / extents[1]];
         self.keep((output, part), element);
     }

@@ -1,7 +1,7 @@
 //! Longer inputs, and the part of their results that belongs to the shorter ones.
 
 use crate::graph::{Dim, ValueInfo, ValueName};
-use crate::tensor::{Tensor, multi_index};
+use crate::tensor::{Tensor, flat_index, multi_index};
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
@@ -91,7 +91,7 @@ pub fn resized(tensor: &Tensor, shape: &[usize]) -> Option<Tensor> {
     for (flat, element) in tensor.bytes().chunks_exact(size).enumerate() {
         let index = multi_index(flat, tensor.shape());
         if index.iter().zip(shape).all(|(at, extent)| at < extent) {
-            let place = index.iter().zip(shape).fold(0, |place, (at, extent)| place * extent + at);
+            let place = flat_index(&index, shape);
             bytes[place * size..(place + 1) * size].copy_from_slice(element);
         }
     }

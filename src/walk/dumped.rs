@@ -236,14 +236,14 @@ fn shared(piece: &BTreeSet<usize>, sources: &[&BTreeSet<usize>]) -> BTreeSet<usi
 }
 
 /// The most nodes whose values are asked for at once.
-const MOST_VALUES: usize = 3;
+const MOST_NODES: usize = 3;
 
 /// A few values that leave at most half of the suspects, if so few can. Each round then halves them.
 fn deciding(steps: &NodeSteps, piece: &BTreeSet<usize>, suspects: &BTreeSet<usize>) -> Vec<String> {
     let half = suspects.len().div_ceil(2);
     let mut ends: BTreeSet<usize> = piece.last().copied().into_iter().collect();
     let mut chosen = Vec::new();
-    while chosen.len() < MOST_VALUES && piece.len() > ends.len() {
+    for _ in 0..MOST_NODES {
         let left = |ends: &BTreeSet<usize>| most_left(steps, piece, ends, suspects);
         let with = |step: &usize| left(&ends.iter().copied().chain([*step]).collect());
         let open = piece.difference(&ends).copied();

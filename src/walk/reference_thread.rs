@@ -5,7 +5,7 @@ use super::contract::OperatorReference;
 use crate::engine::Output;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel};
 use std::thread::{Builder, Scope};
 use std::time::Duration;
@@ -97,15 +97,15 @@ impl ReferenceThread {
     }
 }
 
-/// Counts the beginnings and the ends of waits: while the candidate waits, the number is odd.
+/// Whether the candidate waits for the reference now.
 #[derive(Clone, Default)]
-struct Waits(Arc<AtomicU64>);
+struct Waits(Arc<AtomicBool>);
 
 impl Waits {
     fn during<T>(&self, wait: impl FnOnce() -> T) -> T {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
         let waited = wait();
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.store(false, Ordering::Relaxed);
         waited
     }
 
@@ -113,8 +113,7 @@ impl Waits {
     fn watch(&self, ended: &Receiver<()>, tell: impl Fn(bool)) {
         let mut share = WaitShare::default();
         while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-            let waits = self.0.load(Ordering::Relaxed) % 2 == 1;
-            share.look(waits).into_iter().for_each(&tell);
+            share.look(self.0.load(Ordering::Relaxed)).into_iter().for_each(&tell);
         }
         if share.mostly {
             tell(false);
@@ -161,7 +160,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::sync_channel;
 
-    /// What is told of a candidate that waits and runs in turns of so many looks.
+    /// What the watcher tells if the candidate waits and runs in turn. Each number counts the looks of one turn.
     fn told(turns: &[usize]) -> Vec<bool> {
         let mut share = WaitShare::default();
         let looks = turns.iter().enumerate().flat_map(|(at, turn)| vec![at % 2 == 0; *turn]);
@@ -173,7 +172,7 @@ mod tests {
         assert_eq!(told(&[4, 1]), [false; 0]);
         assert_eq!(told(&[50, 60]), [true, false]);
         assert_eq!(told(&[50, 5, 50, 1]), [true]);
-        // Waits of half of the time are told no more than once.
+        // If the candidate waits half of the time, the watcher tells that once at most.
         assert!(told(&[3; 1000]).len() < 2);
     }
 
@@ -189,6 +188,6 @@ mod tests {
             _watched: channel().0,
         };
         reference.show(&to, 1);
-        assert_eq!(reference.waits.0.load(Ordering::Relaxed), 0);
+        assert!(!reference.waits.0.load(Ordering::Relaxed));
     }
 }

@@ -5,7 +5,7 @@ use super::page::prose;
 use crate::bounds::{PartialSum, Resummed, SumIn, WorstElement};
 use crate::compare::ErrorProfile;
 use crate::report::element::{digits, element_sentences, worst_element};
-use crate::tensor::place_in_map;
+use crate::tensor::flat_index;
 use crate::walk::{OpReport, Role, WalkReport};
 use maud::{Markup, html};
 use serde::Serialize;
@@ -85,7 +85,7 @@ pub(super) fn part_elements(op: &OpReport, portrait: &ErrorProfile) -> Vec<PartE
     let mut parts: Vec<&WorstElement> = parts.filter(fits).collect();
     parts.sort_by(|a, b| excess(b).total_cmp(&excess(a)));
     let shown = parts.into_iter().map(|element| PartElement {
-        cell: cell_of(element, portrait),
+        cell: portrait.map.cell(flat_index(&element.index, &portrait.shape)),
         index: format!("{:?}", element.index),
         times: size(excess(element)),
         sentences: element_sentences(element).iter().map(|sentence| capital(sentence)).collect(),
@@ -97,12 +97,6 @@ pub(super) fn part_elements(op: &OpReport, portrait: &ErrorProfile) -> Vec<PartE
             .collect(),
     });
     shown.collect()
-}
-
-fn cell_of(element: &WorstElement, ErrorProfile { shape, map, .. }: &ErrorProfile) -> [usize; 2] {
-    let flat = element.index.iter().zip(shape).fold(0, |flat, (at, extent)| flat * extent + at);
-    let ([row, column], _) = place_in_map(flat, shape);
-    [row / map.rows.per_cell, column / map.columns.per_cell]
 }
 
 fn sum_row(sum: &SumIn, element: &WorstElement) -> [String; 3] {

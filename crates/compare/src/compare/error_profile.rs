@@ -67,6 +67,18 @@ pub struct ErrorMap {
     pub cells: Vec<String>,
 }
 
+impl ErrorMap {
+    /// The row and the column of the cell that shows the element at a flat position.
+    pub fn cell(&self, flat: usize) -> [usize; 2] {
+        cell(&self.rows, &self.columns, flat)
+    }
+}
+
+fn cell(rows: &Axis, columns: &Axis, flat: usize) -> [usize; 2] {
+    let [row, column] = place_in_map(flat, [rows.extent, columns.extent]);
+    [row / rows.per_cell, column / columns.per_cell]
+}
+
 /// One direction of a map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -160,8 +172,7 @@ impl ProfileSketch {
             self.disagreeing += 1;
             DISAGREES
         };
-        let ([row, column], _) = place_in_map(flat, &self.shape);
-        let (row, column) = (row / self.rows.per_cell, column / self.columns.per_cell);
+        let [row, column] = cell(&self.rows, &self.columns, flat);
         let cell = &mut self.cells[row * self.columns.cells() + column];
         *cell = mark.max(*cell);
         if flat.is_multiple_of(self.stride) {

@@ -33,21 +33,18 @@ pub fn typical_magnitude(reference: &Tensor) -> f64 {
 fn typical(magnitudes: impl Iterator<Item = f64>) -> f64 {
     // Numbers that are not negative sort like their bits, and integers sort faster.
     let mut bits: Vec<u64> = magnitudes.map(f64::to_bits).collect();
-    if bits.iter().all(|magnitude| *magnitude < LEAST.to_bits()) {
-        bits.retain(|magnitude| *magnitude > 0);
-        return median(&mut bits);
+    // Only large numbers can be sentinels.
+    if bits.iter().any(|magnitude| *magnitude >= LEAST.to_bits()) {
+        bits.sort_unstable();
+        let magnitudes: Vec<f64> = bits.iter().copied().map(f64::from_bits).collect();
+        bits.truncate(without_sentinels(&magnitudes).len());
     }
-    bits.sort_unstable();
-    let magnitudes: Vec<f64> = bits.into_iter().map(f64::from_bits).collect();
-    let ordinary = without_sentinels(&magnitudes);
-    let counting = &ordinary[zeros(ordinary)..];
-    match counting.len() {
-        0 => 0.0,
-        len => f64::midpoint(counting[(len - 1) / 2], counting[len / 2]),
-    }
+    // Zeros from a ReLU or a mask do not show the scale.
+    bits.retain(|magnitude| *magnitude > 0);
+    median(&mut bits)
 }
 
-/// The median of numbers given by their bits, or 0 without any. It does not sort them.
+/// The median of numbers given by their bits, or 0 without any. It does not sort all of them.
 fn median(bits: &mut [u64]) -> f64 {
     if bits.is_empty() {
         return 0.0;
@@ -58,7 +55,7 @@ fn median(bits: &mut [u64]) -> f64 {
     f64::midpoint(f64::from_bits(*lower), f64::from_bits(*upper))
 }
 
-/// How many of the ascending magnitudes are 0. Zeros from a ReLU or a mask do not show the scale.
+/// How many of the ascending magnitudes are 0.
 fn zeros(magnitudes: &[f64]) -> usize {
     magnitudes.partition_point(|magnitude| *magnitude == 0.0)
 }

@@ -41,11 +41,14 @@ impl fmt::Display for ShapeText<'_> {
     }
 }
 
-/// The row and the column where a map of a tensor shows an element, and the extents of rows and columns, in elements.
-pub fn place_in_map(flat: usize, shape: &[usize]) -> ([usize; 2], [usize; 2]) {
-    let extents = map_extents(shape);
-    let [rows, columns] = extents;
-    ([flat / columns % rows, flat % columns], extents)
+/// The flat position of a row-major multi-index.
+pub fn flat_index(index: &[usize], shape: &[usize]) -> usize {
+    index.iter().zip(shape).fold(0, |flat, (at, extent)| flat * extent + at)
+}
+
+/// The row and the column of an element in a map with these [`map_extents`].
+pub fn place_in_map(flat: usize, [rows, columns]: [usize; 2]) -> [usize; 2] {
+    [flat / columns % rows, flat % columns]
 }
 
 /// The rows and columns of a map of a tensor, in elements; at least 1 of each.

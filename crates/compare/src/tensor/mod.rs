@@ -13,6 +13,6 @@ mod value;
 pub use digest::Digest;
 pub use dtype::Dtype;
 pub use format::{Format, Rounding, round, round_f32, round_tensor};
-pub use index::{ShapeText, element_count, map_extents, multi_index, place_in_map};
+pub use index::{ShapeText, element_count, flat_index, map_extents, multi_index, place_in_map};
 pub use npy::{NpyError, NpyRows, npy_from, read_npy, write_npy};
 pub use value::{Tensor, TensorError, narrowed};
