@@ -79,7 +79,8 @@ fn of_births(walk: &WalkReport) -> Vec<String> {
 /// The operator at which the engine's own CPU parts from the reference, unless the verdict names it already.
 fn of_cpu(target: &TargetReport, walk: &WalkReport) -> Option<String> {
     let first = walk.first_converted.as_ref()?;
-    let told = [Kind::Converter, Kind::CpuKernel].contains(&target.verdict.kind);
+    let told = target.origin.is_some()
+        || [Kind::Converter, Kind::CpuKernel].contains(&target.verdict.kind);
     let is_witness = walk.ops.iter().any(|op| op.witness.is_some() && op.name == *first);
     if told || is_witness {
         return None;

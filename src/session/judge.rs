@@ -242,11 +242,15 @@ fn like(values: Vec<f64>, tensor: &Tensor, count: usize) -> Tensor {
     narrowed(Tensor::F64(array), tensor.dtype())
 }
 
-/// Whether an engine's outputs agree with the right ones, judged as for any target.
-pub(super) fn all_agree(session: &Evaluator<'_>, target: &Target, outputs: &[Output]) -> bool {
-    let truth = session.truth();
-    truth.iter().all(|right| {
-        let found = outputs.iter().find(|output| output.name == right.name);
+/// Whether a target's outputs agree with the right ones, judged as for any target.
+pub(super) fn all_agree(
+    session: &Evaluator<'_>,
+    target: &Target,
+    right: &[Output],
+    found: &[Output],
+) -> bool {
+    right.iter().all(|right| {
+        let found = found.iter().find(|found| found.name == right.name);
         found.is_some_and(|found| {
             let report = super::examine::compare_output(
                 target,

@@ -182,6 +182,7 @@ impl<'e> OriginSearch<'e> {
             item: None,
             error: Some(kernel.error_summary.rel_l2)
                 .filter(|_| kernel.error_summary.disagreeing == 0),
+            explains_outputs: true,
             grounds: format!(
                 "in the network, on the operator's own inputs and with the node's own constants, {} of {} elements are otherwise; by itself the node is right, so the fault needs what is around it (layouts, reused memory)",
                 kernel.error_summary.mismatched, kernel.error_summary.elements
@@ -231,7 +232,16 @@ impl<'e> OriginSearch<'e> {
             ),
         };
         let error = Some(distance(outputs, &found)).filter(|error| error.is_finite());
-        Some(Origin { kind, node, op_type, operator: None, item: dropped, error, grounds })
+        Some(Origin {
+            kind,
+            node,
+            op_type,
+            operator: None,
+            item: dropped,
+            error,
+            grounds,
+            explains_outputs: true,
+        })
     }
 
     /// An attribute or an input that matters, but whose removal leaves the conversion unchanged.
@@ -308,6 +318,7 @@ impl<'e> OriginSearch<'e> {
             node: label.clone(),
             op_type: node.op_type.to_owned(),
             operator: Some(change.operator),
+            explains_outputs: true,
             grounds: format!(
                 "in the given .mnn file, {item} is not what a fresh conversion has: {}",
                 change.words
@@ -329,6 +340,7 @@ impl<'e> OriginSearch<'e> {
             operator: Some(op.op_type.clone()),
             item: None,
             error: op.conversion,
+            explains_outputs: true,
             grounds: format!(
                 "every node here is right by itself, but in the converted network one `{}` operator takes the place of several nodes and computes something else",
                 op.op_type

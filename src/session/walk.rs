@@ -10,7 +10,7 @@ use crate::engine::{CPU, Execution, NodeSteps, Outcome, Output, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Dump;
 use crate::report::{BegunReport, TargetReport};
-use crate::verdict::{Kind, News, Ruling, accept_converter, refine};
+use crate::verdict::{Kind, News, Origin, OriginKind, Ruling, accept_converter, refine};
 use crate::walk::{
     DumpedNetwork, FallbackPlan, Misshapen, OpReport, Role, Stopped, Strategy, WalkReport,
     conclude, error_summary, fitted_last, walk_dumped,
@@ -171,34 +171,48 @@ impl Evaluator<'_> {
                 excuse_quantized(walk, self.request.model);
             }
         }
-        if let (Some(walk), Some(walked)) = (&mut report.walk, walked) {
-            let clean = &walked.reference;
-            let is_same = !clean.is_empty() && all_agree(self, &on_cpu(target), clean);
-            if is_same {
-                // Names are the converter's: if the end result is right, a differing value on the way is a
-                // different value under the same name.
-                walk.first_converted = None;
-            } else if !clean.is_empty()
-                && report.verdict.kind.news() == News::Bad
-                && walk.sources.is_empty()
-            {
-                let wrong: Vec<ValueName> = report
-                    .outputs
-                    .iter()
-                    .filter(|output| output.agreement == Agreement::Diverges)
-                    .map(|output| output.name.clone())
-                    .collect();
-                let found = walked.found.as_ref().map(|found| &found.0);
-                let followed = Followed { walk, found, wrong: &wrong };
-                report.origin = find_origin(self, target, &followed);
-            }
-            if !is_same && walk.first_converted.is_none() {
-                walk.first_converted = report.origin.as_ref().map(|origin| origin.node.clone());
-            }
+        if let Some(walked) = walked {
+            self.compare_with_own_cpu(target, &mut report, walked);
         }
         report.verdict = refine(&report.verdict, &self.facts(&report));
         self.accept_converter(&mut report);
         self.held_to_finite(report)
+    }
+
+    /// Looks at what the engine's own CPU makes of the network, and why it differs from the reference.
+    fn compare_with_own_cpu(
+        &self,
+        target: &Target,
+        report: &mut TargetReport,
+        walked: &WorkerWalk,
+    ) {
+        let (Some(walk), clean) = (&mut report.walk, &walked.reference) else { return };
+        if !clean.is_empty() && all_agree(self, &on_cpu(target), self.truth(), clean) {
+            // Names are the converter's: if the end result is right, a differing value on the way is a
+            // different value under the same name.
+            walk.first_converted = None;
+            return;
+        }
+        if clean.is_empty() || report.verdict.kind.news() != News::Bad {
+            return;
+        }
+        let wrong: Vec<ValueName> = report
+            .outputs
+            .iter()
+            .filter(|output| output.agreement == Agreement::Diverges)
+            .map(|output| output.name.clone())
+            .collect();
+        let found = walked.found.as_ref().map(|found| &found.0);
+        let followed = Followed { walk, found, wrong: &wrong };
+        let explains_outputs =
+            walk.sources.is_empty() || all_agree(self, target, clean, &walked.execution.outputs);
+        // A backend with kernels of its own does not inherit a wrong kernel of the CPU, but a changed network.
+        report.origin = find_origin(self, target, &followed)
+            .map(|origin| Origin { explains_outputs, ..origin })
+            .filter(|origin| explains_outputs || origin.kind == OriginKind::Converter);
+        if walk.first_converted.is_none() {
+            walk.first_converted = report.origin.as_ref().map(|origin| origin.node.clone());
+        }
     }
 
     fn facts<'r>(&self, report: &'r TargetReport) -> crate::verdict::Facts<'r> {

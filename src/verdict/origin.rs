@@ -30,6 +30,14 @@ pub struct Origin {
     pub error: Option<f64>,
     /// The evidence for the finding.
     pub grounds: String,
+    /// Whether the outputs agree with those of the engine's own CPU, which are wrong. If not, the backend adds an error
+    /// of its own.
+    #[serde(default = "yes")]
+    pub explains_outputs: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// An engine's name as its makers spell it.

@@ -190,13 +190,21 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             hint: whole.hint.clone().or_else(|| Some(next_step(first))),
             ..whole
         },
+        Some(first)
+            if reproduced == of
+                && let Some(origin) = facts.origin.filter(|found| found.explains_outputs) =>
+        {
+            let origin = of_origin(whole, origin, facts.engine);
+            let own = accuse(first, &sources, walk);
+            Verdict { sentence: format!("{}; apart from that, {own}", origin.sentence), ..origin }
+        }
         Some(first) if reproduced == of => Verdict {
             // A correct operator may compute NaN from a source's wrong outputs: 0 / 0.
             kind: match walk.first_nonfinite.is_some() || whole.kind == Kind::Nonfinite {
                 true => Kind::Nonfinite,
                 false => Kind::Divergent,
             },
-            sentence: accuse(first, &sources, walk),
+            sentence: accuse(first, &sources, walk) + &apart_from_that(facts),
             confidence,
             diagnosis: diagnosis(first),
             hint: Some(next_step(first)),
@@ -219,6 +227,12 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             _ => no_source(whole, facts, walk),
         },
     }
+}
+
+/// What the engine's converter adds to a backend's own error.
+fn apart_from_that(facts: &Facts<'_>) -> String {
+    let words = |origin: &Origin| format!("; apart from that, {}", origin.words(facts.engine));
+    facts.origin.map(words).unwrap_or_default()
 }
 
 /// No node introduces error, because the suspected nodes fail by themselves, as the whole network does.
@@ -413,8 +427,9 @@ fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String 
         (None, _) if first.divided_by.is_some() => signs(first),
         (None, error) if let Some(words) = beyond(first, error) => words,
         (None, error) => format!(
-            "a relative error of {:.2e} against the reference on the same inputs, where {} rounding costs {:.2e}",
+            "a relative error of {:.2e} against {} on the same inputs, where {} rounding costs {:.2e}",
             error.unwrap_or(f64::NAN),
+            if first.by_witness { "the engine's own CPU" } else { "the reference" },
             walk.storage.name(),
             first.floor
         ),

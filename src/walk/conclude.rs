@@ -128,6 +128,7 @@ fn report(op: &MeasuredOp, role: Role, onnx_node: Option<String>, storage: Forma
         excess: op.excess.clone(),
         kernel: op.kernel.map(|kernel| kernel.error_summary.rel_l2),
         witness: op.witness.map(|error_summary| error_summary.rel_l2),
+        by_witness: op.by_witness,
         floor,
         ratio: introduced.map(|introduced| introduced / floor),
         role,

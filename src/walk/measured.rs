@@ -51,6 +51,10 @@ pub struct MeasuredOp {
     /// reference agrees with the candidate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<ErrorSummary>,
+    /// Whether `introduced` is the distance from the witness, and the witness's value is wrong. The session's reference
+    /// cannot compute the operator on these inputs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_witness: bool,
     /// The largest magnitude in the outputs.
     pub absmax: f64,
     /// Non-finite elements that the operator itself caused, and the cause.

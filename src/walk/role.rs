@@ -164,6 +164,7 @@ mod tests {
             excess: None,
             kernel: None,
             witness: None,
+            by_witness: false,
             half: None,
             absmax: 1.0,
             nonfinite: None,

@@ -184,6 +184,10 @@ pub struct OpReport {
     /// Relative L2 distance of the engine's own CPU, if only that CPU is wrong here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<f64>,
+    /// Whether `introduced` is the distance from the engine's own CPU, and that CPU's value is wrong. The reference
+    /// cannot compute this operator by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_witness: bool,
     /// Relative L2 error that an honest backend with this storage would introduce.
     pub floor: f64,
     /// `introduced` / `floor`.

@@ -50,6 +50,43 @@ fn the_cpu_against_itself_has_no_source() {
 }
 
 #[test]
+#[ignore = "needs the driver of mnn:vulkan:high"]
+fn a_backend_and_a_converter_are_both_named() {
+    need("mnn:vulkan:high");
+    let (code, report) = walk("efformer_mlp_gelu.onnx", "sine", "mnn:vulkan:high");
+    let target = first_target(&report);
+    let sentence = target["verdict"]["sentence"].as_str().unwrap();
+    assert_eq!((code, target["verdict"]["kind"].as_str()), (1, Some("divergent")), "{sentence}");
+    // The fused GELU is no single node, so MNN's CPU is the measure, and the CPU is six times as far off itself.
+    assert!(sentence.contains("against the engine's own CPU on the same inputs"), "{sentence}");
+    assert!(
+        sentence.contains("; apart from that, the converter changed the network"),
+        "{sentence}"
+    );
+    assert_eq!(target["origin"]["kind"], "converter");
+    assert_eq!(target["origin"]["explains_outputs"], false);
+}
+
+#[test]
+#[ignore = "needs the driver of mnn:vulkan:high"]
+fn an_error_is_measured_from_the_reference_if_the_cpu_is_wrong_as_well() {
+    need("mnn:vulkan:high");
+    let (_, report) = walk("pool_sentinel.onnx", "sine", "mnn:vulkan:high");
+    let walk = &first_target(&report)["walk"];
+    let op = walk["ops"].as_array().unwrap().iter().find(|op| op["role"] == "source").unwrap();
+    // 128 of 324 elements are -1e5, where -3.4e38 is right and MNN's CPU has -1.7e7.
+    assert!((op["introduced"].as_f64().unwrap() - 1.0).abs() < 1e-6, "{op:#}");
+    assert!(first_target(&report)["origin"].is_null());
+    let seen: Vec<&str> = op["diagnosis"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pattern| pattern["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(seen, ["saturated", "border"], "{op:#}");
+}
+
+#[test]
 #[ignore = "needs the driver of mnn:vulkan"]
 fn a_walk_that_falls_back_is_no_walk() {
     need("mnn:vulkan");

@@ -354,12 +354,17 @@ fn affine(sample: &OperatorSample<'_>) -> Option<String> {
     let spread_c = sum(&|_, c| (c - mean_c).powi(2));
     let both = sum(&|r, c| (r - mean_r) * (c - mean_c));
     let slope = both / spread_r;
+    let offset = mean_c - slope * mean_r;
     // For NaN, this condition is false.
     let line = both * both >= 0.999 * spread_r * spread_c && spread_c > 0.0 && slope > 0.0;
-    when(line, || {
+    // A line also goes through two clusters, such as a border that is wrong and a middle that is right.
+    let fitting = sample.pairs().filter(|&(r, c)| {
+        let (r, c) = (f64::from(r), f64::from(c));
+        (c - slope * r - offset).abs() < (c - r).abs()
+    });
+    when(line && 4 * fitting.count() >= 3 * sample.len(), || {
         format!(
-            "every element is about {slope:.3} times what it should be plus {:.3}: a norm uses a different mean or variance",
-            mean_c - slope * mean_r
+            "every element is about {slope:.3} times what it should be plus {offset:.3}: a norm uses a different mean or variance",
         )
     })
 }
@@ -587,6 +592,17 @@ mod tests {
         let right: Vec<f32> = (0..64).map(|at| (at as f32 * 0.37).sin()).collect();
         let wrong: Vec<f32> = right.iter().map(|v| 0.9 * v + 0.17).collect();
         assert_eq!(seen(&[64], &right, &wrong, &[1.0])[0], "affine");
+    }
+
+    #[test]
+    fn a_wrong_border_and_a_right_middle_are_no_line() {
+        let is_border = |at: usize| at < 20 || at >= 44;
+        let middle = |at: usize| (at as f32 * 0.37).sin();
+        let right: Vec<f32> =
+            (0..64).map(|at| if is_border(at) { -1.6e7 } else { middle(at) }).collect();
+        let wrong: Vec<f32> =
+            (0..64).map(|at| if is_border(at) { -1e5 } else { middle(at) }).collect();
+        assert!(!seen(&[64], &right, &wrong, &[1.0]).contains(&"affine".to_owned()));
     }
 
     #[test]

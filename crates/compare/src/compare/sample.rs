@@ -28,8 +28,8 @@ impl<'a> OperatorSample<'a> {
     ) -> Option<Self> {
         let (Tensor::F32(r), Tensor::F32(c)) = (reference, candidate) else { return None };
         let (r, c, shape) = (r.as_slice()?, c.as_slice()?, r.shape());
-        let typical = r.iter().map(|v| v.abs()).filter(|v| v.is_finite()).sum::<f32>()
-            / r.len().max(1) as f32;
+        let sum: f64 = r.iter().filter(|v| v.is_finite()).map(|v| f64::from(v.abs())).sum();
+        let typical = (sum / r.len().max(1) as f64) as f32;
         // For NaN, this condition is true.
         let is_wrong = |r: f32, c: f32| !((c - r).abs() <= WRONG * r.abs().max(typical) || r == c);
         let wrong: Vec<usize> = (0..r.len()).filter(|&i| is_wrong(r[i], c[i])).collect();
