@@ -71,7 +71,7 @@ pub fn diff_text(comparison: &Comparison, judgement: &Judgement, width: usize) -
         &format!("{:?}: {}", judgement.agreement, judgement.words).to_lowercase(),
         width,
     ));
-    text.push_str(&needed(judgement, width));
+    text.push_str(&needed(judgement, ONLY, width));
     text
 }
 
@@ -283,7 +283,14 @@ pub(super) fn needed_text(target: &TargetReport, width: usize) -> String {
     let told = [Kind::Divergent, Kind::Nonfinite].contains(&target.verdict.kind);
     // If an operator is wrong but the output is right, the output has passed already.
     let wrong = target.outputs.iter().filter(|output| output.agreement == Agreement::Diverges);
-    wrong.filter(|_| told).map(|output| needed(&output.judgement, width)).collect()
+    let is_named = target.outputs.len() > 1;
+    wrong
+        .filter(|_| told)
+        .map(|output| {
+            let name = if is_named { format!("output `{}`", output.name) } else { ONLY.to_owned() };
+            needed(&output.judgement, &name, width)
+        })
+        .collect()
 }
 
 /// A finding on a simulated device must never be taken for a finding on a real one.
@@ -322,13 +329,13 @@ fn operators_elsewhere(ran_on: Option<&RanOn>) -> Option<String> {
         .then(|| format!("note: of {total} operators {here} ran on {}, {list}", ran_on.backend))
 }
 
-fn needed(judgement: &Judgement, width: usize) -> String {
+/// How sentences call an output that has no others beside it.
+const ONLY: &str = "this output";
+
+fn needed(judgement: &Judgement, output: &str, width: usize) -> String {
     let Some(needed) = &judgement.needed else { return String::new() };
     wrapped(
-        &format!(
-            "with --rtol {} this output passes from --atol {:.3e} on",
-            needed.rtol, needed.atol
-        ),
+        &format!("with --rtol {} {output} passes from --atol {:.3e} on", needed.rtol, needed.atol),
         width,
     )
 }

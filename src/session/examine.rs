@@ -68,7 +68,7 @@ pub(super) fn compare_output(
         explained_by: None,
         choice: None,
         agreement: Agreement::Diverges,
-        judgement: Judgement::of_form("the target gave no output of this name"),
+        judgement: Judgement::of_form(missing(reference, candidates)),
         judged_by: None,
         beyond_tolerance: None,
         conversion: None,
@@ -102,6 +102,27 @@ pub(super) fn compare_output(
     }
     report.agreement = report.judgement.agreement;
     report
+}
+
+/// The words for an output that the target did not give.
+fn missing(reference: &Output, candidates: &[Output]) -> String {
+    let name = &reference.name;
+    match names_of(candidates) {
+        None => format!("the target gave no output `{name}`, and no other output"),
+        Some(given) => format!("the target gave no output `{name}`, only {given}"),
+    }
+}
+
+/// The outputs' names in a sentence; `None` if there are none.
+pub(super) fn names_of(outputs: &[Output]) -> Option<String> {
+    const MOST: usize = 3;
+    let named = outputs.iter().take(MOST).map(|output| format!("`{}`", output.name));
+    let named = named.collect::<Vec<_>>().join(" and ");
+    match outputs.len() {
+        0 => None,
+        n if n > MOST => Some(format!("{named} and {} more", n - MOST)),
+        _ => Some(named),
+    }
 }
 
 /// Compares the values of an output with a different shape: only the shape may be wrong.

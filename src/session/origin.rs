@@ -7,9 +7,10 @@
 //! Otherwise the kernel is to blame.
 
 use super::Evaluator;
+use super::examine::names_of;
 use super::node::run_node;
 use super::registry::on_cpu;
-use crate::engine::{Engine, EngineSession, NodeSteps, Target};
+use crate::engine::{Engine, EngineSession, NodeSteps, Output, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
 use crate::tensor::{ShapeText, Tensor};
@@ -35,6 +36,8 @@ pub(super) struct ConvertedWalk<'a> {
     pub(super) found: Option<&'a Trace>,
     /// The target's wrong outputs.
     pub(super) wrong: &'a [ValueName],
+    /// The outputs of the engine's own CPU.
+    pub(super) clean: &'a [Output],
 }
 
 /// Why the engine's own CPU differs from the reference; `None` if the search finds no reason.
@@ -56,6 +59,9 @@ pub(super) fn find_origin(
     let registry = session.registry.with_converter(converter.clone());
     let engine = registry.engine(&on_cpu(target));
     let mut search = OriginSearch::new(session, engine.as_ref(), converter)?;
+    if let Some(origin) = search.lost_output(walked) {
+        return Some(origin);
+    }
     search.concern(walked.wrong);
     let suspects = search.suspects(walked);
     if let Some(path) = &ready
@@ -96,6 +102,25 @@ impl<'e> OriginSearch<'e> {
             interrupt: session.registry.interrupt().clone(),
             numbers,
             concerned: BTreeSet::new(),
+        })
+    }
+
+    /// An output that the converted network does not have.
+    fn lost_output(&self, walked: &ConvertedWalk<'_>) -> Option<Origin> {
+        let is_there = |name: &ValueName| walked.clean.iter().any(|output| output.name == *name);
+        let lost = walked.wrong.iter().find(|name| !is_there(name))?;
+        let (node, op_type) = self.steps.node(self.steps.step_of(lost.as_str())?);
+        let others = names_of(walked.clean);
+        let others = others.map_or(", and no other".to_owned(), |given| format!(", only {given}"));
+        Some(Origin {
+            kind: OriginKind::Converter,
+            node,
+            op_type,
+            operator: None,
+            item: None,
+            error: None,
+            grounds: format!("the converted network has no output `{lost}`{others}"),
+            explains_outputs: true,
         })
     }
 
@@ -371,8 +396,11 @@ fn differences(outputs: &[Tensor], found: &[Tensor]) -> String {
         // An element that is NaN on one side only is furthest off.
         false => Some((r - f).abs()).filter(|apart| !apart.is_nan()).unwrap_or(f64::INFINITY),
     };
-    // A difference that rounding may cause does not count.
-    let is_wrong = |pair: &&(f64, f64)| apart(pair) > ROUNDING * pair.0.abs();
+    // A difference that rounding may cause does not count. The limit is NaN or infinite if the right value is.
+    let is_wrong = |pair: &&(f64, f64)| match pair.0.is_finite() {
+        true => apart(pair) > ROUNDING * pair.0.abs(),
+        false => apart(pair) > 0.0,
+    };
     let differing = pairs.iter().filter(is_wrong).count();
     let worst = pairs.iter().max_by(|a, b| apart(a).total_cmp(&apart(b)));
     let example = worst.map_or(String::new(), |(r, f)| {

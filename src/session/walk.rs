@@ -193,7 +193,9 @@ impl Evaluator<'_> {
             walk.first_converted = None;
             return;
         }
-        if clean.is_empty() || report.verdict.kind.news() != News::Bad {
+        // Without a single output, the walk came to its end only if the converted network has none.
+        let is_known = !clean.is_empty() || walked.found.is_some();
+        if !is_known || report.verdict.kind.news() != News::Bad {
             return;
         }
         let wrong: Vec<ValueName> = report
@@ -203,7 +205,7 @@ impl Evaluator<'_> {
             .map(|output| output.name.clone())
             .collect();
         let found = walked.found.as_ref().map(|found| &found.0);
-        let followed = Followed { walk, found, wrong: &wrong };
+        let followed = Followed { walk, found, wrong: &wrong, clean };
         let explains_outputs =
             walk.sources.is_empty() || all_agree(self, target, clean, &walked.execution.outputs);
         // A backend with kernels of its own does not inherit a wrong kernel of the CPU, but a changed network.

@@ -62,7 +62,12 @@ fn decide_completed(runs: Option<&Runs>, findings: &[OutputFinding<'_>]) -> Verd
 
 fn judge_outputs(findings: &[OutputFinding<'_>]) -> (Kind, String) {
     // The worst output decides the verdict on the target.
-    let worst = findings.iter().max_by_key(|finding| severity(finding));
+    let error = |finding: &OutputFinding<'_>| finding.comparison.map_or(0.0, |found| found.rel_l2);
+    // In reverse, as the last of equal ones is taken.
+    let worst = findings
+        .iter()
+        .rev()
+        .max_by(|a, b| severity(a).cmp(&severity(b)).then_with(|| error(a).total_cmp(&error(b))));
     match worst {
         None => (Kind::Inconclusive, "the network gave no output to compare".to_owned()),
         Some(finding) => (kind_of(finding), describe(finding, findings.len())),
@@ -91,8 +96,12 @@ fn kind_of(finding: &OutputFinding<'_>) -> Kind {
 }
 
 fn describe(finding: &OutputFinding<'_>, outputs: usize) -> String {
-    let of = if outputs > 1 { format!("`{}`: ", finding.name) } else { String::new() };
     let words = &finding.judgement.words;
+    let named = format!("`{}`", finding.name);
+    let of = match outputs > 1 && !words.contains(&named) {
+        true => format!("{named}: "),
+        false => String::new(),
+    };
     match (finding.comparison, finding.judgement.agreement) {
         // The words for a choice contain the count and the nearness: the distance between indices has no meaning.
         (Some(comparison), agreement)
