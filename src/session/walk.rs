@@ -206,12 +206,14 @@ impl Evaluator<'_> {
             .collect();
         let found = walked.found.as_ref().map(|found| &found.0);
         let followed = Followed { walk, found, wrong: &wrong, clean };
+        let is_alone = walk.sources.is_empty();
         let explains_outputs =
-            walk.sources.is_empty() || all_agree(self, target, clean, &walked.execution.outputs);
-        // A backend with kernels of its own does not inherit a wrong kernel of the CPU, but a changed network.
+            is_alone || all_agree(self, target, clean, &walked.execution.outputs);
+        // A backend that introduces error has kernels of its own. It does not inherit a wrong kernel of the CPU, but a
+        // changed network.
         report.origin = find_origin(self, target, &followed)
             .map(|origin| Origin { explains_outputs, ..origin })
-            .filter(|origin| explains_outputs || origin.kind == OriginKind::Converter);
+            .filter(|origin| is_alone || origin.kind == OriginKind::Converter);
         if walk.first_converted.is_none() {
             walk.first_converted = report.origin.as_ref().map(|origin| origin.node.clone());
         }

@@ -187,7 +187,7 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             ),
             confidence,
             diagnosis: diagnosis(first),
-            hint: whole.hint.clone().or_else(|| Some(next_step(first))),
+            hint: whole.hint.clone().or_else(|| Some(next_step(first, walk))),
             ..whole
         },
         Some(first)
@@ -207,7 +207,7 @@ fn stable(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             sentence: accuse(first, &sources, walk) + &apart_from_that(facts),
             confidence,
             diagnosis: diagnosis(first),
-            hint: Some(next_step(first)),
+            hint: Some(next_step(first, walk)),
         },
         Some(first) => Verdict {
             sentence: format!(
@@ -285,6 +285,13 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
                 true => "report the copy of the input to the engine, unless its values are too large for the storage".into(),
                 false => "scale the input until this storage holds it".into(),
             }),
+            ..whole
+        },
+        Kind::Divergent | Kind::Nonfinite if !is_whole => Verdict {
+            sentence: format!(
+                "{}; a walk compares values, so it names no operator for an output that is missing or has a wrong form",
+                whole.sentence
+            ),
             ..whole
         },
         Kind::Divergent | Kind::Nonfinite => Verdict {
@@ -458,7 +465,7 @@ fn signs(op: &OpReport) -> String {
     )
 }
 
-fn next_step(op: &OpReport) -> String {
+fn next_step(op: &OpReport, walk: &WalkReport) -> String {
     let node = op.onnx_node.as_deref().unwrap_or("an operator the converter added");
     let from = op.exported.as_ref().map(|origin| format!(", from {}", origin.words()));
     let node = format!("{node}{}", from.unwrap_or_default());
@@ -494,8 +501,30 @@ fn next_step(op: &OpReport) -> String {
             "in the ONNX file this is {node}; attach this report to an issue of the engine that computed it"
         );
     }
-    format!(
-        "in the ONNX file this is {node}; attach this report to the backend's issue, or run {} operators on the CPU",
-        op.op_type
-    )
+    let cpu = match of_own_cpu(op, walk) {
+        OwnCpu::Right => format!(", or run {} operators on the CPU", op.op_type),
+        OwnCpu::Wrong => "; the engine's own CPU is wrong there, too".to_owned(),
+        OwnCpu::Unknown => String::new(),
+    };
+    format!("in the ONNX file this is {node}; attach this report to the backend's issue{cpu}")
 }
+
+/// What the engine's own CPU makes of an operator.
+enum OwnCpu {
+    Right,
+    Wrong,
+    Unknown,
+}
+
+fn of_own_cpu(op: &OpReport, walk: &WalkReport) -> OwnCpu {
+    // Only a walk that follows the operators runs the engine's own CPU along with the target.
+    if walk.strategy != Strategy::Follow {
+        return OwnCpu::Unknown;
+    }
+    // The negation makes NaN count as wrong.
+    let is_wrong = op.by_witness || op.kernel.is_some_and(|error| !(error <= KERNEL));
+    if is_wrong { OwnCpu::Wrong } else { OwnCpu::Right }
+}
+
+/// The relative L2 error that an honest kernel in `f32` may have: the table's tolerance of `f32`.
+const KERNEL: f64 = 1e-4;

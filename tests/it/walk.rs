@@ -87,6 +87,17 @@ fn an_error_is_measured_from_the_reference_if_the_cpu_is_wrong_as_well() {
 }
 
 #[test]
+#[ignore = "needs the driver of mnn:vulkan:low"]
+fn an_overflow_is_not_blamed_on_a_kernel_of_the_cpu() {
+    need("mnn:vulkan:low");
+    let (_, report) = walk("pool_sentinel.onnx", "normal:0", "mnn:vulkan:low");
+    let target = first_target(&report);
+    let sentence = target["verdict"]["sentence"].as_str().unwrap();
+    assert_eq!(target["verdict"]["kind"], "divergent", "{sentence}");
+    assert!(sentence.contains("beyond the largest value of f16"), "{sentence}");
+}
+
+#[test]
 #[ignore = "needs the driver of mnn:vulkan"]
 fn a_walk_that_falls_back_is_no_walk() {
     need("mnn:vulkan");
