@@ -7,7 +7,7 @@ use crate::engine::{Ended, Outcome, RanOn, Runs};
 use crate::graph::{Model, ValueName};
 use crate::tensor::{Digest, Dtype};
 use crate::verdict::{
-    INCONCLUSIVE, Origin, OutputFinding, Ruling, StrategyAgreement, Verdict, exit_code,
+    INCONCLUSIVE, Kind, News, Origin, OutputFinding, Ruling, StrategyAgreement, Verdict, exit_code,
 };
 
 use crate::walk::{
@@ -220,6 +220,20 @@ impl TargetReport {
     pub fn sources(&self) -> impl Iterator<Item = &OpReport> {
         let ops = self.walk.iter().flat_map(|walk| &walk.ops);
         ops.filter(|op| op.role == Role::Source)
+    }
+
+    /// What the verdict says of an output. Rounding may excuse an output that a tolerance does not, and may be too small
+    /// to excuse an output that a tolerance does.
+    pub fn agreement(&self, output: &OutputReport) -> Agreement {
+        let is_good = |output: &OutputReport| {
+            matches!(output.agreement, Agreement::Agrees | Agreement::Explained)
+        };
+        let by_size = matches!(self.verdict.kind, Kind::Divergent | Kind::Precision);
+        match self.verdict.kind.news() {
+            News::Good if output.agreement == Agreement::Diverges => Agreement::Explained,
+            News::Bad if by_size && self.outputs.iter().all(is_good) => Agreement::Diverges,
+            _ => output.agreement,
+        }
     }
 }
 

@@ -166,7 +166,7 @@ fn row(target: &TargetReport, output: Option<&OutputReport>, is_named: bool) -> 
     let doubted = !target.rulings.is_empty();
     let says =
         output.filter(|_| !doubted).map_or(target.verdict.kind.name().to_owned(), |output| {
-            format!("{:?}", output.agreement).to_lowercase()
+            format!("{:?}", target.agreement(output)).to_lowercase()
         });
     let name = output.map_or("-", |output| output.name.as_str());
     let mut cells = vec![

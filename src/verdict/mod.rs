@@ -1,6 +1,7 @@
 //! Turns measurements into verdicts: the kind, the sentence and the confidence.
 
 mod cut;
+mod hint;
 mod kind;
 mod origin;
 mod phrases;

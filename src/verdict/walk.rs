@@ -1,11 +1,12 @@
 //! The verdict on a walk: a bug, only the storage format, or undecided.
 
+use super::hint::next_step;
 use super::kind::{Confidence, Kind, News, Verdict};
 use super::origin::{Origin, OriginKind, spelled};
 use super::phrases::{KEEP_ACTIVATIONS, beyond, diagnosis, disagreement, lost, wrong_integers};
 use super::sentence::OutputFinding;
 use crate::compare::JudgementRule;
-use crate::engine::{CPU, DUMP, Outcome, SIMULATED};
+use crate::engine::Outcome;
 use crate::tensor::Format;
 use crate::walk::{ChangedFeed, FLOOR_FACTOR, Handover, OpReport, Role, Strategy, WalkReport};
 
@@ -464,67 +465,3 @@ fn signs(op: &OpReport) -> String {
         op.zero_signs
     )
 }
-
-fn next_step(op: &OpReport, walk: &WalkReport) -> String {
-    let node = op.onnx_node.as_deref().unwrap_or("an operator the converter added");
-    let from = op.exported.as_ref().map(|origin| format!(", from {}", origin.words()));
-    let node = format!("{node}{}", from.unwrap_or_default());
-    if op.excess.as_ref().is_some_and(|found| found.overflown > 0 && !found.is_source()) {
-        return format!(
-            "in the ONNX file this is {node}; scale its values down, keep it in 32 bits, or accept it with --allow-overflow"
-        );
-    }
-    if !op.piece.is_empty() {
-        let nodes: Vec<String> = op.piece.iter().map(|node| format!("`{node}`")).collect();
-        let values: Vec<String> = op.decided_by.iter().map(|value| format!("`{value}`")).collect();
-        let next = match values.is_empty() {
-            true => String::new(),
-            false => format!("; dump {} to decide between them", values.join(" and ")),
-        };
-        let origin = op.exported.as_ref();
-        let origin = origin.map(|origin| format!("; the last one is from {}", origin.words()));
-        return format!(
-            "the error is introduced in one of these {} nodes: {}{}{}",
-            nodes.len(),
-            nodes.join(", "),
-            origin.unwrap_or_default(),
-            next
-        );
-    }
-    if op.backend == SIMULATED {
-        return format!(
-            "in the ONNX file this is {node}; the device is simulated, and its document declares its faults"
-        );
-    }
-    if [CPU, DUMP].contains(&op.backend.as_str()) {
-        return format!(
-            "in the ONNX file this is {node}; attach this report to an issue of the engine that computed it"
-        );
-    }
-    let cpu = match of_own_cpu(op, walk) {
-        OwnCpu::Right => format!(", or run {} operators on the CPU", op.op_type),
-        OwnCpu::Wrong => "; the engine's own CPU is wrong there, too".to_owned(),
-        OwnCpu::Unknown => String::new(),
-    };
-    format!("in the ONNX file this is {node}; attach this report to the backend's issue{cpu}")
-}
-
-/// What the engine's own CPU makes of an operator.
-enum OwnCpu {
-    Right,
-    Wrong,
-    Unknown,
-}
-
-fn of_own_cpu(op: &OpReport, walk: &WalkReport) -> OwnCpu {
-    // Only a walk that follows the operators runs the engine's own CPU along with the target.
-    if walk.strategy != Strategy::Follow {
-        return OwnCpu::Unknown;
-    }
-    // The negation makes NaN count as wrong.
-    let is_wrong = op.by_witness || op.kernel.is_some_and(|error| !(error <= KERNEL));
-    if is_wrong { OwnCpu::Wrong } else { OwnCpu::Right }
-}
-
-/// The relative L2 error that an honest kernel in `f32` may have: the table's tolerance of `f32`.
-const KERNEL: f64 = 1e-4;

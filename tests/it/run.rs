@@ -212,3 +212,15 @@ fn outputs_are_kept_where_asked() {
     let kept = std::fs::read_dir(folder.path().join("reference_tract")).unwrap().count();
     assert_eq!(kept, 1);
 }
+
+#[test]
+fn the_table_and_the_verdict_say_the_same() {
+    // The device sums in 16 bits: that is within the tolerance of f16, and more than storing in f16 costs.
+    let mut command = offby();
+    command.arg("run").arg(debug_model("efformer_mlp_1.onnx"));
+    command.args(["--on", "sim:edge2-android-opencl"]);
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let row = text.lines().find(|line| line.contains(" simulated ")).unwrap();
+    assert!(row.contains(" diverges ") && text.contains("divergent: a relative error"), "{text}");
+}

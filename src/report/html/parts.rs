@@ -102,7 +102,7 @@ fn matrix_cell(target: &TargetReport, name: &str) -> Markup {
     let Some(output) = target.outputs.iter().find(|output| output.name.as_str() == name) else {
         return html! { td.none { "? " (target.outcome) } };
     };
-    let (class, mark, word) = look(output.agreement);
+    let (class, mark, word) = look(target.agreement(output));
     html! {
         td class=(class) {
             (mark) " " (word)
@@ -225,7 +225,7 @@ fn previews(report: &Report) -> Vec<(String, &str)> {
 }
 
 fn output_detail(target: &TargetReport, output: &OutputReport) -> Markup {
-    let (class, mark, word) = look(output.agreement);
+    let (class, mark, word) = look(target.agreement(output));
     html! {
         details open[class == "bad"] {
             summary {

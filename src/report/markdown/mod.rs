@@ -195,7 +195,7 @@ fn outputs(report: &Report, most: usize) -> String {
                 code(&target.target),
                 name(output.name.as_str()),
                 ShapeText(&output.shape).to_string(),
-                format!("{:?}", output.agreement).to_lowercase(),
+                format!("{:?}", target.agreement(output)).to_lowercase(),
                 of(&|c| number(c.rel_l2)),
                 of(&|c| number(c.max_abs)),
                 of(&|c| format!("{} of {}", c.mismatched, c.elements)),

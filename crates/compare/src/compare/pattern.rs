@@ -3,7 +3,7 @@
 //! A pattern is a resemblance, not a cause. Each pattern states what was seen and what would disprove it.
 
 use super::broadcast;
-use super::sample::OperatorSample;
+use super::sample::{OperatorSample, correlation};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -389,23 +389,6 @@ fn first_right(sample: &OperatorSample<'_>) -> Option<String> {
 
 /// From here on the values of a rest are related to the right ones: they were computed, wrongly.
 const RELATED: f64 = 0.5;
-
-/// The correlation of right and found values, at least 0; values that do not vary have none.
-fn correlation(pairs: impl Iterator<Item = (f32, f32)>) -> f64 {
-    let (mut n, mut sums, mut squares, mut product) = (0.0, [0.0; 2], [0.0; 2], 0.0);
-    for (right, found) in pairs.filter(|(right, found)| right.is_finite() && found.is_finite()) {
-        let pair = [f64::from(right), f64::from(found)];
-        n += 1.0;
-        for at in 0..2 {
-            sums[at] += pair[at];
-            squares[at] += pair[at] * pair[at];
-        }
-        product += pair[0] * pair[1];
-    }
-    let spread = |at: usize| (n * squares[at] - sums[at] * sums[at]).max(0.0);
-    let both = (spread(0) * spread(1)).sqrt();
-    if both > 0.0 { ((n * product - sums[0] * sums[1]) / both).max(0.0) } else { 0.0 }
-}
 
 fn saturated(sample: &OperatorSample<'_>) -> Option<String> {
     let limit = sample.wrong.iter().map(|&i| sample.candidate[i].abs()).fold(0f32, f32::max);

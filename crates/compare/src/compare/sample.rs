@@ -70,3 +70,20 @@ impl<'a> OperatorSample<'a> {
         (0..count).filter(|&at| hit[at]).collect()
     }
 }
+
+/// The correlation of right and found values, at least 0; values that do not vary have none.
+pub(super) fn correlation(pairs: impl Iterator<Item = (f32, f32)>) -> f64 {
+    let (mut n, mut sums, mut squares, mut product) = (0.0, [0.0; 2], [0.0; 2], 0.0);
+    for (right, found) in pairs.filter(|(right, found)| right.is_finite() && found.is_finite()) {
+        let pair = [f64::from(right), f64::from(found)];
+        n += 1.0;
+        for at in 0..2 {
+            sums[at] += pair[at];
+            squares[at] += pair[at] * pair[at];
+        }
+        product += pair[0] * pair[1];
+    }
+    let spread = |at: usize| (n * squares[at] - sums[at] * sums[at]).max(0.0);
+    let both = (spread(0) * spread(1)).sqrt();
+    if both > 0.0 { ((n * product - sums[0] * sums[1]) / both).max(0.0) } else { 0.0 }
+}
