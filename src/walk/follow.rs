@@ -324,6 +324,7 @@ impl<'a> Follow<'a> {
         }
         // The witness is wrong here, so the reference's measurements replace its own.
         measured.introduced = again.introduced;
+        measured.mixed = again.mixed;
         measured.excess = again.excess;
         measured.nonfinite = again.nonfinite;
         measured.lost = again.lost;

@@ -579,7 +579,7 @@ mod tests {
 
     #[test]
     fn a_wrong_border_and_a_right_middle_are_no_line() {
-        let is_border = |at: usize| at < 20 || at >= 44;
+        let is_border = |at: usize| !(20..44).contains(&at);
         let middle = |at: usize| (at as f32 * 0.37).sin();
         let right: Vec<f32> =
             (0..64).map(|at| if is_border(at) { -1.6e7 } else { middle(at) }).collect();
