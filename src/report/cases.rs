@@ -2,7 +2,7 @@
 
 use super::Paint;
 use super::document::{TargetReport, ToolReport};
-use super::text::{columns, shortened, wrapped};
+use super::text::{columns, shortened, trimmed, wrapped};
 use crate::case::{Case, CaseKind};
 use crate::verdict::Kind;
 use prettytable::{Cell, Row, Table};
@@ -167,7 +167,7 @@ fn table(cases: &[&CaseReport], width: usize) -> String {
             ]));
         }
     }
-    table.to_string()
+    trimmed(&table)
 }
 
 fn complaints(report: &CasesReport, width: usize, paint: Paint) -> String {
@@ -209,7 +209,7 @@ pub fn cases_list(cases: &[(PathBuf, Case)], width: usize) -> String {
             Cell::new(&shortened(&case.title, width.saturating_sub(50).max(20))),
         ]));
     }
-    table.to_string()
+    trimmed(&table)
 }
 
 /// The cases as JUnit XML: a suite for each case, a test for each target.

@@ -58,7 +58,7 @@ pub fn diff_text(comparison: &Comparison, judgement: &Judgement, width: usize) -
     row("non-finite", nonfinite(comparison));
     row("reference", comparison.reference_preview.clone());
     row("candidate", comparison.preview.clone());
-    let mut text = table.to_string();
+    let mut text = trimmed(&table);
     for worst in &comparison.worst {
         let (index, r, c) = (&worst.index, worst.reference, worst.candidate);
         let _ = writeln!(
@@ -139,7 +139,12 @@ fn summary(report: &Report) -> String {
             table.add_row(row(target, Some(output), is_named));
         }
     }
-    table.to_string()
+    trimmed(&table)
+}
+
+/// The table without spaces at the ends of its lines.
+pub(super) fn trimmed(table: &Table) -> String {
+    table.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// The outputs, worst first.
@@ -393,7 +398,7 @@ pub(super) fn table_with_names(
         row[names] = ended(&row[names], room);
         table.add_row(Row::new(row.iter().map(|cell| Cell::new(cell)).collect()));
     }
-    table.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    trimmed(&table)
 }
 
 /// The end of a name distinguishes operators of one network better than its beginning.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::matrix::{Cell, Column, Mark, Matrix};
 use crate::report::Paint;
-use crate::report::text::{columns, shortened, wrapped};
+use crate::report::text::{columns, shortened, trimmed, wrapped};
 use crate::verdict::{Kind, News};
 use prettytable::{Row as Line, Table};
 use std::fmt::Write as _;
@@ -113,8 +113,7 @@ fn tables(matrix: &Matrix, width: usize, paint: Paint) -> Vec<String> {
             let cells = now.iter().zip(&widths).map(|(strip, &w)| cell(&strip.cells[at], w, paint));
             table.add_row([shortened(name, name_width)].into_iter().chain(cells).collect());
         }
-        let table = table.to_string();
-        tables.push(table.lines().map(|line| format!("{}\n", line.trim_end())).collect());
+        tables.push(trimmed(&table));
         rest = later;
     }
     tables

@@ -405,6 +405,10 @@ fn ended(ending: &Ending, said: &[String], deadline: Duration) -> Execution {
             Execution::without_outputs(Outcome::Unavailable, words).with_hint(*hint)
         }
         Ending::Interrupted => Execution::without_outputs(Outcome::Interrupted, words),
+        Ending::Signal(_) | Ending::Exit(_) if ending.is_in_reference(said) => {
+            Execution::without_outputs(Outcome::Crashed, words)
+                .with_hint("see what the target does by itself: `offby run`, or `offby walk` with --strategy cut")
+        }
         Ending::OutOfMemory { .. } => Execution::without_outputs(Outcome::Crashed, words)
             .with_hint("give it more with --memory SIZE, if it is to have that much"),
         Ending::Signal(_)
