@@ -14,14 +14,12 @@ use crate::engine::{Engine, EngineSession, NodeSteps, Output, Target};
 use crate::graph::{Model, ValueName};
 use crate::inputs::Feed;
 use crate::tensor::{ShapeText, Tensor};
-use crate::verdict::{Code, Origin, OriginKind, distance, is_within};
-use crate::walk::{ErrorSummary, Trace, WalkReport, map_to_nodes};
+use crate::verdict::{Code, Origin, OriginKind, ROUNDING, distance, is_within};
+use crate::walk::{Trace, WalkReport, map_to_nodes};
 use crate::worker::{Converter, Interrupt, compare_converted, converted_operators, find_converter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The relative difference that an honest kernel in f32 may have: the table's tolerance of f32.
-const ROUNDING: f64 = 1e-4;
 /// The most nodes before the first differing value that run alone: a converter fuses no more than a handful of
 /// nodes into one operator.
 const MOST_NODES: usize = 24;
@@ -183,12 +181,9 @@ impl<'e> OriginSearch<'e> {
     fn wrong_in_place(&mut self, walked: &ConvertedWalk<'_>) -> Option<Origin> {
         let names = super::node_names(self.model);
         let measured = &walked.found?.measured;
-        let is_off = |error_summary: &ErrorSummary| {
-            !error_summary.within_f32 || error_summary.disagreeing > 0
-        };
         let (step, op) = measured
             .iter()
-            .filter(|op| op.kernel.is_some_and(|kernel| is_off(&kernel.error_summary)))
+            .filter(|op| op.kernel.is_some_and(|kernel| kernel.error_summary.is_off()))
             .filter_map(|op| {
                 let (nodes, _) = map_to_nodes(std::slice::from_ref(&op.name), &names);
                 Some((*self.numbers.get(nodes.first()?.as_deref()?)?, op))

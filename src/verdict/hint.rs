@@ -1,5 +1,6 @@
 //! The next step for an operator that introduces error.
 
+use super::origin::ROUNDING;
 use crate::engine::{CPU, DUMP, SIMULATED};
 use crate::walk::{OpReport, Strategy, WalkReport};
 
@@ -61,9 +62,6 @@ fn of_own_cpu(op: &OpReport, walk: &WalkReport) -> OwnCpu {
         return OwnCpu::Unknown;
     }
     // The negation makes NaN count as wrong.
-    let is_wrong = op.by_witness || op.kernel.is_some_and(|error| !(error <= KERNEL));
+    let is_wrong = op.by_witness || op.kernel.is_some_and(|error| !(error <= ROUNDING));
     if is_wrong { OwnCpu::Wrong } else { OwnCpu::Right }
 }
-
-/// The relative L2 error that an honest kernel in `f32` may have: the table's tolerance of `f32`.
-const KERNEL: f64 = 1e-4;

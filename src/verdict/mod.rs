@@ -12,7 +12,7 @@ mod untimely;
 mod walk;
 
 pub use kind::{Confidence, INCONCLUSIVE, Kind, News, Verdict, exit_code};
-pub use origin::{Origin, OriginKind};
+pub use origin::{Origin, OriginKind, ROUNDING};
 pub use phrases::KEEP_ACTIVATIONS;
 pub use ruling::{Code, Found, NEARER, Opinion, Party, Ruling, distance, is_within, weigh};
 pub use sentence::{OutputFinding, decide, outcome_kind};

@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The relative difference that an honest kernel in `f32` may have: the table's tolerance of `f32`.
+pub const ROUNDING: f64 = 1e-4;
+
 /// The fault that exists before any backend is examined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -52,6 +52,11 @@ impl ErrorSummary {
         }
     }
 
+    /// Whether a value is further off than honest kernels in `f32` are.
+    pub fn is_off(&self) -> bool {
+        !self.within_f32 || self.disagreeing > 0
+    }
+
     /// The larger of two errors.
     pub fn worse(self, other: ErrorSummary) -> ErrorSummary {
         let key =

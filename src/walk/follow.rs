@@ -312,13 +312,13 @@ impl<'a> Follow<'a> {
             again
         });
         let Some(again) = again.filter(|again| again.introduced.is_some()) else {
-            measured.by_witness = clean.conversion.is_some_and(|error| is_off(&error));
+            measured.by_witness = clean.conversion.is_some_and(|error| error.is_off());
             return;
         };
         let is_innocent = !is_accused(&again, storage);
         if is_innocent {
             measured.witness = measured.introduced;
-        } else if !clean.kernel.is_some_and(|own| own.same_constants && is_off(&own.error_summary))
+        } else if !clean.kernel.is_some_and(|own| own.same_constants && own.error_summary.is_off())
         {
             return;
         }
@@ -341,11 +341,6 @@ impl<'a> Follow<'a> {
         let outputs = self.reference.recompute_half(&executed.operator, &inputs).ok()?;
         worst(expected.iter().zip(&rounded(&outputs)))
     }
-}
-
-/// Whether a value is further off than honest kernels in `f32` are.
-fn is_off(error: &ErrorSummary) -> bool {
-    !error.within_f32 || error.disagreeing > 0
 }
 
 fn rounded(tensors: &[Tensor]) -> Vec<Tensor> {
