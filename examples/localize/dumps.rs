@@ -5,27 +5,40 @@ use offby::engine::Values;
 use offby::graph::Model;
 use offby::inputs::{Dump, Feed, Random};
 use offby::sim::{Fault, Simulator};
-use offby::walk::{DumpedNetwork, OpReport, Role, WalkReport, walk_dumped};
+use offby::tensor::Tensor;
+use offby::walk::{
+    DumpedNetwork, OpReport, Role, Sampling, Screened, ValueSample, WalkReport, screen, walk_dumped,
+};
 use offby::worker::DeviceRun;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most walks of one dump.
 const MOST_ROUNDS: usize = 32;
 
-/// Walks a dump that has about this share of the values, and all outputs. Then dumps the values that the walk asks for,
+/// Which values of a run are dumped first, beside the outputs.
+pub(crate) enum First {
+    /// About this share of all values.
+    Share(f64),
+    /// The values that samples of this many elements make suspicious.
+    Suspicious(usize),
+}
+
+/// Walks a dump that has these values and all outputs. Then dumps the values that the walk asks for,
 /// until it names single nodes. Returns the first walk's report, with planted nodes in place of the pieces that they
 /// are in, and the number of walks.
 pub(crate) fn walk(
     trial: &Trial,
     model: &Model,
     feeds: &[Feed],
-    share: f64,
+    which: &First,
 ) -> Result<(WalkReport, usize), String> {
     let all = values(trial, model, feeds)?;
-    let mut random = Random::new(trial.input ^ 0x5eed);
-    let is_output = |name: &str| model.outputs().iter().any(|output| output.as_str() == name);
-    let mut dumped: BTreeSet<String> =
-        all.keys().filter(|name| is_output(name) || random.unit() < share).cloned().collect();
+    let is_output = |name: &&String| model.outputs().iter().any(|output| output.as_str() == *name);
+    let mut dumped: BTreeSet<String> = all.keys().filter(is_output).cloned().collect();
+    dumped.extend(match which {
+        First::Share(share) => drawn(trial, &all, *share),
+        First::Suspicious(elements) => suspicious(trial, model, feeds, &all, *elements)?,
+    });
     let mut first = report(trial, model, feeds, &all, &dumped)?;
     let (mut now, mut rounds) = (first.clone(), 1);
     loop {
@@ -52,6 +65,28 @@ pub(crate) fn walk(
     }
     first.sources = named(&first, trial).into_iter().collect();
     Ok((first, rounds))
+}
+
+/// About this share of the values.
+fn drawn(trial: &Trial, all: &Values, share: f64) -> BTreeSet<String> {
+    let mut random = Random::new(trial.input ^ 0x5eed);
+    all.keys().filter(|_| random.unit() < share).cloned().collect()
+}
+
+/// The values that samples make suspicious.
+fn suspicious(
+    trial: &Trial,
+    model: &Model,
+    feeds: &[Feed],
+    all: &Values,
+    elements: usize,
+) -> Result<BTreeSet<String>, String> {
+    let sampling = Sampling { elements, seed: trial.input };
+    let storage = trial.device.arithmetic().format;
+    let screened = Screened { model, feeds, second: None, storage, sampling };
+    let found =
+        |name: &str, _: &Tensor| Ok(all.get(name).map(|value| ValueSample::of(value, sampling)));
+    Ok(screen(&screened, &found).map_err(|stopped| stopped.to_string())?.values)
 }
 
 /// The values that the walk asks for next.

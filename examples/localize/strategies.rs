@@ -1,6 +1,6 @@
 //! The strategies as `offby walk` runs them: the device in a child process.
 
-use crate::dumps;
+use crate::dumps::{self, First};
 use crate::plant::Trial;
 use offby::engine::{Engine as _, Request, SimTarget};
 use offby::graph::Model;
@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The strategies by name.
-pub(crate) const STRATEGIES: [&str; 7] =
-    ["follow", "cut", "isolate", "dump", "dump-50", "dump-20", "dump-5"];
+pub(crate) const STRATEGIES: [&str; 8] =
+    ["follow", "cut", "isolate", "dump", "dump-50", "dump-20", "dump-5", "sample"];
 /// The strategies that run if no other is asked for.
 pub(crate) const USUAL: [&str; 3] = ["follow", "cut", "isolate"];
 
@@ -55,15 +55,16 @@ pub(crate) fn run(
     let engine = SimEngine { target, worker: worker.clone() };
     let deadline = Duration::from_secs(60);
     let names = BTreeMap::new();
-    let share = match strategy {
-        "dump" => Some(1.0),
-        "dump-50" => Some(0.5),
-        "dump-20" => Some(0.2),
-        "dump-5" => Some(0.05),
+    let first = match strategy {
+        "dump" => Some(First::Share(1.0)),
+        "dump-50" => Some(First::Share(0.5)),
+        "dump-20" => Some(First::Share(0.2)),
+        "dump-5" => Some(First::Share(0.05)),
+        "sample" => Some(First::Suspicious(64)),
         _ => None,
     };
-    if let Some(share) = share {
-        let (report, rounds) = dumps::walk(trial, model, feeds, share)?;
+    if let Some(first) = first {
+        let (report, rounds) = dumps::walk(trial, model, feeds, &first)?;
         return Ok(Found { runs: rounds, ..found(report, started) });
     }
     let report = if strategy == "follow" {

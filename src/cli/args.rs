@@ -10,7 +10,7 @@ pub(super) use super::shared_args::{
     FeedArgs, FiniteArgs, LimitArgs, ModelArgs, NetworkArgs, OutputArgs, PlaceArgs, ToleranceArgs,
 };
 use crate::graph::LayerRange;
-use crate::walk::Strategy;
+use crate::walk::{Sampling, Strategy};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -122,6 +122,10 @@ pub(super) struct WalkArgs {
     /// Walk only these layers, such as 10..12; the reference computes what goes into them
     #[arg(long, value_name = "FIRST..LAST", conflicts_with = "got")]
     pub(super) layers: Option<LayerRange>,
+    /// For values that do not fit into memory: compare a sample of each value, and only the suspicious values whole;
+    /// elements of each value, and the seed of their positions
+    #[arg(long, value_name = "ELEMENTS[,SEED]", conflicts_with = "strategy")]
+    pub(super) sample: Option<Sampling>,
     /// List every operator, not only the error sources and the operators just before them
     #[arg(long)]
     pub(super) all: bool,
@@ -242,10 +246,13 @@ pub(super) struct SweepArgs {
     pub(super) reference: String,
     #[command(flatten)]
     pub(super) feed: FeedArgs,
+    /// Decode so many tokens with each decoder, after a prompt of eight; otherwise a decoder is fed the prompt only
+    #[arg(long, value_name = "N", conflicts_with_all = ["from", "fallback"])]
+    pub(super) steps: Option<usize>,
     /// If a target is wrong, search for the operator types that must run on the CPU
     #[arg(long)]
     pub(super) fallback: bool,
-    /// Time limit for one cell, in seconds, unless the case file sets its own
+    /// Time limit for one cell, or for one step of a decoder, in seconds, unless the case file sets its own
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u64,
     /// Number of networks to run at once (default: the number of processors)

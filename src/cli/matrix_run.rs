@@ -6,6 +6,7 @@ use super::case::load;
 use super::case_run::{REPEATS, prepare, resolved};
 use super::cut::AskedReference;
 use super::jobs::on_threads_with;
+use super::matrix_decode::{CellEngines, PromptedDecoder};
 use super::matrix_from::{cell, public, same_name};
 use super::matrix_pages::WalkedCell;
 use super::network_name::network_names;
@@ -87,6 +88,8 @@ struct PendingNetwork {
     reference: Target,
     deadline: Duration,
     row: MatrixRow,
+    /// The network, if its cells decode.
+    decoder: Option<PromptedDecoder>,
 }
 
 /// The source of a network and its feeds.
@@ -116,6 +119,7 @@ fn networks(args: &SweepArgs, registry: &Registry) -> Result<Vec<PendingNetwork>
                 reference: reference.clone(),
                 deadline: Duration::from_secs(args.timeout),
                 row: unknown_row(name),
+                decoder: PromptedDecoder::read(path, args.steps)?,
             });
             continue;
         }
@@ -124,14 +128,14 @@ fn networks(args: &SweepArgs, registry: &Registry) -> Result<Vec<PendingNetwork>
                 reference: resolved(&case, &case.reference, None)?,
                 deadline: Duration::from_secs(case.timeout.unwrap_or(args.timeout)),
                 row: unknown_row(case.id.clone()),
+                decoder: None,
                 origin: Origin::Case(Box::new(case)),
             });
         }
     }
     let mut names = BTreeSet::new();
     for network in &mut networks {
-        let (model, feeds) = network.open(args, registry)?;
-        network.describe(&model, &feeds, args.system.clone());
+        network.describe(args, registry)?;
         if !names.insert(network.row.name.clone()) {
             return Err(same_name(&network.row.name));
         }
@@ -163,18 +167,29 @@ impl PendingNetwork {
         }
     }
 
-    fn describe(&mut self, model: &Model, feeds: &[Feed], system: Option<String>) {
+    fn describe(&mut self, args: &SweepArgs, registry: &Registry) -> Result<(), Failure> {
+        self.row.system = args.system.clone();
+        self.row.reference = public(&self.reference.to_string());
+        if let Some(decoder) = &self.decoder {
+            (self.row.digest, self.row.nodes) = identity(&decoder.model);
+            self.row.inputs = vec![decoder.input()];
+            return Ok(());
+        }
+        let (model, feeds) = self.open(args, registry)?;
         let input = |feed: &Feed| RowInput {
             name: feed.name.clone(),
             spec: public(&feed.spec),
             digest: feed.digest.clone(),
         };
-        self.row.system = system;
-        self.row.digest = model.digest().clone();
-        self.row.nodes = model.as_written().node_count();
+        (self.row.digest, self.row.nodes) = identity(&model);
         self.row.inputs = feeds.iter().map(input).collect();
-        self.row.reference = public(&self.reference.to_string());
+        Ok(())
     }
+}
+
+/// What a row says of its network.
+fn identity(model: &Model) -> (Digest, usize) {
+    (model.digest().clone(), model.as_written().node_count())
 }
 
 /// The journal under `--out`. Without `--out` the journal has no file.
@@ -243,12 +258,15 @@ impl Sweep<'_> {
                 Ok(cell) => cell,
                 Err(attempt) => {
                     self.journal().start(&attempt);
-                    let cell = match opened.get_or_insert_with(|| self.open(network)) {
-                        Ok(opened) => {
-                            let place = cell_of(number * self.targets.len() + at);
-                            self.cell(opened, target, sessions[at].as_mut(), &place)
-                        }
-                        Err(unclear) => Cell::clone(unclear),
+                    let cell = match &network.decoder {
+                        Some(decoder) => decoder.cell(target, &self.engines(network)),
+                        None => match opened.get_or_insert_with(|| self.open(network)) {
+                            Ok(opened) => {
+                                let place = cell_of(number * self.targets.len() + at);
+                                self.cell(opened, target, sessions[at].as_mut(), &place)
+                            }
+                            Err(unclear) => Cell::clone(unclear),
+                        },
                     };
                     if interrupted() {
                         self.journal().withdraw(&attempt);
@@ -294,6 +312,19 @@ impl Sweep<'_> {
         Ok(Opened { model, feeds, deadline, reference })
     }
 
+    fn engines<'s>(&'s self, network: &'s PendingNetwork) -> CellEngines<'s> {
+        CellEngines {
+            registry: &self.registry,
+            reference: &network.reference,
+            deadline: network.deadline,
+            targets: self.all_targets(),
+        }
+    }
+
+    fn all_targets(&self) -> Vec<Target> {
+        self.targets.iter().map(|(_, target)| target.clone()).collect()
+    }
+
     /// Runs one target. If its outputs are wrong, walks its operators.
     fn cell(
         &self,
@@ -304,8 +335,7 @@ impl Sweep<'_> {
     ) -> Cell {
         let Opened { model, feeds, reference, .. } = opened;
         let request = Request { model, feeds, repeats: REPEATS, deadline: opened.deadline };
-        let targets = self.targets.iter().map(|(_, target)| target.clone()).collect();
-        let settings = Settings { targets, ..Settings::default() };
+        let settings = Settings { targets: self.all_targets(), ..Settings::default() };
         let session = Evaluator::new(request, &self.registry, reference, settings);
         let whole = match model.size() {
             0..=MOST_KEPT => session.run_in(engine, target),

@@ -30,6 +30,7 @@ mod fallback;
 mod jobs;
 mod layers;
 mod matrix;
+mod matrix_decode;
 mod matrix_from;
 mod matrix_pages;
 mod matrix_run;

@@ -12,6 +12,7 @@ use crate::inputs::{Feed, Normalization};
 use crate::report::{ModelReport, Report, TargetReport, report_html, report_markdown};
 use crate::session::{Evaluator, Failure, Feeding, Reference, Registry, Settings, saved_report};
 use crate::tensor::Tensor;
+use crate::walk::Sampling;
 use crate::worker::{Converter, find_converter};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub(super) struct Prepared<'a> {
     pub(super) user: Option<Tolerance>,
     /// Whether NaN and infinities are bad even if the reference output contains them.
     pub(super) no_nan: bool,
+    /// Whether samples choose the values that a walk compares whole.
+    pub(super) sampling: Option<Sampling>,
     /// The failed writes so far.
     unwritten: RefCell<Unwritten>,
 }
@@ -53,12 +56,18 @@ impl<'a> Prepared<'a> {
         args.output.can_be_written()?;
         let registry = Registry::new(converter(args), args.place.limits.memory)?;
         let unwritten = RefCell::default();
-        Ok(Prepared { args, model, feeds, registry, user, no_nan: false, unwritten })
+        let (no_nan, sampling) = (false, None);
+        Ok(Prepared { args, model, feeds, registry, user, no_nan, sampling, unwritten })
     }
 
     /// The same, with the user's requirement for NaN and infinities.
     pub(super) fn with_finite(self, asked: FiniteArgs) -> Self {
         Prepared { no_nan: asked.no_nan, ..self }
+    }
+
+    /// The same, with samples that choose the values to compare whole.
+    pub(super) fn sampled(self, sampling: Option<Sampling>) -> Self {
+        Prepared { sampling, ..self }
     }
 
     /// Adds remarks on the reference's outputs and on the feeds.
@@ -85,6 +94,7 @@ impl<'a> Prepared<'a> {
             allow_converter: self.args.allow_converter,
             allow_overflow: self.args.allow_overflow,
             is_checked: false,
+            sampling: self.sampling,
             targets: targets.to_vec(),
             folder: self.args.out.clone(),
         }

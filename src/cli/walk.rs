@@ -28,7 +28,7 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
             "give one --on with --strategy all, or one strategy with several --on",
         ));
     }
-    let mut prepared = Prepared::new(&args.network)?.with_finite(args.finite);
+    let mut prepared = Prepared::new(&args.network)?.with_finite(args.finite).sampled(args.sample);
     if let Some(layers) = &args.layers {
         prepared = prepared.only(layers)?;
     }

@@ -2,7 +2,7 @@
 
 use super::document::TargetReport;
 use crate::verdict::{Kind, News};
-use crate::walk::{OpReport, TILES, WalkReport};
+use crate::walk::{OpReport, SampledWalk, TILES, WalkReport};
 
 /// The notes below a walk, each a sentence.
 pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
@@ -28,6 +28,7 @@ pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
                 .into(),
         );
     }
+    notes.extend(walk.sampled.as_ref().map(of_samples));
     notes.extend(of_births(walk));
     notes.extend(walk.ops.iter().filter(|op| op.blind).map(|op| {
         format!(
@@ -37,6 +38,26 @@ pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
     }));
     notes.extend(of_cpu(target, walk));
     notes
+}
+
+/// What a sampled walk compared, and what it may miss.
+fn of_samples(sampled: &SampledWalk) -> String {
+    let counted =
+        |count: usize| if count == 1 { "1 value".into() } else { format!("{count} values") };
+    let left = match sampled.left {
+        0 => String::new(),
+        n => format!(
+            "; {n} more operators were suspicious, and their values did not fit: walk layers of the network with --layers"
+        ),
+    };
+    format!(
+        "sampled: {}, {} elements of each (seed {}); compared whole: {}, which are outputs or were suspicious{left}. A sample can miss an error in less than {:.2} % of a value's elements, or one that is smaller than what the value inherits",
+        counted(sampled.values),
+        sampled.elements,
+        sampled.seed,
+        counted(sampled.whole),
+        100.0 * sampled.seen_share
+    )
 }
 
 /// The operators at which MNN's CPU is off, and the target is right.

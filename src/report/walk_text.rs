@@ -202,13 +202,14 @@ fn reasons(unchecked: &[UncheckedOp], width: usize) -> String {
 fn dumped(walk: &WalkReport, runs: &str) -> String {
     let pieces = walk.ops.iter().filter(|op| op.piece.len() > 1).count();
     let alone = walk.ops.len() - pieces;
+    let why = match walk.sampled {
+        Some(_) => "the samples of the values inside are not suspicious",
+        None => "the values inside were not dumped",
+    };
     let joined = match pieces {
         0 => String::new(),
-        1 => "; 1 piece of several nodes compared as one, for values inside it were not dumped"
-            .to_owned(),
-        n => format!(
-            "; {n} pieces of several nodes compared as one each, for values inside them were not dumped"
-        ),
+        1 => format!("; 1 piece of several nodes compared as one: {why}"),
+        n => format!("; {n} pieces of several nodes compared as one each: {why}"),
     };
     let runs = if walk.candidate_runs > 1 { format!("; {runs}") } else { String::new() };
     let alone = super::text::nodes(alone);

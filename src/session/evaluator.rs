@@ -4,7 +4,7 @@ use super::{Failure, Reference, Registry};
 use crate::choice::ReferenceSource;
 use crate::compare::Tolerance;
 use crate::engine::{Output, Request, Target};
-use crate::walk::NonfiniteOutput;
+use crate::walk::{NonfiniteOutput, Sampling};
 use std::cell::{OnceCell, RefCell};
 use std::path::PathBuf;
 
@@ -24,6 +24,8 @@ pub struct Settings {
     /// Whether the reference was checked on the same network with other inputs. Then the operators that its code is
     /// known to compute wrongly are only checked if a target differs.
     pub is_checked: bool,
+    /// Whether samples choose the values that a walk compares whole, and which elements are drawn.
+    pub sampling: Option<Sampling>,
     /// The folder for the searches' journals.
     pub folder: Option<PathBuf>,
 }

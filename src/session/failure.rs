@@ -11,6 +11,7 @@ use crate::inputs::InputError;
 use crate::matrix::MatrixError;
 use crate::report::ReadError;
 use crate::tensor::NpyError;
+use crate::walk::Stopped;
 use anyhow::Error;
 use std::io;
 use std::path::Path;
@@ -98,6 +99,18 @@ impl From<NpyError> for Failure {
 impl From<Incomparable> for Failure {
     fn from(error: Incomparable) -> Self {
         Failure { error: Error::msg(error.to_string()), hint: None }
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Dump(error) => Failure::from(error),
+            Stopped::Reference(reason) => Failure::new(
+                format!("walk the values: {reason}"),
+                "the reference must be able to compute each node",
+            ),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ mod quantised;
 mod reference;
 mod registry;
 mod run;
+mod sampled;
 mod saved;
 mod search;
 mod shown;

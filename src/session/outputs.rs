@@ -34,27 +34,34 @@ impl Evaluator<'_> {
         if execution.outcome != Outcome::Completed {
             return Ok(self.judge_run(target, execution));
         }
-        announce("the network with every value as an output");
         let known = values(&self.request, target, self.second())
             .map_err(|reason| refused(target, &reason))?;
-        let shown =
-            showing(self.request.model, &known).map_err(|reason| refused(target, &reason))?;
-        let request = Request { model: &shown, repeats: 1, ..self.request };
-        let tapped = engine.execute(&request);
-        if tapped.outcome != Outcome::Completed {
-            let reason = tapped.reason.unwrap_or_else(|| tapped.outcome.to_string());
-            return Err(refused(target, &reason));
+        let asked = Asked { target, engine, known, plain: execution };
+        match self.settings.sampling {
+            Some(sampling) => self.walk_sampled_outputs(&asked, sampling, announce),
+            None => self.walk_all_outputs(&asked, announce),
         }
-        let values = by_name(&tapped);
-        let changed = is_changed(&execution, &values);
-        let mut report = self.judge_dumped(target, &execution, &Dump::from(values))?;
+    }
+
+    fn walk_all_outputs(
+        &self,
+        asked: &Asked<'_>,
+        announce: &mut dyn FnMut(&str),
+    ) -> Result<TargetReport, Failure> {
+        let Asked { target, engine, known, plain: execution } = asked;
+        announce("the network with every value as an output");
+        let tapped =
+            self.run_showing(engine.as_ref(), known).map_err(|reason| refused(target, &reason))?;
+        let values = by_name(tapped);
+        let changed = is_changed(execution, &values);
+        let mut report = self.judge_dumped(target, execution, &Dump::from(values))?;
         let mut runs = execution.runs.as_ref().map_or(1, |runs| runs.repeats) + 1;
         let mut splits_fusions = changed;
         if changed && hides_the_fault(&report) {
             announce("the values that can be outputs without a change of the result");
-            let (values, asked) = self.undisturbing(engine.as_ref(), &execution, &known);
+            let (values, asked) = self.undisturbing(engine.as_ref(), execution, known);
             runs += asked;
-            let again = self.judge_dumped(target, &execution, &Dump::from(values))?;
+            let again = self.judge_dumped(target, execution, &Dump::from(values))?;
             if again.sources().next().is_some() {
                 (report, splits_fusions) = (again, false);
             }
@@ -83,7 +90,8 @@ impl Evaluator<'_> {
         while let Some(group) = open.pop().filter(|_| runs < MOST_GROUPS) {
             runs += 1;
             let asked: Vec<Boundary> = kept.iter().chain(group).cloned().collect();
-            match self.run_showing(engine, &asked).filter(|values| !is_changed(plain, values)) {
+            let values = self.run_showing(engine, &asked).ok().map(by_name);
+            match values.filter(|values| !is_changed(plain, values)) {
                 Some(values) => (kept, shown) = (asked, values),
                 None if group.len() > 1 => {
                     let (first, second) = group.split_at(group.len() / 2);
@@ -95,11 +103,29 @@ impl Evaluator<'_> {
         (shown, runs)
     }
 
-    fn run_showing(&self, engine: &dyn Engine, values: &[Boundary]) -> Option<Values> {
-        let model = showing(self.request.model, values).ok()?;
+    /// Runs the network with these values as outputs, or says why it does not run.
+    pub(super) fn run_showing(
+        &self,
+        engine: &dyn Engine,
+        values: &[Boundary],
+    ) -> Result<Execution, String> {
+        let model = showing(self.request.model, values)?;
         let ran = engine.execute(&Request { model: &model, repeats: 1, ..self.request });
-        (ran.outcome == Outcome::Completed).then(|| by_name(&ran))
+        match ran.outcome {
+            Outcome::Completed => Ok(ran),
+            outcome => Err(ran.reason.unwrap_or_else(|| outcome.to_string())),
+        }
     }
+}
+
+/// A target that shows values as outputs, and what is known of it before the walk.
+pub(super) struct Asked<'a> {
+    pub(super) target: &'a Target,
+    pub(super) engine: Box<dyn Engine>,
+    /// Every value that the target can show.
+    pub(super) known: Vec<Boundary>,
+    /// The run of the network as it is.
+    pub(super) plain: Execution,
 }
 
 /// The most runs that look for values to show.
@@ -115,19 +141,19 @@ fn is_output(execution: &Execution, value: &Boundary) -> bool {
     execution.outputs.iter().any(|output| output.name == value.name)
 }
 
-fn by_name(execution: &Execution) -> Values {
-    let outputs = execution.outputs.iter();
-    outputs.map(|output| (output.name.to_string(), output.tensor.clone())).collect()
+pub(super) fn by_name(execution: Execution) -> Values {
+    let outputs = execution.outputs.into_iter();
+    outputs.map(|output| (output.name.to_string(), output.tensor)).collect()
 }
 
 /// Whether the network's own outputs are other bytes if all values are asked for.
-fn is_changed(execution: &Execution, values: &Values) -> bool {
+pub(super) fn is_changed(execution: &Execution, values: &Values) -> bool {
     execution.outputs.iter().any(|output| {
         values.get(output.name.as_str()).is_some_and(|shown| shown.bytes() != output.tensor.bytes())
     })
 }
 
-fn refused(target: &Target, reason: &str) -> Failure {
+pub(super) fn refused(target: &Target, reason: &str) -> Failure {
     Failure::new(
         format!("walk {target} with every value as an output: {reason}"),
         "search it from outside: --strategy cut or --strategy isolate",

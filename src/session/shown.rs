@@ -55,8 +55,7 @@ fn visible(model: &Model, target: &Target, mut known: Vec<Boundary>) -> Vec<Boun
 }
 
 fn captured(steps: &mut NodeSteps, request: &Request<'_>) -> Result<Vec<Boundary>, String> {
-    let values = steps.capture_all(request.feeds)?;
-    Ok(values.iter().map(|(name, tensor)| Boundary::of(name.as_str(), tensor)).collect())
+    steps.boundaries(request.feeds)
 }
 
 /// The network with these values as outputs.

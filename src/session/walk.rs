@@ -12,8 +12,8 @@ use crate::inputs::Dump;
 use crate::report::{BegunReport, TargetReport};
 use crate::verdict::{Kind, News, Origin, OriginKind, Ruling, accept_converter, refine};
 use crate::walk::{
-    DumpedNetwork, FallbackPlan, Misshapen, OpReport, Role, Stopped, Strategy, WalkReport,
-    conclude, error_summary, fitted_last, walk_dumped,
+    DumpedNetwork, FallbackPlan, Misshapen, OpReport, Role, Strategy, WalkReport, conclude,
+    error_summary, fitted_last, walk_dumped,
 };
 use crate::worker::{Announced, WorkerWalk};
 
@@ -43,6 +43,12 @@ impl Evaluator<'_> {
         announce: &mut dyn FnMut(&str),
         walked: &mut dyn FnMut(&WorkerWalk),
     ) -> Result<TargetReport, Failure> {
+        if self.registry.walker(target).is_some() && self.settings.sampling.is_some() {
+            return Err(Failure::new(
+                format!("sample the values of {target}: it shows one operator after the other"),
+                "leave --sample out: offby holds the values of one operator at a time",
+            ));
+        }
         if self.registry.walker(target).is_none() {
             return match self.walk_by_outputs(target, announce) {
                 // What cannot be asked for its values is searched from outside.
@@ -122,6 +128,16 @@ impl Evaluator<'_> {
         execution: &Execution,
         values: &Dump,
     ) -> Result<TargetReport, Failure> {
+        let walk = self.walk_values(target, values)?;
+        Ok(self.judge_values(target, execution, values, walk))
+    }
+
+    /// Walks values of a target, without a judgement of its outputs.
+    pub(super) fn walk_values(
+        &self,
+        target: &Target,
+        values: &Dump,
+    ) -> Result<WalkReport, Failure> {
         let model = self.request.model;
         let dumped = DumpedNetwork {
             model,
@@ -130,21 +146,24 @@ impl Evaluator<'_> {
             arithmetic: arithmetic_of(target, model),
             second: self.second(),
         };
-        let mut walk =
-            walk_dumped(&dumped, &node_names(model)).map_err(|stopped| match stopped {
-                Stopped::Dump(error) => Failure::from(error),
-                Stopped::Reference(reason) => Failure::new(
-                    format!("walk the dump: {reason}"),
-                    "the reference must be able to compute each node",
-                ),
-            })?;
+        Ok(walk_dumped(&dumped, &node_names(model))?)
+    }
+
+    /// Judges a target's outputs with the walk of its values.
+    pub(super) fn judge_values(
+        &self,
+        target: &Target,
+        execution: &Execution,
+        values: &Dump,
+        mut walk: WalkReport,
+    ) -> TargetReport {
         if let Some(ran_on) = &execution.ran_on {
             walk.ops.iter_mut().for_each(|op| op.backend.clone_from(&ran_on.backend));
         }
         let report = self.judge(target, &in_layout(execution, &walk, values, self.truth()));
         let mut report = self.refined(target, report, Some(walk), None);
         name_misshapen(&mut report);
-        Ok(report)
+        report
     }
 
     /// The report with its walk, and the verdict that the walk refines.

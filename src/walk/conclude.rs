@@ -44,6 +44,7 @@ pub fn conclude(
         ops_compared: measured.iter().filter(|op| op.introduced.is_some()).count(),
         misshapen: Vec::new(),
         channels_last: Vec::new(),
+        sampled: None,
         splits_fusions: false,
         searched_because: None,
         ops_unchecked: measured.iter().filter_map(unchecked).collect(),

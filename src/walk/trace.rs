@@ -5,6 +5,7 @@ use super::handover::Handover;
 use super::measured::{MeasuredOp, is_zero};
 use super::nonfinite::{Lost, NonfiniteFinding};
 use super::role::Role;
+use super::sampling::SampledWalk;
 use super::search::Answer;
 use super::strategy::Strategy;
 use crate::bounds::Excess;
@@ -301,6 +302,9 @@ pub struct WalkReport {
     pub searched_because: Option<String>,
     /// Runs of the candidate, tapped and untapped.
     pub candidate_runs: usize,
+    /// How samples chose the values that were compared, if the values were sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<SampledWalk>,
     /// Operators that the candidate executed.
     pub ops_total: usize,
     /// Operators with a known introduced error.

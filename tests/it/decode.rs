@@ -80,6 +80,32 @@ fn a_fault_of_single_tokens_is_named_with_its_layer() {
     assert!(has_sign(&lane, "the prompt is right"), "{}", lane["part"]);
 }
 
+/// A matrix fills the cells of decoders with what decoding finds: the prompt alone is right here.
+#[test]
+fn a_matrix_decodes_with_steps() {
+    let (_folder, target) = device(
+        "faults: [{fault: scale, factor: 1.1, at: {name: '/layers.2/mlp/Sigmoid*', extent: {axis: 1, to: 1}}}]",
+    );
+    let folder = TempDir::new().unwrap();
+    for (steps, kind, expected) in [(None, "agrees", 0), (Some("2"), "divergent", 1)] {
+        let mut command = offby();
+        command.arg("matrix").arg(written(folder.path(), "llama"));
+        command.args(["--on", &target, "--on", "sim:honest-f16", "--json", "-", "-q"]);
+        command.args(steps.map(|steps| ["--steps", steps]).into_iter().flatten());
+        let (code, matrix) = finish_json(command);
+        let row = &matrix["rows"][0];
+        let cells: Vec<&Value> = row["cells"].as_object().unwrap().values().collect();
+        let found = cells.iter().find(|cell| cell["kind"] == kind);
+        let found = found.unwrap_or_else(|| panic!("no cell is {kind}: {matrix:#}"));
+        assert_eq!(code, expected, "{matrix:#}");
+        if steps.is_some() {
+            let source = &found["sources"][0]["name"];
+            assert!(source.as_str().unwrap().starts_with("/layers.2/mlp/Sigmoid"), "{matrix:#}");
+            assert_eq!(row["inputs"][0]["spec"], "random:8, then 2 steps");
+        }
+    }
+}
+
 #[test]
 fn a_fault_of_long_texts_is_found_at_its_first_token() {
     let (_folder, target) = device(

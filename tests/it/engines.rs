@@ -51,6 +51,23 @@ fn onnx_runtime_is_walked_on_every_debug_network() {
     }
 }
 
+/// With `--sample`, a value is asked for whole if its sample is suspicious.
+#[test]
+#[ignore = "needs the driver of ort:cpu"]
+fn samples_of_onnx_runtime_are_walked() {
+    need("ort:cpu");
+    for name in ["efformer_mlp_3.onnx", "segmentation.onnx", "basic_block.onnx"] {
+        let mut command = offby();
+        command.arg("walk").arg(debug_model(name)).args(["--on", "ort:cpu", "--json", "-"]);
+        command.args(["--sample", "128"]);
+        let (code, report) = finish_json(command);
+        let target = first_target(&report);
+        assert_eq!(code, 0, "{name}: {target:#}");
+        let sampled = &target["walk"]["sampled"];
+        assert!(sampled["values"].as_u64() > sampled["whole"].as_u64(), "{name}: {sampled}");
+    }
+}
+
 #[test]
 fn without_its_library_onnx_runtime_is_unavailable() {
     let mut command = offby();
@@ -137,6 +154,14 @@ fn a_fault_of_a_fused_operator_is_not_hidden_by_asking_for_its_input() {
     let source = source.unwrap_or_else(|| panic!("no source: {walk:#}"));
     assert_eq!(source["piece"], json!(["/sign", "/relu"]), "{source:#}");
     assert!(walk["splits_fusions"].is_null(), "{walk:#}");
+    // A sampled walk asks for few values, and keeps the piece that a further value would split.
+    let mut command = offby();
+    command.arg("walk").arg(&model).args(["--on", "ext:fused", "--via", &via, "--json", "-"]);
+    command.args(["--sample", "4"]);
+    let (code, report) = finish_json(command);
+    let walk = &first_target(&report)["walk"];
+    let source = walk["ops"].as_array().unwrap().iter().find(|op| op["role"] == "source");
+    assert_eq!((code, &source.unwrap()["piece"]), (1, &json!(["/sign", "/relu"])), "{walk:#}");
 }
 
 /// MNN's Softmax on Vulkan reads the row's maximum from shared memory. Then it writes partial sums over the

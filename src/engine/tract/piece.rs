@@ -55,6 +55,23 @@ impl NodeSteps {
         self.capture(feeds, &all)
     }
 
+    /// Element type and shape of every value that the steps write, in the order of evaluation.
+    ///
+    /// # Errors
+    /// Fails if the reference refuses a node.
+    pub fn boundaries(&mut self, feeds: &[Feed]) -> Result<Vec<Boundary>, String> {
+        self.start(feeds)?;
+        let mut found = Vec::new();
+        for step in 0..self.len() {
+            self.advance(step, &Tensor::clone)?;
+            let written = self.writes(step).iter();
+            found.extend(
+                written.filter_map(|name| Some(Boundary::of(name.as_str(), self.value(name)?))),
+            );
+        }
+        Ok(found)
+    }
+
     /// The model of these steps, and its feeds. `values` contains the inputs and outputs of the steps.
     ///
     /// Integers become constants unless they are inputs of the network: they are shapes, axes and indices.

@@ -4,6 +4,7 @@ use super::{Digest, Dtype, element_count};
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
 use std::borrow::Cow;
+use std::ops::Range;
 use thiserror::Error;
 
 /// A tensor whose element type is known at run time. Its elements are in row-major order.
@@ -115,23 +116,23 @@ impl Tensor {
 
     /// Every `stride`-th element as a number, in row-major order; integers beyond 2^53 are rounded.
     pub fn numbers(&self, stride: usize) -> Vec<f64> {
-        match self {
-            Tensor::Bool(array) => {
-                array.iter().step_by(stride).map(|&b| f64::from(u8::from(b))).collect()
+        with_array!(self, array => {
+            array.iter().step_by(stride).map(|element| element.number()).collect()
+        })
+    }
+
+    /// The elements at these flat positions as numbers; integers beyond 2^53 are rounded.
+    ///
+    /// # Panics
+    /// If the tensor has no such positions.
+    pub fn numbers_in(&self, positions: Range<usize>) -> Vec<f64> {
+        with_array!(self, array => match array.as_slice() {
+            Some(elements) => elements[positions].iter().map(|element| element.number()).collect(),
+            None => {
+                let elements = array.iter().skip(positions.start).take(positions.len());
+                elements.map(|element| element.number()).collect()
             }
-            Tensor::I64(array) => array.iter().step_by(stride).map(|&v| v as f64).collect(),
-            Tensor::U64(array) => array.iter().step_by(stride).map(|&v| v as f64).collect(),
-            Tensor::F32(array) => strided(array, stride),
-            Tensor::F16(array) => strided(array, stride),
-            Tensor::Bf16(array) => strided(array, stride),
-            Tensor::F64(array) => strided(array, stride),
-            Tensor::I8(array) => strided(array, stride),
-            Tensor::I16(array) => strided(array, stride),
-            Tensor::I32(array) => strided(array, stride),
-            Tensor::U8(array) => strided(array, stride),
-            Tensor::U16(array) => strided(array, stride),
-            Tensor::U32(array) => strided(array, stride),
-        }
+        })
     }
 
     /// The elements as little-endian bytes in row-major order. They are borrowed if the tensor has that order in
@@ -212,9 +213,36 @@ impl Tensor {
     }
 }
 
-fn strided<T: Copy + Into<f64>>(array: &ArrayD<T>, stride: usize) -> Vec<f64> {
-    array.iter().step_by(stride).map(|&value| value.into()).collect()
+/// An element as a number.
+trait AsNumber: Copy {
+    fn number(self) -> f64;
 }
+
+macro_rules! as_number {
+    ($($element:ty: $value:ident => $number:expr),+ $(,)?) => {
+        $(impl AsNumber for $element {
+            fn number(self) -> f64 {
+                let $value = self;
+                $number
+            }
+        })+
+    };
+}
+as_number!(
+    f32: value => value.into(),
+    f16: value => value.into(),
+    bf16: value => value.into(),
+    f64: value => value,
+    i8: value => value.into(),
+    i16: value => value.into(),
+    i32: value => value.into(),
+    i64: value => value as f64,
+    u8: value => value.into(),
+    u16: value => value.into(),
+    u32: value => value.into(),
+    u64: value => value as f64,
+    bool: value => f64::from(u8::from(value)),
+);
 
 macro_rules! from_array {
     ($($variant:ident($element:ty)),+ $(,)?) => {

@@ -1,0 +1,84 @@
+//! Decoders in a matrix: with `--steps`, a cell decodes so many tokens and says at which one its target parts.
+
+use super::matrix_from::public;
+use crate::decode::{DecodeLane, Interface, read_prompt};
+use crate::engine::Target;
+use crate::graph::Model;
+use crate::matrix::{Cell, RowInput};
+use crate::session::{Decoder, Failure, Registry, Settings};
+use crate::tensor::Digest;
+use std::path::Path;
+use std::time::Duration;
+
+/// The prompt of every decoder: as many random tokens as a short question has.
+const PROMPT: &str = "random:8";
+
+/// A decoder, its prompt, and how many tokens follow.
+pub(super) struct PromptedDecoder {
+    pub(super) model: Model,
+    interface: Interface,
+    prompt: Vec<i64>,
+    steps: usize,
+}
+
+/// The engines of a cell.
+pub(super) struct CellEngines<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) reference: &'a Target,
+    /// The longest that one step may take.
+    pub(super) deadline: Duration,
+    /// The targets of the command. They are referees, too.
+    pub(super) targets: Vec<Target>,
+}
+
+impl PromptedDecoder {
+    /// Reads a decoder. `None` if the user asks for no steps, or if the network is no decoder.
+    pub(super) fn read(path: &Path, steps: Option<usize>) -> Result<Option<Self>, Failure> {
+        let Some(steps) = steps else { return Ok(None) };
+        let model = Model::load(path)?;
+        let Ok(interface) = Interface::of(&model, &[]) else { return Ok(None) };
+        let prompt = read_prompt(PROMPT, interface.vocabulary)?.0;
+        Ok(Some(PromptedDecoder { model, interface, prompt, steps }))
+    }
+
+    /// What the decoder is fed.
+    pub(super) fn input(&self) -> RowInput {
+        let bytes: Vec<u8> = self.prompt.iter().flat_map(|token| token.to_le_bytes()).collect();
+        RowInput {
+            name: self.interface.tokens.clone(),
+            spec: format!("{PROMPT}, then {} steps", self.steps),
+            digest: Digest::of([&bytes[..]]),
+        }
+    }
+
+    /// Decodes on a target.
+    pub(super) fn cell(&self, target: &Target, engines: &CellEngines<'_>) -> Cell {
+        let decoder = Decoder {
+            model: &self.model,
+            interface: &self.interface,
+            registry: engines.registry,
+            reference: engines.reference.clone(),
+            deadline: engines.deadline,
+            settings: Settings { targets: engines.targets.clone(), ..Settings::default() },
+            walks: true,
+            free: false,
+        };
+        let targets = [(public(&target.to_string()), target.clone())];
+        match decoder.decode(&self.prompt, self.steps, &targets, &mut |_| ()) {
+            Ok(decoded) => match decoded.lanes.first() {
+                Some(lane) => cell_of(lane),
+                None => Cell::unclear("the target was not run"),
+            },
+            Err(failure) => Cell::unclear(public(&failure.line())),
+        }
+    }
+}
+
+fn cell_of(lane: &DecodeLane) -> Cell {
+    Cell {
+        kind: lane.kind,
+        ran_on: lane.ran_on.clone(),
+        sources: lane.part.as_ref().map(|part| part.sources.clone()),
+        ..Cell::unclear(public(&lane.sentence))
+    }
+}
