@@ -20,7 +20,8 @@ use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
 /// An ONNX model with at least one node, one output and an opset. All inputs are tensors of numbers.
 #[derive(Debug, Clone)]
 pub struct Model {
-    proto: ModelProto,
+    /// Shared by copies of the model, until one of them is changed.
+    proto: Arc<ModelProto>,
     path: PathBuf,
     digest: Digest,
     inputs: Vec<ValueInfo>,
@@ -120,7 +121,7 @@ impl Model {
         })?;
         let outputs = graph.output.iter().map(|output| output.name.as_str().into()).collect();
         Ok(Model {
-            proto,
+            proto: Arc::new(proto),
             path: path.to_owned(),
             digest,
             inputs,
@@ -188,14 +189,14 @@ impl Model {
         tensors.collect()
     }
 
-    /// The initializers of at least so many bytes that are stored in files of their own, and their element types.
-    pub fn initializers_in_files(&self, least: u64) -> BTreeMap<ValueName, Dtype> {
+    /// The initializers of at least so many bytes, and their element types.
+    pub fn large_initializers(&self, least: u64) -> BTreeMap<ValueName, Dtype> {
         let stored = self.graph().initializer.iter().filter_map(|proto| {
             let dtype = dtype(proto.data_type).ok()?;
             let bytes = proto.dims.iter().try_fold(dtype.size() as u64, |bytes, extent| {
                 bytes.checked_mul(u64::try_from(*extent).ok()?)
             });
-            (external::is_external(proto) && bytes? >= least)
+            (bytes? >= least)
                 .then(|| (ValueName::from(proto.name.as_str()), dtype))
         });
         stored.collect()
@@ -264,12 +265,13 @@ impl Model {
 
     /// The graph, to change it. If its inputs change, the caller must call [`Model::reread_inputs`].
     pub(super) fn graph_mut(&mut self) -> &mut GraphProto {
-        self.proto.graph.as_mut().expect("a model was checked to have a graph")
+        let proto = Arc::make_mut(&mut self.proto);
+        proto.graph.as_mut().expect("a model was checked to have a graph")
     }
 
     /// Replaces the graph. Inputs and outputs must stay.
     pub(super) fn replace_proto(&mut self, proto: ModelProto) {
-        self.proto = proto;
+        self.proto = Arc::new(proto);
     }
 
     /// Changes the model's path.
