@@ -122,8 +122,8 @@ pub(super) struct WalkArgs {
     /// Walk only these layers, such as 10..12; the reference computes what goes into them
     #[arg(long, value_name = "FIRST..LAST", conflicts_with = "got")]
     pub(super) layers: Option<LayerRange>,
-    /// For values that do not fit into memory: compare a sample of each value, and only the suspicious values whole;
-    /// elements of each value, and the seed of their positions
+    /// If the values do not fit into memory: draw so many elements of each value, and compare only suspicious values
+    /// whole; the seed of the positions is 1 if left out
     #[arg(long, value_name = "ELEMENTS[,SEED]", conflicts_with = "strategy")]
     pub(super) sample: Option<Sampling>,
     /// List every operator, not only the error sources and the operators just before them

@@ -196,8 +196,7 @@ impl Model {
             let bytes = proto.dims.iter().try_fold(dtype.size() as u64, |bytes, extent| {
                 bytes.checked_mul(u64::try_from(*extent).ok()?)
             });
-            (bytes? >= least)
-                .then(|| (ValueName::from(proto.name.as_str()), dtype))
+            (bytes? >= least).then(|| (ValueName::from(proto.name.as_str()), dtype))
         });
         stored.collect()
     }
