@@ -2,7 +2,8 @@
 
 use super::document::TargetReport;
 use crate::compare::Tolerance;
-use crate::walk::{By, Fallback, Goal, Member};
+use crate::verdict::is_wrong_on_own_cpu;
+use crate::walk::{By, Fallback, Goal, Member, Role, WalkReport};
 
 /// How many operators are named one by one.
 const NAMED: usize = 12;
@@ -50,7 +51,7 @@ pub(super) fn worth_a_table(fallback: &Fallback) -> Option<([&'static str; 4], V
 
 /// The finding, its proof, its cost, and the condition to add to the engine.
 pub(super) fn sentences(target: &TargetReport, fallback: &Fallback) -> Vec<String> {
-    let mut said = vec![finding(target, fallback)];
+    let mut said = vec![finding(target, target.walk.as_ref(), fallback)];
     said.extend(proof(fallback));
     said.push(effort(fallback));
     said.extend(cost(fallback));
@@ -59,7 +60,7 @@ pub(super) fn sentences(target: &TargetReport, fallback: &Fallback) -> Vec<Strin
     said
 }
 
-fn finding(target: &TargetReport, fallback: &Fallback) -> String {
+fn finding(target: &TargetReport, walk: Option<&WalkReport>, fallback: &Fallback) -> String {
     let target = &target.target;
     let (before, after) = (error(fallback.error_before), error(fallback.error_after));
     let what = if fallback.raise { "raised to high precision" } else { "on the CPU" };
@@ -83,9 +84,26 @@ fn finding(target: &TargetReport, fallback: &Fallback) -> String {
             )
         }
         None => format!(
-            "{target}: no set helps: with all {all} operators that can be moved {what} the relative L2 is {after}, {before} before (goal {}). What is left is not any operator's: the storage between them, the conversion, or the reference.",
-            goal(fallback)
+            "{target}: no set helps: with all {all} operators that can be moved {what} the relative L2 is {after}, {before} before (goal {}). {}",
+            goal(fallback),
+            rest(walk, fallback)
         ),
+    }
+}
+
+/// Where the error may come from that no move removes.
+fn rest(walk: Option<&WalkReport>, fallback: &Fallback) -> String {
+    if fallback.raise {
+        return "What is left may come from the operators themselves, the storage between them, the conversion, or the reference.".into();
+    }
+    let ops = walk.iter().flat_map(|walk| &walk.ops);
+    let wrong: Vec<&str> = ops
+        .filter(|op| op.role == Role::Source && is_wrong_on_own_cpu(op))
+        .map(|op| op.name.as_str())
+        .collect();
+    match wrong.is_empty() {
+        true => "What is left may come from the CPU's own operators, the storage between them, the conversion, or the reference.".into(),
+        false => format!("The engine's own CPU is wrong at {}, too.", listed(&wrong)),
     }
 }
 

@@ -49,6 +49,12 @@ pub(super) fn next_step(op: &OpReport, walk: &WalkReport) -> String {
     format!("in the ONNX file this is {node}; attach this report to the backend's issue{cpu}")
 }
 
+/// Whether the engine's own CPU was seen to be wrong at an operator.
+pub fn is_wrong_on_own_cpu(op: &OpReport) -> bool {
+    // The negation makes NaN count as wrong.
+    op.by_witness || op.kernel.is_some_and(|error| !(error <= ROUNDING))
+}
+
 /// What the engine's own CPU makes of an operator.
 enum OwnCpu {
     Right,
@@ -61,7 +67,5 @@ fn of_own_cpu(op: &OpReport, walk: &WalkReport) -> OwnCpu {
     if walk.strategy != Strategy::Follow {
         return OwnCpu::Unknown;
     }
-    // The negation makes NaN count as wrong.
-    let is_wrong = op.by_witness || op.kernel.is_some_and(|error| !(error <= ROUNDING));
-    if is_wrong { OwnCpu::Wrong } else { OwnCpu::Right }
+    if is_wrong_on_own_cpu(op) { OwnCpu::Wrong } else { OwnCpu::Right }
 }

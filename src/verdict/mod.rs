@@ -11,6 +11,7 @@ mod strategies;
 mod untimely;
 mod walk;
 
+pub use hint::is_wrong_on_own_cpu;
 pub use kind::{Confidence, INCONCLUSIVE, Kind, News, Verdict, exit_code};
 pub use origin::{Origin, OriginKind, ROUNDING};
 pub use phrases::KEEP_ACTIVATIONS;

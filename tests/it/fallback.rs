@@ -55,6 +55,18 @@ fn no_small_set_helps_against_rounding_everywhere() {
     assert!(text.contains("no set helps"), "{text}");
 }
 
+/// MNN's CPU pads with the same wrong number as its Vulkan backend.
+#[test]
+#[ignore = "needs the driver of mnn:vulkan:high"]
+fn a_cpu_that_is_wrong_itself_is_named() {
+    need("mnn:vulkan:high");
+    let (code, text, _) =
+        fallback("debug-models/pool_sentinel.onnx", "mnn:vulkan:high", &["--input", "sine"]);
+    assert_eq!(code, 1, "{text}");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("The engine's own CPU is wrong at `output`, too."), "{text}");
+}
+
 #[test]
 fn what_is_right_needs_nothing() {
     let (code, text, report) = fallback(NETWORK, "sim:honest-f16", &["--input", "normal:0"]);
