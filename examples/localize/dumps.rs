@@ -5,7 +5,6 @@ use offby::engine::Values;
 use offby::graph::Model;
 use offby::inputs::{Dump, Feed, Random};
 use offby::sim::{Fault, Simulator};
-use offby::tensor::Tensor;
 use offby::walk::{
     DumpedNetwork, OpReport, Role, Sampling, Screened, ValueSample, WalkReport, screen, walk_dumped,
 };
@@ -84,9 +83,8 @@ fn suspicious(
     let sampling = Sampling { elements, seed: trial.input };
     let storage = trial.device.arithmetic().format;
     let screened = Screened { model, feeds, second: None, storage, sampling };
-    let found =
-        |name: &str, _: &Tensor| Ok(all.get(name).map(|value| ValueSample::of(value, sampling)));
-    Ok(screen(&screened, &found).map_err(|stopped| stopped.to_string())?.values)
+    let found = |name: &str| all.get(name).map(|value| ValueSample::of(value, sampling));
+    Ok(screen(&screened, &found)?.values)
 }
 
 /// The values that the walk asks for next.

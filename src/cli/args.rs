@@ -124,7 +124,7 @@ pub(super) struct WalkArgs {
     pub(super) layers: Option<LayerRange>,
     /// If the values do not fit into memory: draw so many elements of each value, and compare only suspicious values
     /// whole; the seed of the positions is 1 if left out
-    #[arg(long, value_name = "ELEMENTS[,SEED]", conflicts_with = "strategy")]
+    #[arg(long, value_name = "ELEMENTS[,SEED]", conflicts_with_all = ["strategy", "got"])]
     pub(super) sample: Option<Sampling>,
     /// List every operator, not only the error sources and the operators just before them
     #[arg(long)]
@@ -246,8 +246,9 @@ pub(super) struct SweepArgs {
     pub(super) reference: String,
     #[command(flatten)]
     pub(super) feed: FeedArgs,
-    /// Decode so many tokens with each decoder, after a prompt of eight; otherwise a decoder is fed the prompt only
-    #[arg(long, value_name = "N", conflicts_with_all = ["from", "fallback"])]
+    /// Decode so many tokens with each ONNX file that is a decoder, after a prompt of eight; otherwise it is fed the
+    /// prompt only
+    #[arg(long, value_name = "N", conflicts_with_all = ["from", "fallback", "input", "shape"])]
     pub(super) steps: Option<usize>,
     /// If a target is wrong, search for the operator types that must run on the CPU
     #[arg(long)]

@@ -3,11 +3,11 @@
 use super::matrix_from::public;
 use crate::decode::{DecodeLane, Interface, read_prompt};
 use crate::engine::Target;
-use crate::graph::Model;
+use crate::graph::{Model, ValueName};
 use crate::matrix::{Cell, RowInput};
 use crate::session::{Decoder, Failure, Registry, Settings};
-use crate::tensor::Digest;
-use std::path::Path;
+use crate::tensor::{Digest, Dtype};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The prompt of every decoder: as many random tokens as a short question has.
@@ -15,7 +15,7 @@ const PROMPT: &str = "random:8";
 
 /// A decoder, its prompt, and how many tokens follow.
 pub(super) struct PromptedDecoder {
-    pub(super) model: Model,
+    path: PathBuf,
     interface: Interface,
     prompt: Vec<i64>,
     steps: usize,
@@ -33,28 +33,38 @@ pub(super) struct CellEngines<'a> {
 
 impl PromptedDecoder {
     /// Reads a decoder. `None` if the user asks for no steps, or if the network is no decoder.
-    pub(super) fn read(path: &Path, steps: Option<usize>) -> Result<Option<Self>, Failure> {
+    pub(super) fn read(
+        path: &Path,
+        steps: Option<usize>,
+    ) -> Result<Option<(Self, Model)>, Failure> {
         let Some(steps) = steps else { return Ok(None) };
         let model = Model::load(path)?;
-        let Ok(interface) = Interface::of(&model, &[]) else { return Ok(None) };
+        let interface = Interface::of(&model, &[]).ok();
+        let Some(interface) = interface.filter(|found| is_decoder(&model, found)) else {
+            return Ok(None);
+        };
         let prompt = read_prompt(PROMPT, interface.vocabulary)?.0;
-        Ok(Some(PromptedDecoder { model, interface, prompt, steps }))
+        let path = path.to_owned();
+        Ok(Some((PromptedDecoder { path, interface, prompt, steps }, model)))
     }
 
     /// What the decoder is fed.
     pub(super) fn input(&self) -> RowInput {
-        let bytes: Vec<u8> = self.prompt.iter().flat_map(|token| token.to_le_bytes()).collect();
-        RowInput {
-            name: self.interface.tokens.clone(),
-            spec: format!("{PROMPT}, then {} steps", self.steps),
-            digest: Digest::of([&bytes[..]]),
-        }
+        let spec = format!("{PROMPT}, then {} steps", self.steps);
+        let tokens: Vec<u8> = self.prompt.iter().flat_map(|token| token.to_le_bytes()).collect();
+        // Cells with other numbers of steps are not alike.
+        let digest = Digest::of([&tokens[..], spec.as_bytes()]);
+        RowInput { name: self.interface.tokens.clone(), spec, digest }
     }
 
     /// Decodes on a target.
     pub(super) fn cell(&self, target: &Target, engines: &CellEngines<'_>) -> Cell {
+        let model = match Model::load(&self.path) {
+            Ok(model) => model,
+            Err(error) => return Cell::unclear(public(&Failure::from(error).line())),
+        };
         let decoder = Decoder {
-            model: &self.model,
+            model: &model,
             interface: &self.interface,
             registry: engines.registry,
             reference: engines.reference.clone(),
@@ -72,6 +82,19 @@ impl PromptedDecoder {
             Err(failure) => Cell::unclear(public(&failure.line())),
         }
     }
+}
+
+/// Whether a network with tokens and scores is a decoder: it has a state, or scores for each token. A classifier of
+/// texts has neither.
+fn is_decoder(model: &Model, interface: &Interface) -> bool {
+    let axes = |name: &ValueName| Some(model.value_info(name)?.shape?.len());
+    let tokens = model.value_info(&interface.tokens);
+    let is_text = tokens.is_some_and(|tokens| matches!(tokens.dtype, Dtype::I32 | Dtype::I64));
+    let for_each_token = || match (axes(&interface.tokens), axes(&interface.logits)) {
+        (Some(tokens), Some(logits)) => tokens <= 2 && logits == tokens + 1,
+        _ => false,
+    };
+    is_text && (interface.has_state() || for_each_token())
 }
 
 fn cell_of(lane: &DecodeLane) -> Cell {

@@ -119,7 +119,7 @@ fn networks(args: &SweepArgs, registry: &Registry) -> Result<Vec<PendingNetwork>
                 reference: reference.clone(),
                 deadline: Duration::from_secs(args.timeout),
                 row: unknown_row(name),
-                decoder: PromptedDecoder::read(path, args.steps)?,
+                decoder: None,
             });
             continue;
         }
@@ -170,9 +170,14 @@ impl PendingNetwork {
     fn describe(&mut self, args: &SweepArgs, registry: &Registry) -> Result<(), Failure> {
         self.row.system = args.system.clone();
         self.row.reference = public(&self.reference.to_string());
-        if let Some(decoder) = &self.decoder {
-            (self.row.digest, self.row.nodes) = identity(&decoder.model);
+        let decoder = match &self.origin {
+            Origin::Model(path) => PromptedDecoder::read(path, args.steps)?,
+            Origin::Case(_) => None,
+        };
+        if let Some((decoder, model)) = decoder {
+            (self.row.digest, self.row.nodes) = identity(&model);
             self.row.inputs = vec![decoder.input()];
+            self.decoder = Some(decoder);
             return Ok(());
         }
         let (model, feeds) = self.open(args, registry)?;

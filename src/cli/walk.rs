@@ -21,6 +21,13 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
         .iter()
         .map(|text| read_target(text, &args.network.place))
         .collect::<Result<_, Failure>>()?;
+    if let (Some(_), Some(target)) = (args.sample, asked.iter().find(|target| !target.takes_onnx()))
+    {
+        return Err(Failure::new(
+            format!("sample the values of {target}: it shows one operator after the other"),
+            "leave --sample out: offby holds the values of one operator at a time",
+        ));
+    }
     let several = args.strategy.strategies();
     if asked.len() > 1 && several.len() > 1 {
         return Err(Failure::new(

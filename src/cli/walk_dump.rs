@@ -77,7 +77,6 @@ impl<'a> Ground<'a> {
         let model = up_to_dumped(whole, &given.values)?;
         let mut prepared =
             Prepared::of(&args.network, model, feeds.to_vec())?.with_finite(args.finite);
-        prepared.sampling = args.sample;
         prepared.feeds.retain(|feed| prepared.model.inputs().iter().any(|i| i.name == feed.name));
         let reference = prepared.reference()?;
         Ok(Ground { prepared, reference })
@@ -99,7 +98,7 @@ fn walked(
     let storage = args.storage.map(Stored::format).or_else(|| shown(values));
     let target = Target::Dump(DumpTarget { name: given.name.into(), storage });
     let execution = execution(given.path, values, session.truth())?;
-    let mut report = session.walk_dump(&target, &execution, values)?;
+    let mut report = session.judge_dumped(&target, &execution, values)?;
     report.evidence = described(given);
     report.evidence.extend(left_out(whole, given));
     Ok(report)

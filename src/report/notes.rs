@@ -42,22 +42,27 @@ pub(super) fn notes(target: &TargetReport, walk: &WalkReport) -> Vec<String> {
 
 /// What a sampled walk compared, and what it may miss.
 fn of_samples(sampled: &SampledWalk) -> String {
-    let counted =
-        |count: usize| if count == 1 { "1 value".into() } else { format!("{count} values") };
     let left = match sampled.left {
         0 => String::new(),
         n => format!(
-            "; {n} more operators were suspicious, and their values did not fit: walk layers of the network with --layers"
+            " The values of {n} more suspicious operators did not fit: walk some layers with --layers."
         ),
     };
     format!(
-        "sampled: {}, {} elements of each (seed {}); compared whole: {}, which are outputs or were suspicious{left}. A sample can miss an error in less than {:.2} % of a value's elements, or one that is smaller than what the value inherits",
-        counted(sampled.values),
+        "offby compared samples of {} values, {} elements of each (seed {}), and {} values whole.{left} An error in {} of a value's elements is in its sample with a chance of 95 %. A sample does not show an error of less than 4 times what rounding costs, or what the value inherits",
+        sampled.values,
         sampled.elements,
         sampled.seed,
-        counted(sampled.whole),
-        100.0 * sampled.seen_share
+        sampled.whole,
+        percent(sampled.seen_share)
     )
+}
+
+/// A share with two significant digits.
+fn percent(share: f64) -> String {
+    let percent = 100.0 * share;
+    let digits = (1.0 - percent.log10().floor()).clamp(0.0, 12.0) as usize;
+    format!("{percent:.digits$} %")
 }
 
 /// The operators at which MNN's CPU is off, and the target is right.

@@ -203,7 +203,7 @@ fn dumped(walk: &WalkReport, runs: &str) -> String {
     let pieces = walk.ops.iter().filter(|op| op.piece.len() > 1).count();
     let alone = walk.ops.len() - pieces;
     let why = match walk.sampled {
-        Some(_) => "the samples of the values inside are not suspicious",
+        Some(_) => "the values inside were not compared whole",
         None => "the values inside were not dumped",
     };
     let joined = match pieces {

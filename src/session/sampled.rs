@@ -4,46 +4,29 @@
 use super::outputs::{Asked, by_name, is_changed, refused};
 use super::registry::arithmetic_of;
 use super::{Evaluator, Failure};
-use crate::engine::{Execution, Target};
-use crate::graph::Boundary;
+use crate::engine::Execution;
+use crate::graph::{Boundary, Model};
 use crate::inputs::Dump;
 use crate::report::TargetReport;
-use crate::tensor::Tensor;
 use crate::walk::{
-    FoundSample, MOST_BYTES, SampledWalk, Sampling, Screened, Suspicion, ValueSample, fitted,
+    MOST_BYTES, Role, SampledWalk, Sampling, Screened, Stopped, Suspicion, ValueSample, WalkReport,
     screen,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How often values inside a piece with a fault are asked for. Each time at most half of its nodes are left.
+/// How often more values are asked for. Of a piece with a fault, at most half of the nodes are left each time.
 const MOST_ROUNDS: usize = 8;
 
-/// Values of a target, by their names.
-type Whole<'w> = dyn FnMut(&BTreeSet<String>) -> Result<Dump, Failure> + 'w;
+/// Values that were compared whole.
+struct Compared {
+    walk: WalkReport,
+    /// How many values.
+    count: usize,
+    /// Whether the engine gives other outputs if these values are outputs, too.
+    is_changed: bool,
+}
 
 impl Evaluator<'_> {
-    /// Judges the values that a device dumped, and walks them: all of them, or samples first.
-    ///
-    /// # Errors
-    /// If a tensor of the dump cannot be read, or the reference refuses a node.
-    pub fn walk_dump(
-        &self,
-        target: &Target,
-        execution: &Execution,
-        values: &Dump,
-    ) -> Result<TargetReport, Failure> {
-        let Some(sampling) = self.settings.sampling else {
-            return self.judge_dumped(target, execution, values);
-        };
-        let found = |name: &str, right: &Tensor| {
-            let value = values.read(name)?;
-            let value = value.and_then(|value| fitted(&value, values.is_flat(name), right));
-            Ok(value.map(|value| ValueSample::of(&value.tensor, sampling)))
-        };
-        let suspicion = self.screen(target, sampling, &found)?;
-        self.walk_suspicious(target, execution, suspicion, &mut |names| Ok(values.only(names)))
-    }
-
     /// Walks an engine that shows values as outputs: it is asked for all of them in groups that fit, and for suspicious
     /// ones again.
     pub(super) fn walk_sampled_outputs(
@@ -52,34 +35,30 @@ impl Evaluator<'_> {
         sampling: Sampling,
         announce: &mut dyn FnMut(&str),
     ) -> Result<TargetReport, Failure> {
-        let (mut runs, mut splits_fusions) = (1, false);
+        let mut runs = asked.plain.runs.as_ref().map_or(1, |runs| runs.repeats);
         let mut samples = BTreeMap::new();
         let groups = groups(&asked.known);
         for (number, group) in groups.iter().enumerate() {
             announce(&format!("samples of values, run {} of {}", number + 1, groups.len()));
             runs += 1;
-            let values = by_name(self.show(asked, group)?);
-            splits_fusions |= is_changed(&asked.plain, &values);
-            let sampled =
-                values.iter().map(|(name, value)| (name.clone(), ValueSample::of(value, sampling)));
-            samples.extend(sampled);
+            for (name, value) in by_name(self.show(asked, group)?) {
+                samples.insert(name, ValueSample::of(&value, sampling));
+            }
         }
         announce("comparing the samples");
-        let found = |name: &str, _: &Tensor| Ok(samples.get(name).cloned());
-        let suspicion = self.screen(asked.target, sampling, &found)?;
-        let mut whole = |names: &BTreeSet<String>| {
+        let suspicion = self.screen(asked, sampling, &samples)?;
+        let mut compare = |names: &BTreeSet<String>| {
             announce("values to compare whole");
             runs += 1;
-            let is_wanted = |value: &&Boundary| names.contains(value.name.as_str());
-            let wanted: Vec<Boundary> = asked.known.iter().filter(is_wanted).cloned().collect();
-            Ok(Dump::from(by_name(self.show(asked, &wanted)?)))
+            self.compare_whole(asked, names)
         };
-        let mut report = self.walk_suspicious(asked.target, &asked.plain, suspicion, &mut whole)?;
-        if let Some(walk) = &mut report.walk {
-            walk.candidate_runs = runs;
-            walk.splits_fusions = splits_fusions && walk.sources.is_empty();
-        }
-        Ok(report)
+        let compared = self.walk_suspicious(suspicion.values, &mut compare)?;
+        let mut walk = compared.walk;
+        walk.candidate_runs = runs;
+        walk.splits_fusions = compared.is_changed && walk.sources.is_empty();
+        walk.sampled = Some(SampledWalk { whole: compared.count, ..suspicion.walk });
+        // An engine's own outputs have the network's order of axes, so the judgement needs no values.
+        Ok(self.judge_values(asked.target, &asked.plain, &Dump::default(), walk))
     }
 
     fn show(&self, asked: &Asked<'_>, values: &[Boundary]) -> Result<Execution, Failure> {
@@ -89,47 +68,75 @@ impl Evaluator<'_> {
 
     fn screen(
         &self,
-        target: &Target,
+        asked: &Asked<'_>,
         sampling: Sampling,
-        found: &FoundSample<'_>,
+        samples: &BTreeMap<String, ValueSample>,
     ) -> Result<Suspicion, Failure> {
         let model = self.request.model;
-        let storage = arithmetic_of(target, model).format;
+        let storage = arithmetic_of(asked.target, model).format;
         let (feeds, second) = (self.request.feeds, self.second());
-        Ok(screen(&Screened { model, feeds, second, storage, sampling }, found)?)
+        let screened = Screened { model, feeds, second, storage, sampling };
+        let found = |name: &str| samples.get(name).cloned();
+        Ok(screen(&screened, &found).map_err(Stopped::Reference)?)
     }
 
-    /// Walks the suspicious values, and the values inside each piece that has a fault, until one node is left.
+    /// Asks for these values, as far as the target shows them, and compares them whole.
+    fn compare_whole(
+        &self,
+        asked: &Asked<'_>,
+        names: &BTreeSet<String>,
+    ) -> Result<Compared, Failure> {
+        let is_wanted = |value: &&Boundary| names.contains(value.name.as_str());
+        let wanted: Vec<Boundary> = asked.known.iter().filter(is_wanted).cloned().collect();
+        let values = by_name(self.show(asked, &wanted)?);
+        let (count, is_changed) = (values.len(), is_changed(&asked.plain, &values));
+        let walk = self.walk_values(asked.target, &Dump::from(values))?;
+        Ok(Compared { walk, count, is_changed })
+    }
+
+    /// Compares the suspicious values and the outputs. Then, until nothing new is asked for, the values inside a piece
+    /// that has a fault, and what reads a value that seems wrong: a value may only be shown wrongly.
     fn walk_suspicious(
         &self,
-        target: &Target,
-        execution: &Execution,
-        Suspicion { values: mut names, walk: sampled }: Suspicion,
-        whole: &mut Whole<'_>,
-    ) -> Result<TargetReport, Failure> {
-        names.extend(self.request.model.outputs().iter().map(ToString::to_string));
-        let mut values = whole(&names)?;
-        let mut walk = self.walk_values(target, &values)?;
+        suspicious: BTreeSet<String>,
+        compare: &mut dyn FnMut(&BTreeSet<String>) -> Result<Compared, Failure>,
+    ) -> Result<Compared, Failure> {
+        let model = self.request.model;
+        let outputs = || model.outputs().iter().map(ToString::to_string);
+        let mut names: BTreeSet<String> = suspicious.into_iter().chain(outputs()).collect();
+        let mut found = compare(&names)?;
+        if found.is_changed && found.walk.sources.is_empty() {
+            // The engine splits a fused operator for these values, and its fault may vanish with that.
+            names = outputs().collect();
+            found = compare(&names)?;
+        }
         for _ in 0..MOST_ROUNDS {
             let before = names.len();
-            names.extend(walk.ops.iter().flat_map(|op| op.decided_by.clone()));
+            let sources = found.walk.ops.iter().filter(|op| op.role == Role::Source);
+            names.extend(sources.flat_map(|op| match op.piece.is_empty() {
+                true => around_readers(model, &op.name),
+                false => op.decided_by.clone(),
+            }));
             if names.len() == before {
                 break;
             }
-            let more = whole(&names)?;
-            if more.len() == values.len() {
+            let next = compare(&names)?;
+            let vanished = next.is_changed && next.walk.sources.is_empty();
+            if next.count == found.count || vanished {
                 break;
             }
-            let next = self.walk_values(target, &more)?;
-            // A fused operator that is split for its inner value may lose its fault.
-            if next.sources.is_empty() {
-                break;
-            }
-            (values, walk) = (more, next);
+            found = next;
         }
-        walk.sampled = Some(SampledWalk { whole: values.len(), ..sampled });
-        Ok(self.judge_values(target, execution, &values, walk))
+        Ok(found)
     }
+}
+
+/// What the nodes read and write that read a node's outputs.
+fn around_readers(model: &Model, label: &str) -> Vec<String> {
+    let Some(node) = model.nodes().find(|node| node.label() == label) else { return Vec::new() };
+    let reads = |input: &String| !input.is_empty() && node.outputs.contains(input);
+    let readers = model.nodes().filter(|reader| reader.inputs.iter().any(reads));
+    readers.flat_map(|reader| reader.inputs.iter().chain(reader.outputs).cloned()).collect()
 }
 
 /// The values in groups that fit into memory, each with at least one value.

@@ -43,12 +43,6 @@ impl Evaluator<'_> {
         announce: &mut dyn FnMut(&str),
         walked: &mut dyn FnMut(&WorkerWalk),
     ) -> Result<TargetReport, Failure> {
-        if self.registry.walker(target).is_some() && self.settings.sampling.is_some() {
-            return Err(Failure::new(
-                format!("sample the values of {target}: it shows one operator after the other"),
-                "leave --sample out: offby holds the values of one operator at a time",
-            ));
-        }
         if self.registry.walker(target).is_none() {
             return match self.walk_by_outputs(target, announce) {
                 // What cannot be asked for its values is searched from outside.

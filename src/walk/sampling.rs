@@ -63,8 +63,8 @@ pub struct ValueSample {
     digest: Digest,
     /// The elements at the drawn positions.
     drawn: Vec<f64>,
-    /// How many of all elements are NaN or infinite.
-    nonfinite: u64,
+    /// How many of all elements are NaN, infinite, and negative infinite.
+    nonfinite: [u64; 3],
     /// The mean of the finite elements.
     mean: f64,
     /// The largest finite magnitude.
@@ -97,7 +97,7 @@ pub struct SampledDistance {
     pub mean: f64,
     /// The difference of the largest magnitudes.
     pub largest: f64,
-    /// Whether both have the same number of NaN and infinities.
+    /// Whether both have as many NaN and infinities of each sign, and no drawn element is one on one side only.
     pub same_nonfinite: bool,
 }
 
@@ -107,20 +107,20 @@ impl ValueSample {
         let positions = sampling.positions(value.len());
         let mut wanted = positions.iter().copied().peekable();
         let mut drawn = Vec::with_capacity(positions.len());
-        let (mut nonfinite, mut sum, mut largest) = (0, 0.0, 0.0f64);
+        let (mut nonfinite, mut sum, mut largest) = ([0; 3], 0.0, 0.0f64);
         for begin in (0..value.len()).step_by(AT_ONCE) {
             let numbers = value.numbers_in(begin..value.len().min(begin + AT_ONCE));
             while let Some(at) = wanted.next_if(|at| *at < begin + numbers.len()) {
                 drawn.push(numbers[at - begin]);
             }
             for number in numbers {
-                match number.is_finite() {
-                    true => (sum, largest) = (sum + number, largest.max(number.abs())),
-                    false => nonfinite += 1,
+                match class(number) {
+                    None => (sum, largest) = (sum + number, largest.max(number.abs())),
+                    Some(class) => nonfinite[class] += 1,
                 }
             }
         }
-        let finite = value.len() as u64 - nonfinite;
+        let finite = value.len() as u64 - nonfinite.iter().sum::<u64>();
         let mean = sum / finite.max(1) as f64;
         ValueSample { len: value.len(), digest: value.digest(), drawn, nonfinite, mean, largest }
     }
@@ -138,8 +138,9 @@ impl ValueSample {
                 same_nonfinite: true,
             });
         }
-        let pairs = self.drawn.iter().zip(&right.drawn);
-        let finite = pairs.filter(|(found, right)| found.is_finite() && right.is_finite());
+        let pairs = || self.drawn.iter().zip(&right.drawn);
+        let same_drawn = pairs().all(|(found, right)| class(*found) == class(*right));
+        let finite = pairs().filter(|(found, right)| found.is_finite() && right.is_finite());
         let (apart, size) = finite.fold((0.0, 0.0), |(apart, size), (found, right)| {
             (apart + (found - right).powi(2), size + right.powi(2))
         });
@@ -148,8 +149,18 @@ impl ValueSample {
             drawn: relative(apart.sqrt(), size.sqrt()),
             mean: relative((self.mean - right.mean).abs(), typical),
             largest: relative((self.largest - right.largest).abs(), right.largest),
-            same_nonfinite: self.nonfinite == right.nonfinite,
+            same_nonfinite: same_drawn && self.nonfinite == right.nonfinite,
         })
+    }
+}
+
+/// Which kind of number that is not finite; `None` for a finite one.
+fn class(number: f64) -> Option<usize> {
+    match number {
+        number if number.is_nan() => Some(0),
+        f64::INFINITY => Some(1),
+        f64::NEG_INFINITY => Some(2),
+        _ => None,
     }
 }
 
@@ -192,6 +203,9 @@ mod tests {
         assert!(apart(&|at| if (70_000..74_000).contains(&at) { 9.0 } else { 0.0 }).drawn > 0.0);
         assert!(apart(&|at| if at == 5 { 1e6 } else { 0.0 }).largest > 1.0);
         assert!(!apart(&|at| if at == 5 { f32::NAN } else { 0.0 }).same_nonfinite);
+        let masked = |mask: f32| ramp(200_000, |at| if at % 2 == 0 { mask } else { 0.0 });
+        let swapped = masked(f32::INFINITY).distance(&masked(f32::NEG_INFINITY)).unwrap();
+        assert!(!swapped.same_nonfinite);
         assert!(ramp(9, |_| 0.0).distance(&right).is_none());
     }
 

@@ -4,12 +4,11 @@
 //! then say how far the target is from the reference, in units of what rounding costs up to there. An operator whose
 //! outputs are much further off than its inputs is suspected. Whether it is wrong is decided on whole values.
 
-use super::dumped::Stopped;
 use super::rounding_floor::round_to_f16;
 use super::sampling::{SampledDistance, SampledWalk, Sampling, ValueSample};
 use crate::engine::{NodeSteps, Second};
 use crate::graph::Model;
-use crate::inputs::{Feed, InputError};
+use crate::inputs::Feed;
 use crate::tensor::{Format, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,14 +45,14 @@ pub struct Suspicion {
     pub walk: SampledWalk,
 }
 
-/// The target's sample of a value that the reference computed; `None` if the target does not show it in this form.
-pub type FoundSample<'l> = dyn Fn(&str, &Tensor) -> Result<Option<ValueSample>, InputError> + 'l;
+/// The target's sample of a value; `None` if the target does not show it.
+pub type FoundSample<'l> = dyn Fn(&str) -> Option<ValueSample> + 'l;
 
 /// Compares samples of all values.
 ///
 /// # Errors
-/// If a value cannot be read, or the reference refuses a node.
-pub fn screen(screened: &Screened<'_>, found: &FoundSample<'_>) -> Result<Suspicion, Stopped> {
+/// If the reference refuses a node.
+pub fn screen(screened: &Screened<'_>, found: &FoundSample<'_>) -> Result<Suspicion, String> {
     let stream = || -> Result<NodeSteps, String> {
         let mut steps = NodeSteps::with_second(screened.model, screened.second.clone())?;
         steps.start(screened.feeds)?;
@@ -69,16 +68,20 @@ pub fn screen(screened: &Screened<'_>, found: &FoundSample<'_>) -> Result<Suspic
         for name in exact.writes(step).to_vec() {
             let Some(right) = exact.value(&name) else { continue };
             let rounded = half.value(&name);
-            let target = found(&name, right)?;
+            let target = found(&name);
             let off = target.and_then(|target| {
                 seen.values += 1;
                 let sample = |tensor: &Tensor| ValueSample::of(tensor, screened.sampling);
                 let right_sample = sample(right);
                 let cost = rounded.and_then(|half| sample(half).distance(&right_sample));
                 let cost = Cost::of(cost, right, screened.storage);
-                Some(cost.times(target.distance(&right_sample)?))
+                // A value in another form has no distance.
+                let apart = target.distance(&right_sample);
+                Some(apart.map_or(f64::INFINITY, |apart| cost.times(apart)))
             });
-            seen.bytes.insert(name.clone(), right.len() * right.dtype().size());
+            if off.is_some() {
+                seen.bytes.insert(name.clone(), right.len() * right.dtype().size());
+            }
             seen.off.insert(name, off.unwrap_or(before));
             worst = worst.max(off.unwrap_or(0.0));
         }
@@ -94,6 +97,7 @@ pub fn screen(screened: &Screened<'_>, found: &FoundSample<'_>) -> Result<Suspic
 struct Seen {
     /// How far each value is off, in units of rounding.
     off: BTreeMap<String, f64>,
+    /// The bytes of each value that the target shows.
     bytes: BTreeMap<String, usize>,
     /// How many values the target showed.
     values: usize,
@@ -103,6 +107,25 @@ impl Seen {
     /// How far the worst of these values is off; at least what rounding costs.
     fn before(&self, names: &[String]) -> f64 {
         names.iter().filter_map(|name| self.off.get(name)).copied().fold(1.0, f64::max)
+    }
+
+    fn is_shown(&self, name: &str) -> bool {
+        self.bytes.contains_key(name)
+    }
+
+    /// The nearest shown values that a step is computed from.
+    fn shown_behind(&self, steps: &NodeSteps, step: usize) -> BTreeSet<String> {
+        let (mut shown, mut seen, mut open) = (BTreeSet::new(), BTreeSet::from([step]), vec![step]);
+        while let Some(step) = open.pop() {
+            for name in steps.reads(step) {
+                match steps.step_of(name) {
+                    _ if self.is_shown(name) => _ = shown.insert(name.clone()),
+                    Some(writer) if seen.insert(writer) => open.push(writer),
+                    _ => {}
+                }
+            }
+        }
+        shown
     }
 
     /// The values of the steps with the largest jumps, as many as fit.
@@ -115,13 +138,12 @@ impl Seen {
         suspects.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (mut values, mut bytes, mut left) = (BTreeSet::new(), 0, 0);
         for (_, step) in suspects {
-            let around = steps.reads(step).iter().chain(steps.writes(step));
-            let new: Vec<&String> = around
-                .filter(|name| self.bytes.contains_key(*name) && !values.contains(*name))
-                .collect();
-            let more: usize = new.iter().map(|name| self.bytes[*name]).sum();
-            if values.is_empty() || bytes + more <= MOST_BYTES {
-                values.extend(new.into_iter().cloned());
+            let mut new = self.shown_behind(steps, step);
+            new.extend(steps.writes(step).iter().filter(|name| self.is_shown(name)).cloned());
+            new.retain(|name| !values.contains(name));
+            let more: usize = new.iter().map(|name| self.bytes[name]).sum();
+            if more == 0 || values.is_empty() || bytes + more <= MOST_BYTES {
+                values.extend(new);
                 bytes += more;
             } else {
                 left += 1;
@@ -199,7 +221,7 @@ mod tests {
         let sampling = Sampling { elements: 256, seed: 3 };
         let (model, feeds, storage) = (&model, &feeds[..], Format::F32);
         let screened = Screened { model, feeds, second: None, storage, sampling };
-        let found = |name: &str, _: &Tensor| {
+        let found = |name: &str| {
             let value = |(at, x): (usize, &f32)| {
                 let a = change("a", at, x.exp());
                 let b = change("b", at, -a);
@@ -209,7 +231,7 @@ mod tests {
             };
             let elements = elements.iter().enumerate().map(value).collect::<Option<Vec<f32>>>();
             let tensor = elements.map(|all| Tensor::from_f32(&[10_000], all).unwrap());
-            Ok(tensor.map(|tensor| ValueSample::of(&tensor, sampling)))
+            tensor.map(|tensor| ValueSample::of(&tensor, sampling))
         };
         let suspicion = screen(&screened, &found).unwrap();
         assert_eq!((suspicion.walk.values, suspicion.walk.left), (3, 0));

@@ -51,6 +51,31 @@ fn onnx_runtime_is_walked_on_every_debug_network() {
     }
 }
 
+/// A sample of each value chooses the values that are compared whole. The node is named if later nodes read its wrong
+/// value, and is not accused if they read the right one.
+#[test]
+#[ignore = "needs onnx and onnxruntime for Python"]
+fn a_sampled_walk_names_what_a_whole_walk_names() {
+    let python = Judge::start().python().display().to_string();
+    let model = offby::graph::Model::load(&debug_model("efformer_mlp_3.onnx")).unwrap();
+    let nodes: Vec<(String, String)> =
+        model.nodes().map(|node| (node.label().to_owned(), node.outputs[0].clone())).collect();
+    for (mode, step) in [("computed", 2), ("shown", 5)] {
+        for (label, value) in nodes.iter().filter(|(_, value)| value.contains('/')).step_by(step) {
+            let via = format!("{python} tests/it/support/faulty_worker.py {mode} {value}");
+            let mut command = offby();
+            command.arg("walk").arg(debug_model("efformer_mlp_3.onnx")).args(["--via", &via]);
+            command.args(["--on", "ext:faulty", "--sample", "64,2", "--json", "-"]);
+            let (code, report) = finish_json(command);
+            let walk = &first_target(&report)["walk"];
+            let named = if mode == "computed" { vec![label.as_str()] } else { Vec::new() };
+            assert_eq!((code, &walk["sources"]), (named.len() as i32, &json!(named)), "{walk:#}");
+            let sampled = &walk["sampled"];
+            assert!(sampled["whole"].as_u64() < sampled["values"].as_u64(), "{sampled}");
+        }
+    }
+}
+
 /// With `--sample`, a value is asked for whole if its sample is suspicious.
 #[test]
 #[ignore = "needs the driver of ort:cpu"]

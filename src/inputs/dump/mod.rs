@@ -16,7 +16,7 @@ use crate::tensor::{Dtype, ShapeText, Tensor};
 use place::DumpEntry;
 use refusal::refuse;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -121,14 +121,6 @@ impl Dump {
             path,
             format!("{count} elements of f32 are not `{name}`, which is {dtype} {shape}"),
         ))
-    }
-
-    /// The tensors of these names, each still read when it is wanted.
-    #[must_use]
-    pub fn only(&self, names: &BTreeSet<String>) -> Self {
-        let is_wanted = |(name, _): &(&String, &DumpedTensor)| names.contains(*name);
-        let wanted = self.tensors.iter().filter(is_wanted);
-        Dump { tensors: wanted.map(|(name, dumped)| (name.clone(), dumped.clone())).collect() }
     }
 
     /// The tensors with other names; those without a new name are left out.
