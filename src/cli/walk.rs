@@ -21,13 +21,7 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
         .iter()
         .map(|text| read_target(text, &args.network.place))
         .collect::<Result<_, Failure>>()?;
-    if let (Some(_), Some(target)) = (args.sample, asked.iter().find(|target| !target.takes_onnx()))
-    {
-        return Err(Failure::new(
-            format!("sample the values of {target}: it shows one operator after the other"),
-            "leave --sample out: offby holds the values of one operator at a time",
-        ));
-    }
+    can_be_sampled(args, &asked)?;
     let several = args.strategy.strategies();
     if asked.len() > 1 && several.len() > 1 {
         return Err(Failure::new(
@@ -75,6 +69,17 @@ pub(super) fn walk(args: &WalkArgs) -> Result<u8, Failure> {
         walk_text(&report, args.all, screen::width(), screen::painter()) + &evidence
     })?;
     Ok(exit_code(report.targets.iter().map(|target| target.verdict.kind)))
+}
+
+/// Refuses samples of targets that show their operators.
+fn can_be_sampled(args: &WalkArgs, asked: &[Target]) -> Result<(), Failure> {
+    match asked.iter().find(|target| !target.takes_onnx()) {
+        Some(target) if args.sample.is_some() => Err(Failure::new(
+            format!("sample the values of {target}: it shows one operator after the other"),
+            "leave --sample out: offby holds the values of one operator at a time",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn agreement(report: &Report, strategies: &[Strategy]) -> Option<StrategyAgreement> {

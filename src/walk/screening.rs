@@ -69,7 +69,7 @@ pub fn screen(screened: &Screened<'_>, found: &FoundSample<'_>) -> Result<Suspic
             let Some(right) = exact.value(&name) else { continue };
             let rounded = half.value(&name);
             let target = found(&name);
-            let off = target.and_then(|target| {
+            let off = target.map(|target| {
                 seen.values += 1;
                 let sample = |tensor: &Tensor| ValueSample::of(tensor, screened.sampling);
                 let right_sample = sample(right);
@@ -77,7 +77,7 @@ pub fn screen(screened: &Screened<'_>, found: &FoundSample<'_>) -> Result<Suspic
                 let cost = Cost::of(cost, right, screened.storage);
                 // A value in another form has no distance.
                 let apart = target.distance(&right_sample);
-                Some(apart.map_or(f64::INFINITY, |apart| cost.times(apart)))
+                apart.map_or(f64::INFINITY, |apart| cost.times(apart))
             });
             if off.is_some() {
                 seen.bytes.insert(name.clone(), right.len() * right.dtype().size());
