@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most walks of one dump.
 const MOST_ROUNDS: usize = 32;
 
-/// Which values of a run are dumped first, beside the outputs.
+/// The values that are dumped first, together with the outputs.
 pub(crate) enum First {
     /// About this share of all values.
     Share(f64),

@@ -5,13 +5,10 @@ use crate::decode::{DecodeLane, Interface, read_prompt};
 use crate::engine::Target;
 use crate::graph::{Model, ValueName};
 use crate::matrix::{Cell, RowInput};
-use crate::session::{Decoder, Failure, Registry, Settings};
+use crate::session::{Decoder, Failure, PROMPT, Registry, Settings};
 use crate::tensor::{Digest, Dtype};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// The prompt of every decoder: as many random tokens as a short question has.
-const PROMPT: &str = "random:8";
 
 /// A decoder, its prompt, and how many tokens follow.
 pub(super) struct PromptedDecoder {

@@ -51,7 +51,7 @@ pub(super) fn worth_a_table(fallback: &Fallback) -> Option<([&'static str; 4], V
 
 /// The finding, its proof, its cost, and the condition to add to the engine.
 pub(super) fn sentences(target: &TargetReport, fallback: &Fallback) -> Vec<String> {
-    let mut said = vec![finding(target, target.walk.as_ref(), fallback)];
+    let mut said = vec![finding(target, fallback)];
     said.extend(proof(fallback));
     said.push(effort(fallback));
     said.extend(cost(fallback));
@@ -60,8 +60,8 @@ pub(super) fn sentences(target: &TargetReport, fallback: &Fallback) -> Vec<Strin
     said
 }
 
-fn finding(target: &TargetReport, walk: Option<&WalkReport>, fallback: &Fallback) -> String {
-    let target = &target.target;
+fn finding(report: &TargetReport, fallback: &Fallback) -> String {
+    let target = &report.target;
     let (before, after) = (error(fallback.error_before), error(fallback.error_after));
     let what = if fallback.raise { "raised to high precision" } else { "on the CPU" };
     let all = fallback.choices.1;
@@ -86,7 +86,7 @@ fn finding(target: &TargetReport, walk: Option<&WalkReport>, fallback: &Fallback
         None => format!(
             "{target}: no set helps: with all {all} operators that can be moved {what} the relative L2 is {after}, {before} before (goal {}). {}",
             goal(fallback),
-            rest(walk, fallback)
+            rest(report.walk.as_ref(), fallback)
         ),
     }
 }

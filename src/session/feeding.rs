@@ -8,7 +8,7 @@ use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
 /// The prompt of a decoder about which the user says nothing: as many tokens as a short question has.
-const PROMPT: &str = "random:8";
+pub const PROMPT: &str = "random:8";
 
 /// How the inputs of a network are made.
 #[derive(Debug, Clone, Default)]

@@ -39,7 +39,7 @@ pub use evaluator::{Evaluator, Settings};
 pub use examine::{examine_against, judged_by, tolerance_of};
 pub use facade::{Session, SessionBuilder};
 pub use failure::Failure;
-pub use feeding::Feeding;
+pub use feeding::{Feeding, PROMPT};
 pub use moved::MovedRuns;
 pub use node::{node_names, second as second_engine};
 pub use quantised::{QuantisedFound, QuantisedSearch};

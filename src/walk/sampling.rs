@@ -78,9 +78,9 @@ pub struct SampledWalk {
     pub elements: usize,
     /// The seed of their positions.
     pub seed: u64,
-    /// Values of which a sample was compared.
+    /// The number of values that offby compared by their samples.
     pub values: usize,
-    /// Values that were compared whole.
+    /// The number of values that offby compared whole.
     pub whole: usize,
     /// Suspected operators that were not compared whole, for want of memory.
     pub left: usize,

@@ -70,7 +70,6 @@ pub fn screen(screened: &Screened<'_>, found: &FoundSample<'_>) -> Result<Suspic
             let rounded = half.value(&name);
             let target = found(&name);
             let off = target.map(|target| {
-                seen.values += 1;
                 let sample = |tensor: &Tensor| ValueSample::of(tensor, screened.sampling);
                 let right_sample = sample(right);
                 let cost = rounded.and_then(|half| sample(half).distance(&right_sample));
@@ -99,8 +98,6 @@ struct Seen {
     off: BTreeMap<String, f64>,
     /// The bytes of each value that the target shows.
     bytes: BTreeMap<String, usize>,
-    /// How many values the target showed.
-    values: usize,
 }
 
 impl Seen {
@@ -152,7 +149,7 @@ impl Seen {
         let walk = SampledWalk {
             elements: sampling.elements,
             seed: sampling.seed,
-            values: self.values,
+            values: self.bytes.len(),
             whole: values.len(),
             left,
             seen_share: sampling.seen_share(),
