@@ -79,25 +79,34 @@ fn a_walk_over_ssh_is_the_local_one() {
     }
 }
 
-/// A worker behind ssh that hangs in its first operator, and its messages so far.
+/// A worker behind ssh that hangs in its first operator, and what of its messages reached this side.
 struct Hanging<'s> {
     sshd: &'s Sshd,
     said: PathBuf,
     process: PathBuf,
+    script: PathBuf,
     _folder: TempDir,
 }
 
 impl<'s> Hanging<'s> {
     fn new(sshd: &'s Sshd) -> Self {
         let (folder, path) = folder();
-        Hanging { sshd, said: path("said"), process: path("process"), _folder: folder }
+        let (said, process, script) = (path("said"), path("process"), path("script"));
+        Hanging { sshd, said, process, script, _folder: folder }
+    }
+
+    /// The command that reaches the worker. Messages are noted on this side of the connection: what the other
+    /// side has written may still be on its way when the connection breaks.
+    fn via(&self) -> String {
+        let worker = format!("echo $$ > {}; exec {OFFBY} worker", self.process.display());
+        let (ssh, said) = (self.sshd.command(&worker), self.said.display());
+        fs::write(&self.script, format!("set -o pipefail\n{ssh} | tee {said}\n")).unwrap();
+        format!("bash {}", self.script.display())
     }
 
     /// Walks over ssh, disturbs the connection while the worker hangs, and returns the result.
     fn walk(&self, timeout: &str, disturb: impl FnOnce(&Sshd) + Send) -> (i32, Value, Duration) {
-        let (said, process) = (self.said.display(), self.process.display());
-        let worker = format!("sh -c \"echo \\$\\$ > {process}; exec {OFFBY} worker\" | tee {said}");
-        let via = self.sshd.command(&worker);
+        let via = self.via();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 until("no operator is announced", || {
