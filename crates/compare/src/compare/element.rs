@@ -1,65 +1,9 @@
-//! Elements of any type as numbers, without loss.
+//! Elements at their places in a tensor of any type.
 
-use crate::tensor::{Dtype, Tensor};
+use crate::tensor::{Dtype, Element as _, Number, Tensor};
 use crate::with_array;
-use half::{bf16, f16};
 use std::borrow::Cow;
 use std::ops::Range;
-
-/// An element promoted without loss: every float type fits an `f64`, every integer type an `i128`.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Number {
-    Float(f64),
-    Integer(i128),
-}
-
-impl Number {
-    /// The value. An integer beyond 2^53 is rounded to `f64`.
-    pub(super) fn value(self) -> f64 {
-        match self {
-            Number::Float(value) => value,
-            Number::Integer(value) => value as f64,
-        }
-    }
-}
-
-/// An element type of [`Tensor`].
-pub(super) trait Element: Copy {
-    fn number(self) -> Number;
-    /// The element as stored, in the low bits.
-    fn bits(self) -> u64;
-}
-
-macro_rules! float_element {
-    ($($float:ty),*) => {$(
-        impl Element for $float {
-            fn number(self) -> Number {
-                Number::Float(self.into())
-            }
-            fn bits(self) -> u64 {
-                self.to_bits().into()
-            }
-        }
-    )*};
-}
-float_element!(f32, f16, bf16, f64);
-
-macro_rules! integer_element {
-    ($($integer:ty as $stored:ty),*) => {$(
-        impl Element for $integer {
-            fn number(self) -> Number {
-                Number::Integer(self.into())
-            }
-            fn bits(self) -> u64 {
-                (self as $stored).into()
-            }
-        }
-    )*};
-}
-integer_element!(
-    i8 as u8, i16 as u16, i32 as u32, i64 as u64, u8 as u8, u16 as u16, u32 as u32, u64 as u64,
-    bool as u8
-);
 
 /// The tensor with its elements in memory in row-major order. Only a tensor in a different order is copied.
 pub(super) fn row_major(tensor: &Tensor) -> Cow<'_, Tensor> {

@@ -1,10 +1,10 @@
 //! Counts the elements beyond a tolerance. This second pass runs only if a sentence names the count.
 
-use super::element::{Number, numbers, row_major};
+use super::element::{numbers, row_major};
 use super::measure::chunks;
 use super::metrics::{Incomparable, same};
 use super::tolerance::Tolerance;
-use crate::tensor::Tensor;
+use crate::tensor::{Number, Tensor};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 /// The number of elements beyond a tolerance, given the comparison's `typical` magnitude.

@@ -1,7 +1,7 @@
 //! The four numbers a person looks at first, printed as C++ streams print them.
 
-use super::element::{Number, number};
-use crate::tensor::Tensor;
+use super::element::number;
+use crate::tensor::{Number, Tensor};
 use std::fmt::Write as _;
 
 /// The length and outermost elements: `[len: 1024] (0: 0) (1: 1) (-2: 4046) (-1: 4046)`.

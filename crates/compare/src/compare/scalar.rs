@@ -1,10 +1,10 @@
 //! The plain pass, one pair at a time, for `f64`, for integers and for non-finite pairs.
 
-use super::element::{Number, numbers};
+use super::element::numbers;
 use super::metrics::same;
 use super::tally::ChunkTally;
 use super::{rounding, ulp};
-use crate::tensor::Tensor;
+use crate::tensor::{Number, Tensor};
 use std::ops::Range;
 
 /// Number of elements promoted at a time. A promoted element takes 32 bytes.

@@ -5,6 +5,7 @@
 mod convert;
 mod digest;
 mod dtype;
+mod element;
 mod format;
 mod index;
 mod npy;
@@ -12,6 +13,7 @@ mod value;
 
 pub use digest::Digest;
 pub use dtype::Dtype;
+pub(crate) use element::{Element, Number};
 pub use format::{Format, Rounding, round, round_f32, round_tensor};
 pub use index::{ShapeText, element_count, flat_index, map_extents, multi_index, place_in_map};
 pub use npy::{NpyError, NpyRows, npy_from, read_npy, write_npy};

@@ -1,5 +1,6 @@
 //! The tensor itself: one of numpy's element types over an `ndarray`.
 
+use super::element::Element as _;
 use super::{Digest, Dtype, element_count};
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
@@ -117,7 +118,7 @@ impl Tensor {
     /// Every `stride`-th element as a number, in row-major order; integers beyond 2^53 are rounded.
     pub fn numbers(&self, stride: usize) -> Vec<f64> {
         with_array!(self, array => {
-            array.iter().step_by(stride).map(|element| element.number()).collect()
+            array.iter().step_by(stride).map(|element| element.number().value()).collect()
         })
     }
 
@@ -127,10 +128,10 @@ impl Tensor {
     /// If the tensor has no such positions.
     pub fn numbers_in(&self, positions: Range<usize>) -> Vec<f64> {
         with_array!(self, array => match array.as_slice() {
-            Some(elements) => elements[positions].iter().map(|element| element.number()).collect(),
+            Some(elements) => elements[positions].iter().map(|element| element.number().value()).collect(),
             None => {
                 let elements = array.iter().skip(positions.start).take(positions.len());
-                elements.map(|element| element.number()).collect()
+                elements.map(|element| element.number().value()).collect()
             }
         })
     }
@@ -212,37 +213,6 @@ impl Tensor {
         Digest::of([head.as_bytes(), &self.bytes()])
     }
 }
-
-/// An element as a number.
-trait AsNumber: Copy {
-    fn number(self) -> f64;
-}
-
-macro_rules! as_number {
-    ($($element:ty: $value:ident => $number:expr),+ $(,)?) => {
-        $(impl AsNumber for $element {
-            fn number(self) -> f64 {
-                let $value = self;
-                $number
-            }
-        })+
-    };
-}
-as_number!(
-    f32: value => value.into(),
-    f16: value => value.into(),
-    bf16: value => value.into(),
-    f64: value => value,
-    i8: value => value.into(),
-    i16: value => value.into(),
-    i32: value => value.into(),
-    i64: value => value as f64,
-    u8: value => value.into(),
-    u16: value => value.into(),
-    u32: value => value.into(),
-    u64: value => value as f64,
-    bool: value => f64::from(u8::from(value)),
-);
 
 macro_rules! from_array {
     ($($variant:ident($element:ty)),+ $(,)?) => {
