@@ -52,11 +52,19 @@ impl Evaluator<'_> {
             runs += 1;
             self.compare_whole(asked, names)
         };
-        let compared = self.walk_suspicious(suspicion.values, &mut compare)?;
+        let mut room = Room::new(&asked.known);
+        let compared = self.walk_suspicious(suspicion.values, &mut room, &mut compare)?;
         let mut walk = compared.walk;
         walk.candidate_runs = runs;
         walk.splits_fusions = compared.is_changed && walk.sources.is_empty();
-        walk.sampled = Some(SampledWalk { whole: compared.count, ..suspicion.walk });
+        walk.sampled = Some(SampledWalk {
+            elements: sampling.elements,
+            seed: sampling.seed,
+            values: suspicion.sampled,
+            whole: compared.count,
+            left: suspicion.left + room.refused.len(),
+            seen_share: sampling.seen_share(),
+        });
         // An engine's own outputs have the network's order of axes, so the judgement needs no values.
         Ok(self.judge_values(asked.target, &asked.plain, &Dump::default(), walk))
     }
@@ -99,6 +107,7 @@ impl Evaluator<'_> {
     fn walk_suspicious(
         &self,
         suspicious: BTreeSet<String>,
+        room: &mut Room<'_>,
         compare: &mut dyn FnMut(&BTreeSet<String>) -> Result<Compared, Failure>,
     ) -> Result<Compared, Failure> {
         let model = self.request.model;
@@ -112,11 +121,13 @@ impl Evaluator<'_> {
         }
         for _ in 0..MOST_ROUNDS {
             let before = names.len();
-            let sources = found.walk.ops.iter().filter(|op| op.role == Role::Source);
-            names.extend(sources.flat_map(|op| match op.piece.is_empty() {
-                true => around_readers(model, &op.name),
-                false => op.decided_by.clone(),
-            }));
+            for op in found.walk.ops.iter().filter(|op| op.role == Role::Source) {
+                let more = match op.piece.is_empty() {
+                    true => around_readers(model, &op.name),
+                    false => op.decided_by.clone(),
+                };
+                room.admit(&op.name, more, &mut names);
+            }
             if names.len() == before {
                 break;
             }
@@ -129,6 +140,40 @@ impl Evaluator<'_> {
         }
         Ok(found)
     }
+}
+
+/// The memory for values that are asked for after the suspicious ones.
+struct Room<'a> {
+    /// The bytes of each value that the target can show.
+    sizes: BTreeMap<&'a str, usize>,
+    free: usize,
+    /// The operators whose values did not fit.
+    refused: BTreeSet<String>,
+}
+
+impl<'a> Room<'a> {
+    fn new(known: &'a [Boundary]) -> Self {
+        let sizes = known.iter().map(|value| (value.name.as_str(), bytes(value))).collect();
+        Room { sizes, free: MOST_BYTES, refused: BTreeSet::new() }
+    }
+
+    /// Adds an operator's values to `names` if they fit.
+    fn admit(&mut self, operator: &str, values: Vec<String>, names: &mut BTreeSet<String>) {
+        let is_new =
+            |name: &String| self.sizes.contains_key(name.as_str()) && !names.contains(name);
+        let new: BTreeSet<String> = values.into_iter().filter(is_new).collect();
+        let needed: usize = new.iter().map(|name| self.sizes[name.as_str()]).sum();
+        if needed <= self.free {
+            self.free -= needed;
+            names.extend(new);
+        } else {
+            self.refused.insert(operator.to_owned());
+        }
+    }
+}
+
+fn bytes(value: &Boundary) -> usize {
+    value.shape.iter().product::<usize>() * value.dtype.size()
 }
 
 /// What the nodes read and write that read a node's outputs.
@@ -144,7 +189,7 @@ fn groups(values: &[Boundary]) -> Vec<Vec<Boundary>> {
     let mut groups: Vec<Vec<Boundary>> = Vec::new();
     let mut room = 0;
     for value in values {
-        let bytes = value.shape.iter().product::<usize>() * value.dtype.size();
+        let bytes = bytes(value);
         match groups.last_mut().filter(|_| bytes <= room) {
             Some(group) => group.push(value.clone()),
             None => {
@@ -155,4 +200,31 @@ fn groups(values: &[Boundary]) -> Vec<Vec<Boundary>> {
         room = room.saturating_sub(bytes);
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Dtype;
+
+    #[test]
+    fn values_that_do_not_fit_are_not_asked_for() {
+        let elements = MOST_BYTES / 4;
+        let value = |name: &str, share: usize| Boundary {
+            name: name.into(),
+            dtype: Dtype::F32,
+            shape: vec![elements / share],
+        };
+        let known = [value("a", 2), value("b", 2), value("c", 4)];
+        let (mut room, mut names) = (Room::new(&known), BTreeSet::from(["a".to_owned()]));
+        room.admit("first", vec!["a".into(), "b".into(), "hidden".into()], &mut names);
+        room.admit("second", vec!["c".into()], &mut names);
+        assert!(room.refused.is_empty());
+        let mut room = Room::new(&known);
+        names.clear();
+        room.admit("first", vec!["a".into(), "c".into()], &mut names);
+        room.admit("second", vec!["b".into()], &mut names);
+        assert_eq!(room.refused, BTreeSet::from(["second".to_owned()]));
+        assert_eq!(names, BTreeSet::from(["a".to_owned(), "c".to_owned()]));
+    }
 }

@@ -296,7 +296,7 @@ fn no_source(whole: Verdict, facts: &Facts<'_>, walk: &WalkReport) -> Verdict {
             ..whole
         },
         Kind::Divergent | Kind::Nonfinite => Verdict {
-            sentence: format!("{}; but no {} introduces it", whole.sentence, unit(walk)),
+            sentence: format!("{}; but no {} {} it", whole.sentence, unit(walk), introduces(walk)),
             ..whole
         },
         _ => whole,
@@ -386,6 +386,11 @@ fn unit(walk: &WalkReport) -> &'static str {
     }
 }
 
+/// What can be said of an operator that was not found: samples may miss an error.
+fn introduces(walk: &WalkReport) -> &'static str {
+    if walk.sampled.is_some() { "was found that introduces" } else { "introduces" }
+}
+
 /// Rounding in every operator, and its sum.
 fn rounding(walk: &WalkReport, error: f64, floor: f64) -> String {
     let storage = walk.storage.name();
@@ -394,13 +399,14 @@ fn rounding(walk: &WalkReport, error: f64, floor: f64) -> String {
             "a relative error of {error:.2e}, where a fault-free {storage} backend has {floor:.2e}"
         );
     }
+    let introduces = introduces(walk);
     let top: Vec<String> = contributors(walk).iter().map(|op| format!("`{}`", op.name)).collect();
     let most = match top.as_slice() {
         [] => String::new(),
         some => format!("; most comes from {}", some.join(", ")),
     };
     format!(
-        "no operator introduces more than {storage} rounding; it adds up to a relative error of {error:.2e}, where a fault-free {storage} backend has {floor:.2e}{most}"
+        "no operator {introduces} more than {storage} rounding; it adds up to a relative error of {error:.2e}, where a fault-free {storage} backend has {floor:.2e}{most}"
     )
 }
 
@@ -415,7 +421,7 @@ fn contributors(walk: &WalkReport) -> Vec<&OpReport> {
 
 fn accuse(first: &OpReport, sources: &[&OpReport], walk: &WalkReport) -> String {
     let others = match sources.len() {
-        1 => "; no other operator introduces error".to_owned(),
+        1 => format!("; no other operator {} error", introduces(walk)),
         n if sources.iter().all(|op| op.op_type == first.op_type) => match n - 1 {
             1 => format!("; 1 more operator introduces error, also a {}", first.op_type),
             more => format!("; {more} more operators introduce error, each a {}", first.op_type),

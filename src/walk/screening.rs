@@ -5,7 +5,7 @@
 //! outputs are much further off than its inputs is suspected. Whether it is wrong is decided on whole values.
 
 use super::rounding_floor::round_to_f16;
-use super::sampling::{SampledDistance, SampledWalk, Sampling, ValueSample};
+use super::sampling::{SampledDistance, Sampling, ValueSample};
 use crate::engine::{NodeSteps, Second};
 use crate::graph::Model;
 use crate::inputs::Feed;
@@ -19,7 +19,7 @@ const JUMP: f64 = 4.0;
 /// Sums in a different order and fast functions make honest `f32` engines differ by more than one rounding does.
 const F32_MARGIN: f64 = 4.0;
 
-/// The most bytes of values that are compared whole, unless one operator has more.
+/// The most bytes of values that are chosen to be compared whole, unless one operator has more.
 pub const MOST_BYTES: usize = 256 << 20;
 
 /// The network whose values are screened.
@@ -41,8 +41,10 @@ pub struct Screened<'a> {
 pub struct Suspicion {
     /// Their names.
     pub values: BTreeSet<String>,
-    /// How they were found.
-    pub walk: SampledWalk,
+    /// How many values were compared by their samples.
+    pub sampled: usize,
+    /// How many suspected operators have values that did not fit.
+    pub left: usize,
 }
 
 /// The target's sample of a value; `None` if the target does not show it.
@@ -88,7 +90,7 @@ pub fn screen(screened: &Screened<'_>, found: &FoundSample<'_>) -> Result<Suspic
             suspects.push((worst / before, step));
         }
     }
-    Ok(seen.choose(&exact, suspects, screened.sampling))
+    Ok(seen.choose(&exact, suspects))
 }
 
 /// What was seen of the values so far.
@@ -126,12 +128,7 @@ impl Seen {
     }
 
     /// The values of the steps with the largest jumps, as many as fit.
-    fn choose(
-        &self,
-        steps: &NodeSteps,
-        mut suspects: Vec<(f64, usize)>,
-        sampling: Sampling,
-    ) -> Suspicion {
+    fn choose(&self, steps: &NodeSteps, mut suspects: Vec<(f64, usize)>) -> Suspicion {
         suspects.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (mut values, mut bytes, mut left) = (BTreeSet::new(), 0, 0);
         for (_, step) in suspects {
@@ -146,15 +143,7 @@ impl Seen {
                 left += 1;
             }
         }
-        let walk = SampledWalk {
-            elements: sampling.elements,
-            seed: sampling.seed,
-            values: self.bytes.len(),
-            whole: values.len(),
-            left,
-            seen_share: sampling.seen_share(),
-        };
-        Suspicion { values, walk }
+        Suspicion { values, sampled: self.bytes.len(), left }
     }
 }
 
@@ -231,7 +220,7 @@ mod tests {
             tensor.map(|tensor| ValueSample::of(&tensor, sampling))
         };
         let suspicion = screen(&screened, &found).unwrap();
-        assert_eq!((suspicion.walk.values, suspicion.walk.left), (3, 0));
+        assert_eq!((suspicion.sampled, suspicion.left), (3, 0));
         suspicion.values.into_iter().collect()
     }
 
