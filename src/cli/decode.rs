@@ -2,19 +2,18 @@
 
 use super::answer::{self, Unwritten};
 use super::decode_args::DecodeArgs;
+use super::decode_document::document;
 use super::matrix_from::public;
 use super::place::{read_reference, read_target};
 use super::place_for_results::can_hold_results;
 use super::screen;
 use super::stored::{file_name, store_tensors};
-use crate::decode::{
-    DECODE_SCHEMA, Decode, DecodeLane, DecoderFacts, Interface, StateFacts, read_prompt,
-};
+use crate::decode::{Decode, Interface, read_prompt};
 use crate::engine::Target;
 use crate::graph::{Model, ValueName};
 use crate::report::{decode_html, decode_markdown, decode_text};
 use crate::session::{Decoded, Decoder, Failure, Registry, Settings};
-use crate::worker::{find_converter, interrupted};
+use crate::worker::find_converter;
 use std::path::Path;
 use std::time::Duration;
 
@@ -45,7 +44,7 @@ pub(super) fn decode(args: &DecodeArgs) -> Result<u8, Failure> {
     let announce = &mut |text: &str| progress.set_message(text.to_owned());
     let decoded = decoder.decode(&prompt, args.steps, &targets, announce)?;
     progress.finish_and_clear();
-    give(args, &decoder, prompt, decoded)
+    give(args, &decoder, &prompt, decoded)
 }
 
 /// The targets, each once, with their names in the result.
@@ -78,37 +77,14 @@ fn pairs(texts: &[String]) -> Result<Vec<(ValueName, ValueName)>, Failure> {
 fn give(
     args: &DecodeArgs,
     decoder: &Decoder<'_>,
-    prompt: Vec<i64>,
-    decoded: Decoded,
+    prompt: &[i64],
+    mut decoded: Decoded,
 ) -> Result<u8, Failure> {
-    let (reference, note) = decoded.reference;
-    let states = decoder.interface.states.iter().map(|state| StateFacts {
-        input: state.input.to_string(),
-        output: state.output.to_string(),
-        axis: state.axis,
-    });
-    let mut document = Decode {
-        schema: DECODE_SCHEMA.into(),
-        made_by: env!("CARGO_PKG_VERSION").into(),
-        model: DecoderFacts {
-            path: public(&args.model.display().to_string()),
-            digest: decoder.model.digest().clone(),
-            nodes: decoder.model.as_written().node_count(),
-            vocabulary: decoder.interface.vocabulary,
-        },
-        reference: public(&reference.to_string()),
-        reference_note: note,
-        prompt,
-        tokens: decoded.tokens,
-        states: states.collect(),
-        rows: decoder.rows(),
-        interrupted: interrupted(),
-        targets: decoded.lanes,
-    };
-    document.targets.iter_mut().for_each(without_home);
+    let parted = std::mem::take(&mut decoded.parted);
+    let document = document(&args.model, decoder, prompt, decoded);
     let mut unwritten = Unwritten::default();
     if let Some(folder) = &args.out {
-        unwritten.note(write_all(folder, &document, &decoded.parted));
+        unwritten.note(write_all(folder, &document, &parted));
     }
     unwritten.note(answer::give(&args.output, &document, || {
         decode_text(&document, screen::width(), screen::painter())
@@ -118,15 +94,6 @@ fn give(
         0 if document.interrupted => 3,
         code => code,
     })
-}
-
-/// Engines may print the user's home folder.
-fn without_home(lane: &mut DecodeLane) {
-    lane.sentence = public(&lane.sentence);
-    for step in &mut lane.steps {
-        step.sentence = public(&step.sentence);
-        step.reason = step.reason.as_deref().map(public);
-    }
 }
 
 fn write_all(

@@ -1,12 +1,14 @@
 //! Decoders in a matrix: with `--steps`, a cell decodes so many tokens and says at which one its target parts.
 
+use super::decode_document::document;
 use super::matrix_from::public;
-use crate::decode::{DecodeLane, Interface, read_prompt};
+use crate::decode::{Decode, DecodeLane, Interface, read_prompt};
 use crate::engine::Target;
 use crate::graph::{Model, ValueName};
 use crate::matrix::{Cell, RowInput};
 use crate::session::{Decoder, Failure, PROMPT, Registry, Settings};
 use crate::tensor::{Digest, Dtype};
+use crate::verdict::News;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,12 +56,25 @@ impl PromptedDecoder {
         RowInput { name: self.interface.tokens.clone(), spec, digest }
     }
 
-    /// Decodes on a target.
-    pub(super) fn cell(&self, target: &Target, engines: &CellEngines<'_>) -> Cell {
-        let model = match Model::load(&self.path) {
-            Ok(model) => model,
-            Err(error) => return Cell::unclear(public(&Failure::from(error).line())),
-        };
+    /// Decodes on a target. Also returns all steps if the target parts.
+    pub(super) fn cell(
+        &self,
+        target: &Target,
+        engines: &CellEngines<'_>,
+    ) -> (Cell, Option<Decode>) {
+        match self.decoded(target, engines) {
+            Ok(decode) => {
+                let cell = decode.targets.first().map(cell_of);
+                let parts = cell.as_ref().is_some_and(|cell| cell.kind.news() == News::Bad);
+                let cell = cell.unwrap_or_else(|| Cell::unclear("the target was not run"));
+                (cell, parts.then_some(decode))
+            }
+            Err(failure) => (Cell::unclear(public(&failure.line())), None),
+        }
+    }
+
+    fn decoded(&self, target: &Target, engines: &CellEngines<'_>) -> Result<Decode, Failure> {
+        let model = Model::load(&self.path)?;
         let decoder = Decoder {
             model: &model,
             interface: &self.interface,
@@ -71,13 +86,8 @@ impl PromptedDecoder {
             free: false,
         };
         let targets = [(public(&target.to_string()), target.clone())];
-        match decoder.decode(&self.prompt, self.steps, &targets, &mut |_| ()) {
-            Ok(decoded) => match decoded.lanes.first() {
-                Some(lane) => cell_of(lane),
-                None => Cell::unclear("the target was not run"),
-            },
-            Err(failure) => Cell::unclear(public(&failure.line())),
-        }
+        let decoded = decoder.decode(&self.prompt, self.steps, &targets, &mut |_| ())?;
+        Ok(document(&self.path, &decoder, &self.prompt, decoded))
     }
 }
 

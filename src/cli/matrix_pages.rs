@@ -1,8 +1,9 @@
-//! The pages of a matrix's walks: a file for each cell whose operators were walked.
+//! The pages of a matrix: a file for each cell whose operators were walked, or whose target parts while it decodes.
 
 use super::answer;
+use crate::decode::Decode;
 use crate::engine::Request;
-use crate::report::{TargetReport, report_html};
+use crate::report::{TargetReport, decode_html, report_html};
 use crate::session::{Failure, Reference, Registry, saved_report};
 use std::fs;
 use std::path::Path;
@@ -10,8 +11,8 @@ use std::path::Path;
 /// The folder of the pages, in the folder of the matrix.
 const FOLDER: &str = "walks";
 
-/// A cell that was walked.
-pub(super) struct WalkedCell<'a> {
+/// A cell with a page.
+pub(super) struct CellPage<'a> {
     /// The number of the cell, in the order of rows and columns.
     pub(super) number: usize,
     /// The name of the row.
@@ -20,21 +21,35 @@ pub(super) struct WalkedCell<'a> {
     pub(super) network: &'a Path,
 }
 
-impl WalkedCell<'_> {
-    /// Writes the page of the walk into the matrix's folder; returns its name there.
-    pub(super) fn write(
+impl CellPage<'_> {
+    /// Writes the page of a walk into the matrix's folder; returns its name there.
+    pub(super) fn write_walk(
         &self,
         folder: &Path,
         (request, registry, reference): (&Request<'_>, &Registry, &Reference),
         target: &TargetReport,
     ) -> Result<String, Failure> {
-        let name = format!("{:04}-{}-{}", self.number + 1, plain(self.row), plain(&target.target));
+        let targets = vec![target.clone()];
+        let report = saved_report("walk", self.network, request, registry, reference, targets);
+        self.write(folder, &target.target, report_html(&report))
+    }
+
+    /// Writes the page of a target that decoded; returns its name in the matrix's folder.
+    pub(super) fn write_decode(
+        &self,
+        folder: &Path,
+        target: &str,
+        decode: &Decode,
+    ) -> Result<String, Failure> {
+        self.write(folder, target, decode_html(decode))
+    }
+
+    fn write(&self, folder: &Path, target: &str, html: String) -> Result<String, Failure> {
+        let name = format!("{:04}-{}-{}", self.number + 1, plain(self.row), plain(target));
         let page = format!("{FOLDER}/{name}.html");
-        let report =
-            saved_report("walk", self.network, request, registry, reference, vec![target.clone()]);
         let pages = folder.join(FOLDER);
         fs::create_dir_all(&pages).map_err(|error| Failure::write(&pages, error))?;
-        answer::write(&folder.join(&page), report_html(&report))?;
+        answer::write(&folder.join(&page), html)?;
         Ok(page)
     }
 }

@@ -8,7 +8,7 @@ use super::cut::AskedReference;
 use super::jobs::on_threads_with;
 use super::matrix_decode::{CellEngines, PromptedDecoder};
 use super::matrix_from::{cell, public, same_name};
-use super::matrix_pages::WalkedCell;
+use super::matrix_pages::CellPage;
 use super::network_name::network_names;
 use super::place::{read_reference, read_target};
 use super::prepare::load_fed;
@@ -248,8 +248,8 @@ impl Sweep<'_> {
     ) -> MatrixRow {
         let mut row = network.row.clone();
         let mut opened: Option<Result<Opened, Box<Cell>>> = None;
-        let cell_of =
-            |number| WalkedCell { number, row: &network.row.name, network: network.origin.file() };
+        let page_of =
+            |number| CellPage { number, row: &network.row.name, network: network.origin.file() };
         for (at, (name, target)) in self.targets.iter().enumerate() {
             if interrupted() {
                 break;
@@ -263,13 +263,11 @@ impl Sweep<'_> {
                 Ok(cell) => cell,
                 Err(attempt) => {
                     self.journal().start(&attempt);
+                    let place = page_of(number * self.targets.len() + at);
                     let cell = match &network.decoder {
-                        Some(decoder) => decoder.cell(target, &self.engines(network)),
+                        Some(decoder) => self.decoded(decoder, network, (name, target), &place),
                         None => match opened.get_or_insert_with(|| self.open(network)) {
-                            Ok(opened) => {
-                                let place = cell_of(number * self.targets.len() + at);
-                                self.cell(opened, target, sessions[at].as_mut(), &place)
-                            }
+                            Ok(opened) => self.cell(opened, target, sessions[at].as_mut(), &place),
                             Err(unclear) => Cell::clone(unclear),
                         },
                     };
@@ -336,7 +334,7 @@ impl Sweep<'_> {
         opened: &Opened,
         target: &Target,
         engine: &mut dyn EngineSession,
-        place: &WalkedCell<'_>,
+        place: &CellPage<'_>,
     ) -> Cell {
         let Opened { model, feeds, reference, .. } = opened;
         let request = Request { model, feeds, repeats: REPEATS, deadline: opened.deadline };
@@ -357,11 +355,27 @@ impl Sweep<'_> {
         let page = match (&self.args.giving.out, &report.walk) {
             (Some(folder), Some(_)) => {
                 let made = (&request, &self.registry, reference);
-                self.written(place.write(folder, made, &report))
+                self.written(place.write_walk(folder, made, &report))
             }
             _ => None,
         };
         Cell { page, ..cell(&report) }
+    }
+
+    /// Decodes on one target. If it parts, the cell has a page.
+    fn decoded(
+        &self,
+        decoder: &PromptedDecoder,
+        network: &PendingNetwork,
+        (name, target): (&str, &Target),
+        place: &CellPage<'_>,
+    ) -> Cell {
+        let (cell, decode) = decoder.cell(target, &self.engines(network));
+        let page = match (&self.args.giving.out, decode) {
+            (Some(folder), Some(decode)) => self.written(place.write_decode(folder, name, &decode)),
+            _ => None,
+        };
+        Cell { page, ..cell }
     }
 
     /// The page that was written. The command reports the first failure at the end.

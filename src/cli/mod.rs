@@ -23,6 +23,7 @@ mod conformance;
 mod cut;
 mod decode;
 mod decode_args;
+mod decode_document;
 mod diff;
 mod doctor;
 mod explode;

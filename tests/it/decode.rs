@@ -91,6 +91,8 @@ fn a_matrix_decodes_with_steps() {
         let mut command = offby();
         command.arg("matrix").arg(written(folder.path(), "llama"));
         command.args(["--on", &target, "--on", "sim:honest-f16", "--json", "-", "-q"]);
+        let out = folder.path().join(kind);
+        command.arg("--out").arg(&out);
         command.args(steps.map(|steps| ["--steps", steps]).into_iter().flatten());
         let (code, matrix) = finish_json(command);
         let row = &matrix["rows"][0];
@@ -102,6 +104,8 @@ fn a_matrix_decodes_with_steps() {
             let source = &found["sources"][0]["name"];
             assert!(source.as_str().unwrap().starts_with("/layers.2/mlp/Sigmoid"), "{matrix:#}");
             assert_eq!(row["inputs"][0]["spec"], "random:8, then 2 steps");
+            let page = fs::read_to_string(out.join(found["page"].as_str().unwrap())).unwrap();
+            assert!(page.contains("/layers.2/mlp/Sigmoid"), "{page}");
         }
     }
 }
