@@ -82,6 +82,9 @@ pub struct ActivationRange {
     pub measured: (f64, f64),
     /// The share of elements outside of what can be stored, by more than half a step.
     pub saturated: f64,
+    /// The share of elements that are not 0, and round to 0.
+    #[serde(default)]
+    pub to_zero: f64,
 }
 
 /// A quantised node that cannot stay in float.

@@ -153,6 +153,7 @@ impl QuantisedSearch<'_> {
                     stored: (steps.low, steps.high),
                     measured: (range.low, range.high),
                     saturated: range.outside as f64 / range.elements as f64,
+                    to_zero: range.to_zero as f64 / range.elements as f64,
                 })
             };
             LayerReport {
@@ -318,12 +319,15 @@ struct Range {
     low: f64,
     high: f64,
     outside: usize,
+    /// How many elements are not 0, and round to 0.
+    to_zero: usize,
     elements: usize,
 }
 
 impl Range {
     fn empty() -> Self {
-        Range { low: f64::INFINITY, high: f64::NEG_INFINITY, outside: 0, elements: 0 }
+        let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
+        Range { low, high, outside: 0, to_zero: 0, elements: 0 }
     }
 
     fn add(&mut self, numbers: &[f64], steps: &Steps) {
@@ -333,6 +337,7 @@ impl Range {
             self.low = self.low.min(*number);
             self.high = self.high.max(*number);
             self.outside += usize::from(*number < low || *number > high);
+            self.to_zero += usize::from(*number != 0.0 && number.abs() <= steps.scale / 2.0);
         }
         self.elements += numbers.len();
     }

@@ -6,20 +6,21 @@ pub use html::quantised_html;
 
 use super::markdown::{code, prose, table};
 use super::text::{ran_on_lines, table_with_names, wrapped};
-use crate::quantised::{FrontPoint, LayerReport, QuantisedDocument, Score};
+use crate::quantised::{ActivationRange, FrontPoint, LayerReport, QuantisedDocument, Score};
 
 /// How many layers are listed if the user does not ask for all.
 const MOST_LISTED: usize = 12;
 /// The share of saturated elements from which it is marked.
 const MUCH: f64 = 0.001;
 
-const LAYER_TITLES: [&str; 6] = [
+const LAYER_TITLES: [&str; 7] = [
     "layer",
     "operator",
     "only it quantised",
     "only it in float",
     "range of its input",
     "saturated",
+    "to 0",
 ];
 
 /// A search in a quantised network as text. `all` lists every layer.
@@ -77,7 +78,7 @@ fn legend(found: &QuantisedDocument) -> String {
         false => "",
     };
     format!(
-        "numbers of layers: the network's relative L2 error{class}; saturated: the share of elements outside of what the integers can hold"
+        "numbers of layers: the network's relative L2 error{class}; saturated: the share of elements outside of what the integers can hold; to 0: the share that is not 0 and rounds to 0"
     )
 }
 
@@ -133,14 +134,17 @@ fn layer_row(found: &QuantisedDocument, layer: &LayerReport) -> Vec<String> {
             None => error(score),
         },
     };
-    // The most saturated of its inputs.
-    let range = layer.ranges.iter().max_by(|a, b| a.saturated.total_cmp(&b.saturated));
-    let (range, saturated) = range.map_or(("-".into(), "-".into()), |range| {
+    let unknown = || ("-".to_owned(), "-".to_owned(), "-".to_owned());
+    // The input that loses most.
+    let lost = |range: &ActivationRange| range.saturated + range.to_zero;
+    let range = layer.ranges.iter().max_by(|a, b| lost(a).total_cmp(&lost(b)));
+    let (range, saturated, to_zero) = range.map_or_else(unknown, |range| {
         let ((low, high), (from, to)) = (range.measured, range.stored);
         let mark = if range.saturated >= MUCH { " !" } else { "" };
         (
-            format!("{low:.3} to {high:.3} in {from:.3} to {to:.3}"),
+            format!("{} to {} in {} to {}", limit(low), limit(high), limit(from), limit(to)),
             format!("{}{mark}", percent(range.saturated)),
+            percent(range.to_zero),
         )
     });
     vec![
@@ -150,7 +154,20 @@ fn layer_row(found: &QuantisedDocument, layer: &LayerReport) -> Vec<String> {
         score(&layer.only_float),
         range,
         saturated,
+        to_zero,
     ]
+}
+
+/// The limit of a range, with three digits.
+fn limit(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        0.01..1.0 => format!("{value:.3}"),
+        1.0..10.0 => format!("{value:.2}"),
+        10.0..100.0 => format!("{value:.1}"),
+        100.0..1e5 => format!("{value:.0}"),
+        _ => format!("{value:.2e}"),
+    }
 }
 
 /// The layers that cost most.
