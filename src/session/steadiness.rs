@@ -11,6 +11,7 @@ use crate::engine::{
 };
 use crate::graph::{Dim, Model, ValueName};
 use crate::inputs::{Feed, shapes_of};
+use crate::report::plural;
 use crate::tensor::{Digest, Tensor};
 use crate::verdict::{Kind, distance, outcome_kind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,11 @@ use std::time::Instant;
 
 /// The most runs that look for the first operator: each returns every value of the network.
 const TAPPED: usize = 32;
+/// New processes, if the user asks for no number.
+const PROCESSES: usize = 5;
+/// The share of the time of the runs in one process that new processes may take, if the user asks for no number. An
+/// audit shall take at most 1.2 times as long as its runs alone.
+const SHARE: f64 = 0.15;
 /// The threads of the run that is compared with a run in one thread.
 const THREADS: usize = 4;
 
@@ -31,8 +37,8 @@ pub struct Steadiness<'a> {
     pub target: &'a Target,
     /// The number of runs in one process.
     pub runs: usize,
-    /// The number of new processes.
-    pub processes: usize,
+    /// The number of new processes; `None` for as many as are cheap.
+    pub processes: Option<usize>,
     /// The size of the batch; `None` for no batch.
     pub batch: Option<usize>,
     /// An axis to pad with zeros.
@@ -69,10 +75,10 @@ impl Steadiness<'_> {
         let once = self.in_one_process(engine.as_ref(), &self.request, self.runs, announce);
         let mut lanes = vec![lane(Way::OneProcess, &once)];
         let fresh = match once.last.outcome {
-            Outcome::Completed => self.in_new_processes(engine.as_ref(), announce),
+            Outcome::Completed => self.in_new_processes(engine.as_ref(), once.seconds, announce),
             _ => GroupRuns { tally: ResultTally::default(), last: once.last.clone(), seconds: 0.0 },
         };
-        if self.processes > 0 && once.last.outcome == Outcome::Completed {
+        if self.processes != Some(0) && once.last.outcome == Outcome::Completed {
             lanes.push(lane(Way::NewProcesses, &fresh));
         }
         let usual = once.tally.usual().map(|seen| seen.outputs.clone()).unwrap_or_default();
@@ -106,22 +112,43 @@ impl Steadiness<'_> {
         })
     }
 
-    fn in_new_processes(&self, engine: &dyn Engine, announce: &mut dyn FnMut(&str)) -> GroupRuns {
+    /// Without a number from the user: at least one process, and more while the next one still is cheap.
+    fn in_new_processes(
+        &self,
+        engine: &dyn Engine,
+        seconds: f64,
+        announce: &mut dyn FnMut(&str),
+    ) -> GroupRuns {
         let request = Request { repeats: 1, ..self.request };
-        self.count(self.processes, &mut |run| {
-            announce(&format!("process {} of {}", run + 1, self.processes));
+        let most = self.processes.unwrap_or(PROCESSES);
+        let budget = self.processes.map_or(SHARE * seconds, |_| f64::INFINITY);
+        let started = Instant::now();
+        let is_enough = |run: usize| {
+            run > 0 && started.elapsed().as_secs_f64() * (run + 1) as f64 / run as f64 > budget
+        };
+        self.count_until(most, &is_enough, &mut |run| {
+            announce(&format!("process {} of at most {most}", run + 1));
             engine.execute(&request)
         })
     }
 
-    /// Counts the results of runs, until one fails.
     fn count(&self, runs: usize, execute: &mut dyn FnMut(usize) -> Execution) -> GroupRuns {
+        self.count_until(runs, &|_| false, execute)
+    }
+
+    /// Counts the results of runs, until one fails or they are enough.
+    fn count_until(
+        &self,
+        runs: usize,
+        is_enough: &dyn Fn(usize) -> bool,
+        execute: &mut dyn FnMut(usize) -> Execution,
+    ) -> GroupRuns {
         let started = Instant::now();
         let mut tally = ResultTally::default();
         let nothing = if runs == 0 { Outcome::Completed } else { Outcome::Interrupted };
         let mut last = Execution::without_outputs(nothing, String::new());
         for run in 0..runs {
-            if self.registry.interrupt().is_set() {
+            if self.registry.interrupt().is_set() || is_enough(run) {
                 break;
             }
             last = execute(run);
@@ -228,7 +255,8 @@ impl Steadiness<'_> {
         let request = Request { model: &shown.model, repeats: 1, ..self.request };
         let mut session = engine.session();
         let in_process = !once.tally.is_steady();
-        let runs = if in_process { TAPPED.min(self.runs) } else { self.processes };
+        let processes = self.processes.unwrap_or(PROCESSES);
+        let runs = if in_process { TAPPED.min(self.runs) } else { processes };
         let mut seen: BTreeMap<ValueName, Results> = BTreeMap::new();
         for run in 0..runs {
             announce(&format!("run {} of {runs} with every value as an output", run + 1));
@@ -325,8 +353,9 @@ fn verdict(once: &GroupRuns, fresh: &GroupRuns) -> (Kind, String) {
     }
     if there > 1 || (there == 1 && same(once) != same(fresh)) {
         let words = format!(
-            "{runs} runs in one process are the same, and new processes differ: {} different results in {processes} processes; the result depends on what a process finds, such as memory, addresses or tuning",
-            there
+            "{runs} runs in one process are the same, and new processes differ: {} in {}; the result depends on what a process finds, such as memory, addresses or tuning",
+            plural(there, "different result"),
+            plural(processes, "process")
         );
         return (Kind::Nondeterministic, words);
     }
@@ -337,7 +366,8 @@ fn verdict(once: &GroupRuns, fresh: &GroupRuns) -> (Kind, String) {
     let words = match processes {
         0 => format!("all {runs} runs in one process have the same bytes"),
         _ => format!(
-            "all {runs} runs in one process and {processes} new processes have the same bytes"
+            "all {runs} runs in one process and {} have the same bytes",
+            plural(processes, "new process")
         ),
     };
     (Kind::Agrees, words)

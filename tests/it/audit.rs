@@ -53,12 +53,15 @@ fn a_fault_of_every_run_and_one_of_every_process_are_told_apart() {
     assert!(sentence.contains("no two runs are the same"), "{sentence}");
 
     let (_device, process) = device("faults:\n  - {fault: process-noise, at: {name: culprit}}");
-    let (code, audit) = audited(&process, &["--runs", "10"]);
-    assert_eq!((code, &audit["first"]["node"]), (1, &json!("culprit")), "{audit:#}");
-    let sentence = audit["sentence"].as_str().unwrap();
-    assert!(sentence.contains("new processes differ"), "{sentence}");
-    assert_eq!(audit["lanes"][0]["distinct"].as_array().unwrap().len(), 1);
-    assert_eq!(audit["lanes"][1]["distinct"].as_array().unwrap().len(), 5);
+    for (processes, count) in [(&["--processes", "5"][..], 5), (&[], 1)] {
+        let (code, audit) = audited(&process, &[&["--runs", "10"], processes].concat());
+        assert_eq!((code, &audit["first"]["node"]), (1, &json!("culprit")), "{audit:#}");
+        let sentence = audit["sentence"].as_str().unwrap();
+        assert!(sentence.contains("new processes differ"), "{sentence}");
+        let results = |lane: usize| audit["lanes"][lane]["distinct"].as_array().unwrap().len();
+        assert_eq!(results(0), 1);
+        assert!((count..=5).contains(&results(1)), "{audit:#}");
+    }
 }
 
 #[test]

@@ -49,9 +49,14 @@ fn title(matrix: &Matrix) -> String {
     format!("{rows} on {}", plural(matrix.columns.len(), "target"))
 }
 
-/// `1 target`, `3 targets`.
+/// `1 target`, `3 targets`, `2 processes`.
 pub(crate) fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    let end = match (count, what.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{count} {what}{end}")
 }
 
 /// The facts common to all rows: network, system, feeds, reference, the version of offby.
