@@ -4,9 +4,9 @@ use super::boundary::{Boundary, Cut, NeededParts};
 use super::value_info::declare;
 use super::wiring::{Wiring, defines, subgraphs};
 use super::{CutError, Model, Unused, ValueName, closest, external, keep};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use tract_onnx::pb::{ModelProto, NodeProto};
+use tract_onnx::pb::{ModelProto, NodeProto, ValueInfoProto};
 
 /// A piece with more external data than this keeps it in its files.
 const INLINED: u64 = 256 << 20;
@@ -83,22 +83,25 @@ impl Model {
     /// to the new bytes.
     pub fn declare(&mut self, values: &[Boundary]) {
         let wiring = Wiring::of(self.graph());
-        let known: BTreeSet<ValueName> =
-            values.iter().filter(|v| wiring.has(v.name.as_str())).map(|v| v.name.clone()).collect();
+        let is_there = |value: &&Boundary| wiring.has(value.name.as_str());
+        let new: Vec<ValueInfoProto> = values
+            .iter()
+            .filter(is_there)
+            .map(|value| declare(value.name.as_str(), value.dtype, &value.shape))
+            .collect();
+        let by_name: BTreeMap<&str, &ValueInfoProto> =
+            new.iter().map(|value| (value.name.as_str(), value)).collect();
+        let mut declared = BTreeSet::new();
         let graph = self.graph_mut();
-        for value in values.iter().filter(|value| known.contains(&value.name)) {
-            let name = value.name.as_str();
-            let info = declare(name, value.dtype, &value.shape);
-            let all = graph.input.iter_mut().chain(&mut graph.output).chain(&mut graph.value_info);
-            let mut declared = false;
-            for known in all.filter(|known| known.name == name) {
-                known.r#type.clone_from(&info.r#type);
-                declared = true;
-            }
-            if !declared {
-                graph.value_info.push(info);
+        let all = graph.input.iter_mut().chain(&mut graph.output).chain(&mut graph.value_info);
+        for known in all {
+            if let Some(value) = by_name.get(known.name.as_str()) {
+                known.r#type.clone_from(&value.r#type);
+                declared.insert(value.name.as_str());
             }
         }
+        let undeclared = new.iter().filter(|value| declared.insert(value.name.as_str()));
+        graph.value_info.extend(undeclared.cloned());
         self.reread_inputs();
         self.redigest();
         if let Some(written) = &mut self.written {

@@ -2,11 +2,10 @@
 
 use super::value_info::{elem_type, undeclared_shape};
 use super::wiring::Wiring;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
-
-/// The most operators to ask in a row. Any real chain without a declaration is shorter.
-const PATIENCE: usize = 10_000;
 
 /// Operators whose output type does not depend on their inputs.
 const FIXED: &[(&str, DataType)] = &[
@@ -36,37 +35,65 @@ const FIXED: &[(&str, DataType)] = &[
 const FOLLOW: &[(&str, usize)] =
     &[("Where", 1), ("QuantizeLinear", 2), ("DequantizeLinear", 1), ("OneHot", 2)];
 
-/// The declaration of a value without a shape. The type is the operator's fixed type, or else the
-/// type of the followed input. If neither is known, the type is `f32`.
-pub(super) fn likely(graph: &GraphProto, wiring: &Wiring<'_>, name: &str) -> ValueInfoProto {
-    let code = known_type(graph, wiring, name).unwrap_or(DataType::Float as i32);
-    undeclared_shape(name, code)
+/// The element types of a graph's values, as far as the file says them. Each value is looked up once.
+pub(super) struct ElementTypes<'a> {
+    graph: &'a GraphProto,
+    wiring: Wiring<'a>,
+    /// The codes of the types that the file states.
+    stated: BTreeMap<&'a str, i32>,
+    /// The codes that were found, or `None` if the file does not say it.
+    found: RefCell<BTreeMap<&'a str, Option<i32>>>,
 }
 
-/// The code of a value's element type, as far as the file says it.
-pub(super) fn known_type(graph: &GraphProto, wiring: &Wiring<'_>, name: &str) -> Option<i32> {
-    let mut value = name;
-    for _ in 0..PATIENCE {
-        let stored = graph.initializer.iter().find(|tensor| tensor.name == value);
-        if let Some(known) =
-            stored.map(|tensor| tensor.data_type).or_else(|| declared(graph, value))
-        {
-            return Some(known);
+impl<'a> ElementTypes<'a> {
+    pub(super) fn of(graph: &'a GraphProto) -> Self {
+        let mut stated = BTreeMap::new();
+        for tensor in &graph.initializer {
+            stated.entry(tensor.name.as_str()).or_insert(tensor.data_type);
         }
-        let node = &graph.node[wiring.producer(value)?];
-        let output = node.output.iter().position(|output| output == value).unwrap_or(0);
-        if let Some(known) = of_operator(node, output) {
-            return Some(known);
+        for value in graph.value_info.iter().chain(&graph.input).chain(&graph.output) {
+            if let Some(code) = elem_type(value) {
+                stated.entry(value.name.as_str()).or_insert(code);
+            }
         }
-        let followed = FOLLOW.iter().find(|(op, _)| *op == node.op_type).map_or(0, |(_, at)| *at);
-        value = node.input.get(followed).filter(|input| !input.is_empty())?;
+        ElementTypes { graph, wiring: Wiring::of(graph), stated, found: RefCell::default() }
     }
-    None
-}
 
-fn declared(graph: &GraphProto, value: &str) -> Option<i32> {
-    let all = graph.value_info.iter().chain(&graph.input).chain(&graph.output);
-    all.filter(|known| known.name == value).find_map(elem_type)
+    /// The declaration of a value without a shape. The type is the operator's fixed type, or else the
+    /// type of the followed input. If neither is known, the type is `f32`.
+    pub(super) fn likely(&self, name: &str) -> ValueInfoProto {
+        undeclared_shape(name, self.known(name).unwrap_or(DataType::Float as i32))
+    }
+
+    /// The code of a value's element type.
+    pub(super) fn known(&self, name: &str) -> Option<i32> {
+        let mut value = name;
+        let mut passed = Vec::new();
+        let code = loop {
+            let found = self.found.borrow().get(value).copied();
+            if let Some(code) = found.or_else(|| self.stated.get(value).copied().map(Some)) {
+                break code;
+            }
+            let Some(node) = self.wiring.producer(value).map(|at| &self.graph.node[at]) else {
+                break None;
+            };
+            let output = node.output.iter().position(|output| output == value).unwrap_or(0);
+            passed.push(node.output[output].as_str());
+            if let Some(code) = of_operator(node, output) {
+                break Some(code);
+            }
+            let followed = FOLLOW.iter().find(|(op, _)| *op == node.op_type);
+            match node.input.get(followed.map_or(0, |(_, at)| *at)) {
+                // In a cycle, no value has a type.
+                Some(input) if !input.is_empty() && passed.len() <= self.graph.node.len() => {
+                    value = input;
+                }
+                _ => break None,
+            }
+        };
+        self.found.borrow_mut().extend(passed.into_iter().map(|name| (name, code)));
+        code
+    }
 }
 
 /// The output type that a node determines by itself.

@@ -1,10 +1,11 @@
 //! Copies the parts of a model that survive a cut.
 
 use super::boundary::{Cut, NeededParts};
+use super::element_type::ElementTypes;
 use super::value_info::{declare, elem_type};
 use super::wiring::{Wiring, sparse_name};
-use super::{ValueName, element_type, tensor_proto};
-use std::collections::BTreeSet;
+use super::{ValueName, tensor_proto};
+use std::collections::{BTreeMap, BTreeSet};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorAnnotation, ValueInfoProto};
 
 /// From this version on, an initializer need not also be declared as an input.
@@ -54,7 +55,7 @@ pub(super) fn graph(
         initializer: dense.chain(new).collect(),
         sparse_initializer: sparse.cloned().collect(),
         input,
-        output: cut.to.iter().map(|name| output(whole, wiring, name)).collect(),
+        output: outputs(whole, &cut.to),
         ..GraphProto::default()
     };
     (graph.value_info, graph.quantization_annotation) = {
@@ -82,11 +83,20 @@ fn nodes(whole: &GraphProto, wiring: &Wiring<'_>, needed: &NeededParts<'_>) -> V
     kept.map(|(node, _)| renamed(node)).collect()
 }
 
-/// The declaration of a new output: the file's declaration, or else the likely type.
-fn output(whole: &GraphProto, wiring: &Wiring<'_>, name: &ValueName) -> ValueInfoProto {
-    let declared = whole.output.iter().chain(&whole.value_info).filter(|v| v.name == name.as_str());
-    let known = declared.clone().find(|value| elem_type(value).is_some());
-    known.cloned().unwrap_or_else(|| element_type::likely(whole, wiring, name.as_str()))
+/// The declarations of new outputs: the file's declaration, or else the likely type.
+fn outputs(whole: &GraphProto, to: &[ValueName]) -> Vec<ValueInfoProto> {
+    let mut declared = BTreeMap::new();
+    for value in whole.output.iter().chain(&whole.value_info) {
+        if elem_type(value).is_some() {
+            declared.entry(value.name.as_str()).or_insert(value);
+        }
+    }
+    let types = ElementTypes::of(whole);
+    let output = |name: &ValueName| match declared.get(name.as_str()) {
+        Some(known) => (*known).clone(),
+        None => types.likely(name.as_str()),
+    };
+    to.iter().map(output).collect()
 }
 
 /// The declarations of the remaining values that are neither inputs nor outputs now.

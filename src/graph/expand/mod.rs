@@ -15,9 +15,9 @@ mod tests;
 
 use self::function::{Functions, inlined};
 use self::replacement::{MOST, Replacement, ValueFacts};
-use super::element_type::known_type;
+use super::element_type::ElementTypes;
 use super::value_info::{Dim, ValueInfo};
-use super::wiring::{Wiring, subgraphs};
+use super::wiring::subgraphs;
 use super::{Model, Node};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -232,8 +232,7 @@ impl Pass<'_> {
 
 /// What a graph says about its values.
 struct Surroundings<'a> {
-    graph: &'a GraphProto,
-    wiring: Wiring<'a>,
+    types: ElementTypes<'a>,
     declared: BTreeMap<&'a str, &'a ValueInfoProto>,
     stored: BTreeMap<&'a str, &'a TensorProto>,
     version: i64,
@@ -245,13 +244,13 @@ impl<'a> Surroundings<'a> {
         let declared = declared.map(|value| (value.name.as_str(), value)).collect();
         let stored =
             graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        Surroundings { graph, wiring: Wiring::of(graph), declared, stored, version }
+        Surroundings { types: ElementTypes::of(graph), declared, stored, version }
     }
 }
 
 impl ValueFacts for Surroundings<'_> {
     fn element(&self, value: &str) -> Option<i32> {
-        known_type(self.graph, &self.wiring, value)
+        self.types.known(value)
     }
 
     fn extents(&self, value: &str) -> Option<Vec<Option<i64>>> {
