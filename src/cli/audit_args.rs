@@ -25,7 +25,7 @@ pub(super) struct AuditArgs {
     /// Also run the inputs padded with zeros: an open axis and its length with zeros, such as sequence=32
     #[arg(long, value_name = "AXIS=LENGTH")]
     pub(super) pad: Option<Padding>,
-    /// Ready-made .mnn file, instead of converting the network
+    /// Ready-made .mnn file, instead of converting the network; FILE.weight may hold its weights
     #[arg(long, value_name = "FILE")]
     pub(super) mnn: Option<PathBuf>,
     /// Time limit for each run, in seconds

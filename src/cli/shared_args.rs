@@ -45,7 +45,7 @@ pub(super) struct NetworkArgs {
     /// Accept values that overflow the target's storage format; judge only the remaining values
     #[arg(long)]
     pub(super) allow_overflow: bool,
-    /// Ready-made .mnn file, instead of converting the network
+    /// Ready-made .mnn file, instead of converting the network; FILE.weight may hold its weights
     #[arg(long, value_name = "FILE")]
     pub(super) mnn: Option<PathBuf>,
     /// MNN's own MNNConvert program, instead of the Python package's converter

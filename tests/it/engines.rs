@@ -1,4 +1,4 @@
-//! Engines other than MNN: ONNX Runtime through its C library, and ncnn behind a worker in Python.
+//! Engines other than MNN: ONNX Runtime through its C library, and ncnn behind a worker in Python. Also MNN's second file.
 
 use crate::support::judge::Judge;
 use crate::support::{debug_model, finish, finish_json, first_target, need, offby};
@@ -8,6 +8,8 @@ use offby::tensor::Tensor;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
+use tempfile::TempDir;
 
 fn run(model: &PathBuf, arguments: &[&str]) -> (i32, Value) {
     let mut command = offby();
@@ -225,4 +227,36 @@ fn lanes(count: usize) -> String {
     format!(
         "{head}  - name: lanes-{count}\n    target: mnn:vulkan:high\n    environment: {{LP_NATIVE_VECTOR_WIDTH: \"{bits}\", MESA_SHADER_CACHE_DISABLE: \"true\"}}\n"
     )
+}
+
+/// MNN puts the weights of a model over 2 GB into a second file. If it cannot open the file, it computes with zeros.
+#[test]
+#[ignore = "needs onnx and onnxruntime for Python"]
+fn weights_in_a_second_file_are_opened_or_missed() {
+    let folder = TempDir::new().unwrap();
+    let (network, model) = (debug_model("basic_block.onnx"), folder.path().join("m.mnn"));
+    let mut convert = Command::new(Judge::start().python());
+    convert.args(["-c", "import _tools, sys; _tools.mnnconvert(sys.argv)"]);
+    convert.args(["-f", "ONNX", "--bizCode", "x", "--saveExternalData", "1", "--modelFile"]);
+    convert.arg(&network).arg("--MNNModel").arg(&model).current_dir(folder.path());
+    assert!(convert.output().unwrap().status.success());
+    let weights = folder.path().join("m.mnn.weight");
+    assert!(fs::metadata(&weights).unwrap().len() > 0);
+    let found = |command: &str| {
+        let mut offby = offby();
+        offby.arg(command).arg(&network).arg("--mnn").arg(&model);
+        offby.args(["--on", "mnn:cpu", "--json", "-"]);
+        let (code, report) = finish_json(offby);
+        let verdict = first_target(&report)["verdict"].clone();
+        (code, verdict["kind"].clone(), verdict["sentence"].to_string())
+    };
+    for command in ["run", "walk"] {
+        assert_eq!((found(command).0, found(command).1), (0, "agrees".into()), "{command}");
+    }
+    fs::remove_file(&weights).unwrap();
+    for command in ["run", "walk"] {
+        let (code, kind, sentence) = found(command);
+        assert_eq!((code, kind), (3, "rejected".into()), "{command}");
+        assert!(sentence.contains("MODEL.mnn.weight"), "{sentence}");
+    }
 }

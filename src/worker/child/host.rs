@@ -1,6 +1,8 @@
 //! The worker's side: reads an ask, does the work, and answers.
 
 use super::environment;
+#[cfg(feature = "mnn")]
+use super::mnn::{MnnFile, OwnedMnnFile};
 use super::onnx_file::OnnxFile;
 use super::open::{KeptNetwork, open_and_run, run_again, run_next};
 use super::ort::open as open_ort;
@@ -17,6 +19,8 @@ use crate::worker::wire::frame::{FrameError, read_frame, write_frame};
 use crate::worker::wire::protocol::{Ask, PROTOCOL, Reply, SentNetwork, VERSION};
 use std::fs::File;
 use std::io::{self, BufReader, Write as _};
+#[cfg(feature = "mnn")]
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -166,15 +170,29 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
             run_next(kept, feeds, repeats, send)
         }
         #[cfg(feature = "mnn")]
-        Ask::Run { model, target, repeats, .. } => {
-            let job = super::mnn::Job { model: store.bytes(&model), target, feeds };
+        Ask::Run { model, weights, target, repeats, .. } => {
+            let model = MnnFile { bytes: store.bytes(&model), weights: weights.as_deref() };
+            let job = super::mnn::Job { model, target, feeds };
             let open = |send: &mut Send<'_>| Ok(Box::new(super::mnn::open(job, send)?) as _);
             open_and_run(kept, repeats, send, open)
         }
         #[cfg(feature = "mnn")]
-        Ask::Walk { onnx, model, half_model, full_model, target, repeats, .. } => {
-            let models = models(store, onnx, &model, &half_model, full_model);
-            let model = store.bytes(&model);
+        Ask::Walk {
+            onnx,
+            model,
+            weights,
+            half_model,
+            half_weights,
+            full_model,
+            full_weights,
+            target,
+            repeats,
+            ..
+        } => {
+            let half = (half_model, half_weights);
+            let full = full_model.map(|full| (full, full_weights));
+            let models = models(store, onnx, &model, half, full);
+            let model = MnnFile { bytes: store.bytes(&model), weights: weights.as_deref() };
             let job = super::mnn::WalkJob { models, model, target, feeds, repeats, plan };
             super::mnn::walk(job, send)
         }
@@ -199,12 +217,14 @@ fn models(
     store: &mut Store,
     onnx: Option<Digest>,
     model: &Digest,
-    half: &Digest,
-    full: Option<Digest>,
+    (half, half_weights): (Digest, Option<PathBuf>),
+    full: Option<(Digest, Option<PathBuf>)>,
 ) -> super::mnn::Models {
     // With 8-bit weights, the half model is the model itself, which stays in the store.
-    let half = if half == model { store.bytes(half).to_vec() } else { store.take(half) };
-    let [onnx, full] = [onnx, full].map(|model| model.map(|model| store.take(&model)));
+    let bytes = if half == *model { store.bytes(&half).to_vec() } else { store.take(&half) };
+    let half = OwnedMnnFile { bytes, weights: half_weights };
+    let onnx = onnx.map(|onnx| store.take(&onnx));
+    let full = full.map(|(full, weights)| OwnedMnnFile { bytes: store.take(&full), weights });
     super::mnn::Models { onnx, half, full }
 }
 

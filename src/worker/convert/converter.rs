@@ -17,6 +17,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// The form of the cache of conversions. Models of another form are converted again.
+const CACHE_FORM: u32 = 2;
 /// The version of MNN in the runtime. The models of a newer converter would not load.
 pub const MNN_VERSION: &str = "3.6.1";
 /// The Python package's entry that does not phone home.
@@ -107,14 +109,17 @@ impl Converter {
         };
         let made = workspace.path().join("model.mnn");
         self.run(&source, &made, weights, workspace.path(), patience, interrupt)?;
-        // Renaming is atomic, so two simultaneous conversions of one model both succeed.
+        // Renaming is atomic, so two simultaneous conversions of one model both succeed. A kept model has its weights.
+        if weights_file(&made).exists() {
+            fs::rename(weights_file(&made), weights_file(&kept))?;
+        }
         fs::rename(&made, &kept)?;
         Ok(kept)
     }
 
     /// The key covers model and converter, because a different converter may make a different network.
     fn key(&self, model: &Model, weights: Weights) -> String {
-        let converter = format!("{self:?} {weights:?} {MNN_VERSION}");
+        let converter = format!("{self:?} {weights:?} {MNN_VERSION} {CACHE_FORM}");
         // The digest is the file's, and a later version may replace a file's operators in a different way.
         let network = match model.is_expanded() {
             true => Digest::of([model.to_bytes().as_slice()]),
@@ -181,14 +186,23 @@ impl<'c> Conversions<'c> {
         };
         let (source, made) = resident.files();
         fs::write(&source, model.to_whole_bytes().map_err(io::Error::from)?)?;
-        if made.exists() {
-            fs::remove_file(&made)?;
+        for old in [&made, &weights_file(&made)] {
+            if old.exists() {
+                fs::remove_file(old)?;
+            }
         }
         let said = resident.convert(&arguments(&source, &made, weights), patience, interrupt)?;
         self.resident = Some(resident);
         check_made(&made, &said)?;
         Ok(made)
     }
+}
+
+/// The second file of a model, if the model has its weights outside. The converter writes it for a model over 2 GB.
+pub(in crate::worker) fn weights_file(model: &Path) -> PathBuf {
+    let mut name = model.as_os_str().to_owned();
+    name.push(".weight");
+    name.into()
 }
 
 /// The converter's arguments after its own name.

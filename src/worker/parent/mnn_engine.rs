@@ -8,7 +8,7 @@ use crate::engine::{
     Ended, Engine, EngineSession, Execution, MnnTarget, Outcome, Request, Weights,
 };
 use crate::walk::FallbackPlan;
-use crate::worker::convert::converter::{Conversions, Converter};
+use crate::worker::convert::converter::{Conversions, Converter, weights_file};
 use crate::worker::convert::error::ConvertError;
 use crate::worker::wire::contents::{Contents, Message};
 use crate::worker::wire::protocol::{Ask, ProbeReport, Reply};
@@ -136,10 +136,11 @@ impl Walker for MnnEngine {
 impl MnnEngine {
     fn run_message(&self, model: &Path, request: &Request<'_>) -> Result<Message, Box<Execution>> {
         let mut contents = Contents::default();
+        let weights = self.second_file(model)?;
         let model = contents.add(read(model)?);
         let feeds = contents.add_feeds(request);
         let (target, repeats) = (self.target.clone(), request.repeats);
-        Ok(Message { ask: Ask::Run { model, target, feeds, repeats }, contents })
+        Ok(Message { ask: Ask::Run { model, weights, target, feeds, repeats }, contents })
     }
 
     fn walk_message(
@@ -163,6 +164,11 @@ impl MnnEngine {
         let mut contents = Contents::default();
         // If the model is too large for one piece, the walk runs without tract.
         let onnx = request.model.to_whole_bytes().ok().map(|onnx| contents.add(onnx));
+        let (weights, half_weights) = (self.second_file(&model)?, self.second_file(&half_model)?);
+        let full_weights = match &full_model {
+            Some(full) => self.second_file(full)?,
+            None => None,
+        };
         let model = contents.add(read(&model)?);
         let half_model = contents.add(read(&half_model)?);
         let full_model =
@@ -170,8 +176,36 @@ impl MnnEngine {
         let feeds = contents.add_feeds(request);
         let (target, repeats) = (self.target.clone(), request.repeats);
         let plan = plan.map(|plan| contents.add_plan(plan));
-        let ask = Ask::Walk { onnx, model, half_model, full_model, target, feeds, repeats, plan };
+        let ask = Ask::Walk {
+            onnx,
+            model,
+            weights,
+            half_model,
+            half_weights,
+            full_model,
+            full_weights,
+            target,
+            feeds,
+            repeats,
+            plan,
+        };
         Ok(Message { ask, contents })
+    }
+
+    /// The second file of a model, with its weights, if it has one. Only a worker on this machine can open it.
+    fn second_file(&self, model: &Path) -> Result<Option<PathBuf>, Box<Execution>> {
+        let path = weights_file(model);
+        if !path.exists() {
+            return Ok(None);
+        }
+        if !self.worker.is_here() {
+            let reason =
+                "the MNN model has its weights in a second file, which offby does not send";
+            let execution = Execution::without_outputs(Outcome::Rejected, reason);
+            return Err(Box::new(execution.with_hint("run offby on the machine of the target")));
+        }
+        let found = fs::canonicalize(path);
+        found.map(Some).map_err(|error| refused_conversion(ConvertError::Io(error)))
     }
 
     /// How the model under test stores its weights.

@@ -28,14 +28,28 @@ pub(in crate::worker) enum Ask {
     /// Keep the contents in the body, one after the other, for the asks that name them.
     Keep { contents: Vec<ContentHead> },
     /// Open an MNN model on a backend and run it.
-    Run { model: Digest, target: MnnTarget, feeds: Vec<SentTensor>, repeats: usize },
+    Run {
+        model: Digest,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<PathBuf>,
+        target: MnnTarget,
+        feeds: Vec<SentTensor>,
+        repeats: usize,
+    },
     /// Open an MNN model on a backend and walk its operators, then search as planned. `half_model` has 16-bit weights.
-    /// `full_model` has the weights of the ONNX file, if the model under test has different weights.
+    /// `full_model` has the weights of the ONNX file, if the model under test has different weights. Each form of the
+    /// model may have its weights in a second file, on the worker's machine.
     Walk {
         onnx: Option<Digest>,
         model: Digest,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<PathBuf>,
         half_model: Digest,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        half_weights: Option<PathBuf>,
         full_model: Option<Digest>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        full_weights: Option<PathBuf>,
         target: MnnTarget,
         feeds: Vec<SentTensor>,
         repeats: usize,

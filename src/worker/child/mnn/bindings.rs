@@ -27,6 +27,8 @@ pub(super) struct RawConfig {
     pub(super) mode: i32,
     pub(super) precision: i32,
     pub(super) module: i32,
+    /// The file with the weights; null if the model has them itself.
+    pub(super) weights: *const c_char,
 }
 
 /// Shape, element type and backend of a tensor.

@@ -31,11 +31,35 @@ pub(in crate::worker) use walk::{Models, WalkJob, walk};
 use census::OperatorCensus;
 use session::{Api, MnnSession, Refusal, backend_name};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// An MNN model.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::worker) struct MnnFile<'a> {
+    /// The bytes of the `.mnn` file.
+    pub(in crate::worker) bytes: &'a [u8],
+    /// The second file, with the weights, if the model has one.
+    pub(in crate::worker) weights: Option<&'a Path>,
+}
+
+/// An MNN model with its bytes.
+pub(in crate::worker) struct OwnedMnnFile {
+    /// The bytes of the `.mnn` file.
+    pub(in crate::worker) bytes: Vec<u8>,
+    /// The second file, with the weights, if the model has one.
+    pub(in crate::worker) weights: Option<PathBuf>,
+}
+
+impl OwnedMnnFile {
+    fn file(&self) -> MnnFile<'_> {
+        MnnFile { bytes: &self.bytes, weights: self.weights.as_deref() }
+    }
+}
 
 /// One network to run on one backend.
 pub(in crate::worker) struct Job<'a> {
-    /// The bytes of the `.mnn` file.
-    pub(in crate::worker) model: &'a [u8],
+    /// The model.
+    pub(in crate::worker) model: MnnFile<'a>,
     /// The target to run on.
     pub(in crate::worker) target: MnnTarget,
     /// One tensor for each input.
@@ -92,7 +116,7 @@ impl OpenNetwork for OpenModel {
 /// Opens a model and reports its backend to the parent. Stops if this is not the requested backend: numbers from a
 /// different backend would only mislead.
 fn open_as_asked(
-    model: &[u8],
+    model: MnnFile<'_>,
     target: &MnnTarget,
     feeds: &[Output],
     send: &mut Send<'_>,
@@ -119,13 +143,17 @@ fn is_there(backend: Backend) -> Result<(), Stop> {
 }
 
 /// A session that fits the feeds. If a session cannot compute the network's shapes, opens a module instead.
-fn open_fitted(model: &[u8], target: &MnnTarget, feeds: &[Output]) -> Result<MnnSession, Refusal> {
+fn open_fitted(
+    model: MnnFile<'_>,
+    target: &MnnTarget,
+    feeds: &[Output],
+) -> Result<MnnSession, Refusal> {
     let open = |api: Api| {
         let mut session = MnnSession::open(model, target, api)?;
         fit_shapes(&mut session, feeds)?;
         Ok(session)
     };
-    match Api::for_model(model) {
+    match Api::for_model(model.bytes) {
         Api::Module => open(Api::Module),
         Api::Session => {
             open(Api::Session).or_else(|reason| open(Api::Module).map_err(|_: Refusal| reason))

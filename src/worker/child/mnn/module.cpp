@@ -28,7 +28,45 @@ bool isModuleOp(const Op* op) {
 
 Tensor* hostTensor(const std::vector<int>& dims, halide_type_t type) { return Tensor::create(dims, type, nullptr, Tensor::CAFFE); }
 
+// Operators whose weights may be in a second file: a place in the file, and sizes.
+bool hasOutsideWeights(const Op* op) {
+    const flatbuffers::Vector<int64_t>* place = nullptr;
+    switch (op->main_type()) {
+        case OpParameter_Convolution2D:
+            place = op->main_as_Convolution2D()->external();
+            break;
+        case OpParameter_Convolution3D:
+            place = op->main_as_Convolution3D()->external();
+            break;
+        case OpParameter_Blob:
+            place = op->main_as_Blob()->external();
+            break;
+        case OpParameter_Scale:
+            place = op->main_as_Scale()->external();
+            break;
+        case OpParameter_LayerNorm:
+            place = op->main_as_LayerNorm()->external();
+            break;
+        case OpParameter_GroupNorm:
+            place = op->main_as_GroupNorm()->external();
+            break;
+        default:
+            break;
+    }
+    return place != nullptr && place->size() > 0;
+}
+
 } // namespace
+
+bool needsWeights(const void* model) {
+    auto ops = GetNet(model)->oplists();
+    for (size_t i = 0; ops != nullptr && i < ops->size(); ++i) {
+        if (hasOutsideWeights(ops->GetAs<Op>(i))) {
+            return true;
+        }
+    }
+    return false;
+}
 
 bool needsModule(const void* model) {
     auto ops = GetNet(model)->oplists();
@@ -40,13 +78,16 @@ bool needsModule(const void* model) {
     return false;
 }
 
-ModuleNetwork::ModuleNetwork(const void* model, size_t size, const ScheduleConfig& config) {
+ModuleNetwork::ModuleNetwork(const void* model, size_t size, const char* weights, const ScheduleConfig& config) {
     BackendConfig plain;
     mExecutor = Executor::newExecutor(MNN_FORWARD_CPU, plain, 1);
     ExecutorScope scope(mExecutor);
     mRuntime.reset(Executor::RuntimeManager::createRuntimeManager(config));
     if (mRuntime == nullptr) {
         throw std::runtime_error("MNN could not create a runtime for this backend");
+    }
+    if (weights != nullptr) {
+        mRuntime->setExternalFile(weights);
     }
     // Without this mode, callbacks see only the last part of the network.
     mRuntime->setMode(Interpreter::Session_Debug);

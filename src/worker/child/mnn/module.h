@@ -15,10 +15,13 @@ namespace offby {
 // Whether an Interpreter session cannot run this model. MNN splits a Module at the operators that a session lacks.
 bool needsModule(const void* model);
 
+// Whether some weights of this model are in a second file. Without that file, MNN computes with any values.
+bool needsWeights(const void* model);
+
 class ModuleNetwork {
 public:
     // Throws std::runtime_error if MNN refuses.
-    ModuleNetwork(const void* model, size_t size, const MNN::ScheduleConfig& config);
+    ModuleNetwork(const void* model, size_t size, const char* weights, const MNN::ScheduleConfig& config);
     // Copies in host memory, in the order of the network. Outputs exist only after a run.
     std::vector<std::pair<std::string, MNN::Tensor*>> ends(bool outputs);
     void resizeInput(MNN::Tensor* input, const std::vector<int>& dims);

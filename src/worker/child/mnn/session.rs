@@ -1,13 +1,14 @@
 //! A safe interface to one MNN session: named tensors, and a tap around every operator.
 
 use super::bindings::*;
-use super::log;
+use super::{MnnFile, log};
 use crate::engine::{Backend, Memory, MnnTarget, Precision, Tune};
 use crate::tensor::{Dtype, Tensor};
 use crate::walk::Block;
 use mnn_sys::MNNForwardType;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::marker::PhantomData;
+use std::os::unix::ffi::OsStrExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
@@ -123,7 +124,9 @@ impl Movable {
 
 impl MnnSession {
     /// Opens a model on the target's backend, or on the backend of MNN's fallback: see [`Session::forward_type`].
-    pub(super) fn open(model: &[u8], target: &MnnTarget, api: Api) -> Result<Self, Refusal> {
+    pub(super) fn open(model: MnnFile<'_>, target: &MnnTarget, api: Api) -> Result<Self, Refusal> {
+        let weights = model.weights.map(|path| CString::new(path.as_os_str().as_bytes()));
+        let weights = weights.transpose().map_err(|error| error.to_string())?;
         let config = RawConfig {
             forward_type: forward_type(target.backend),
             mode: mode(target),
@@ -133,7 +136,9 @@ impl MnnSession {
                 Precision::Low => 2,
             },
             module: i32::from(api == Api::Module),
+            weights: weights.as_ref().map_or(std::ptr::null(), |path| path.as_ptr()),
         };
+        let model = model.bytes;
         // SAFETY: the shim copies the model and the config before it returns.
         let raw = unsafe { offby_open(model.as_ptr().cast(), model.len(), &config) };
         NonNull::new(raw).map(|raw| MnnSession { raw, api }).ok_or_else(refusal)

@@ -136,6 +136,11 @@ int32_t offby_needs_module(const void* model, size_t size) {
 
 OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* config) {
     return guarded<OffbySession*>(nullptr, [&]() -> OffbySession* {
+        flatbuffers::Verifier verifier(static_cast<const uint8_t*>(model), size);
+        if (config->weights == nullptr && VerifyNetBuffer(verifier) && offby::needsWeights(model)) {
+            return refuse<OffbySession*>(nullptr,
+                                         "the MNN model has its weights in a second file: put MODEL.mnn.weight next to MODEL.mnn");
+        }
         std::unique_ptr<OffbySession> s(new OffbySession);
         s->backend.precision = static_cast<BackendConfig::PrecisionMode>(config->precision);
         ScheduleConfig schedule;
@@ -143,13 +148,16 @@ OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* conf
         schedule.mode = config->mode;
         schedule.backendConfig = &s->backend;
         if (config->module != 0) {
-            s->module.reset(new offby::ModuleNetwork(model, size, schedule));
+            s->module.reset(new offby::ModuleNetwork(model, size, config->weights, schedule));
             listEnds(s.get());
             return s.release();
         }
         s->net.reset(Interpreter::createFromBuffer(model, size));
         if (s->net == nullptr) {
             return refuse<OffbySession*>(nullptr, "MNN does not read this file as a model");
+        }
+        if (config->weights != nullptr) {
+            s->net->setExternalFile(config->weights);
         }
         s->net->setSessionMode(Interpreter::Session_Debug);
         s->session = s->net->createSession(schedule);

@@ -20,6 +20,7 @@ typedef struct {
     int32_t mode;         // CPU: threads; GPU: MNNGpuMode bits
     int32_t precision;    // BackendConfig::PrecisionMode
     int32_t module;       // 1: by the Module API, 0: by an Interpreter session
+    const char* weights;  // the file with the weights; null if the model has them itself
 } OffbyConfig;
 
 enum { OFFBY_MAX_RANK = 16 };

@@ -5,7 +5,7 @@ use super::follow::{Full, MnnCandidate, MnnReference, reference_target};
 use super::overrides::Elsewhere;
 use super::reference_death;
 use super::session::{MnnSession, Refusal};
-use super::{is_there, open_as_asked, open_fitted, write_feeds};
+use super::{MnnFile, OwnedMnnFile, is_there, open_as_asked, open_fitted, write_feeds};
 use crate::bounds::Arithmetic;
 use crate::engine::{MnnTarget, Output, Precision, RanOn};
 use crate::walk::{
@@ -21,8 +21,8 @@ use std::time::Instant;
 
 /// One network to walk on one backend.
 pub(in crate::worker) struct WalkJob<'a> {
-    /// The bytes of the `.mnn` file.
-    pub(in crate::worker) model: &'a [u8],
+    /// The model.
+    pub(in crate::worker) model: MnnFile<'a>,
     /// Other forms of the same network.
     pub(in crate::worker) models: Models,
     /// The target to run on.
@@ -35,14 +35,14 @@ pub(in crate::worker) struct WalkJob<'a> {
     pub(in crate::worker) plan: Option<FallbackPlan>,
 }
 
-/// The same network in other forms, as bytes. Each form is dropped after it is read.
+/// The same network in other forms. Each form is dropped after it is read.
 pub(in crate::worker) struct Models {
     /// The ONNX file of the network, if the file fits into one piece.
     pub(in crate::worker) onnx: Option<Vec<u8>>,
     /// The network with 16-bit weights.
-    pub(in crate::worker) half: Vec<u8>,
+    pub(in crate::worker) half: OwnedMnnFile,
     /// The network with the weights of the ONNX file, if the network under test has different weights.
-    pub(in crate::worker) full: Option<Vec<u8>>,
+    pub(in crate::worker) full: Option<OwnedMnnFile>,
 }
 
 /// Walks the network and answers.
@@ -103,16 +103,17 @@ fn try_walk(job: WalkJob<'_>, send: &mut Send<'_>) -> Result<Found, Stop> {
 
 /// MNN's CPU with its witness, on the thread that will ask it.
 fn open_reference<'f>(
-    model: &[u8],
+    model: MnnFile<'_>,
     models: Models,
     feeds: &'f [Output],
     arithmetic: Arithmetic,
 ) -> Result<MnnReference<'f>, Refusal> {
     reference_death::mark_thread();
-    let open = |model: &[u8]| open_session(model, &reference_target(), feeds);
-    let (follow, half, clean) = (open(model)?, open(&models.half)?, open(model)?);
+    let open = |model: MnnFile<'_>| open_session(model, &reference_target(), feeds);
+    let (follow, half, clean) = (open(model)?, open(models.half.file())?, open(model)?);
     drop(models.half);
-    let full = models.full.map(|full| Full::new(open(&full)?, open(&full)?)).transpose()?;
+    let full = models.full.map(|full| Full::new(open(full.file())?, open(full.file())?));
+    let full = full.transpose()?;
     let beside = Beside::new(models.onnx, feeds);
     MnnReference::new(follow, half, clean, full, feeds, beside, arithmetic)
 }
@@ -125,7 +126,11 @@ fn elsewhere(target: &MnnTarget, plan: &FallbackPlan) -> MnnTarget {
     }
 }
 
-fn open_session(model: &[u8], target: &MnnTarget, feeds: &[Output]) -> Result<MnnSession, Refusal> {
+fn open_session(
+    model: MnnFile<'_>,
+    target: &MnnTarget,
+    feeds: &[Output],
+) -> Result<MnnSession, Refusal> {
     let session = open_fitted(model, target, feeds)?;
     write_feeds(&session, feeds)?;
     Ok(session)
