@@ -2,7 +2,7 @@
 
 use super::environment;
 #[cfg(feature = "mnn")]
-use super::mnn::{MnnFile, OwnedMnnFile};
+use super::mnn::{Job, MnnFile, OwnedMnnFile};
 use super::onnx_file::OnnxFile;
 use super::open::{KeptNetwork, open_and_run, run_again, run_next};
 use super::ort::open as open_ort;
@@ -16,6 +16,8 @@ use crate::worker::features::{missing_from_build, missing_tract_cuda};
 use crate::worker::parent::descendants::remove_own_folder;
 use crate::worker::wire::contents::Store;
 use crate::worker::wire::frame::{FrameError, read_frame, write_frame};
+#[cfg(feature = "mnn")]
+use crate::worker::wire::protocol::SecondFiles;
 use crate::worker::wire::protocol::{Ask, PROTOCOL, Reply, SentNetwork, VERSION};
 use std::fs::File;
 use std::io::{self, BufReader, Write as _};
@@ -171,28 +173,14 @@ fn work(ask: Ask, memory: &mut Memory, send: &mut Send<'_>) -> io::Result<()> {
         }
         #[cfg(feature = "mnn")]
         Ask::Run { model, weights, target, repeats, .. } => {
-            let model = MnnFile { bytes: store.bytes(&model), weights: weights.as_deref() };
-            let job = super::mnn::Job { model, target, feeds };
+            let job = Job { model: mnn_file(store, &model, &weights), target, feeds };
             let open = |send: &mut Send<'_>| Ok(Box::new(super::mnn::open(job, send)?) as _);
             open_and_run(kept, repeats, send, open)
         }
         #[cfg(feature = "mnn")]
-        Ask::Walk {
-            onnx,
-            model,
-            weights,
-            half_model,
-            half_weights,
-            full_model,
-            full_weights,
-            target,
-            repeats,
-            ..
-        } => {
-            let half = (half_model, half_weights);
-            let full = full_model.map(|full| (full, full_weights));
-            let models = models(store, onnx, &model, half, full);
-            let model = MnnFile { bytes: store.bytes(&model), weights: weights.as_deref() };
+        Ask::Walk { onnx, model, half_model, full_model, weights, target, repeats, .. } => {
+            let models = models(store, onnx, &model, &half_model, full_model, &weights);
+            let model = mnn_file(store, &model, &weights.model);
             let job = super::mnn::WalkJob { models, model, target, feeds, repeats, plan };
             super::mnn::walk(job, send)
         }
@@ -217,15 +205,25 @@ fn models(
     store: &mut Store,
     onnx: Option<Digest>,
     model: &Digest,
-    (half, half_weights): (Digest, Option<PathBuf>),
-    full: Option<(Digest, Option<PathBuf>)>,
+    half: &Digest,
+    full: Option<Digest>,
+    weights: &SecondFiles,
 ) -> super::mnn::Models {
     // With 8-bit weights, the half model is the model itself, which stays in the store.
-    let bytes = if half == *model { store.bytes(&half).to_vec() } else { store.take(&half) };
-    let half = OwnedMnnFile { bytes, weights: half_weights };
-    let onnx = onnx.map(|onnx| store.take(&onnx));
-    let full = full.map(|(full, weights)| OwnedMnnFile { bytes: store.take(&full), weights });
-    super::mnn::Models { onnx, half, full }
+    let half = if half == model { store.bytes(half).to_vec() } else { store.take(half) };
+    let [onnx, full] = [onnx, full].map(|model| model.map(|model| store.take(&model)));
+    let owned = |bytes, weights: &Option<PathBuf>| OwnedMnnFile { bytes, weights: weights.clone() };
+    super::mnn::Models {
+        onnx,
+        half: owned(half, &weights.half),
+        full: full.map(|full| owned(full, &weights.full)),
+    }
+}
+
+/// The files of an MNN model.
+#[cfg(feature = "mnn")]
+fn mnn_file<'a>(store: &'a Store, model: &Digest, weights: &'a Option<PathBuf>) -> MnnFile<'a> {
+    MnnFile { bytes: store.bytes(model), weights: weights.as_deref() }
 }
 
 /// The feeds of an ask, and the plan of its search after a walk.

@@ -11,7 +11,7 @@ use crate::walk::FallbackPlan;
 use crate::worker::convert::converter::{Conversions, Converter, weights_file};
 use crate::worker::convert::error::ConvertError;
 use crate::worker::wire::contents::{Contents, Message};
-use crate::worker::wire::protocol::{Ask, ProbeReport, Reply};
+use crate::worker::wire::protocol::{Ask, ProbeReport, Reply, SecondFiles};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -164,10 +164,11 @@ impl MnnEngine {
         let mut contents = Contents::default();
         // If the model is too large for one piece, the walk runs without tract.
         let onnx = request.model.to_whole_bytes().ok().map(|onnx| contents.add(onnx));
-        let (weights, half_weights) = (self.second_file(&model)?, self.second_file(&half_model)?);
-        let full_weights = match &full_model {
-            Some(full) => self.second_file(full)?,
-            None => None,
+        let full = full_model.as_ref().map(|full| self.second_file(full)).transpose()?;
+        let weights = SecondFiles {
+            model: self.second_file(&model)?,
+            half: self.second_file(&half_model)?,
+            full: full.flatten(),
         };
         let model = contents.add(read(&model)?);
         let half_model = contents.add(read(&half_model)?);
@@ -179,11 +180,9 @@ impl MnnEngine {
         let ask = Ask::Walk {
             onnx,
             model,
-            weights,
             half_model,
-            half_weights,
             full_model,
-            full_weights,
+            weights,
             target,
             feeds,
             repeats,

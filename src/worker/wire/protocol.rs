@@ -37,19 +37,14 @@ pub(in crate::worker) enum Ask {
         repeats: usize,
     },
     /// Open an MNN model on a backend and walk its operators, then search as planned. `half_model` has 16-bit weights.
-    /// `full_model` has the weights of the ONNX file, if the model under test has different weights. Each form of the
-    /// model may have its weights in a second file, on the worker's machine.
+    /// `full_model` has the weights of the ONNX file, if the model under test has different weights.
     Walk {
         onnx: Option<Digest>,
         model: Digest,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        weights: Option<PathBuf>,
         half_model: Digest,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        half_weights: Option<PathBuf>,
         full_model: Option<Digest>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        full_weights: Option<PathBuf>,
+        #[serde(default)]
+        weights: SecondFiles,
         target: MnnTarget,
         feeds: Vec<SentTensor>,
         repeats: usize,
@@ -273,6 +268,15 @@ pub(in crate::worker) struct SentNetwork {
     /// The folder of its external data, on the worker's machine. Without a folder, the file has all data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::worker) folder: Option<PathBuf>,
+}
+
+/// The second files of an MNN model's forms, with their weights, on the worker's machine. A form that has its weights
+/// itself has no second file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(in crate::worker) struct SecondFiles {
+    pub(in crate::worker) model: Option<PathBuf>,
+    pub(in crate::worker) half: Option<PathBuf>,
+    pub(in crate::worker) full: Option<PathBuf>,
 }
 
 /// A tensor whose elements are a content: an input, or an expected output.

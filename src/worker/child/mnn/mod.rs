@@ -8,6 +8,7 @@ mod beside;
 mod bindings;
 mod census;
 mod device;
+mod file;
 mod follow;
 mod library;
 mod lockstep;
@@ -26,35 +27,12 @@ use crate::worker::child::open::{OpenNetwork, Stop, replace};
 use crate::worker::child::reply::Send;
 use crate::worker::features::missing_driver;
 use crate::worker::wire::protocol::{ProbeReport, Reply};
+pub(in crate::worker) use file::{MnnFile, OwnedMnnFile};
 pub(in crate::worker) use walk::{Models, WalkJob, walk};
 
 use census::OperatorCensus;
 use session::{Api, MnnSession, Refusal, backend_name};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-/// An MNN model.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::worker) struct MnnFile<'a> {
-    /// The bytes of the `.mnn` file.
-    pub(in crate::worker) bytes: &'a [u8],
-    /// The second file, with the weights, if the model has one.
-    pub(in crate::worker) weights: Option<&'a Path>,
-}
-
-/// An MNN model with its bytes.
-pub(in crate::worker) struct OwnedMnnFile {
-    /// The bytes of the `.mnn` file.
-    pub(in crate::worker) bytes: Vec<u8>,
-    /// The second file, with the weights, if the model has one.
-    pub(in crate::worker) weights: Option<PathBuf>,
-}
-
-impl OwnedMnnFile {
-    fn file(&self) -> MnnFile<'_> {
-        MnnFile { bytes: &self.bytes, weights: self.weights.as_deref() }
-    }
-}
 
 /// One network to run on one backend.
 pub(in crate::worker) struct Job<'a> {

@@ -1,7 +1,8 @@
 //! A safe interface to one MNN session: named tensors, and a tap around every operator.
 
 use super::bindings::*;
-use super::{MnnFile, log};
+use super::file::MnnFile;
+use super::log;
 use crate::engine::{Backend, Memory, MnnTarget, Precision, Tune};
 use crate::tensor::{Dtype, Tensor};
 use crate::walk::Block;

@@ -1,11 +1,12 @@
 //! One walk on one MNN backend.
 
 use super::beside::Beside;
+use super::file::{MnnFile, OwnedMnnFile};
 use super::follow::{Full, MnnCandidate, MnnReference, reference_target};
 use super::overrides::Elsewhere;
 use super::reference_death;
 use super::session::{MnnSession, Refusal};
-use super::{MnnFile, OwnedMnnFile, is_there, open_as_asked, open_fitted, write_feeds};
+use super::{is_there, open_as_asked, open_fitted, write_feeds};
 use crate::bounds::Arithmetic;
 use crate::engine::{MnnTarget, Output, Precision, RanOn};
 use crate::walk::{
