@@ -1,5 +1,6 @@
 #include "module.h"
 #include <MNN/expr/NeuralNetWorkOp.hpp>
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 #include "MNN_generated.h"
@@ -28,44 +29,52 @@ bool isModuleOp(const Op* op) {
 
 Tensor* hostTensor(const std::vector<int>& dims, halide_type_t type) { return Tensor::create(dims, type, nullptr, Tensor::CAFFE); }
 
-// Operators whose weights may be in a second file: a place in the file, and sizes.
-bool hasOutsideWeights(const Op* op) {
-    const flatbuffers::Vector<int64_t>* place = nullptr;
+// Where an operator's weights are in a second file: their offset, their bytes, and perhaps more sizes.
+const flatbuffers::Vector<int64_t>* placeOfWeights(const Op* op) {
+    if (op->main() == nullptr) {
+        return nullptr;
+    }
     switch (op->main_type()) {
         case OpParameter_Convolution2D:
-            place = op->main_as_Convolution2D()->external();
-            break;
+            return op->main_as_Convolution2D()->external();
         case OpParameter_Convolution3D:
-            place = op->main_as_Convolution3D()->external();
-            break;
+            return op->main_as_Convolution3D()->external();
         case OpParameter_Blob:
-            place = op->main_as_Blob()->external();
-            break;
+            return op->main_as_Blob()->external();
         case OpParameter_Scale:
-            place = op->main_as_Scale()->external();
-            break;
+            return op->main_as_Scale()->external();
         case OpParameter_LayerNorm:
-            place = op->main_as_LayerNorm()->external();
-            break;
+            return op->main_as_LayerNorm()->external();
         case OpParameter_GroupNorm:
-            place = op->main_as_GroupNorm()->external();
-            break;
+            return op->main_as_GroupNorm()->external();
         default:
-            break;
+            return nullptr;
     }
-    return place != nullptr && place->size() > 0;
+}
+
+typedef flatbuffers::Vector<flatbuffers::Offset<Op>> OpList;
+
+int64_t endOfWeights(const OpList* ops) {
+    int64_t end = 0;
+    for (size_t i = 0; ops != nullptr && i < ops->size(); ++i) {
+        auto place = placeOfWeights(ops->GetAs<Op>(i));
+        if (place != nullptr && place->size() > 1) {
+            end = std::max(end, place->Get(0) + place->Get(1));
+        }
+    }
+    return end;
 }
 
 } // namespace
 
-bool needsWeights(const void* model) {
-    auto ops = GetNet(model)->oplists();
-    for (size_t i = 0; ops != nullptr && i < ops->size(); ++i) {
-        if (hasOutsideWeights(ops->GetAs<Op>(i))) {
-            return true;
-        }
+int64_t leastSecondFile(const void* model) {
+    auto net = GetNet(model);
+    int64_t end = endOfWeights(net->oplists());
+    auto bodies = net->subgraphs();
+    for (size_t i = 0; bodies != nullptr && i < bodies->size(); ++i) {
+        end = std::max(end, endOfWeights(bodies->GetAs<SubGraphProto>(i)->nodes()));
     }
-    return false;
+    return end;
 }
 
 bool needsModule(const void* model) {

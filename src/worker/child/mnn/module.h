@@ -15,8 +15,9 @@ namespace offby {
 // Whether an Interpreter session cannot run this model. MNN splits a Module at the operators that a session lacks.
 bool needsModule(const void* model);
 
-// Whether some weights of this model are in a second file. Without that file, MNN computes with any values.
-bool needsWeights(const void* model);
+// The least bytes of a model's second file, with its weights; 0 if it has none. Without that file, MNN computes with
+// zeros or with what is in memory.
+int64_t leastSecondFile(const void* model);
 
 class ModuleNetwork {
 public:

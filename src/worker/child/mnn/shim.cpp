@@ -4,6 +4,7 @@
 #include <MNN/Tensor.hpp>
 #include <cstring>
 #include <exception>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -137,9 +138,14 @@ int32_t offby_needs_module(const void* model, size_t size) {
 OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* config) {
     return guarded<OffbySession*>(nullptr, [&]() -> OffbySession* {
         flatbuffers::Verifier verifier(static_cast<const uint8_t*>(model), size);
-        if (config->weights == nullptr && VerifyNetBuffer(verifier) && offby::needsWeights(model)) {
+        const int64_t least = VerifyNetBuffer(verifier) ? offby::leastSecondFile(model) : 0;
+        if (least > 0 && config->weights == nullptr) {
             return refuse<OffbySession*>(nullptr,
                                          "the MNN model has its weights in a second file: put MODEL.mnn.weight next to MODEL.mnn");
+        }
+        if (least > 0 && std::ifstream(config->weights, std::ios::ate | std::ios::binary).tellg() < least) {
+            return refuse<OffbySession*>(nullptr,
+                                         "the second file of the MNN model, MODEL.mnn.weight, is too short: it is not complete, or it belongs to another model");
         }
         std::unique_ptr<OffbySession> s(new OffbySession);
         s->backend.precision = static_cast<BackendConfig::PrecisionMode>(config->precision);
