@@ -59,23 +59,21 @@ pub fn conduct(
     let found = sources(&measured, storage);
     let (mut first_unstable, again) =
         second_run(candidate, reference, declared, announce, &first, &mut measured)?;
-    let is_stable = first_unstable.is_none() && same_bytes(&tapped, &again);
-    let (mut untapped, mut seconds) = (Vec::new(), Vec::new());
-    let mut undisturbed = 0;
-    while untapped.is_empty() || untapped.len() + undisturbed < repeats {
+    let mut untapped = Vec::new();
+    let mut seconds = Vec::new();
+    for _ in 0..repeats.max(1) {
         let started = Instant::now();
         untapped.push(candidate.run(announce)?);
         seconds.push(started.elapsed().as_secs_f64());
-        // Two tapped runs with the bytes of an untapped one are as good as untapped ones.
-        undisturbed = if is_stable && same_bytes(&tapped, &untapped[0]) { 2 } else { 0 };
     }
     let repeated = untapped.windows(2).all(|pair| same_bytes(&pair[0], &pair[1]));
+    let is_stable = first_unstable.is_none() && same_bytes(&tapped, &again);
     let clean = reference.ask(|reference| reference.complete()).wait()?;
 
     let mut trust = Trust {
         candidate_runs: untapped.len() + 2,
         disturbed_by_taps: false,
-        repeats: untapped.len() + undisturbed,
+        repeats: untapped.len(),
         identical: repeated && is_stable,
         first_unstable: None,
         reproduced: (1 + usize::from(sources(&measured, storage) == found), 2),
@@ -93,7 +91,7 @@ pub fn conduct(
     }
     trust.first_unstable = first_unstable;
     let runs =
-        Runs { repeats: trust.repeats, identical: trust.identical, open_seconds: 0.0, seconds };
+        Runs { repeats: untapped.len(), identical: trust.identical, open_seconds: 0.0, seconds };
     let trace = Trace { measured, storage, final_half: worst(&clean, &reference.half_outputs()?) };
     let candidate = if trust.disturbed_by_taps { untapped.swap_remove(0) } else { tapped };
     Ok(Walked { trace, trust, runs, candidate, clean })
