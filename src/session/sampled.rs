@@ -121,12 +121,13 @@ impl Evaluator<'_> {
         }
         for _ in 0..MOST_ROUNDS {
             let before = names.len();
+            room.refused.clear();
             for op in found.walk.ops.iter().filter(|op| op.role == Role::Source) {
-                let more = match op.piece.is_empty() {
-                    true => around_readers(model, &op.name),
-                    false => op.decided_by.clone(),
-                };
-                room.admit(&op.name, more, &mut names);
+                match op.piece.is_empty() {
+                    // Without these values, an operator would be accused whose value is only shown wrongly.
+                    true => names.extend(around_readers(model, &op.name)),
+                    false => room.admit(&op.name, &op.decided_by, &mut names),
+                }
             }
             if names.len() == before {
                 break;
@@ -142,7 +143,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// The memory for values that are asked for after the suspicious ones.
+/// The memory for the values inside pieces that are asked for after the suspicious ones.
 struct Room<'a> {
     /// The bytes of each value that the target can show.
     sizes: BTreeMap<&'a str, usize>,
@@ -157,14 +158,14 @@ impl<'a> Room<'a> {
         Room { sizes, free: MOST_BYTES, refused: BTreeSet::new() }
     }
 
-    /// Adds an operator's values to `names` if they fit.
-    fn admit(&mut self, operator: &str, values: Vec<String>, names: &mut BTreeSet<String>) {
+    /// Adds a piece's values to `names` if they fit. The first piece always does.
+    fn admit(&mut self, operator: &str, values: &[String], names: &mut BTreeSet<String>) {
         let is_new =
             |name: &String| self.sizes.contains_key(name.as_str()) && !names.contains(name);
-        let new: BTreeSet<String> = values.into_iter().filter(is_new).collect();
+        let new: BTreeSet<String> = values.iter().filter(|name| is_new(name)).cloned().collect();
         let needed: usize = new.iter().map(|name| self.sizes[name.as_str()]).sum();
-        if needed <= self.free {
-            self.free -= needed;
+        if needed <= self.free || self.free == MOST_BYTES {
+            self.free = self.free.saturating_sub(needed);
             names.extend(new);
         } else {
             self.refused.insert(operator.to_owned());
@@ -217,14 +218,19 @@ mod tests {
         };
         let known = [value("a", 2), value("b", 2), value("c", 4)];
         let (mut room, mut names) = (Room::new(&known), BTreeSet::from(["a".to_owned()]));
-        room.admit("first", vec!["a".into(), "b".into(), "hidden".into()], &mut names);
-        room.admit("second", vec!["c".into()], &mut names);
+        let values = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        room.admit("first", &values(&["a", "b", "hidden"]), &mut names);
+        room.admit("second", &values(&["c"]), &mut names);
         assert!(room.refused.is_empty());
         let mut room = Room::new(&known);
         names.clear();
-        room.admit("first", vec!["a".into(), "c".into()], &mut names);
-        room.admit("second", vec!["b".into()], &mut names);
+        room.admit("first", &values(&["a", "c"]), &mut names);
+        room.admit("second", &values(&["b"]), &mut names);
         assert_eq!(room.refused, BTreeSet::from(["second".to_owned()]));
         assert_eq!(names, BTreeSet::from(["a".to_owned(), "c".to_owned()]));
+        let large = [value("d", 1), value("e", 1)];
+        let mut room = Room::new(&large);
+        room.admit("first", &values(&["d", "e"]), &mut names);
+        assert!(room.refused.is_empty() && names.contains("e"));
     }
 }

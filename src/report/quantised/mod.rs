@@ -134,17 +134,21 @@ fn layer_row(found: &QuantisedDocument, layer: &LayerReport) -> Vec<String> {
             None => error(score),
         },
     };
-    let unknown = || ("-".to_owned(), "-".to_owned(), "-".to_owned());
-    // The input that loses most.
-    let lost = |range: &ActivationRange| range.saturated + range.to_zero;
+    // The range of the input that loses most, and the largest share of all inputs.
+    let lost = |range: &&ActivationRange| range.saturated + range.to_zero;
     let range = layer.ranges.iter().max_by(|a, b| lost(a).total_cmp(&lost(b)));
+    let largest = |share: &dyn Fn(&ActivationRange) -> f64| {
+        layer.ranges.iter().map(share).reduce(f64::max).unwrap_or(0.0)
+    };
+    let unknown = || ("-".to_owned(), "-".to_owned(), "-".to_owned());
     let (range, saturated, to_zero) = range.map_or_else(unknown, |range| {
         let ((low, high), (from, to)) = (range.measured, range.stored);
-        let mark = if range.saturated >= MUCH { " !" } else { "" };
+        let saturated = largest(&|range| range.saturated);
+        let mark = if saturated >= MUCH { " !" } else { "" };
         (
             format!("{} to {} in {} to {}", limit(low), limit(high), limit(from), limit(to)),
-            format!("{}{mark}", percent(range.saturated)),
-            percent(range.to_zero),
+            format!("{}{mark}", percent(saturated)),
+            percent(largest(&|range| range.to_zero)),
         )
     });
     vec![

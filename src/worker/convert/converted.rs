@@ -1,6 +1,6 @@
 //! Compares two conversions of one network.
 
-use super::converter::{Converter, PYTHON_ENTRY, run_to_end};
+use super::converter::{Converter, PYTHON_ENTRY, run_to_end, weights_file};
 use super::error::ConvertError;
 use crate::engine::Weights;
 use crate::graph::Model;
@@ -41,7 +41,8 @@ pub fn converted_operators(
     )
 }
 
-/// The first operator of a converted network that differs from a fresh conversion; `None` if all are equal.
+/// The first operator of a converted network that differs from a fresh conversion; `None` if all are equal,
+/// or if one of the two has its weights in a second file.
 ///
 /// # Errors
 /// If the network cannot be converted, or the converter cannot show one of the two.
@@ -53,6 +54,10 @@ pub fn compare_converted(
     interrupt: &Interrupt,
 ) -> Result<Option<ConversionChange>, ConvertError> {
     let fresh = converter.convert(model, Weights::Fp32, patience, interrupt)?;
+    // What the converter shows does not have the weights of a second file.
+    if weights_file(&fresh).exists() || weights_file(ready).exists() {
+        return Ok(None);
+    }
     let [fresh, ready] = [
         operators(converter, &fresh, patience, interrupt)?,
         operators(converter, ready, patience, interrupt)?,

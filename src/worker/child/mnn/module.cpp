@@ -29,7 +29,7 @@ bool isModuleOp(const Op* op) {
 
 Tensor* hostTensor(const std::vector<int>& dims, halide_type_t type) { return Tensor::create(dims, type, nullptr, Tensor::CAFFE); }
 
-// Where an operator's weights are in a second file: their offset, their bytes, and perhaps more sizes.
+// Where an operator's weights are in a second file: their offset, and the bytes of each part from there on.
 const flatbuffers::Vector<int64_t>* placeOfWeights(const Op* op) {
     if (op->main() == nullptr) {
         return nullptr;
@@ -58,9 +58,11 @@ int64_t endOfWeights(const OpList* ops) {
     int64_t end = 0;
     for (size_t i = 0; ops != nullptr && i < ops->size(); ++i) {
         auto place = placeOfWeights(ops->GetAs<Op>(i));
-        if (place != nullptr && place->size() > 1) {
-            end = std::max(end, place->Get(0) + place->Get(1));
+        int64_t at = 0;
+        for (size_t k = 0; place != nullptr && place->size() > 1 && k < place->size(); ++k) {
+            at += place->Get(k);
         }
+        end = std::max(end, at);
     }
     return end;
 }

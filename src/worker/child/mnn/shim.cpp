@@ -141,7 +141,7 @@ OffbySession* offby_open(const void* model, size_t size, const OffbyConfig* conf
         const int64_t least = VerifyNetBuffer(verifier) ? offby::leastSecondFile(model) : 0;
         if (least > 0 && config->weights == nullptr) {
             return refuse<OffbySession*>(nullptr,
-                                         "the MNN model has its weights in a second file: put MODEL.mnn.weight next to MODEL.mnn");
+                                         "the MNN model has its weights in a second file: MODEL.mnn.weight must be next to MODEL.mnn, and the target on this machine");
         }
         if (least > 0 && std::ifstream(config->weights, std::ios::ate | std::ios::binary).tellg() < least) {
             return refuse<OffbySession*>(nullptr,
